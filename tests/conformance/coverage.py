@@ -41,7 +41,7 @@ Cell = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many cases each network version has, and how many vectors each cell."""
+    """Number of cases per network version, and of vectors per cell."""
 
     versions: Counter[int]
     cells: Counter[Cell]
@@ -91,7 +91,7 @@ def error_names(text: str) -> dict[int, str]:
 
 
 def problems(coverage: Coverage, reasons: Mapping[Cell, Reason], names: Mapping[int, str]) -> list[str]:
-    """What is wrong with the golden set or with the reasons, in words."""
+    """Return the problems of the golden set or of the reasons, as sentences."""
     found = []
     total = coverage.versions.total()
     if total < FEWEST_CASES:

@@ -45,7 +45,7 @@ class MessageCase:
     messages: tuple[Drawn, ...]
 
     def variant(self) -> dict[str, Any]:
-        """As one of a vector's variants."""
+        """Return the case as a variant of a vector."""
         number = self.ground.network.number
         return {"id": self.name, "epoch": EPOCH, "nv": number, "apply_messages": [*map(_written, self.messages)]}
 
@@ -125,7 +125,7 @@ def our_answers(case: MessageCase) -> Answers:
 
 
 class Answering(Protocol):
-    """Who answers vectors: the reference, or in tests a machine in its place."""
+    """Executes vectors: the reference, or in tests a machine in its place."""
 
     def ask(self, vector: Mapping[str, Any]) -> None:
         """Hand a vector over."""
@@ -177,7 +177,7 @@ def _without_words(after: Answers) -> Answers:
 
 
 def differences(ours: Answers, theirs: Answers) -> Iterator[str]:
-    """What is not the same, in words."""
+    """Return the differences, as sentences."""
     if "raised" in ours:
         yield f"this machine ends with {ours['raised']}"
         return

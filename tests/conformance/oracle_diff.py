@@ -29,7 +29,7 @@ Vectors = dict[str, dict[str, Any]]
 
 
 class CannotRun(Exception):
-    """What the comparison needs and this machine lacks."""
+    """Raised if this machine lacks something that the comparison needs."""
 
 
 def main() -> int:
@@ -76,7 +76,7 @@ def make_again(names: Iterable[str]) -> Vectors:
 
 
 def oracle(command: str, *arguments: str) -> str:
-    """What a command of tests/oracle prints, which is built first where it must be. Raises CannotRun."""
+    """Return the output of a command of tests/oracle, building it if needed. Raises CannotRun."""
     done = subprocess.run(
         [*command_of(command), *arguments], cwd=ORACLE, check=False, stdout=subprocess.PIPE, text=True
     )
@@ -86,7 +86,7 @@ def oracle(command: str, *arguments: str) -> str:
 
 
 def command_of(command: str) -> list[str]:
-    """How a command of tests/oracle is started in its folder, with the official bundles. Raises CannotRun."""
+    """Return the command line of tests/oracle in its folder, with the official bundles. Raises CannotRun."""
     data = fvm_data()
     if data is None or not (data / "bundles").is_dir():
         raise CannotRun("the official bundles are missing (FVM_DATA)")

@@ -55,7 +55,7 @@ from tests.conftest import bundle_folder
 
 SEQUENCES: Final = 20
 LONGEST: Final = 8
-"""How many sequences one state is given, and of how many messages at most."""
+"""Number of sequences per state, and maximum number of their messages."""
 BASE_FEES: Final = (0, 100, 100, 10**9)
 PLANTED_IN: Final = 100
 """Each defect is planted once for N messages, in one state's sequences at least for each network version."""
@@ -66,7 +66,7 @@ MOST_FINDINGS: Final = 20
 
 @dataclass(slots=True)
 class Tally:
-    """What the run has come to so far."""
+    """The results of the run so far."""
 
     messages: int = 0
     executed: int = 0
@@ -165,7 +165,7 @@ class Run:
         return answers
 
     def plant(self, name: str, count: int, seed: int) -> dict[str, int]:
-        """How many sequences differ with a defect, by network version."""
+        """Return the number of sequences that differ with an injected bug, by network version."""
         found = {}
         for version in self.versions:
             found[f"nv{version}"] = messages = 0
@@ -219,7 +219,7 @@ def _wrong_exit() -> AbstractContextManager[object]:
 
 @contextmanager
 def _lost_write() -> Iterator[None]:
-    """Of ten writes of an actor's state one is lost."""
+    """Lose one of ten writes of an actor's state."""
     write, count = SelfOps.set_root, 0
 
     def forgetful(ops: SelfOps, cid: Cid) -> None:

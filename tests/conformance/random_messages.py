@@ -45,12 +45,12 @@ from tests.fvm_hypervisor.builtin_actors.test_same_paymentchannel import Voucher
 from tests.runtimes.evm.assembler import assemble, deployer
 
 CARRIED_SIGNATURE: Final = 69
-"""What the signature of a sender whose key does not sign for many adds to a message's length."""
+"""Bytes that a signature which cannot be aggregated adds to a message's length."""
 PLENTY: Final = 150_000_000
 """Enough gas for nearly every message; code that never ends uses it up in a tenth of a second."""
 DEEPEST: Final = 4
 HOLDING: Final = 0.35
-"""How many calls hold another one."""
+"""Share of calls that contain another call."""
 U64: Final = (1 << 64) - 1
 
 _NUMBERS: Final = (
@@ -78,7 +78,7 @@ class Call:
     calldata: bytes | None = None
     """What the parameters give a contract, where they are meant for one."""
     by: Address | None = None
-    """Who may call it, where not everyone may."""
+    """Allowed callers, if not all."""
     kind: str = ""
 
 
@@ -181,7 +181,7 @@ class Messages:
         return replace(call, kind=kind.removeprefix("_").replace("_", " "))
 
     def address(self) -> Address:
-        """Any address: of what is there, of what is not, of what cannot be."""
+        """Draw an address: existing, missing or invalid."""
         random = self._random
         match random.randrange(12):
             case 0 | 1:

@@ -100,7 +100,7 @@ class World:
 
 
 class Ground:
-    """What all worlds of a network version begin with; made once."""
+    """The common beginning of all states of a network version, created once."""
 
     def __init__(self, network: NetworkVersion, bundle: Bundle) -> None:
         self.network, self.bundle = network, bundle
@@ -222,7 +222,7 @@ def _send(
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """What the relay is to do: a call, and what comes after it (`END`)."""
+    """Instructions for the relay: a call, and what follows it (`END`)."""
 
     to: bytes
     method: int = 0
@@ -234,7 +234,7 @@ class Relayed:
     end: int = 0
 
     def encode(self) -> bytes:
-        """As the relay reads it."""
+        """Return the encoding that the relay reads."""
         head = struct.pack(
             "<BBBBIQQQ", len(self.to), self.flags, self.codec, self.end, 0, self.method, self.value, self.gas_limit
         )

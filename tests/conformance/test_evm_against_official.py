@@ -1,4 +1,4 @@
-"""What this project's EVM runtime derives, beside what the official EVM actor meters: memory of live frames, and gas.
+"""Memory and gas that this project's EVM runtime derives, compared with what the official EVM actor meters.
 
 That contracts do the same on both is shown by `tests/differential`.
 """

@@ -1,4 +1,4 @@
-"""What no network has: the reference's features m2-native and upgrade-actor, case by case as it answers them."""
+"""The reference's features m2-native and upgrade-actor, which no network has, case by case."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def _cases() -> list[Any]:
 
 
 def _fits_own_bundle(case: dict[str, Any]) -> bool:
-    """Whether a case has no actors but those of this project's bundle, and no code CID of the official one."""
+    """Return True if a case uses only actors of this project's bundle, and no code CID of the official one."""
     code = _official().manifest.code("evm").hex()
     messages = case.get("messages") or [case["message"]]
     return all(actor["code"] in OWN_ACTORS for actor in case["pre"]) and not any(

@@ -167,7 +167,7 @@ def test_without_the_oracle_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 @pytest.mark.oracle
 def test_the_reference_answers_a_short_run_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where tests/oracle is built, which takes minutes: `make oracle-diff` does."""
+    """Runs only where tests/oracle is built, which takes minutes: `make oracle-diff` builds it."""
     if not (ORACLE / "target" / "release" / "oracle").exists():
         pytest.skip("tests/oracle is not built: `make oracle-diff` builds it")
     file = tmp_path / "record.json"

@@ -62,12 +62,12 @@ def bundle_of(version: int) -> Path:
 
 
 def file_of(version: int) -> Path:
-    """Where the vectors of a network version are."""
+    """Return the folder of a network version's vectors."""
     return TIPSETS / f"nv{version}.jsonl.gz"
 
 
 def blocks_file_of(version: int) -> Path:
-    """Where those of several blocks are, which no network of one process makes."""
+    """Return the folder of vectors of several blocks, which no network of one process produces."""
     return TIPSETS / f"blocks-nv{version}.jsonl.gz"
 
 
@@ -148,7 +148,7 @@ def answered(reference: Reference, vector: Vector) -> Vector:
 
 
 def compare(reference: Reference, version: int, write: bool) -> tuple[int, list[str]]:
-    """How many vectors of a version were answered, and every difference in words."""
+    """Return the number of a version's vectors that were executed, and the differences, as sentences."""
     found = made(version)
     problems: list[str] = []
     count = 0

@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def planted(name: str, seed: int, count: int) -> dict[str, int]:
-    """In how many trees of a shorter run a defect is found, by what the trees do."""
+    """Return the number of trees of a shorter run in which an injected bug is found, by the kind of tree."""
     return dict(sorted(compare(seed, max(count // 20, 100), 1, name).found.items()))
 
 

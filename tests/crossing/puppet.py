@@ -16,7 +16,7 @@ from tests.runtimes.wasm.guests import imports, wasm
 OUT, PARAMS, SCRATCH = 0x1000, 0x8000, 0x100
 """Where the module keeps what it returns (behind the head of a byte string), its parameters, results of syscalls."""
 SHOWN: Final = 96
-"""So many bytes of a callee's answer are kept."""
+"""Number of bytes kept of a callee's return data."""
 _SYSCALLS = (
     "vm.exit", "ipld.block_create", "ipld.block_read", "ipld.block_stat", "ipld.block_link", "self.set_root",
     "self.current_balance", "event.emit_event", "send.send",

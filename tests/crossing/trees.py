@@ -26,7 +26,7 @@ from tests.runtimes.evm.assembler import assemble
 
 SENDER: Final = EthAddress(bytes.fromhex("e01e2bdd4f9a789002da086a6445ca6481c6864c"))
 PUPPETS: Final = (1000, 1001, 1002)
-"""IDs of the native actors that do as they are told."""
+"""IDs of the native actors that execute scripts."""
 FUNDS: Final = 1000
 DEEPEST, MOST_NODES = 6, 24
 VALUES: Final = (0, 0, 0, 0, 0, 1, 7, 300, FUNDS + 5000)
@@ -34,7 +34,7 @@ CALL_ACTOR, CALL_ACTOR_ID = ((0xFE << 152) + number for number in (3, 5))
 RESOLVE, LOOKUP = ((0xFE << 152) + number for number in (1, 2))
 METHODS: Final = (INVOKE_EVM, method_number("Receive"), 1024, (1 << 24) + 1)
 RESULTS, BLOB = 0, 0x400
-"""In a contract's memory: two words for each call, and below what is sent."""
+"""Layout of a contract's memory: two words for each call, followed by the data to send."""
 _BUILT_IN: Final = (
     (5, "GetBalance"), (5, "AddBalance"), (5, "GetDealClient"), (5, "WithdrawBalance"), (7, "Name"), (7, "Balance"),
     (7, "Transfer"), (7, "IncreaseAllowance"), (6, "GetClaims"), (6, "AddVerifiedClient"), (4, "MinerCount"),
@@ -61,7 +61,7 @@ class Tree:
         self.case = Case(f"{seed}:{number}", "trees", self.accounts, calls)
 
     def _branches(self, depth: int) -> int:
-        """How many children a node has."""
+        """Draw the number of children of a node."""
         if depth >= DEEPEST or self.nodes >= MOST_NODES:
             return 0
         return self.random.choice((2, 2, 3, 4) if depth < 2 else (0, 1, 1, 2, 2))
@@ -93,7 +93,7 @@ class Tree:
             program.line(f"{topics} 32 0 LOG{len(topics.split())}")
 
     def _call(self, program: Program, depth: int, caller: EthAddress) -> None:
-        """Any of the ways in which a contract reaches somebody else."""
+        """Draw one of the ways in which a contract calls another actor."""
         draw, value = self.random.random(), self.random.choice(VALUES)
         if draw < 0.30:
             self._native_child(program, depth, value)
@@ -134,7 +134,7 @@ class Tree:
     # --- native actors ----------------------------------------------------------------------------------------
 
     def _script(self, depth: int) -> Script:
-        """Grow what a native actor is told to do."""
+        """Draw a script for a native actor."""
         script = Script()
         for _ in range(self._branches(depth)):
             self._native_effects(script)

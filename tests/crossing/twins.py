@@ -55,7 +55,7 @@ class Stages(Twins):
 
 
 def seen(calls: list[CallNode]) -> Counter[str]:
-    """What happened in call trees: calls, those to the other runtime, and those that were refused below such a call."""
+    """Counts for call trees: calls, calls to the other runtime, and calls rejected below such a call."""
     found: Counter[str] = Counter()
     open_ = [(node, "", 0) for node in calls]  # whoever sent the message is on no side
     while open_:

@@ -1,4 +1,4 @@
-"""Contracts on this project's EVM runtime and on the official EVM actor: `make differential`.
+"""Contracts on this project's EVM runtime compared with the official EVM actor: `make differential`.
 
 The same calls go to two machines over one official bundle, which differ only in who runs contracts. Exit code, return
 data, events and state root must be equal; gas, which the EVM runtime derives, is told as a ratio.

@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def planted(name: str, seed: int, count: int, workers: int) -> dict[str, int]:
-    """In how many cases of a shorter run a defect is found, by the cases' class."""
+    """Return the number of cases of a shorter run in which an injected bug is found, by class."""
     tally = compare(seed, max(count // 50, 600), workers, name)
     return dict(sorted(tally.found_by_theme.items()))
 

@@ -44,7 +44,7 @@ def twins(plant: str) -> Twins:
 
 
 def runners() -> tuple[str, str]:
-    """Who runs the contracts of both machines."""
+    """Return the names of what runs the contracts on both machines."""
     return ENGINES if fvm_data() is None else RUNNERS
 
 

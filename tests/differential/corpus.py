@@ -22,7 +22,7 @@ from tests.differential.tally import Tally, run
 
 
 def main() -> int:
-    """Run all of it, or every so many-th file of state tests; the exit code."""
+    """Run all of it, or every n-th file of state tests; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("artifacts", type=Path, help="the folder of compiled contracts")
     parser.add_argument("--every", type=int, default=1, help="of the files of state tests every so many-th only")
@@ -64,7 +64,7 @@ def run_fillers(path: Path) -> Tally:
 
 
 def told(what: str, tally: Tally) -> Iterator[str]:
-    """What came of a part, for a person."""
+    """Return the results of a part for display."""
     messages = sum(tally.exits.values())
     yield f"{what}: {tally.count} cases, {messages} messages, {len(tally.findings)} differ"
     yield f"  {tally.gas_decided} cases were decided by gas, and are no difference"

@@ -19,9 +19,9 @@ from tests.differential.twins import CallOf, Case
 
 SOURCES: Final = ("vectors/GeneralStateTests", "vectors/state_tests")
 MOST_MESSAGES: Final = 12
-"""Of one test: some hold thousands of the same kind."""
+"""Maximum number of cases per test: some have thousands of the same kind."""
 LAST_NONCE: Final = (1 << 64) - 1
-"""No sender comes near it on a network, and what the reference does there is an overflow."""
+"""The maximum nonce, at which the reference overflows; no sender on a network comes near it."""
 MOST_MONEY: Final = 10**27
 """Filecoin has no more attoFIL than fit 128 bits; what a test gives beyond is cut."""
 

@@ -27,9 +27,9 @@ _HELPERS: Final = (
 _GAS_LIMIT: Final = Gas(120_000_000)
 """Enough for some sixty frames; code that never ends uses it up in a tenth of a second."""
 _DEPLOYED: Final = 8
-"""Of so many cases one brings its first contract into being by a message."""
+"""One case in this many creates its first contract by a message."""
 _NOISE: Final = 40
-"""Of so many cases one has a first contract of bytes that no grammar made."""
+"""One case in this many has a first contract of random bytes."""
 
 
 @cache

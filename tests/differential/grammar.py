@@ -43,7 +43,7 @@ METHODS: Final = (0, 1, 2, 3, 4, 5, 6, 1023, 1024, INVOKE_EVM, 1 << 24, (1 << 64
 CODECS: Final = (0, 0x51, 0x55, 0x71)
 
 Mix = Mapping[str, int]
-"""How often each kind of statement is drawn."""
+"""Relative frequency of each kind of statement."""
 
 _EVERYTHING: Final = MappingProxyType({
     "compute": 5, "store": 4, "transient": 2, "memory": 5, "copy": 3, "hash": 2, "inspect": 2, "log": 2, "call": 4,

@@ -22,7 +22,7 @@ _KNOWN: Final = frozenset(opcode.name for opcode in next(iter(FORKS.values())).o
 _MOST: Final = 7
 """Words that an opcode takes at most."""
 SAME_SHAPE: Final = ("PC", "NOT", "ADD", "ADDMOD")
-"""What stands in for an expression's opcode of N operands where the rules do not have it."""
+"""Replacements for an expression's opcode of N operands that the rules do not have."""
 
 
 def newer(rules: Any) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def newer_operators(ethereum: bool) -> Mapping[str, int]:
 
 
 def shape(rules: EngineRules, name: str) -> tuple[int, int]:
-    """How many words an opcode takes, and how many it leaves; (8, 0) where it leaves the frame or ends it."""
+    """Return the words that an opcode pops and pushes; (8, 0) if it leaves the frame or ends it."""
     (number,) = (number for number, opcode in rules.opcodes.items() if opcode.name == name)
     for takes in range(_MOST + 1):
         if _ends_well(rules, b"\x5f" * takes + bytes([number])):
@@ -57,7 +57,7 @@ def _ends_well(rules: EngineRules, code: bytes) -> bool:
 
 
 def lacks_some(rules: EngineRules) -> bool:
-    """Whether a grammar of any family draws operators that the rules do not have."""
+    """Return True if a grammar of any family uses operators that the rules do not have."""
     return bool(_unknown(rules))
 
 

@@ -45,11 +45,11 @@ class Script:
     artifacts: Artifacts
     calls: list[CallOf] = field(default_factory=list)
     fails: set[int] = field(default_factory=set)
-    """Which messages must not succeed, by number; all others must."""
+    """Numbers of the messages that must fail; all others must succeed."""
     known: dict[str, EthAddress] = field(default_factory=dict)
-    """Where each contract is, by its name; of those with the same name, the last."""
+    """Addresses of the contracts by name; the last one if a name repeats."""
     later: int = 0
-    """How many epochs behind the first message the next one is."""
+    """Number of epochs from the first message to the next one."""
 
     def deploy(self, name: str, *arguments: Any, sender: EthAddress = ALICE, value: int = 0) -> str:
         """Create a contract; its address."""
@@ -310,4 +310,4 @@ SCENARIOS: Final[Mapping[str, Callable[[Script], None]]] = MappingProxyType({
     "reentrancy": reentrancy, "factories and create2": creation, "libraries": libraries, "deep calls": depth,
     "loops": loops, "storage": storage, "assembly": assembly, "swaps": swapping,
 })  # fmt: skip
-"""By name, under which their gas is told."""
+"""Scenarios by name, under which their gas is reported."""

@@ -1,4 +1,4 @@
-"""What a run of cases adds up to: stages, findings, exit codes, and gas by class as a ratio."""
+"""Totals of a run of cases: stages, findings, exit codes, and gas ratios by class."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Tally:
 
     @property
     def gas_decided(self) -> int:
-        """How many cases gas decided."""
+        """Number of cases decided by gas."""
         return self.by_gas.total()
 
     def ratios(self) -> dict[str, dict[str, float]]:
@@ -66,7 +66,7 @@ class Tally:
         return {theme: _ratios(pairs) for theme, pairs in sorted(self.gas.items()) if pairs}
 
     def details(self) -> dict[str, Any]:
-        """What a record keeps beside stages and findings."""
+        """Return the record's details, besides stages and findings."""
         return {
             "messages by exit code": {str(code): count for code, count in sorted(self.exits.items())},
             "cases that gas decided": {reason: self.by_gas[reason] for reason in (RAN_OUT, LOOKED)},

@@ -26,7 +26,7 @@ TOO_MUCH = (2 << 20, 100 << 20, 0x51000000, 1 << 31, 1 << 32)
 
 
 def difference(address: int, data: bytes) -> str:
-    """What differs where a precompile is delegate-called."""
+    """The known differences where a precompile is delegate-called."""
     code = assemble(FORWARD.format(address=address, out=96, all=128))
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(5, 1, code)}
     return twins(NONE).compare(Case("one call", "one", accounts, [CallOf(SENDER, CONTRACT, data)])).difference

@@ -38,7 +38,7 @@ EPOCH: Final = ChainEpoch(700)
 TIMESTAMP: Final = 1_700_000_123
 EPOCH_SECONDS: Final = 30
 GAS_LIMIT: Final = Gas(1_000_000_000)
-"""Of a message, unless its case says otherwise."""
+"""Default gas limit of a message."""
 
 
 RAN_OUT, LOOKED = "one of the two ran out of gas", "the code looks at the gas that is left"
@@ -77,7 +77,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one message did: all of it must be the same on both machines, but the gas."""
+    """The effects of one message: all except gas must be the same on both machines."""
 
     exit_code: int
     return_data: bytes
@@ -85,7 +85,7 @@ class Outcome:
     root: Cid
     gas: int
     codec: int | None = None
-    """Of the return data, where the message names a method."""
+    """Codec of the return data, if the message names a method."""
 
     def differences(self, other: Outcome) -> Iterator[str]:
         """The names of the fields that are not equal."""
@@ -110,7 +110,7 @@ class Compared:
 
     @property
     def gas_decided(self) -> bool:
-        """Whether the difference is gas's."""
+        """True if the difference is due to gas."""
         return bool(self.by_gas)
 
 
@@ -222,7 +222,7 @@ class _GasReader:
         self._last = ""
 
     def event(self, event: TraceEvent, /) -> None:
-        """Nothing that is not an instruction matters."""
+        """Ignore events other than instructions."""
 
     def step(self, event: RuntimeEvent, /) -> None:
         if isinstance(event, EvmStep):

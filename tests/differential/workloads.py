@@ -1,4 +1,4 @@
-"""What typical transactions cost on the EVM runtime and on the official EVM actor, as the table of docs/gas.md.
+"""Gas of typical transactions on the EVM runtime and on the official EVM actor, as the table of docs/gas.md.
 
 `python -m tests.differential.workloads ARTIFACTS`, where scripts/corpus has compiled the contracts.
 """

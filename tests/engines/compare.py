@@ -32,7 +32,7 @@ _CHUNK: Final = 2 * len(RULES)
 _BLOCK: Final = 20 * _CHUNK * SIZE
 """Programs that are compared before the clock is looked at."""
 _ALL_ACCOUNTS: Final = 10
-"""Of so many programs every account behind it is compared with pyrevm's, too."""
+"""One program in this many has all its accounts compared with pyrevm's, too."""
 
 
 def compare(seed: int, count: int, workers: int, plant: str = NONE, seconds: float = inf) -> Tally:
@@ -140,7 +140,7 @@ class Comparison:
 
 
 def watched(seed: int, number: int, program: int, gas_limit: int) -> str:
-    """What the engines do differently in one program, instruction by instruction; empty if nothing."""
+    """Return the first difference between the engines in a program, instruction by instruction; empty if equal."""
     drawn = batch(seed, number)
     both = world("both", drawn.rules)
     both.begin(drawn)

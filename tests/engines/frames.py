@@ -40,7 +40,7 @@ from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost
 
 RULES: Final = (*FORKS, *FILECOIN)
 PAIRS: Final = {"engines": (PLAIN, FAST), "tiers": (INTERPRET, COMPILE)}
-"""What is compared: the engines, or the fast one's interpreter with what it has compiled."""
+"""The comparison: two engines, or the fast engine's interpreter and its compiled code."""
 PLANTS: Final = {
     "fast: MULMOD one gas dearer": (FAST, "MULMOD"),
     "py-evm: SLOAD one gas dearer": (PLAIN, "SLOAD"),

@@ -20,9 +20,9 @@ from tests.runtimes.evm.assembler import assemble, deployer
 _ETHEREUM_CONTEXT: Final = ("BLOBBASEFEE", "0 BLOBHASH", "1 BLOBHASH")
 _GAS: Final = ("GAS", "GAS", "0", "1", "2299", "2300", "9000", "30000", str(1 << 64), str((1 << 256) - 1))
 _NOISE: Final = 40
-"""Of so many programs one is of bytes that no grammar made."""
+"""One program in this many consists of random bytes."""
 _CHANGED: Final = 8
-"""Of so many programs one has a few bytes changed."""
+"""One program in this many has a few changed bytes."""
 
 
 class EngineGrammar(Grammar):
@@ -89,11 +89,11 @@ INITS: Final = (
         )
     ),
 )
-"""Init codes of at most 32 bytes: what they make can be called by whoever knows the maker."""
+"""Init codes of at most 32 bytes, whose contracts other programs can call."""
 _SALTS: Final = 2
 _NONCES: Final = 3
 _MADE: Final = 96
-"""Where a program keeps the address of what it created last."""
+"""Memory offset at which a program keeps the address of its last creation."""
 ACTORS: Final = range(100, 140)
 """Numbers of a batch's actors and of some that come into being in its transactions."""
 _MASKED: Final = 0xFF << 152
@@ -145,7 +145,7 @@ class SceneGrammar(EngineGrammar):
         return f"{made} {_MADE} MSTORE {self._call() if self._random.random() < 0.5 else self._inspect()}"
 
     def _precompile(self) -> str:
-        """What a precompile is meant for, or almost; with all gas or with little."""
+        """Draw valid or almost valid input for a precompile, with all gas or little."""
         random = self._random
         if random.random() < 0.25:
             return super()._precompile()

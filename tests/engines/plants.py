@@ -38,7 +38,7 @@ def planted(engine: str, name: str) -> Iterator[None]:
 
 @contextmanager
 def _forgotten(bit: str) -> Iterator[None]:
-    """The guest is never told this of an account that a tree of calls looks at."""
+    """Never report this flag of an account to the guest."""
     with patch.object(AccountFlag, bit, 0):
         yield
 

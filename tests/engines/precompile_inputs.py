@@ -88,7 +88,7 @@ ETHEREUM: Final[Mapping[int, tuple[bytes, ...]]] = MappingProxyType({
     17: (bytes(63) + b"\7" + bytes(64),),
     0x100: (_P256,),
 })  # fmt: skip
-"""By the precompile's number, what it does something with."""
+"""Generators of meaningful input by precompile number."""
 
 FIRST_OF_FILECOIN: Final = 0xFE << 152
 

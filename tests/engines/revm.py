@@ -46,7 +46,7 @@ class Revm:
         ]
 
     def differences(self, call: Call, gas_limit: int, ours: Outcome) -> list[str]:
-        """What is not as it was here."""
+        """Return the differences from the result here."""
         _, success, output, gas_used, logs = self._call(call, gas_limit)
         mine = (ours.exit_code == 0, output_of(ours), ours.gas_used, [_log(*log) for log in ours.logs])
         theirs = (success, output, gas_used, logs)
@@ -85,7 +85,7 @@ class Revm:
 
     @staticmethod
     def run(evm: Any, call: Call, gas_limit: int) -> bytes:
-        """Run a call, or a creation where it is to nobody. Raises RuntimeError where it fails."""
+        """Run a call, or a creation if `to` is None. Raises RuntimeError if it fails."""
         sender = _hex(SENDER)
         if call.to is None:
             evm.deploy(sender, call.data, gas=gas_limit)

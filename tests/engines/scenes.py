@@ -50,7 +50,7 @@ _KEYS_OF_SIGNERS: Final = tuple(PrivateKey(bytes([number]) * 32) for number in (
 _KEYS: Final = (0, 1, 2, 31, 1 << 128, (1 << 255) + 1)
 _OFTEN: Final = ("mixed", "calls", "calls", "calls", "creation", "creation", "precompiles", *[COLLISIONS] * 6)
 _LISTED_GAS: Final = 2400
-"""Of an address in an access list, and no less than of a slot."""
+"""Gas of an address in an access list, and at least that of a slot."""
 _CREATION_GAS: Final = 40_000
 _FILECOIN_GAS: Final = (20_000_000, 60_000_000)
 

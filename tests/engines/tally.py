@@ -1,4 +1,4 @@
-"""What a run of generated programs has come to; the parts of several processes are added up."""
+"""Totals of a run of generated programs, summed over several processes."""
 
 from __future__ import annotations
 

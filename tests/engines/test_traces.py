@@ -15,7 +15,7 @@ FILES_OF_A_FOLDER = 3
 
 
 def lines(folder: str, engine: str) -> dict[str, str]:
-    """What is printed for some small files of a folder."""
+    """The output for some small files of a folder."""
     files = sorted(data_file("vectors/GeneralStateTests").rglob(f"{folder}/*.json"))
     chosen = [path for path in files if path.stat().st_size < MOST_BYTES][:FILES_OF_A_FOLDER]
     traces = {}

@@ -75,7 +75,7 @@ class _Deaf:
     """A tracer, before which engines run frame by frame."""
 
     def event(self, event: TraceEvent, /) -> None:
-        """Nothing is listened to."""
+        """Ignore the event."""
 
 
 @dataclass
@@ -95,7 +95,7 @@ class _Listener:
         return self.sees_calls
 
     def sees(self, depth: int) -> bool:
-        """Whether calls have to be shown, at any depth."""
+        """Return True if calls must be shown, at any depth."""
         return self.sees_calls
 
     def send(self, calls: CallManager, call: vm.Call, proceed: Callable[[vm.Call], vm.CallResult]) -> vm.CallResult:
@@ -129,7 +129,7 @@ class World(Protocol):
         """Start from a batch's accounts."""
 
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
-        """What a transaction would do."""
+        """Return the effects that a transaction would have."""
 
 
 def world(engine: str, rules: str) -> World:
@@ -172,7 +172,7 @@ class EthereumWorld:
         self.machine.interceptor = self._listener
 
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
-        """What a transaction would do; one that is not valid has no outcome (-1)."""
+        """Return the effects that a transaction would have; an invalid one has the outcome -1."""
         transaction, reported = (
             self._transaction(call, gas_limit),
             [] if self._listener is None else self._listener.logs,
@@ -241,7 +241,7 @@ class FilecoinWorld:
                 tree.set_actor(number, replace(actor, head=cid_of(data)))
 
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
-        """What a message would do."""
+        """Return the effects that a message would have."""
         assert call.to is not None
         params = byte_string(call.data) if call.data else b""
         message = Message(
@@ -267,5 +267,5 @@ def actors(machine: Hypervisor) -> tuple[Any, ...]:
 
 
 def output_of(outcome: Outcome) -> bytes:
-    """What a contract returned, without the wrapping of the actor's answer."""
+    """Return a contract's return data, unwrapped from CBOR."""
     return unwrap_return(outcome.output)

@@ -24,7 +24,7 @@ _APART: Final = 1 << 32
 
 
 def plays(seed: int, count: int, plant: str | None = None) -> Iterator[tuple[int, Played]]:
-    """So many blocks, each with its seed, executed both ways with the planted defect."""
+    """Execute blocks, each with its seed, in both ways with the injected bug."""
     with planted(plant):
         for number in range(seed * _APART, seed * _APART + count):
             yield number, play(number)

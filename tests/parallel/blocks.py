@@ -1,4 +1,4 @@
-"""Random blocks whose messages get into each other's way, and both ways of executing one.
+"""Random blocks whose messages conflict, and their serial and parallel execution.
 
 Few accounts pay each other and addresses that nobody has had, and call few contracts and actors: which count, look at
 balances, burn, pay on, create one another at the same addresses, kill themselves, fail, run out of gas. Nonces, funds
@@ -52,7 +52,7 @@ BUSY: Final = assemble("""
     create: 0x5f5ff3 0 MSTORE 1 CALLDATALOAD 3 29 0 CREATE2 3 SSTORE STOP
     spin: 1 1 SSTORE @spin JUMP
 """)
-"""What the first byte of the calldata says, with the word after it: a slot, an address or a salt."""
+"""Actions by the first byte of the calldata; the word after it is a slot, an address or a salt."""
 
 
 @dataclass(frozen=True, slots=True)

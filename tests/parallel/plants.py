@@ -32,7 +32,7 @@ def _see_no_conflict(_: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _look_at_no_change(conflict_of: Callable[..., Any]) -> Callable[..., Any]:
-    """As if what the block began with were still there, whoever has written."""
+    """Read the block's initial state, regardless of writes in the meantime."""
 
     def unchecked(message: int, tree: StateTree, begun: Any, effects: PackedEffects) -> Any:
         reads, _, _, writes, credited = effects

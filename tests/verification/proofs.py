@@ -208,7 +208,7 @@ def _differs(found: Any, meant: Any, a: Any, b: Any, *given: Any) -> str | None:
 
 
 def prove_all() -> tuple[int, list[str], float]:
-    """How many proofs there are, what does not hold, and the seconds that it took."""
+    """Return the number of proofs, the failed ones, and the duration in seconds."""
     started, count, wrong = time.monotonic(), 0, list[str]()
     for proof in proofs():
         count += 1

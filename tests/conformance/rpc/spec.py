@@ -66,7 +66,7 @@ def result_validator(method: str) -> Draft202012Validator:
 
 
 def complaints(method: str, result: Any) -> list[str]:
-    """What is wrong with a result by its schema: paths and words."""
+    """Return the violations of a result's schema: paths and messages."""
     errors = result_validator(method).iter_errors(result)
     return sorted(f"{error.json_path}: {error.message[:200]}" for error in errors)
 

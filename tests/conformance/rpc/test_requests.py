@@ -105,7 +105,7 @@ def offered() -> list[Exchange]:
 
 
 def differences(chain: Lived, exchange: Exchange) -> list[str]:
-    """How the node's response differs from the reference client's; what the request changes is taken back."""
+    """Return the differences from the reference client's response; the request's changes are rolled back."""
     snapshot = chain.rpc("evm_snapshot")
     response = chain.rpc.send(json.dumps(chain.own(exchange)).encode())
     chain.rpc("evm_revert", snapshot)

@@ -112,7 +112,7 @@ NOT_COMPARED = {
     "hash", "blockHash", "parentHash", "mixHash", "stateRoot", "receiptsRoot", "transactionsRoot", "size", "gasLimit",
     "parentBeaconBlockRoot", "difficulty", "totalDifficulty", "extraData", "root", "transactionHash", "withdrawalsRoot",
 }  # fmt: skip
-"""Fields that say how blocks are written; and hashes of simulated transactions, which nobody has signed."""
+"""Fields about how blocks are written, and hashes of simulated transactions, which nobody has signed."""
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def offered() -> list[Exchange]:
 
 
 def differences(rpc: Client, exchange: Exchange) -> list[str]:
-    """How the node's response differs from the reference client's; what the request changes is taken back."""
+    """Return the differences from the reference client's response; the request's changes are rolled back."""
     snapshot = rpc("evm_snapshot")
     response = rpc.send(json.dumps(exchange.request).encode())
     rpc("evm_revert", snapshot)
