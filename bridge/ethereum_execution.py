@@ -44,6 +44,8 @@ class Question:
     max_priority_fee: int = 0
     access_list: AccessList = ()
     authorizations: tuple[Authorization, ...] = ()
+    max_fee_per_blob_gas: int = 0
+    blob_hashes: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,28 @@ class ForkFacts:
     transaction_gas_cap: int | None
 
 
+class BlobRules(Protocol):
+    """A fork's rules of blobs. Counts of blobs; gas is blob gas, fees are in attoFIL for one of it."""
+
+    @property
+    def maximum(self) -> int:
+        """Maximum number of blobs of a block."""
+
+    @property
+    def maximum_per_transaction(self) -> int:
+        """Maximum number of blobs of a transaction."""
+
+    @property
+    def has_cell_proofs(self) -> bool:
+        """True if a blob comes with proofs of its cells (EIP-7594), not with one of its own."""
+
+    def base_fee(self, excess: int) -> int:
+        """Return the blob base fee of a block with this excess of blob gas."""
+
+    def next_excess(self, excess: int, blob_gas_used: int, base_fee: int) -> int:
+        """Return a block's excess of blob gas from its parent's figures."""
+
+
 @runtime_checkable
 class ForkTable(Protocol):
     """What makes executors of Ethereum's rules (`hypervisor.rules.RuleSet.machine`) has the table of its forks."""
@@ -71,6 +95,9 @@ class ForkTable(Protocol):
 
     def transaction_types(self, fork: str) -> tuple[int, ...]:
         """The types of transactions that a fork has."""
+
+    def blob_rules(self, fork: str) -> BlobRules:
+        """A fork's rules of blobs."""
 
 
 @runtime_checkable

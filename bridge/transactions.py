@@ -23,6 +23,8 @@ DYNAMIC_FEE: Final = 2
 BLOB: Final = 3
 SET_CODE: Final = 4
 
+GAS_PER_BLOB: Final = 1 << 17
+
 ALL_TYPES: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE, BLOB, SET_CODE)
 
 _WORD: Final = 32
@@ -94,6 +96,11 @@ class Transaction:
     authorizations: tuple[Authorization, ...] = ()
     max_fee_per_blob_gas: int = 0
     blob_hashes: tuple[bytes, ...] = ()
+
+    @property
+    def blob_gas(self) -> int:
+        """The blob gas that the transaction uses."""
+        return GAS_PER_BLOB * len(self.blob_hashes)
 
     def check(self) -> Transaction:
         """The transaction; TransactionError for a negative number, a nonce or gas limit of more than 64 bits, and any

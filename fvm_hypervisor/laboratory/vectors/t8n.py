@@ -43,10 +43,10 @@ from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum.alloc import accounts, install
+from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_run import (
     BlockRun,
     Withdrawal,
-    next_excess_blob_gas,
 )
 from runtimes.evm.ethereum.executor import InvalidBlock
 from runtimes.evm.ethereum.forks import Fork, fork_named
@@ -177,7 +177,7 @@ def _excess_blob_gas(env: Any, fork: Fork) -> int:
     excess = read_number(env["parentExcessBlobGas"], "parentExcessBlobGas", EXCESS_BITS)
     used = read_number(env.get("parentBlobGasUsed") or 0, "parentBlobGasUsed", EXCESS_BITS)
     fee = read_number(env.get("parentBaseFee") or 0, "parentBaseFee")
-    return next_excess_blob_gas(fork, excess, used, fee)
+    return ForkBlobs(fork).next_excess(excess, used, fee)
 
 
 def _parent(env: Any, name: str) -> int:

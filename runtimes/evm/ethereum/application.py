@@ -5,7 +5,6 @@ Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 from bridge.addresses import EthAddress, create_address
@@ -14,7 +13,7 @@ from bridge.delegations import authority_of, is_delegation
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log, entries_to_log
 from bridge.method_numbers import INVOKE_EVM
-from bridge.transactions import Transaction
+from bridge.transactions import GAS_PER_BLOB, Transaction
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
@@ -32,6 +31,7 @@ from hypervisor.types import (
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
 from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address
+from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.contract_states import may_send
 from runtimes.evm.ethereum.first_call import send_first
@@ -234,7 +234,7 @@ class Application:
     def _check_funds(self, balance: int) -> None:
         transaction = self._transaction
         cost = transaction.gas_limit * (transaction.max_fee if self._paid else 0) + transaction.value
-        cost += validation.blob_gas(transaction) * transaction.max_fee_per_blob_gas
+        cost += transaction.blob_gas * (transaction.max_fee_per_blob_gas if self._paid else 0)
         if balance < cost:
             raise InvalidTransaction(
                 RejectionReason.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, the maximum cost is {cost}"
@@ -242,7 +242,7 @@ class Application:
 
     def _prepay(self, sender: ActorID) -> None:
         transaction = self._transaction
-        cost = transaction.gas_limit * self._price + validation.blob_gas(transaction) * self._limits.blob_base_fee
+        cost = transaction.gas_limit * self._price + self._blob_fee()
         if cost:
             self._accounts.add_balance(sender, -cost)
         self._accounts.set_nonce(sender, transaction.nonce + 1)
@@ -353,17 +353,23 @@ class Application:
         )
 
     def _pay_coinbase(self, used: int) -> tuple[int, int]:
-        """Pay the tip and burn the rest; return both in attoFIL."""
+        """Pay the tip and burn the rest, and the price of blobs; return what gas has cost of both, in attoFIL."""
         accounts, base_fee = self._accounts, self._machine.context.base_fee if self._paid else 0
         tip = used * (self._price - base_fee)
         if tip:  # a paid account is not empty, so it is not marked as touched
             accounts.pay(self._block.coinbase, tip)
         else:
             accounts.touch(self._block.coinbase)
-        burnt = used * base_fee + validation.blob_gas(self._transaction) * self._limits.blob_base_fee
-        if burnt:
-            accounts.burn(burnt)
+        burnt, blob_fee = used * base_fee, self._blob_fee()
+        if burnt or blob_fee:
+            accounts.burn(burnt + blob_fee)
         return tip, burnt
+
+    def _blob_fee(self) -> int:
+        """Return the price of the transaction's blobs, in attoFIL; a question pays what it offers at most."""
+        transaction = self._transaction
+        price = min(self._limits.blob_base_fee, transaction.max_fee_per_blob_gas) if self._paid else 0
+        return transaction.blob_gas * price
 
     def _logs(self) -> list[tuple[EthAddress, Log]]:
         """Return the logs with the addresses of their emitters."""
@@ -413,22 +419,12 @@ def fork_of(machine: MachineState, block: EthereumBlock | None = None) -> Fork:
     return fork_with((block_of(machine) if block is None else block).fork, machine.context.precompiles)
 
 
-def blob_base_fee(block: EthereumBlock, fork: Fork) -> int:
-    """Return the blob base fee of a block."""
-    return _blob_base_fee(block.excess_blob_gas, fork.blobs.update_fraction)
-
-
-@lru_cache
-def _blob_base_fee(excess: int, fraction: int) -> int:
-    return prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, excess, fraction)
-
-
 def block_limits(machine: MachineState, block: EthereumBlock, fork: Fork, base_fee: int | None = None) -> BlockLimits:
     """Return the limits for the first transaction of the machine's block, optionally at another base fee."""
     return BlockLimits(
         gas=block.gas_limit,
-        blob_gas=prices.BLOB * fork.blobs.maximum,
+        blob_gas=GAS_PER_BLOB * fork.blobs.maximum,
         base_fee=machine.context.base_fee if base_fee is None else base_fee,
-        blob_base_fee=blob_base_fee(block, fork),
+        blob_base_fee=ForkBlobs(fork).base_fee(block.excess_blob_gas),
         chain_id=machine.context.chain_id,
     )

@@ -17,11 +17,10 @@ from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom
 from bridge.transactions import LEGACY, SignedTransaction
 from hypervisor.machine_state import MachineState
-from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
 from runtimes.evm.ethereum.executor import EthereumExecutor, InvalidBlock
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.validation import BlockLimits, blob_gas
+from runtimes.evm.ethereum.validation import BlockLimits
 from store.keccak import keccak
 
 BEACON_ROOTS: Final = EthAddress(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
@@ -34,7 +33,6 @@ _GWEI: Final = 10**9
 _DEPOSIT_LENGTH: Final = 576
 _DEPOSIT_PARTS: Final = ((160, 48), (256, 32), (320, 8), (384, 96), (512, 8))
 """Offsets of the length fields of a deposit's five byte strings in its log, and the lengths."""
-_BLOB_BASE_COST: Final = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class BlockRun:
         )
         result = EthereumExecutor(self.machine).apply_transaction(signed.transaction, signed.sender(), limits)
         self.gas_used += result.gas_used
-        self.blob_gas_used += blob_gas(signed.transaction)
+        self.blob_gas_used += signed.transaction.blob_gas
         applied = AppliedTransaction(signed, result, self.gas_used)
         self.applied.append(applied)
         return applied
@@ -163,15 +161,3 @@ def deposit(data: bytes) -> bytes:
 def requests_hash(requests: Sequence[bytes]) -> bytes:
     """Return the hash of the requests in a block's header."""
     return sha256(b"".join(sha256(request).digest() for request in requests)).digest()
-
-
-def next_excess_blob_gas(fork: Fork, excess: int, blob_gas_used: int, base_fee: int) -> int:
-    """Return a block's excess blob gas from its parent's values (EIP-4844; EIP-7918 from Osaka on)."""
-    target, maximum = fork.blobs.target, fork.blobs.maximum
-    if excess + blob_gas_used < target * prices.BLOB:
-        return 0
-    if fork.bounded_blob_fee:
-        fee = prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, excess, fork.blobs.update_fraction)
-        if _BLOB_BASE_COST * base_fee > prices.BLOB * fee:
-            return excess + blob_gas_used * (maximum - target) // maximum
-    return excess + blob_gas_used - target * prices.BLOB

@@ -9,10 +9,10 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import BLOCK_HASHES, ETHEREUM
-from bridge.ethereum_execution import ForkFacts, Question
+from bridge.ethereum_execution import BlobRules, ForkFacts, Question
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
-from bridge.transactions import ALL_TYPES, DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
+from bridge.transactions import ALL_TYPES, BLOB, DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.events import events_root
@@ -33,6 +33,7 @@ from runtimes.evm.ethereum.application import (
     block_of,
     fork_of,
 )
+from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.contract_states import ContractCache, may_send
 from runtimes.evm.ethereum.forks import fork_named, fork_names
@@ -126,6 +127,11 @@ class EthereumExecutor:
     def transaction_types(fork: str) -> tuple[int, ...]:
         """Return the transaction types of a fork (`bridge.ethereum_execution.ForkTable`)."""
         return ALL_TYPES if fork_named(fork).delegations else tuple(kind for kind in ALL_TYPES if kind != SET_CODE)
+
+    @staticmethod
+    def blob_rules(fork: str) -> BlobRules:
+        """Return a fork's rules of blobs (`bridge.ethereum_execution.ForkTable`)."""
+        return ForkBlobs(fork_named(fork))
 
     # --- interface to the chain (`bridge.ethereum_execution.EthereumExecution`) -------------------------------
 
@@ -254,7 +260,7 @@ class EthereumExecutor:
 def _transaction_of(question: Question, accounts: Accounts) -> Transaction:
     sender = accounts.find(question.sender)
     return Transaction(
-        type=SET_CODE if question.authorizations else DYNAMIC_FEE,
+        type=SET_CODE if question.authorizations else BLOB if question.blob_hashes else DYNAMIC_FEE,
         chain_id=None,
         nonce=0 if sender is None else accounts.nonce(sender),
         to=question.to,
@@ -265,4 +271,6 @@ def _transaction_of(question: Question, accounts: Accounts) -> Transaction:
         max_priority_fee=question.max_priority_fee,
         access_list=question.access_list,
         authorizations=question.authorizations,
+        max_fee_per_blob_gas=question.max_fee_per_blob_gas,
+        blob_hashes=question.blob_hashes,
     )

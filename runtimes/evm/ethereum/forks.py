@@ -70,6 +70,8 @@ class Fork:
     """Maximum gas limit of a transaction (EIP-7825), or None."""
     bounded_modexp: bool = False
     """True if MODEXP has bounds and a higher price (EIP-7823, EIP-7883)."""
+    cell_proofs: bool = False
+    """Blob transactions come with proofs of the blobs' cells (EIP-7594)."""
     bounded_blob_fee: bool = False
     """True if the blob base fee has a lower bound derived from the base fee (EIP-7918)."""
     family: str = "ethereum"
@@ -125,6 +127,7 @@ OSAKA: Final = PRAGUE.successor(
     blobs=replace(PRAGUE.blobs, per_transaction=6),
     transaction_gas_cap=1 << 24,
     bounded_modexp=True,
+    cell_proofs=True,
     bounded_blob_fee=True,
 )
 

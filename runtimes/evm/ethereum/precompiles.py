@@ -6,10 +6,10 @@ EIP-2537 (BLS12-381), EIP-4844 (point evaluation), EIP-7951 (P-256).
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
+from bridge.kzg import FIELD_ELEMENTS, MODULUS, KzgError, verify_point, versioned_hash
 from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.memory import MAX_INSTANCE_MEMORY
@@ -42,9 +42,6 @@ MODEXP_BOUND: Final = 1024
 _MAX_RESULT_LENGTH: Final = MAX_INSTANCE_MEMORY
 """Maximum size in bytes of a MODEXP result; longer ones are out of gas, which no block could provide."""
 POINT_EVALUATION_INPUT: Final = 192
-_FIELD_ELEMENTS: Final = (4096).to_bytes(32, "big")
-_BLS_MODULUS: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
-_VERSIONED_HASH: Final = 1
 
 Price = Callable[[GasTable, bytes], int]
 Amount = Callable[[GasTable], int]
@@ -100,39 +97,19 @@ def modexp_price(lengths: tuple[int, int, int], head: int, bounded: bool) -> int
 
 
 def _point_evaluation(data: bytes) -> bytes:
-    """Verify a blob's polynomial at a point; returns two constants."""
-    import ckzg
-
+    """Verify the value of a blob's polynomial at a point and return two constants."""
     if len(data) != POINT_EVALUATION_INPUT:
-        raise PrecompileFailure(f"point evaluation takes {POINT_EVALUATION_INPUT} bytes, not {len(data)}")
-    versioned_hash, z, y, commitment, proof = data[:32], data[32:64], data[64:96], data[96:144], data[144:]
-    if versioned_hash != versioned(commitment):
-        raise PrecompileFailure("the versioned hash does not match the commitment")
+        raise PrecompileFailure(f"point evaluation input of {len(data)} bytes, expected {POINT_EVALUATION_INPUT}")
+    expected_hash, z, y, commitment, proof = data[:32], data[32:64], data[64:96], data[96:144], data[144:]
+    if expected_hash != versioned_hash(commitment):
+        raise PrecompileFailure("the versioned hash is not the commitment's")
     try:
-        good = ckzg.verify_kzg_proof(commitment, z, y, proof, _trusted_setup())
-    except (RuntimeError, ValueError) as error:
+        good = verify_point(commitment, z, y, proof)
+    except KzgError as error:
         raise PrecompileFailure(f"point evaluation: {error}") from None
     if not good:
-        raise PrecompileFailure("the proof is invalid")
-    return _FIELD_ELEMENTS + _BLS_MODULUS.to_bytes(32, "big")
-
-
-def versioned(commitment: bytes) -> bytes:
-    """Return the versioned hash of a blob's commitment."""
-    from hashlib import sha256
-
-    return bytes([_VERSIONED_HASH]) + sha256(commitment).digest()[1:]
-
-
-@lru_cache(maxsize=1)
-def _trusted_setup() -> Any:
-    """Load the ceremony's parameters as shipped with py-evm, without the table for faster proving."""
-    from importlib.resources import as_file, files
-
-    import ckzg
-
-    with as_file(files("eth._utils") / "kzg_trusted_setup.txt") as path:
-        return ckzg.load_trusted_setup(str(path), 0)
+        raise PrecompileFailure("the proof is wrong")
+    return FIELD_ELEMENTS.to_bytes(32, "big") + MODULUS.to_bytes(32, "big")
 
 
 # --- prices ---------------------------------------------------------------------------------------------------------

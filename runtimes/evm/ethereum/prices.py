@@ -20,7 +20,6 @@ AUTHORIZATION: Final = 25_000  # EIP-7702: the price of one that creates a new a
 AUTHORIZATION_REFUND: Final = AUTHORIZATION - 12_500
 REFUND_QUOTIENT: Final = 5
 
-BLOB: Final = 1 << 17
 MIN_BLOB_BASE_FEE: Final = 1
 
 MAX_INIT_CODE_SIZE: Final = 2 * MAX_CODE_SIZE

@@ -9,11 +9,11 @@ from enum import Enum, auto
 from typing import Final
 
 from bridge.ethereum_execution import RefusedTransaction
+from bridge.kzg import VERSIONED_HASH
 from bridge.transactions import BLOB, SET_CODE, Transaction
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.forks import Fork
 
-VERSIONED_HASH: Final = 1
 MAX_NONCE: Final = (1 << 64) - 1
 MAX_GAS: Final = (1 << 64) - 1
 MAX_VALUE: Final = (1 << 256) - 1
@@ -55,11 +55,6 @@ class InvalidTransaction(RefusedTransaction):
     def __init__(self, refusal: RejectionReason, message: str) -> None:
         super().__init__(refusal.name, message)
         self.refusal = refusal
-
-
-def blob_gas(transaction: Transaction) -> int:
-    """Return the blob gas of a transaction."""
-    return prices.BLOB * len(transaction.blob_hashes)
 
 
 def intrinsic_gas(transaction: Transaction, fork: Fork) -> int:
@@ -156,7 +151,7 @@ def _check_room(transaction: Transaction, fork: Fork, block: BlockLimits) -> Non
         raise InvalidTransaction(
             RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, the limit is {blobs.maximum}"
         )
-    if blob_gas(transaction) > block.blob_gas:
+    if transaction.blob_gas > block.blob_gas:
         raise InvalidTransaction(
             RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED,
             f"{count} blobs exceed the block's remaining blob gas",

@@ -11,8 +11,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.addresses import EthAddress
-from bridge.transactions import BLOB, DYNAMIC_FEE, SET_CODE, Authorization, Transaction
-from runtimes.evm.ethereum import prices
+from bridge.transactions import BLOB, DYNAMIC_FEE, GAS_PER_BLOB, SET_CODE, Authorization, Transaction
 from runtimes.evm.ethereum.forks import FORKS, Fork
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
 
@@ -76,7 +75,7 @@ OF_A_FORK: list[tuple[str, str, Transaction]] = [
 
 def refusal(transaction: Transaction, fork: Fork, gas: int = 36_000_000, blobs: int | None = None) -> str:
     """Return the name of an error in a block with this gas and space for blobs; empty for a valid transaction."""
-    room = prices.BLOB * (fork.blobs.maximum if blobs is None else blobs)
+    room = GAS_PER_BLOB * (fork.blobs.maximum if blobs is None else blobs)
     try:
         check(transaction, fork, BlockLimits(gas, room, 7, 1, CHAIN))
     except InvalidTransaction as refused:
