@@ -33,6 +33,7 @@ from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target
 from localnet.chain.clock import ChainClock, Clock
 from localnet.contracts.contract import Artifact, Contract, named_errors
+from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.forking import ForkSource
 from localnet.ledger.genesis import DEFAULT_BALANCE, NOTHING_MORE, GenesisOptions
 from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
@@ -141,6 +142,12 @@ class Network(AccountChain):
         )  # fmt: skip
         chain_clock = ChainClock(clock)
         super().__init__(opening.chain(chain_clock.now(), upgrades), chain_clock, unlocked)
+        if self.chain.is_new_fork:
+            try:
+                self._begin_fork()
+            except BaseException:
+                self.close()
+                raise
         if facade:
             from bridge.facade_runtime import offer_facade
 
@@ -166,11 +173,26 @@ class Network(AccountChain):
 
     @classmethod
     def fork(cls, url: str, epoch: int | None = None, path: str | Path = IN_MEMORY, **options: Any) -> Self:
-        """A network that begins as another one is: at the head of a node, or at an epoch. See `Network`.
+        """Return a network that begins as another one is: at the head of a node, or at an epoch. See `Network`.
 
-        Raises the errors of `Network`; NodeError where the node does not answer.
+        With `rules="ethereum"`, the node may be any Ethereum node, and the epoch is the number of a block. A negative
+        epoch counts back from the head. Raises the errors of `Network`; NodeError where the node does not answer.
         """
         return cls(path, fork=ForkSource(url, epoch), **options)
+
+    def _begin_fork(self) -> None:
+        """Let the clock begin at the time of the forked block, and execute what comes before a transaction there."""
+        self._clock.set(self.head.timestamp, self.head.timestamp)
+        origin = self.chain.origin
+        block = origin.first_block if isinstance(origin, EthereumFork) else None
+        if block is None:
+            return
+        self.automine, self.mempool.first_come = False, True
+        for transaction in block.transactions:
+            self.submit(transaction)
+        self.set_next_timestamp(block.timestamp)
+        self.mine()
+        self.automine, self.mempool.first_come = True, False
 
     # --- contracts and actors ---------------------------------------------------------------------------------
 

@@ -22,11 +22,15 @@ from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount
 from localnet.accounts import Account
 from localnet.chain.chain import Chain
+from localnet.chain.ethereum_start import resume_fork, start_fork
 from localnet.chain.externs import ChainExterns
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.state_window import StateWindow
 from localnet.chain.streams import begin_streams, has_streams
-from localnet.fork.forking import ForkSource, open_fork
+from localnet.fork.ethereum_fork import EthereumFork, open_ethereum_fork
+from localnet.fork.ethereum_point import recorded_point
+from localnet.fork.forking import ForkSource, Origin, open_fork
+from localnet.fork.node_client import naming_origin
 from localnet.ledger.block_settings import LARGEST_GAS_LIMIT, LEAST_GAS_LIMIT
 from localnet.ledger.genesis import (
     LARGEST_CHAIN_ID,
@@ -81,7 +85,7 @@ class Opening:
         bundle = Bundle.open(self.bundle) if isinstance(self.bundle, str | Path) else self.bundle
         with ExitStack() as undo:
             opened, window = self._open()
-            store, origin = open_fork(undo.enter_context(closing(opened)), self.fork, self.overlay)
+            store, origin = self._open_fork(undo.enter_context(closing(opened)))
             index, externs = ChainIndex(store), ChainExterns()
             undo.callback(store.close)
             if self.read_only and index.head < 0:
@@ -89,13 +93,14 @@ class Opening:
             miners = self.genesis.miners if index.head < 0 else index.miners_to_come()
             if len(miners) > len(self.accounts):
                 raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
-            forked = None if origin is None else origin.point.rules
-            machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs, forked))
+            machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs, origin))
             if index.head < 0:
                 store.commit((), {}, miners_entries(miners))
             else:
                 self._check_accounts(machine)
-            if index.head < 0 and origin is not None:
+            if isinstance(origin, EthereumFork):
+                self._attach(machine, index, origin)
+            elif index.head < 0 and origin is not None:
                 supply = TokenAmount(origin.point.vested + self._begin_fork(machine))
                 genesis = replace(genesis, network_name=origin.point.name)
             elif index.head < 0:
@@ -140,6 +145,24 @@ class Opening:
             return OverlayStore(RocksStore.open(self.path, read_only=True), closes=True), StateWindow()
         return open_store(self.path), StateWindow()
 
+    def _open_fork(self, store: Store) -> tuple[Store, Origin | EthereumFork | None]:
+        """The store of a network that is a fork, or is to become one, with the node behind it. Raises NodeError."""
+        folder = None if str(self.path) == IN_MEMORY else Path(self.path)
+        wanted = self.fork if self.rules == ETHEREUM or recorded_point(store) is not None else None
+        found, fork = open_ethereum_fork(store, wanted, folder)
+        return (found, fork) if fork is not None else open_fork(store, self.fork, self.overlay)
+
+    def _attach(self, machine: Hypervisor, index: ChainIndex, fork: EthereumFork) -> None:
+        """Let a machine read the accounts of a fork's node, and begin the fork in a new network. Raises NodeError."""
+        if index.head >= 0:
+            resume_fork(machine, fork)
+            return
+        funds = {account.delegated: self.balance for account in self.accounts}
+        with naming_origin():
+            start_fork(machine, fork, {**funds, **self.genesis.balances})
+        self._grant_datacap(machine)
+        machine.advance(chain_id=fork.point.chain_id if self.chain_id is None else self.chain_id)
+
     def _begin(self, machine: Hypervisor) -> None:
         """Make a new machine's state the network's: its chain id, what its rules expect, contracts of everywhere."""
         rules = rules_of(machine)
@@ -180,20 +203,25 @@ class Opening:
         bundle: Bundle | None,
         genesis: Genesis,
         externs: ChainExterns,
-        forked: str | None,
+        origin: Origin | EthereumFork | None,
     ) -> Hypervisor:
-        """The machine; `forked` are the rules of the network that this one began as, with its labs."""
+        """The machine; one of a fork has the rules of the network that it began as, with its labs."""
         network, evm, record = self.network, self.evm, index.network()
+        forked, hardfork = None if origin is None else ETHEREUM, self.hardfork
+        if isinstance(origin, Origin):
+            forked = origin.point.rules
+        elif origin is not None:
+            hardfork = hardfork or origin.point.hardfork
         if record is None and self.fork is None and network is not None:
             _check_own(bundle, network)
             if bundle is not None:
                 check_not_ahead(bundle, network)
         asked = self.rules or forked or FILECOIN
-        rules = rules_named(asked, self.hardfork) if record is None else self._recorded_rules(record)
+        rules = rules_named(asked, hardfork) if record is None else self._recorded_rules(record)
         if self.chain_id is not None:
             whole_number(self.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
         if self.fork is not None and record is None:
-            if network is not None or bundle is not None:
+            if isinstance(origin, Origin) and (network is not None or bundle is not None):
                 raise InvalidInput("a fork has the network version and the actors of its origin: leave them out")
             if rules.name != forked:
                 raise InvalidInput(

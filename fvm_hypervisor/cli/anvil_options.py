@@ -8,7 +8,6 @@ from fvm_hypervisor.cli.foreign_options import ForeignOptions
 
 _ONE_CHAIN = "every block and transaction of a chain is kept"
 _STATES = "--keep-states N bounds the states that are kept (default: 4100, as anvil's 500 and 3600; with --state all)"
-_FORKED = "a fork reads blocks from its node as they are needed, and checks and keeps each"
 NOT_HERE: Final = {
     "--cache-path": "compiled modules are kept in the user's cache folder (XDG_CACHE_HOME)",
     "--celo": "the network is Filecoin's, or has Ethereum's rules (--rules)",
@@ -19,8 +18,7 @@ NOT_HERE: Final = {
     "--disable-min-priority-fee": "no least premium is asked for, so there is nothing to disable",
     "--disable-pool-balance-checks": "a transaction that its sender cannot pay is refused, as on the network",
     "--enable-tx-gas-limit": "the limit of a transaction is always that of the fork (--hardfork)",
-    "--fork-chain-id": "a fork has the chain id of its network; --chain-id gives it another",
-    "--fork-transaction-hash": "a fork begins at a tipset: --fork-epoch chooses it",
+    "--fork-chain-id": "a fork asks its node for the chain ID; a fork in a folder (--state) starts again without it",
     "--gas-price": "the price follows from the base fee: --block-base-fee-per-gas sets the first block's",
     "--init": "genesis has actors, not Ethereum's accounts: --load-state begins with a dumped state",
     "--ipc": "the node listens at a port only: --port 0 takes a free one and --ready-file says which",
@@ -31,7 +29,6 @@ NOT_HERE: Final = {
     "--mnemonic-random": "`hypervisor wallet new` makes new keys; --mnemonic takes your own words",
     "--mnemonic-seed-unsafe": "--mnemonic takes your own words",
     "--no-request-size-limit": "a request has at most 5 MiB, so that no client can exhaust the node",
-    "--no-storage-caching": _FORKED,
     "--number": "a chain begins at epoch 0: hypervisor_mineAfterNullRounds lets epochs pass",
     "--preserve-historical-states": "--keep-states N keeps more states than 4100; with --state every one is kept",
     "--print-traces": "`hypervisor trace` shows the calls of a transaction; those of one that fails are printed anyway",

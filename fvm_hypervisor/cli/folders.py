@@ -33,15 +33,14 @@ def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
 @contextmanager
 def reading(folder: Path) -> Iterator[RocksStore]:
     """The store in a folder, to look for blocks in; StoreError that tells why a fork lacks one."""
-    from localnet.fork.forking import recorded_fork
+    from localnet.fork.ethereum_fork import reads_from_node
     from store.blockstore import BlockNotFound, StoreError
 
     with open_folder(folder) as store:
         try:
             yield store
         except BlockNotFound as error:
-            fork = recorded_fork(store)
-            if fork is None or not fork.url:
+            if not reads_from_node(store):
                 raise
             raise StoreError(f"{error}: {folder} holds a fork, which has only the blocks that were read") from None
 

@@ -80,7 +80,7 @@ def _in_folder(
     from fvm_hypervisor.cli.folders import open_folder
     from hypervisor.errors import InvalidInput
     from localnet.chain.retention import chain_roots, forget_states
-    from localnet.fork.forking import recorded_fork
+    from localnet.fork.ethereum_fork import reads_from_node
     from store.blockstore import StoreLocked
     from store.collector import GarbageCollector
 
@@ -92,8 +92,7 @@ def _in_folder(
             "(--rpc-url URL), it goes on answering meanwhile"
         ) from None
     with opened as store:
-        fork = recorded_fork(store)
-        if fork is not None and fork.url:
+        if reads_from_node(store):
             raise InvalidInput(f"{folder} holds a fork, which has only the blocks that were read: nothing is collected")
         if states is not None:
             forget_states(store, states)

@@ -67,6 +67,8 @@ _BASE_FEE = "The base fee of the first block that the node makes, in attoFIL per
 _GAS_LIMIT = "With --rules ethereum: the gas limit of blocks from the next one on (default: 30000000)."
 _NO_GAS_LIMIT = "With --rules ethereum: as good as no gas limit of blocks."
 _QUESTION_TIME = "How long a call, an estimate or another question may take before it ends with an error."
+_TIME, _FORK_TIME = 5.0, 60.0
+"""Seconds for a question, and on a fork of an Ethereum network, which may ask its node for hundreds of slots."""
 _TRACE_TIME = "How long a question may take that executes transactions again, or a call, for a trace."
 _PARALLEL = "Processes that share the messages of a block; what comes out is the same."
 _OPEN_FILES = 10_240
@@ -95,8 +97,8 @@ def node(
         typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Answer pages of this origin, too; * is any."),
     ] = None,
     question_time: Annotated[
-        float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUESTION_TIME)
-    ] = 5.0,
+        float | None, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUESTION_TIME)
+    ] = None,
     trace_time: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_TRACE_TIME)
     ] = 30.0,
@@ -121,12 +123,14 @@ def node(
     ] = None,
     fork_url: forks.ForkUrl = None,
     fork_block_number: forks.ForkBlock = None,
+    fork_transaction_hash: forks.ForkTransaction = None,
     fork_header: forks.ForkHeaders = None,
     timeout: forks.Timeout = 45_000,
     retries: forks.RetryCount = 5,
     fork_retry_backoff: forks.RetryBackoff = 1_000,
     compute_units_per_second: forks.ComputeUnits = 330,
     no_rate_limit: forks.NoRateLimit = False,
+    no_storage_caching: forks.NoStorageCaching = False,
     load_state: Annotated[Path | None, typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_LOAD)] = None,
     load_state_limit: Annotated[
         int, typer.Option(min=1, metavar="MIB", rich_help_panel=_CHAIN, help="What that state may have, decompressed.")
@@ -329,11 +333,13 @@ def node(
                 fork_url,
                 fork_block_number,
                 silent,
+                transaction=fork_transaction_hash,
                 headers=fork_header,
                 timeout=timeout,
                 retries=retries,
                 backoff=fork_retry_backoff,
                 compute_units=None if no_rate_limit else compute_units_per_second,
+                caches=False if no_storage_caching else None,
             ),
             streams=asked_streams(swa=swa, sra=sra, orchestrator=orchestrator, ramp=ramp, timelock=timelock),
             keep_states=keep_states if state is None else None,
@@ -342,6 +348,8 @@ def node(
             precompiles=named_precompiles(precompile),
         )
     with opened:
+        if timestamp is not None and opened.chain.is_new_fork:
+            opened.set_time(timestamp)
         if loaded is not None:
             opened.load_state(loaded, load_state_limit << 20)
         if block_base_fee_per_gas is not None:
@@ -367,7 +375,7 @@ def node(
             auto_impersonate,
             not no_explorer,
             _addresses(state) if index else None,
-            NodeLimits(question=question_time, trace=trace_time),
+            NodeLimits(question=question_time or (_FORK_TIME if opened.chain.history else _TIME), trace=trace_time),
         )
         if dump_state is not None:
             _write(dump_state, opened.dump_state())

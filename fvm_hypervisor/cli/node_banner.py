@@ -6,10 +6,10 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from bridge.addresses import checksummed
+from bridge.ethereum_block import ETHEREUM
 from hypervisor.bundle_library import release_of
 from hypervisor.network_versions import network_version
 from hypervisor.printed import show_fil
-from localnet.fork.forking import recorded_fork
 from localnet.fork.node_client import shown_url
 from store.cid import show
 
@@ -99,10 +99,11 @@ def _mismatch(network: Network) -> list[str]:
 
 def _origin(network: Network) -> list[str]:
     """Return the line about a fork's origin: a node's network, or a chain's snapshot."""
-    point = recorded_fork(network.machine.base)
-    if point is None:
+    origin = network.chain.origin
+    if origin is None:
         return []
-    return [f"Fork:            of {shown_url(point.url) or 'a snapshot'}, behind epoch {point.height}"]
+    point, what = origin.point, "block" if network.rules.name == ETHEREUM else "epoch"
+    return [f"Fork:            of {shown_url(point.url) or 'a snapshot'}, after {what} {point.height}"]
 
 
 def _part(title: str, lines: list[str]) -> str:

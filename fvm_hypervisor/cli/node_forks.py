@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -19,7 +20,8 @@ ForkUrl = Annotated[
         "-f",
         metavar="URL[@BLOCK]",
         rich_help_panel=_PANEL,
-        help="Begin as the network of this node; its state is read when something touches it.",
+        help="Begin as the network of this node, whose state is read when something touches it: a Filecoin node, or "
+        "with --rules ethereum any Ethereum node.",
     ),
 ]
 ForkBlock = Annotated[
@@ -88,6 +90,24 @@ NoRateLimit = Annotated[
         help="Do not limit the rate of requests to the forked node.",
     ),
 ]
+ForkTransaction = Annotated[
+    str | None,
+    typer.Option(
+        "--fork-transaction-hash",
+        metavar="HASH",
+        rich_help_panel=_PANEL,
+        help="With --rules ethereum: fork after this transaction, in place of a block.",
+    ),
+]
+NoStorageCaching = Annotated[
+    bool,
+    typer.Option(
+        "--no-storage-caching",
+        rich_help_panel=_PANEL,
+        help="With --rules ethereum: keep none of the node's answers in the user's cache folder. Those of a node on "
+        "this machine are never kept there.",
+    ),
+]
 
 
 def fork_source(
@@ -95,11 +115,13 @@ def fork_source(
     block: int | None,
     silent: bool,
     *,
+    transaction: str | None,
     headers: list[str] | None,
     timeout: int,
     retries: int,
     backoff: int,
     compute_units: int | None,
+    caches: bool | None,
 ) -> ForkSource | None:
     """Return the fork that the options ask for, or None. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
@@ -109,9 +131,11 @@ def fork_source(
     from localnet.fork.request_options import headers as parsed_headers
 
     if url is None:
-        if block is not None:
+        if block is not None or transaction is not None:
             raise InvalidInput("a block to fork at, but no node to fork: say which one with --fork-url")
         return None
+    if transaction is not None and not re.fullmatch(r"0x[0-9a-fA-F]{64}", transaction):
+        raise InvalidInput(f"'{transaction:.80}' is not the hash of a transaction: expected 0x and 64 hex digits")
     node, at, suffix = url.rpartition("@")
     if at and suffix.isascii() and suffix.isdigit():
         url = node
@@ -130,4 +154,7 @@ def fork_source(
         compute_units=compute_units,
         headers=parsed_headers(headers or ()),
     )
-    return ForkSource(url, block, waited, options)
+    if transaction is not None and block is not None:
+        raise InvalidInput("--fork-transaction-hash names a block, too: leave the other one out")
+    after = None if transaction is None else bytes.fromhex(transaction[2:])
+    return ForkSource(url, block, waited, options, caches, after)

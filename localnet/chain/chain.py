@@ -19,6 +19,7 @@ from hypervisor.machine_state import Snapshot
 from hypervisor.message import SignatureType
 from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from localnet.chain.ethereum_start import first_tipset
 from localnet.chain.execution import BlockStarter, begin_epoch, end_epoch, execute
 from localnet.chain.externs import ChainExterns
 from localnet.chain.state_window import StateWindow
@@ -26,6 +27,7 @@ from localnet.chain.supply import supply_of
 from localnet.chain.view import ChainPoint, ChainReader, ChainView
 from localnet.chain.watching import Watcher
 from localnet.errors import TransactionRefused
+from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.forking import ForkPoint, Origin
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
@@ -61,7 +63,7 @@ class Chain(ChainReader):
         externs: ChainExterns,
         record: NetworkRecord,
         timestamp: int,
-        origin: Origin | None = None,
+        origin: Origin | EthereumFork | None = None,
         window: StateWindow | None = None,
         default_gas_limit: Gas | None = None,
     ) -> None:
@@ -91,11 +93,11 @@ class Chain(ChainReader):
         self.states = window or StateWindow()
         self.index = ChainIndex(machine.base)
         externs.attach(self.index, origin)
-        self._externs, self._origin = externs, origin
+        self._externs, self.origin = externs, origin
         known = self.index.network()
         self.record = known or record
         if known is None or self.index.head < 0:
-            self._begin(timestamp, None if origin is None else origin.point)
+            self._begin(timestamp, origin)
         self.head = self.index.tipset(self.index.head)
         if self.head.next_settings == DEFAULT_SETTINGS:  # of a folder that an older program wrote
             self.head = replace(self.head, next_settings=self.rules.settings.first_settings(machine))
@@ -104,6 +106,11 @@ class Chain(ChainReader):
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.head)
         self._point: ChainPoint | None = None
+
+    @property
+    def is_new_fork(self) -> bool:
+        """True if the chain is a fork of an Ethereum network that has made no block yet."""
+        return isinstance(self.origin, EthereumFork) and self.head.height == self.index.first
 
     # --- for other threads ------------------------------------------------------------------------------------
 
@@ -114,14 +121,13 @@ class Chain(ChainReader):
             context, circulating = self.machine.context, self._circulating(self.head.state)
             self._point = ChainPoint(
                 facts, tuple(self.index.chain_ids), circulating, facts[-1],
-                context.chain_id, context.network.number,
+                context.chain_id, context.network.number, self.index.first, self.origin, self.machine.origin,
             )  # fmt: skip
         return self._point
 
     def view(self, point: ChainPoint) -> ChainView:
         """The chain as it was at a point, to be read on another thread, by a machine of its own. For any thread."""
         index, externs = ChainIndex(self.machine.base, self.index), ChainExterns()
-        externs.attach(index, self._origin)
         machine = self.machine.reader(point.facts[0].state, externs)
         return ChainView(machine, index, externs, point)
 
@@ -189,10 +195,15 @@ class Chain(ChainReader):
 
     # --- committing -------------------------------------------------------------------------------------------
 
-    def _begin(self, timestamp: int, fork: ForkPoint | None) -> None:
+    def _begin(self, timestamp: int, origin: Origin | EthereumFork | None) -> None:
         """Commit the first tipset, which executes nothing: the genesis state, or another network's as it was."""
         blocks = BufferedStore(MemoryStore())
-        tipset = self._genesis(blocks, timestamp) if fork is None else self._begin_fork(blocks, fork)
+        if origin is None:
+            tipset = self._genesis(blocks, timestamp)
+        elif isinstance(origin, EthereumFork):
+            tipset = first_tipset(blocks, origin, self.machine.root, self.machine.context.chain_id)
+        else:
+            tipset = self._begin_fork(blocks, origin.point)
         self._enter(tipset)
         self.machine.flush(blocks.pending.items(), {**network_entries(self.record), **tipset_entries(tipset, [])})
         self.index.head = tipset.height

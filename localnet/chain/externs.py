@@ -10,6 +10,7 @@ from copy import copy
 
 from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch
+from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.forking import Origin
 from localnet.ledger.blocks import beacon_digest, ticket
 from localnet.ledger.index import ChainIndex
@@ -22,10 +23,10 @@ class ChainExterns:
 
     def __init__(self) -> None:
         self._index: ChainIndex | None = None
-        self._origin: Origin | None = None
+        self._origin: Origin | EthereumFork | None = None
         self.executing = 0
 
-    def attach(self, index: ChainIndex, origin: Origin | None = None) -> None:
+    def attach(self, index: ChainIndex, origin: Origin | EthereumFork | None = None) -> None:
         """Answer from this index, and where a fork begins or before that as its origin answers.
 
         The machine, which needs externs, exists before them.
@@ -65,7 +66,7 @@ class ChainExterns:
             raise ExternError(f"no tipset at or before epoch {epoch}")
         return found.key
 
-    def _origin_of(self, epoch: int) -> Origin | None:
+    def _origin_of(self, epoch: int) -> Origin | EthereumFork | None:
         """The node that knows an epoch in the place of this chain."""
         return self._origin if self._origin is not None and epoch <= self._chain().first else None
 

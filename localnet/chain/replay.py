@@ -19,17 +19,22 @@ from hypervisor.machine import Hypervisor
 from hypervisor.opening import OFFICIAL_EVM, OWN_EVM
 from hypervisor.proofs import AcceptProofs
 from localnet.chain.chain import Chain
+from localnet.chain.ethereum_start import resume_fork
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.externs import ChainExterns
+from localnet.fork.ethereum_fork import connect
+from localnet.fork.ethereum_point import recorded_point
 from localnet.fork.forking import Origin, recorded_fork
 from localnet.ledger.blocks import producer_of, put_receipts
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
 from localnet.rules.installed import rules_named
+from store.blockstore import Store
 from store.buffered import BufferedStore
 from store.cid import show
 from store.memory import MemoryStore
+from store.remote import RemoteStore
 from store.rocks import RocksStore
 
 
@@ -116,9 +121,12 @@ def _executed(
 @lru_cache(maxsize=1)
 def _chain(folder: Path) -> Chain:
     """The chain in a folder, for reading, beside a writer."""
-    store = RocksStore.open(folder, read_only=True)
+    store: Store = RocksStore.open(folder, read_only=True)
     index, externs = ChainIndex(store), ChainExterns()
-    record = index.network()
+    record, point = index.network(), recorded_point(store)
+    remote = None if point is None else connect(point, None, folder)
+    if remote is not None:
+        store = RemoteStore(store, remote.blocks)
     if record is None:
         raise InvalidInput(f"{folder} holds no chain")
     rules = rules_named(record.rules, record.hardfork)
@@ -127,6 +135,9 @@ def _chain(folder: Path) -> Chain:
         store=store, overlay=record.overlay, rules=rules.name, evm=evm, externs=externs, proofs=AcceptProofs()
     )
     rules.settings.prepare(machine)
+    if remote is not None:
+        resume_fork(machine, remote)
+        return Chain(machine, externs, record, 0, remote)
     fork = recorded_fork(store)
     # What a fork has asked its origin is kept in the folder: executing it again asks no node.
     return Chain(machine, externs, record, 0, None if fork is None else Origin(replace(fork, url=""), store))

@@ -15,10 +15,15 @@ from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.message import Message
+from hypervisor.state_tree import StateOrigin
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from localnet.chain.ethereum_start import earlier_tipset
 from localnet.chain.execution import enter_settings
 from localnet.chain.externs import ChainExterns
 from localnet.chain.supply import supply_of
+from localnet.fork.ethereum_fork import EthereumFork
+from localnet.fork.forking import Origin
+from localnet.fork.remote_history import BlockName, RemoteHistory
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
 from localnet.ledger.genesis import NetworkRecord
@@ -44,6 +49,8 @@ class ChainReader:
     """True if receipts are known one tipset later, as on the network; see `settled`."""
     default_gas_limit: Gas | None
     """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
+    origin: Origin | EthereumFork | None
+    """The node that the network was forked from."""
     _externs: ChainExterns
 
     def _circulating(self, state: Cid) -> TokenAmount:
@@ -54,6 +61,21 @@ class ChainReader:
     def rules(self) -> NetworkRules:
         """Set of rules of the network."""
         return rules_of(self.machine)
+
+    @property
+    def history(self) -> RemoteHistory | None:
+        """The blocks up to the first tipset, of a fork of an Ethereum network."""
+        return self.origin.history if isinstance(self.origin, EthereumFork) else None
+
+    def earlier(self, name: BlockName) -> Tipset | None:
+        """Return a block of the history as a tipset, None for a block from the first tipset on. Raises NodeError."""
+        fork = self.origin
+        if not isinstance(fork, EthereumFork):
+            return None
+        number = fork.history.number_of(name) if isinstance(name, bytes) else name
+        if number is None or number >= self.index.first:
+            return None
+        return earlier_tipset(fork, fork.block(number), self.machine.context.chain_id)
 
     @property
     def settled(self) -> Tipset:
@@ -123,6 +145,8 @@ class ChainReader:
         """
         self._check_kept(tipset)
         machine = self._fork(tipset.before if root is None else root)
+        if tipset.height < self.index.first and isinstance(self.origin, EthereumFork):
+            machine.read_from(self.origin.origin(machine.manifest, tipset.height))
         self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
         enter_settings(machine, tipset.settings)
         return machine
@@ -132,7 +156,7 @@ class ChainReader:
         return self.machine.fork(root)
 
     def _check_kept(self, tipset: Tipset) -> None:
-        if tipset.height < self.index.retained and not (
+        if self.index.first <= tipset.height < self.index.retained and not (
             tipset.height == self.index.first and self.machine.base.has(tipset.state)
         ):
             raise InvalidInput(
@@ -176,6 +200,12 @@ class ChainPoint:
     chain_id: int
     version: int
     """The number of the network version."""
+    first: int
+    """The height of the first tipset."""
+    origin: Origin | EthereumFork | None
+    """The node that the network was forked from."""
+    accounts: StateOrigin | None
+    """Where the accounts of a fork of an Ethereum network come from."""
 
 
 class ChainView(ChainReader):
@@ -192,6 +222,7 @@ class ChainView(ChainReader):
         if point is self._point:
             return
         self._point = None  # until all is done: where the store fails, the next question begins anew
+        self.machine.read_from(point.accounts)
         self.machine.restore(Snapshot(point.facts[0].state, {}))
         self._enter_point(point)
         self._point = point
@@ -202,6 +233,8 @@ class ChainView(ChainReader):
             self._rewritten = point.rewritten
         self.head, self.record, self.producer, self.deferred, self.default_gas_limit, _ = point.facts
         self.index.head, self.index.chain_ids = self.head.height, list(point.chain_ids)
+        self.index.first, self.origin = point.first, point.origin
+        self._externs.attach(self.index, point.origin)
         self._supply = point.circulating
         self._enter(self.head)
 

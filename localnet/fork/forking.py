@@ -48,14 +48,18 @@ class ForkSource:
     waited: Waited | None = field(default=None, compare=False)
     """Called with the seconds that a slow request has taken so far."""
     options: RequestOptions = field(default=FORK_REQUESTS, compare=False)
+    caches: bool | None = field(default=None, compare=False)
+    """True if an Ethereum node's answers are kept on disk; None: unless the node runs on this machine."""
+    transaction: bytes | None = None
+    """The hash of a transaction of an Ethereum network after which the fork begins, in place of a block."""
 
-    def number_at(self, head: int) -> int:
+    def number_at(self, head: int, kind: str = "epoch") -> int:
         """Return the number of the epoch or block, given that of the node's head. Raises InvalidInput."""
         if self.epoch is None:
             return head
         number = self.epoch if self.epoch >= 0 else head + self.epoch
         if not 0 <= number <= head:
-            raise InvalidInput(f"epoch {self.epoch} cannot be forked: {shown_url(self.url)} is at epoch {head}")
+            raise InvalidInput(f"{kind} {self.epoch} cannot be forked: {shown_url(self.url)} is at {kind} {head}")
         return number
 
 
@@ -162,6 +166,10 @@ def find_fork_point(asked: ForkSource) -> ForkPoint:
 
     Raises UnfitNode, and InvalidInput for an epoch that the node has not reached.
     """
+    if asked.transaction is not None:
+        raise InvalidInput(
+            "a fork under Filecoin's rules begins after a tipset, not after a transaction: name an epoch"
+        )
     with naming_origin(), NodeClient(asked.url, options=asked.options, waited=asked.waited) as client:
         try:
             return _read_fork_point(client, asked)
@@ -212,8 +220,8 @@ def _rules(client: NodeClient) -> str:
         return FILECOIN  # any other node than ours
     if name != FILECOIN and name in rule_names():
         raise InvalidInput(
-            f"{client.name} is of a network under the rules '{name}', and a fork is of one under Filecoin's: leave the "
-            "fork out, or fork it in Solidity tests and scripts, which run on any"
+            f"{client.name} is of a network under the rules '{name}', and this fork is under Filecoin's: fork it with "
+            "--rules ethereum, which reads accounts and slots of any Ethereum node"
         )
     if not isinstance(name, str) or not name.startswith(PREFIX):
         return FILECOIN
@@ -230,8 +238,9 @@ def _head(client: NodeClient, asked: ForkSource) -> Any:
         if not error.is_unknown_method:
             raise
         raise NodeError(
-            f"{shown_url(asked.url)} cannot be forked: it does not answer Filecoin.ChainHead ({error}). A fork needs a "
-            "Filecoin node, such as Lotus or `hypervisor node`; a node of Ethereum's alone has no actors to read",
+            f"{shown_url(asked.url)} cannot be forked: it does not answer Filecoin.ChainHead ({error}). A fork under "
+            "Filecoin's rules needs a Filecoin node, such as Lotus or `hypervisor node`; fork any other Ethereum node "
+            "with --rules ethereum",
             error.data,
             code=error.code,
             answered=True,
@@ -253,7 +262,7 @@ class Origin:
         options: RequestOptions = FORK_REQUESTS,
     ) -> None:
         """`client` is another one's to close; without one it has its own."""
-        self.point = point
+        self.point, self.options = point, options
         self._store = store
         self._own = NodeClient(point.url, options=options) if client is None and point.url else None
         self._client = self._own if client is None else client

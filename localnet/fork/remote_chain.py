@@ -82,7 +82,7 @@ class RemoteChain:
         `chain_id` is that of the network, if it is known. Raises InvalidInput for a text that is not a URL.
         """
         self.client = NodeClient(url, options=options, waited=waited)
-        self.url, self._caches, self._file = url, caches, file
+        self.url, self.options, self._caches, self._file = url, options, caches, file
         self._pool = ThreadPoolExecutor(_AT_ONCE, "fork")
         self._chain_id = chain_id
         self._opening = Lock()
@@ -187,8 +187,15 @@ class RemoteState:
 
     def block_hash(self, number: int) -> bytes:
         """The hash of an earlier block. Raises NodeError."""
+        if number == self.block.number:
+            return self.block.hash
         if number not in self._hashes:
-            self._hashes[number] = self.block.hash if number == self.block.number else self.chain.block(number).hash
+            found = self.lookup(_block, "eth_getBlockByNumber", hex(number), False)
+            if found is None or found.number != number:
+                raise NodeError(
+                    f"{self.chain.client.name} has no block {number}, which is before block {self.block.number}"
+                )
+            self._hashes[number] = found.hash
         return self._hashes[number]
 
     def lookup(self, read: Callable[[Any], T], method: str, *params: Any) -> T:

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
-from bridge.transactions import Authorization, Transaction
+from bridge.transactions import Authorization, SignedTransaction, Transaction
 from localnet.fork.answers import bytes_of, quantity, word_of
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import RemoteBlock, RemoteChain
 
+_FIRST_V: Final = 35
+"""The least v of a legacy transaction that names its chain (EIP-155)."""
+_LEGACY_V: Final = 27
 _LONGEST: Final = 1 << 20
 """Bytes of calldata."""
 
@@ -26,6 +29,15 @@ class ReadTransaction:
     hash: bytes
     sender: EthAddress
     transaction: Transaction
+    signature: tuple[int, int, int] = (0, 0, 0)
+    """Parity, r and s; zeros for a transaction that nobody has signed."""
+
+    def raw(self) -> bytes:
+        """Return the signed bytes. Raises NodeError where they do not have the hash of the transaction."""
+        signed = SignedTransaction(self.transaction, *self.signature)
+        if signed.hash() != self.hash:
+            raise NodeError(f"transaction 0x{self.hash.hex()} has no signature that fits its hash: it was impersonated")
+        return signed.raw()
 
     def __deepcopy__(self, _memo: object) -> ReadTransaction:
         """Itself: nothing of it ever changes."""
@@ -57,7 +69,16 @@ def read_transaction(found: Any) -> ReadTransaction:
         max_fee_per_blob_gas=quantity(found["maxFeePerBlobGas"]) if found.get("maxFeePerBlobGas") else 0,
         blob_hashes=tuple(word_of(entry) for entry in found.get("blobVersionedHashes") or ()),
     )
-    return ReadTransaction(word_of(found["hash"]), EthAddress(word_of(found["from"], 20)), transaction.check())
+    return ReadTransaction(
+        word_of(found["hash"]), EthAddress(word_of(found["from"], 20)), transaction.check(), _signature(found)
+    )
+
+
+def _signature(found: Mapping[str, Any]) -> tuple[int, int, int]:
+    r, s, v = (quantity(found[part]) if found.get(part) else 0 for part in ("r", "s", "v"))
+    if found.get("yParity"):
+        return quantity(found["yParity"]), r, s
+    return (v - 35) % 2 if v >= _FIRST_V else v % _LEGACY_V, r, s
 
 
 def _authorization(entry: Mapping[str, Any]) -> Authorization:

@@ -87,6 +87,12 @@ def block_hash(key: Cid) -> bytes:
     return bytes(key[-32:])
 
 
+def key_of_hash(ethereum_hash: bytes) -> Cid:
+    """Return the key of a tipset that Ethereum knows under a hash: the inverse of `block_hash`."""
+    return Cid(_KEY_PREFIX + ethereum_hash)
+
+
+_KEY_PREFIX: Final = bytes(tipset_key([]))[:-32]
 _EMPTY_LIST_BLOCK: Final = encode([0, 0, [b"\x00", [], []]])
 _EMPTY_LIST: Final = cid_of(_EMPTY_LIST_BLOCK)
 """CID of the empty list of messages with BLS signatures, which nearly every block has."""

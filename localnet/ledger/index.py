@@ -19,7 +19,6 @@ and reverting costs the same at any depth.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Final
 
 from localnet.ledger.bounded_cache import BoundedCache
@@ -64,14 +63,11 @@ class ChainIndex:
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
         self._decoded: _Decoded = _Decoded(MOST_DECODED) if beside is None else beside._decoded
         self._logs = KeptLogs()
+        self.first = int.from_bytes(store.index(_FIRST) or b"", "big")
+        """The height of the first tipset."""
         recorded = store.index(_CHAIN_IDS)
         self.chain_ids: list[int] = [] if recorded is None else decode(recorded)
         """The ids that the chain has had, the first one first; `Chain` fills in the only one, which is not recorded."""
-
-    @cached_property
-    def first(self) -> int:
-        """The height of the first tipset."""
-        return int.from_bytes(self._store.index(_FIRST) or b"", "big")
 
     @property
     def retained(self) -> int:

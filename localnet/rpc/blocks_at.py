@@ -85,6 +85,32 @@ def resolve(network: NetworkReader, ref: BlockRef) -> Tipset:
     return found
 
 
+def history_number(network: NetworkReader, ref: BlockRef) -> int | None:
+    """Return the number of the block of a fork's history that a number or tag means, or None.
+
+    The history ends with the block after which the fork begins.
+    """
+    if network.chain.history is None or ref.hash is not None or ref.tag == PENDING:
+        return None
+    number = ref.number
+    if number is None:
+        head = network.settled.height
+        depth = {"latest": 0, "safe": SAFE_DEPTH, "finalized": FINAL_DEPTH}.get(ref.tag, head)
+        number = max(0, head - depth)
+    return number if number <= network.chain.index.first else None
+
+
+def state_tipset(network: NetworkReader, ref: BlockRef) -> Tipset:
+    """Return the tipset whose state is meant, also one of a fork's history. Raises RpcError, NodeError."""
+    chain = network.chain
+    if chain.history is not None:
+        name = ref.hash if ref.hash is not None else history_number(network, ref)
+        earlier = None if name is None else chain.earlier(name)
+        if earlier is not None:
+            return earlier
+    return resolve(network, ref)
+
+
 def _tagged(network: NetworkReader, tag: str) -> Tipset:
     if tag == PENDING:
         return network.head

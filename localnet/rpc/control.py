@@ -6,7 +6,6 @@ from typing import Any
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from localnet.chain.clock import NO_TIME_TRAVEL
-from localnet.fork.forking import recorded_fork
 from localnet.fork.node_client import shown_url
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
@@ -163,7 +162,7 @@ def remove_pool_transactions(node: Node, sender: EthAddress) -> None:
 
 def node_info(node: Node) -> dict[str, Any]:
     """Head, fees and limits."""
-    head, rules, fork = node.network.head, node.network.rules, recorded_fork(node.network.machine.base)
+    head, rules, origin = node.network.head, node.network.rules, node.network.chain.origin
     return {
         "currentBlockNumber": as_quantity(head.height),
         "currentBlockTimestamp": head.timestamp,
@@ -177,9 +176,9 @@ def node_info(node: Node) -> dict[str, Any]:
             "gasPrice": as_quantity(node.network.gas_price),
         },
         "forkConfig": {
-            "forkUrl": None if fork is None else shown_url(fork.url) or None,
-            "forkBlockNumber": None if fork is None else fork.height,
-            "forkRetryBackoff": None,
+            "forkUrl": None if origin is None else shown_url(origin.point.url) or None,
+            "forkBlockNumber": None if origin is None else origin.point.height,
+            "forkRetryBackoff": None if origin is None else round(origin.options.backoff * 1000),
         },
     }
 
@@ -203,7 +202,7 @@ def set_logging_enabled(node: Node, on: bool) -> None:
 
 def metadata(node: Node) -> dict[str, Any]:
     """Return the node's version, and the head of its chain."""
-    head, fork = node.network.head, recorded_fork(node.network.machine.base)
+    head, origin = node.network.head, node.network.chain.origin
     first = node.network.chain.index.first
     return {
         "clientVersion": node.client_version,
@@ -212,9 +211,9 @@ def metadata(node: Node) -> dict[str, Any]:
         "latestBlockNumber": head.height,
         "latestBlockHash": as_data(head.hash),
         "forkedNetwork": None
-        if fork is None
+        if origin is None
         else {
-            "chainId": fork.chain_id,
+            "chainId": origin.point.chain_id,
             "forkBlockNumber": first,
             "forkBlockHash": as_data(node.network.block(first).hash),
         },

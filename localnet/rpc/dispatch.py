@@ -29,6 +29,7 @@ from localnet.rpc.errors import (
     from_exception,
     invalid_params,
 )
+from localnet.rpc.history import HANDLERS, PASS, has_history
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.methods import Method, QuestionKind
 from localnet.rpc.node import Node, NodeReader
@@ -83,7 +84,7 @@ class Dispatcher:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
         method = self.methods[name] if isinstance(name, str) else None
-        if method is None or not method.inline or method.on_socket:
+        if method is None or not method.inline or method.on_socket or self._has_history(method):
             return self._answer(request, None)
         try:
             params = _read(request)[1]
@@ -201,6 +202,10 @@ class Dispatcher:
         if method.on_socket and session is None:
             raise RpcError(METHOD_NOT_FOUND, f"{name}: notifications are not supported over HTTP: use a WebSocket")
         target = session if method.on_socket else self._node
+        if self._has_history(method):
+            answer = await self._history(method, params)
+            if answer is not PASS:
+                return answer
         if method.inline:
             return method.call(target, params)
         if method.reads and self._on_reader is not None:
@@ -213,6 +218,16 @@ class Dispatcher:
                 if time.monotonic() >= end:
                     raise
             await asyncio.sleep(_ASK_AGAIN)
+
+    def _has_history(self, method: Method) -> bool:
+        return method.name in HANDLERS and has_history(self._node)
+
+    async def _history(self, method: Method, params: list[Any]) -> Any:
+        """What a fork's history answers; PASS for what the network itself has to answer."""
+        values, handler = method.read(params), HANDLERS[method.name]
+        if self._on_reader is None:
+            return await self._on_owner(lambda: handler(self._node, values, params))
+        return await self._on_reader(lambda reader: handler(reader, values, params), method.kind)
 
     async def _change(self, method: Method, params: list[Any], target: Any, session: SocketSession | None) -> Any:
         """Execute a method on the owner's thread, in the order of its client's requests.

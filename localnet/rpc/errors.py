@@ -18,6 +18,7 @@ from localnet.errors import (
     UnknownBlock,
     UnknownTransaction,
 )
+from localnet.fork.node_client import NodeError
 from store.blockstore import StoreError, StoreIOError, StoreReadOnly
 from store.remote import RemoteHashMismatch, RemoteUnavailable
 
@@ -89,6 +90,8 @@ def from_exception(error: Exception) -> RpcError:
             return RpcError(SERVER_ERROR, str(error))
         case InvalidInput() | AbiMismatch():
             return RpcError(INVALID_PARAMS, str(error))
+        case NodeError():  # the same, under Ethereum's rules
+            return RpcError(SERVER_ERROR, str(error))
         case RemoteUnavailable() | RemoteHashMismatch():  # the node that the network was forked from
             return RpcError(SERVER_ERROR, str(error))
         case StoreIOError() | StoreReadOnly():  # the disk: full, taken away, failing

@@ -15,12 +15,12 @@ _OF_A_BODY = ("transactions", "uncles", "size", "totalDifficulty")
 
 def header_by_hash(node: Node, block_hash: bytes) -> dict[str, Any] | None:
     """The block with a hash without its transactions, null where the chain has none."""
-    return _header(get_block_by_hash(node, block_hash))
+    return without_body(get_block_by_hash(node, block_hash))
 
 
 def header_by_number(node: Node, number: BlockRef) -> dict[str, Any] | None:
     """The block at a height or tag without its transactions, null where the chain has none yet."""
-    return _header(get_block_by_number(node, number))
+    return without_body(get_block_by_number(node, number))
 
 
 def uncle_count_by_hash(node: Node, block_hash: bytes) -> str | None:
@@ -41,7 +41,8 @@ def uncle_by_number(node: Node, number: BlockRef, index: int) -> None:
     """Always null: a tipset has no uncles."""
 
 
-def _header(block: dict[str, Any] | None) -> dict[str, Any] | None:
+def without_body(block: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the fields of a block that its header has."""
     return None if block is None else {name: value for name, value in block.items() if name not in _OF_A_BODY}
 
 

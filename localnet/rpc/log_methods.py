@@ -87,7 +87,11 @@ def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
     last = settled if found.last is None else min(settled, found.last)
     if last - found.first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range exceeds the limit of {node.limits.log_span}")
-    return _check_limit(node, logs_between(index, found.first, last, found.wanted), True)
+    history, first, earlier = node.network.chain.history, found.first, list[dict[str, Any]]()
+    if history is not None and first <= index.first:
+        earlier = history.logs(first, min(last, index.first), found.wanted.addresses, found.wanted.topics)
+        first = index.first + 1
+    return earlier + _check_limit(node, logs_between(index, first, last, found.wanted), True)
 
 
 def _install(node: Node, new: InstalledFilter) -> str:

@@ -17,7 +17,7 @@ from localnet.calls.simulation import (
     simulate_blocks,
 )
 from localnet.ledger.records import Execution, TransactionReceipt
-from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
+from localnet.rpc.blocks_at import LATEST, BlockRef, block, state_tipset
 from localnet.rpc.errors import EXECUTION_REVERTED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
@@ -59,7 +59,7 @@ def simulation(value: Any) -> SimulationRequest:
 
 def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LATEST) -> list[dict[str, Any]]:
     """Simulate consecutive blocks of calls without effect. Null rounds between them run cron."""
-    base = resolve(node.network, at)
+    base = state_tipset(node.network, at)
     try:
         simulated = simulate_blocks(
             node.network.chain, base, request.blocks, validation=request.validation, transfers=request.transfers

@@ -11,7 +11,7 @@ from hypervisor.exit_codes import ExitCode
 from localnet.calls import simulate
 from localnet.calls.overrides import Overrides
 from localnet.chain.pending import has_pending
-from localnet.rpc.blocks_at import LATEST, PENDING, BlockRef, block, resolve
+from localnet.rpc.blocks_at import LATEST, PENDING, BlockRef, block, state_tipset
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
@@ -92,7 +92,7 @@ def estimate_gas(
     call_request = request.call(ZERO_ADDRESS, node.network.rules)
     network, sender, overrides = node.network, to_filecoin(call_request.sender), Overrides(state_overrides)
     is_to_come = at.tag == PENDING and has_pending(network)
-    if is_to_come or resolve(network, at) not in (network.settled, network.head):
+    if is_to_come or state_tipset(network, at) not in (network.settled, network.head):
         machine = node.machine_at(at)
         elsewhere = partial(simulate.estimate, machine, call_request, (), overrides)
         return as_quantity(node.called(machine, call_request, overrides, elsewhere))

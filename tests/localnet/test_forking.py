@@ -224,11 +224,11 @@ def test_a_fork_says_what_it_is_and_where_it_begins(other: Other) -> None:
         rpc = Client(Node(network))
         began = network.head.hash
         network.mine(3)
-        assert f"Fork:            of {other.url}, behind epoch 2" in banner(network, "", "", signs=True).splitlines()
+        assert f"Fork:            of {other.url}, after epoch 2" in banner(network, "", "", signs=True).splitlines()
         with pytest.raises(Failed, match="block 1 not found: this chain begins at 2"):
             rpc("eth_getBalance", f"0x{network.accounts[0].address.hex()}", "0x1")
         assert rpc("anvil_nodeInfo")["forkConfig"] == {
-            "forkUrl": other.url, "forkBlockNumber": 2, "forkRetryBackoff": None
+            "forkUrl": other.url, "forkBlockNumber": 2, "forkRetryBackoff": 1000
         }  # fmt: skip
         assert rpc("anvil_metadata")["forkedNetwork"] == {
             "chainId": other.network.chain_id, "forkBlockNumber": 2, "forkBlockHash": f"0x{began.hex()}"
@@ -291,13 +291,23 @@ def test_who_has_no_funds_there_gets_some_here() -> None:
     ("options", "words"),
     [
         ({"network": 27}, "a fork has the network version"),
-        ({"rules": "ethereum"}, "cannot be under the rules 'ethereum'"),
+        ({"rules": "lab:async"}, "cannot be under the rules 'lab:async'"),
         ({"fork": ForkSource("ftp://there")}, "is not a URL of a node"),
     ],
 )
 def test_what_a_fork_cannot_be_is_said(other: Other, options: dict[str, object], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         Network(**{"fork": ForkSource(other.url), **options})  # type: ignore[arg-type]
+
+
+def test_accounts_and_slots_of_a_network_can_be_forked_under_ethereums_rules(other: Other) -> None:
+    there = other.network
+    with Network.fork(other.url, rules="ethereum", clock=Clock(START + 100)) as network:
+        assert (network.block_number, network.chain_id) == (there.block_number, there.chain_id)
+        counter = network.contract(other.counter.address, COUNTER)
+        assert counter.call("number") == 2
+        assert counter.send("increment").succeeded
+        assert counter.call("number") == 3
 
 
 def test_an_epoch_that_is_not_there_yet_is_named(other: Other) -> None:

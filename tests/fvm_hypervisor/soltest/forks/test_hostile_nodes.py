@@ -25,12 +25,12 @@ from tests.fvm_hypervisor.soltest.forks.chains import COUNTER
 from tests.fvm_hypervisor.soltest.forks.running import run
 from tests.web_server import Handler, serving
 
-_BLOCK: Final = {
+BLOCK: Final = {
     "number": "0x7", "hash": "0x" + "11" * 32, "timestamp": "0x5", "gasLimit": "0x1c9c380", "baseFeePerGas": "0x1",
     "miner": "0x" + "00" * 20, "mixHash": "0x" + "22" * 32,
 }  # fmt: skip
-_SOUND: Final[Mapping[str, Any]] = {
-    "eth_chainId": "0x1", "eth_blockNumber": "0x7", "eth_getBlockByNumber": _BLOCK, "eth_getBalance": "0x0",
+SOUND: Final[Mapping[str, Any]] = {
+    "eth_chainId": "0x1", "eth_blockNumber": "0x7", "eth_getBlockByNumber": BLOCK, "eth_getBalance": "0x0",
     "eth_getTransactionCount": "0x1", "eth_getCode": "0x60005460005260206000f3", "eth_getStorageAt": "0x" + "00" * 32,
 }  # fmt: skip
 
@@ -64,8 +64,8 @@ _WRONG: Final[list[tuple[str, Any, str]]] = [
     ("eth_blockNumber", None, "eth_blockNumber with None"),
     ("eth_blockNumber", 302, "302"),
     ("eth_getBlockByNumber", [], "no object"),
-    ("eth_getBlockByNumber", {**_BLOCK, "number": "0x8"}, "answered with block 8 where 7 was asked for"),
-    ("eth_getBlockByNumber", {**_BLOCK, "hash": "0x11"}, "1 bytes in the place of 32"),
+    ("eth_getBlockByNumber", {**BLOCK, "number": "0x8"}, "answered with block 8 where 7 was asked for"),
+    ("eth_getBlockByNumber", {**BLOCK, "hash": "0x11"}, "1 bytes in the place of 32"),
     ("eth_getBlockByNumber", {"number": "0x7"}, "hash"),
     ("eth_getBlockByNumber", None, "failed to get block number: 7; latest block number: 7"),
     ("eth_getBalance", "-0x1", "eth_getBalance with '-0x1'"),
@@ -80,14 +80,14 @@ _WRONG: Final[list[tuple[str, Any, str]]] = [
 
 @pytest.mark.parametrize(("method", "answer", "words"), _WRONG)
 def test_a_wrong_answer_is_named(method: str, answer: Any, words: str, tmp_path: Path) -> None:
-    with node({**_SOUND, method: answer}) as url:
+    with node({**SOUND, method: answer}) as url:
         found = _word(tmp_path, url)
     assert found.status.value == "Failure"
     assert words in (found.reason or ""), found.reason
 
 
 def test_sound_answers_are_taken(tmp_path: Path) -> None:
-    with node(_SOUND) as url:
+    with node(SOUND) as url:
         found = _word(tmp_path, url)
     assert found.reason is None
 
@@ -97,7 +97,7 @@ def test_a_node_that_hangs_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(remotes, "RemoteChain", partial(RemoteChain, options=patient))
     hangs, begin = Event(), monotonic()
     try:
-        with node({**_SOUND, "eth_getStorageAt": hangs}) as url:
+        with node({**SOUND, "eth_getStorageAt": hangs}) as url:
             found = _word(tmp_path, url)
             hangs.set()
     finally:
@@ -127,7 +127,7 @@ def test_a_local_node_is_known(url: str, local: bool) -> None:
 def test_what_was_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     asked: list[str] = []
-    with node(_SOUND, asked) as url:
+    with node(SOUND, asked) as url:
         for _ in range(2):
             with RemoteChain(url, caches=True) as chain:
                 state = chain.state(7)
@@ -157,19 +157,19 @@ def test_threads_that_keep_answers_at_once_lose_none(tmp_path: Path) -> None:
 def test_another_nodes_answers_are_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Both name the same chain, block and hash; the first one lies."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with node({**_SOUND, "eth_getStorageAt": "0x" + "ff" * 32}) as liar, RemoteChain(liar, caches=True) as chain:
+    with node({**SOUND, "eth_getStorageAt": "0x" + "ff" * 32}) as liar, RemoteChain(liar, caches=True) as chain:
         assert chain.state(7).word(_counter(), 3) == (1 << 256) - 1
-    with node(_SOUND) as honest, RemoteChain(honest, caches=True) as chain:
+    with node(SOUND) as honest, RemoteChain(honest, caches=True) as chain:
         assert chain.state(7).word(_counter(), 3) == 0
 
 
 def test_a_block_of_another_hash_has_answers_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    answers = {**_SOUND, "eth_getStorageAt": "0x01"}
+    answers = {**SOUND, "eth_getStorageAt": "0x01"}
     with node(answers) as url:
         with RemoteChain(url, caches=True) as chain:
             assert chain.state(7).word(_counter(), 3) == 1
-        answers |= {"eth_getStorageAt": "0x02", "eth_getBlockByNumber": {**_BLOCK, "hash": "0x" + "33" * 32}}
+        answers |= {"eth_getStorageAt": "0x02", "eth_getBlockByNumber": {**BLOCK, "hash": "0x" + "33" * 32}}
         with RemoteChain(url, caches=True) as chain:
             assert chain.state(7).word(_counter(), 3) == 2
 
@@ -208,10 +208,10 @@ def test_a_chain_has_one_file_open_for_all_its_blocks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connections: type[_Connection]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    answers = dict(_SOUND)
+    answers = dict(SOUND)
     with node(answers) as url, RemoteChain(url, caches=True) as chain:
         for number in range(1, 8):
-            answers["eth_getBlockByNumber"] = {**_BLOCK, "number": hex(number)}
+            answers["eth_getBlockByNumber"] = {**BLOCK, "number": hex(number)}
             chain.state(number).account(_counter())
         chain.state()
         chain.state()
@@ -223,7 +223,7 @@ def test_a_file_of_answers_that_is_none_is_passed_by(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connections: type[_Connection]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with node(_SOUND) as url:
+    with node(SOUND) as url:
         with RemoteChain(url, caches=True) as chain:
             chain.state(7).account(_counter())
         (file,) = (tmp_path / "cache").rglob("*.sqlite")

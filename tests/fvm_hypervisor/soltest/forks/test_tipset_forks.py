@@ -155,8 +155,8 @@ def test_an_id_that_another_actor_has_on_a_fork_is_named(tipsets: Mapping[str, s
 def test_a_node_of_ethereums_alone_is_refused(networks: Mapping[str, str], tmp_path: Path) -> None:
     found = run(tmp_path, "^ForksTest$", networks, tests=r"test_ids\(", rules="filecoin")["ForksTest"]
     assert found["setUp()"].reason == (
-        f"vm.createFork: {networks['FIRST_URL']} is of a network under the rules 'ethereum', and a fork is of one "
-        "under Filecoin's: leave the fork out, or fork it in Solidity tests and scripts, which run on any"
+        f"vm.createFork: {networks['FIRST_URL']} is of a network under the rules 'ethereum', and this fork is "
+        "under Filecoin's: fork it with --rules ethereum, which reads accounts and slots of any Ethereum node"
     )
 
 

@@ -1,0 +1,89 @@
+"""The state and the first tipset of a network that is a fork of an Ethereum network.
+
+The base of such a state has the built-in actors and native accounts of a new network, and no account with an Ethereum
+address: these come from the node, except those that the network's owner funds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from bridge.addresses import from_delegated
+from bridge.receipts import EMPTY_BLOOM
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from localnet.fork.ethereum_fork import EthereumFork
+from localnet.fork.remote_chain import RemoteBlock
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
+from localnet.ledger.records import GENESIS_PARENT, Tipset
+from localnet.state.controls import set_balance
+from store.blockstore import Blockstore
+from store.cid import EMPTY_ARRAY_CID, Cid
+from store.roots import pin, pins
+
+_BASE: Final = "fork base"
+"""The name under which a store pins the base: earlier blocks of the forked network are read over it."""
+
+
+def remove_accounts(machine: Hypervisor) -> None:
+    """Remove the actors with an Ethereum address from a new network's state."""
+    tree = machine.state_tree
+    tree.flush()
+    found = [actor for actor, state in tree.actors() if from_delegated(state.delegated_address) is not None]
+    for actor in found:
+        tree.delete_actor(actor)
+    tree.flush()
+
+
+def start_fork(machine: Hypervisor, fork: EthereumFork, funds: Mapping[Address, TokenAmount]) -> None:
+    """Turn a new network's state into that of a fork whose accounts have these attoFIL. Raises NodeError."""
+    remove_accounts(machine)
+    fork.base = machine.flush()
+    pin(machine.base, _BASE, fork.base)
+    machine.read_from(fork.origin(machine.manifest))
+    for address, amount in funds.items():
+        set_balance(machine, address, amount)
+
+
+def resume_fork(machine: Hypervisor, fork: EthereumFork) -> None:
+    """Let the machine of a folder's network read the accounts of the node that it was forked from."""
+    fork.base = pins(machine.base)[_BASE]
+    machine.read_from(fork.origin(machine.manifest))
+
+
+def first_tipset(blocks: Blockstore, fork: EthereumFork, state: Cid, chain_id: int) -> Tipset:
+    """Return the tipset that a fork begins with: the node's block, after which `state` is."""
+    block, tipset = fork.point.block, earlier_tipset(fork, fork.point.block, chain_id)
+    receipts, messages, base_fee = put_receipts(blocks, []), put_messages(blocks, []), TokenAmount(block.base_fee)
+    header = BlockHeader(
+        NO_PRODUCER, tipset.height, (), state, receipts, messages, block.timestamp, base_fee,
+        tipset.settings.encoded(0),
+    )  # fmt: skip
+    return replace(tipset, block=header.put(blocks), receipts=receipts, state=state)
+
+
+def earlier_tipset(fork: EthereumFork, block: RemoteBlock, chain_id: int) -> Tipset:
+    """Return a block of the node as a tipset, with the state before the accounts of the fork; the node has the rest."""
+    point = replace(fork.point, block=block)
+    settings = BlockSettings(chain_id, block.coinbase, point.gas_limit, randomness=block.randomness)
+    return Tipset(
+        height=ChainEpoch(block.number),
+        key=key_of_hash(block.hash),
+        block=EMPTY_ARRAY_CID,
+        parent=GENESIS_PARENT,
+        timestamp=block.timestamp,
+        base_fee=TokenAmount(block.base_fee),
+        next_base_fee=point.next_base_fee,
+        before=fork.base,
+        state=fork.base,
+        receipts=EMPTY_ARRAY_CID,
+        gas_used=Gas(block.gas_used),
+        bloom=EMPTY_BLOOM,
+        transactions=(),
+        settings=settings,
+        next_settings=BlockSettings(chain_id=chain_id, gas_limit=point.gas_limit),
+    )

@@ -1,0 +1,114 @@
+"""Accounts of an Ethereum node's network as the origin of a machine's state (`hypervisor.state_tree.StateOrigin`).
+
+An account is named by an actor ID that is drawn from its address, so it is the same on every machine and in every
+process. An account that was written lies in the state under that ID; the others are read when something asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bridge.addresses import EthAddress, from_delegated
+from hypervisor.address import Address
+from hypervisor.errors import Fatal
+from hypervisor.manifest import Manifest
+from hypervisor.state_tree import ActorState
+from hypervisor.types import EAM_NAMESPACE, ActorID
+from localnet.fork.remote_accounts import RemoteWords, StateAt, actor_of, remote_words
+from localnet.fork.remote_chain import RemoteState
+from store.blockstore import Blockstore
+from store.cid import Cid
+from store.kamt import EMPTY_KAMT, EMPTY_KAMT_BLOCK
+from store.keccak import keccak
+
+_FIRST_ID: Final = 1 << 62
+"""The lowest ID of a remote account: an init actor, which counts up, never gets so far."""
+_ID_BYTES: Final = 8
+
+
+class AccountBlocks:
+    """The blocks of remote accounts: a `store.remote.Remote` for those that the store lacks, or has collected."""
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        """`close` releases the node that the accounts come from."""
+        self._blocks: dict[Cid, bytes] = {EMPTY_KAMT: EMPTY_KAMT_BLOCK}
+        self._close = close
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        """Keep a block."""
+        self._blocks[cid] = data
+
+    def block(self, cid: Cid) -> bytes | None:
+        """Return a block of an account that was read, or None."""
+        return self._blocks.get(cid)
+
+    def close(self) -> None:
+        """Release the node."""
+        self._close()
+
+
+class AccountNames:
+    """The actor IDs of remote accounts. Several threads may use it."""
+
+    def __init__(self) -> None:
+        self._names: dict[ActorID, EthAddress] = {}
+
+    def id_of(self, address: EthAddress) -> ActorID:
+        """Return the ID of an address. Raises Fatal if another address has the same one."""
+        actor = ActorID(_FIRST_ID | int.from_bytes(keccak(address)[:_ID_BYTES], "big") >> 2)
+        if self._names.setdefault(actor, address) != address:
+            raise Fatal(f"0x{address.hex()} and 0x{self._names[actor].hex()} have the same actor ID, f0{actor}")
+        return actor
+
+    def address_of(self, actor: ActorID) -> EthAddress | None:
+        """Return the address that an ID was drawn from, or None for the ID of another actor."""
+        return self._names.get(actor)
+
+
+class AccountOrigin:
+    """The accounts after one block of a network."""
+
+    def __init__(
+        self,
+        state: RemoteState,
+        key: bytes,
+        manifest: Manifest,
+        names: AccountNames,
+        blocks: AccountBlocks,
+        state_at: StateAt,
+    ) -> None:
+        """`key` identifies the state for `state_at`, which returns that of any key in a storage's root."""
+        self._state, self._key, self._manifest = state, key, manifest
+        self._names, self._blocks, self._state_at = names, blocks, state_at
+        self._actors: dict[ActorID, ActorState | None] = {}
+
+    def lookup_id(self, address: Address) -> ActorID | None:
+        """Return the ID of the account with an address; None for an address that no account can have."""
+        who = from_delegated(address)
+        return None if who is None else self._names.id_of(who)
+
+    def actor(self, actor: ActorID) -> ActorState | None:
+        """Return the account with an ID as an actor. Raises NodeError."""
+        if actor not in self._actors:
+            who = self._names.address_of(actor)
+            account = None if who is None else self._state.account(who)
+            if who is None or account is None:
+                self._actors[actor] = None
+            else:
+                self._actors[actor] = actor_of(account, who, self._key, self._manifest, self._blocks.put)
+        return self._actors[actor]
+
+    def words(self, store: Blockstore, root: Cid) -> RemoteWords | None:
+        """Return the storage of a remote contract under a root, or None for the root of a KAMT."""
+        return remote_words(store, root, self._state_at)
+
+    def removed(self, actor: ActorID) -> ActorState | None:
+        """Return an empty account in place of a remote one that was deleted; None for any other actor.
+
+        Under Ethereum's rules an empty account is like none (EIP-161), and the remote one does not come back.
+        """
+        who = self._names.address_of(actor)
+        if who is None:
+            return None
+        return ActorState(self._manifest.code("ethaccount"), delegated_address=Address.delegated(EAM_NAMESPACE, who))

@@ -1,0 +1,157 @@
+"""A network that began as the network of an Ethereum node: accounts, storage, block hashes and history of the node.
+
+Everything is read when something asks for it, over standard eth_* methods, and kept on disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from hypervisor.errors import InvalidInput
+from hypervisor.externs import ExternError
+from hypervisor.manifest import Manifest
+from localnet.fork.account_origin import AccountBlocks, AccountNames, AccountOrigin
+from localnet.fork.ethereum_point import EthereumForkPoint, check_same, find_point, recorded_point
+from localnet.fork.forking import ForkSource, recorded_fork
+from localnet.fork.node_client import NodeError, naming_origin
+from localnet.fork.remote_chain import RemoteBlock, RemoteChain, RemoteState, is_local
+from localnet.fork.remote_history import RemoteHistory
+from localnet.fork.remote_transactions import transactions_until
+from localnet.ledger.blocks import beacon_digest, key_of_hash
+from store.blockstore import Store
+from store.cid import EMPTY_ARRAY_CID, Cid
+from store.remote import RemoteStore
+from store.roots import HEAD
+
+FILE: Final = "fork.sqlite"
+"""The answers of the node, in the folder of a network that has one."""
+_NUMBER_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PendingBlock:
+    """Signed transactions of a block of the node, and the block's time in Unix seconds."""
+
+    timestamp: int
+    transactions: tuple[bytes, ...]
+
+
+class EthereumFork:
+    """The node behind a network, as the network asks it; see `hypervisor.externs.Externs`, too.
+
+    Several threads may use it.
+    """
+
+    def __init__(self, point: EthereumForkPoint, chain: RemoteChain) -> None:
+        """`chain` is closed with the store that has the `blocks`."""
+        self.point, self.chain, self.options = point, chain, chain.options
+        self.blocks = AccountBlocks(chain.close)
+        self._names = AccountNames()
+        self._state = chain.state_after(point.block)
+        self.history = RemoteHistory(self._state)
+        self.first_block: PendingBlock | None = None
+        """What a new fork executes before anything else."""
+        self.base: Cid = EMPTY_ARRAY_CID
+        """The root of the state without the node's accounts (`localnet.chain.ethereum_start`)."""
+
+    def origin(self, manifest: Manifest, number: int | None = None) -> AccountOrigin:
+        """Return the accounts after a block of the node's network, by default that of the fork. Raises NodeError."""
+        state = self._state_at(self.point.height if number is None else number)
+        return AccountOrigin(state, _key(state.block), manifest, self._names, self.blocks, self._state_of)
+
+    def block(self, number: int) -> RemoteBlock:
+        """Return a block up to that of the fork. Raises NodeError."""
+        return self._state_at(number).block
+
+    def _state_at(self, number: int) -> RemoteState:
+        return self._state if number == self.point.height else self.chain.state(number)
+
+    def _state_of(self, key: bytes) -> RemoteState:
+        """Return the state that a key identifies. Raises NodeError if the node's chain has another block there."""
+        state = self._state_at(int.from_bytes(key[:_NUMBER_BYTES], "big"))
+        if _key(state.block) != key:
+            raise NodeError(
+                f"{self.chain.client.name} has another block {state.block.number} than when its state was read here: "
+                "its chain was reorganized; begin another fork"
+            )
+        return state
+
+    # --- as externs -------------------------------------------------------------------------------------------
+
+    def tipset_cid(self, epoch: int) -> Cid:
+        """Return a CID with the hash of the node's block as its digest. Raises ExternError."""
+        try:
+            return key_of_hash(self._state.block_hash(max(0, epoch)))
+        except NodeError as error:
+            raise ExternError(f"block {epoch} is before the fork, and its hash cannot be had: {error}") from None
+
+    def chain_randomness(self, epoch: int) -> bytes:
+        """Return the digest that a development network draws from an epoch: Ethereum's blocks have no tickets."""
+        return beacon_digest(epoch)
+
+    def beacon_randomness(self, epoch: int) -> bytes:
+        """Return the same digest: a native actor on a fork has no other beacon."""
+        return beacon_digest(epoch)
+
+
+def open_ethereum_fork(
+    store: Store, asked: ForkSource | None, folder: Path | None
+) -> tuple[Store, EthereumFork | None]:
+    """Return the store of a network that is a fork of an Ethereum network, or is to become one, with the node.
+
+    A network that is none keeps its store. `folder` is that of the network, for the node's answers. Raises NodeError,
+    InvalidInput.
+    """
+    point = recorded_point(store)
+    if point is not None and asked is not None:
+        check_same(point, asked)
+    if point is None and asked is None:
+        return store, None
+    if point is None and store.metadata(HEAD) is not None:
+        raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
+    fork = connect(point, asked, folder)
+    if point is None:
+        store.commit((), {}, fork.point.entries())
+    return RemoteStore(store, fork.blocks), fork
+
+
+def reads_from_node(store: Store) -> bool:
+    """Return True if a folder's network is a fork, whose state is in part on another node."""
+    fork = recorded_fork(store)
+    return recorded_point(store) is not None or (fork is not None and bool(fork.url))
+
+
+def connect(point: EthereumForkPoint | None, asked: ForkSource | None, folder: Path | None) -> EthereumFork:
+    """Return a fork at a recorded point, or at the block that is asked for. Raises UnfitNode, InvalidInput."""
+    source = asked or ForkSource(point.url if point else "")
+    chain = RemoteChain(
+        source.url,
+        source.caches if source.caches is not None else not is_local(source.url),
+        source.options,
+        file=None if folder is None else folder / FILE,
+        chain_id=None if point is None else point.chain_id,
+        waited=source.waited,
+    )
+    try:
+        if point is not None:
+            return EthereumFork(point, chain)
+        with naming_origin():
+            return _new_fork(chain, source)
+    except BaseException:
+        chain.close()
+        raise
+
+
+def _new_fork(chain: RemoteChain, source: ForkSource) -> EthereumFork:
+    if source.transaction is None:
+        return EthereumFork(find_point(chain, source), chain)
+    block, earlier, last = transactions_until(chain, source.transaction)
+    fork = EthereumFork(find_point(chain, replace(source, epoch=block.number - 1)), chain)
+    fork.first_block = PendingBlock(block.timestamp, tuple(each.raw() for each in (*earlier, last)))
+    return fork
+
+
+def _key(block: RemoteBlock) -> bytes:
+    return block.number.to_bytes(_NUMBER_BYTES, "big") + block.hash

@@ -1,0 +1,107 @@
+"""The block of an Ethereum network after which a fork begins, as a node says it and as a folder records it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.addresses import EthAddress
+from bridge.ethereum_block import next_base_fee
+from hypervisor.errors import InvalidInput
+from hypervisor.types import Gas, TokenAmount
+from localnet.fork.forking import ForkSource
+from localnet.fork.node_client import shown_url
+from localnet.fork.remote_chain import RemoteBlock, RemoteChain
+from localnet.ledger.block_settings import LARGEST_GAS_LIMIT, LEAST_GAS_LIMIT
+from localnet.ledger.index import first_entries
+from store.blockstore import Store
+from store.codec import decode, encode
+
+_FORK: Final = b"ethereum fork"
+_HARDFORKS: Final = {
+    1: (("Osaka", 1_764_798_551), ("Prague", 1_746_612_311)),
+    11_155_111: (("Osaka", 1_760_427_360), ("Prague", 1_741_159_776)),
+    17_000: (("Osaka", 1_759_308_480), ("Prague", 1_740_434_112)),
+    560_048: (("Osaka", 1_761_677_592), ("Prague", 1_742_999_832)),
+}
+"""Hardforks by chain ID (mainnet, Sepolia, Holesky, Hoodi), newest first, with their times in Unix seconds.
+
+Source: go-ethereum params/config.go. Blocks before Prague run under the rules of Cancun, the oldest that there are.
+"""
+_OLDEST: Final = "Cancun"
+
+
+@dataclass(frozen=True, slots=True)
+class EthereumForkPoint:
+    """A block of the network of the node at `url`; `chain_id` is that of the network."""
+
+    url: str
+    chain_id: int
+    block: RemoteBlock
+
+    @property
+    def height(self) -> int:
+        """The number of the block."""
+        return self.block.number
+
+    @property
+    def hardfork(self) -> str:
+        """The hardfork of the block, or an empty string for a network whose hardforks are not known."""
+        known = _HARDFORKS.get(self.chain_id)
+        if known is None:
+            return ""
+        return next((name for name, begins in known if self.block.timestamp >= begins), _OLDEST)
+
+    @property
+    def gas_limit(self) -> Gas:
+        """The gas limit of the block; the largest possible one for a network that has no limit, which shows 0."""
+        limit = self.block.gas_limit
+        return Gas(min(max(limit, LEAST_GAS_LIMIT), LARGEST_GAS_LIMIT) if limit else LARGEST_GAS_LIMIT)
+
+    @property
+    def next_base_fee(self) -> TokenAmount:
+        """The base fee of the block after it, in wei per gas."""
+        block = self.block
+        return TokenAmount(next_base_fee(block.base_fee, min(block.gas_used, self.gas_limit), self.gas_limit))
+
+    def entries(self) -> dict[bytes, bytes | None]:
+        """The entries of the index that record the fork."""
+        block = self.block
+        numbers = [block.number, block.timestamp, block.base_fee, block.gas_limit, block.gas_used]
+        return {
+            **first_entries(self.height),
+            _FORK: encode(
+                [self.url, self.chain_id, numbers, block.hash, bytes(block.coinbase), block.randomness]
+            )
+        }  # fmt: skip
+
+
+def recorded_point(store: Store) -> EthereumForkPoint | None:
+    """Return the fork point that a folder records, or None."""
+    data = store.index(_FORK)
+    if data is None:
+        return None
+    url, chain_id, (number, timestamp, base_fee, gas_limit, gas_used), block_hash, coinbase, randomness = decode(data)
+    block = RemoteBlock(
+        number, block_hash, timestamp, base_fee, EthAddress(coinbase), randomness, gas_limit, gas_used=gas_used
+    )
+    return EthereumForkPoint(url, chain_id, block)
+
+
+def forgotten_entries() -> dict[bytes, bytes | None]:
+    """The entry of the index of a network that is a fork no more."""
+    return {_FORK: None}
+
+
+def find_point(chain: RemoteChain, asked: ForkSource) -> EthereumForkPoint:
+    """Ask a node for the block that a fork begins after. Raises NodeError, InvalidInput."""
+    return EthereumForkPoint(asked.url, chain.chain_id, chain.block(asked.number_at(chain.block_number(), "block")))
+
+
+def check_same(found: EthereumForkPoint, asked: ForkSource) -> None:
+    """Raise InvalidInput if the fork that a folder records begins after another block than the one asked for."""
+    if asked.epoch is not None and asked.epoch >= 0 and asked.epoch != found.height:
+        raise InvalidInput(
+            f"the folder's network was forked at block {found.height}, not at {asked.epoch}: leave the block out, or "
+            f"name another folder ({shown_url(found.url)} was the node)"
+        )

@@ -1,0 +1,134 @@
+"""Blocks, transactions, receipts and logs of an Ethereum node up to a block, as JSON objects.
+
+They are handed on as the node gives them, with the fields that its network has; what names a block or a transaction is
+checked. Shapes: the execution APIs of Ethereum (ethereum/execution-apis).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeGuard, TypeVar
+
+from bridge.addresses import EthAddress
+from localnet.fork.answers import bounded, quantity, word_of
+from localnet.fork.node_client import NodeError
+from localnet.fork.remote_chain import RemoteState
+
+T = TypeVar("T")
+
+BlockName = int | bytes
+"""A block's number or its hash."""
+Json = dict[str, Any]
+
+_BY_NAME: Final = {int: "Number", bytes: "Hash"}
+
+
+class RemoteHistory:
+    """The blocks of a node's network up to the one after which `state` is."""
+
+    def __init__(self, state: RemoteState) -> None:
+        self._state = state
+        self.last = state.block.number
+        """The number of the newest block."""
+
+    def block(self, name: BlockName, full: bool) -> Json | None:
+        """Return a block, with whole transactions if `full`; None if there is none up to the last. Raises NodeError."""
+        found = self._ask(_object, f"eth_getBlockBy{_BY_NAME[type(name)]}", _text(name), full)
+        if not self._holds(found, "number"):
+            return None
+        if isinstance(name, bytes):
+            self._check(word_of(found["hash"]) == name, "a block of another hash")
+        else:
+            self._check(quantity(found["number"]) == name, f"block {quantity(found['number'])} in place of {name}")
+        self._check(isinstance(found.get("transactions"), list), "a block without a list of transactions")
+        return found
+
+    def number_of(self, block: bytes) -> int | None:
+        """Return the number of the block with a hash, or None. Raises NodeError."""
+        found = self.block(block, False)
+        return None if found is None else quantity(found["number"])
+
+    def receipts(self, name: BlockName) -> list[Json] | None:
+        """Return the receipts of a block, or None if there is no such block. Raises NodeError."""
+        if self.block(name, False) is None:
+            return None
+        return self._ask(_objects, "eth_getBlockReceipts", _text(name))
+
+    def transaction(self, transaction_hash: bytes) -> Json | None:
+        """Return a transaction, or None if no block up to the last has it. Raises NodeError."""
+        return self._mined("eth_getTransactionByHash", transaction_hash, "hash")
+
+    def receipt(self, transaction_hash: bytes) -> Json | None:
+        """Return a transaction's receipt, or None if no block up to the last has it. Raises NodeError."""
+        return self._mined("eth_getTransactionReceipt", transaction_hash, "transactionHash")
+
+    def transaction_at(self, name: BlockName, index: int) -> Json | None:
+        """Return the transaction at a place in a block, or None. Raises NodeError."""
+        if self.block(name, False) is None:
+            return None
+        return self._ask(_object, f"eth_getTransactionByBlock{_BY_NAME[type(name)]}AndIndex", _text(name), hex(index))
+
+    def logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Sequence[EthAddress],
+        topics: Sequence[Sequence[bytes]],
+    ) -> list[Json]:
+        """Return the logs of a range of blocks that match addresses and topics. Raises NodeError."""
+        wanted: Json = {"fromBlock": hex(first), "toBlock": hex(min(last, self.last))}
+        return self._ask(_objects, "eth_getLogs", {**wanted, **_filter(addresses, topics)})
+
+    def logs_of(self, block: bytes, addresses: Sequence[EthAddress], topics: Sequence[Sequence[bytes]]) -> list[Json]:
+        """Return the logs of the block with a hash that match addresses and topics. Raises NodeError."""
+        return self._ask(_objects, "eth_getLogs", {"blockHash": _text(block), **_filter(addresses, topics)})
+
+    def forward(self, method: str, *params: Any) -> Any:
+        """Return what the node answers to a request about its history, unchecked. Raises NodeError."""
+        return self._ask(lambda answer: answer, method, *params)
+
+    def _mined(self, method: str, transaction_hash: bytes, field: str) -> Json | None:
+        found = self._ask(_object, method, _text(transaction_hash))
+        if not self._holds(found, "blockNumber"):
+            return None
+        self._check(word_of(found[field]) == transaction_hash, "another transaction")
+        return found
+
+    def _holds(self, found: Json | None, field: str) -> TypeGuard[Json]:
+        """Return True if an object is of a block up to the last one."""
+        if found is None or found.get(field) is None:
+            return False
+        try:
+            return bounded(quantity(found[field])) <= self.last
+        except (TypeError, ValueError) as error:
+            raise NodeError(f"{self._state.chain.client.name} answered a {field} that is no number ({error})") from None
+
+    def _check(self, is_right: bool, what: str) -> None:
+        if not is_right:
+            raise NodeError(f"{self._state.chain.client.name} answered with {what}")
+
+    def _ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
+        return self._state.lookup(read, method, *params)
+
+
+def _object(answer: Any) -> Json | None:
+    if answer is not None and not isinstance(answer, Mapping):
+        raise TypeError("it is not an object")
+    return None if answer is None else dict(answer)
+
+
+def _objects(answer: Any) -> list[Json]:
+    if not isinstance(answer, list) or not all(isinstance(each, Mapping) for each in answer):
+        raise TypeError("it is not a list of objects")
+    return [dict(each) for each in answer]
+
+
+def _text(name: BlockName) -> str:
+    return hex(name) if isinstance(name, int) else f"0x{name.hex()}"
+
+
+def _filter(addresses: Sequence[EthAddress], topics: Sequence[Sequence[bytes]]) -> Json:
+    wanted: Json = {"topics": [[_text(topic) for topic in group] or None for group in topics]}
+    if addresses:
+        wanted["address"] = [_text(address) for address in addresses]
+    return wanted

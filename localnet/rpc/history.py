@@ -1,0 +1,215 @@
+"""What a fork of an Ethereum network answers about the blocks up to the fork: as the forked node has them.
+
+A handler of `HANDLERS` is asked before the method itself, beside the chain's thread, with the values of the method's
+parameters and the parameters as they were given. It returns `PASS` for what the network itself has to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from localnet.chain.logs import logs_between
+from localnet.fork.remote_history import BlockName, RemoteHistory
+from localnet.rpc.blocks_at import LATEST, BlockRef, history_number, resolve
+from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_SUPPORTED, RpcError
+from localnet.rpc.headers import without_body
+from localnet.rpc.node import NodeReader
+from localnet.rpc.requests import LogRequest
+from localnet.rpc.shapes import log_json
+from localnet.rpc.values import as_data, as_quantity
+
+PASS: Final = object()
+"""The answer for what is not history."""
+
+Handler = Callable[[NodeReader, Mapping[str, Any], list[Any]], Any]
+
+
+def has_history(node: NodeReader) -> bool:
+    """Return True if another node has the blocks before the first one of the chain."""
+    return node.network.chain.history is not None
+
+
+def _history(node: NodeReader) -> RemoteHistory:
+    history = node.network.chain.history
+    assert history is not None, "handlers are asked where there is one"
+    return history
+
+
+def _named(node: NodeReader, ref: BlockRef) -> BlockName | None:
+    """Return the block of the history that is meant; None for a block of the network's own, or none."""
+    if ref.hash is None:
+        return history_number(node.network, ref)
+    index = node.network.chain.index
+    own = index.by_hash(ref.hash)
+    return ref.hash if own is None or own.height == index.first else None
+
+
+def _by_block(key: str, ask: Callable[[RemoteHistory, BlockName, Mapping[str, Any]], Any]) -> Handler:
+    """Return the handler of a method whose parameter `key` names a block, by reference or by hash."""
+
+    def handler(node: NodeReader, values: Mapping[str, Any], _params: list[Any]) -> Any:
+        ref = values[key]
+        name = _named(node, BlockRef(hash=ref) if isinstance(ref, bytes) else ref)
+        if name is None:
+            return PASS
+        found = ask(_history(node), name, values)
+        return PASS if found is None else found
+
+    return handler
+
+
+def _block(history: RemoteHistory, name: BlockName, values: Mapping[str, Any]) -> Any:
+    return history.block(name, values.get("full", False))
+
+
+def _header(history: RemoteHistory, name: BlockName, _values: Mapping[str, Any]) -> Any:
+    return without_body(history.block(name, False))
+
+
+def _count(history: RemoteHistory, name: BlockName, _values: Mapping[str, Any]) -> Any:
+    found = history.block(name, False)
+    return None if found is None else as_quantity(len(found["transactions"]))
+
+
+def _uncles(history: RemoteHistory, name: BlockName, _values: Mapping[str, Any]) -> Any:
+    found = history.block(name, False)
+    return None if found is None else as_quantity(len(found.get("uncles") or ()))
+
+
+def _receipts(history: RemoteHistory, name: BlockName, _values: Mapping[str, Any]) -> Any:
+    return history.receipts(name)
+
+
+def _transaction_at(history: RemoteHistory, name: BlockName, values: Mapping[str, Any]) -> Any:
+    return history.transaction_at(name, values["index"])
+
+
+def _is_own(node: NodeReader, transaction_hash: bytes) -> bool:
+    return (
+        node.network.chain.index.receipt(transaction_hash) is not None
+        or node.network.mempool.get(transaction_hash) is not None
+    )
+
+
+def _transaction(node: NodeReader, values: Mapping[str, Any], _params: list[Any]) -> Any:
+    wanted = values["transaction_hash"]
+    return PASS if _is_own(node, wanted) else _history(node).transaction(wanted)
+
+
+def _receipt(node: NodeReader, values: Mapping[str, Any], _params: list[Any]) -> Any:
+    wanted = values["transaction_hash"]
+    return PASS if _is_own(node, wanted) else _history(node).receipt(wanted)
+
+
+def _forwarded_transaction(method: str) -> Handler:
+    """Return the handler of a method about a transaction that the forked node answers as it is."""
+
+    def handler(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
+        wanted = values["transaction_hash"]
+        if _is_own(node, wanted) or _history(node).transaction(wanted) is None:
+            return PASS
+        return _history(node).forward(method, *params)
+
+    return handler
+
+
+def _forwarded_block(method: str, key: str) -> Handler:
+    """Return the handler of a method about a block that the forked node answers as it is."""
+
+    def handler(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
+        ref = values.get(key, LATEST)
+        name = _named(node, BlockRef(hash=ref) if isinstance(ref, bytes) else ref)
+        if name is None or _history(node).block(name, False) is None:
+            return PASS
+        return _history(node).forward(method, *_with_number(params, list(values).index(key), name))
+
+    return handler
+
+
+def _with_number(params: list[Any], place: int, name: BlockName) -> list[Any]:
+    """Name a block by its number, where a tag would mean another block on the forked node."""
+    return [*params[:place], hex(name), *params[place + 1 :]] if isinstance(name, int) else params
+
+
+def _logs(node: NodeReader, values: Mapping[str, Any], _params: list[Any]) -> Any:
+    request: LogRequest = values["request"]
+    index, history = node.network.chain.index, _history(node)
+    wanted = request.wanted
+    if request.block is not None:
+        own = index.by_hash(request.block)
+        if own is not None and own.height > index.first:
+            return PASS
+        return history.logs_of(request.block, wanted.addresses, wanted.topics)
+    first, last = (_height(node, ref or LATEST) for ref in (request.first, request.last))
+    if first > index.first or first > last:
+        return PASS
+    limits = node.limits
+    if last - first > limits.log_span:
+        raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {limits.log_span}")
+    found = history.logs(first, min(last, index.first), wanted.addresses, wanted.topics)
+    own_logs = logs_between(index, index.first + 1, min(last, node.network.settled.height), wanted)
+    found += [log_json(*entry) for entry in own_logs]
+    if len(found) > limits.logs:
+        raise RpcError(LIMIT_EXCEEDED, f"more than {limits.logs} logs: ask for fewer blocks")
+    return found
+
+
+def _height(node: NodeReader, ref: BlockRef) -> int:
+    if ref.number is not None:
+        return ref.number
+    earlier = history_number(node.network, ref)
+    return resolve(node.network, ref).height if earlier is None else earlier
+
+
+def _fee_history(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
+    name = history_number(node.network, values["newest"])
+    return PASS if name is None else _history(node).forward("eth_feeHistory", params[0], hex(name), *params[2:] or [[]])
+
+
+def _proof(method: str) -> Handler:
+    def handler(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
+        ref = values.get("at", LATEST)
+        name = _named(node, ref)
+        if name is None:
+            first = node.network.chain.index.first
+            raise RpcError(
+                NOT_SUPPORTED,
+                f"{method} has no answer after block {first}, where this fork begins: the state here is no "
+                f"Merkle-Patricia trie, and the accounts of the forked network are in no tree; ask for block {first}",
+            )
+        number = hex(name) if isinstance(name, int) else {"blockHash": f"0x{name.hex()}"}
+        slots = [[as_data(slot.to_bytes(32, "big")) for slot in values.get("slots", ())]]
+        return _history(node).forward(method, params[0], *(slots if method == "eth_getProof" else ()), number)
+
+    return handler
+
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    "eth_getBlockByNumber": _by_block("number", _block),
+    "eth_getBlockByHash": _by_block("block_hash", _block),
+    "eth_getHeaderByNumber": _by_block("number", _header),
+    "eth_getHeaderByHash": _by_block("block_hash", _header),
+    "eth_getBlockTransactionCountByNumber": _by_block("number", _count),
+    "eth_getBlockTransactionCountByHash": _by_block("block_hash", _count),
+    "eth_getUncleCountByBlockNumber": _by_block("number", _uncles),
+    "eth_getUncleCountByBlockHash": _by_block("block_hash", _uncles),
+    "eth_getBlockReceipts": _by_block("at", _receipts),
+    "eth_getTransactionByBlockNumberAndIndex": _by_block("number", _transaction_at),
+    "eth_getTransactionByBlockHashAndIndex": _by_block("block_hash", _transaction_at),
+    "eth_getTransactionByHash": _transaction,
+    "eth_getTransactionReceipt": _receipt,
+    "eth_getLogs": _logs,
+    "eth_feeHistory": _fee_history,
+    "eth_getProof": _proof("eth_getProof"),
+    "eth_getAccount": _proof("eth_getAccount"),
+    "eth_getRawTransactionByHash": _forwarded_transaction("eth_getRawTransactionByHash"),
+    "debug_traceTransaction": _forwarded_transaction("debug_traceTransaction"),
+    "trace_transaction": _forwarded_transaction("trace_transaction"),
+    "trace_replayTransaction": _forwarded_transaction("trace_replayTransaction"),
+    "debug_traceBlockByNumber": _forwarded_block("debug_traceBlockByNumber", "number"),
+    "debug_traceBlockByHash": _forwarded_block("debug_traceBlockByHash", "block_hash"),
+    "trace_block": _forwarded_block("trace_block", "at"),
+    "trace_replayBlockTransactions": _forwarded_block("trace_replayBlockTransactions", "at"),
+}
+"""Handlers by the name of the method."""

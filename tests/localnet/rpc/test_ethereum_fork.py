@@ -1,0 +1,404 @@
+"""Forks of an Ethereum network: the node that is forked is this program's own, under Ethereum's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress, create_address
+from localnet import Network
+from localnet.chain.replay import heights, replay
+from localnet.fork.forking import ForkSource
+from localnet.fork.node_client import NodeClient, NodeError
+from localnet.fork.remote_chain import LARGEST_CODE
+from localnet.fork.request_options import RequestOptions
+from localnet.rpc.node import Node
+from localnet.rpc.server import serving
+from tests.fvm_hypervisor.soltest.forks import chains
+from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV, SET
+from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
+from tests.fvm_hypervisor.soltest.forks.test_hostile_nodes import BLOCK, SOUND, node
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.conftest import Client, Failed
+
+HASH = "0x" + "ab" * 32
+NOBODY = "0x" + "99" * 20
+NUMBER = "0x8381f58a"
+ACCOUNT = EthAddress(bytes.fromhex(DEV[2:]))
+PREFUNDED = f"0x{create_address(ACCOUNT, 9).hex()}"
+"""Where the first contract goes that the account creates on a fork."""
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The node that is forked: blocks 1 to 7, with a counter that is at 86016."""
+    with Network(rules="ethereum", chain_id=777, clock=Clock()) as network:
+        network.set_balance(EthAddress(bytes.fromhex(PREFUNDED[2:])), 77)
+        with serving(network) as served:
+            chains.build(served, CREATION, 8601)
+            yield served
+
+
+@pytest.fixture
+def remote(url: str) -> Iterator[NodeClient]:
+    with NodeClient(url) as client:
+        yield client
+
+
+def fork(url: str, number: int | None = None, path: str | Path = ":memory:", **options: Any) -> Network:
+    return Network.fork(url, number, path, rules="ethereum", clock=Clock(), **options)
+
+
+@pytest.fixture
+def rpc(url: str) -> Iterator[Client]:
+    with fork(url) as network:
+        client = Client(Node(network))
+        yield client
+        client.node.close()
+
+
+def test_a_fork_begins_as_the_block_of_the_node(rpc: Client, remote: NodeClient) -> None:
+    head = remote.ask("eth_getBlockByNumber", "latest", False)
+    assert rpc("eth_getBlockByNumber", "latest", False) == head
+    assert rpc("eth_chainId") == remote.ask("eth_chainId") == hex(777)
+    assert rpc("eth_baseFee") == remote.ask("eth_baseFee")
+    rpc("evm_mine")
+    mined = rpc("eth_getBlockByNumber", "latest", False)
+    assert mined["parentHash"] == head["hash"]
+    assert int(mined["number"], 16) == int(head["number"], 16) + 1
+    assert mined["gasLimit"] == head["gasLimit"]
+    assert int(mined["timestamp"], 16) - int(head["timestamp"], 16) == 1, "the clock begins at the block's time"
+
+
+_READS: list[tuple[str, tuple[Any, ...]]] = [
+    ("eth_getCode", (COUNTER, "0x3")),
+    ("eth_getBalance", (COUNTER, "0x1")),
+    ("eth_getBalance", (NOBODY, "0x1")),
+    ("eth_getBalance", (DEV, "0x2")),
+    ("eth_getTransactionCount", (DEV, "0x3")),
+    ("eth_getTransactionCount", (DEV, "0x7")),
+    ("eth_getStorageAt", (COUNTER, "0x0", "0x2")),
+    ("eth_getStorageAt", (COUNTER, "0x0", "0x7")),
+    ("eth_call", ({"to": COUNTER, "data": NUMBER}, "0x2")),
+    ("eth_call", ({"to": COUNTER, "data": NUMBER}, "0x5")),
+    ("eth_call", ({"to": COUNTER, "data": NUMBER}, "latest")),
+    ("eth_estimateGas", ({"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"}, "0x3")),
+    ("eth_getBlockByNumber", ("earliest", True)),
+    ("eth_getBlockByNumber", ("0x6", True)),
+    ("eth_getBlockByNumber", ("0x7", False)),
+    ("eth_getBlockTransactionCountByNumber", ("0x6",)),
+    ("eth_getBlockReceipts", ("0x6",)),
+    ("eth_getTransactionByBlockNumberAndIndex", ("0x6", "0x1")),
+    ("eth_getUncleCountByBlockNumber", ("0x6",)),
+    ("eth_getHeaderByNumber", ("0x6",)),
+    ("eth_getLogs", ({"fromBlock": "0x0", "toBlock": "0x7"},)),
+    ("eth_getLogs", ({"fromBlock": "0x1", "toBlock": "latest", "address": COUNTER, "topics": [None]},)),
+    ("eth_getLogs", ({"fromBlock": "0x1", "toBlock": "0x5", "address": NOBODY},)),
+    ("eth_feeHistory", ("0x3", "0x5", [50.0])),
+    ("eth_getProof", (COUNTER, ["0x0"], "0x5")),
+    ("debug_traceBlockByNumber", ("0x6",)),
+    ("trace_block", ("0x6",)),
+]
+
+
+@pytest.mark.parametrize(("method", "params"), _READS, ids=[f"{method}-{params[-1]}" for method, params in _READS])
+def test_what_was_before_the_fork_is_as_the_node_has_it(
+    method: str, params: tuple[Any, ...], rpc: Client, remote: NodeClient
+) -> None:
+    assert rpc(method, *params) == remote.ask(method, *params)
+    rpc("evm_mine")
+    if "latest" not in params:
+        assert rpc(method, *params) == remote.ask(method, *params)
+
+
+def test_blocks_and_transactions_before_the_fork_are_found_by_their_hashes(rpc: Client, remote: NodeClient) -> None:
+    block = remote.ask("eth_getBlockByNumber", "0x6", False)
+    for method in ("eth_getBlockByHash", "eth_getBlockTransactionCountByHash", "eth_getHeaderByHash"):
+        extra = [False] if method == "eth_getBlockByHash" else []
+        assert rpc(method, block["hash"], *extra) == remote.ask(method, block["hash"], *extra) is not None
+    for transaction in block["transactions"]:
+        for method in (
+            "eth_getTransactionByHash", "eth_getTransactionReceipt", "debug_traceTransaction", "trace_transaction",
+            "eth_getRawTransactionByHash",
+        ):  # fmt: skip
+            assert rpc(method, transaction) == remote.ask(method, transaction) is not None
+    assert rpc("eth_getLogs", {"blockHash": block["hash"]}) == remote.ask("eth_getLogs", {"blockHash": block["hash"]})
+    at = {"blockHash": block["hash"]}
+    called = {"to": COUNTER, "data": NUMBER}
+    assert rpc("eth_call", called, at) == remote.ask("eth_call", called, at)
+    for method in ("eth_getTransactionByHash", "eth_getTransactionReceipt", "eth_getBlockByHash"):
+        assert rpc(method, "0x" + "ab" * 32) is None
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_transactions_on_a_fork_end_as_on_the_network_itself(evm: str) -> None:
+    """Receipts, with gas and logs: of slots that are changed, cleared and set again, of transfers and of creations."""
+    with Network(rules="ethereum", chain_id=777, clock=Clock(), evm=evm) as there, serving(there) as url:
+        chains.build(url, CREATION, 8601)
+        with NodeClient(url) as original, fork(url, evm=evm) as network:
+            here = Client(Node(network))
+            alice = hex(int(original.ask("eth_getBalance", DEV, "latest"), 16))
+            here("anvil_setBalance", DEV, alice)
+            requests: list[dict[str, str]] = [
+                {"to": COUNTER, "data": f"0x{SET}{0:064x}"},
+                {"to": COUNTER, "data": f"0x{BUMP}"},
+                {"to": COUNTER, "data": f"0x{SET}{5:064x}"},
+                {"to": NOBODY, "value": "0x5"},
+                {"data": CREATION},
+                {"to": COUNTER, "data": "0xdeadbeef", "gas": "0x20000"},
+            ]
+            for request in requests:
+                sent = {"from": DEV, "gas": "0x100000", **request}
+                ours = here("eth_getTransactionReceipt", here("eth_sendTransaction", sent))
+                theirs = original.ask("eth_getTransactionReceipt", original.ask("eth_sendTransaction", sent))
+                for receipt in (ours, theirs):
+                    for log in (receipt, *receipt["logs"]):
+                        for own in ("blockHash", "blockTimestamp"):
+                            del log[own]
+                assert ours == theirs
+            for method, params in (
+                ("eth_getStorageAt", [COUNTER, "0x0"]), ("eth_getBalance", [DEV]), ("eth_getBalance", [NOBODY]),
+                ("eth_getTransactionCount", [DEV]), ("eth_call", [{"to": COUNTER, "data": NUMBER}]),
+            ):  # fmt: skip
+                assert here(method, *params, "latest") == original.ask(method, *params, "latest")
+            here.node.close()
+
+
+def test_the_forked_network_stays_as_it_is(rpc: Client, remote: NodeClient) -> None:
+    before = remote.ask("eth_call", {"to": COUNTER, "data": NUMBER}, "latest")
+    rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{SET}{5:064x}"})
+    assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 5
+    assert remote.ask("eth_call", {"to": COUNTER, "data": NUMBER}, "latest") == before
+
+
+def test_logs_are_found_across_the_fork(rpc: Client, remote: NodeClient) -> None:
+    earlier = remote.ask("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x7"})
+    sent = rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{SET}{5:064x}"})
+    own = rpc("eth_getTransactionReceipt", sent)["logs"]
+    assert earlier
+    assert own
+    assert rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"}) == earlier + own
+    assert rpc("eth_getLogs", {"fromBlock": "0x8", "toBlock": "latest"}) == own
+    found = rpc("eth_newFilter", {"fromBlock": "0x0", "toBlock": "latest"})
+    assert rpc("eth_getFilterLogs", found) == earlier + own
+
+
+def test_contracts_see_the_hashes_of_blocks_before_the_fork(rpc: Client, remote: NodeClient) -> None:
+    rpc("evm_mine")
+    for number in (3, 7):
+        code = f"0x60{number:02x}4060005260206000f3"  # BLOCKHASH(number)
+        seen = rpc("eth_call", {"data": code}, "latest")
+        assert seen == remote.ask("eth_getBlockByNumber", hex(number), False)["hash"]
+
+
+def test_an_account_that_is_destroyed_does_not_come_back(rpc: Client) -> None:
+    """It has money on the forked network; the contract that is created there destroys itself in its constructor."""
+    assert rpc("eth_getBalance", PREFUNDED) == hex(77)
+    receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {"from": DEV, "data": "0x33ff"}))
+    assert (receipt["contractAddress"], receipt["status"]) == (PREFUNDED, "0x1")
+    rpc("evm_mine")
+    for at in ("latest", "0x8"):
+        assert rpc("eth_getBalance", PREFUNDED, at) == "0x0"
+        assert rpc("eth_getTransactionCount", PREFUNDED, at) == "0x0"
+    asked = f"0x73{PREFUNDED[2:]}3f60005260206000f3"  # EXTCODEHASH
+    assert int(rpc("eth_call", {"data": asked}, "latest"), 16) == 0, "an account that is none has no hash (EIP-1052)"
+    assert rpc("eth_getBalance", PREFUNDED, "0x7") == hex(77)
+
+
+def test_a_fork_goes_back_to_what_the_node_has(rpc: Client) -> None:
+    snapshot = rpc("evm_snapshot")
+    rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{SET}{0:064x}"})
+    assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 0
+    assert rpc("evm_revert", snapshot) is True
+    assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 86016
+
+
+def test_what_was_written_by_hand_stands_over_what_the_node_has(rpc: Client) -> None:
+    slot = "0x" + "0" * 64
+    rpc("anvil_setStorageAt", COUNTER, slot, f"0x{9:064x}")
+    assert int(rpc("eth_getStorageAt", COUNTER, slot), 16) == 9
+    rpc("anvil_setStorageAt", COUNTER, slot, slot)
+    assert int(rpc("eth_getStorageAt", COUNTER, slot), 16) == 0
+    rpc("anvil_setCode", COUNTER, "0x60005460005260206000f3")
+    assert rpc("eth_call", {"to": COUNTER}) == slot
+    assert rpc("eth_call", {"to": COUNTER}, "latest", {COUNTER: {"stateDiff": {slot: f"0x{7:064x}"}}}) == f"0x{7:064x}"
+    assert rpc("eth_call", {"to": COUNTER}, "latest", {COUNTER: {"state": {}}}) == slot
+
+
+def test_proofs_after_the_fork_are_refused_with_the_reason(rpc: Client) -> None:
+    rpc("evm_mine")
+    with pytest.raises(Failed, match="eth_getProof has no answer after block 7, where this fork begins"):
+        rpc("eth_getProof", COUNTER, [], "latest")
+
+
+def test_a_fork_may_begin_at_an_earlier_block(url: str, remote: NodeClient) -> None:
+    for number, expected in ((3, 3), (-2, 5)):
+        with fork(url, number) as network:
+            rpc = Client(Node(network))
+            assert int(rpc("eth_blockNumber"), 16) == expected
+            called = {"to": COUNTER, "data": NUMBER}
+            assert rpc("eth_call", called) == remote.ask("eth_call", called, hex(expected))
+            assert rpc("eth_getBlockByNumber", hex(expected + 1), False) is None
+            later = remote.ask("eth_getBlockByNumber", hex(expected + 1), True)
+            assert rpc("eth_getBlockByHash", later["hash"], False) is None
+            assert rpc("eth_getTransactionByHash", later["transactions"][0]["hash"]) is None
+            rpc.node.close()
+
+
+def test_a_fork_in_a_folder_goes_on_without_the_node(tmp_path: Path) -> None:
+    with Network(rules="ethereum", chain_id=777, clock=Clock()) as there, serving(there) as url:
+        chains.build(url, CREATION, 8601)
+        with fork(url, None, tmp_path / "chain") as network:
+            rpc = Client(Node(network))
+            rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
+            block = rpc("eth_getBlockByNumber", "0x6", True)
+            rpc.node.close()
+    with Network(tmp_path / "chain", clock=Clock()) as network:
+        rpc = Client(Node(network))
+        assert network.chain_id == 777
+        assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 86017
+        rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
+        assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 86018
+        assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}, "0x7"), 16) == 86016
+        assert rpc("eth_getBlockByNumber", "0x6", True) == block
+        with pytest.raises(Failed, match="no node answers at"):
+            rpc("eth_getBalance", NOBODY)
+        head = network.block_number
+        rpc.node.close()
+    assert heights(tmp_path / "chain") == [head - 1, head]
+    assert [replay(tmp_path / "chain", height).difference for height in (head, head - 1)] == ["", ""]
+
+
+def test_a_served_fork_answers_on_every_thread(url: str, remote: NodeClient) -> None:
+    with fork(url) as network, serving(network) as served, NodeClient(served) as client:
+        sent = client.ask("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
+        assert client.ask("eth_getTransactionReceipt", sent)["blockNumber"] == "0x8"
+        assert int(client.ask("eth_call", {"to": COUNTER, "data": NUMBER}, "latest"), 16) == 86017
+        older = remote.ask("eth_getBlockByNumber", "0x6", False)["transactions"][0]
+        assert client.ask("eth_getTransactionReceipt", older) == remote.ask("eth_getTransactionReceipt", older)
+        assert client.ask("debug_traceTransaction", sent)["failed"] is False
+        with pytest.raises(NodeError, match="has no answer after block 7"):
+            client.ask("eth_getProof", COUNTER, [], "latest")
+
+
+def test_a_fork_may_begin_after_a_transaction(url: str, remote: NodeClient) -> None:
+    """Block 6 has three that each add one: after the second one the counter is two ahead of block 5."""
+    block = remote.ask("eth_getBlockByNumber", "0x6", False)
+    source = ForkSource(url, transaction=bytes.fromhex(block["transactions"][1][2:]))
+    with Network(rules="ethereum", fork=source, clock=Clock()) as network:
+        rpc = Client(Node(network))
+        own = rpc("eth_getBlockByNumber", "latest", False)
+        assert (own["number"], own["timestamp"]) == (block["number"], block["timestamp"])
+        assert own["transactions"] == block["transactions"][:2]
+        assert own["baseFeePerGas"] == block["baseFeePerGas"]
+        assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 86014
+        rpc.node.close()
+
+
+def test_what_the_node_has_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked: list[str] = []
+    with node({**SOUND, "eth_getLogs": []}, asked) as url:
+        for caches, expected in ((True, 1), (True, 1), (None, 2), (False, 3)):
+            with Network(rules="ethereum", fork=ForkSource(url, caches=caches), account_count=1) as network:
+                rpc = Client(Node(network))
+                rpc("eth_getStorageAt", NOBODY, "0x3", "0x7")
+                rpc("eth_getCode", NOBODY)
+                rpc("eth_getLogs", {"fromBlock": "0x1", "toBlock": "0x7"})
+                rpc.node.close()
+            counted = [asked.count(method) for method in ("eth_getStorageAt", "eth_getLogs")]
+            assert counted == [expected] * 2, caches
+    (file,) = tmp_path.rglob("*.sqlite")
+    assert file.parent.name == "1", "the chain's id"
+
+
+_HOSTILE: list[tuple[str, Any, str, list[Any], str | None]] = [
+    ("eth_getBalance", "0x" + "f" * 65, "eth_getBalance", [NOBODY], "eth_getBalance with"),
+    ("eth_getBalance", [], "eth_getBalance", [NOBODY], r"eth_getBalance with \[\]"),
+    ("eth_getTransactionCount", "0x1" + "0" * 16, "eth_getTransactionCount", [NOBODY], "number of 64 bits"),
+    ("eth_getCode", "0x123", "eth_getCode", [NOBODY], "in the place of bytes"),
+    ("eth_getCode", "0x" + "00" * (LARGEST_CODE + 1), "eth_call", [{"to": NOBODY}], f"at most {LARGEST_CODE} are read"),
+    ("eth_getStorageAt", "0x" + "00" * 33, "eth_call", [{"to": NOBODY}], "eth_getStorageAt with"),
+    ("eth_getStorageAt", 503, "eth_call", [{"to": NOBODY}], "answered 503"),
+    ("eth_getBlockByNumber", [], "eth_getBlockByNumber", ["0x5", False], "it is not an object"),
+    ("eth_getBlockByNumber", {**BLOCK, "number": "0x6"}, "eth_getBlockByNumber", ["0x5", False], "block 6 in place"),
+    ("eth_getBlockByNumber", {**BLOCK, "number": "0x5"}, "eth_getBlockByNumber", ["0x5", True], "list of transactions"),
+    ("eth_getBlockByNumber", {"number": "five"}, "eth_getBlockByNumber", ["0x5", True], "that is no number"),
+    ("eth_getTransactionByHash", {"hash": "0x1"}, "eth_getTransactionByHash", [HASH], None),
+    ("eth_getTransactionByHash", {"hash": "0x" + "22" * 32, "blockNumber": "0x1"}, "eth_getTransactionByHash", [HASH],
+     "another transaction"),
+    ("eth_getTransactionReceipt", "none", "eth_getTransactionReceipt", [HASH], "it is not an object"),
+    ("eth_getLogs", {"a": 1}, "eth_getLogs", [{"fromBlock": "0x1", "toBlock": "0x7"}], "not a list of objects"),
+    ("eth_getLogs", ["0x1"], "eth_getLogs", [{"fromBlock": "0x1", "toBlock": "0x7"}], "not a list of objects"),
+    ("eth_getLogs", {"error": {"code": -32000, "message": "range too large"}}, "eth_getLogs",
+     [{"fromBlock": "0x1", "toBlock": "0x7"}], "range too large"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hostile", "answer", "method", "params", "words"), _HOSTILE)
+def test_a_hostile_answer_is_an_error_that_names_it(
+    hostile: str, answer: Any, method: str, params: list[Any], words: str | None
+) -> None:
+    answers = dict(SOUND)
+    with node(answers) as url:
+        options = RequestOptions(retries=0)
+        source = ForkSource(url, options=options)
+        with Network(rules="ethereum", fork=source, account_count=1, evm="py-evm") as network:
+            rpc = Client(Node(network))
+            answers[hostile] = answer
+            if words is None:
+                assert rpc(method, *params) is None
+            else:
+                with pytest.raises(Failed, match=words) as failed:
+                    rpc(method, *params)
+                assert failed.value.code == -32000
+                assert "internal" not in failed.value.message
+            rpc.node.close()
+
+
+def test_a_transaction_that_the_node_breaks_leaves_the_chain_as_it_was() -> None:
+    """The node fails in the middle of a block; the next transaction goes through once it answers again."""
+    answers = dict(SOUND)
+    with (
+        node(answers) as url,
+        Network(rules="ethereum", fork=ForkSource(url, options=RequestOptions(retries=0)), account_count=1) as network,
+    ):
+        rpc, call = Client(Node(network)), {"from": DEV, "to": NOBODY, "gas": "0x20000"}
+        rpc("anvil_setCode", DEV, "0x")  # this node says that every address has code
+        answers["eth_getStorageAt"] = 503
+        with pytest.raises(Failed, match="answered 503"):
+            rpc("eth_sendTransaction", call)
+        assert (rpc("eth_blockNumber"), rpc("eth_getTransactionCount", DEV)) == ("0x7", "0x1")
+        answers["eth_getStorageAt"] = SOUND["eth_getStorageAt"]
+        assert rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", call))["status"] == "0x1"
+        rpc.node.close()
+
+
+def test_the_hardfork_of_a_known_network_is_that_of_the_block() -> None:
+    """Mainnet: Prague from 1746612311 on, Osaka from 1764798551 (go-ethereum params/config.go), Cancun before."""
+    times = [(1_746_612_310, "Cancun"), (1_746_612_311, "Prague"), (1_764_798_550, "Prague"), (1_764_798_551, "Osaka")]
+    for timestamp, hardfork in times:
+        with node({**SOUND, "eth_getBlockByNumber": {**BLOCK, "timestamp": hex(timestamp)}}) as url:
+            with Network.fork(url, rules="ethereum", account_count=1) as network:
+                assert network.rules.hardfork == hardfork
+                assert network.head.timestamp == timestamp
+            with Network.fork(url, rules="ethereum", account_count=1, hardfork="Osaka") as network:
+                assert network.rules.hardfork == "Osaka"
+
+
+def test_gas_limit_and_fees_follow_those_of_the_block() -> None:
+    """A block of 30,000,000 gas that is full: the base fee rises by an eighth (EIP-1559)."""
+    block = {**BLOCK, "gasLimit": hex(60_000_000), "gasUsed": hex(60_000_000), "baseFeePerGas": hex(8_000)}
+    with node({**SOUND, "eth_getBlockByNumber": block}) as url:
+        with Network.fork(url, rules="ethereum", account_count=1) as network:
+            rpc = Client(Node(network))
+            rpc("evm_mine")
+            mined = rpc("eth_getBlockByNumber", "latest", False)
+            assert (int(mined["gasLimit"], 16), int(mined["baseFeePerGas"], 16)) == (60_000_000, 9_000)
+            rpc.node.close()
+        with Network.fork(url, rules="ethereum", account_count=1, gas_limit=12_000_000) as network:
+            network.mine()
+            assert network.rules.settings.gas_limit_of(network.head) == 12_000_000
