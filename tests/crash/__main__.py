@@ -68,7 +68,7 @@ def suite(count: int, seed: int) -> RunRecord:
 
 
 def planted(plant: str, count: int, seed: int, commits: int = 9) -> dict[str, int]:
-    """Which parts find a planted defect, and how often."""
+    """Return the parts that find an injected bug, and how often."""
     _say(f"the planted defect '{plant}'")
     with TemporaryDirectory(prefix="crash-") as place:
         Path(place, "sweep").mkdir()
@@ -81,7 +81,7 @@ def planted(plant: str, count: int, seed: int, commits: int = 9) -> dict[str, in
 
 
 def unsynced_commits(plant: str) -> int:
-    """How many of 20 commits RocksDB has written without a sync, by its own count."""
+    """Return how many of 20 commits RocksDB has written without a sync, by its own count."""
     with TemporaryDirectory(prefix="crash-") as place:
         store: RocksStore = PLANTS[plant].open(Path(place, "store"), statistics=True)
         with store:

@@ -1,4 +1,4 @@
-"""A million dropped blocks beside a writer: `make gc-check`. Exit code 1 if the collection does not keep its promises.
+"""Garbage collection of a million blocks during writes: `make gc-check`. Exits with 1 if a guarantee is broken.
 
 A folder holds a state, a million blocks that a pin has kept until just now, and a writer that commits without a pause.
 After the collection, and a second one when the writer has stopped, what is kept is what a full traversal finds, and the
@@ -74,7 +74,7 @@ def _compared(
     count: int,
     seed: int,
 ) -> RunRecord:
-    """What two collections have left, against a traversal and a new folder."""
+    """Check what two collections have left, by a traversal and a new folder."""
     if first is None or second is None:
         raise RuntimeError("a collection without a limit of time has ended early")
     kept = set(store.cids())

@@ -1,4 +1,4 @@
-"""A network is killed at random instants, and each time goes on where it was: `make crash-epochs`.
+"""A network is killed at random instants and must continue where it was: `make crash-epochs`.
 
     python -m tests.crash.epochs --count 200 --seed 1 [--epochs N] [--record FILE]
 
@@ -42,7 +42,7 @@ LONGEST_START, LONGEST_REST = 0.4, 0.02
 
 @dataclass(slots=True)
 class Killing:
-    """What it came to. `during` counts what the network was doing when it died."""
+    """The result of a run. `during` counts what the network was doing when it died."""
 
     kills: int = 0
     reopened: int = 0
@@ -61,7 +61,7 @@ class Undisturbed:
 
 
 def undisturbed(place: Path, epochs: int) -> Undisturbed:
-    """The life that nobody interrupts, on the store as it is."""
+    """Run the network without kills, on the unmodified store."""
     end = life.begin(place / "first", epochs)
     shutil.copytree(place / "first", place / "whole")
     with Network(place / "whole", clock=Clock()) as network:
@@ -73,7 +73,7 @@ def undisturbed(place: Path, epochs: int) -> Undisturbed:
 
 
 def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect: bool, result: Killing) -> None:
-    """One run: so many kills, then the rest of the life in peace."""
+    """Run a network with this many kills, then to its end without kills."""
     shutil.copytree(whole.folder, folder)
     told = 0
     apart = 2 * len(whole.tipsets) // (kills + 1)
@@ -110,7 +110,7 @@ def _start(folder: Path, end: int, defect: bool) -> tuple[BaseProcess, Connectio
 
 
 def _kill(process: BaseProcess, pipe: Connection, rng: random.Random, apart: int) -> tuple[list[Any], str]:
-    """Kill a process somewhere; what it told, and what it was doing."""
+    """Kill a process at a random instant; return its output, and what it was doing."""
     heard: list[Any] = []
     if rng.random() < 0.2:
         sleep(rng.random() * LONGEST_START)
@@ -140,7 +140,7 @@ def _everything(pipe: Connection) -> list[Any]:
 
 
 def _check(whole: Undisturbed, heard: list[Any], told: int) -> tuple[int, str]:
-    """The last height that was told, and what is wrong with what was told, given the height told before."""
+    """Return the last reported height, and the errors in the report, given the height reported before."""
     if not heard:
         return told, ""
     height, key, state, root = heard[0]
@@ -153,7 +153,7 @@ def _check(whole: Undisturbed, heard: list[Any], told: int) -> tuple[int, str]:
 
 
 def kill(count: int, epochs: int, seed: int, defect: bool = False) -> Killing:
-    """`count` kills on lives of so many epochs; a finding ends its run."""
+    """Make `count` kills on networks of this many epochs; a finding ends a run."""
     rng, result = random.Random(seed), Killing()
     with TemporaryDirectory(prefix="epochs-", dir=scratch()) as place:
         whole = undisturbed(Path(place), epochs)

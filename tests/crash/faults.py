@@ -60,7 +60,7 @@ def with_fault(folder: Path, fail_at: int, done_before: bool) -> RocksStore:
 
 @dataclass(slots=True)
 class Faults:
-    """What a run came to: how many writes failed, and what was found."""
+    """The result of a run: number of failed writes, and findings."""
 
     faults: int = 0
     findings: list[str] = field(default_factory=list)

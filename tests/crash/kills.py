@@ -23,7 +23,7 @@ LONGEST = 0.12
 
 @dataclass(slots=True)
 class Kills:
-    """What a run came to. `during` counts what the writer was doing when it died."""
+    """The result of a run. `during` counts what the writer was doing when it died."""
 
     kills: int = 0
     commits: int = 0

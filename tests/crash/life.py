@@ -28,7 +28,7 @@ Place = tuple[int, bytes, bytes, bytes]
 
 
 def begin(folder: Path, epochs: int) -> int:
-    """Begin a life of so many epochs, with an upgrade in the middle; the height at which it ends.
+    """Start a network for this many epochs, with an upgrade in the middle; return its final height.
 
     There are a contract, and a miner with three sectors that produces the blocks.
     """
@@ -64,7 +64,7 @@ def live(folder: str, end: int, defect: bool, pipe: Connection) -> None:
 
 
 def place(network: Network) -> Place:
-    """Where a network is."""
+    """Return the position of a network."""
     return network.block_number, network.head.key, network.head.state, network.machine.root
 
 

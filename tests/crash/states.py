@@ -22,7 +22,7 @@ class Unexpected(AssertionError):
 
 
 def change(tree: Hamt, number: int) -> None:
-    """What state `number` changes in the tree of the state before."""
+    """Return the changes of state `number` to the previous state's tree."""
     rng = random.Random(number)
     for _ in range(3):
         tree.set(b"%d" % rng.randrange(KEYS), [number, rng.randbytes(rng.randrange(200))])

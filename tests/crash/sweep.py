@@ -57,14 +57,14 @@ class Fault:
 
 @dataclass(slots=True)
 class Sweep:
-    """What a run came to: faults by kind and outcome, and what should not have been."""
+    """The result of a run: faults by kind and outcome, and findings."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> int:
-        """How many copies were damaged and opened."""
+        """Number of copies that were damaged and opened."""
         return sum(self.outcomes.values())
 
 
@@ -113,7 +113,7 @@ def _history(folder: Path, commits: int, rng: random.Random, stride: int, plant:
 
 
 class _Synced:
-    """How much of each log the store has asked the disk to keep: what was written when RocksDB last counted a sync."""
+    """Return the synced length of each log: the bytes written when RocksDB last counted a sync."""
 
     def __init__(self, store: RocksStore) -> None:
         self._store = store

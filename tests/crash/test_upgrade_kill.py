@@ -51,7 +51,7 @@ def dying(folder: str, target: str, behind: bool) -> None:
 
 
 def whole_or_not_at_all(network: Network) -> bool:
-    """Whether the upgrade has been done: version, actors and reward's state agree."""
+    """Return True if the upgrade is complete: version, actors and reward's state agree."""
     state = network.machine.state_tree.get_actor(REWARD_ACTOR)
     assert state is not None
     fields = len(get_object(network.machine.store, state.head))

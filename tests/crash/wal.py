@@ -1,4 +1,4 @@
-"""Where the records of a RocksDB log end."""
+"""Parser for the ends of records in a RocksDB log."""
 
 from __future__ import annotations
 

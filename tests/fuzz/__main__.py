@@ -82,12 +82,12 @@ def head() -> str:
 
 
 def of_turn(targets: list[str], turns: int, commit: str) -> list[str]:
-    """The targets whose turn it is at a commit: its hash chooses one of so many parts."""
+    """Return the targets of a commit: its hash selects one of several parts."""
     return targets[int(commit, 16) % turns :: turns]
 
 
 def split(count: int, targets: Iterable[str]) -> list[int]:
-    """How many inputs each target gets; together `count`."""
+    """Return the number of inputs of each target; `count` in total."""
     shares = [load(name).share for name in targets]
     parts = [count * share // sum(shares) for share in shares]
     parts[0] += count - sum(parts)

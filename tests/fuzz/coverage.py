@@ -1,4 +1,4 @@
-"""How much of our packages a target's inputs reached, by what libFuzzer prints of it.
+"""Coverage of our packages by a target's inputs, from libFuzzer's output.
 
 A line is `#INPUTS EVENT cov: EDGES ft: FEATURES corp: ...` (compiler-rt lib/fuzzer/FuzzerLoop.cpp, `PrintStats`). An
 edge is a branch of a module that the target imports; a feature also says how often, in powers of two, one input passed
@@ -16,7 +16,7 @@ _STATISTICS: Final = re.compile(r"^#(\d+)\s+[A-Za-z_]+\s+cov: (\d+) ft: (\d+) ",
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What was reached, and the number of the input that was the last to reach a new edge."""
+    """The coverage, and the number of the last input that reached a new edge."""
 
     edges: int = 0
     features: int = 0

@@ -34,7 +34,7 @@ class LyingStore(MemoryStore):
         self._reads = 0
 
     def get(self, cid: Cid) -> bytes:
-        """The block; Enough after so many."""
+        """Return the block; raises Enough after the limit."""
         self._reads += 1
         if self._reads > MOST_READS:
             raise Enough

@@ -1,4 +1,4 @@
-"""What a target of the fuzzer is, and where its inputs come from.
+"""Definition of a fuzz target, and the sources of its inputs.
 
 A module `targets/NAME.py` offers `TARGET`. A target's `run` gives an input to the code under test and says whether it
 got past the decoder, to the code behind it; the errors that this code documents are no finding, any other exception
@@ -29,7 +29,7 @@ CORPUS = Path(__file__).with_name("corpus")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One decoder, or the machine.
+    """A fuzz target: one decoder, or the machine.
 
     `mutate` changes an input in ways that keep its form, so that it gets past the decoder; where it is given something
     that has no form, it starts from a seed. `share` is the weight of the target in a run of so many inputs. No input is

@@ -1,4 +1,4 @@
-"""One target in a process of its own, with limits: `python -m tests.fuzz.worker NAME --count N --seed S --out FILE`.
+"""A worker process for one target, with limits: `python -m tests.fuzz.worker NAME --count N --seed S --out FILE`.
 
 The process is libFuzzer's (atheris): it chooses inputs by the branches of our packages that they reach. It ends itself
 after so many inputs or seconds and writes what it has done; where it does not come to that (a crash, a hang, too much

@@ -86,14 +86,14 @@ class Place:
         return self.machine.apply(message)
 
     def call(self, to: EthAddress, data: bytes = b"", value: int = 0) -> bytes:
-        """What a contract answers."""
+        """Return the result of a contract."""
         result = self.send(to_filecoin(to), data, value)
         assert result.exit_code == ExitCode.OK, result.message
         answer: bytes = decode(result.return_data)
         return answer
 
     def ask(self, whom: EthAddress, data: bytes, value: int = 0) -> tuple[int, bytes]:
-        """Whether a contract's call succeeds, and what it returns."""
+        """Return whether a contract's call succeeds, and its data."""
         answer = self.call(ASK, word(whom) + data, value)
         return int.from_bytes(answer[:32], "big"), answer[32:]
 

@@ -58,7 +58,7 @@ FUNDS: Final = 10**6
 GAS: Final = 1 << 33
 SLOTS: Final = (*range(6), 7)
 MOST: Final = 3
-"""How deep calls go."""
+"""Maximum depth of calls."""
 _DELEGATED: Final = keccak(b"Delegated(address)")
 
 
@@ -72,7 +72,7 @@ class Side:
 
     @property
     def is_ethereum(self) -> bool:
-        """Whether these are Ethereum's rules."""
+        """True if these are Ethereum's rules."""
         return self.network.rules.name == "ethereum"
 
 
@@ -206,7 +206,7 @@ class Program:
         return (EthAddress(bytes(20)), FRESH, IDENTITY, *(account.address for account in KEYS))
 
     def wishes(self) -> list[Wish]:
-        """What accounts sign for one transaction."""
+        """Return the authorizations that accounts sign for one transaction."""
         random, people = self.random, list(KEYS)
         random.shuffle(people)
         count = random.choice((1, 1, 2, 3))
@@ -273,7 +273,7 @@ def authorizations(here: Side, variant: str, sender: Account, wishes: list[Wish]
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a transaction ended, as both sides can say it."""
+    """Return the end of a transaction in a form that both sides can produce."""
 
     succeeded: bool
     output: bytes

@@ -51,7 +51,7 @@ _TO_SYSTEM: Final[_Kind] = (Address.id(REWARD_ACTOR), MethodNumber(2), b"")
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """What a flood came to. `waited`: blocks between the proof's arrival and its own."""
+    """The result of a flood. `waited`: blocks between the proof's arrival and its own."""
 
     taken: int
     executed: int
@@ -63,7 +63,7 @@ class Flood:
 
     @property
     def in_time(self) -> bool:
-        """Whether the proof landed, and was taken by the miner actor, while its deadline was open."""
+        """True if the proof landed and was accepted by the miner actor while its deadline was open."""
         return self.proof.succeeded and self.proof.block_number < self.closes
 
 

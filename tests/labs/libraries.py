@@ -92,7 +92,7 @@ def forget() -> None:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What a run came to: its end, its answer, the actor's state, and gas."""
+    """The result of a run: its end, its return value, the actor's state, and gas."""
 
     exit_code: int
     answer: bytes
@@ -114,7 +114,7 @@ class End:
 
 @dataclass(slots=True)
 class Played:
-    """What a program showed."""
+    """The findings of a program."""
 
     findings: list[str]
     crossed: bool = False
@@ -204,7 +204,7 @@ def _other_function() -> Iterator[None]:
 
 @contextmanager
 def _free_pages() -> Iterator[None]:
-    """Nobody pays for the libraries' memories."""
+    """Waive the charge for the libraries' memories."""
     link = LinkedModules.link
 
     def free(
@@ -218,7 +218,7 @@ def _free_pages() -> Iterator[None]:
 
 @contextmanager
 def _free_code() -> Iterator[None]:
-    """Nobody pays for the libraries' instructions."""
+    """Waive the charge for the libraries' instructions."""
     instrument = LinkedModules._instrument
 
     def free(self: LinkedModules, module: WasmModule, prices: WasmPrices) -> bytes:

@@ -318,7 +318,7 @@ def _tag(here: World, entry: OutboxEntry) -> int | None:
 
 
 def _notes(machine: Hypervisor, here: World, relay: ActorID) -> tuple[list[int], list[list[Any]]]:
-    """What a relay has written down: the numbers of its runs, and its receipts."""
+    """Return a relay's records: the numbers of its runs, and its receipts."""
     state = machine.state_tree.get_actor(relay)
     assert state is not None, "relays are never deleted"
     if relay in here.natives:
@@ -362,7 +362,7 @@ def _money(machine: Hypervisor, here: World) -> int:
 
 @contextmanager
 def _twice() -> Iterator[None]:
-    """What is settled stays first in the queue, once."""
+    """Keep a settled entry first in the queue, once."""
     settle = outbox._Invocation.settle
 
     def forgetful(self: Any, exit_code: int, gas_used: int, returned: bytes | None) -> None:
@@ -388,7 +388,7 @@ def _same_epoch() -> Iterator[None]:
 
 @contextmanager
 def _kept_gas() -> Iterator[None]:
-    """What was not used stays in the outbox."""
+    """Keep unused value in the outbox."""
     pay = outbox._Invocation._pay
 
     def stingy(self: Any, actor: ActorID, amount: int) -> bool:
@@ -402,7 +402,7 @@ def _kept_gas() -> Iterator[None]:
 
 @contextmanager
 def _lost_receipts() -> Iterator[None]:
-    """No receipt is kept."""
+    """Store no receipts."""
     append = outbox._Invocation._append
 
     def lossy(self: Any, number: int, first: int, queue: Any, entry: OutboxEntry) -> None:
@@ -417,7 +417,7 @@ def _lost_receipts() -> Iterator[None]:
 
 @contextmanager
 def _value_to_the_receiver() -> Iterator[None]:
-    """What expired keeps its value."""
+    """Keep the value of expired entries."""
     finish_ = outbox._Invocation._finish
 
     def greedy(self: Any, *arguments: Any, expired: bool = False) -> None:

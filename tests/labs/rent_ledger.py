@@ -64,7 +64,7 @@ def world() -> World:
 
 @dataclass(slots=True)
 class Entry:
-    """What the ledger knows of an actor that pays."""
+    """The ledger's data about an actor that pays."""
 
     deposit: int
     size: int
@@ -75,7 +75,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Gone:
-    """What the ledger knows of an archived one: the proof of its state as it was then."""
+    """The ledger's data about an archived actor: the proof of its state at that time."""
 
     size: int
     root: Cid
@@ -106,7 +106,7 @@ class Ledger:
         return sum(len(self.machine.store.get(cid)) + 128 for cid in cids), blocks
 
     def pay(self, payer: ActorID, actor: ActorID, value: int, epoch: int) -> bool:
-        """Whether a payment is taken."""
+        """Return True if a payment is accepted."""
         known = self.entries.get(actor)
         if actor in self.gone or actor not in self.here.tenants or (known is None and payer != actor):
             return False
@@ -117,14 +117,14 @@ class Ledger:
         return True
 
     def opt_out(self, actor: ActorID) -> bool:
-        """Whether an actor had something to leave."""
+        """Return True if an actor had state to archive."""
         known = self.entries.pop(actor, None)
         if known is not None:
             self.balances[actor] += known.deposit
         return known is not None
 
     def resurrect(self, payer: ActorID, actor: ActorID, value: int, good: bool, epoch: int) -> bool:
-        """Whether a proof is taken."""
+        """Return True if a proof is accepted."""
         gone = self.gone.get(actor)
         if gone is None or not good or value < (rent := gone.size * RATE * PERIOD):
             return False
@@ -135,7 +135,7 @@ class Ledger:
         return True
 
     def end_epoch(self, epoch: int) -> None:
-        """What is due now."""
+        """Return the amount that is due now."""
         for actor, entry in list(self.entries.items()):
             if entry.due > epoch:
                 continue

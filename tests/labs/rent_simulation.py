@@ -1,4 +1,4 @@
-"""How large a network's state is over 100,000 epochs, with the lab `rent` and without: the plot of docs/labs/rent.md.
+"""State size of a network over 100,000 epochs, with and without the lab `rent`: the plot of docs/labs/rent.md.
 
 Actors come at a steady pace, each with a state of some size. A few are used for good and paid for, most are left after
 a while; some that were left are resurrected later. Their states are put where they are; rent, archiving and

@@ -47,7 +47,7 @@ def expect(found: object, wanted: object) -> None:
 
 
 def receipts(stage: Stage) -> list[TransactionReceipt]:
-    """What the messages of the newest block left."""
+    """Return the receipts of the newest block's messages."""
     return list(stage.network.chain.index.receipts(stage.network.head))
 
 

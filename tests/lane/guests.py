@@ -32,7 +32,7 @@ def liar() -> bytes:
 
 @cache
 def glutton() -> bytes:
-    """Takes memory until it gets no more, then goes on for ever."""
+    """A guest that allocates memory until it fails, then loops forever."""
     return guest(
         """(loop $more (br_if $more (i32.ne (memory.grow (i32.const 64)) (i32.const -1))))
         (loop $on (br $on)) unreachable"""

@@ -60,7 +60,7 @@ def award(machine: Hypervisor, receiver: Address) -> ApplyResult:
 
 @cache
 def exits_of(stage: Stage, attack: Attack) -> tuple[Exits, list[str], int]:
-    """What an attack's messages exit with, the damage to the lane, and the attoFIL that came or went by it."""
+    """Return the exit codes of an attack's messages, the damage to the lane, and the attoFIL gained or lost."""
     before = stage.money()
     with stage.attacked():
         exits = attack(stage)

@@ -28,7 +28,7 @@ _APART: Final = 1 << 32
 
 @dataclass(slots=True)
 class Tally:
-    """What programs came to. `found`: findings by kind."""
+    """The results of programs. `found`: findings by kind."""
 
     stages: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)

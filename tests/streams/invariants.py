@@ -46,7 +46,7 @@ def number(address: bytes) -> int:
 
 
 def earned(accrued: int, share: int, total: int) -> int:
-    """What a recipient has earned in a period."""
+    """Return what a recipient has earned in a period."""
     return accrued * share // total
 
 
@@ -82,7 +82,7 @@ def _union(distribution: list[Any]) -> int:
 
 
 def _payload(op: int, payload: bytes) -> bool:
-    """Whether a payload is of its operation's form, sorted and in canonical CBOR."""
+    """Return True if a payload has its operation's form, sorted and in canonical CBOR."""
     try:
         value = decode(payload)
         if encode(value) != payload:

@@ -44,7 +44,7 @@ def id_bytes(actor: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class RewardState:
-    """What the tests look at of f02's state: amounts in attoFIL, the block of streams decoded."""
+    """The parts of f02's state that the tests check: amounts in attoFIL, the block of streams decoded."""
 
     minted: int
     burnt: int

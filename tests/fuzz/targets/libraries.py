@@ -131,7 +131,7 @@ def _modules(data: bytes) -> list[bytes]:
 
 
 def _padded(module: bytes, size: int) -> bytes:
-    """A module with a custom section of about so many bytes."""
+    """Return a module with a custom section of about this size."""
     return module + section(0, name("rest") + bytes(size))
 
 
@@ -208,13 +208,13 @@ def mutate(data: bytes, rng: Random) -> bytes:
 
 
 def _read_again() -> None:
-    """Nothing that is read of a module is kept."""
+    """Disable the cache of read modules."""
     setattr(LinkedModules, "_read_module", lambda _, __, wasm: _counting_read(wasm))  # noqa: B010
     setattr(linked_modules._Programs, "get", lambda _, __: None)  # noqa: B010
 
 
 def _counted_for_each() -> None:
-    """A program counts all its parts, whoever else has them."""
+    """Count all parts of a program, even if shared."""
     keep = linked_modules._Programs.keep
 
     def alone(self: Any, name: bytes, program: LinkedProgram, sizes: dict[bytes, int]) -> LinkedProgram:

@@ -1,4 +1,4 @@
-"""What contracts and actors hand to each other as parameters and results: CBOR of fixed shapes, ABI of fixed calls."""
+"""Parameters and results between contracts and actors: CBOR of fixed shapes, ABI of fixed calls."""
 
 from __future__ import annotations
 

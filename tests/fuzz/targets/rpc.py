@@ -39,7 +39,7 @@ def run(data: bytes) -> bool:
 
 
 def _is_answered(response: dict[str, Any]) -> bool:
-    """Whether a method has run."""
+    """True if a method has run."""
     assert response["jsonrpc"] == "2.0"
     assert ("error" in response) != ("result" in response)
     code = response.get("error", {}).get("code")
@@ -48,7 +48,7 @@ def _is_answered(response: dict[str, Any]) -> bool:
 
 
 class _Served:
-    """A network, and what answers for it."""
+    """A network, and its dispatcher."""
 
     def __init__(self) -> None:
         limits = NodeLimits(body=1 << 16, batch=8, response=1 << 20, log_span=50, logs=100, mined=20)

@@ -55,7 +55,7 @@ def run(data: bytes) -> bool:
 
 
 def _is_long(transactions: Any) -> bool:
-    """Whether a transaction may take longer than an input should."""
+    """Return True if a transaction may exceed the time limit of an input."""
     given = transactions if isinstance(transactions, list) else []
     limits = [item.get("gas") for item in given if isinstance(item, dict)]
     return len(given) > 4 or any(_number(limit) > ENDLESS for limit in limits)

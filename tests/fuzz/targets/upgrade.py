@@ -94,7 +94,7 @@ _counted = [0]
 
 
 def _receipts(found: Input, boundary: str) -> list[Any]:
-    """What comes of the steps; the machine is as before afterwards."""
+    """Return the results of the steps; the machine's state is restored afterwards."""
     machine, start = _machine(boundary)
     written, receipts = len(machine.store.pending), []
     for kind, number, program in found.steps:

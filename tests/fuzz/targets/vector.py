@@ -57,7 +57,7 @@ def run(data: bytes) -> bool:
 
 
 def _is_long(vector: Mapping[str, Any]) -> bool:
-    """Whether it has more messages, variants or gas than an input should."""
+    """Return True if it exceeds the limits of an input: messages, variants or gas."""
     messages, before = vector.get("apply_messages"), vector.get("preconditions")
     variants = before.get("variants") if isinstance(before, dict) else None
     if any(isinstance(items, list) and len(items) > 4 for items in (messages, variants)):
@@ -178,7 +178,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
 
 
 def _messages(rng: Random) -> list[dict[str, Any]]:
-    """From one to three messages, some of them with other bytes."""
+    """Yield one to three messages, some of them with changed bytes."""
     to = (OTHER, SENDER, *map(Address.id, (0, 1, 2, 5, 7, 10, 99, 1000)))
     methods = (0, 0, 1, 2, 3, method_number("Name"), method_number("Balance"), rng.choice(trees.NUMBERS) % (1 << 64))
     messages = [

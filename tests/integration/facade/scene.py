@@ -24,7 +24,7 @@ ERRORS = ContractInterface(json.loads((INTERFACES / "IDatacap.json").read_text()
 
 
 def ask(stage: Stage, typed: tuple[Address, ContractInterface], name: str, *arguments: Any, value: int = 0) -> Any:
-    """What a function of `Typed` answers to ETHEL."""
+    """Return the result of a function of `Typed`, called by ETHEL."""
     address, interface = typed
     calldata = interface.encode_call(name, *arguments)
     result = stage.apply(address, INVOKE_EVM, invoke_params(calldata), value, ETHEL)

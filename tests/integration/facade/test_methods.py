@@ -63,7 +63,7 @@ def test_every_case_of_the_solidity_libraries_ends_the_same_through_the_facade(s
 
 
 def _function_of(stage: Stage, case: Case) -> FacadeFunction | None:
-    """The function that means a case's native call; None of a send, of a number that no method has, of nobody."""
+    """Return the function for a case's native call; None for a send, an unknown method or a missing actor."""
     if case.native is None:
         return None
     actor = stage.machine.actor(case.native.to)
@@ -75,7 +75,7 @@ def _function_of(stage: Stage, case: Case) -> FacadeFunction | None:
 
 
 def _is_formed(function: FacadeFunction, params: bytes) -> bool:
-    """Whether the parameters can be said in Solidity: broken ones cannot."""
+    """Return True if the parameters can be expressed in Solidity: invalid ones cannot."""
     try:
         _calldata(function, params)
     except ValueError:
@@ -145,7 +145,7 @@ def _plain(value: Any) -> Any:
 
 
 def _of_cbor(value: Any, like: Any) -> Any:
-    """What CBOR says, in the form of the ABI's value that stands beside it."""
+    """Return a CBOR value in the form of the corresponding ABI value."""
     if isinstance(like, tuple) and len(like) == 1 and isinstance(like[0], bytes):  # FilAddress, Cid
         return [value if isinstance(value, bytes) else value.value[1:]]
     if isinstance(like, tuple) and len(like) == 2 and isinstance(value, str | bytes):  # a label

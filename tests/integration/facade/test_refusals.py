@@ -1,4 +1,4 @@
-"""What the facade refuses, with which error, and what is none of its business."""
+"""Errors of the facade: what it rejects, and what it passes on."""
 
 from __future__ import annotations
 

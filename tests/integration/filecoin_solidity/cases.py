@@ -1,4 +1,4 @@
-"""What is done with each function of the libraries: at least once with success, once in a way that the actor refuses.
+"""Cases for each function of the libraries: at least one success, and one that the actor rejects.
 
 A case gives the function's arguments and, written independently of the library, the native call that means the same:
 parameters in CBOR as the actors specify them. Expected exits are the ones that the built-in actors document.
@@ -43,7 +43,7 @@ BROKEN: Final = b"\x09broken"
 
 @dataclass(frozen=True, slots=True)
 class NativeCall:
-    """What the caller's actor would send itself. `params` in CBOR, value in attoFIL."""
+    """The native equivalent of a call. `params` in CBOR, value in attoFIL."""
 
     to: Address
     method: int

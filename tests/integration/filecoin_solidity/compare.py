@@ -115,7 +115,7 @@ def _natively(stage: Stage, case: Case) -> Answer:
 
 
 def _known(stage: Stage, case: Case) -> Any:
-    """What a precompile of addresses should answer, by the state tree."""
+    """Return the expected result of an address precompile, from the state tree."""
     if isinstance(case.exit_code, str):
         return None
     (asked,) = case.arguments
@@ -217,7 +217,7 @@ def _is_tuple_of_one(entry: Mapping[str, Any]) -> bool:
 
 
 def _of_library(entry: Mapping[str, Any], value: Any) -> Any:
-    """What a contract returned, by the ABI's type: numbers, bytes, text, lists."""
+    """Decode a contract's return data by the ABI's type: numbers, bytes, text, lists."""
     kind, inner = str(entry["type"]), str(entry.get("internalType", ""))
     if kind.endswith("[]"):
         element = {**entry, "type": kind[:-2], "internalType": inner[:-2]}

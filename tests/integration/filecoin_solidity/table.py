@@ -1,4 +1,4 @@
-"""The table of docs/bridge.md: function by function, how often it succeeds and is refused, and whether it is the same.
+"""The table of docs/bridge.md: successes and rejections of each function, and whether results are equal.
 
 A column is a library on a bundle, with one of the two runners of contracts. A cell says `equal` where every case of
 the function came to the same as the native call; `missing` where the actor has no such method; `library` where the

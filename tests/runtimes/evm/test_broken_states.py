@@ -1,4 +1,4 @@
-"""Contracts whose state is broken: each method ends with the exit code with which the official actor ends.
+"""Contracts with invalid state: each method ends with the official actor's exit code.
 
 No actor can write such a state; a file of somebody else's could hold one. Every row holds on both: on this project's
 runtime, and, where the data are at hand, on the official EVM actor.

@@ -1,4 +1,4 @@
-"""A transaction's first call, run at once: what it may meet on its way, and when it takes the usual way instead.
+"""A transaction's first call run as a whole tree: what it supports, and when it falls back to the usual execution.
 
 Expected: the plain engine's results.
 """
@@ -115,7 +115,7 @@ def test_what_cannot_be_done_at_once_takes_the_usual_way(done: Counter[str], mee
 def test_a_tracer_sees_every_frame(done: Counter[str]) -> None:
     class Deaf:
         def event(self, event: Any, /) -> None:
-            """Nothing is listened to."""
+            """Ignore the event."""
 
     with machine("1 1 SSTORE") as made:
         made.tracer = Deaf()

@@ -1,4 +1,4 @@
-"""Words of a storage that the fast engine's guest was told once: for whom they hold, and for whom they do not.
+"""Storage words cached by the fast engine's guest: when they are valid, and when not.
 
 Expected: the plain engine's results.
 """

@@ -1,4 +1,4 @@
-"""What a tree of calls leaves behind: every kind of change, kept and taken back, and what it creates.
+"""Changes of a call tree: every kind of change, committed and rolled back, and created contracts.
 
 Each scenario runs once as one tree, and once with a first frame that is left, so that its calls are trees of their own
 which must know what those before them did. Expected: the plain engine's results, and what EIPs say, by hand.

@@ -1,4 +1,4 @@
-"""Slots that a contract names so that it hurts: their cost is in proportion to their gas all the same.
+"""Storage keys chosen to be expensive: their cost stays in proportion to their gas.
 
 What time is held against is the same program with slots that nobody chose; where work is counted, a call more.
 """

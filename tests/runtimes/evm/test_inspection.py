@@ -1,4 +1,4 @@
-"""What a frame does where another contract does not answer its questions."""
+"""Inspection of a contract that does not respond correctly."""
 
 from __future__ import annotations
 

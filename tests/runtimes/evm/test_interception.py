@@ -1,4 +1,4 @@
-"""Who stands between frames and what they ask for: calls, delegate calls and creations in another name, other blocks.
+"""Interception of frames: calls, delegate calls and creations for another account, other blocks.
 
 Expected: what the execution specifications say of a call, a delegate call or a creation of the account in whose name
 it is made.

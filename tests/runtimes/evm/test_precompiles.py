@@ -30,7 +30,7 @@ BLS_G1 = bytes.fromhex(
 
 
 def by_py_evm(function: Callable[[Any], object], data: bytes) -> bytes | None:
-    """What py-evm's precompile answers, None where it fails."""
+    """Return the output of py-evm's precompile, None if it fails."""
     message = Message(10**15, b"\x01" * 20, b"\x02" * 20, 0, data, b"")  # type: ignore[arg-type]
     computation = ByzantiumComputation(None, message, None)  # type: ignore[arg-type]
     try:
@@ -41,7 +41,7 @@ def by_py_evm(function: Callable[[Any], object], data: bytes) -> bytes | None:
 
 
 def ours(name: str, data: bytes) -> bytes | None:
-    """What ours answers, None where it fails."""
+    """Return the output of our precompile, None if it fails."""
     assert PRICES[name](data) >= 0
     try:
         return ETHEREUM[name](data)

@@ -28,7 +28,7 @@ class Deaf:
     """A tracer."""
 
     def event(self, event: Any, /) -> None:
-        """Nothing is listened to."""
+        """Ignore the event."""
 
 
 def head(made: Hypervisor) -> Cid:

@@ -54,7 +54,7 @@ def create(init: bytes, value: int = 0, salt: int | None = None) -> str:
 
 @dataclass
 class After:
-    """What a transaction came to."""
+    """The effects of a transaction."""
 
     result: TransactionResult
     accounts: dict[EthAddress, AllocAccount]
@@ -128,7 +128,7 @@ class NearlyFull(Frames):
 
 @contextmanager
 def nearly_full(twins: Twins, free: int) -> Iterator[None]:
-    """Leave messages so many bytes of the memory that all frames share."""
+    """Leave only this many bytes of the memory shared by a message's frames."""
     for machine in twins.machines.values():
         machine.interceptor = NearlyFull(taken=MAX_TOTAL_MEMORY - free)
     yield

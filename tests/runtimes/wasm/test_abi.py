@@ -1,4 +1,4 @@
-"""What happens around every syscall: charges counted by hand, bad pointers, and the two revisions of the ABI."""
+"""The steps around every syscall: charges counted by hand, bad pointers, and both revisions of the ABI."""
 
 from __future__ import annotations
 

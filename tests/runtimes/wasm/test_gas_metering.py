@@ -1,4 +1,4 @@
-"""Where blocks of code are paid for: the published fixture, and the network's oversight with br_table."""
+"""Positions of gas charges: the published fixture, and the network's oversight with br_table."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ ENGINE = Engine()
 
 @dataclass(frozen=True)
 class Ran:
-    """What became of one call: its result or the trap's words, the counter, and the memory."""
+    """Return the effects of one call: its result or the trap's message, the counter, and the memory."""
 
     outcome: object
     counter: int

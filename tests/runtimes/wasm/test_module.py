@@ -34,7 +34,7 @@ SMALL = wasm(
 
 
 def prepare(data: bytes) -> bytes:
-    """What happens to a module before it is compiled."""
+    """Process a module as before compilation."""
     module = parse(data)
     check(module)
     guest_engine().validate(data)

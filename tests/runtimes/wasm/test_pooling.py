@@ -75,7 +75,7 @@ def compiled(engine: WasmtimeEngine, module: bytes) -> CompiledModule:
 
 
 def used(linked: Linked, argument: int) -> int:
-    """What a new instance answers; raises Trap."""
+    """Return the result of a new instance; raises Trap."""
     invocation = linked.begin(NO_KERNEL, 1 << 29, 20_000)
     try:
         linked.instantiate(invocation)

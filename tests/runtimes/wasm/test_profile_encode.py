@@ -1,4 +1,4 @@
-"""What it costs to keep the tree of calls, counted in instructions of the modules that keep it."""
+"""Overhead of recording the call tree, counted in instructions of the profiled modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Profiled guests, and how they end when the profile is given up."""
+"""Profiled guests, and their end when the profile is cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an invocation of a native actor ends, what it costs, and that one leaves nothing to the next.
+"""Invocations of a native actor: how they end, what they cost, and that they do not affect later ones.
 
 Exit codes are ref-fvm's (fvm/src/call_manager, shared/src/error); gas is counted by hand from its price list.
 """

@@ -1,4 +1,4 @@
-"""What a call takes of the stack. The expected heights are those of the reference's own small programs."""
+"""Stack costs of calls. The expected heights are those of the reference's own small programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trap stays an exit code, whoever has taken the process's signal handlers. Each in a process of its own."""
+"""A trap stays an exit code after other code replaced the process's signal handlers. Each in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rules refuse beyond broken modules: one sentence for each."""
+"""Modules that the rules reject although they are valid: one sentence for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What messages have read of contracts is handed on to the next one, and nothing else follows from it.
+"""The cache of contracts across messages changes nothing but speed.
 
 Expected: what executors do that begin with nothing known.
 """
