@@ -13,10 +13,12 @@ _SHOWN: Final = 60
 _POWERS: Final = {1 << bits: f"2^{bits}" for bits in (32, 53, 62, 63, 64, 127, 256)}
 
 
-def whole_number(value: Any, what: str, least: int | None = 0, most: int | None = None, *, unit: str = "") -> int:
+def whole_number(
+    value: Any, what: str, least: int | None = 0, most: int | None = None, *, unit: str = "", reason: str = ""
+) -> int:
     """Return `value` if it is an integer from `least` to `most` (None: no bound), else raise InvalidInput.
 
-    Rejects text, fractions and booleans. `what` names the argument, with its article.
+    Rejects text, fractions and booleans. `what` names the argument, with its article; `reason` explains the bounds.
     """
     if (
         isinstance(value, int)
@@ -25,7 +27,10 @@ def whole_number(value: Any, what: str, least: int | None = 0, most: int | None 
         and (most is None or value <= most)
     ):
         return int(value)  # a plain int, since a `PrintedAmount` would be encoded as text
-    hint = ", 1 FIL is 10**18 attoFIL" if unit == "attoFIL" and not isinstance(value, int) else ""
+    if isinstance(value, int):
+        hint = f"; {reason}" if reason else ""
+    else:
+        hint = ", 1 FIL is 10**18 attoFIL" if unit == "attoFIL" else ""
     raise InvalidInput(
         f"{_shown(value)}{f' {unit}' if unit else ''} cannot be {what}: expected a whole number"
         f"{_bounds(least, most)}{hint}"

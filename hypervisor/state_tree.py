@@ -18,7 +18,7 @@ from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import Fatal
 from hypervisor.leb128 import encode_uleb128
 from hypervisor.printed import cid_text, one_line, show_fil
-from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
+from hypervisor.types import INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from hypervisor.undo_map import UndoMap
 from store.blockstore import BlockNotFound, Blockstore, TreeNodeError, get_object, put_object
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
@@ -268,14 +268,14 @@ class StateTree:
         self._dirty.add(actor)
 
     def credit(self, actor: ActorID, amount: int) -> bool:
-        """Add attoFIL to an actor's balance; return False if the actor does not exist.
+        """Add attoFIL to an actor's balance, at most to `MAX_BALANCE`; return False if the actor does not exist.
 
         Additions commute, so they do not conflict when messages are executed in parallel.
         """
         state = self.get_actor(actor)
         if state is None:
             return False
-        self._actors.set(actor, state.with_balance(state.balance + amount))
+        self._actors.set(actor, state.with_balance(min(state.balance + amount, MAX_BALANCE)))
         self._dirty.add(actor)
         return True
 

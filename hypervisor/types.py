@@ -23,6 +23,9 @@ True
 """
 setattr(TokenAmount, "__doc__", _OF_AMOUNTS)  # noqa: B010  # mypyc rejects direct assignment on a class
 
+MAX_BALANCE = TokenAmount((1 << 256) - 1)
+"""Maximum balance of an actor, reached under Ethereum's rules only, in which balances are 256-bit numbers."""
+
 
 def fil(amount: int) -> TokenAmount:
     """Convert whole FIL to attoFIL. Raises TypeError for anything but an int.

@@ -58,7 +58,7 @@ class DevelopmentChain(BlockProduction):
 
     def set_balance(self, target: Target, amount: int) -> None:
         """Give an account or actor another balance, in attoFIL, without a transaction. Raises InvalidInput."""
-        controls.set_balance(self.machine, given_address(target), TokenAmount(amount))
+        controls.set_balance(self.machine, given_address(target), TokenAmount(amount), self.rules.limits.balance)
         self.chain.keep_changes()
 
     def set_nonce(self, target: Target, nonce: int) -> None:

@@ -15,6 +15,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import TokenAmount
 from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.rules.installed import rules_of
+from localnet.rules.parts import NetworkRules
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 
 
@@ -61,24 +62,22 @@ def overridden(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[Non
             machine.advance(epoch=block.number, timestamp=block.time, base_fee=block.base_fee)
             rules = rules_of(machine)
             rules.settings.override_block(machine, block)
-            override_accounts(machine, overrides.accounts, bare=rules.features.allows_bare_storage)
+            override_accounts(machine, overrides.accounts, rules)
             yield
         finally:
             machine.context, machine.externs = context, externs
 
 
-def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, AccountOverride], *, bare: bool) -> None:
-    """Change the accounts on a machine's state; `bare` is the rules' `allows_bare_storage`.
-
-    Raises AddressError, InvalidInput.
-    """
+def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, AccountOverride], rules: NetworkRules) -> None:
+    """Change the accounts on a machine's state, within the limits of the rules. Raises AddressError, InvalidInput."""
+    bare = rules.features.allows_bare_storage
     for owner, override in accounts.items():
         if override.code is not None:
             set_code(machine, owner, override.code)
         if override.nonce is not None:
             set_nonce(machine, owner, override.nonce)
         if override.balance is not None:
-            set_balance(machine, owner, override.balance)
+            set_balance(machine, owner, override.balance, rules.limits.balance)
         if override.state is not None:
             set_storage(machine, owner, override.state, only=True, bare=bare)
         if override.state_diff is not None:

@@ -30,6 +30,7 @@ from localnet.chain.chain import Chain
 from localnet.chain.supply import supply_of
 from localnet.ledger.records import Tipset
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from localnet.rules.installed import rules_of
 from localnet.state.controls import set_balance, set_code
 from store.blockstore import BlockNotFound
 from store.cid import Cid, show
@@ -235,10 +236,11 @@ def _prepare(machine: Hypervisor, call: SideCall) -> None:
     """Make the actors that are in use elsewhere; the caller's code does nothing but ask the precompile."""
     for address in (*call.contracts, call.sender):
         set_code(machine, to_filecoin(address), _asking(call.precompile))
+    limit = rules_of(machine).limits.balance
     for address in call.accounts:
         filecoin = to_filecoin(address)
-        set_balance(machine, filecoin, TokenAmount(machine.balance(filecoin)))
-    set_balance(machine, to_filecoin(call.sender), call.balance)
+        set_balance(machine, filecoin, TokenAmount(machine.balance(filecoin)), limit)
+    set_balance(machine, to_filecoin(call.sender), call.balance, limit)
 
 
 def _asking(precompile: EthAddress) -> bytes:

@@ -109,7 +109,7 @@ def simulate_blocks(
         parent = replace(parent, next_base_fee=base_fee, next_settings=_settings(base, parent, block.block))
         begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         chain.rules.settings.override_block(machine, block.block)
-        override_accounts(machine, block.accounts or {}, bare=chain.rules.features.allows_bare_storage)
+        override_accounts(machine, block.accounts or {}, chain.rules)
         room = room if block.block.gas_limit is None else block.block.gas_limit
         simulated = _Block(chain, machine, parent, height, time, room, left, validation, transfers).run(block.calls)
         left = Gas(max(0, left - simulated.tipset.gas_used))  # of the request, whatever the blocks allow

@@ -16,7 +16,7 @@ from hypervisor.errors import AddressError
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
-from hypervisor.types import EAM_ACTOR, TokenAmount
+from hypervisor.types import EAM_ACTOR, MAX_BALANCE, TokenAmount
 from localnet.addresses import shown_address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import NO_SIGNATURE, Candidate
@@ -24,8 +24,6 @@ from localnet.ledger.records import IMPERSONATED, NATIVE
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import MessageRules, SenderInfo
 from store.cid import show
-
-_MAX_VALUE = 2_000_000_000 * 10**18
 
 
 def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
@@ -102,11 +100,15 @@ def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> S
     Raises TransactionRefused.
     """
     message = candidate.bare
-    messages = rules_of(machine).messages
-    messages.check(machine, candidate, base_fee)
-    if not 0 <= message.value <= _MAX_VALUE:
-        raise TransactionRefused("value", f"value {message.value} is more than all the FIL that can exist")
-    return _check_sender(messages, machine, candidate)
+    rules = rules_of(machine)
+    rules.messages.check(machine, candidate, base_fee)
+    limit = rules.limits.value
+    if not 0 <= message.value <= limit:
+        reason = f"is more than all the FIL that can exist, {limit:d} attoFIL; Ethereum's rules take 256-bit values"
+        if limit == MAX_BALANCE:
+            reason = "does not fit in 256 bits"
+        raise TransactionRefused("value", f"value {message.value:d} {reason}")
+    return _check_sender(rules.messages, machine, candidate)
 
 
 def check_price(candidate: Candidate, least: TokenAmount | None) -> None:

@@ -37,7 +37,7 @@ from hypervisor.network_versions import NetworkVersion
 from hypervisor.rules import executor_factory
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import PausingTracer, StepTracer, Tracer
-from hypervisor.types import Gas, TokenAmount
+from hypervisor.types import MAX_BALANCE, Gas, TokenAmount
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import beacon_digest
@@ -150,6 +150,8 @@ def _limits(block_gas: Gas) -> RuleLimits:
         message_gas=message_gas,
         large_message_gas=message_gas,
         transaction_bytes=128 << 10,
+        balance=MAX_BALANCE,
+        value=MAX_BALANCE,
     )
 
 

@@ -28,6 +28,10 @@ class RuleLimits:
     """The limit of a message that may need much: a new actor, an installation."""
     transaction_bytes: int
     """Bytes that a signed transaction may have."""
+    balance: TokenAmount
+    """Maximum balance that can be given to an account, in attoFIL."""
+    value: TokenAmount
+    """Maximum value of a message, in attoFIL."""
     gas_advice: str = ""
     """Advice for a transaction with too little gas; empty if every tool knows it."""
 

@@ -28,6 +28,7 @@ from hypervisor.network_versions import NetworkVersion
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import (
+    ATTO_PER_FIL,
     CRON_ACTOR,
     REWARD_ACTOR,
     SYSTEM_ACTOR,
@@ -39,6 +40,7 @@ from hypervisor.types import (
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.candidates import Candidate
+from localnet.ledger.genesis import LARGEST_BALANCE
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.rules.call_request import BlockOverride, CallRequest
@@ -65,6 +67,8 @@ LIMITS: Final = RuleLimits(
     message_gas=Gas(BLOCK_GAS_LIMIT // 10),
     large_message_gas=Gas(BLOCK_GAS_LIMIT // 2),
     transaction_bytes=2 * LARGEST_MESSAGE,
+    balance=LARGEST_BALANCE,
+    value=TokenAmount(2_000_000_000 * ATTO_PER_FIL),
     gas_advice="eth_estimateGas says what is needed; forge script asks it with --skip-simulation",
 )
 PREMIUM: Final = TokenAmount(100_000)

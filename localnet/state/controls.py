@@ -24,6 +24,10 @@ from store.cid import Cid, show
 
 _LARGEST_NONCE: Final = (1 << 64) - 2
 _LARGEST_WORD: Final = (1 << 256) - 1
+_SIGNED_128_BIT: Final = (
+    "actors hold amounts as signed 128-bit numbers under Filecoin's rules, and as 256-bit numbers under Ethereum's "
+    "(--rules ethereum)"
+)
 _ETHEREUM: Final = ("evm", "ethaccount", "placeholder")
 """The kinds of actors that code can be given to."""
 
@@ -31,12 +35,14 @@ Owner = EthAddress | Address
 """An actor by either of its addresses; errors name the one that was given."""
 
 
-def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount) -> None:
-    """Give the actor behind an address another balance in attoFIL.
+def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount, limit: TokenAmount = LARGEST_BALANCE) -> None:
+    """Set the balance of the actor behind an address, in attoFIL; `limit` is the rules' `RuleLimits.balance`.
 
     Raises AddressError for an f0 or f2 address without an actor, InvalidInput for an amount that actors cannot hold.
     """
-    checked = whole_number(amount, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
+    checked = whole_number(
+        amount, "a balance", 0, limit, unit="attoFIL", reason=_SIGNED_128_BIT if limit == LARGEST_BALANCE else ""
+    )
     _change(machine, owner, lambda actor: actor.with_balance(checked))
 
 

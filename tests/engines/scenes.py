@@ -18,6 +18,7 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress, create2_address
 from bridge.delegations import DELEGATION_PREFIX
 from bridge.transactions import Authorization
 from hypervisor.network_versions import network_version
+from hypervisor.types import MAX_BALANCE
 from runtimes.evm.engine import EngineRules
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import FORKS, fork_names
@@ -110,7 +111,8 @@ def batch(seed: int, number: int) -> Batch:
         drawn = (*random.sample(places, 4), *helpers(), *_delegates(rules), *signers(rules), *makers, NOTHING)
         theme = random.choice((*THEMES, *_OFTEN))
         code = program(random, theme, drawn, ethereum, rules_by_name(rules), (*futures((place,)), *later))
-        accounts[place] = AllocAccount(random.choice((0, 7, 10**18)), 1, code, _slots(random, rules))
+        balance = random.choice((0, 7, 10**18) if rules not in ETHEREUM[1:] else (0, 7, 10**18, MAX_BALANCE - 3))
+        accounts[place] = AllocAccount(balance, 1, code, _slots(random, rules))
     for place in _delegates(rules):
         lent = random.choice((*targets, *targets, *_delegates(rules), *later, NOTHING, _IDENTITY))
         accounts[place] = AllocAccount(random.choice((0, 9)), 1, DELEGATION_PREFIX + lent, {})
@@ -150,7 +152,11 @@ def _occupied(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[E
     """Accounts at addresses of contracts to come, most of which keep these from being created."""
     kinds = [AllocAccount(3), AllocAccount(0, 1), AllocAccount(0, 0, b"\0"), AllocAccount(0, 1, assemble("1 1 SSTORE"))]
     if rules in ETHEREUM[1:]:
-        kinds += AllocAccount(0, 0, b"", {1: 1}), AllocAccount(3, 1, DELEGATION_PREFIX + _IDENTITY)
+        kinds += (
+            AllocAccount(MAX_BALANCE),
+            AllocAccount(0, 0, b"", {1: 1}),
+            AllocAccount(3, 1, DELEGATION_PREFIX + _IDENTITY),
+        )
     return {place: random.choice(kinds) for place in random.sample(later, _OCCUPIED)}
 
 

@@ -19,7 +19,7 @@ from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
 from hypervisor.machine_state import MachineState
 from hypervisor.state_tree import ActorState
-from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, INIT_ACTOR, ActorID
+from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, INIT_ACTOR, MAX_BALANCE, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
 from runtimes.evm.ethereum.contract_states import (
@@ -158,9 +158,14 @@ class Accounts:
         return 0 if state is None else state.balance
 
     def add_balance(self, actor: ActorID, amount: int) -> None:
-        """Credit an actor, or debit it if `amount` is negative."""
+        """Credit an actor, at most to `MAX_BALANCE`, or debit it if `amount` is negative."""
         state = self._tree.existing(actor)
-        self._tree.set_actor(actor, state.with_balance(state.balance + amount))
+        self._tree.set_actor(actor, state.with_balance(min(state.balance + amount, MAX_BALANCE)))
+
+    def add_wrapped(self, actor: ActorID, amount: int) -> None:
+        """Credit an actor modulo 2^256."""
+        state = self._tree.existing(actor)
+        self._tree.set_actor(actor, state.with_balance((state.balance + amount) & MAX_BALANCE))
 
     def pay(self, address: EthAddress, amount: int) -> None:
         """Credit an address without reading its balance; an account is created if there is none."""

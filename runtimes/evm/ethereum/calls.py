@@ -16,6 +16,7 @@ from bridge.events import Log, entries_to_log, log_to_entries
 from hypervisor.address import Address
 from hypervisor.call import Call, CallResult
 from hypervisor.call_manager import CallManager
+from hypervisor.errors import OutOfGas
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasTracker
@@ -23,7 +24,7 @@ from hypervisor.journal import Journal
 from hypervisor.machine_state import MachineState
 from hypervisor.network_versions import LATEST
 from hypervisor.tracing import EventEmitted
-from hypervisor.types import ActorID
+from hypervisor.types import MAX_BALANCE, ActorID, TokenAmount
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.call_rules import FREE, EthereumCallRules
@@ -105,6 +106,19 @@ class EthereumCalls(CallManager):
             else:
                 self.rollback(mark)
         return result
+
+    def transfer(self, from_: ActorID, to: ActorID, value: TokenAmount) -> None:
+        """Transfer a value. Raises OutOfGas, with no gas left to the call, if the receiver would exceed `MAX_BALANCE`.
+
+        This is `OverflowPayment` of revm; the execution specifications do not define the case.
+        """
+        if from_ != to and self.accounts.balance(to) + value > MAX_BALANCE:
+            receiver = self.accounts.address_of(to).hex()
+            reason = f"overflow payment: {value:d} wei would exceed the maximum balance of 0x{receiver}, 2^256 - 1 wei"
+            self.backtrace.set_cause(reason)
+            self.exhaust()
+            raise OutOfGas(reason)
+        super().transfer(from_, to, value)
 
     def creation(self, call: Call) -> Call:
         """Mark a call as a contract's creation. Apart from it, only the init actor may construct a contract."""

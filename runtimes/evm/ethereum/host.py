@@ -14,7 +14,7 @@ from hypervisor.errors import OutOfGas
 from hypervisor.externs import ExternError
 from hypervisor.kernel import Kernel
 from hypervisor.tracing import StepTracer
-from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.types import ChainEpoch
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import TreeMode, TxContext
 from runtimes.evm.ethereum.calls import EthereumCalls
@@ -242,7 +242,8 @@ class EthereumHost(EthereumTreeHost):
             heir = accounts.find(beneficiary)
             if heir is None:
                 heir = accounts.create_account(beneficiary)
-            self.calls.transfer(self.actor, heir, TokenAmount(balance))
+            accounts.add_balance(self.actor, -balance)
+            accounts.add_wrapped(heir, balance)  # as in geth and revm, where only calls check for an overflow
         if accounts.was_created(self.actor):
             accounts.add_balance(self.actor, -accounts.balance(self.actor))
             accounts.destroy(self.actor)

@@ -11,12 +11,12 @@ from typing import Final
 from bridge.ethereum_execution import RefusedTransaction
 from bridge.kzg import VERSIONED_HASH
 from bridge.transactions import BLOB, SET_CODE, Transaction
+from hypervisor.types import MAX_BALANCE
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.forks import Fork
 
 MAX_NONCE: Final = (1 << 64) - 1
 MAX_GAS: Final = (1 << 64) - 1
-MAX_VALUE: Final = (1 << 256) - 1
 
 
 class RejectionReason(Enum):
@@ -113,7 +113,7 @@ def check_size(transaction: Transaction, fork: Fork, *, is_capped: bool = True) 
 
     Raises InvalidTransaction.
     """
-    if not 0 <= transaction.value <= MAX_VALUE:
+    if not 0 <= transaction.value <= MAX_BALANCE:
         raise InvalidTransaction(
             RejectionReason.RLP_INVALID_VALUE, f"value {transaction.value} does not fit in 256 bits"
         )

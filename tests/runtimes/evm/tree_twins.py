@@ -87,6 +87,7 @@ class Twins:
         fork: str = "Osaka",
         listed: Slots = (),
         gas: int = GAS_LIMIT,
+        value: int = 0,
         block: EthereumBlock | None = None,
     ) -> After:
         """Run it on one; the machine is put back."""
@@ -104,7 +105,7 @@ class Twins:
                 WRITER: AllocAccount(9, 1, assemble("1 6 SSTORE")),
                 **(pre or {}),
             })  # fmt: skip
-            transaction = Transaction(ACCESS_LIST, None, 0, CONTRACT, 0, b"", gas, 1, 1, access_list=listed)
+            transaction = Transaction(ACCESS_LIST, None, 0, CONTRACT, value, b"", gas, 1, 1, access_list=listed)
             result = EthereumExecutor(machine).apply_transaction(transaction, SENDER)
             machine.flush()
             return After(result, dict(accounts(machine)))

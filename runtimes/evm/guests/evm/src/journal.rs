@@ -213,7 +213,12 @@ impl Journal {
         self.changes.push(undo);
     }
 
-    /// Move money that the sender has; the receiver comes into being.
+    /// True if a transfer would give the receiver a balance of more than 256 bits.
+    pub fn overflows(&mut self, from: u32, to: u32, value: &U256) -> bool {
+        from != to && words::less(&words::add(&self.at(to).balance, value), value)
+    }
+
+    /// Move money that the sender has; the receiver comes into being. The receiver's balance wraps around at 256 bits.
     pub fn transfer(&mut self, from: u32, to: u32, value: &U256) {
         self.bring_into_being(to);
         if from != to {

@@ -59,6 +59,10 @@ impl Tree {
             return Ok(Begun::Done(false, Vec::new()));
         }
         let kept = left - limit;
+        if valued && ask.opcode == 0xf1 && self.journal.overflows(me, callee, &ask.value) {
+            self.allot(&mut level.frame, kept);
+            return Ok(Begun::Done(false, Vec::new()));
+        }
         let mark = self.journal.mark();
         if self.is_precompile(&ask.to) {
             if ask.opcode == 0xf1 && valued {
@@ -164,7 +168,8 @@ impl Tree {
         self.journal.set_nonce(me, nonce + 1);
         let kept = left - limit;
         let there = self.journal.at(at);
-        if there.exists && (there.nonce != 0 || there.code_size != 0 || there.had_slots) {
+        let collides = there.exists && (there.nonce != 0 || there.code_size != 0 || there.had_slots);
+        if collides || self.journal.overflows(me, at, &ask.value) {
             self.allot(&mut level.frame, kept);
             return Ok(Begun::Done(false, Vec::new()));
         }
