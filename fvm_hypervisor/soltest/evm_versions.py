@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_DEFAULT: Final = "osaka"
+DEFAULT: Final = "osaka"
 _SINCE: Final = {
     "byzantium": (0, 4, 21),
     "constantinople": (0, 4, 22),
@@ -30,10 +30,23 @@ EVM_VERSIONS: Final = ("homestead", "tangerinewhistle", "spuriousdragon", *_SINC
 
 def evm_version(wanted: str | None, solc: str) -> str:
     """The fork that a release of solc is asked for; a name that is not known here is left to the compiler."""
-    wanted = wanted or _DEFAULT
+    wanted = wanted or DEFAULT
     if wanted not in _SINCE:
         return wanted
     forks = list(_SINCE)
     release = tuple(int(part) for part in solc.split("."))
     known = [fork for fork in forks[: forks.index(wanted) + 1] if _SINCE[fork] <= release]
     return known[-1]
+
+
+def rules_of(version: str) -> str:
+    """Return the name of the fork by whose rules code of an EVM version runs.
+
+    Versions before Prague run by its rules: forge lets accounts delegate to code in all of them. Those before Shanghai
+    have no price for words of init code.
+    """
+    from runtimes.evm.ethereum.forks import FORKS, PARIS, PRAGUE
+
+    known = {fork.name.lower(): fork.name for fork in FORKS.values() if fork.delegations}
+    is_early = EVM_VERSIONS.index(version) < EVM_VERSIONS.index("shanghai")
+    return known.get(version, PARIS.name if is_early else PRAGUE.name)

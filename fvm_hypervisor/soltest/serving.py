@@ -14,20 +14,17 @@ from fvm_hypervisor.soltest.cheatcodes.context import Libraries, Permission, Set
 from fvm_hypervisor.soltest.cheatcodes.emits import ReadLog
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.discovery import Suite
+from fvm_hypervisor.soltest.evm_versions import DEFAULT, evm_version, rules_of
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
+from fvm_hypervisor.soltest.solc_packages import VERSION
 from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.viewer import TestViewer
 from fvm_hypervisor.soltest.world import Setting, World
 from hypervisor.errors import HypervisorError, InvalidInput
-from runtimes.evm.ethereum.forks import FORKS, LATEST
-
-_FORKS = {fork.name.lower(): fork.name for fork in FORKS.values() if fork.delegations}
-_EARLIEST = next(iter(_FORKS.values()))
-"""Code of earlier versions runs by these rules, too: forge lets accounts lend themselves code in all of them."""
 
 
 class SuiteServer:
@@ -129,6 +126,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         real_filecoin=job.real_filecoin,
         shows_logs=job.shows_logs,
         keeps_answers=project.keeps_answers,
+        evm_version=_evm_version(project),
     )
 
 
@@ -157,9 +155,15 @@ def setting_of(job: Job) -> Setting:
 
 
 def fork_of(project: Project) -> str:
-    """The rules of Ethereum that a project's EVM version means."""
-    version = project.compiler.evm_version
-    return LATEST.name if version is None else _FORKS.get(version, _EARLIEST)
+    """Return the name of the fork whose rules a project's tests run by."""
+    return rules_of(_evm_version(project))
+
+
+def _evm_version(project: Project) -> str:
+    """Return the version that tests are compiled for and run on: as in forge, none that the project's solc lacks."""
+    compiler = project.compiler
+    version = compiler.version if compiler.version is not None and VERSION.fullmatch(compiler.version) else None
+    return compiler.evm_version or DEFAULT if version is None else evm_version(compiler.evm_version, version)
 
 
 def _address(text: str) -> EthAddress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
+from fvm_hypervisor.soltest.solc_packages import VERSION
 from fvm_hypervisor.soltest.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
 from fvm_hypervisor.soltest.storage_layouts import Layouts, asks_for_layouts, storage_layouts
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
@@ -222,10 +223,17 @@ class SuiteSession:
             self._fork = self._fork or self._fork_point()
             yield from run_suites(self._job(network), self.suites, self.options.workers, self.watch)
 
+    def _project_with_solc(self) -> Project:
+        """Return the project, which asks for the release of `--use` if it asks for none itself."""
+        compiler, use = self.project.compiler, self.options.use
+        if compiler.version is not None or use is None or not VERSION.fullmatch(use):
+            return self.project
+        return replace(self.project, compiler=replace(compiler, version=use))
+
     def _job(self, network: int | None) -> Job:
         found, options = self.artifacts, self.options
         return Job(
-            project=self.project,
+            project=self._project_with_solc(),
             places=found.places,
             sources=dict(found.sources),
             rules=options.rules,

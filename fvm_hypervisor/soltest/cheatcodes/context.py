@@ -69,6 +69,8 @@ class Settings:
     real_filecoin: bool = False
     shows_logs: bool = False
     keeps_answers: str = "remote"
+    evm_version: str = ""
+    """EVM version that the project's tests run on; empty for that of the fork's rules."""
     """Of which nodes answers are kept on disk: `all`, `remote` or `none`."""
     internal_reverts: bool = False
     """Whether a revert in the test itself is one that `expectRevert` expects (`allow_internal_expect_revert`)."""

@@ -10,9 +10,9 @@ from bridge.ethereum_block import EthereumBlock
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
+from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS, rules_of
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum.forks import FORKS, fork_with
+from runtimes.evm.ethereum.forks import fork_named, fork_with
 
 _U64 = 1 << 64
 
@@ -121,7 +121,8 @@ def _get_chain_id(context: Context) -> int:
 
 @cheatcode("getEvmVersion()", returns="string")
 def _evm_version(context: Context) -> str:
-    return context.state.evm_version or context.ethereum("fork").environment.fork.name.lower()
+    fork = context.ethereum("fork").environment.fork
+    return context.state.evm_version or context.settings.evm_version or fork.name.lower()
 
 
 @cheatcode("setEvmVersion(string)", partial="code for forks before Prague runs by Prague's rules")
@@ -131,8 +132,7 @@ def _set_evm_version(context: Context, version: str) -> None:
     name = version.strip().lower()
     if name not in EVM_VERSIONS:
         raise CheatcodeFailure(f"invalid evm version {version}")
-    known = {fork.name.lower(): fork for fork in FORKS.values() if fork.delegations}
-    fork = known.get(name, next(iter(known.values())))
+    fork = fork_named(rules_of(name))
     block = context.machine.context.block
     if isinstance(block, EthereumBlock):
         context.machine.advance(block=replace(block, fork=fork.name))

@@ -133,6 +133,8 @@ OSAKA: Final = PRAGUE.successor(
 
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (CANCUN, PRAGUE, OSAKA)})
 LATEST: Final = [*FORKS.values()][-1]
+PARIS: Final = PRAGUE.successor("Paris", gas=replace(PRAGUE.gas, init_code_word=0))
+"""For tests of contracts that are compiled for Paris or earlier: Prague's rules, and init code has no price by word."""
 
 
 def fork_names() -> tuple[str, ...]:
@@ -144,6 +146,8 @@ def fork_named(name: str) -> Fork:
     """Return the fork of this name, or the latest if the name is empty. Raises InvalidInput."""
     if not name:
         return LATEST
+    if name == PARIS.name:
+        return PARIS
     try:
         return FORKS[name]
     except KeyError:
