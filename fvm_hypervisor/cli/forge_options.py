@@ -8,7 +8,7 @@ from fvm_hypervisor.cli.foreign_options import ForeignOptions
 from fvm_hypervisor.cli.foundry_settings import CHAIN, COMPILER, setting_options, with_words
 
 _CHAIN = "contracts run by Ethereum's rules or Filecoin's: --rules"
-_NO_FORK = "a node has 20 seconds for an answer, and its URL may have a user and a token"
+_RATE = "requests are spaced to 330 compute units a second once a node refuses one for its rate, and not before"
 _COMPILER = "the compiler is asked for what tests need: forge build makes the rest"
 _WATCHED = "the folders src, test and script are watched, and a run is never stopped for the next"
 NOT_HERE: Final = {
@@ -20,7 +20,7 @@ NOT_HERE: Final = {
     "--build-info-path": "build-info goes into out/build-info, as forge's does",
     "--celo": _CHAIN,
     "--color": "the text has no colours",
-    "--compute-units-per-second": _NO_FORK,
+    "--compute-units-per-second": _RATE,
     "--config-path": "the project's own foundry.toml is read: --root names its folder",
     "--create2-deployer": "the deployer is at 0x4e59b44847b379578588920cA78FbF26c0B4956C, as in forge without it",
     "--deny": "warnings are the compiler's words for people: forge build --deny fails for them",
@@ -32,23 +32,23 @@ NOT_HERE: Final = {
     "--etherscan-api-key": "no service is asked for sources: traces name the project's own contracts",
     "--extra-output": _COMPILER,
     "--extra-output-files": _COMPILER,
-    "--fork-retries": _NO_FORK,
-    "--fork-retry-backoff": _NO_FORK,
+    "--fork-retries": "a request that a node refuses for its rate, or drops, is sent again up to five times",
+    "--fork-retry-backoff": "the first retry comes after a second, each further one after twice the time",
     "--gas-price": "a test's transactions pay nothing for gas: vm.txGasPrice sets what they see",
     "--ignored-error-codes": "warnings of the compiler are not printed",
-    "--insecure": _NO_FORK,
+    "--insecure": "certificates are always verified: SSL_CERT_FILE names an authority of your own",
     "--libraries": "libraries are deployed and linked by themselves",
     "--live-logs": "-vv prints what tests write when their suite has ended",
     "--md": "--json prints one JSON object with all results, --junit JUnit's XML",
     "--memory-limit": "memory is bounded by its gas",
     "--no-auto-detect": "the compiler is the one that --use or foundry.toml names, or that the pragmas choose",
     "--no-cache": "what is compiled is always kept: --force compiles everything all the same",
-    "--no-proxy": _NO_FORK,
+    "--no-proxy": "no proxy is used in any case: requests go to the host of the URL",
     "--no-restart": _WATCHED,
-    "--no-rpc-rate-limit": _NO_FORK,
+    "--no-rpc-rate-limit": _RATE,
     "--remappings-env": "remappings come from foundry.toml, remappings.txt and --remappings",
     "--revert-strings": _COMPILER,
-    "--rpc-timeout": _NO_FORK,
+    "--rpc-timeout": "a request may take 45 seconds, as in forge without the option",
     "--trace-depth": "-vvv prints the calls of failures, to their ends",
     "--tx-origin": "vm.prank sets it in a test; without it is the sender",
     "--use-literal-content": _COMPILER,

@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 _BY_TEST = "no: a cheatcode sets it in a test"
-_NODE = "no: a node has 20 seconds for an answer, and its URL may have a user and a token"
 _OUTPUT = "no: the compiler is asked for what tests need; forge build makes the rest"
 _WARNINGS = "no: warnings of the compiler are not printed"
 _PROFILES = "no: all sources have the same settings"
@@ -45,12 +44,12 @@ NOT_READ: Final[Mapping[str, str]] = {
     "disable_block_gas_limit": "no: `gas_limit` sets the limit",
     "dynamic_test_linking": "no: only what has changed is compiled anyway",
     "enable_tx_gas_limit": "no: a test may use all of `gas_limit`",
-    "eth_rpc_accept_invalid_certs": _NODE,
-    "eth_rpc_curl": _NODE,
-    "eth_rpc_headers": _NODE,
-    "eth_rpc_jwt": _NODE,
-    "eth_rpc_no_proxy": _NODE,
-    "eth_rpc_timeout": _NODE,
+    "eth_rpc_accept_invalid_certs": "no: certificates are always verified",
+    "eth_rpc_curl": "no: requests are sent, and never printed as commands of curl",
+    "eth_rpc_headers": "no: requests have no headers of their own; a token goes into the URL",
+    "eth_rpc_jwt": "no: requests carry no JWT; a token goes into the URL",
+    "eth_rpc_no_proxy": "no: no proxy is used in any case",
+    "eth_rpc_timeout": "no: a request may take 45 seconds, as in forge without the key",
     "etherscan_api_key": "no: no service is asked for sources",
     "extra_output": _OUTPUT,
     "extra_output_files": _OUTPUT,
@@ -80,7 +79,7 @@ NOT_READ: Final[Mapping[str, str]] = {
     "model_checker": "no: it is solc's own",
     "names": "no: it is of forge build",
     "network": "no: `--rules` and `--network` name Filecoin's",
-    "no_rpc_rate_limit": _NODE,
+    "no_rpc_rate_limit": "no: requests are spaced only once a node refuses one for its rate",
     "prompt_timeout": "no: there is no terminal in a test",
     "revert_strings": _OUTPUT,
     "script_execution_protection": "no: it is of forge script",

@@ -46,7 +46,7 @@ def test_every_option_of_forge_is_there_or_refused_with_the_remedy() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["-k"], "-k is an option of forge that this command does not have: a node has 20 seconds for an answer"),
+        (["-k"], "-k is an option of forge that this command does not have: certificates are always verified"),
         (
             ["--live-log"],
             "there is no option --live-log; --live-logs is an option of forge that this command does not have",
