@@ -19,7 +19,7 @@ from hypervisor.address import Address
 from hypervisor.errors import Fatal
 from hypervisor.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
-from store.blockstore import BlockNotFound, get_object, put_object
+from store.blockstore import BlockNotFound, Blockstore, get_object, put_object
 from store.car import read_car
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of, parse_cid
 from store.codec import decode, encode, link
@@ -456,7 +456,10 @@ class OtherTree:
     def actor(self, actor: ActorID) -> ActorState | None:
         return self.tree.get_actor(actor)
 
-    def words(self, _root: Cid) -> None:
+    def words(self, store: Blockstore, root: Cid) -> None:
+        return None
+
+    def removed(self, actor: ActorID) -> None:
         return None
 
     def current_root(self) -> Cid:
