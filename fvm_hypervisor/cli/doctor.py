@@ -29,9 +29,9 @@ def doctor(
 ) -> None:
     """Check the installation, or a running node, and say what to do about what is wrong.
 
-    The installation: Python, whether its modules run compiled, libraries, runtimes, the embedded bundle, installed
-    Solidity compilers, a message through both runtimes. A node: its network, rules and labs, what it signs for,
-    Filecoin's methods and precompiles, traces. Exit status 1 where anything fails.
+    The installation: Python, its packages, whether its modules run compiled, libraries, runtimes, the embedded bundle,
+    installed Solidity compilers, a message through both runtimes. A node: its network, rules and labs, what it signs
+    for, Filecoin's methods and precompiles, traces. Exit status 1 where anything fails.
 
     Example: hypervisor doctor
 
@@ -69,6 +69,14 @@ def _python() -> str:
     if not _PYTHONS[0] <= found <= _PYTHONS[1]:
         raise RuntimeError(f"Python {found[0]}.{found[1]} is outside 3.11 to 3.13: install one of those")
     return sys.version.split()[0]
+
+
+def _packages() -> str:
+    from fvm_hypervisor.cli.installation import PACKAGES, damaged_packages
+
+    if problems := damaged_packages():
+        raise RuntimeError("; ".join(problems))
+    return ", ".join(PACKAGES)
 
 
 def _form() -> str:
@@ -151,6 +159,7 @@ def _message() -> str:
 
 _CHECKS: tuple[Check, ...] = (
     ("Python", _python),
+    ("packages", _packages),
     ("form", _form),
     ("libraries", _libraries),
     ("runtimes", _runtimes),

@@ -59,14 +59,23 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except ImportError as error:
-        if not _is_unfit(error):
+    except (ImportError, AttributeError) as error:
+        problems = [str(error)] if _is_unfit(error) else _damaged_packages()
+        if not problems:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
         sys.exit(FAILED)
 
 
-def _is_unfit(error: ImportError) -> bool:
+def _damaged_packages() -> list[str]:
+    """Return what is wrong with the installed packages, of which one could not be loaded."""
+    from fvm_hypervisor.cli.installation import damaged_packages
+
+    return damaged_packages()
+
+
+def _is_unfit(error: Exception) -> bool:
     """Return True if the error is about an unusable compiled module, in any package."""
     guard = sys.modules.get("store.compiled")
     return guard is not None and isinstance(error, guard.UnfitCompiledModule)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from importlib.metadata import FileHash, PackagePath
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
-from fvm_hypervisor.cli import doctor
+from fvm_hypervisor.cli import doctor, installation
 from fvm_hypervisor.cli.main import app
 from store import compiled
 
@@ -35,3 +42,40 @@ def test_an_interpreted_installation_says_how_to_get_the_compiled_form(
     monkeypatch.setattr(compiled, "form", lambda: "interpreted")
     assert doctor._form().startswith("interpreted (")
     assert remedy in doctor._form()
+
+
+def program(home: Path, elsewhere: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command with packages of `elsewhere` before those of `home`."""
+    code = "import sys; sys.argv = ['hypervisor', 'doctor']; from fvm_hypervisor.cli.start import main; main()"
+    environment = {**os.environ, "PYTHONPATH": f"{elsewhere}{os.pathsep}{home}"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, cwd=elsewhere, env=environment, check=False)
+
+
+@pytest.mark.parametrize("name", ["store", "localnet", "hypervisor"])
+def test_a_package_of_another_distribution_is_named_without_a_traceback(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("ANOTHER = True\n")
+    done = program(installation.HOME, tmp_path)
+    said = done.stdout + done.stderr
+    assert (done.returncode, "Traceback" in said) == (1, False), said
+    assert f"the package '{name}' is loaded from {tmp_path / name}" in said
+    assert "pip install --force-reinstall --no-deps fvm-hypervisor" in said
+
+
+def test_files_that_were_overwritten_or_removed_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert installation.damaged_packages() == []
+    recorded = []
+    for text, name in (("kept", "store"), ("written over", "localnet"), ("removed", "bridge")):
+        path = PackagePath(f"{name}/module.py")
+        digest = urlsafe_b64encode(sha256(text.encode()).digest()).rstrip(b"=").decode()
+        path.hash = FileHash(f"sha256={digest}")
+        recorded.append(path)
+        (tmp_path / name).mkdir()
+    (tmp_path / "store/module.py").write_text("kept")
+    (tmp_path / "localnet/module.py").write_text("of another")
+    monkeypatch.setattr(installation, "distribution", lambda _: SimpleNamespace(files=recorded))
+    monkeypatch.setattr(installation, "_misplaced", lambda name, home: None)
+    localnet, bridge = sorted(installation.damaged_packages(tmp_path), reverse=True)
+    assert localnet.startswith("the package 'localnet' has another file localnet/module.py than was installed")
+    assert bridge.startswith("the package 'bridge' lacks the file bridge/module.py")

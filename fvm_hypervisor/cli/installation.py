@@ -1,0 +1,62 @@
+"""Packages of this installation that another distribution has overwritten, hidden or removed.
+
+Standard library only, and nothing of the packages that it checks: it runs when one of them cannot be imported.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+PACKAGES: Final = ("hypervisor", "runtimes", "bridge", "store", "localnet", "fvm_hypervisor")
+"""Top-level packages of this distribution."""
+HOME: Final = Path(__file__).resolve().parents[2]
+"""The folder that contains them."""
+_REMEDY: Final = (
+    "another distribution has a package of this name: uninstall that one, then "
+    "`pip install --force-reinstall --no-deps fvm-hypervisor`, best in a virtual environment of its own"
+)
+
+
+def damaged_packages(home: Path = HOME) -> list[str]:
+    """Return a sentence for each package that is not this distribution's, or whose files are not all there."""
+    found = []
+    for name in PACKAGES:
+        problem = _misplaced(name, home) or next(_changed_files(name, home), None)
+        if problem is not None:
+            found.append(f"the package '{name}' {problem}; {_REMEDY}")
+    return found
+
+
+def _misplaced(name: str, home: Path) -> str | None:
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        return "is missing"
+    if spec.origin is None:
+        return "has lost its __init__.py"
+    place = Path(spec.origin).resolve().parent
+    return None if place == home / name else f"is loaded from {place}, not from {home / name}"
+
+
+def _changed_files(name: str, home: Path) -> Iterator[str]:
+    """Compare a wheel's source files with its record; an editable installation has none."""
+    try:
+        files = distribution("fvm-hypervisor").files or []
+    except PackageNotFoundError:
+        return
+    for file in files:
+        if file.suffix != ".py" or file.parts[0] != name or file.hash is None:
+            continue
+        path = home / file
+        if not path.is_file():
+            yield f"lacks the file {file}"
+        elif sha256(path.read_bytes()).digest() != urlsafe_b64decode(f"{file.hash.value}=="):
+            yield f"has another file {file} than was installed"
