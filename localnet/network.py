@@ -240,18 +240,22 @@ class Network(AccountChain):
         owner: Account | None = None,
         sectors: int = 1,
         *,
+        sector_size: int = 2048,
         claims: bool = False,
         expiration: int | None = None,
     ) -> Miner:
-        """A storage miner of an account (default: the first) with N live sectors of 2 KiB, power and pledge.
+        """Create a storage miner of an account (default: the first) with N live sectors, power and pledge.
 
+        `sector_size` is in bytes: 2 KiB, 8 MiB, 512 MiB, 32 GiB or 64 GiB, of those that the bundle's actors accept.
         With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nothing is sealed:
         `localnet.miners.miner` says where the sectors come from. On an official bundle this mines up to two days of
-        null rounds. Raises TransactionFailed, TransactionRefused.
+        null rounds. Raises InvalidInput, TransactionFailed, TransactionRefused.
         """
         from localnet.miners.miner import create_miner
 
-        return create_miner(self, owner or self.accounts[0], sectors, claims=claims, expiration=expiration)
+        return create_miner(
+            self, owner or self.accounts[0], sectors, sector_size=sector_size, claims=claims, expiration=expiration
+        )
 
     def __repr__(self) -> str:
         rules = f"{self.rules.name}, network version {self.version}"

@@ -219,12 +219,16 @@ class BlockProduction(NetworkReader):
                 _LOG.info("%s", receipt)
         return tipset
 
-    def set_producer(self, miner: Target) -> None:
+    def set_producer(self, miner: Target | int) -> None:
         """Let a storage miner produce the blocks to come, and be paid for them; `blocks.NO_PRODUCER` ends that.
+
+        `miner` is the miner, its address, or its actor ID (`Miner.id`).
 
         Kept with the blocks that it produces. Raises InvalidInput for any other actor: as on the network, no user's
         code may run in the lane of the system's messages.
         """
+        if isinstance(miner, int):
+            miner = Address.id(whole_number(miner, "a miner's actor ID"))
         address = filecoin_address(miner)
         actor = self.machine.actor(address)
         kind = None if actor is None else self.machine.manifest.name_of(actor.code)

@@ -20,7 +20,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.types import POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.ledger.index import miners_entries
 from localnet.miners import onboarding
@@ -33,13 +33,19 @@ from store.codec import encode
 
 WINDOW_PROOF: Final = 10
 SECTOR_SIZE: Final = 2048
-"""Sectors of 2 KiB, which all development networks have."""
+"""Default sector size: 2 KiB, which all development networks have."""
+
+WINDOW_PROOFS: Final = {SECTOR_SIZE: WINDOW_PROOF, 8 << 20: 11, 512 << 20: 12, 32 << 30: 13, 64 << 30: 14}
+"""Mapping from sector sizes in bytes to the types of their window PoSt proofs (V1P1)."""
 
 LIFETIME: Final = 540 * PROVING_PERIOD
 """Epochs for which sectors are committed if nothing else is asked for."""
 
 FUNDS: Final = TokenAmount(10**18)
-"""attoFIL that a miner brings: its deposit and its sectors' pledge are far less."""
+"""attoFIL that a miner gets for its deposit and fees, in addition to its sectors' pledge."""
+
+_PLEDGED_SIZE: Final = (32 << 30) // 10
+"""Bytes of a sector for which at most 1 FIL is pledged: 1 FIL for 32 GiB, ten times as much at full quality."""
 
 _LOCKED: Final = 2
 _PERIOD_START: Final = 10
@@ -72,8 +78,8 @@ class Miner:
     (4096, 'active')
     """
 
-    def __init__(self, network: MinerNetwork, actor: ActorID, owner: Account) -> None:
-        self.network, self.id, self.owner = network, actor, owner
+    def __init__(self, network: MinerNetwork, actor: ActorID, owner: Account, sector_size: int = SECTOR_SIZE) -> None:
+        self.network, self.id, self.owner, self.sector_size = network, actor, owner, sector_size
         self.sectors: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
@@ -83,6 +89,10 @@ class Miner:
     def address(self) -> Address:
         """The f0 address."""
         return Address.id(self.id)
+
+    @property
+    def _window_proof(self) -> int:
+        return WINDOW_PROOFS[self.sector_size]
 
     def sector(self, number: int) -> SectorState:
         """A sector as the miner actor describes it."""
@@ -116,7 +126,7 @@ class Miner:
                 before = ChainEpoch(self.network.block_number)
                 ticket = self.network.machine.externs.chain_randomness(before)
                 chosen = partitions[first : first + _MOST_PARTITIONS]
-                self.invoke(onboarding.window_post(WINDOW_PROOF, deadline, chosen, before, ticket))
+                self.invoke(onboarding.window_post(self._window_proof, deadline, chosen, before, ticket))
 
     def declare_faults(self, *numbers: int) -> None:
         """Say that sectors are faulty. Raises TransactionFailed within 70 epochs before their deadline and in it.
@@ -155,7 +165,7 @@ class Miner:
 
     def _pieces(self, count: int, claims: bool) -> Sequence[Piece | None]:
         """Return the pieces of the next sectors."""
-        return allocate(self.network, self.owner, self.id, [SECTOR_SIZE] * count) if claims else [None] * count
+        return allocate(self.network, self.owner, self.id, [self.sector_size] * count) if claims else [None] * count
 
     def _onboard(self, groups: Sequence[Sequence[Piece | None]], until: int) -> None:
         """Bring sectors in by the network's own messages, one for each group."""
@@ -164,7 +174,7 @@ class Miner:
             promised.append([NewSector(first + place, piece) for place, piece in enumerate(pieces)])
             first += len(pieces)
         for sectors in promised:
-            self.invoke(onboarding.pre_commit(self.id, WINDOW_PROOF, sectors, self.network.block_number, until))
+            self.invoke(onboarding.pre_commit(self.id, self._window_proof, sectors, self.network.block_number, until))
         self.network.mine(null_rounds=onboarding.PROVE_COMMIT_DELAY)
         for sectors in promised:
             self.invoke(onboarding.prove_commit(sectors))
@@ -199,18 +209,28 @@ class Miner:
 
 
 def create_miner(
-    network: MinerNetwork, owner: Account, sectors: int, *, claims: bool = False, expiration: int | None = None
+    network: MinerNetwork,
+    owner: Account,
+    sectors: int,
+    *,
+    sector_size: int = SECTOR_SIZE,
+    claims: bool = False,
+    expiration: int | None = None,
 ) -> Miner:
-    """A new miner of an account, with N sectors. Raises TransactionFailed, TransactionRefused, InvalidInput."""
+    """Create a miner of an account, with N sectors. Raises TransactionFailed, TransactionRefused, InvalidInput."""
     whole_number(sectors, "a number of sectors")
+    if whole_number(sector_size, "a sector size") not in WINDOW_PROOFS:
+        sizes = ", ".join(map(str, WINDOW_PROOFS))
+        raise InvalidInput(f"{sector_size} bytes is not a sector size: expected one of {sizes}")
     if expiration is not None:
         whole_number(expiration, "the epoch at which sectors expire")
+    pledge = sectors * sector_size * ATTO_PER_FIL // _PLEDGED_SIZE
     network.send_native(BLS_ACCOUNT, sender=owner)
-    creation = storagepower.create_miner(owner.native, BLS_ACCOUNT, WINDOW_PROOF, b"", [])
-    created = network.invoke(Address.id(POWER_ACTOR), creation, value=FUNDS, sender=owner)
+    creation = storagepower.create_miner(owner.native, BLS_ACCOUNT, WINDOW_PROOFS[sector_size], b"", [])
+    created = network.invoke(Address.id(POWER_ACTOR), creation, value=FUNDS + pledge, sender=owner)
     actor = created.id_address.actor_id()
     assert actor is not None, "the power actor answers an f0 address"
-    miner = Miner(network, actor, owner)
+    miner = Miner(network, actor, owner, sector_size)
     _report_deposit(network, miner)
     if sectors:
         miner.commit(sectors, claims=claims, expiration=expiration)

@@ -61,14 +61,14 @@ def upgrade(node: Node, version: int, bundle: str | None = None, streams: Stream
     return as_quantity(node.network.upgrade(version, bundle, streams).height)
 
 
-def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool = False) -> str:
-    """Give an unlocked account a storage miner with live sectors, power and pledge; the miner's address."""
+def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool = False, size: int = 2048) -> str:
+    """Give an unlocked account a storage miner with live sectors of `size` bytes, by default 2048; its address."""
     account = node.network.account(owner)
     if account is None:
         raise RpcError(SERVER_ERROR, f"unknown account: the node has no key of 0x{owner.hex()}")
     if sectors > MAX_SECTORS:
         raise RpcError(LIMIT_EXCEEDED, f"{sectors} sectors in one request, at most {MAX_SECTORS}")
-    return str(node.network.create_miner(account, sectors, claims=claims).address)
+    return str(node.network.create_miner(account, sectors, sector_size=size, claims=claims).address)
 
 
 def grant_datacap(node: Node, client: EthAddress | Address, size: int) -> bool:
@@ -102,7 +102,7 @@ def collect_garbage(node: Node, states: int | None = None) -> dict[str, Any]:
 
 METHODS = (
     Method("hypervisor_upgrade", (version, optional(bundle_name), optional(streams)), upgrade),
-    Method("hypervisor_createMiner", (address, optional(number), optional(boolean)), create_miner),
+    Method("hypervisor_createMiner", (address, optional(number), optional(boolean), optional(number)), create_miner),
     Method("hypervisor_grantDatacap", (actor_address, number), grant_datacap),
     Method("hypervisor_setProducer", (actor_address,), set_producer),
     Method("hypervisor_collectGarbage", (optional(number),), collect_garbage),

@@ -164,6 +164,23 @@ def test_a_miner_without_sectors_has_no_power(network: Network) -> None:
         miner.commit(1, expiration=network.block_number)
 
 
+@pytest.mark.parametrize("size", [2 << 10, 8 << 20, 512 << 20, 32 << 30, 64 << 30])
+def test_a_miner_has_sectors_of_the_size_that_was_asked_for(size: int) -> None:
+    """Every sector counts tenfold since FIP-0118; at most 1 FIL is pledged for 32 GiB of adjusted power."""
+    with Network() as network:
+        miner = network.create_miner(sectors=2, sector_size=size)
+        assert miner.power() == (2 * size, 20 * size)
+        assert network.ask(miner.address, storageminer.get_sector_size()) == size
+        assert 0 < miner.pledge() <= 20 * size * 10**18 // (32 << 30)
+        miner.prove()
+        assert miner.sector(1).status == "active"
+
+
+def test_a_size_that_no_sector_has_is_refused(network: Network) -> None:
+    with pytest.raises(InvalidInput, match="4096 bytes is not a sector size: expected one of 2048, 8388608"):
+        network.create_miner(sector_size=4096)
+
+
 @pytest.mark.long
 def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
     """Deadlines end in the epoch's cron; the one without a proof costs the power."""

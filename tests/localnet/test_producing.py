@@ -44,6 +44,18 @@ def test_only_a_miner_produces_blocks_and_it_is_paid(tmp_path: Path) -> None:
         assert network.balance(miner.address) == before
 
 
+def test_a_producer_is_named_by_the_miner_its_address_or_its_actor_id() -> None:
+    with Network(clock=Clock()) as network:
+        miner = network.create_miner(sectors=0)
+        for named in (miner, miner.address, miner.id, str(miner.address)):
+            network.set_producer(NO_PRODUCER)
+            network.set_producer(named)
+            assert network.producer == miner.address
+        for wrong, words in ((5, "only a storage miner produces blocks"), (True, "cannot be"), (-1, "cannot be")):
+            with pytest.raises(InvalidInput, match=words):
+                network.set_producer(wrong)
+
+
 @pytest.mark.parametrize("kind", kinds())
 def test_the_producer_gets_a_fifth_of_the_epochs_reward_and_all_tips(kind: str) -> None:
     with Network(bundle=None if kind == "own" else data_file(BUNDLE), clock=Clock()) as network:

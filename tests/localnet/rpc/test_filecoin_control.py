@@ -47,6 +47,8 @@ def test_bundles_have_names_and_no_paths(older: Client, bundle: object) -> None:
 def test_a_miner_and_who_is_paid(rpc: Client) -> None:
     miner = rpc("hypervisor_createMiner", BOB, 2)
     assert rpc("Filecoin.StateMinerPower", miner, None)["MinerPower"]["RawBytePower"] == str(2 * 2048)
+    large = rpc("hypervisor_createMiner", BOB, 1, False, 8 << 20)
+    assert rpc("Filecoin.StateMinerPower", large, None)["MinerPower"]["RawBytePower"] == str(8 << 20)
     assert rpc("hypervisor_setProducer", miner) is True
     before = rpc.node.network.balance(miner)
     rpc("evm_mine")
