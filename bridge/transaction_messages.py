@@ -131,7 +131,8 @@ def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) 
     Raises TransactionError for what a message cannot hold: another type, an access list.
     """
     transaction = signed.transaction
-    check_type(transaction.type, CARRIED, NOT_CARRIED.get(transaction.type, ""))
+    if transaction.type not in CARRIED:
+        check_type(transaction.type, CARRIED, NOT_CARRIED.get(transaction.type, ""))
     if transaction.access_list:
         raise TransactionError("the transaction has an access list, which a Filecoin message cannot carry")
     signature = Signature(SignatureType.DELEGATED, _signature_bytes(signed))

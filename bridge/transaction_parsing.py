@@ -36,10 +36,12 @@ def transaction_type(raw: bytes) -> int:
     return LEGACY if raw[0] > 0x7F else raw[0]
 
 
-def parse_transaction(raw: bytes) -> SignedTransaction:
-    """A signed transaction of any type from the bytes of the wire. Raises TransactionError."""
-    kind = transaction_type(raw)
-    check_type(kind, ALL_TYPES)
+def parse_transaction(raw: bytes, kind: int | None = None) -> SignedTransaction:
+    """Decode a signed transaction of any type; `kind` is its type, if known. Raises TransactionError."""
+    if kind is None:
+        kind = transaction_type(raw)
+    if kind not in ALL_TYPES:
+        check_type(kind, ALL_TYPES)
     try:
         fields = rlp.read_list(rlp.decode(raw if kind == LEGACY else raw[1:]), _LENGTHS[kind])
         *body, v, r, s = fields

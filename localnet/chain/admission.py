@@ -32,8 +32,10 @@ def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
     if len(raw) > rules.limits.transaction_bytes:  # before millions of items are decoded
         raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes")
     try:
-        rules.features.check_type(transaction_type(raw))
-        signed = parse_transaction(raw)
+        kind = transaction_type(raw)
+        if kind not in rules.features.transaction_types:
+            rules.features.check_type(kind)
+        signed = parse_transaction(raw, kind)
         signed.transaction.check()
         return _from_transaction(rules.messages, machine, signed, signed.sender())
     except (TransactionError, AddressError) as error:

@@ -86,9 +86,10 @@ class ChainClock:
         """
         if self._next is not None:
             return self._next
-        if self.interval is None:
-            return _check(max(head + 1, self.travel.earliest, self.now()))
-        return _check(head + self.interval)
+        if self.interval is not None:
+            return _check(head + self.interval)
+        timestamp = max(head + 1, self.travel.earliest, self.now())
+        return timestamp if timestamp <= LATEST_TIME else _check(timestamp)
 
     def block_made(self, timestamp: int) -> None:
         """Note that a block of this time was made: the chain's time goes on from one that was set.
@@ -99,7 +100,7 @@ class ChainClock:
         offset = self.travel.offset
         if self._next is not None:
             offset += timestamp - self.now()
-        self.go_back(TimeTravel(offset))
+        self.travel, self._next = TimeTravel(offset), None
 
     def go_back(self, travel: TimeTravel) -> None:
         """Go back to an earlier offset, with no time set."""

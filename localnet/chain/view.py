@@ -86,7 +86,8 @@ class ChainReader:
 
     def settings_after(self, parent: Tipset) -> BlockSettings:
         """The settings of a block to come after a tipset."""
-        return self._with_default_gas_limit(parent.next_settings)
+        settings = parent.next_settings
+        return settings if self.default_gas_limit is None else self._with_default_gas_limit(settings)
 
     def _with_default_gas_limit(self, settings: BlockSettings) -> BlockSettings:
         if settings.gas_limit is not None or self.default_gas_limit is None:

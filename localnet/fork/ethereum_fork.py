@@ -31,7 +31,7 @@ _NUMBER_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class PendingBlock:
+class FirstBlock:
     """Signed transactions of a block of the node, and the block's time in Unix seconds."""
 
     timestamp: int
@@ -51,7 +51,7 @@ class EthereumFork:
         self._names = AccountNames()
         self._state = chain.state_after(point.block)
         self.history = RemoteHistory(self._state)
-        self.first_block: PendingBlock | None = None
+        self.first_block: FirstBlock | None = None
         """What a new fork executes before anything else."""
         self.base: Cid = EMPTY_ARRAY_CID
         """The root of the state without the node's accounts (`localnet.chain.ethereum_start`)."""
@@ -149,7 +149,7 @@ def _new_fork(chain: RemoteChain, source: ForkSource) -> EthereumFork:
         return EthereumFork(find_point(chain, source), chain)
     block, earlier, last = transactions_until(chain, source.transaction)
     fork = EthereumFork(find_point(chain, replace(source, epoch=block.number - 1)), chain)
-    fork.first_block = PendingBlock(block.timestamp, tuple(each.raw() for each in (*earlier, last)))
+    fork.first_block = FirstBlock(block.timestamp, tuple(each.raw() for each in (*earlier, last)))
     return fork
 
 

@@ -84,7 +84,7 @@ class Dispatcher:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
         method = self.methods[name] if isinstance(name, str) else None
-        if method is None or not method.inline or method.on_socket or self._has_history(method):
+        if method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
             return self._answer(request, None)
         try:
             params = _read(request)[1]
@@ -202,7 +202,7 @@ class Dispatcher:
         if method.on_socket and session is None:
             raise RpcError(METHOD_NOT_FOUND, f"{name}: notifications are not supported over HTTP: use a WebSocket")
         target = session if method.on_socket else self._node
-        if self._has_history(method):
+        if method.name in HANDLERS and has_history(self._node):
             answer = await self._history(method, params)
             if answer is not PASS:
                 return answer
@@ -218,9 +218,6 @@ class Dispatcher:
                 if time.monotonic() >= end:
                     raise
             await asyncio.sleep(_ASK_AGAIN)
-
-    def _has_history(self, method: Method) -> bool:
-        return method.name in HANDLERS and has_history(self._node)
 
     async def _history(self, method: Method, params: list[Any]) -> Any:
         """What a fork's history answers; PASS for what the network itself has to answer."""

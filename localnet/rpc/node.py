@@ -22,7 +22,7 @@ from localnet.chain.watching import Background
 from localnet.errors import CallFailed
 from localnet.ledger.records import Tipset
 from localnet.network import Network
-from localnet.rpc.blocks_at import PENDING, BlockRef, state_tipset
+from localnet.rpc.blocks_at import PENDING, BlockRef, resolve, state_tipset
 from localnet.rpc.filters import Filters
 from localnet.rpc.interval import Interval
 from localnet.rpc.methods import QuestionKind
@@ -108,7 +108,9 @@ class NodeReader:
         """A machine at the state after the block that is meant, also the one to come. Raises RpcError."""
         if ref.tag == PENDING and has_pending(self.network):
             return self.pending_block().machine
-        return self.network.chain.machine_at(state_tipset(self.network, ref))
+        chain = self.network.chain
+        find_tipset = resolve if chain.origin is None else state_tipset
+        return chain.machine_at(find_tipset(self.network, ref))
 
     def pending_block(self) -> PendingBlock:
         """The block to come, where the rules have one. Raises Fatal."""

@@ -55,7 +55,8 @@ class TransactionRequest:
 
     def check(self, rules: NetworkRules) -> None:
         """Raises TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
-        rules.features.check_type(self.type)
+        if self.type not in rules.features.transaction_types:
+            rules.features.check_type(self.type)
         if self.access_list and not rules.features.has_access_lists:
             raise invalid_params("accessList: a Filecoin message cannot carry one")
 

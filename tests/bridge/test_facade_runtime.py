@@ -134,7 +134,7 @@ def test_an_answer_that_is_too_large_as_abi_is_refused(tokens: Tokens) -> None:
     text = "x" * ((1 << 20) - 40)
     words = error(tokens.call("name", answer=answering(CBOR, encode(text))))
     assert words.startswith(f"BadAnswer(7, {NAME}, ")
-    assert "over 1 MiB" in words
+    assert "exceeds 1 MiB" in words
 
 
 def test_an_exit_with_more_data_than_an_error_can_carry_is_an_empty_revert(tokens: Tokens) -> None:

@@ -16,7 +16,7 @@ from bridge.transaction_messages import set_code_message, set_code_message_from
 from bridge.transactions import SET_CODE, SignedTransaction, Transaction, TransactionError
 from fvm_hypervisor.laboratory.profiles.delegated_calls import (
     KNOWN_NONCES,
-    Variant,
+    DelegationVariant,
     count_refusal,
     delegation_nonce,
     variant_of,
@@ -75,7 +75,7 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
 class AccountMessages:
     """See `localnet.rules.parts.MessageRules`: another set's, and transactions of type 4."""
 
-    def __init__(self, inner: MessageRules, variant: Variant) -> None:
+    def __init__(self, inner: MessageRules, variant: DelegationVariant) -> None:
         self._inner = inner
         self._variant = variant
 

@@ -48,7 +48,7 @@ from store.keccak import keccak
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class DelegationVariant:
     """One reading of accounts that run code."""
 
     own_nonces: bool
@@ -65,9 +65,11 @@ class Variant:
     """True if SELFDESTRUCT in an account's name pays out its balance; else it does nothing. The account remains."""
 
 
-VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType({
-    "fip": Variant(own_nonces=True, most=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False),
-    "eip": Variant(own_nonces=False, most=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True),
+VARIANTS: Final[Mapping[str, DelegationVariant]] = MappingProxyType({
+    "fip": DelegationVariant(own_nonces=True, most=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False),
+    "fip": DelegationVariant(
+        own_nonces=True, most=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
+    ),
 })  # fmt: skip
 """FIP-0111 as it is written, and EIP-7702 where the two differ."""
 
@@ -96,7 +98,7 @@ _GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT, _DELEGATE_CALL = map(MethodN
 _LOOKS: Final = (_GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT)
 
 
-def variant_of(option: str) -> Variant:
+def variant_of(option: str) -> DelegationVariant:
     """The variant of the lab's option, `fip` where it is empty. Raises InvalidInput."""
     found = VARIANTS.get(option or "fip")
     if found is None:
@@ -142,7 +144,7 @@ class NoncesRuntime(LabRuntime):
 class AccountCalls:
     """See `hypervisor.call_manager.CallRules`: another set's, and what is called at an account."""
 
-    def __init__(self, inner: CallRules, variant: Variant) -> None:
+    def __init__(self, inner: CallRules, variant: DelegationVariant) -> None:
         self._inner = inner
         self._variant = variant
         self._outer: Call | None = None
@@ -347,7 +349,7 @@ class AccountCalls:
         return CallResult(ExitCode.OK, Block(CBOR, answer), "" if succeeded else _words(result))
 
 
-def count_refusal(variant: Variant, count: int) -> str:
+def count_refusal(variant: DelegationVariant, count: int) -> str:
     """Why a transaction cannot have that many authorizations; empty if it can."""
     if not count:
         return "a transaction of type 4 without authorizations: expected 1 or more"

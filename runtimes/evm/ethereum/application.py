@@ -234,7 +234,8 @@ class Application:
     def _check_funds(self, balance: int) -> None:
         transaction = self._transaction
         cost = transaction.gas_limit * (transaction.max_fee if self._paid else 0) + transaction.value
-        cost += transaction.blob_gas * (transaction.max_fee_per_blob_gas if self._paid else 0)
+        if self._paid and transaction.blob_hashes:
+            cost += transaction.blob_gas * transaction.max_fee_per_blob_gas
         if balance < cost:
             raise InvalidTransaction(
                 RejectionReason.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, the maximum cost is {cost}"
@@ -242,7 +243,9 @@ class Application:
 
     def _prepay(self, sender: ActorID) -> None:
         transaction = self._transaction
-        cost = transaction.gas_limit * self._price + self._blob_fee()
+        cost = transaction.gas_limit * self._price
+        if transaction.blob_hashes:
+            cost += self._blob_fee()
         if cost:
             self._accounts.add_balance(sender, -cost)
         self._accounts.set_nonce(sender, transaction.nonce + 1)
@@ -360,7 +363,7 @@ class Application:
             accounts.pay(self._block.coinbase, tip)
         else:
             accounts.touch(self._block.coinbase)
-        burnt, blob_fee = used * base_fee, self._blob_fee()
+        burnt, blob_fee = used * base_fee, self._blob_fee() if self._transaction.blob_hashes else 0
         if burnt or blob_fee:
             accounts.burn(burnt + blob_fee)
         return tip, burnt
