@@ -107,5 +107,5 @@ def test_what_is_no_feature_is_refused(names: list[str], overlay: Overlay | None
 
 
 def test_a_file_turns_a_feature_on_for_versions_that_can_have_it() -> None:
-    with pytest.raises(InvalidInput, match="say `since = 21`"):
+    with pytest.raises(InvalidInput, match="set `since = 21`"):
         parse_overlay({"rules": {"upgrades_actors": True}}, "file")

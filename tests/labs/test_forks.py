@@ -140,7 +140,7 @@ def test_tests_under_a_labs_rules_begin_with_its_actors() -> None:
 
 def test_scripts_meet_the_labs_actors(url: str) -> None:
     """A script runs under Ethereum's rules: the outbox is the lab's all the same."""
-    project = SimpleNamespace(gas_limit=1 << 30, compiler=SimpleNamespace(evm_version=None))
+    project = SimpleNamespace(gas_limit=1 << 30, compiler=SimpleNamespace(evm_version=None, version=None))
     job = cast(Any, SimpleNamespace(project=project, evm="py-evm"))
     with (
         Network.fork(url, clock=Clock(START + 100)) as network,

@@ -103,7 +103,7 @@ def test_a_call_tree_keeps_so_many_lines_and_says_that_there_were_more() -> None
     for _ in range(MOST_LOGGED + 5):
         trees.event(DebugLog(ActorID(100), "x"))
     assert len(trees.roots[0].logs) == MOST_LOGGED + 1
-    assert "left out" in trees.roots[0].logs[-1]
+    assert "omitted" in trees.roots[0].logs[-1]
 
 
 def test_a_log_that_was_set_up_keeps_its_level(module: Path, caplog: pytest.LogCaptureFixture) -> None:

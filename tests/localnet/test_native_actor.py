@@ -135,7 +135,7 @@ def test_an_actor_or_interface_that_is_not_there_is_told(network: Network, jar: 
         network.actors.at("f09999")
     with pytest.raises(InvalidInput, match="no method 'Nope'"):
         jar.send("Nope")
-    code = network.actors.install((TEMPLATE.parents[2] / "examples" / "counter" / "counter.wasm").read_bytes())
+    code = network.actors.install((TEMPLATE.parents[3] / "examples" / "counter" / "counter.wasm").read_bytes())
     created = network.machine.create(code)
     with pytest.raises(InvalidInput, match="is not known: name its schema"):
         network.actors.at(created.address)

@@ -235,8 +235,8 @@ def paid_by_channel(network: Network) -> StreamSettings:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (without_market, "the state has no actor f05, whose state the upgrade changes"),
-        (without_reward, "the state has no actor f02, whose state the upgrade changes"),
+        (without_market, "actor f05, whose state the upgrade changes, does not exist"),
+        (without_reward, "actor f02, whose state the upgrade changes, does not exist"),
         (paid_by_channel, "cannot be the first recipient: it is a payment channel"),
     ],
 )

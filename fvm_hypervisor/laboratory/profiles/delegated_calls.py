@@ -66,9 +66,11 @@ class DelegationVariant:
 
 
 VARIANTS: Final[Mapping[str, DelegationVariant]] = MappingProxyType({
-    "fip": DelegationVariant(own_nonces=True, most=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False),
     "fip": DelegationVariant(
         own_nonces=True, most=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False
+    ),
+    "eip": DelegationVariant(
+        own_nonces=False, most=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
     ),
 })  # fmt: skip
 """FIP-0111 as it is written, and EIP-7702 where the two differ."""

@@ -190,7 +190,7 @@ class _Invocation:
         if method not in (NEXT, SETTLE):
             raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the outbox has no method {method}")
         if self._context.caller != SYSTEM_ACTOR:
-            raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"method {method} is the system's")
+            raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"method {method} is reserved for the system")
         fields = decode_strict(params.data if params else b"")
         if method == NEXT:
             return CBOR, encode(self.next(*fields))

@@ -257,7 +257,7 @@ class _Invocation:
         number = self._context.method
         if number == COLLECT:
             if self._context.caller != SYSTEM_ACTOR:
-                raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"method {number} is the system's")
+                raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"method {number} is reserved for the system")
             self.collect()
             return None
         by_abi = number == INVOKE_EVM

@@ -22,12 +22,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, INIT_ACTOR, MAX_BALANCE, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
-from runtimes.evm.ethereum.contract_states import (
-    EMPTY_CODE,
-    NATIVE_CODE_CID,
-    ContractCache,
-    ContractStates,
-)
+from runtimes.evm.ethereum.contract_states import EMPTY_CODE, NATIVE_CODE_CID, ContractCache, ContractStates
 from runtimes.evm.inspection import NATIVE_CODE_HASH
 from runtimes.evm.tree_engine import AccountView
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of

@@ -102,5 +102,5 @@ def test_a_cid_that_put_returned_is_a_link_in_another_object(tmp_path: Path) -> 
 
 
 def test_where_no_actor_is_there_is_no_storage(counting: World) -> None:
-    with pytest.raises(InvalidInput, match=r"no actor has the address f09999999: only an actor has a state"):
+    with pytest.raises(InvalidInput, match=r"no actor has the address f09999999; only actors have a state"):
         counting.machine.storage(Address.id(9_999_999))

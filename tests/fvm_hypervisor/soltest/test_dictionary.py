@@ -85,7 +85,7 @@ def test_keys_of_foundry_toml_and_of_comments_are_read(tmp_path: Path) -> None:
     )
     project = load_project(tmp_path)
     assert (project.fuzz.include_storage, project.fuzz.max_fuzz_dictionary_values) == (False, 7)
-    assert (project.invariant.include_push_bytes, project.invariant.include_storage) == (False, True)
+    assert (project.invariant.include_push_bytes, project.invariant.include_storage) == (False, False)
     assert project.invariant.max_fuzz_dictionary_addresses == (1 << 64) - 1
     settings = {"testFuzz": [("default.fuzz.include-storage", "true"), ("fuzz.max_fuzz_dictionary_literals", "3")]}
     fuzz, _ = with_settings(project, settings, "testFuzz")

@@ -15,8 +15,12 @@ from runtimes.evm.ethereum.forks import FORKS, LATEST, fork_named, fork_names
 
 PROJECT = Path(__file__).resolve().parents[4]
 PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "fvm_hypervisor")
-TABLES = {"runtimes/evm/ethereum/forks.py", "fvm_hypervisor/soltest/evm_versions.py"}
-"""Rules, and the compiler's versions."""
+TABLES = {
+    "runtimes/evm/ethereum/forks.py",
+    "fvm_hypervisor/soltest/evm_versions.py",
+    "localnet/fork/ethereum_point.py",
+}
+"""Rules, the compiler's versions, and the activation times of public networks."""
 
 
 def names_in(source: str) -> Iterator[tuple[int, str]]:
