@@ -72,7 +72,7 @@ def create(
     who, money = _sender(private_key, unlocked, sender), payment(value)
     texts = constructor_texts(constructor_args, constructor_args_path) or ()
     project, artifact = compiled_contract(
-        context, root, contract, profile=profile, use=use, solc_from_project=solc_from_project
+        context, root, contract, profile, use, url=rpc_url, solc_from_project=solc_from_project
     )
     url = named_node(project, rpc_url) or URL
     known = NamedInterface(artifact.name, readable_interface(artifact.abi))

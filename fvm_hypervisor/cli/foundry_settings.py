@@ -6,17 +6,21 @@ The value goes where the key would be, and is checked as the key is (`fvm_hyperv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typer import BadParameter
 from typer.core import TyperOption
 
 from hypervisor.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.project import Project
+
 _META: Final = "foundry settings"
 _FOLDERS: Final = "foundry folders"
+_TRUST: Final = "foundry trust"
 COMPILER: Final = "Compiler and folders, in place of foundry.toml's"
 CHAIN: Final = "What contracts see, in place of foundry.toml's"
 
@@ -78,8 +82,11 @@ SETTINGS: Final = (
 
 
 def setting_options(*panels: str) -> list[TyperOption]:
-    """The rows of some panels as options of a command; what is given of them is what `given_settings` returns."""
-    return [_option(row) for row in SETTINGS if row.panel in panels]
+    """The rows of some panels as options of a command; what is given of them is what `given_settings` returns.
+
+    Every such command has `--trust`, too, which `with_consent` reads.
+    """
+    return [*(_option(row) for row in SETTINGS if row.panel in panels), _trust_option()]
 
 
 def with_words(arguments: Sequence[str]) -> list[str]:
@@ -97,6 +104,28 @@ def with_words(arguments: Sequence[str]) -> list[str]:
 def given_settings(context: Any) -> dict[str, Any]:
     """Return the keys of foundry.toml set on the command line; `context` is the command's."""
     return dict(context.meta.get(_META, {}))
+
+
+def with_consent(
+    context: Any, project: Project, *, ffi: bool = False, solc_from_project: bool = False, url: str | None = None
+) -> Project:
+    """Return the project with the user's consent: of the command line, the environment, and `hypervisor trust`.
+
+    `ffi` and `solc_from_project` are options that consent to one thing; `url` is the node that the command line names.
+    """
+    import os
+
+    from fvm_hypervisor.soltest.consent import Consent, grant_of
+    from fvm_hypervisor.soltest.environment_settings import environment_settings
+
+    own = {setting.key: setting.value for setting in environment_settings(os.environ).settings}
+    given = {Consent.FFI} if ffi else set()
+    given |= {Consent.SOLC} if solc_from_project or {"solc", "solc_version"} & own.keys() else set()
+    nodes = (url, given_settings(context).get("eth_rpc_url"), own.get("eth_rpc_url"))
+    trust = bool(context.meta.get(_TRUST))
+    urls = frozenset(str(node) for node in nodes if node is not None)
+    consent = grant_of(project.root, trust=trust, given=frozenset(given), urls=urls)
+    return replace(project, consent=consent, ffi=ffi or project.ffi)
 
 
 def check_folders(context: Any, root: Path) -> None:
@@ -123,6 +152,18 @@ def _option(row: SettingOption) -> TyperOption:
         param_decls=list(row.names), callback=keep, expose_value=False, help=row.help, rich_help_panel=row.panel,
         type=str if row.metavar else bool, is_flag=not row.metavar, metavar=row.metavar or None, multiple=row.many,
         default=None if row.metavar else False, show_default=False,
+    )  # fmt: skip
+
+
+def _trust_option() -> TyperOption:
+    def keep(context: Any, _: Any, value: Any) -> Any:
+        context.meta[_TRUST] = value
+        return value
+
+    return TyperOption(
+        param_decls=["--trust"], callback=keep, expose_value=False, type=bool, is_flag=True, default=False,
+        help="Consent to the programs, files and nodes that the project asks for (docs/security.md).",
+        rich_help_panel="Consent", show_default=False,
     )  # fmt: skip
 
 

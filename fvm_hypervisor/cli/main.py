@@ -36,6 +36,7 @@ from fvm_hypervisor.cli import (
     step,
     test,
     trace,
+    trust,
     vectors,
     verify_bytecode,
     wallet,
@@ -71,6 +72,7 @@ app.command("step", cls=ArgumentsCommand, rich_help_panel=USE_IT)(step.step)
 app.command("profile", rich_help_panel=USE_IT)(profile.profile)
 app.command("explore", rich_help_panel=USE_IT)(explore.explore)
 app.command("test", cls=TestCommand, rich_help_panel=USE_IT)(test.run_tests)
+app.command("trust", rich_help_panel=USE_IT)(trust.trust)
 app.command("script", cls=ScriptCommand, rich_help_panel=USE_IT)(script.script)
 app.command("verify-bytecode", cls=VerifyCommand, rich_help_panel=USE_IT)(verify_bytecode.verify_bytecode)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)

@@ -46,12 +46,14 @@ def contract_named(artifacts: Artifacts, file: str, name: str) -> ContractArtifa
     return artifacts.get(file or files[0], name)
 
 
-def compiled_contract(context: Any, root: Path, contract: str, **options: Any) -> tuple[Project, ContractArtifact]:
-    """A contract that the project is compiled for, with the project; `options` are those of the compiler.
+def compiled_contract(
+    context: Any, root: Path, contract: str, profile: str | None, use: str | None, **consent: Any
+) -> tuple[Project, ContractArtifact]:
+    """A contract that the project is compiled for, with the project; `consent` is what `with_consent` takes.
 
     Raises InvalidInput, CompileError.
     """
-    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings
+    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.session import Options, SuiteSession
@@ -60,12 +62,12 @@ def compiled_contract(context: Any, root: Path, contract: str, **options: Any) -
     file, _, name = contract.rpartition(":")
     if not name.isidentifier():
         raise InvalidInput(f"{contract!r:.80} is not a contract: expected FILE:NAME or NAME, as src/Vault.sol:Vault")
-    home, profile = find_root(root), options.pop("profile", None)
+    home = find_root(root)
     check_folders(context, home)
-    project = load_project(home, profile, given_settings(context))
+    project = with_consent(context, load_project(home, profile, given_settings(context)), **consent)
     place = source_path(home, file) if file else ""
     session = SuiteSession(
-        project, SuiteFilter(inside=place or None), Options(**options), lambda line: typer.echo(line, err=True)
+        project, SuiteFilter(inside=place or None), Options(use=use), lambda line: typer.echo(line, err=True)
     )
     return project, contract_named(session.compiled(), place, name)
 
@@ -75,9 +77,14 @@ def named_node(project: Project, given: str | None) -> str | None:
     import os
 
     from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+    from localnet.fork.node_client import shown_url
 
     node = given or project.eth_rpc_url
-    return None if node is None else endpoint_url(node, project.rpc_endpoints, os.environ)
+    if node is None:
+        return None
+    url = endpoint_url(node, project.rpc_endpoints, os.environ)
+    project.consent.require_node(url, f"the command asks the node {shown_url(node)}")
+    return url
 
 
 def constructor_texts(given: Sequence[str] | None, file: Path | None) -> list[str] | None:

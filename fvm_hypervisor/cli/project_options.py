@@ -36,7 +36,7 @@ ProjectNode = Annotated[
 ]
 ProjectSolc = Annotated[str | None, typer.Option("--use", metavar="VERSION|PATH", help="The solc to compile with.")]
 SolcFromProject = Annotated[
-    bool, typer.Option("--solc-from-project", help="Run the compiler that lies in the project.")
+    bool, typer.Option("--solc-from-project", hidden=True, help="Older form of --trust, for the compiler alone.")
 ]
 ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="The profile of foundry.toml.")]
 

@@ -11,6 +11,7 @@ import typer
 
 from fvm_hypervisor.cli.keystores import KeystoreAccounts, Keystores, PasswordFiles, Passwords, keystore_keys
 from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, named_precompiles
+from fvm_hypervisor.cli.project_options import SolcFromProject
 
 if TYPE_CHECKING:
     from bridge.addresses import EthAddress
@@ -41,9 +42,7 @@ def script(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     evm: OwnEngine = OWN_ENGINE,
     use: Annotated[str | None, typer.Option(metavar="VERSION|PATH", help="The solc to compile with.")] = None,
-    solc_from_project: Annotated[
-        bool, typer.Option("--solc-from-project", help="Run the compiler that lies in the project.")
-    ] = False,
+    solc_from_project: SolcFromProject = False,
     profile: Annotated[str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml.")] = None,
     ffi: Annotated[bool, typer.Option("--ffi", help="Let the script run programs.")] = False,
     precompile: Precompiles = None,
@@ -143,7 +142,7 @@ def script(
     from dataclasses import replace
     from functools import partial
 
-    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings
+    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
     from fvm_hypervisor.cli.node_client import account_of, ethereum
     from fvm_hypervisor.cli.project_contract import named_node, source_path
     from fvm_hypervisor.cli.script_networks import HowToSend, ScriptNetworks, ScriptSending
@@ -160,7 +159,7 @@ def script(
     home = find_root(root)
     check_folders(context, home)
     project = load_project(home, profile, given_settings(context))
-    project = replace(project, ffi=ffi or project.ffi)
+    project = with_consent(context, project, ffi=ffi, solc_from_project=solc_from_project, url=rpc_url)
     file, _, named = path.partition(":")
     contract = target_contract or named
     if not named and file.isidentifier() and not any((folder / file).exists() for folder in (Path(), home)):
@@ -177,9 +176,7 @@ def script(
     sender = _sender(sender_, list(keys), project.sender)
     place = source_path(home, file) if file else ""
     own = named_precompiles(precompile)
-    options = Options(
-        evm=evm, use=use, solc_from_project=solc_from_project, verbosity=verbosity, shows_logs=True, precompiles=own
-    )
+    options = Options(evm=evm, use=use, verbosity=verbosity, shows_logs=True, precompiles=own)
     session = SuiteSession(project, SuiteFilter(inside=place or None), options, lambda line: typer.echo(line, err=True))
     artifacts = session.compiled()
     artifact = _script(artifacts, place, contract)

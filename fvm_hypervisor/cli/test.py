@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fvm_hypervisor.cli.options import EVM, OWN_ENGINE, Engines, Precompiles, checked_rules, named_precompiles
+from fvm_hypervisor.cli.project_options import SolcFromProject
 from fvm_hypervisor.cli.vectors import CORES
 
 if TYPE_CHECKING:
@@ -99,10 +100,7 @@ def run_tests(
     use: Annotated[
         str | None, typer.Option(metavar="VERSION|PATH", help="The solc to compile with: npm's, or a program.")
     ] = None,
-    solc_from_project: Annotated[
-        bool,
-        typer.Option("--solc-from-project", help="Run the compiler that lies in the project: its node_modules/solc."),
-    ] = False,
+    solc_from_project: SolcFromProject = False,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml (default: FOUNDRY_PROFILE).")
     ] = None,
@@ -224,7 +222,7 @@ def run_tests(
 
     Example: hypervisor test --match-contract Counter -vvv
     """
-    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings
+    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
     from fvm_hypervisor.cli.suites import Reports, SuiteRuns
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.gas_snapshot_file import SEED
@@ -269,9 +267,10 @@ def run_tests(
 
     def load() -> Project:
         project = load_project(home, profile, settings)
+        project = with_consent(context, project, ffi=ffi, solc_from_project=solc_from_project)
         usual = SEED if snapshot and project.fuzz.seed is None else None
         project = _with_options(
-            project, (fuzz_runs, usual if seed is None else seed), (invariant_runs, invariant_depth), ffi
+            project, (fuzz_runs, usual if seed is None else seed), (invariant_runs, invariant_depth)
         )
         check, emit = gas_snapshot_check, gas_snapshot_emit
         return replace(
@@ -305,7 +304,7 @@ def run_tests(
         inside=None if place == home else place.relative_to(home).as_posix(),
     )
     options = Options(
-        rules, evm, bundle, use, solc_from_project, timeout, workers or CORES, verbosity, real_filecoin,
+        rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
         shows_logs=verbosity >= 2 or as_json or junit, report=collected, hides_passed=suppress_successful_traces,
         precompiles=named_precompiles(precompile), decodes_internal=decode_internal,
     )  # fmt: skip
@@ -331,7 +330,7 @@ def run_tests(
 
 
 def _root(folder: Path) -> Path:
-    from fvm_hypervisor.soltest.project import CONFIG_FILE
+    from fvm_hypervisor.soltest.project_files import CONFIG_FILE
     from hypervisor.errors import InvalidInput
 
     if not (folder / CONFIG_FILE).is_file():
@@ -385,7 +384,7 @@ def _seed(text: str | None) -> int | None:
 
 
 def _with_options(
-    project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None], ffi: bool
+    project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None]
 ) -> Project:
     """The project with what the command line says in its place."""
     runs, seed = fuzz
@@ -398,5 +397,4 @@ def _with_options(
             runs=sequences or project.invariant.runs,
             depth=depth or project.invariant.depth,
         ),
-        ffi=ffi or project.ffi,
     )

@@ -97,7 +97,7 @@ def verify_bytecode(
         raise InvalidInput("--ignore creation and --ignore runtime leave nothing to compare: leave one of them out")
     texts = constructor_texts(constructor_args, constructor_args_path)
     project, artifact = compiled_contract(
-        context, root, contract, profile=profile, use=use, solc_from_project=solc_from_project
+        context, root, contract, profile, use, url=rpc_url, solc_from_project=solc_from_project
     )
     if not artifact.runtime.object:
         raise InvalidInput(f"{artifact.file}:{artifact.name} has no code of its own: it is an interface, or abstract")

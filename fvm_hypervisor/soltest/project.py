@@ -14,18 +14,18 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
+from fvm_hypervisor.soltest.consent import Grant
 from fvm_hypervisor.soltest.environment_settings import EnvironmentSettings, environment_settings
 from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
 from fvm_hypervisor.soltest.foundry_keys import unknown_keys, unknown_variables
 from fvm_hypervisor.soltest.foundry_profiles import chosen_profile, merged_profile
-from fvm_hypervisor.soltest.project_files import check_inside
+from fvm_hypervisor.soltest.project_files import CONFIG_FILE, check_inside
 from fvm_hypervisor.soltest.remappings import Remapping, all_remappings
 from fvm_hypervisor.soltest.toml_table import U32, U64, U256, Table
 from hypervisor.errors import InvalidInput
 from hypervisor.precompile_file import precompiles_of
 from hypervisor.precompiles import Precompile
 
-CONFIG_FILE: Final = "foundry.toml"
 DEFAULT_SENDER: Final = "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"
 
 
@@ -131,6 +131,8 @@ class Project:
     ffi: bool = False
     offline: bool = False
     """True if no compiler is fetched."""
+    consent: Grant = field(default_factory=Grant)
+    """What the user has consented to; foundry.toml does not set it."""
     allow_internal_expect_revert: bool = False
     allow_test_fail: bool = False
     """True if `testFail*` are tests that have to fail, as in forge before 1.0."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from hypervisor.errors import InvalidInput
+
+CONFIG_FILE: Final = "foundry.toml"
 
 
 def check_inside(root: Path, place: Path, what: str) -> None:

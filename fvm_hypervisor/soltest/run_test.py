@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Final, Protocol
 
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
+from fvm_hypervisor.soltest.consent import ConsentNeeded
 from fvm_hypervisor.soltest.dictionary import MOST_WORDS, Dictionary, SourceLiterals, StateWords, pushed
 from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functions, suite_defect
 from fvm_hypervisor.soltest.endless import LoopTracer
@@ -123,6 +124,8 @@ class SuiteRun:
                 for result in self._not_set_up(stage, failure, perf_counter() - begin):
                     yield replace(self._view_set_up(base, artifact, result), gas=0)  # as forge
                 return
+            except ConsentNeeded:
+                raise
             except (HypervisorError, KeyError, ValueError) as error:
                 yield _broken("setUp()", CaseKind.UNIT, error)
                 return
@@ -221,6 +224,8 @@ class SuiteRun:
                         result = run()
                     result = replace(result, duration=perf_counter() - begin, measured=self._measured())
                     result = self._run_viewed(stage, test, here, seen, result, invariant.fail_on_revert)
+                except ConsentNeeded:
+                    raise
                 except (HypervisorError, StoreError) as error:
                     result = _broken(test.signature, test.kind, error)
                 lines = result.logs or tuple(self.world.cheatcodes.console.lines)

@@ -116,6 +116,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         root=project.root,
         permissions=[Permission(access, Path(path)) for access, path in project.fs_permissions],
         ffi=project.ffi,
+        consent=project.consent,
         environment=dict(job.environment),
         seed=job.seed,
         artifacts=code,

@@ -43,8 +43,6 @@ class Options:
     evm: str = "py-evm"
     bundle: str | None = None
     use: str | None = None
-    solc_from_project: bool = False
-    """Whether a compiler that lies in the project may run: it is the project's code."""
     timeout: float = 300.0
     workers: int = 1
     verbosity: int = 0
@@ -120,10 +118,11 @@ class SuiteSession:
         if name is None:
             return None
         from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
-        from localnet.fork.node_client import naming_origin
+        from localnet.fork.node_client import naming_origin, shown_url
         from localnet.fork.remote_chain import RemoteChain
 
         url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
+        self.project.consent.require_node(url, f"tests begin at the network of the node {shown_url(name)}")
         if self.options.rules != ETHEREUM:
             from localnet.fork.forking import ForkSource, find_fork_point
 
@@ -180,8 +179,7 @@ class SuiteSession:
 
     def _solc_choice(self) -> SolcChoice:
         if self._choice is None:
-            options = self.options
-            self._choice = SolcChoice(self.project, options.use, self.tell, from_project=options.solc_from_project)
+            self._choice = SolcChoice(self.project, self.options.use, self.tell)
         return self._choice
 
     def _sources(self) -> Sources:

@@ -4,8 +4,7 @@ The release is the one that `--use` or foundry.toml names, or else the newest in
 else the newest one that they admit. A native program is taken before npm's compiler: both write the same code. One that
 is not installed is fetched from the Solidity project's binaries, or from npm.
 
-A compiler that lies in the project is code of the project: it runs only with consent (`--solc-from-project`), and one
-of a folder above never does.
+A compiler that foundry.toml names by its path is a program of the project's choice: it runs only with consent.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.soltest.consent import Consent
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.solc_natives import OFFICIAL, check_native, native_programs
 from fvm_hypervisor.soltest.solc_packages import ABSENT, VERSION, cached_file, cached_versions, install, known_releases
@@ -40,15 +40,8 @@ def installed_compilers(root: Path) -> list[tuple[str, str]]:
 class SolcChoice:
     """Chooses the compiler of a project; each one is checked once. `tell` gets a line before one is fetched."""
 
-    def __init__(
-        self,
-        project: Project,
-        use: str | None = None,
-        tell: Callable[[str], None] = lambda _: None,
-        *,
-        from_project: bool = False,
-    ) -> None:
-        self._project, self._use, self._tell, self._from_project = project, use, tell, from_project
+    def __init__(self, project: Project, use: str | None = None, tell: Callable[[str], None] = lambda _: None) -> None:
+        self._project, self._use, self._tell = project, use, tell
         self._checked: dict[str, Solc | None] = {}
 
     def solc(self, texts: Texts = ()) -> Solc:
@@ -65,9 +58,6 @@ class SolcChoice:
         named = self._use or self._project.compiler.version
         if named is not None and not VERSION.fullmatch(named):
             return _of_age(_solc_at(Path(named)) if self._use else self._named_by_project(named))
-        own = self._own_package() if self._from_project and self._use is None else None
-        if own is not None and named in (None, own.version):
-            return _of_age(own)
         if named is not None:
             _check_age(named)
             return self._of_release(named)
@@ -133,18 +123,8 @@ class SolcChoice:
         self._tell(f"Installing Solc {version} from npm")
         return Solc(version, install(version), True, NPM)
 
-    # --- compilers of the project -----------------------------------------------------------------------------------
-
-    def _own_package(self) -> Solc | None:
-        folder = self._project.root / "node_modules" / "solc"
-        return _package(folder) if (folder / "package.json").is_file() else None
-
     def _named_by_project(self, path: str) -> Solc:
-        if not self._from_project:
-            raise InvalidInput(
-                f"foundry.toml names the compiler {path}, which runs with --solc-from-project only:"
-                " it is a program of the project's choice. --use VERSION compiles with a released one"
-            )
+        self._project.consent.require(Consent.SOLC, f"the project has the compiler {path}, a program of its choice")
         return _solc_at(self._project.root / path)
 
 

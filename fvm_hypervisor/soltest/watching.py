@@ -8,7 +8,8 @@ from pathlib import Path
 from time import sleep
 from typing import Final
 
-from fvm_hypervisor.soltest.project import CONFIG_FILE, Project
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.project_files import CONFIG_FILE
 
 BEAT: Final = 0.2
 """Seconds between two looks."""

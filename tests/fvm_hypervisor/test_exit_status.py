@@ -96,6 +96,7 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["zz"], ["0x12"], ["1", "--flame", "x.svg"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"],
         [HASH, "--state", "no-store"],
     ],
+    "trust": [["absent"], ["no-store"], ["--nothing"]],
     "verify-bytecode": [
         [SOMEBODY, "absent.sol:Vault"], [SOMEBODY, "no-json"], [SOMEBODY, "Vault", "--root", "absent"],
         [SOMEBODY, "Vault", "--ignore", "all"], [SOMEBODY, "Vault", "--ignore", "creation", "--ignore", "runtime"],

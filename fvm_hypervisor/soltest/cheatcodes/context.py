@@ -15,6 +15,7 @@ from fvm_hypervisor.soltest.cheatcodes.emits import KnownEvents
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
 from fvm_hypervisor.soltest.cheatcodes.ledger import Ledger
 from fvm_hypervisor.soltest.cheatcodes.state import State
+from fvm_hypervisor.soltest.consent import Grant
 from fvm_hypervisor.soltest.forks.origin import ForkOrigin
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
@@ -56,6 +57,8 @@ class Settings:
     first_actor: int = 0
     permissions: Sequence[Permission] = ()
     ffi: bool = False
+    consent: Grant = field(default_factory=Grant)
+    """What the user has consented to."""
     environment: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     artifacts: Callable[[str, Libraries], tuple[bytes, bytes] | None] = lambda _name, _libraries: None

@@ -16,6 +16,7 @@ from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads, selector
+from fvm_hypervisor.soltest.consent import Consent
 
 LARGEST_FILE: Final = 64 << 20
 _ALLOWED: Final = {"read": ("read", "read-write", "true"), "write": ("write", "read-write", "true")}
@@ -35,6 +36,10 @@ def allowed(context: Context, path: str, access: str) -> Path:
         raise CheatcodeFailure(f"the path {path} is not allowed to be accessed for {access} operations")
     if access == "write" and target == (root / "foundry.toml").resolve():
         raise CheatcodeFailure("access to `foundry.toml` is not allowed")
+    if not target.is_relative_to(root.resolve()):
+        context.settings.consent.require(Consent.FILES, f"a test wants to {access} {target}, outside of the project")
+    if access == "write" and target.is_relative_to((root / ".git").resolve()):  # git runs programs that it finds there
+        context.settings.consent.require(Consent.FILES, f"a test wants to write {target}, which git obeys")
     return target
 
 

@@ -14,13 +14,14 @@ from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.consent import ConsentNeeded
 from fvm_hypervisor.soltest.forks.book import NetworkFork
 from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.state_tree import ActorState
-from localnet.fork.node_client import NodeError
+from localnet.fork.node_client import NodeError, shown_url
 from runtimes.evm.ethereum.accounts import ethereum_address
 from store.blockstore import StoreError
 
@@ -30,6 +31,8 @@ def node_errors() -> Iterator[None]:
     """What a node refuses is the cheatcode's failure."""
     try:
         yield
+    except ConsentNeeded:
+        raise
     except (NodeError, InvalidInput, ExternError, StoreError) as error:
         raise CheatcodeFailure(str(error)) from None
 
@@ -37,9 +40,11 @@ def node_errors() -> Iterator[None]:
 def endpoint_of(context: Context, name: str) -> str:
     """The URL of a node by its name or itself. Raises CheatcodeFailure."""
     try:
-        return endpoint_url(name, context.settings.rpc_endpoints, context.settings.environment)
+        url = endpoint_url(name, context.settings.rpc_endpoints, context.settings.environment)
     except InvalidInput as error:
         raise CheatcodeFailure(str(error)) from None
+    context.settings.consent.require_node(url, f"a test asks the node {shown_url(name)}")
+    return url
 
 
 def fork_of(context: Context, number: int) -> NetworkFork:

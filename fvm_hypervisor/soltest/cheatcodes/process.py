@@ -13,6 +13,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.strings import pieces, read_value
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.consent import Consent
 from fvm_hypervisor.soltest.programs import run_program
 
 _KINDS: Final = {
@@ -104,6 +105,7 @@ def _run(context: Context, command: Sequence[str]) -> subprocess.CompletedProces
         raise CheatcodeFailure("FFI is disabled; add the `--ffi` flag to allow tests to call external commands")
     if not command or not command[0]:
         raise CheatcodeFailure("can't execute empty command")
+    context.settings.consent.require(Consent.FFI, f"vm.ffi runs the program {command[0]!r:.80}")
     environment = {**context.settings.environment, **context.state.environment}
     try:
         return run_program(

@@ -15,6 +15,7 @@ import pytest
 
 from fvm_hypervisor.soltest import solc_packages
 from fvm_hypervisor.soltest.compiler import CompileError, Solc
+from fvm_hypervisor.soltest.consent import Consent, ConsentNeeded, Grant
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.version_pragmas import parse_release
@@ -40,11 +41,9 @@ def choose_solc(
     wanted: Project,
     use: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
-    *,
-    from_project: bool = False,
     **texts: str,
 ) -> Solc:
-    return SolcChoice(wanted, use, tell, from_project=from_project).solc(texts.items())
+    return SolcChoice(wanted, use, tell).solc(texts.items())
 
 
 def put(cache: Path, version: str, source: str, pin: str | None = None) -> Path:
@@ -101,27 +100,17 @@ def test_a_compiler_that_lies_in_a_checkout_or_above_does_not_run(tmp_path: Path
     assert not trace.exists()
 
 
-@NODE
-def test_the_projects_own_compiler_runs_where_the_user_says_so_and_its_parents_never(tmp_path: Path) -> None:
-    package(tmp_path / "project/node_modules/solc", "0.8.999", SOURCE.format("own"))
-    package(tmp_path / "node_modules/solc", "0.8.998", SOURCE.format("parent's"))
-    for version in (None, "0.8.999"):
-        found = choose_solc(project(tmp_path / "project", version), None, from_project=True)
-        assert found.start().ask({})["compiler"] == "own"
-    with pytest.raises(InvalidInput, match=r"--use 0\.8\.998 gets it from npm"):
-        choose_solc(project(tmp_path / "project", "0.8.998"), None, from_project=True)
-
-
-def test_a_program_that_foundry_toml_names_runs_only_where_the_user_says_so(tmp_path: Path) -> None:
+def test_a_program_that_foundry_toml_names_runs_only_with_consent(tmp_path: Path) -> None:
     program = tmp_path / "project" / "evil"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/trace\necho 'Version: 0.8.30+commit'\n")
     program.chmod(0o755)
-    with pytest.raises(InvalidInput, match=r"names the compiler \./evil, which runs with --solc-from-project only"):
-        choose_solc(project(tmp_path / "project", "./evil"), None)
+    wanted = project(tmp_path / "project", "./evil")
+    with pytest.raises(ConsentNeeded, match=r"has the compiler \./evil, .* \(solc of foundry\.toml\): .*trust"):
+        choose_solc(wanted, None)
     assert not (tmp_path / "trace").exists()
-    found = choose_solc(project(tmp_path / "project", "./evil"), None, from_project=True)
-    assert found == Solc("0.8.30", program, False)
+    trusted = replace(wanted, consent=Grant(frozenset({Consent.SOLC})))
+    assert choose_solc(trusted, None) == Solc("0.8.30", program, False)
 
 
 @NODE

@@ -1,0 +1,71 @@
+"""`hypervisor trust`: consent to what a project asks for beyond contracts in a sandbox."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fvm_hypervisor.cli.options import AsJson
+
+
+def trust(
+    path: Annotated[Path, typer.Argument(help="The project, or a folder in it.")] = Path(),
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take the consent back.")] = False,
+    lists: Annotated[bool, typer.Option("--list", "-l", help="Show the projects that are trusted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Trust a Foundry project: let it run programs, use files outside of its folder, and ask nodes elsewhere.
+
+    Without this, a test or a script that uses vm.ffi, a file outside of the project or a node on another machine stops
+    the run, and so does a compiler that foundry.toml names by its path. The consent holds for this folder on this
+    machine until one of these keys of foundry.toml changes: ffi, fs_permissions, solc, rpc_endpoints, eth_rpc_url.
+
+    Read foundry.toml, the tests and the scripts of the project first: vm.ffi has no sandbox.
+
+    Example: hypervisor trust
+
+    Example: hypervisor trust --revoke
+    """
+    from fvm_hypervisor.soltest.consent import asked_keys, set_trust
+    from fvm_hypervisor.soltest.project import find_root
+
+    if lists:
+        _print_list(as_json)
+        return
+    root = find_root(path)
+    if revoke:
+        was_there = set_trust(root, is_trusted=False)
+        words = "is no longer trusted" if was_there else "was not trusted"
+    else:
+        set_trust(root, is_trusted=True)
+        words = "is trusted"
+    asked = [] if revoke else asked_keys(root)
+    if as_json:
+        keys = [{"profile": profile or None, "key": key, "value": value} for profile, key, value in asked]
+        typer.echo(json.dumps({"project": str(root), "trusted": not revoke, "keys": keys}, default=str))
+        return
+    typer.echo(f"{root} {words}")
+    for profile, key, value in asked:
+        typer.echo(f"  {f'profile.{profile}.' if profile else ''}{key} = {json.dumps(value, default=str)}")
+
+
+def _print_list(as_json: bool) -> None:
+    from fvm_hypervisor.soltest.consent import keys_digest, trusted_projects
+    from hypervisor.errors import InvalidInput
+
+    found = {}
+    for root, digest in sorted(trusted_projects().items()):
+        try:
+            found[root] = keys_digest(Path(root)) == digest
+        except (InvalidInput, OSError):
+            found[root] = False
+    if as_json:
+        typer.echo(json.dumps([{"project": root, "current": is_current} for root, is_current in found.items()]))
+        return
+    for root, is_current in found.items():
+        typer.echo(f"{root}{'' if is_current else '  (its keys changed: trust it again)'}")
+    if not found:
+        typer.echo("no project is trusted: `hypervisor trust` trusts the one of this folder")

@@ -1,0 +1,233 @@
+"""What a checkout asks for beyond contracts in a sandbox needs consent; without it the run stops and names the key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+from typer.testing import CliRunner
+
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.soltest.consent import Consent, ConsentNeeded, Grant, grant_of, is_on_this_machine
+from fvm_hypervisor.soltest.stage import selector
+from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, forge_out
+
+VM = "7109709ECfa91a80626fF3989D68f67F5b1DD12D"
+SOURCE = "contract Suite {}"
+
+
+def cheatcode(signature: str, values: Sequence[Any]) -> list[str]:
+    """A body that calls a cheatcode, and reverts with its answer where it fails."""
+    types = signature.partition("(")[2].removesuffix(")")
+    data = selector(signature) + (encode(types.split(","), values) if types else b"")
+    words = [data[place : place + 32].ljust(32, b"\0") for place in range(0, len(data), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    call = f"5f5f61{len(data):04x}5f5f73{VM}5af1"
+    return [*stores, call, "@fine", "57", "3d5f5f3e3d5ffd", "fine:", "00"]
+
+
+RUNS = cheatcode("ffi(string[])", [["touch", "ran"]])
+READS = cheatcode("readFile(string)", ["../secret"])
+WRITES = cheatcode("writeFile(string,string)", ["../written", "x"])
+HOOKS = cheatcode("writeFile(string,string)", [".git/hooks/pre-commit", "x"])
+INSIDE = cheatcode("writeFile(string,string)", ["written", "x"])
+FORKS = cheatcode("createFork(string)", ["http://192.0.2.1:1"])
+NAMED = cheatcode("createFork(string)", ["far"])
+NEAR = cheatcode("createFork(string)", ["http://127.0.0.1:1"])
+FILES = 'fs_permissions = [{ access = "read-write", path = "../" }]'
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+def project(tmp_path: Path, settings: str, *bodies: Sequence[str]) -> Path:
+    folder = tmp_path / "project"
+    (folder / "test").mkdir(parents=True)
+    (folder / ".git" / "hooks").mkdir(parents=True)
+    (tmp_path / "secret").write_text("word", encoding="utf-8")
+    (folder / "foundry.toml").write_text(f"[profile.default]\n{settings}\n", encoding="utf-8")
+    (folder / "test" / "S.t.sol").write_text(SOURCE, encoding="utf-8")
+    functions = {f"test{number}()": body for number, body in enumerate([*bodies, PASS])}
+    forge_out(folder, "test/S.t.sol", SOURCE, {"Suite": artifact(functions)})
+    return folder
+
+
+def hypervisor(*arguments: str | Path) -> tuple[int, str]:
+    """Exit status and output, errors too."""
+    found = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return found.exit_code, found.output
+
+
+CASES = {
+    "ffi": ("ffi = true", RUNS, "vm.ffi runs the program 'touch' (ffi of foundry.toml)"),
+    "read": (FILES, READS, "/secret, outside of the project (fs_permissions of foundry.toml)"),
+    "write": (FILES, WRITES, "/written, outside of the project (fs_permissions of foundry.toml)"),
+    "hooks": (FILES, HOOKS, "pre-commit, which git obeys (fs_permissions of foundry.toml)"),
+    "url": ("", FORKS, "a test asks the node http://192.0.2.1:1 (rpc_endpoints of foundry.toml)"),
+    "alias": (
+        'rpc_endpoints = { far = "http://192.0.2.1:1" }',
+        NAMED,
+        "a test asks the node far (rpc_endpoints of foundry.toml)",
+    ),
+}
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("case", CASES)
+def test_without_consent_the_run_stops_at_the_first_use_and_names_the_key(tmp_path: Path, case: str, evm: str) -> None:
+    settings, body, words = CASES[case]
+    status, output = hypervisor("test", project(tmp_path, settings, body), "--evm", evm)
+    assert status == 2, output
+    assert words in output
+    assert "Give it with `hypervisor trust` for this project, or with --trust for one run" in output
+    assert "Suite result" not in output
+    left = [place.name for place in tmp_path.rglob("*") if place.name in ("ran", "written", "pre-commit")]
+    assert left == []
+
+
+def test_under_filecoins_rules_the_run_stops_as_well(tmp_path: Path) -> None:
+    status, output = hypervisor("test", project(tmp_path, "ffi = true", RUNS), "--rules", "filecoin")
+    assert status == 2
+    assert "vm.ffi runs the program 'touch'" in output
+    assert not (tmp_path / "project" / "ran").exists()
+
+
+def test_with_trust_the_run_does_what_was_asked_for(tmp_path: Path) -> None:
+    folder = project(tmp_path, f"ffi = true\n{FILES}", RUNS, READS, WRITES, HOOKS)
+    status, output = hypervisor("test", folder, "--trust")
+    assert status == 0, output
+    assert (folder / "ran").exists()
+    assert (tmp_path / "written").read_text() == "x"
+    (folder / "ran").unlink()
+    assert hypervisor("test", folder)[0] == 2, "--trust is for one run"
+    assert not (folder / "ran").exists()
+
+
+def test_an_option_for_programs_consents_to_these_alone(tmp_path: Path) -> None:
+    folder = project(tmp_path, FILES, RUNS, READS)
+    status, output = hypervisor("test", folder, "--ffi")
+    assert status == 2
+    assert "fs_permissions of foundry.toml" in output
+    assert (folder / "ran").exists()
+
+
+def test_files_of_the_project_and_nodes_of_this_machine_need_no_consent(tmp_path: Path) -> None:
+    """Nobody answers at the node's port: the test fails by that."""
+    folder = project(tmp_path, FILES, INSIDE, NEAR)
+    status, output = hypervisor("test", folder)
+    assert status == 1
+    assert "1 failed" in output
+    assert (folder / "written").exists()
+
+
+def test_a_trusted_project_is_trusted_until_its_keys_change(tmp_path: Path) -> None:
+    folder = project(tmp_path, "ffi = true", RUNS)
+    status, output = hypervisor("trust", folder)
+    assert (status, output) == (0, f"{folder} is trusted\n  profile.default.ffi = true\n")
+    assert hypervisor("test", folder)[0] == 0
+    with (folder / "foundry.toml").open("a", encoding="utf-8") as file:
+        file.write("block_number = 5\n")
+    assert grant(folder).granted == frozenset(Consent), "another key is no matter"
+    with (folder / "foundry.toml").open("a", encoding="utf-8") as file:
+        file.write(f"[profile.other]\n{FILES}\n")
+    (folder / "ran").unlink()
+    status, output = hypervisor("test", folder)
+    assert status == 2
+    assert "for this project, which was trusted before its keys changed, or with --trust" in output
+    assert not (folder / "ran").exists()
+    assert hypervisor("trust", "--list") == (0, f"{folder}  (its keys changed: trust it again)\n")
+    assert hypervisor("trust", folder)[0] == 0
+    assert hypervisor("trust", "--list") == (0, f"{folder}\n")
+    assert hypervisor("trust", folder, "--revoke") == (0, f"{folder} is no longer trusted\n")
+    assert hypervisor("trust", folder, "--revoke") == (0, f"{folder} was not trusted\n")
+    assert grant(folder) == Grant()
+
+
+def grant(folder: Path) -> Grant:
+    return grant_of(folder, trust=False, given=frozenset(), urls=frozenset())
+
+
+def test_the_command_tells_programs_what_is_trusted(tmp_path: Path) -> None:
+    folder = project(tmp_path, 'solc = "./mine"')
+    status, output = hypervisor("trust", folder, "--json")
+    assert status == 0
+    assert json.loads(output) == {
+        "project": str(folder), "trusted": True,
+        "keys": [{"profile": "default", "key": "solc", "value": "./mine"}],
+    }  # fmt: skip
+    assert json.loads(hypervisor("trust", "--list", "--json")[1]) == [{"project": str(folder), "current": True}]
+
+
+@pytest.mark.parametrize("name", ["fs_permissions", "fs-permissions", "fsPermissions"])
+def test_a_key_counts_in_each_form_that_forge_takes(tmp_path: Path, name: str) -> None:
+    folder = project(tmp_path, "")
+    hypervisor("trust", folder)
+    assert grant(folder).granted
+    (folder / "foundry.toml").write_text(f'[profile.default]\n{name} = [{{ access = "read", path = "/" }}]\n')
+    assert grant(folder) == Grant(is_outdated=True)
+
+
+def test_what_the_users_own_environment_names_needs_no_more_consent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path, 'solc = "0.8.20"')
+    compiler = folder / "mine"
+    compiler.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho 'Version: 0.8.30+commit'\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("FOUNDRY_SOLC", "./mine")
+    hypervisor("test", folder, "--force")
+    assert (tmp_path / "ran").exists()
+
+
+def test_another_checkout_of_the_same_project_is_not_trusted(tmp_path: Path) -> None:
+    folder = project(tmp_path, "ffi = true")
+    hypervisor("trust", folder)
+    assert grant(tmp_path) == Grant()
+
+
+def test_a_list_that_is_broken_trusts_nothing(tmp_path: Path) -> None:
+    folder = project(tmp_path, "ffi = true", RUNS)
+    hypervisor("trust", folder)
+    (place,) = (tmp_path / "data").rglob("trusted.json")
+    place.write_text("[", encoding="utf-8")
+    status, output = hypervisor("test", folder)
+    assert (status, "is not a list of trusted projects: delete it" in output) == (2, True)
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("http://127.0.0.1:8545", True),
+        ("http://127.3.2.1", True),
+        ("https://[::1]:1/rpc", True),
+        ("http://localhost:8545", True),
+        ("http://localhost.example.org", False),
+        ("http://127.0.0.1.example.org", False),
+        ("http://127.0.0.1@example.org", False),
+        ("http://10.0.0.1", False),
+        ("http://[", False),
+    ],
+)
+def test_a_node_of_this_machine_is_told_by_its_address(url: str, is_here: bool) -> None:
+    assert is_on_this_machine(url) == is_here
+
+
+def test_a_node_that_the_command_line_names_needs_no_more_consent() -> None:
+    grant = Grant(urls=frozenset({"http://192.0.2.1"}))
+    grant.require_node("http://192.0.2.1", "a test asks it")
+    with pytest.raises(ConsentNeeded, match=r"^a test asks it \(rpc_endpoints of foundry\.toml\): this needs"):
+        grant.require_node("http://192.0.2.2", "a test asks it")
+
+
+def test_the_node_of_foundry_toml_needs_consent_before_anything_is_asked(tmp_path: Path) -> None:
+    folder = project(tmp_path, 'eth_rpc_url = "http://192.0.2.1:1"')
+    status, output = hypervisor("test", folder)
+    assert status == 2
+    assert "tests begin at the network of the node http://192.0.2.1:1 (rpc_endpoints of foundry.toml)" in output
