@@ -16,6 +16,7 @@ from wasmtime import wat2wasm
 
 from bench.rows import Row
 from bridge.addresses import EthAddress, to_filecoin
+from bridge.params import CreateReturn
 from bridge.transaction_messages import message_from
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor import parallel as parallel_room
@@ -65,6 +66,8 @@ def rows() -> Iterator[Row]:
         yield row(f"1,000 ERC-20 transfers of 100 tokens, {rules}", transfers(rules, TOKENS))
         yield row(f"1,000 ERC-20 transfers of one token, {rules}", transfers(rules, 1))
     yield row("500 messages that all change one actor", conflicting())
+    yield row("50 short messages that all change one contract, ethereum", counting(50))
+    yield row("2,000 messages that all change one contract, ethereum", counting(2_000))
 
 
 class TimedBlock:
@@ -153,29 +156,23 @@ def conflicting() -> TimedBlock:
     return block
 
 
+def counting(senders: int) -> TimedBlock:
+    """Return calls of different senders to one contract, which counts them: no two can be executed independently."""
+    block = TimedBlock("ethereum", senders)
+    counter = _deployed(block, assemble("1 0 SLOAD ADD 0 SSTORE"), 0)
+    for number, sender in enumerate(block.senders):
+        nonce, chain_id = int(number == 0), block.machine.context.chain_id
+        transaction = Transaction(DYNAMIC_FEE, chain_id, nonce, counter, 0, b"", 10**5, FEE, FEE)
+        block.messages.append(message_from(transaction, to_filecoin(sender)))
+    block.machine.flush()
+    return block
+
+
 def transfers(rules: str, tokens: int) -> TimedBlock:
     """Return transfers of different senders to different receivers, of this number of tokens."""
     block = TimedBlock(rules, TRANSFERS)
-    machine, deploying = block.machine, block.senders[0]
-    found: list[EthAddress] = []
-    for number in range(tokens):
-        creation = Transaction(
-            DYNAMIC_FEE,
-            machine.context.chain_id,
-            number,
-            None,
-            0,
-            deployer(TOKEN),
-            10**9 if rules == "filecoin" else 10**6,
-            FEE,
-            FEE,
-        )
-        result = machine.apply(message_from(creation, to_filecoin(deploying)))
-        assert result.exit_code == 0, result
-        from bridge.params import CreateReturn
-
-        address = CreateReturn.decode(result.return_data).eth_address
-        found.append(address)
+    machine = block.machine
+    found = [_deployed(block, TOKEN, number, 10**9 if rules == "filecoin" else 10**6) for number in range(tokens)]
     block.machine.flush()
     for number, sender in enumerate(block.senders):
         data = bytes(4) + bytes(12) + bytes(18) + number.to_bytes(2, "big") + (10**15).to_bytes(32, "big")
@@ -192,6 +189,15 @@ def transfers(rules: str, tokens: int) -> TimedBlock:
         )
         block.messages.append(message_from(transaction, to_filecoin(sender)))
     return block
+
+
+def _deployed(block: TimedBlock, code: bytes, nonce: int, gas: int = 10**6) -> EthAddress:
+    """Deploy code from the first sender and return its address."""
+    chain_id, deploying = block.machine.context.chain_id, to_filecoin(block.senders[0])
+    creation = Transaction(DYNAMIC_FEE, chain_id, nonce, None, 0, deployer(code), gas, FEE, FEE)
+    result = block.machine.apply(message_from(creation, deploying))
+    assert result.exit_code == 0, result
+    return CreateReturn.decode(result.return_data).eth_address
 
 
 def _place(machine: Hypervisor, module: bytes, actor: int = 1_000_000) -> Address:

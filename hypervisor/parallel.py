@@ -27,7 +27,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from io import BytesIO
 from tempfile import TemporaryFile
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any, BinaryIO, Final, NoReturn
 
 from hypervisor.address import Address
@@ -51,10 +51,20 @@ from store.cid import Cid
 
 MOST_WORKERS: Final = 256
 FEWEST_MESSAGES: Final = 8
-"""Minimum number of messages in a block for which forking pays off."""
+"""Number of messages that are executed here before the time of the others is estimated."""
 
+_WORTH: Final = 0.25
+"""Minimum estimated seconds of remaining execution for which workers start.
+
+More than ten times what a worker costs this process if all its messages conflict: 20 ms, most of them for pages that
+are copied when they are written.
+"""
+_WAITING: Final = 0.05
+"""Fraction of the time since workers were started that may be spent waiting for them."""
 _PATIENCE: Final = 1.0
-"""Seconds per block that may be lost by waiting for workers, in addition to twice the time spent otherwise."""
+"""Seconds per block that may be lost by waiting for workers that are not adaptive, in addition to twice the time spent
+otherwise.
+"""
 _TRIED: Final = 8
 """Number of conflicts after which a worker with more conflicts than successes is ended."""
 _SIGNALS_BLOCKED_IN_WORKERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -69,8 +79,11 @@ class Parallel:
     """
 
     workers: int
-    fewest: int = FEWEST_MESSAGES
-    """Minimum number of messages in a block for parallel execution."""
+    adaptive: bool = True
+    """True if workers start only where that is estimated to pay off, and are hardly waited for.
+
+    Otherwise they start with every block, and their results are waited for: for comparisons with serial execution.
+    """
     takes_part: bool = True
     """True if this process executes a share of messages; otherwise it only repeats those with conflicts."""
     blocks: int = 0
@@ -139,7 +152,11 @@ class ParallelBlock:
         self._collects_again = False
         self._began, self._begun = monotonic(), machine.state_tree.flushed_root
         self._lost = 0.0
-        """Seconds spent waiting for workers that returned no result."""
+        """Seconds spent waiting for workers; unless adaptive, of those that returned no result."""
+        self._measured, self._measured_at = 0.0, 0
+        """Processor time of this process when the message `_measured_at` began."""
+        self._next_estimate = len(messages)
+        """Number of the message before which the time of the others is estimated."""
         parallel.conflicts = []
 
     def __enter__(self) -> ParallelBlock:
@@ -150,23 +167,43 @@ class ParallelBlock:
         self.end()
 
     def start(self) -> None:
-        """Start workers, if the block is large enough."""
-        if (
-            self._parallel.workers > 1
-            and len(self._messages) >= self._parallel.fewest
-            and may_run_beside(self._machine)
-        ):
-            takes_part = self._parallel.takes_part
-            shares = shares_of(self._messages, self._parallel.workers - (not takes_part))[takes_part:]
-            self._collects_again = gc.isenabled()
-            gc.disable()  # a collection writes to all objects, which would copy the shared pages
-            try:
-                for share in filter(None, shares):
-                    self._start(share)
-            except BaseException:
-                self.end()
-                raise
-            self._parallel.blocks += bool(self._owners)
+        """Start workers, or, if they are adaptive, plan to estimate whether that pays off."""
+        if self._parallel.workers == 1 or not may_run_beside(self._machine):
+            return
+        if self._parallel.adaptive:
+            self._next_estimate = FEWEST_MESSAGES // 2
+        else:
+            self._start_workers(0)
+
+    def _estimate(self, number: int) -> None:
+        """Start workers before this message if the others are estimated to take long enough.
+
+        Estimates follow each other at twice the distance. Each is made of the messages since the last one; those before
+        the first one, which load what the others use, are not counted.
+        """
+        now = process_time()
+        if self._measured_at:
+            mean = (now - self._measured) / (number - self._measured_at)
+            if mean * (len(self._messages) - number) >= _WORTH:
+                self._next_estimate = len(self._messages)
+                self._start_workers(number)
+                return
+        self._measured, self._measured_at, self._next_estimate = now, number, 2 * number
+
+    def _start_workers(self, first: int) -> None:
+        """Start workers for the messages from this one on."""
+        takes_part = self._parallel.takes_part
+        shares = shares_of(self._messages[first:], self._parallel.workers - (not takes_part))[takes_part:]
+        self._began, self._begun = monotonic(), self._machine.state_tree.flushed_root
+        self._collects_again = gc.isenabled()
+        gc.disable()  # a collection writes to all objects, which would copy the shared pages
+        try:
+            for share in filter(None, shares):
+                self._start([first + number for number in share])
+        except BaseException:
+            self.end()
+            raise
+        self._parallel.blocks += bool(self._owners)
 
     def end(self) -> None:
         """End the workers."""
@@ -196,13 +233,12 @@ class ParallelBlock:
 
     def apply(self, number: int) -> ApplyResult:
         """Apply the message with this number, whose turn it is, and return its result. Raises its errors."""
+        if number >= self._next_estimate:
+            self._estimate(number)
         worker = self._owners.get(number)
         if worker is None:
             return self._messages[number].apply()
-        asked = monotonic()
-        done = worker.done(number, _PATIENCE + 2 * (asked - self._began) - 3 * self._lost)
-        if done is None:
-            self._lost += monotonic() - asked
+        done = self._done(worker, number)
         self._machine.store.put_many((Cid(cid), data) for cid, data in worker.blocks())
         if done is not None:
             conflict = conflict_of(number, self._machine.state_tree, self._begun, done.effects)
@@ -215,6 +251,19 @@ class ParallelBlock:
                 worker.end()
         self._parallel.again += 1
         return self._messages[number].apply()
+
+    def _done(self, worker: _Worker, number: int) -> _Done | None:
+        """Return the result of a message that a worker executed, or None if there is none in time."""
+        asked = monotonic()
+        if self._parallel.adaptive:  # a worker that is late gets ahead while this process executes the message
+            done = worker.done(number, max(0.0, _WAITING * (asked - self._began) - self._lost))
+            self._lost += monotonic() - asked
+            return done
+        done = worker.done(number, _PATIENCE + 2 * (asked - self._began) - 3 * self._lost)
+        if done is None:
+            self._lost += monotonic() - asked
+            worker.end()
+        return done
 
     def _take(self, worker: _Worker, done: _Done) -> ApplyResult:
         tree = self._machine.state_tree
@@ -307,7 +356,6 @@ class _Worker:
         deadline = monotonic() + patience
         while number not in self._done:
             if not self._is_alive or not self._read(max(0.0, deadline - monotonic())):
-                self.end()
                 return None
         return self._done.pop(number)
 
@@ -330,6 +378,8 @@ class _Worker:
             number, blocks, *done = record
             self._blocks += blocks
             self._done[number] = _Done(*done) if done else None
+        if not ready:
+            self.end()
         return ready > 0
 
     def end(self) -> None:

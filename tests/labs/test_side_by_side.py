@@ -32,7 +32,7 @@ NOTES = EthAddress(bytes([0xA0] * 20))
 
 def shared(network: Network) -> Parallel:
     """Let two workers execute each block of a network, whatever is in it."""
-    parallel = Parallel(3, fewest=1, takes_part=False)
+    parallel = Parallel(3, adaptive=False, takes_part=False)
     network.chain.start_block = partial(SideBySide.start, parallel)
     return parallel
 

@@ -22,7 +22,7 @@ THREE = bytes(31) + b"\x03"
 
 
 def executed(*messages: Message) -> tuple[Hypervisor, Parallel]:
-    machine, parallel = stage("filecoin").machine.fork(), Parallel(2, fewest=1)
+    machine, parallel = stage("filecoin").machine.fork(), Parallel(2, adaptive=False)
     block = [BlockMessage(partial(machine.apply, each), each.from_, None) for each in messages]
     with ParallelBlock(machine, block, parallel) as started:
         results = [started.apply(number) for number in range(len(block))]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from random import Random
 from typing import Any, Final
+from unittest.mock import patch
 
 from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.method_numbers import method_number
@@ -19,6 +20,7 @@ from bridge.params import CreateReturn
 from bridge.transaction_messages import message_from
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from fvm_hypervisor.demo.artifacts import counter_module
+from hypervisor import parallel as room
 from hypervisor.address import Address
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
@@ -225,9 +227,11 @@ def played(content: Random, manner: Random) -> Played:
     """Execute a block with such messages both ways, in parallel in such a manner."""
     on, messages = block(content)
     traced = manner.random() < 0.2
-    parallel = Parallel(manner.choice((2, 2, 3)), fewest=1, takes_part=manner.random() < 0.7)
+    parallel = Parallel(manner.choice((2, 2, 3)), adaptive=manner.random() < 0.3, takes_part=manner.random() < 0.7)
     serial = execute(on, messages, traced=traced)
-    beside = execute(on, messages, parallel, traced=traced, foresees=manner.random() < 0.3)
+    # adaptive workers start after two messages, however short these are
+    with patch.object(room, "_WORTH", 0.0), patch.object(room, "FEWEST_MESSAGES", 2):
+        beside = execute(on, messages, parallel, traced=traced, foresees=manner.random() < 0.3)
     failed = sum(isinstance(result, str) or result.exit_code != 0 for result in serial[0])
     return Played(_difference(serial, beside), parallel, len(messages), failed)
 

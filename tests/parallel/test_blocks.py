@@ -45,7 +45,7 @@ HERE = os.getpid()
 
 def fresh(workers: int = 2, *, takes_part: bool = True) -> Parallel:
     """For blocks of any length."""
-    return Parallel(workers, fewest=1, takes_part=takes_part)
+    return Parallel(workers, adaptive=False, takes_part=takes_part)
 
 
 @pytest.mark.sampled
@@ -313,6 +313,91 @@ def test_a_worker_with_nothing_but_conflicts_is_ended() -> None:
         results = [started.apply(number) for number in range(40)]
     assert not any(result.exit_code for result in results)
     assert (parallel.taken, parallel.again, parallel.conflicted) == (0, 20, room._TRIED)
+
+
+# --- what workers cost ------------------------------------------------------------------------------------------------
+
+
+class Ticking:
+    """A clock of processor time that goes on by the same time with each message."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(room, "process_time", lambda: self.now)
+
+    def counting(self, count: int, seconds: Callable[[int], float], parallel: Parallel) -> list[int]:
+        """Count in one contract, so that all messages conflict; the messages before which workers started."""
+        machine, block, started = stage("filecoin").machine.fork(), [], list[int]()
+
+        def apply(number: int, message: Message) -> ApplyResult:
+            self.now += seconds(number)
+            return machine.apply(message)
+
+        for number in range(count):
+            message = called(number % 8, COUNT, nonce=number // 8 + (3 if number % 8 == 0 else 0))
+            block.append(BlockMessage(partial(apply, number, message), Address.id(1000 + number), None))
+        with ParallelBlock(machine, block, parallel) as running:
+            for number in range(count):
+                blocks = parallel.blocks
+                assert running.apply(number).exit_code == 0
+                if parallel.blocks > blocks:
+                    started.append(number)
+        return started
+
+
+def test_no_workers_start_for_messages_that_take_less_than_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    parallel = Parallel(2)
+    # 56 messages of 4 ms remain after eight: 0.224 seconds
+    assert Ticking(monkeypatch).counting(64, lambda number: 0.004, parallel) == []
+    assert (parallel.blocks, parallel.taken, parallel.again, parallel.conflicted) == (0, 0, 0, 0)
+
+
+def test_workers_start_after_the_first_messages_if_the_others_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    parallel = Parallel(2)
+    # 56 messages of 5 ms remain after eight: 0.28 seconds
+    assert Ticking(monkeypatch).counting(64, lambda number: 0.005, parallel) == [8]
+    assert parallel.conflicted <= room._TRIED
+    assert (parallel.taken, parallel.again) == (0, 28)  # half of the 56 were a worker's
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (lambda number: 1.0 if number < 4 else 0.001, []),
+        (lambda number: 0.001 if number < 20 else 0.02, [32]),
+    ],
+    ids=["what is loaded first does not count", "messages become longer"],
+)
+def test_the_estimate_follows_the_messages(
+    monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float], expected: list[int]
+) -> None:
+    assert Ticking(monkeypatch).counting(64, seconds, Parallel(2)) == expected
+
+
+def test_workers_that_are_late_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_WORTH", 0.0)
+    machine = stage("filecoin").machine.fork()
+
+    def apply(message: Message) -> ApplyResult:
+        if os.getpid() != HERE:
+            time.sleep(600)
+        return machine.apply(message)
+
+    messages = [payment(sender, Address.id(1), 0, nonce) for nonce in range(4) for sender in range(1, 7)]
+    block = [BlockMessage(partial(apply, message), message.from_, None) for message in messages]
+    waits: list[float] = []
+    done = room._Worker.done
+
+    def noted(worker: Any, number: int, patience: float) -> Any:
+        waits.append(patience)
+        return done(worker, number, patience)
+
+    monkeypatch.setattr(room._Worker, "done", noted)
+    parallel, began = Parallel(2), time.monotonic()
+    with ParallelBlock(machine, block, parallel) as running:
+        assert not any(running.apply(number).exit_code for number in range(len(block)))
+    assert (parallel.blocks, parallel.taken, parallel.again) == (1, 0, len(waits))
+    assert sum(waits) <= 0.06 * (time.monotonic() - began) + 0.01
 
 
 # --- what is not done beside each other -------------------------------------------------------------------------------

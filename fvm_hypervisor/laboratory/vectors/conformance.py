@@ -272,7 +272,7 @@ def run_variant(variant: VectorVariant, workers: int = 1) -> VectorResult:
     With more than one worker, each message that can be is executed in another process and taken over, a block of one
     message, too.
     """
-    parallel = None if workers <= 1 else Parallel(workers, fewest=1, takes_part=False)
+    parallel = None if workers <= 1 else Parallel(workers, adaptive=False, takes_part=False)
     found = [*(_apply_tipsets(variant, parallel) if variant.tipsets else _apply_messages(variant, parallel))]
     differences = [difference for *_, words in found for difference in words]
     root = variant.machine.root
