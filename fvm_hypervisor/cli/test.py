@@ -175,6 +175,14 @@ def run_tests(
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Lines, statements, branches, functions.", rich_help_panel=_REPORTS)
     ] = False,
+    ir_minimum: Annotated[
+        bool,
+        typer.Option(
+            "--ir-minimum",
+            help="Coverage of code made through the IR: for sources that are too deep for the stack without it.",
+            rich_help_panel=_REPORTS,
+        ),
+    ] = False,
     report: Annotated[
         list[CoverageKind] | None,
         typer.Option(help="The coverage in this form; may be given several times.", rich_help_panel=_REPORTS),
@@ -224,6 +232,7 @@ def run_tests(
     """
     from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
     from fvm_hypervisor.cli.suites import Reports, SuiteRuns
+    from fvm_hypervisor.soltest.coverage_settings import coverage_settings
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.gas_snapshot_file import SEED
     from fvm_hypervisor.soltest.kept_failures import failed_names
@@ -245,6 +254,8 @@ def run_tests(
     if CoverageKind.LCOV in kinds:
         lcov = lcov or report_file or Path("lcov.info")
     collected = _report(gas_report, bool(kinds) or lcov is not None, len(numbers))
+    if ir_minimum and collected != "coverage":
+        raise typer.BadParameter("--ir-minimum says how coverage is measured: give --coverage, --lcov or --report, too")
     _check_together({
         "--json": as_json, "--junit": junit, "--quiet": quiet, "--show-progress": show_progress and not quiet,
     })  # fmt: skip
@@ -273,6 +284,9 @@ def run_tests(
             project, (fuzz_runs, usual if seed is None else seed), (invariant_runs, invariant_depth)
         )
         check, emit = gas_snapshot_check, gas_snapshot_emit
+        if collected == "coverage":
+            compiler = coverage_settings(project.compiler, ir_minimum=ir_minimum)
+            project = replace(project, compiler=compiler)
         return replace(
             project,
             allow_test_fail=allow_test_fail,

@@ -1,8 +1,8 @@
 """Coverage of sources: lines, statements, branches and functions, from the counts of instructions.
 
 An item is covered as often as the first instruction ran that its span of source has, in each contract's code that was
-compiled of it; a way of a condition by the place to which its jump goes. The code is the project's own, with its real
-compiler settings: with the optimizer on, instructions of several statements may be one, and some statements have none.
+compiled of it; a way of a condition by the place to which its jump goes. The code is compiled with the settings of
+`coverage_settings`.
 Text as forge prints it, and lcov's format (geninfo(1)).
 """
 

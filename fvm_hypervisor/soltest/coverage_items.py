@@ -224,5 +224,5 @@ def _has_statements(node: Node) -> bool:
 
 def _is_test(name: str) -> bool:
     plain = name.rpartition(".")[2]
-    starts: Sequence[str] = ("test", "invariant", "statefulFuzz")
+    starts: Sequence[str] = ("test", "invariant", "statefulFuzz", "table")
     return plain.startswith(tuple(starts))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from bridge.ethereum_block import ETHEREUM
 from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.compiler import CompilerRun, Solc
+from fvm_hypervisor.soltest.compiled_cache import CompiledSource
+from fvm_hypervisor.soltest.compiler import CompileError, CompilerRun, Solc
 from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, has_changed
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.forge_artifacts import forge_artifacts
@@ -154,12 +155,23 @@ class SuiteSession:
             if version is None and not force:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
-            made = compiled_sources(self.project, sources, left, solc, self.tell, waiting, self.options.workers)
-            leave_for_forge(self.project, sources, solc.version, made, found)
+            made = self._made(sources, left, solc, waiting)
+            if self.options.report != "coverage":  # whose settings are not the project's
+                leave_for_forge(self.project, sources, solc.version, made, found)
             found |= made
         if asks_for_layouts(sources):
             self._layouts = self._storage_layouts(sources)
         return artifacts_of(self.project.root, found)
+
+    def _made(
+        self, sources: Sources, left: Iterable[str], solc: Solc, waiting: CompilerRun | None
+    ) -> dict[str, CompiledSource]:
+        try:
+            return compiled_sources(self.project, sources, left, solc, self.tell, waiting, self.options.workers)
+        except CompileError as error:
+            if self.options.report == "coverage" and "Stack too deep" in str(error):
+                raise CompileError(f"{error}\ncoverage is measured without the optimizer: try --ir-minimum") from None
+            raise
 
     def _storage_layouts(self, sources: Sources) -> Layouts:
         """None without a compiler: the cheatcode that asks for them says so then, and other tests run."""
@@ -209,7 +221,7 @@ class SuiteSession:
         from fvm_hypervisor.soltest.solidity_text import SourceTexts
 
         sources = self._sources()
-        trees = syntax_trees(self.project, sources, self._solc(sources))
+        trees = syntax_trees(self.project, sources, self._outside_libraries(sources), self._solc(sources))
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
 
     def run(self, network: int | None = None) -> Iterator[SuiteResult]:

@@ -1,13 +1,13 @@
 """solc's syntax trees of a project's sources: what coverage finds statements and branches in.
 
 They are asked of the compiler that made the code, of the same sources, without code: it answers in a fraction of the
-time. Tests, scripts and libraries have none. The newest trees of a project are kept in the user's folder, where no
+time. Libraries have none. The newest trees of a project are kept in the user's folder, where no
 checkout's files are taken for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -32,9 +32,9 @@ _LONGEST: Final = 30 * 86400
 """Seconds for which they are."""
 
 
-def syntax_trees(project: Project, sources: Sources, solc: Solc) -> Trees:
-    """The trees of the project's own sources by path. Raises CompileError with the compiler's words."""
-    wanted = [name for name in sources.own if not name.endswith((".t.sol", ".s.sol"))]
+def syntax_trees(project: Project, sources: Sources, names: Iterable[str], solc: Solc) -> Trees:
+    """Return the trees of the named sources by path. Raises CompileError with the compiler's words."""
+    wanted = sorted(names)
     if not wanted:
         return {}  # no compiler takes no sources
     asked = standard_json(project, sources, solc.version, wanted)
@@ -45,7 +45,7 @@ def syntax_trees(project: Project, sources: Sources, solc: Solc) -> Trees:
     if kept is not None:
         return kept
     found = compile_json(solc, asked).get("sources", {})
-    trees = {name: found[name]["ast"] for name in sorted(wanted) if name in found}
+    trees = {name: found[name]["ast"] for name in wanted if name in found}
     if file is not None:
         _keep(file, key, trees)
     return trees

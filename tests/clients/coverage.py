@@ -12,17 +12,17 @@ Hits = dict[tuple[str, str], dict[str, int]]
 """Hits by line (DA) or function (FNDA), by file and kind of record."""
 
 
-def both(clients: Path, project: Path) -> tuple[Hits, Hits]:
-    """Return the hits of both runners, whose tests must all pass; `clients` is the folder of npm's packages."""
+def both(clients: Path, project: Path, *options: str) -> tuple[Hits, Hits]:
+    """Return the hits of both runners with these options, whose tests must all pass; `clients` has npm's packages."""
     solc = clients / "node_modules" / "solc"
     ours = start(
         clients, Path(sys.executable).with_name("hypervisor"), "test", "--use", solc, "--coverage", "--lcov", "ours",
-        folder=project,
+        *options,        folder=project,
     )  # fmt: skip
     assert ours.returncode == 0, ours.stdout + ours.stderr
     theirs = start(
         clients, "forge", "coverage", "--use", EXAMPLE / "solc.mjs", "--report", "lcov", "--report-file", "theirs",
-        folder=project,
+        *options,        folder=project,
     )  # fmt: skip
     assert (project / "theirs").exists(), theirs.stdout + theirs.stderr
     return records(project / "ours"), records(project / "theirs")

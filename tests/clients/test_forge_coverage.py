@@ -13,16 +13,31 @@ pytestmark = pytest.mark.long
 PROJECT = Path(__file__).resolve().parent / "covered"
 
 
-def test_the_lines_and_functions_of_a_project_are_covered_as_forge_says(clients: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ("", []),
+        ("optimizer = true\noptimizer_runs = 999999\n", []),
+        ("optimizer = true\nvia_ir = true\n", []),
+        ("optimizer = true\nvia_ir = true\n", ["--ir-minimum"]),
+        ("", ["--ir-minimum"]),
+    ],
+)
+def test_the_lines_and_functions_of_a_project_are_covered_as_forge_says(
+    settings: str, options: list[str], clients: Path, tmp_path: Path
+) -> None:
     project = tmp_path / "covered"
     shutil.copytree(PROJECT, project)
-    ours, theirs = both(clients, project)
-    assert ours.keys() == {key for key in theirs if key[0].startswith("src/")}
-    assert len(ours) == 4
+    with (project / "foundry.toml").open("a", encoding="utf-8") as config:
+        config.write(settings)
+    ours, theirs = both(clients, project, *options)
+    assert not (project / "out").exists()
+    assert ours.keys() == theirs.keys()
+    assert len([key for key in ours if key[0].startswith("src/")]) == 4
     for (source, kind), hits in ours.items():
         expected = theirs[source, kind]
         assert hits.keys() == expected.keys()
-        assert 0 in expected.values()
+        assert 0 in expected.values() or not source.startswith("src/")
         different = {name for name in hits if hits[name] != expected[name]}
         # Where several statements share a line, forge counts the first one, and we the one that ran most often.
         lines = (project / source).read_text(encoding="utf-8").splitlines()

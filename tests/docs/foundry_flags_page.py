@@ -30,7 +30,6 @@ ELSEWHERE: Final = {
     "--diff-sort": "no: the smallest share comes first",
     "--exclude-tests": "contracts with tests are left out; `--no-match-coverage` leaves out their files, too",
     "--include-libs": "no: the project's own sources are counted",
-    "--ir-minimum": "the code is the one that is tested, with the project's own settings",
     "--lcov-version": "no: the file is of version 1, which all releases of lcov read",
     "--max": "no: all tests are in the file",
     "--min": "no: all tests are in the file",

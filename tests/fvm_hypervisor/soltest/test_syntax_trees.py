@@ -34,7 +34,7 @@ class Compiler:
 
     def trees(self, text: str = "contract A {}") -> object:
         sources = Sources({SOURCE: text, TEST: "contract ATest {}"}, frozenset({SOURCE, TEST}), ())
-        return syntax_trees(self.project, sources, self.solc)
+        return syntax_trees(self.project, sources, [SOURCE], self.solc)
 
     def asked(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self._asked.read_text().splitlines()]
@@ -85,7 +85,7 @@ def test_trees_that_are_too_deep_to_be_written_are_not_kept(tmp_path: Path, monk
 
 def test_a_project_of_tests_alone_has_none_and_asks_nobody(compiler: Compiler) -> None:
     sources = Sources({TEST: "contract ATest {}"}, frozenset({TEST}), ())
-    assert syntax_trees(compiler.project, sources, Solc("0.8.30", Path("missing"), is_javascript=False)) == {}
+    assert syntax_trees(compiler.project, sources, [], Solc("0.8.30", Path("missing"), is_javascript=False)) == {}
 
 
 def test_trees_of_a_project_that_has_not_changed_for_long_are_dropped(compiler: Compiler) -> None:

@@ -48,7 +48,8 @@ def write(solc: str) -> None:
         found = artifacts_of(HERE, compiled_sources(fresh, sources, sources.texts, compiler))
         contracts = [(place.file, place.name, json.loads(place.path.read_bytes())) for place in found.places]
     numbers = {number: path for build in found.sources.values() for number, path in build.items()}
-    content = {"contracts": contracts, "sources": numbers, "trees": syntax_trees(project, sources, compiler)}
+    trees = syntax_trees(project, sources, sources.own, compiler)
+    content = {"contracts": contracts, "sources": numbers, "trees": trees}
     FILE.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
