@@ -190,7 +190,7 @@ def script(
         legacy, slow, unlocked, skip_simulation, with_gas_price, priority_gas_price, gas_estimate_multiplier, timeout
     )
     with ScriptNetworks((*project.precompiles, *own)) as networks:
-        sending = ScriptSending(how, keys, as_json)
+        sending = ScriptSending(how, keys, as_json, artifacts)
         main = None if url is None or (resume and multi) else networks.at(url)
         if resume:
             if multi:

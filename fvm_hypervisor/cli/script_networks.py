@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fvm_hypervisor.cli.node_client import make_known
 from fvm_hypervisor.cli.rpc_client import ask, ask_checked
+from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord, returns_of, rows_of
 from fvm_hypervisor.soltest.scripts.sending import (
     ScriptSender,
@@ -27,6 +29,7 @@ from fvm_hypervisor.soltest.scripts.sending import (
 )  # fmt: skip
 from hypervisor.errors import InvalidInput
 from localnet import Network
+from localnet.contracts.abi_entries import readable_interface
 from localnet.fork.answers import quantity
 from localnet.fork.node_client import NodeError
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bridge.addresses import EthAddress
+    from fvm_hypervisor.soltest.artifact import Artifacts
     from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan
     from hypervisor.precompiles import Precompile
 
@@ -136,6 +140,8 @@ class ScriptSending:
     how: HowToSend
     keys: Mapping[EthAddress, bytes]
     as_json: bool
+    artifacts: Artifacts
+    """The project's contracts, whose names and interfaces a node is told once they are deployed."""
     parts: list[ScriptPart] = field(default_factory=list)
 
     @property
@@ -252,8 +258,20 @@ class ScriptSending:
             typer.echo("\n## Sending\n")
         self.write()
         self._check()
-        for sender in senders:
-            sender.send_all()
+        try:
+            for sender in senders:
+                sender.send_all()
+        finally:
+            self._name_contracts()
+
+    def _name_contracts(self) -> None:
+        """Tell each node the names and interfaces of the project's contracts that were deployed there."""
+        known = KnownCode(self.artifacts)
+        for part in self.parts:
+            for address, code in part.record.created():
+                contract = known.find(code, True)
+                if contract is not None:
+                    make_known(part.network.url, readable_interface(contract.artifact.abi).abi, contract.name, address)
 
     def _check(self) -> None:
         """Raise SimulationFailed where a nonce is used or a sender cannot pay, before anything is sent.

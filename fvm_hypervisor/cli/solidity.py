@@ -18,7 +18,8 @@ def solidity(
 
     FilecoinFork.sol lets tests and scripts of forge call actors, on a fork of a node, and FilecoinVm.sol declares the
     cheatcodes that `hypervisor test` has beside forge's (docs/solidity-tests.md);
-    the interfaces are those of a node with --abi-facade (docs/bridge.md).
+    the interfaces are those of a node with --abi-facade (docs/bridge.md). In a Foundry project a line of
+    remappings.txt lets imports of hypervisor/ lead to the folder, for forge; a project that has one keeps it.
 
     Example: hypervisor solidity lib/filecoin && forge test --fork-url http://127.0.0.1:8545
     """
@@ -34,4 +35,36 @@ def solidity(
     for source in sources:
         (folder / source.name).write_bytes(source.read_bytes())
     written = [str(folder / source.name) for source in sources]
-    typer.echo(json.dumps({"written": written}) if as_json else "\n".join(written))
+    remapping = _add_remapping(folder)
+    if as_json:
+        typer.echo(json.dumps({"written": written, "remapping": remapping}))
+        return
+    typer.echo("\n".join(written))
+    if remapping is not None:
+        typer.echo(f"remappings.txt: {remapping}")
+
+
+def _add_remapping(folder: Path) -> str | None:
+    """Let imports of hypervisor/ lead to the folder in its Foundry project; return the line that was added, if any.
+
+    Raises InvalidInput where the project's files cannot be read or written.
+    """
+    from fvm_hypervisor.soltest.project import find_root, load_project
+    from fvm_hypervisor.soltest.project_files import write_inside
+    from fvm_hypervisor.soltest.sources import SHIPPED
+    from hypervisor.errors import InvalidInput
+
+    try:
+        root = find_root(folder)
+    except InvalidInput:
+        return None  # the files are for another tool
+    if any(SHIPPED.startswith(known.prefix) and not known.context for known in load_project(root).remappings):
+        return None
+    file, line = root / "remappings.txt", f"{SHIPPED}={folder.resolve().relative_to(root).as_posix()}/"
+    try:
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        gap = "\n" if before and not before.endswith("\n") else ""
+        write_inside(root, file, f"{before}{gap}{line}\n".encode())
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be written: {error.strerror}") from None
+    return line

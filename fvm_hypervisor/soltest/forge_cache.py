@@ -41,15 +41,19 @@ def leave_for_forge(
 ) -> None:
     """Write these compiled sources as forge would have; `current` are those of which it has them already.
 
-    Nothing is written where forge could not use it, where its own files are of other settings, or where the folders
-    cannot be written.
+    Sources that import what is not in the project (FilecoinVm.sol of this package) are left out: forge cannot compile
+    them. Nothing is written where forge's own files are of other settings, or where the folders cannot be written.
     """
     content = _cache_for(project, version) if compiled else None
-    if content is None or not all((project.root / name).is_file() for name in sources.texts):
+    if content is None:
+        return
+    outside = {name for name in sources.texts if not (project.root / name).is_file()}
+    made = {**compiled, **{name: source for name, source in current.items() if not source.places}}
+    written = {name: source for name, source in made.items() if not outside & sources.closure([name])}
+    if not written:
         return
     try:
-        empty = {name: source for name, source in current.items() if not source.places}
-        _write(project, sources, version, content, {**compiled, **empty})
+        _write(project, sources, version, content, written)
     except (OSError, KeyError, TypeError, ValueError, AttributeError):
         return  # its folders or its cache are not as forge leaves them: it compiles for itself
 
@@ -158,8 +162,10 @@ def _write(
     files = {name: entry for name, entry in true.items() if name not in compiled}
     taken = {made["path"] for entry in files.values() for made in _made(entry)}
     runs = _runs(compiled)
+    named = {path for run in runs.values() for path in run.values()}
+    missing = {path for path in named if not (project.root / path).is_file()}
     for name, source in compiled.items():
-        numbers = runs[name]
+        numbers = {number: path for number, path in runs[name].items() if path not in missing}
         build = _build_id(numbers)
         artifacts: dict[str, Any] = {}
         for place in source.places:

@@ -8,7 +8,7 @@ key, are in one of the same name in the project's cache.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -64,6 +64,14 @@ class ScriptRecord:
         """Whether each transaction has its receipt."""
         done = {receipt["transactionHash"] for receipt in self.receipts}
         return all(row["hash"] in done for row in self.transactions)
+
+    def created(self) -> Iterator[tuple[str, bytes]]:
+        """Yield address and init code of each contract that a transaction has created."""
+        done = {receipt["transactionHash"] for receipt in self.receipts if receipt.get("status") == "0x1"}
+        for row in self.transactions:
+            if row["hash"] in done and row["transactionType"] != "CALL" and row["contractAddress"] is not None:
+                code = bytes.fromhex(row["transaction"]["input"][2:])
+                yield row["contractAddress"], code if row["transaction"]["to"] is None else code[32:]
 
     @property
     def resume_options(self) -> str:

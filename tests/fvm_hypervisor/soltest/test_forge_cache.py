@@ -157,9 +157,20 @@ def test_a_cache_of_other_settings_stays(left: Left) -> None:
     assert left.leave("src/A.sol") == before
 
 
-def test_nothing_is_left_where_a_source_is_not_the_projects(left: Left) -> None:
-    left.sources.texts["hypervisor/FilecoinVm.sol"] = "interface FilecoinVm {}"
-    assert left.leave("src/A.sol") is None
+def test_sources_that_import_what_is_not_the_projects_are_left_out(left: Left) -> None:
+    shipped, test = "hypervisor/FilecoinVm.sol", "test/T.t.sol"
+    left.sources.texts[shipped] = "interface FilecoinVm {}"
+    left.sources.texts[test] = f'import "{shipped}"; contract T {{}}'
+    (left.project.root / "test").mkdir()
+    (left.project.root / test).write_text(left.sources.texts[test], encoding="utf-8")
+    left.sources = replace(left.sources, imports={**left.sources.imports, test: (shipped,)})
+    content = left.leave("src/A.sol", "src/L.sol", test, shipped)
+    assert content is not None
+    assert content["files"].keys() == {"src/A.sol", "src/L.sol"}
+    out = left.project.root / "out"
+    assert {path.name for path in out.iterdir()} == {"A.sol", "L.sol", "build-info"}
+    for file in (out / "build-info").iterdir():
+        assert shipped not in json.loads(file.read_text(encoding="utf-8"))["source_id_to_path"].values()
 
 
 def test_contracts_of_one_name_in_files_of_one_name_have_their_own_artifacts(left: Left) -> None:

@@ -65,6 +65,7 @@ def test_a_contract_is_deployed_as_forge_create_does(project: Path, rules: str) 
         assert (found["deployer"], found["deployedTo"]) == (SENDER, FIRST)
         assert network.call(FIRST, bytes.fromhex("8381f58a")) == (42).to_bytes(32, "big")  # number()
         assert network.balance(FIRST) == 7
+        assert [(known.name, known.address) for known in network.interfaces] == [("Counter", FIRST.lower())]
         text = create(project, url, "Counter", "--unlocked", "--from", SENDER, "--broadcast", "--constructor-args", "1")
         lines = [line.partition(": ")[0] for line in text.splitlines()]
         assert lines == ["Deployer", "Deployed to", "Transaction hash"]

@@ -81,6 +81,18 @@ def test_what_is_sent_takes_the_gas_that_was_tried(project: Path, url: str, netw
     assert found["returns"]["made"]["value"].lower() == made[0]
 
 
+def test_the_node_knows_what_a_script_has_deployed(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY)
+    assert not list(network.interfaces)
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    made = [row["contractAddress"] for row in record(project)["transactions"] if row["transactionType"] != "CALL"]
+    assert len(made) == 2
+    known = {interface.address: interface for interface in network.interfaces}
+    assert [known[address].name for address in made] == ["Counter", "Counter"]
+    names = {entry["name"] for entry in known[made[1]].interface.abi if entry["type"] == "function"}
+    assert {"add", "number"} <= names
+
+
 def test_a_script_calls_actors(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Actors.s.sol")
     file = project / "broadcast" / "Actors.s.sol" / str(CHAIN) / "run-latest.json"
