@@ -56,7 +56,7 @@ class ContractInterface:
     def encode_call(self, name: str, *arguments: Any) -> bytes:
         """Calldata of a call of a function; of an overloaded one, by the number of arguments. Raises AbiMismatch."""
         function = self.function(name, len(arguments))
-        return _selector(function) + _encode(function["inputs"], arguments, name)
+        return selector_of(function) + _encode(function["inputs"], arguments, name)
 
     def encode_constructor(self, bytecode: bytes, *arguments: Any) -> bytes:
         """Init code: the bytecode with the constructor's arguments after it. Raises AbiMismatch."""
@@ -71,7 +71,7 @@ class ContractInterface:
 
     def read_result(self, function: Mapping[str, Any], data: bytes) -> tuple[Any, ...]:
         """The values that a function's ABI entry says data to be that it returned. Raises AbiMismatch."""
-        return _decode(function["outputs"], data, function["name"])
+        return decode_values(function["outputs"], data, function["name"])
 
     def decode_answer(self, calldata: bytes, data: bytes) -> Any:
         """What the function that calldata selects returned, as `decode_result` has it. Raises AbiMismatch.
@@ -101,7 +101,7 @@ class ContractInterface:
         plain = [entry for entry in event["inputs"] if not entry["indexed"]]
         topics = iter(log.topics[1:])
         try:
-            data = iter(_decode(plain, log.data, event["name"]))
+            data = iter(decode_values(plain, log.data, event["name"]))
             values = [_topic(entry, next(topics)) if entry["indexed"] else next(data) for entry in event["inputs"]]
         except AbiMismatch:
             return None
@@ -120,7 +120,7 @@ class ContractInterface:
         """The ABI entry of revert data's custom error, and its arguments' values; None if it does not fit any."""
         error = self._errors.get(data[:_SELECTOR])
         try:
-            return None if error is None else (error, _decode(error["inputs"], data[_SELECTOR:], error["name"]))
+            return None if error is None else (error, decode_values(error["inputs"], data[_SELECTOR:], error["name"]))
         except AbiMismatch:
             return None
 
@@ -141,7 +141,7 @@ class ContractInterface:
         return (
             None
             if function is None
-            else (function, _decode(function["inputs"], calldata[_SELECTOR:], function["name"]))
+            else (function, decode_values(function["inputs"], calldata[_SELECTOR:], function["name"]))
         )
 
     def function_name(self, calldata: bytes) -> str | None:
@@ -188,7 +188,7 @@ class ContractInterface:
 
     @cached_property
     def _functions(self) -> dict[bytes, Mapping[str, Any]]:
-        return {_selector(entry): entry for entry in self._signatures.values()}
+        return {selector_of(entry): entry for entry in self._signatures.values()}
 
     @cached_property
     def _events(self) -> dict[tuple[bytes, int], Mapping[str, Any]]:
@@ -201,7 +201,7 @@ class ContractInterface:
 
     @cached_property
     def _errors(self) -> dict[bytes, Mapping[str, Any]]:
-        return {_selector(entry): entry for entry in self.abi if entry["type"] == "error"}
+        return {selector_of(entry): entry for entry in self.abi if entry["type"] == "error"}
 
 
 def value_words(items: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
@@ -236,7 +236,8 @@ def _names(entry: Mapping[str, Any]) -> list[str]:
     return [item["name"] or str(place) for place, item in enumerate(entry["inputs"])]
 
 
-def _selector(entry: Mapping[str, Any]) -> bytes:
+def selector_of(entry: Mapping[str, Any]) -> bytes:
+    """Return the selector of an ABI's function or error."""
     return bytes(keccak(signature(entry).encode())[:_SELECTOR])
 
 
@@ -274,13 +275,19 @@ def _misfit(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str
     return ""
 
 
-def _decode(items: Sequence[Mapping[str, Any]], data: bytes, what: str) -> tuple[Any, ...]:
+def decode_values(
+    items: Sequence[Mapping[str, Any]], data: bytes, what: str, *, strict: bool = True
+) -> tuple[Any, ...]:
+    """Return the values of the types of an ABI's items that data encode; `what` names them in the error.
+
+    Without `strict` the padding of short values is not checked. Raises AbiMismatch.
+    """
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError, ParseError
 
     try:
         check_unfolding(items, data)
-        return tuple(decode([_type(item) for item in items], data))
+        return tuple(decode([_type(item) for item in items], data, strict=strict))
     except (DecodingError, ParseError, OverflowError, ValueError) as error:  # ValueError: text that is no UTF-8
         raise AbiMismatch(f"{what}: {error}") from None
 
@@ -290,4 +297,4 @@ def _topic(entry: Mapping[str, Any], topic: bytes) -> Any:
     kind = entry["type"]
     if kind in ("string", "bytes", "tuple") or kind.endswith("]"):
         return topic
-    return _decode([entry], topic, entry["name"])[0]
+    return decode_values([entry], topic, entry["name"])[0]

@@ -28,6 +28,22 @@ class EvmFrame(RuntimeEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class CodeDeployed(RuntimeEvent):
+    """The innermost frame, a creation, has stored its contract's code."""
+
+    code: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SlotWritten(RuntimeEvent):
+    """The innermost frame has changed a storage slot of its contract."""
+
+    slot: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class PrecompileRefusal(RuntimeEvent):
     """One of Filecoin's precompiles refuses what the innermost frame asks, before any call is made."""
 

@@ -98,8 +98,8 @@ class SuiteRuns:
         if is_interrupted:
             return INTERRUPTED
         _keep_failures(session.project, suites)
-        if self.options.report:
-            self._print_reports(session, suites)
+        if self.options.report == "coverage":
+            self._print_coverage(session, suites)
         is_same = self._keep_snapshots(suites)
         has_failed = any(suite.count(CaseStatus.FAILURE) for suite in suites)
         if reports.snapshot and not has_failed:
@@ -118,8 +118,11 @@ class SuiteRuns:
 
     def _show_all(self, session: SuiteSession, suites: list[SuiteResult], seconds: float) -> None:
         reports = self.reports
+        if self.options.report == "gas":
+            self._print_gas(suites)
         if reports.form == "json":
-            typer.echo(_json(report.as_json(suites)))
+            if self.options.report != "gas":  # as in forge, the report is all that is printed
+                typer.echo(_json(report.as_json(suites)))
         elif reports.form == "junit":
             from fvm_hypervisor.soltest.junit import junit
 
@@ -172,19 +175,28 @@ class SuiteRuns:
             typer.echo(line, err=True)
         return not lines
 
-    def _print_reports(self, session: SuiteSession, suites: list[SuiteResult]) -> None:
-        """Print the report; with --json as one more object, on a line of its own."""
-        from fvm_hypervisor.soltest import coverage, gas_report
+    def _print_gas(self, suites: list[SuiteResult]) -> None:
+        """Print the gas report, before the figures of all tests."""
+        from fvm_hypervisor.soltest import gas_report
+        from fvm_hypervisor.soltest.collected import merge
+
+        by_name = sorted(suites, key=lambda suite: suite.name)
+        project = self.project
+        for name in sorted(set(project.gas_reports) & set(project.gas_reports_ignore)):
+            sys.stderr.write(f"Warning: {name} is listed in both 'gas_reports' and 'gas_reports_ignore'.\n")
+        found = gas_report.reported(merge(part for suite in by_name for part in suite.collected), project)
+        if self.reports.form == "json":
+            typer.echo(_json(gas_report.gas_json(found)))
+        elif self.reports.form == "text":
+            typer.echo("\n".join(gas_report.gas_lines(found)))
+
+    def _print_coverage(self, session: SuiteSession, suites: list[SuiteResult]) -> None:
+        """Print the coverage; with --json as one more object, on a line of its own."""
+        from fvm_hypervisor.soltest import coverage
         from fvm_hypervisor.soltest.collected import merge
 
         reports, is_json = self.reports, self.reports.form == "json"
         found = merge(part for suite in suites for part in suite.collected)
-        if self.options.report == "gas":
-            unwanted = [place for place in found.gas if place[0] and not self.project.in_gas_report(place[1])]
-            for place in unwanted:
-                del found.gas[place]
-            typer.echo(_json(gas_report.gas_json(found)) if is_json else "\n".join(gas_report.gas_lines(found)))
-            return
         files = coverage.without(session.coverage(found), reports.no_match_coverage)
         if reports.lcov is not None:
             reports.lcov.write_text(coverage.lcov(files), encoding="utf-8")

@@ -168,7 +168,7 @@ def run_tests(
         typer.Option(
             "--gas-report",
             envvar="FORGE_GAS_REPORT",
-            help="Gas by contract and function, native actors too.",
+            help="Gas by contract and function, as forge's (implies --isolate).",
             rich_help_panel=_REPORTS,
         ),
     ] = False,
@@ -230,6 +230,7 @@ def run_tests(
 
     Example: hypervisor test --match-contract Counter -vvv
     """
+    from bridge.ethereum_block import ETHEREUM
     from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
     from fvm_hypervisor.cli.suites import Reports, SuiteRuns
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
@@ -290,6 +291,7 @@ def run_tests(
         return replace(
             project,
             allow_test_fail=allow_test_fail,
+            isolate=project.isolate or (gas_report and rules == ETHEREUM),
             fuzz=replace(
                 project.fuzz,
                 timeout=project.fuzz.timeout if fuzz_timeout is None else fuzz_timeout,
@@ -305,7 +307,7 @@ def run_tests(
             "--fork-block-number is a block of a node's network: name the node by --fork-url, or by eth_rpc_url in "
             "foundry.toml"
         )
-    verbosity = verbosity or project.verbosity
+    verbosity = max(verbosity or project.verbosity, 3 if gas_report else 0)
     match = project.match
     failed = failed_names(project) if rerun else None
     wanted = SuiteFilter(

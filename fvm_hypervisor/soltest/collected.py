@@ -17,10 +17,14 @@ Code = tuple[str, str, bool]
 
 @dataclass(slots=True)
 class GasUse:
-    """Calls of a contract that tests made: gas by function; of each deployment gas and bytes of init code."""
+    """Gas by the signatures of a contract's functions, and of the last creation gas and bytes of init code.
+
+    The gas is None unless a test created the contract itself, the size unless any call did.
+    """
 
     functions: dict[str, list[int]] = field(default_factory=dict)
-    deployments: list[tuple[int, int]] = field(default_factory=list)
+    deployment_gas: int | None = None
+    deployment_size: int | None = None
 
 
 @dataclass(slots=True)
@@ -36,7 +40,10 @@ class SuiteCoverage:
         self.cut += other.cut
         for place, use in other.gas.items():
             mine = self.gas.setdefault(place, GasUse())
-            mine.deployments += use.deployments * times
+            if use.deployment_gas is not None:
+                mine.deployment_gas = use.deployment_gas
+            if use.deployment_size is not None:
+                mine.deployment_size = use.deployment_size
             for function, gas in use.functions.items():
                 mine.functions.setdefault(function, []).extend(gas * times)
         for code, visits in other.visits.items():

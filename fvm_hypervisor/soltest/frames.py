@@ -16,7 +16,7 @@ from typing import Any, Final
 from bridge.addresses import EthAddress, from_delegated, masked_id
 from bridge.cbor import ParamsError
 from bridge.events import Log, entries_to_log
-from bridge.evm_steps import EvmFrame, EvmStep, FundsMissing, PrecompileRefusal
+from bridge.evm_steps import CodeBorrowed, CodeDeployed, EvmFrame, EvmStep, FundsMissing, PrecompileRefusal, SlotWritten
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from hypervisor.address import Address
@@ -49,17 +49,10 @@ _DELEGATE: Final = 6
 _FIRST_PUBLIC_METHOD: Final = 1024
 _EXEC: Final = (2, 3)
 _CREATORS: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
-_SLOAD, _SSTORE = 0x54, 0x55
+_STOP: Final = 0x00
+_CALLCODE, _STATICCALL = 0xF2, 0xFA
+_OPCODES: Final = {"CALLCODE": _CALLCODE}
 _EVM_ENDS: Final = frozenset((ExitCode.OK, ExitCode.SYS_OUT_OF_GAS, ExitCode.EVM_CONTRACT_REVERTED))
-
-
-@dataclass(frozen=True, slots=True)
-class SlotChange:
-    """A storage slot that a frame wrote; `before` is None where the word was not recorded."""
-
-    slot: int
-    before: int | None
-    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +97,52 @@ class CallFrame:
     actor: ActorID | None = None
     actor_code: Cid | None = None
     end: CallEnded | None = None
-    items: list[CallFrame | EventEmitted | SlotChange | PrecompileRefusal] = field(default_factory=list)
+    items: list[CallFrame | EventEmitted | SlotWritten | PrecompileRefusal] = field(default_factory=list)
     counters: array[int] = field(default_factory=lambda: array("I"))
     called_at: int = 0
     dropped: int = 0
     number: int = 0
     functions: list[InternalCall] = field(default_factory=list)
     """Internal calls, if they were listened to, outermost ones."""
+    borrowed: EthAddress | None = None
+    """The address whose code a delegate call ran; None for other calls, and under rules that do not trace it."""
+    opcode: int | None = None
+    """The opcode of the call, where the tracer knows it."""
+    deployed: bytes | None = None
+    """The code that a creation stored."""
+
+    @property
+    def target(self) -> EthAddress:
+        """The address whose code ran, also of a delegate call."""
+        return self.borrowed or self.address
+
+    @property
+    def is_static(self) -> bool:
+        """True for a STATICCALL; without its opcode also for a plain call within one."""
+        return self.start.read_only if self.opcode is None else self.opcode == _STATICCALL
+
+    @property
+    def is_callcode(self) -> bool:
+        """True for a CALLCODE, which is a delegate call that keeps the caller's address."""
+        return self.opcode == _CALLCODE
+
+    @property
+    def value(self) -> TokenAmount:
+        """The value that the code sees, in attoFIL (wei): of a delegate call its caller's."""
+        if not self.is_delegated:
+            return self.start.value
+        try:
+            return DelegateCallParams.decode(self.start.params).value
+        except ParamsError:
+            return TokenAmount(0)
+
+    @property
+    def last_opcode(self) -> int | None:
+        """The last opcode that ran, where instructions were traced. Code stops at its end."""
+        if not self.counters:
+            return None
+        place = self.counters[-1]
+        return self.code[place] if place < len(self.code) else _STOP
 
     def counters_before(self, call: CallFrame | None) -> array[int]:
         """The program counters before a call that it made; all of them where there is none."""
@@ -236,10 +268,10 @@ def walk(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
 
 def parts_of(
     frame: CallFrame, call: InternalCall | None = None
-) -> list[CallFrame | EventEmitted | SlotChange | PrecompileRefusal | InternalCall]:
+) -> list[CallFrame | EventEmitted | SlotWritten | PrecompileRefusal | InternalCall]:
     """What lies in a frame, or in a function of it, in order: its items, and the functions that have items in them."""
     begin, end, inner = (0, len(frame.items), frame.functions) if call is None else (call.begin, call.end, call.inner)
-    found: list[CallFrame | EventEmitted | SlotChange | PrecompileRefusal | InternalCall] = []
+    found: list[CallFrame | EventEmitted | SlotWritten | PrecompileRefusal | InternalCall] = []
     for one in inner:
         found += [*frame.items[begin : one.begin], one]
         begin = one.end
@@ -273,6 +305,7 @@ class FrameTracer:
         self.roots: list[CallFrame] = []
         self._open: list[CallFrame] = []
         self._begun = 0
+        self._borrowed: CodeBorrowed | None = None
         self._units = rules_named(rules).questions.adapt_tracer(_Taker(self._take))
 
     def event(self, event: TraceEvent, /) -> None:
@@ -295,8 +328,12 @@ class FrameTracer:
                 frame.acts_as, frame.code = event.address, event.code
                 if not frame.is_delegated:
                     frame.address = event.address
-            case EventEmitted() | PrecompileRefusal():
+            case EventEmitted() | PrecompileRefusal() | SlotWritten():
                 self._open[-1].items.append(event)
+            case CodeBorrowed():
+                self._borrowed = event
+            case CodeDeployed():
+                self._open[-1].deployed = event.code
             case FundsMissing():
                 self._begin(_unpaid_call(event, self._open[-1]))
                 self._end(CallEnded(ExitCode.SYS_INSUFFICIENT_FUNDS, b"", RAW, 0, OUT_OF_FUNDS, _shortage(event)))
@@ -305,7 +342,12 @@ class FrameTracer:
 
     def _begin(self, frame: CallFrame) -> None:
         if self._open:
-            frame.called_at = len(self._open[-1].counters) + self._open[-1].dropped
+            caller = self._open[-1]
+            frame.called_at = len(caller.counters) + caller.dropped
+            frame.opcode = caller.last_opcode
+        if self._borrowed is not None and frame.is_delegated:
+            frame.borrowed, frame.opcode = self._borrowed.address, _OPCODES.get(self._borrowed.opcode)
+        self._borrowed = None
         frame.number = self._begun
         self._begun += 1
         self._open.append(frame)
@@ -349,39 +391,6 @@ class PlacedFrameTracer(FrameTracer):
     def _end(self, event: CallEnded) -> None:
         super()._end(event)
         self._note = self._open[-1].note if self._open else _nowhere
-
-
-class SlotFrameTracer(FrameTracer):
-    """Also keeps the slots that frames write, and the place of every instruction: it wants whole steps."""
-
-    def __init__(self, rules: str) -> None:
-        super().__init__(rules)
-        self._seen: dict[tuple[EthAddress | None, int], int] = {}
-        self._loading: int | None = None
-
-    def step(self, event: RuntimeEvent, /) -> None:
-        """Take note of an instruction."""
-        if not isinstance(event, EvmStep) or not self._open:
-            return
-        frame = self._open[-1]
-        frame.note(event.pc)
-        if self._loading is not None and event.stack:
-            self._seen[frame.acts_as, self._loading] = event.stack[-1]
-        self._loading = event.stack[-1] if event.opcode == _SLOAD and event.stack else None
-        if event.opcode == _SSTORE and len(event.stack) > 1:
-            slot, word = event.stack[-1], event.stack[-2]
-            before = self._seen.get((frame.acts_as, slot))
-            self._seen[frame.acts_as, slot] = word
-            if before != word:
-                frame.items.append(SlotChange(slot, before, word))
-
-    def _begin(self, frame: CallFrame) -> None:
-        self._loading = None
-        super()._begin(frame)
-
-    def _end(self, event: CallEnded) -> None:
-        self._loading = None
-        super()._end(event)
 
 
 def _nowhere(_: int) -> None:

@@ -231,6 +231,7 @@ class FuzzRun:
         return TestResult(
             self.test.signature, CaseKind.FUZZ, status, reason, gas, tuple(self.gases), len(self.gases),
             rejects=self.rejects, seed=self.seed, counterexample=example,
+            last_run=(CounterExample(self.calldata(self.last), ""),) if self.gases and not example else (),
             edges=None if self._corpus is None else self._corpus.figures(),
         )  # fmt: skip
 

@@ -12,10 +12,12 @@ from typing import Final
 
 from bridge.gas import DEFAULT_RATE
 from bridge.traces.flame import FlameBox, flame_svg, merged
+from fvm_hypervisor.soltest.call_text import call_words, result_words
 from fvm_hypervisor.soltest.frames import CallFrame, FrameTracer, InternalCall, parts_of
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.staged_test import StagedTest
-from fvm_hypervisor.soltest.trace_text import Names, call_words, function_head, result_words
+from fvm_hypervisor.soltest.trace_names import Names
+from fvm_hypervisor.soltest.trace_text import function_head
 from fvm_hypervisor.soltest.viewer import TestViewer
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -39,7 +41,9 @@ def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, 
         staged.call(tracer)
     features = rules_named(staged.world.setting.rules).features
     rate = DEFAULT_RATE if features.has_filecoin_blocks else MILLIGAS_PER_GAS
-    boxes = flame_boxes(tracer.roots, viewer.names(staged.stage), rate)
+    names = viewer.names(staged.stage, by_code=True)
+    names.learn(tracer.roots)
+    boxes = flame_boxes(tracer.roots, names, rate)
     gas = sum(frame.gas_used for frame in tracer.roots)
     picture = flame_svg(title, boxes if chart else merged(boxes), gas)
     try:
@@ -53,8 +57,6 @@ def flame_boxes(roots: Sequence[CallFrame], names: Names, rate: int) -> tuple[Fl
     nodes: list[tuple[CallFrame, InternalCall | None]] = [(root, None) for root in roots]
     below: list[tuple[int, int]] = []
     for frame, call in nodes:  # grows as it is gone through: calls go 1,024 deep
-        if call is None:
-            names.learn_frame(frame)
         begin = len(nodes)
         for part in parts_of(frame, call):
             if isinstance(part, CallFrame):
@@ -72,7 +74,7 @@ def flame_boxes(roots: Sequence[CallFrame], names: Names, rate: int) -> tuple[Fl
 
 def _call_box(frame: CallFrame, names: Names, inner: tuple[FlameBox, ...]) -> FlameBox:
     function, arguments = call_words(frame, names)
-    label = f"new {names.callee(frame)}" if frame.creates else f"{names.callee(frame)}.{function}"
+    label = f"new {names.code_name(frame)}" if frame.creates else f"{names.code_name(frame)}.{function}"
     details = (f"{label}({arguments})", f"{frame.gas_used:,} gas", f"-> {result_words(frame, names)}")
     return FlameBox(label, details, frame.gas_used, frame.runtime, not frame.succeeded, inner=inner)
 

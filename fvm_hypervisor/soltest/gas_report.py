@@ -1,46 +1,109 @@
-"""The gas report: for each contract that tests call, and each native actor, gas by function.
+"""The gas report in forge's form: a table for each contract that tests call, and for each native actor.
 
-Gas is the rules' own (Ethereum's, or Filecoin's with `--rules filecoin`), of the call itself with all under it. forge
-runs each call as a transaction of its own for this report (`--isolate` here) and adds what that costs: 21,000 and more.
+With Ethereum's gas each call of a test is a transaction of its own, as under `--isolate`; with Filecoin's
+(`--rules filecoin`) gas is the network's, of the call with all under it. Rules: Foundry's `GasReport` (forge 1.7.1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
-from fvm_hypervisor.soltest.collected import GasUse, SuiteCoverage
+from fvm_hypervisor.soltest.collected import GasUse, Place, SuiteCoverage
+from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.text_table import table
 
-_HEAD = ("Function Name", "Min", "Avg", "Median", "Max", "# Calls")
+_HEAD: Final = ("Function Name", "Min", "Avg", "Median", "Max", "# Calls")
+_NAMES: Final = ("calls", "min", "mean", "median", "max")
+_TEST_FUNCTIONS: Final = ("test", "invariant", "statefulFuzz", "table", "fixture")
+"""Beginnings of the names of functions that are no part of a contract under test."""
+
+
+def reported(found: SuiteCoverage, project: Project) -> dict[str, GasUse]:
+    """Return what the report has, by contract: `file:name`, or `native:name` of an actor, with functions only.
+
+    Left out are contracts by the project's `gas_reports` and `gas_reports_ignore`, and the functions of tests.
+    """
+    named = {_identifier(place): use for place, use in found.gas.items() if _is_wanted(place, project)}
+    report = {}
+    for name, use in sorted(named.items()):
+        functions = {
+            signature: gas
+            for signature, gas in use.functions.items()
+            if project.gas_reports_include_tests or not is_test_function(signature.partition("(")[0])
+        }
+        if functions:
+            report[name] = GasUse(functions, use.deployment_gas, use.deployment_size)
+    return report
+
+
+def is_test_function(name: str) -> bool:
+    """Return whether forge takes a function for one of a test, by its name."""
+    return name.startswith(_TEST_FUNCTIONS) or name.lower() in ("setup", "afterinvariant")
 
 
 def figures(gas: Sequence[int]) -> tuple[int, int, int, int, int]:
-    """Least, average, median, most and count, in whole gas, rounded down."""
-    return min(gas), sum(gas) // len(gas), int(median(gas)), max(gas), len(gas)
+    """Return the number of calls, and their least, average, median and most gas, rounded down."""
+    return len(gas), min(gas), sum(gas) // len(gas), int(median(gas)), max(gas)
 
 
-def gas_lines(found: SuiteCoverage) -> Iterator[str]:
-    """A table for each contract."""
-    for (file, name), use in sorted(found.gas.items()):
+def gas_lines(report: dict[str, GasUse]) -> Iterator[str]:
+    """Return a table for each contract."""
+    for name, use in report.items():
         yield ""
-        yield f"{file}:{name} Contract" if file else f"{name} (native actor)"
-        if use.deployments:
-            cost, size = use.deployments[-1]
-            yield f"Deployment Cost {cost}, Deployment Size {size}"
-        rows = [(function, *map(str, figures(gas))) for function, gas in sorted(use.functions.items())]
-        if rows:
-            yield from table(_HEAD, rows)
+        yield from _table(f"{name} Contract", use)
+    yield ""
 
 
-def gas_json(found: SuiteCoverage) -> dict[str, Any]:
-    """The documented object: contracts by `file:name` (actors by `native:name`)."""
-    return {f"{file or 'native'}:{name}": _json(use) for (file, name), use in sorted(found.gas.items())}
+def gas_json(report: dict[str, GasUse]) -> list[dict[str, Any]]:
+    """Return forge's list: each contract with its deployment and its functions by their signatures."""
+    return [
+        {
+            "contract": name,
+            "deployment": {"gas": use.deployment_gas or 0, "size": use.deployment_size or 0},
+            "functions": {
+                signature: dict(zip(_NAMES, figures(gas), strict=True))
+                for signature, gas in sorted(use.functions.items())
+            },
+        }
+        for name, use in report.items()
+    ]
 
 
-def _json(use: GasUse) -> dict[str, Any]:
-    names = ("min", "mean", "median", "max", "calls")
-    functions = {function: dict(zip(names, figures(gas), strict=True)) for function, gas in use.functions.items()}
-    deployment = {"gas": use.deployments[-1][0], "size": use.deployments[-1][1]} if use.deployments else None
-    return {"deployment": deployment, "functions": dict(sorted(functions.items()))}
+def _table(title: str, use: GasUse) -> list[str]:
+    deployment = (str(use.deployment_gas or 0), str(use.deployment_size or 0))
+    rows = [("Deployment Cost", "Deployment Size"), deployment, ("",), _HEAD]
+    numbers = {1}
+    for name, shown, gas in _named(use):
+        calls, *amounts = figures(gas)
+        numbers.add(len(rows))
+        rows.append((shown or name, *map(str, amounts), str(calls)))
+    whole = [(title,), *rows]
+    columns = range(len(_HEAD))
+    cells = [[row[column] if column < len(row) else "" for column in columns] for row in whole]
+    widths = [max(len(row[column]) for row in cells) for column in columns]
+    for number in numbers:
+        row, first = cells[number + 1], 0 if number == 1 else 1
+        row[first:] = [cell.rjust(width) if cell else "" for cell, width in zip(row, widths, strict=True)][first:]
+    return table(cells[0], cells[1:], left=True)
+
+
+def _named(use: GasUse) -> Iterator[tuple[str, str, list[int]]]:
+    """The functions by name: each with its signature, where the name alone does not tell it, and with its gas."""
+    by_name: dict[str, dict[str, list[int]]] = {}
+    for signature, gas in use.functions.items():
+        by_name.setdefault(signature.partition("(")[0], {})[signature] = gas
+    for name, functions in sorted(by_name.items()):
+        for signature, gas in sorted(functions.items()):
+            yield name, signature if len(functions) > 1 else "", gas
+
+
+def _identifier(place: Place) -> str:
+    file, name = place
+    return f"{file or 'native'}:{name}"
+
+
+def _is_wanted(place: Place, project: Project) -> bool:
+    file, name = place
+    return not file or project.in_gas_report(name)

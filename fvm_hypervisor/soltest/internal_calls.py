@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
-from fvm_hypervisor.soltest.frames import CallFrame, InternalCall, SlotFrameTracer, TypedValue
+from fvm_hypervisor.soltest.frames import CallFrame, FrameTracer, InternalCall, TypedValue
 from fvm_hypervisor.soltest.internal_values import Parameter, ValuePlace, read_values, split_header
 from fvm_hypervisor.soltest.known_code import KnownCode, SourceSpan
 from fvm_hypervisor.soltest.solidity_text import SourceTexts
@@ -71,20 +71,20 @@ class _Walk:
 _NOTHING: Final = _Walk()
 
 
-class FunctionFrameTracer(SlotFrameTracer):
-    """Also keeps internal calls; slots only if they are asked for. A `PausingTracer`: few instructions are looked at.
+class FunctionFrameTracer(FrameTracer):
+    """Also keeps internal calls. A `PausingTracer`: few instructions are looked at.
 
     Raises OutOfTime at the end of a limit.
     """
 
     def __init__(
-        self, rules: str, known: KnownCode, sources: SourceTexts, *, slots: bool, reverses: bool = False,
+        self, rules: str, known: KnownCode, sources: SourceTexts, *, reverses: bool = False,
         limit: TimeLimit | None = None,
     ) -> None:  # fmt: skip
         """`reverses`: the first argument is the last one on the stack, as of code that was compiled by the IR."""
         super().__init__(rules)
         self._known, self._sources = known, sources
-        self._slots, self._reverses, self._limit = slots, reverses, limit
+        self._reverses, self._limit = reverses, limit
         self._until_clock = _CLOCK
         self._walks: list[_Walk] = []
         self.left_out = 0
@@ -97,10 +97,7 @@ class FunctionFrameTracer(SlotFrameTracer):
 
     def pause(self, _number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
         """Take an instruction that is about to run; none is left out."""
-        if self._slots:
-            event = look()
-            self.step(event)
-        elif self._open:
+        if self._open:
             self._open[-1].note(counter)
             self._walk(counter, look)
         return 0
@@ -112,10 +109,7 @@ class FunctionFrameTracer(SlotFrameTracer):
         """The same by a whole step."""
         if not isinstance(event, EvmStep) or not self._open:
             return
-        if self._slots:
-            super().step(event)
-        else:
-            self._open[-1].note(event.pc)
+        self._open[-1].note(event.pc)
         self._walk(event.pc, lambda: event)
 
     def _take(self, event: TraceEvent) -> None:

@@ -145,6 +145,8 @@ class InvariantRun:
     _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
     _best: BestSequence[SequenceStep] | None = None
+    _last: list[SequenceStep] = field(default_factory=list)
+    """The calls of the newest sequence that succeeded."""
 
     def run(self) -> TestResult:
         """Sequences until all runs are done, or one breaks the invariant."""
@@ -281,6 +283,7 @@ class InvariantRun:
             why = self._end()
         if newest and corpus is not None:
             corpus.keep(newest, of)
+        self._last = done
         return None if why is None else (steps, why)
 
     def _changed(
@@ -403,6 +406,7 @@ class InvariantRun:
         return TestResult(
             self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
             reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps, metrics=self._table(),
+            last_run=tuple(step.example() for step in self._last) if status is CaseStatus.SUCCESS else (),
             edges=None if self._corpus is None else self._corpus.figures(),
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.abi import ContractInterface, signature
+from bridge.abi import ContractInterface, selector_of, signature
 from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts, Bytecode, ContractArtifact
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.frames import CallFrame
 
 _ADDRESS: Final = 20
-_SELECTOR: Final = 4
 _MOST_FOUND: Final = 1024
 """Codes whose contracts are remembered: a test that runs often creates contracts with other arguments each time."""
 
@@ -110,14 +109,19 @@ class KnownContract:
             return ContractInterface([])
 
     @cached_property
-    def errors(self) -> list[bytes]:
-        """The selectors of its custom errors."""
-        return [_hash(entry)[:_SELECTOR] for entry in self.interface.abi if entry["type"] == "error"]
+    def functions(self) -> frozenset[bytes]:
+        """The selectors of its functions."""
+        return frozenset(selector_of(entry) for entry in self.interface.abi if entry["type"] == "function")
 
     @cached_property
-    def functions(self) -> list[bytes]:
-        """The selectors of its functions."""
-        return [_hash(entry)[:_SELECTOR] for entry in self.interface.abi if entry["type"] == "function"]
+    def has_fallback(self) -> bool:
+        """True if it has a fallback function."""
+        return any(entry.get("type") == "fallback" for entry in self.artifact.abi)
+
+    @cached_property
+    def has_receive(self) -> bool:
+        """True if it has a receive function."""
+        return any(entry.get("type") == "receive" for entry in self.artifact.abi)
 
     @cached_property
     def events(self) -> list[tuple[bytes, int]]:

@@ -67,6 +67,7 @@ class FuzzSettings(CorpusSettings):
     """
 
     runs: int = 256
+    gas_report_samples: int = 256
     max_test_rejects: int = 65536
     seed: int | None = None
     dictionary_weight: int = 40
@@ -84,6 +85,7 @@ class InvariantSettings(CorpusSettings):
 
     runs: int = 256
     depth: int = 500
+    gas_report_samples: int = 256
     fail_on_revert: bool = False
     shrink_run_limit: int = 5000
     max_assume_rejects: int = 65536
@@ -149,6 +151,8 @@ class Project:
     gas_reports: tuple[str, ...] = ("*",)
     """Contracts of the gas report: all of them where `*` is among the names, or none is given."""
     gas_reports_ignore: tuple[str, ...] = ()
+    gas_reports_include_tests: bool = False
+    """True if the gas report has the test functions, too."""
     code_size_limit: int | None = None
     """Bytes; None: no limit under Ethereum's rules, as in forge, under Filecoin's the network's."""
     block_number: int = 1
@@ -172,9 +176,10 @@ class Project:
     """A warning for each key of the file and each variable that forge does not know either."""
 
     def in_gas_report(self, contract: str) -> bool:
-        """Whether a contract is in the gas report."""
-        wanted = not self.gas_reports or "*" in self.gas_reports or contract in self.gas_reports
-        return wanted and contract not in self.gas_reports_ignore
+        """Return whether a contract is in the gas report; one that is both listed and ignored is."""
+        if contract in self.gas_reports_ignore:
+            return contract in self.gas_reports
+        return not self.gas_reports or "*" in self.gas_reports or contract in self.gas_reports
 
     def is_skipped(self, path: str) -> bool:
         """Whether a source is left out, by the globs of `skip` (`test` and `script` stand for their files)."""
@@ -295,6 +300,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         verbosity=table.number("verbosity", 0),
         gas_reports=table.texts("gas_reports", ("*",)),
         gas_reports_ignore=table.texts("gas_reports_ignore"),
+        gas_reports_include_tests=table.flag("gas_reports_include_tests", False),
         code_size_limit=table.number_or_none("code_size_limit", U64),
         block_number=table.number("block_number", 1, U64),
         timestamp=table.number("block_timestamp", 1, U64),
@@ -352,6 +358,7 @@ def _evm_version(name: str) -> str:
 def _fuzz(table: Table) -> FuzzSettings:
     return FuzzSettings(
         runs=table.number("runs", 256),
+        gas_report_samples=table.number("gas_report_samples", 256),
         max_test_rejects=table.number("max_test_rejects", 65536),
         seed=table.number_or_none("seed", U256),
         dictionary_weight=min(table.number("dictionary_weight", 40), 100),
@@ -368,6 +375,7 @@ def _invariant(table: Table) -> InvariantSettings:
         depth=table.number("depth", 500),
         fail_on_revert=table.flag("fail_on_revert", False),
         shrink_run_limit=table.number("shrink_run_limit", 5000),
+        gas_report_samples=table.number("gas_report_samples", 256),
         max_assume_rejects=table.number("max_assume_rejects", 65536),
         dictionary_weight=min(table.number("dictionary_weight", 80), 100),
         timeout=table.number_or_none("timeout"),

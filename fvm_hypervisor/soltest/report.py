@@ -77,7 +77,7 @@ def verdict(suite: SuiteResult) -> str:
     passed, failed, skipped = (suite.count(status) for status in _STATUSES)
     return (
         f"Suite result: {'FAILED' if failed else 'ok'}. {passed} passed; {failed} failed; {skipped} skipped; "
-        f"finished in {duration(suite.duration)}"
+        f"finished in {duration(suite.duration)} ({duration(sum(test.duration for test in suite.tests))} CPU time)"
     )
 
 
@@ -101,8 +101,9 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
     total = passed + failed + skipped
     yield ""
     yield (
-        f"Ran {len(suites)} test suite{'' if len(suites) == 1 else 's'} in {duration(seconds)}: {passed} tests "
-        f"passed, {failed} failed, {skipped} skipped ({total} total tests)"
+        f"Ran {len(suites)} test suite{'' if len(suites) == 1 else 's'} in {duration(seconds)} "
+        f"({duration(sum(suite.duration for suite in suites))} CPU time): {passed} tests passed, {failed} failed, "
+        f"{skipped} skipped ({total} total tests)"
     )
     if not failed:
         return

@@ -86,6 +86,8 @@ class TestResult:
     rejects: int = 0
     seed: int | None = None
     counterexample: tuple[CounterExample, ...] = ()
+    last_run: tuple[CounterExample, ...] = ()
+    """The calls of the last run of a test with several runs that passed."""
     shrunk_from: int = 0
     best: int | None = None
     """Largest value that an invariant test of type `int256` returned; its calls are the counterexample."""

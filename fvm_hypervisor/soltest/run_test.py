@@ -10,6 +10,7 @@ from itertools import chain, islice
 from time import perf_counter
 from typing import Final, Protocol
 
+from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.consent import ConsentNeeded
 from fvm_hypervisor.soltest.dictionary import MOST_WORDS, Dictionary, SourceLiterals, StateWords, pushed
@@ -51,8 +52,8 @@ class Viewer(Protocol):
     def set_up_tracer(self) -> Tracer | None:
         """A listener for the constructor and `setUp`; None where they are not to be shown."""
 
-    def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
-        """The result with trace and stack."""
+    def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer | None, result: TestResult) -> TestResult:
+        """Return the result with trace and stack; without a `tracer` the test itself did not run."""
 
     def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
         """Who finds where a test is that does not end, or, once `shown`, where it used up its gas, if it did."""
@@ -62,16 +63,22 @@ class Viewer(Protocol):
 
 
 class CaseCollector(Protocol):
-    """Who collects what all tests do, for reports."""
+    """Collects what all tests do, for a report."""
 
     def set_up_tracer(self) -> Tracer:
-        """Who listens to the constructor and `setUp`."""
+        """Return the tracer of the constructor and `setUp`."""
 
-    def test_tracer(self) -> Tracer:
-        """Who listens to a test, with all its runs. What it raises as OutOfTime ends the listening, not the test."""
+    def test_tracer(self, test: TestFunction, address: EthAddress, /) -> Tracer | None:
+        """Return the tracer of a test of the contract at an address, with all its runs.
+
+        If it raises OutOfTime, the test runs on untraced.
+        """
+
+    def replay_tracer(self, test: TestFunction, /) -> Tracer | None:
+        """Return the tracer of the run that is repeated for all runs of a test; None if none is to be."""
 
     def cut_short(self, name: str) -> None:
-        """A test, or `setUp()`, is run to its end without a listener."""
+        """Take note that a test, or `setUp()`, runs to its end untraced."""
 
 
 @dataclass(slots=True)
@@ -113,13 +120,14 @@ class SuiteRun:
                     isolates=self._isolates_set_up(),
                 )  # fmt: skip
                 self.started("setUp()")
-                seen = None if self.viewer is None or self.collector else self.viewer.set_up_tracer()
+                seen = self._set_up_tracer()
                 try:
-                    self._set_up(stage, self.collector.set_up_tracer() if self.collector else seen)
+                    self._set_up(stage, seen)
                 except OutOfTime:
                     self._stop_listening("setUp()", base)
+                    seen = None if self.collector or not self.viewer else self.viewer.calls_tracer()
                     stage = SuiteStage(world, self.artifacts, artifact)
-                    self._set_up(stage, None)
+                    self._set_up(stage, seen)
             except SetUpFailed as failure:
                 for result in self._not_set_up(stage, failure, perf_counter() - begin):
                     yield replace(self._view_set_up(base, artifact, result), gas=0)  # as forge
@@ -151,6 +159,11 @@ class SuiteRun:
         finally:
             self.world.machine.tracer = None
             self.world.drop(base)
+
+    def _set_up_tracer(self) -> Tracer | None:
+        if self.collector is not None:
+            return self.collector.set_up_tracer()
+        return None if self.viewer is None else self.viewer.set_up_tracer()
 
     def _set_up(self, stage: SuiteStage, tracer: Tracer | None) -> None:
         machine = self.world.machine
@@ -205,7 +218,8 @@ class SuiteRun:
                 self.world.restore(ready)
                 if test.kind is not CaseKind.UNIT and state is None:
                     state, sources = self._words(stage), own_literals(self.project, self.suite.file)
-                self.world.machine.tracer = self.collector.test_tracer() if self.collector else None
+                collector = self.collector
+                self.world.machine.tracer = None if collector is None else collector.test_tracer(test, stage.address)
                 try:
                     fuzz, invariant = with_settings(self.project, settings, test.name)
                     cheats = self.world.cheatcodes
@@ -223,6 +237,9 @@ class SuiteRun:
                         self._stop_listening(test.signature, here)
                         result = run()
                     result = replace(result, duration=perf_counter() - begin, measured=self._measured())
+                    replayed = None if collector is None else collector.replay_tracer(test)
+                    if replayed is not None and (result.counterexample or result.last_run):
+                        self._again(stage, test, here, result, invariant.fail_on_revert, replayed)
                     result = self._run_viewed(stage, test, here, seen, result, invariant.fail_on_revert)
                 except ConsentNeeded:
                     raise
@@ -282,18 +299,20 @@ class SuiteRun:
         self, stage: SuiteStage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult,
         fails_on_revert: bool,
     ) -> TestResult:  # fmt: skip
-        """Run a test that the user wants to see once more: with its counterexample, if it has one."""
+        """Run a test that the user wants to see once more: with its counterexample, or as it ran last."""
         viewer = self.viewer
-        if viewer is None or result.status is CaseStatus.SKIPPED:
+        if viewer is None:
             return result
+        if result.status is CaseStatus.SKIPPED:
+            return viewer.show(stage, seen, None, result) if viewer.wants(result) else result
         again = partial(self._again, stage, test, ready, result, fails_on_revert)
         if not viewer.wants(result):
             used_up = result.status is CaseStatus.FAILURE and result.gas > self.world.gas_limit * 9 // 10
             loop = viewer.loop_tracer() if used_up else None
             return result if loop is None else self._with_place(stage, result, loop, again)
         never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
-        if result.kind is not CaseKind.UNIT and not result.counterexample and not never_held:
-            return result  # no run of many stands for them all
+        if result.kind is not CaseKind.UNIT and not (result.counterexample or result.last_run or never_held):
+            return result  # it has not run
         self.known(replace(result, logs=tuple(self.world.cheatcodes.console.lines)))
         tracer = viewer.tracer(result)
         try:
@@ -311,14 +330,15 @@ class SuiteRun:
         self, stage: SuiteStage, test: TestFunction, ready: Handle, result: TestResult, fails_on_revert: bool,
         tracer: Tracer,
     ) -> bool:  # fmt: skip
-        """Run a test once more with a listener; False where it did not end as it had."""
-        machine = self.world.machine
+        """Run a test once more, traced; False if it failed and does not fail now."""
+        machine, calls = self.world.machine, result.counterexample or result.last_run
         self.world.restore(ready)
         before, machine.tracer = machine.tracer, tracer
         try:
             if result.kind is CaseKind.INVARIANT:
-                return call_sequence(stage, test, fails_on_revert, result.counterexample)
-            stage.call(result.counterexample[0].calldata if result.counterexample else selector(test.signature))
+                has_failed = call_sequence(stage, test, fails_on_revert, calls)
+                return has_failed or result.status is not CaseStatus.FAILURE
+            stage.call(calls[0].calldata if calls else selector(test.signature))
             return True
         finally:
             machine.tracer = before

@@ -37,7 +37,7 @@ class SuiteServer:
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
         self._world = World(setting_of(job), self._cheatcodes)
         self._viewer = viewer_of(job, self._artifacts)
-        self._collector = None if not job.report else self._viewer.collector(self._world.machine, job.report)
+        self._collector = self._viewer.collector(self._world.machine, job.report, job.project) if job.report else None
 
     def run(self, suite: Suite) -> None:
         """Run a suite and tell: `started` a name, `progress`, `known` and `test` a result, `done` the seconds.

@@ -15,7 +15,7 @@ from bridge.addresses import checksummed
 from fvm_hypervisor.soltest.frames import CallFrame
 from fvm_hypervisor.soltest.known_code import KnownContract, SourceSpan
 from fvm_hypervisor.soltest.solidity_text import SourceTexts
-from fvm_hypervisor.soltest.trace_text import VM, Names
+from fvm_hypervisor.soltest.trace_names import VM, Names
 from hypervisor.exit_codes import exit_name
 from localnet.traces.console_log import CONSOLE
 
@@ -69,21 +69,20 @@ def _explaining(frame: CallFrame) -> CallFrame | None:
 
 def _frame_lines(frame: CallFrame, below: CallFrame | None, names: Names, sources: SourceTexts) -> list[str]:
     """The lines of one frame, innermost function first."""
-    names.learn_frame(frame)
     if frame.is_native or frame.is_refused:
         return [_native_line(frame, names)]
     refusal = None if below is not None or frame.succeeded else frame.refusal
     refused = [] if refusal is None else [f"{refusal.name} at {checksummed(refusal.address)} ({refusal.reason})"]
     lines = _contract_lines(frame, below, names, sources)
     if below is None and frame.exit_words:
-        outer = f"{names.callee(frame)}.{function_name(frame, names.known.of(frame))}"
+        outer = f"{names.code_name(frame)}.{function_name(frame, names.known.of(frame))}"
         return [f"{outer} ({_exit_line(frame)})", *(line for line in lines if line != outer)]
     return [*refused, *lines]
 
 
 def _contract_lines(frame: CallFrame, below: CallFrame | None, names: Names, sources: SourceTexts) -> list[str]:
     contract = names.known.of(frame)
-    outer = f"{names.callee(frame)}.{function_name(frame, contract)}"
+    outer = f"{names.code_name(frame)}.{function_name(frame, contract)}"
     if contract is None:
         return [outer]
     places = contract.creation_places if frame.creates else contract.runtime_places
@@ -163,16 +162,13 @@ def called_function(frame: CallFrame, names: Names) -> str:
     """The function of a call whose code did not run, by those that the project knows."""
     if frame.creates:
         return "constructor"
-    if len(frame.input) < 4:
-        return names.fallback(frame)
-    interface = names.interface(frame)
-    name = None if interface is None else interface.function_name(frame.input)
-    return name or function_name(frame, names.known.of(frame))
+    name = names.signature(frame).name
+    return name or ("fallback" if len(frame.input) < 4 else function_name(frame, names.known.of(frame)))
 
 
 def _native_line(frame: CallFrame, names: Names) -> str:
     method = names.method(frame) if frame.is_actors else called_function(frame, names)
-    return f"{names.callee(frame)}.{method} ({_exit_line(frame)})"
+    return f"{names.code_name(frame)}.{method} ({_exit_line(frame)})"
 
 
 def _exit_line(frame: CallFrame) -> str:

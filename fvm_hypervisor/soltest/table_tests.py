@@ -92,5 +92,5 @@ class TableRun:
     ) -> TestResult:
         return TestResult(
             self.test.signature, CaseKind.TABLE, status, reason, gas, tuple(self.gases), len(self.gases),
-            counterexample=example,
+            counterexample=example, last_run=() if example else (CounterExample(self.last, ""),),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, Final
 from bridge.addresses import EthAddress, checksummed
 from hypervisor.printable import printable
 
-LONGEST: Final = 4_096
+LONGEST: Final = 1 << 18
 """Characters of one value."""
 _PLAIN: Final = 9_999
 """Numbers up to this one are written without their size."""

@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import split
 from fvm_hypervisor.soltest.endless import LONGEST_WATCHED, LoopTracer, used_up
-from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTracer
+from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.solidity_text import SourceTexts
@@ -27,8 +27,10 @@ from localnet.calls.time_limit import TimeLimit, explaining_time
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.collecting import CoverageCollector
+    from fvm_hypervisor.soltest.gas_tracer import GasCollector
     from fvm_hypervisor.soltest.internal_calls import FunctionFrameTracer
-    from fvm_hypervisor.soltest.trace_text import Names
+    from fvm_hypervisor.soltest.project import Project
+    from fvm_hypervisor.soltest.trace_names import Names
 
 LONGEST_REPEATED: Final = 20.0
 """Seconds that a failed test may have taken to be run once more for its stack alone."""
@@ -71,7 +73,7 @@ class TestViewer:
         return short or shows_trace(self._verbosity, failed=True)
 
     def tracer(self, result: TestResult) -> Tracer:
-        """A fresh listener: of calls and places, from -vvvvv of slots, too; of calls alone where a test is long.
+        """A fresh listener: of calls and places; of calls alone where a test is long.
 
         Where internal calls are asked for they are listened to, however long it is, within a limit of time.
         """
@@ -79,8 +81,6 @@ class TestViewer:
             return self.function_tracer()
         if result.gas > (MOST_PLACED if self._rules == ETHEREUM else MOST_PLACED_FILECOIN) and result.duration > SHORT:
             return self.calls_tracer()
-        if self._verbosity >= 5:
-            return SlotFrameTracer(self._rules)
         return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
 
     def function_tracer(self) -> FunctionFrameTracer:
@@ -88,7 +88,7 @@ class TestViewer:
         from fvm_hypervisor.soltest.internal_calls import FunctionFrameTracer
 
         return FunctionFrameTracer(
-            self._rules, self._known, self._sources, slots=self._verbosity >= 5, reverses=self._by_ir,
+            self._rules, self._known, self._sources, reverses=self._by_ir,
             limit=TimeLimit(LONGEST_DECODED, clock=process_time),
         )  # fmt: skip
 
@@ -97,44 +97,61 @@ class TestViewer:
         return FrameTracer(self._rules)
 
     def set_up_tracer(self) -> Tracer | None:
-        """A listener for constructor and `setUp`, which are shown from -vvvv where a test failed."""
-        if not shows_trace(self._verbosity, failed=True, of_setup=True):
+        """Return a tracer of the constructor and `setUp`: they name contracts, and are shown from -vvvv on."""
+        if not shows_trace(self._verbosity, failed=True):
             return None
         if self._decodes:
             return self.function_tracer()
-        return SlotFrameTracer(self._rules) if self._verbosity >= 5 else FrameTracer(self._rules)
+        if not shows_trace(self._verbosity, failed=True, of_setup=True):
+            return FrameTracer(self._rules)
+        return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(0), clock=process_time))
 
-    def collector(self, machine: Hypervisor, report: str) -> CoverageCollector:
-        """Who collects what all tests do for a report, `gas` or `coverage`."""
+    def collector(self, machine: Hypervisor, report: str, project: Project) -> CoverageCollector | GasCollector:
+        """Return a collector of what all tests do for a report, `gas` or `coverage`."""
+        if report == "gas":
+            from fvm_hypervisor.soltest.gas_tracer import GasCollector
+            from fvm_hypervisor.soltest.trace_names import Names
+
+            names = Names(self._known, machine.manifest, cheatcode_interface())
+            return GasCollector(names, self._rules, project)
         from fvm_hypervisor.soltest.collecting import CoverageCollector
-        from fvm_hypervisor.soltest.trace_text import Names
 
-        names = Names(self._known, machine.manifest, cheatcode_interface())
-        return CoverageCollector(names, self._rules, gas=report == "gas")
+        return CoverageCollector(self._known)
 
-    def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
-        """The result with its trace, if it is wanted, and its stack, if it failed."""
+    def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer | None, result: TestResult) -> TestResult:
+        """Return the result with its trace, if it is wanted, and its stack, if it failed.
+
+        Without a `tracer` the test itself did not run.
+        """
         from fvm_hypervisor.soltest.internal_calls import MOST_CALLS, FunctionFrameTracer
         from fvm_hypervisor.soltest.stack_trace import stack_trace
-        from fvm_hypervisor.soltest.trace_text import trace_text
 
         names = self.names(stage)
         failed = result.status is CaseStatus.FAILURE
-        shown = (
-            [tracer] if set_up is None or not shows_trace(self._verbosity, failed, of_setup=True) else [set_up, tracer]
-        )
-        roots = [root for part in shown for root in cast(FrameTracer, part).roots]
-        if self._verbosity < 5:  # the constructor of the test contract and its libraries
-            roots = [root for root in roots if not root.creates] or roots[-1:]
+        before, run = (part if isinstance(part, FrameTracer) else None for part in (set_up, tracer))
+        shown = [part for part in (before if self._shows_set_up(failed) else None, run) if part is not None]
+        for part in (before, run):
+            names.learn([] if part is None else part.roots)
         trace = ""
         if shows_trace(self._verbosity, failed):
-            trace = "\n\n".join(trace_text([root], names) for root in roots)
+            trace = "\n\n".join(self._traces(part, names, with_slots=part is run) for part in shown)
             left_out = sum(part.left_out for part in shown if isinstance(part, FunctionFrameTracer))
             if left_out:
                 trace += f"\n  ... {left_out:,} internal calls are left out, those after the first {MOST_CALLS:,}"
-        stack = stack_trace(roots[-1], names, self._sources) if failed and roots else ()
-        is_pooled = isinstance(tracer, PlacedFrameTracer | SlotFrameTracer)
-        return replace(result, trace=trace, stack=stack, note="" if is_pooled or not stack else NO_LINES)
+        stack = stack_trace(run.roots[-1], names, self._sources) if failed and run is not None and run.roots else ()
+        has_places = isinstance(tracer, PlacedFrameTracer | FunctionFrameTracer)
+        return replace(result, trace=trace, stack=stack, note="" if has_places or not stack else NO_LINES)
+
+    def _shows_set_up(self, failed: bool) -> bool:
+        return shows_trace(self._verbosity, failed, of_setup=True)
+
+    def _traces(self, tracer: FrameTracer, names: Names, *, with_slots: bool) -> str:
+        """The call trees of a tracer, without those that create libraries and the test contract, if others follow."""
+        from fvm_hypervisor.soltest.trace_text import trace_text
+
+        roots = [root for root in tracer.roots if not root.creates] or tracer.roots[-1:]
+        with_slots = with_slots and self._verbosity >= 5
+        return "\n\n".join(trace_text([root], names, with_slots=with_slots) for root in roots)
 
     def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
         """Who finds the place of what does not end; of a test that was `shown`, of the call that used up its gas.
@@ -156,16 +173,16 @@ class TestViewer:
 
         return open_stack(tracer.cut, self.names(stage), self._sources)
 
-    def names(self, stage: SuiteStage) -> Names:
-        """What addresses and codes are called, as they are now."""
-        from fvm_hypervisor.soltest.trace_text import Names
+    def names(self, stage: SuiteStage, *, by_code: bool = False) -> Names:
+        """Return the names of addresses and codes; `by_code` also those of contracts that no traced call created."""
+        from fvm_hypervisor.soltest.trace_names import Names
 
-        world = stage.world
-        machine, labels = world.machine, dict(world.cheatcodes.state.labels)
-        names = Names(self._known, machine.manifest, cheatcode_interface(), labels, machine.context.precompiles)
-        for address, code in world.contracts(stage.first_actor):
-            names.learn(address, code)
-        return names
+        machine, cheatcodes = stage.world.machine, stage.world.cheatcodes
+        return Names(
+            self._known, machine.manifest, cheatcode_interface(), dict(cheatcodes.state.labels),
+            machine.context.precompiles, by_ir=self._by_ir, verbosity=self._verbosity,
+            by_code=by_code or cheatcodes.active_fork is not None,
+        )  # fmt: skip
 
 
 def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 from bridge.addresses import EthAddress, unmask_id
 from bridge.cbor import ParamsError, byte_string
 from bridge.evm_state import EvmState
-from bridge.evm_steps import EvmFrame
+from bridge.evm_steps import CodeDeployed, EvmFrame
 from bridge.filecoin_call import (
     FIRST_CALLABLE_METHOD,
     AbiError,
@@ -136,7 +136,11 @@ def _initialize(invocation: EvmInvocation, contract: EvmContract, params: Constr
     if params.init_code:
         code = analyse(params.init_code)
         value = invocation.kernel.context.value
-        contract.set_bytecode(_run(invocation, contract, code, b"", params.creator, value))
+        deployed = _run(invocation, contract, code, b"", params.creator, value)
+        contract.set_bytecode(deployed)
+        tracer = invocation.kernel.tracer
+        if tracer is not None:
+            tracer.event(CodeDeployed(deployed))
     contract.flush()
     return NO_BLOCK
 

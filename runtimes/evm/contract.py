@@ -82,14 +82,16 @@ class EvmContract:
 
     # --- changes ----------------------------------------------------------------------------------------------
 
-    def set_storage(self, key: int, value: int) -> None:
-        """Write a storage slot."""
-        if self.storage.set(key, value):
+    def set_storage(self, key: int, value: int) -> int:
+        """Write a storage slot; return the word that was there."""
+        before = self.storage.set(key, value)
+        if before != value:
             self._saved_root = None
+        return before
 
     def set_transient(self, key: int, value: int) -> None:
         """Write a transient storage slot."""
-        if self.transient.set(key, value):
+        if self.transient.set(key, value) != value:
             self._saved_root = None
 
     def next_nonce(self) -> int:

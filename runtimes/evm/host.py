@@ -5,6 +5,7 @@ from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.events import Log, log_to_entries
+from bridge.evm_steps import SlotWritten
 from hypervisor.call import LentCode
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
@@ -62,7 +63,10 @@ class FilecoinHost:
 
     def set_storage(self, key: int, value: int) -> None:
         """Write a slot."""
-        self.contract.set_storage(key, value)
+        before = self.contract.set_storage(key, value)
+        tracer = self.syscalls.kernel.tracer
+        if tracer is not None and before != value:
+            tracer.event(SlotWritten(key, before, value))
 
     def get_transient_storage(self, key: int) -> int:
         """Return the word in a transient slot."""

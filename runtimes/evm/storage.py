@@ -86,15 +86,15 @@ class Slots:
         return 0 if self._kamt is None else self._kamt.get(key)
 
     @_exit_if_invalid
-    def set(self, key: int, value: int) -> bool:
-        """Write a word, 0 to remove the slot; return True if that changed anything."""
+    def set(self, key: int, value: int) -> int:
+        """Write a word, 0 to remove the slot; return the word that was there."""
         if self._kamt is None:
             self._kamt = self._open_tree()
-        if self._kamt.get(key) == value:
-            return False
-        self._kamt.set(key, value)
-        self._is_empty = False
-        return True
+        before = self._kamt.get(key)
+        if before != value:
+            self._kamt.set(key, value)
+            self._is_empty = False
+        return before
 
     @_exit_if_invalid
     def flush(self) -> Cid:

@@ -9,7 +9,7 @@ from typing import cast
 
 from bridge.addresses import EthAddress
 from bridge.cbor import ParamsError, byte_string
-from bridge.evm_steps import EvmFault, EvmFrame
+from bridge.evm_steps import CodeDeployed, EvmFault, EvmFrame
 from bridge.filecoin_call import (
     FIRST_CALLABLE_METHOD,
     AbiError,
@@ -160,6 +160,8 @@ class EthereumInvocation:
             raise OutOfGas(words)
         if code:
             accounts.set_code(self._actor, code)
+        if self._calls.tracer is not None:
+            self._calls.tracer.event(CodeDeployed(code))
         return Outcome(ExitCode.OK)
 
     # --- queries of native actors -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
+from bridge.evm_steps import SlotWritten
 from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import OutOfGas
 from hypervisor.externs import ExternError
@@ -143,6 +144,8 @@ class EthereumHost(EthereumTreeHost):
         self.accounts.add_refund(refund)
         if value != current:
             self.accounts.store(self.actor, key, value)
+            if self.calls.tracer is not None:
+                self.calls.tracer.event(SlotWritten(key, current, value))
 
     def get_transient_storage(self, key: int) -> int:
         """Return the word in a transient slot."""

@@ -354,7 +354,7 @@ def test_what_a_contract_cannot_pay_is_in_trace_and_backtrace(
     assert found["testPaysAll()"].status is CaseStatus.SUCCESS
 
 
-def test_a_call_that_was_not_paid_is_not_in_the_gas_report(run_contracts: Run) -> None:
+def test_a_call_that_was_not_paid_counts_in_the_gas_report(run_contracts: Run) -> None:
     callee = artifact({"take()": ["00"]})
     code = bytes.fromhex(callee["bytecode"]["object"])
     stores = "".join(f"7f{code[at : at + 32].ljust(32, bytes(1)).hex()}61{at:04x}52" for at in range(0, len(code), 32))
@@ -364,7 +364,8 @@ def test_a_call_that_was_not_paid_is_not_in_the_gas_report(run_contracts: Run) -
     suites: list[SuiteResult] = []
     run_contracts({"Paying": bodies, "Taking": callee}, suites, report="gas")
     use = next(suite for suite in suites if suite.contract == "Paying").collected[0].gas
-    assert [len(found.functions.get("take", ())) for found in use.values()] == [1]
+    (gases,) = [found.functions["take()"] for found in use.values() if "take()" in found.functions]
+    assert (len(gases), min(gases)) == (2, 0)  # as forge counts `receive()` in tests/fvm_hypervisor/soltest/isolation
 
 
 def test_a_suite_that_was_stopped_says_how_long_it_took(run_contracts: Run) -> None:

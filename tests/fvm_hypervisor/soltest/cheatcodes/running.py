@@ -52,7 +52,7 @@ def run(
     job = Job(project, places, {}, network=network, rules=rules, evm=evm, shows_logs=True, layouts=layouts)
     world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
     viewer = TestViewer(artifacts, rules, 0)
-    collector = None if report is None else viewer.collector(world.machine, "gas")
+    collector = None if report is None else viewer.collector(world.machine, "gas", project)
     try:
         suite_run = SuiteRun(world, artifacts, project, suites[0], 0, collector=collector)
         results = {test.signature: test for test in suite_run.run()}

@@ -51,7 +51,7 @@ def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]
         job = Job(project, artifacts.places, artifacts.sources, seed=1, rules=rules)
         world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
         worlds.append(world)
-        collector = viewer.collector(world.machine, report) if report else None
+        collector = viewer.collector(world.machine, report, project) if report else None
         suite_run = SuiteRun(world, artifacts, project, suite, 1, viewer=viewer, collector=collector)
         results = {test.signature: test for test in suite_run.run()}
         if collector is not None:

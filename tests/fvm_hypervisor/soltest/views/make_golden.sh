@@ -14,7 +14,6 @@ for test in expects fails_assert fails_deep fails_in_library fails_own_words wit
     forge test --use "$solc" --match-test "^test_$test\\(" --decode-internal -vvvv 2>/dev/null |
         sed -n -e '/^Suite result/q' -e '/^\[\(PASS\|FAIL\)/,$p'
 done >forge/internal.txt
-forge test --use "$solc" --gas-report >forge/gas.txt 2>/dev/null || :
 forge coverage --use "$solc" --report lcov --report summary --report-file forge/lcov.info \
     >forge/coverage.txt 2>/dev/null || :
 rm -rf out cache

@@ -21,7 +21,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.staged_test import staged_test
-from fvm_hypervisor.soltest.trace_text import Names
+from fvm_hypervisor.soltest.trace_names import Names
 from fvm_hypervisor.soltest.viewer import TestViewer, cheatcode_interface
 from hypervisor import Address, Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched

@@ -23,7 +23,8 @@ from fvm_hypervisor.soltest.cheatcodes.attempts import _mock, _mock_answer
 from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
 from fvm_hypervisor.soltest.frames import FrameTracer
 from fvm_hypervisor.soltest.known_code import KnownCode
-from fvm_hypervisor.soltest.trace_text import VM, Names, trace_text
+from fvm_hypervisor.soltest.trace_names import VM, Names
+from fvm_hypervisor.soltest.trace_text import trace_text
 from fvm_hypervisor.soltest.viewer import cheatcode_interface
 from hypervisor import Address, Hypervisor
 from hypervisor.exit_codes import ExitCode

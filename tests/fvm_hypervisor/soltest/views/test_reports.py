@@ -1,9 +1,8 @@
-"""Coverage has forge's lines with forge's counts; the gas report has forge's calls with the gas of forge's traces."""
+"""Coverage has forge's lines with forge's counts."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.collected import SuiteCoverage, merge
 from fvm_hypervisor.soltest.coverage import FileCoverage, coverage, coverage_json, coverage_lines, lcov
-from fvm_hypervisor.soltest.gas_report import figures, gas_json, gas_lines
+from fvm_hypervisor.soltest.gas_report import figures
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.viewer import TestViewer
@@ -19,12 +18,6 @@ from tests.fvm_hypervisor.soltest.views.compiled import HERE, trees
 from tests.fvm_hypervisor.soltest.views.conftest import Watch
 
 Forge = Callable[[str], str]
-
-
-@pytest.fixture
-def gas(artifacts: Artifacts, watch: Watch, watched: list[SuiteCoverage]) -> SuiteCoverage:
-    watch(TestViewer(artifacts, "ethereum", 0), "gas")
-    return merge(watched)
 
 
 @pytest.fixture
@@ -76,46 +69,6 @@ def test_no_tests_cover_nothing(artifacts: Artifacts) -> None:
     assert coverage_lines([])[-2].startswith("| Total")
 
 
-def rows(text: str) -> dict[str, dict[str, int]]:
-    """Of forge's report the number of calls, by contract and function."""
-    found: dict[str, dict[str, int]] = {}
-    for part in re.findall(r"╭.*?╰", text, re.DOTALL):
-        name = re.search(r"src/Bank\.sol:(\w+) Contract", part)
-        if name is not None:
-            found[name[1]] = {
-                cells[0]: int(cells[-1])
-                for cells in (re.findall(r"[\w.]+", line) for line in part.splitlines())
-                if len(cells) == 6 and cells[-1].isdigit()
-            }
-    return found
-
-
-def test_the_calls_are_forges(gas: SuiteCoverage, forge: Forge) -> None:
-    ours = gas_json(gas)
-    for contract, functions in rows(forge("gas.txt")).items():
-        mine = ours[f"src/Bank.sol:{contract}"]["functions"]
-        assert {name: found["calls"] for name, found in mine.items()} == functions
-    assert ours["src/Bank.sol:Bank"]["deployment"]["size"] == 7395  # as in forge's table
-
-
-def test_gas_is_that_of_forges_traces(gas: SuiteCoverage, forge: Forge) -> None:
-    seen: defaultdict[str, list[int]] = defaultdict(list)
-    for part in forge("traces.txt").split("\nSuite result")[0].split("\n["):
-        for amount, name in re.findall(r"^    ├─ \[(\d+)\] Bank::(\w+)[({]", part, re.MULTILINE):
-            seen[name].append(int(amount))
-    ours = gas.gas["src/Bank.sol", "Bank"].functions
-    assert {name: Counter(amounts) for name, amounts in seen.items() if name != "join"} == {
-        name: Counter(amounts) for name, amounts in ours.items() if name != "join"
-    }
-    assert set(seen["join"]) == set(ours["join"])
-
-
 def test_figures_round_down() -> None:
-    assert figures([1, 2, 4, 9]) == (1, 4, 3, 9, 4)
-    assert figures([5, 2]) == (2, 3, 3, 5, 2)
-
-
-def test_the_report_has_a_table_for_each_contract(gas: SuiteCoverage) -> None:
-    text = "\n".join(gas_lines(gas))
-    assert "src/Bank.sol:Bank Contract\nDeployment Cost 1470512, Deployment Size 7395\n" in text
-    assert re.search(r"^\| twice( +\| +9249){4} \| +1 \|$", text, re.MULTILINE)
+    assert figures([1, 2, 4, 9]) == (4, 1, 4, 3, 9)
+    assert figures([5, 2]) == (2, 2, 3, 3, 5)

@@ -15,7 +15,8 @@ from fvm_hypervisor.soltest.known_code import KnownCode, SourceSpan
 from fvm_hypervisor.soltest.report import lines_of
 from fvm_hypervisor.soltest.solidity_text import SourceText, SourceTexts
 from fvm_hypervisor.soltest.stack_trace import internal_stack, reachable, stack_trace
-from fvm_hypervisor.soltest.trace_text import Names, trace_text
+from fvm_hypervisor.soltest.trace_names import Names
+from fvm_hypervisor.soltest.trace_text import trace_text
 from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.viewer import TestViewer, cheatcode_interface, shows_trace
 from hypervisor import Address, Hypervisor
@@ -110,7 +111,7 @@ def test_slots_are_shown_with_five(artifacts: Artifacts, watch: Watch, forge: Ca
     theirs = re.findall(r"@ 1: .*", sections(forge("steps.txt"))["test_withdraws()"])
     assert theirs[0] in found
     assert "storage changes:" in found
-    assert "→ new BankTest@0x7FA9385bE102ac3EAc297483Dd6233D62b3e1496" in found
+    assert "→ new BankTest" not in found  # as forge, which shows no deployment
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,192 @@
+"""The words of one call in a trace: function, arguments and result, as forge writes them.
+
+Native actors' methods and values are decoded by the actors' schemas. Rules: Foundry's `CallTraceDecoder` and
+revm-inspectors' `TraceWriter` (forge 1.7.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bridge.abi import AbiMismatch, ContractInterface
+from bridge.addresses import checksummed
+from fvm_hypervisor.soltest.frames import CallFrame
+from fvm_hypervisor.soltest.precompile_text import precompile_arguments, precompile_result
+from fvm_hypervisor.soltest.signatures import CallSignature, read, unknown_selector
+from fvm_hypervisor.soltest.trace_names import CREATE2_DEPLOYER, MAX_WORDS, PRECOMPILES, VM, Names, is_precompile
+from fvm_hypervisor.soltest.value_text import LONGEST, arguments_text, plain, value_text
+from fvm_hypervisor.soltest.withheld import UNNAMED, all_withheld, answer_withheld, withheld, withheld_urls
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.printable import printable
+from localnet.contracts.registered_precompiles import PrecompileCall
+from localnet.traces.console_log import CONSOLE, log_signatures
+from localnet.traces.trace_words import describe
+
+_SELECTOR: Final = 4
+_HALTS: Final[Mapping[int, str]] = {
+    ExitCode.SYS_OUT_OF_GAS: "OutOfGas",
+    ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "InvalidFEOpcode",
+    ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "OpcodeNotFound",
+    ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "StackUnderflow",
+    ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "StackOverflow",
+    ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "InvalidJump",
+    ExitCode.USR_READ_ONLY: "StateChangeDuringStaticCall",
+}
+_SUCCESSES: Final[Mapping[int, str]] = {0x00: "Stop", 0xF3: "Return", 0xFF: "SelfDestruct"}
+
+
+def call_words(frame: CallFrame, names: Names) -> tuple[str, str]:
+    """Return the function and the arguments of a call that is no creation."""
+    if frame.is_actors:
+        words = describe(names.native_call(frame), [])
+        return words.function, words.arguments[1:-1]
+    data = frame.input
+    number = int.from_bytes(frame.target, "big")
+    if number in PRECOMPILES:
+        decoded = precompile_arguments(number, data)
+        return PRECOMPILES[number], hex_text(data) if decoded is None else decoded
+    own = names.precompile(frame)
+    if own is not None:
+        inputs = PrecompileCall(own.signature, data, None).inputs
+        return own.name, hex_text(data) if inputs is None else arguments_text(*inputs, names.address)
+    if frame.target == CONSOLE:
+        return "log", _log_text(data)
+    if frame.target == CREATE2_DEPLOYER:
+        return "create2", ""
+    if frame.target == VM:
+        return _cheatcode_words(data, names)
+    return _contract_words(frame, names)
+
+
+def _contract_words(frame: CallFrame, names: Names) -> tuple[str, str]:
+    data, signature = frame.input, names.signature(frame)
+    if signature.entry is not None:
+        inputs = signature.entry["inputs"]
+        values = read(inputs, data[_SELECTOR:])
+        shown = "" if values is None else arguments_text(inputs, values, names.address)
+        return str(signature.name), shown
+    if signature.special is not None:
+        return signature.special, hex_text(data)
+    if len(data) >= _SELECTOR:
+        return data[:_SELECTOR].hex(), hex_text(data[_SELECTOR:]).removeprefix("0x")
+    return "fallback", data.hex()
+
+
+def _cheatcode_words(data: bytes, names: Names) -> tuple[str, str]:
+    found = names.cheatcode(data)
+    if found is None:
+        return data[:_SELECTOR].hex() or "fallback", hex_text(data[_SELECTOR:]).removeprefix("0x")
+    entry, values = found
+    name, inputs = str(entry["name"]), entry["inputs"]
+    if name == "expectRevert" and (not values or isinstance(values[0], bytes)):
+        rest = arguments_text(inputs[1:], values[1:], names.address)
+        return name, ", ".join(part for part in (names.revert(values[0] if values else data), rest) if part)
+    secrets = {**withheld(name, inputs), **withheld_urls(name, values)}
+    named = plain if name in UNNAMED else names.address
+    shown = (
+        f'"{secrets[place]}"' if place in secrets else value_text(entry, value, named)
+        for place, (entry, value) in enumerate(zip(inputs, values, strict=True))
+    )
+    return name, all_withheld(name, inputs) or ", ".join(shown)
+
+
+def _log_text(data: bytes) -> str:
+    """The arguments of `console.log`."""
+    entries = [{"name": "", "type": kind} for kind in log_signatures().get(data[:_SELECTOR], ())]
+    log = {"type": "function", "name": "log", "inputs": entries, "outputs": []}
+    try:
+        found = ContractInterface([log]).read_call(data)
+    except AbiMismatch:
+        found = None
+    return hex_text(data) if found is None else arguments_text(entries, found[1])
+
+
+def result_words(frame: CallFrame, names: Names) -> str:
+    """Return how a call ended and what it returned."""
+    data = frame.output
+    if not frame.succeeded:
+        return _failure(frame, names)
+    if frame.is_actors:
+        found = describe(names.native_call(frame), []).result
+        return f"[Return] {found}".rstrip()
+    status = _status(frame, names)
+    if frame.creates:
+        return f"[{status}] {_deployed_size(frame, names)} bytes of code"
+    number = int.from_bytes(frame.target, "big")
+    if number in PRECOMPILES:
+        return f"[{status}] {precompile_result(number, data) or hex_text(data) or '0x'}"
+    own = names.precompile(frame)
+    if own is not None:
+        outputs = PrecompileCall(own.signature, frame.input, data).outputs
+        return f"[{status}] {(hex_text(data) or '0x') if outputs is None else arguments_text(*outputs, names.address)}"
+    return f"[{status}] {_returned(frame, data, names)}".rstrip()
+
+
+def _status(frame: CallFrame, names: Names) -> str:
+    """How a frame ended well: by the last opcode, where instructions were traced."""
+    opcode = frame.last_opcode
+    if opcode is not None:
+        return _SUCCESSES.get(opcode, "Return")
+    if frame.target == VM or frame.creates or frame.output or is_precompile(frame.target):
+        return "Return"
+    return "Return" if frame.code and names.by_ir else "Stop"
+
+
+def _deployed_size(frame: CallFrame, names: Names) -> int:
+    if frame.deployed is not None:
+        return len(frame.deployed)
+    contract = names.known.of(frame)
+    return 0 if contract is None else len(contract.runtime.code)
+
+
+def _returned(frame: CallFrame, data: bytes, names: Names) -> str:
+    if frame.target == CREATE2_DEPLOYER:
+        return hex_text(data)
+    signature = names.signature(frame)
+    if signature.is_unsupported or signature.entry is None:
+        return hex_text(data)
+    if frame.target == VM:
+        found = names.cheatcode(frame.input)
+        secret = None if found is None else answer_withheld(str(found[0]["name"]))
+        if secret is not None and data:
+            return secret
+    values = read(signature.entry["outputs"], data)
+    return arguments_text(signature.entry["outputs"], values, names.address) if values else hex_text(data)
+
+
+def _failure(frame: CallFrame, names: Names) -> str:
+    end, data = frame.end, frame.output
+    if end is None:
+        return "[FATAL] the machine could not go on"
+    own = names.precompile(frame)
+    if own is not None:
+        kind = "PrecompileOOG" if end.error or end.message.startswith(f"{own.name}: out of gas") else "PrecompileError"
+        return f"[{kind}] {printable(end.message, MAX_WORDS)}".rstrip()
+    if frame.is_native or frame.is_refused:
+        words = end.error or f"Exit {end.exit_code} {exit_name(end.exit_code)}"
+        return f"[{words}] {printable(end.message, MAX_WORDS)}".rstrip()
+    if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+        if frame.creates:
+            return f"[Revert] {hex_text(data)}".rstrip()
+        return f"[Revert] {_reverted(frame, names)}".rstrip()
+    if is_precompile(frame.target) and not frame.code:
+        return f"[{'PrecompileOOG' if 'gas' in end.message else 'PrecompileError'}] 0x"
+    halt = _HALTS.get(end.exit_code)
+    if halt:
+        return f"[{halt}]" if frame.creates else f"[{halt}] EvmError: {halt}"
+    return f"[{end.error or exit_name(end.exit_code)}] {printable(frame.exit_words, MAX_WORDS)}".rstrip()
+
+
+def _reverted(frame: CallFrame, names: Names) -> str:
+    words = names.revert(frame.output)
+    is_silent = not frame.output or "EvmError: Revert" in words
+    if is_silent and CallSignature(names.signatures, frame, names.contract(frame)).is_unsupported:
+        return unknown_selector(checksummed(frame.target), frame.input)
+    return words
+
+
+def hex_text(data: bytes) -> str:
+    """Return bytes in hex, up to the length of one value; nothing for none."""
+    shown = data[: LONGEST // 2]
+    return f"0x{shown.hex()}{f'... ({len(data)} bytes)' if len(data) > len(shown) else ''}" if data else ""

@@ -1,0 +1,153 @@
+"""The functions, events and errors that traces are decoded by, in the order in which forge tries them.
+
+A selector may belong to several functions: those of the console and the cheatcodes come first, then those of the
+project's artifacts, and the first one whose parameters the calldata encode is taken. Rules: Foundry's
+`CallTraceDecoder` (forge 1.7.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+from bridge.abi import AbiMismatch, ContractInterface, decode_values, selector_of, signature
+from bridge.events import Log
+from fvm_hypervisor.soltest.cheatcodes.console import log_interface
+from fvm_hypervisor.soltest.frames import CallFrame
+from fvm_hypervisor.soltest.identities import ordered
+from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract
+from localnet.traces.console_log import log_signatures
+
+Entry = Mapping[str, Any]
+"""An entry of an ABI."""
+_SELECTOR: Final = 4
+_WORD: Final = 32
+
+
+class Signatures:
+    """Functions, events and errors of a project and of forge, by selectors and topics."""
+
+    def __init__(self, known: KnownCode, cheatcodes: ContractInterface) -> None:
+        self._known = known
+        self._cheatcodes = cheatcodes
+
+    @cached_property
+    def _interfaces(self) -> list[ContractInterface]:
+        return [contract.interface for contract in ordered(self._known.all)]
+
+    @cached_property
+    def _functions(self) -> dict[bytes, list[Entry]]:
+        logs = [
+            {"type": "function", "name": "log", "inputs": [{"name": "", "type": kind} for kind in types], "outputs": []}
+            for types in log_signatures().values()
+        ]
+        return _by_selector("function", [ContractInterface(logs), self._cheatcodes, *self._interfaces])
+
+    @cached_property
+    def _errors(self) -> dict[bytes, list[Entry]]:
+        return _by_selector("error", self._interfaces)
+
+    @cached_property
+    def _events(self) -> dict[tuple[bytes, int], list[ContractInterface]]:
+        found: dict[tuple[bytes, int], list[ContractInterface]] = {}
+        for contract in ordered(self._known.all):
+            for key in contract.events:
+                found.setdefault(key, []).append(contract.interface)
+        return found
+
+    def functions(self, calldata: bytes) -> Sequence[Entry]:
+        """Return the functions that calldata may call, best first; none for data that no ABI encodes."""
+        if not is_encoded_call(calldata):
+            return ()
+        found = self._functions.get(calldata[:_SELECTOR], [])
+        if len(found) > 1:
+            for entry in found:
+                if read(entry["inputs"], calldata[_SELECTOR:]) is not None:
+                    return [entry]
+        return found
+
+    def error(self, data: bytes) -> tuple[Entry, tuple[Any, ...]] | None:
+        """Return the custom error of revert data and its arguments; None if no interface has it."""
+        for entry in self._errors.get(data[:_SELECTOR], ()):
+            values = read(entry["inputs"], data[_SELECTOR:])
+            if values is not None:
+                return entry, values
+        return None
+
+    def event(self, log: Log) -> tuple[Entry, list[Any]] | None:
+        """Return the event of a log and its arguments; None if no interface has it."""
+        if not log.topics:
+            return None
+        interfaces = [log_interface(), *self._events.get((log.topics[0], len(log.topics)), ())]
+        return next((found for interface in interfaces if (found := interface.read_log(log)) is not None), None)
+
+
+class CallSignature:
+    """The function that a frame calls at a contract, None for the address of an unknown one, by forge's rules."""
+
+    def __init__(self, signatures: Signatures, frame: CallFrame, contract: KnownContract | None) -> None:
+        data = frame.input
+        self.functions = signatures.functions(data)
+        self.is_unsupported = contract is not None and is_encoded_call(data) and not _takes(contract, data)
+        """True if the contract has neither this function nor a fallback function."""
+        self.entry = self.functions[0] if self.functions else None
+        own = None if contract is None else _special(contract, data)
+        has_own = contract is None or data[:_SELECTOR] in contract.functions
+        self.special = own if self.entry is None or not (has_own or self.is_unsupported) else None
+        """`receive` or `fallback`, where that takes the call."""
+
+    @property
+    def name(self) -> str | None:
+        """The function's name; None where nobody declares it."""
+        return self.special or (None if self.entry is None else str(self.entry["name"]))
+
+    @property
+    def text(self) -> str | None:
+        """The function with the types of its parameters; None where nobody declares it."""
+        if self.special is not None:
+            return f"{self.special}()"
+        return None if self.entry is None else signature(self.entry)
+
+
+def is_encoded_call(data: bytes) -> bool:
+    """Return whether data may be calldata with a selector: whole words follow it, or zeros behind the last one."""
+    rest = (len(data) - _SELECTOR) % _WORD
+    return len(data) >= _SELECTOR and (not rest or not any(data[-rest:]))
+
+
+def read(items: Sequence[Entry], data: bytes) -> tuple[Any, ...] | None:
+    """Return the values of the types of an ABI's items; None if the data do not encode them."""
+    try:
+        return decode_values(items, data, "values", strict=False)
+    except AbiMismatch:
+        return None
+
+
+def unknown_selector(address: str, data: bytes) -> str:
+    """Return forge's words for a call of a contract that has no such function, and no fallback function."""
+    return (
+        f"unrecognized function selector 0x{data[:_SELECTOR].hex()} for contract {address}, "
+        "which has no fallback function."
+    )
+
+
+def _takes(contract: KnownContract, data: bytes) -> bool:
+    return contract.has_fallback or data[:_SELECTOR] in contract.functions
+
+
+def _special(contract: KnownContract, data: bytes) -> str | None:
+    if not data and contract.has_receive:
+        return "receive"
+    return "fallback" if contract.has_fallback else None
+
+
+def _by_selector(kind: str, interfaces: Iterable[ContractInterface]) -> dict[bytes, list[Entry]]:
+    found: dict[bytes, list[Entry]] = {}
+    for interface in interfaces:
+        for entry in interface.abi:
+            if entry["type"] == kind:
+                entries = found.setdefault(selector_of(entry), [])
+                if entry not in entries:
+                    entries.append(entry)
+    return found

@@ -1,0 +1,22 @@
+"""Runs of the project of this folder, once for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from fvm_hypervisor.soltest.results import SuiteResult
+from tests.fvm_hypervisor.soltest.reports.golden import ReportProject
+
+Runs = Callable[..., list[SuiteResult]]
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Runs the suites: `runs(profile, verbosity, report)`."""
+    project = cache(lambda profile: ReportProject(tmp_path_factory.mktemp(profile), profile))
+    return cache(
+        lambda profile="default", verbosity=0, report="": list(project(profile).run(verbosity=verbosity, report=report))
+    )

@@ -1,0 +1,92 @@
+"""The project of this folder compiled, with and without the IR, and its tests run in this process.
+
+python -m tests.fvm_hypervisor.soltest.reports.golden PROFILE     keep the artifacts of forge's `out` as the profile's
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.project import Project, load_project
+from fvm_hypervisor.soltest.results import SuiteResult
+from fvm_hypervisor.soltest.run_test import SuiteRun
+from fvm_hypervisor.soltest.serving import setting_of, settings_of, viewer_of
+from fvm_hypervisor.soltest.world import World
+
+HERE: Final = Path(__file__).resolve().parent
+TESTS: Final = "test/Proxy.t.sol"
+PROFILES: Final = {"default": "compiled.json.gz", "ir": "compiled-ir.json.gz"}
+
+
+def forge(name: str) -> str:
+    """Return what forge printed, by the name of the file."""
+    return (HERE / "forge" / name).read_text(encoding="utf-8")
+
+
+@dataclass
+class ReportProject:
+    """The project in a profile, its artifacts in a folder."""
+
+    folder: Path
+    profile: str = "default"
+    project: Project = field(init=False)
+    artifacts: Artifacts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.project = load_project(HERE, self.profile)
+        content = json.loads(gzip.decompress((HERE / PROFILES[self.profile]).read_bytes()))
+        places = []
+        for number, (file, name, artifact) in enumerate(content["contracts"]):
+            path = self.folder / f"{number}.json"
+            path.write_text(json.dumps(artifact), encoding="utf-8")
+            places.append(ArtifactPlace(file, name, path))
+        sources = {"": {int(number): path for number, path in content["sources"].items()}}
+        self.artifacts = Artifacts(HERE, places, sources)
+
+    def run(self, verbosity: int = 0, report: str = "", tests: str | None = None) -> Iterator[SuiteResult]:
+        """Run the suites, each in a world of its own, with the tests whose names match."""
+        project = replace(self.project, isolate=report == "gas")
+        suites, _ = find_suites(self.artifacts, [TESTS], SuiteFilter(test=tests))
+        for suite in suites:
+            job = Job(
+                project, self.artifacts.places, self.artifacts.sources, seed=1, verbosity=verbosity, shows_logs=True,
+                report=report,
+            )  # fmt: skip
+            world = World(setting_of(job), Cheatcodes(settings_of(job, self.artifacts)))
+            try:
+                viewer = viewer_of(job, self.artifacts)
+                collector = viewer.collector(world.machine, report, project) if report else None
+                run = SuiteRun(world, self.artifacts, project, suite, 1, viewer=viewer, collector=collector)
+                result = SuiteResult(suite.file, suite.contract, list(run.run()))
+                if collector is not None:
+                    result.collected.append(collector.collected())
+                yield result
+            finally:
+                world.close()
+
+
+def _write(profile: str) -> None:
+    """Keep what forge has compiled."""
+    (build,) = (HERE / "out" / "build-info").glob("*.json")
+    contracts = []
+    for path in sorted((HERE / "out").glob("*.sol/*.json")):
+        whole: dict[str, Any] = json.loads(path.read_bytes())
+        (file,) = whole["metadata"]["settings"]["compilationTarget"]
+        kept = {key: whole[key] for key in ("abi", "bytecode", "deployedBytecode", "methodIdentifiers")}
+        contracts.append((file, path.stem, kept))
+    content = {"contracts": contracts, "sources": json.loads(build.read_bytes())["source_id_to_path"]}
+    (HERE / PROFILES[profile]).write_bytes(gzip.compress(json.dumps(content).encode(), mtime=0))
+
+
+if __name__ == "__main__":
+    _write(sys.argv[1])

@@ -1,0 +1,70 @@
+"""The gas report is forge's, as tables and as JSON. Expected: `forge test --gas-report` of forge 1.7.1."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.soltest.collected import GasUse, merge
+from fvm_hypervisor.soltest.gas_report import gas_json, gas_lines, reported
+from fvm_hypervisor.soltest.project import Project
+from tests.fvm_hypervisor.soltest.reports.conftest import Runs
+from tests.fvm_hypervisor.soltest.reports.golden import HERE, forge
+
+RANDOM = {("src/Proxy.sol:Vault", "set(uint256)"), ("test/Proxy.t.sol:Helper", "add(uint256)")}
+"""Functions that fuzz and invariant tests call: their gas depends on inputs, which are others than forge's."""
+
+
+@pytest.fixture
+def report(runs: Runs) -> dict[str, GasUse]:
+    suites = sorted(runs("default", 0, "gas"), key=lambda suite: suite.name)
+    return reported(merge(part for suite in suites for part in suite.collected), Project(HERE))
+
+
+def without_random(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The report with the number of calls alone where gas depends on random inputs."""
+    return [
+        {
+            **row,
+            "functions": {
+                name: {"calls": found["calls"]} if (row["contract"], name) in RANDOM else found
+                for name, found in row["functions"].items()
+            },
+        }
+        for row in rows
+    ]
+
+
+def test_the_object_is_forges(report: dict[str, GasUse]) -> None:
+    theirs = json.loads(forge("gas.json"))
+    assert without_random(gas_json(report)) == without_random(theirs)
+    assert list(gas_json(report)[0]["functions"]["make()"]) == list(theirs[0]["functions"]["make()"])
+
+
+def test_the_tables_are_forges(report: dict[str, GasUse]) -> None:
+    def tables(text: str) -> list[str]:
+        found = text[text.index("╭--------------------------------+-----------------+--------+") :]
+        lines = found[: found.rindex("╯") + 1].splitlines()
+        return [line for line in lines if not re.match(r"\| (set\(uint256\)|add) ", line)]
+
+    ours, theirs = tables("\n".join(gas_lines(report))), tables(forge("gas.txt"))
+    assert ours == theirs
+    assert len(ours) > 60
+
+
+def test_contracts_may_be_chosen_and_test_functions_included(runs: Runs) -> None:
+    suites = runs("default", 0, "gas")
+    found = merge(part for suite in suites for part in suite.collected)
+
+    def names(**changes: Any) -> set[str]:
+        return {name.partition(":")[2] for name in reported(found, replace(Project(HERE), **changes))}
+
+    assert names(gas_reports=("Fees",)) == {"Fees"}
+    assert names(gas_reports_ignore=("Fees", "Vault", "Factory")) == {"Proxy", "Helper", "ProxyTest"}
+    assert names(gas_reports=("Fees",), gas_reports_ignore=("Fees",)) == {"Fees"}  # as forge, which warns
+    included = reported(found, replace(Project(HERE), gas_reports_include_tests=True))
+    assert {"setUp()", "test_delegates()"} <= included["test/Proxy.t.sol:ProxyTest"].functions.keys()

@@ -1,0 +1,55 @@
+"""Traces of proxies, libraries, factories and reverts are forge's, text for text. Expected: forge 1.7.1."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from fvm_hypervisor.soltest.report import lines_of
+from fvm_hypervisor.soltest.results import CaseKind
+from tests.fvm_hypervisor.soltest.reports.conftest import Runs
+from tests.fvm_hypervisor.soltest.reports.golden import forge
+
+
+def sections(text: str) -> dict[str, str]:
+    """What is printed of each test, without its backtrace."""
+    body = re.sub(r"^(Suite result|Ran |Failing tests|Encountered).*$", "", text, flags=re.MULTILINE)
+    parts = re.findall(r"^\[(?:PASS|FAIL|SKIP).*?(?=^\[(?:PASS|FAIL|SKIP)|\Z)", body, re.MULTILINE | re.DOTALL)
+    found: dict[str, str] = {}
+    for part in parts:
+        name = re.search(r"(\w+\([\w,]*\)) \((?:gas|runs)", part)
+        assert name is not None
+        found.setdefault(name[1], re.split(r"\nBacktrace:|\nTip:", part)[0].rstrip())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("profile", "verbosity", "file"),
+    [("default", 4, "traces.txt"), ("default", 5, "slots.txt"), ("ir", 4, "traces-ir.txt")],
+)
+def test_traces_are_forges(runs: Runs, profile: str, verbosity: int, file: str) -> None:
+    theirs = sections(forge(file))
+    compared = 0
+    for suite in runs(profile, verbosity):
+        for test in suite.tests:
+            if test.kind is CaseKind.UNIT:
+                ours = sections("\n".join(lines_of(test, verbosity)))[test.signature]
+                assert ours == theirs[test.signature]
+                compared += 1
+    assert compared == 7
+
+
+def test_the_last_run_of_a_test_with_several_is_shown(runs: Runs) -> None:
+    """Inputs are random: compared are the calls that they are put into."""
+
+    def calls(text: str) -> list[str]:
+        lines = re.findall(r"(\w+::\w+|\[Stop\]|\[Return\])", text.partition("Traces:")[2])
+        return [str(line) for line in lines]
+
+    theirs = sections(forge("traces.txt"))
+    tests = {test.signature: test for suite in runs("default", 4) for test in suite.tests}
+    for name in ("testFuzz_sets(uint256)", "invariant_small()"):
+        ours = calls("\n".join(lines_of(tests[name], 4)))
+        assert ours == calls(theirs[name])
+        assert len(ours) > 5
