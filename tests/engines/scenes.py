@@ -87,6 +87,8 @@ class Batch:
     calls: tuple[Call, ...]
     filecoin: bool = False
     sees: bool | None = None
+    frames: int | None = None
+    """Maximum number of nested frames, where an interceptor sets one: programs hardly reach the rules' own."""
 
 
 @cache
@@ -120,7 +122,9 @@ def batch(seed: int, number: int) -> Batch:
     mode = (number + number // len(RULES)) % MODES
     filecoin = rules in ETHEREUM[1:] and mode == MODES - 1
     sees = None if not ethereum else {1: False, 2: True}.get(mode)
-    return Batch(f"{seed}:{number}", rules, mode == 0, accounts, calls, filecoin, sees)
+    # where all calls are seen, no tree has more than one frame
+    frames = random.choice((2, 2, 3)) if sees is False and rules in ETHEREUM[1:] else None
+    return Batch(f"{seed}:{number}", rules, mode == 0, accounts, calls, filecoin, sees, frames)
 
 
 def _makers(random: Random) -> tuple[dict[EthAddress, AllocAccount], tuple[EthAddress, ...]]:

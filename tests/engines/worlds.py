@@ -86,6 +86,7 @@ class _Listener:
     """
 
     sees_calls: bool
+    frames: int | None = None
     logs: list[tuple[EthAddress, Log]] = field(default_factory=list)
     watched: frozenset[bytes] = frozenset()
     watches: bool = False
@@ -99,7 +100,9 @@ class _Listener:
         return self.sees_calls
 
     def send(self, calls: CallManager, call: vm.Call, proceed: Callable[[vm.Call], vm.CallResult]) -> vm.CallResult:
-        """Let the call proceed."""
+        """Let the call proceed; the first one with the batch's limit of nested frames."""
+        if calls.depth == 0 and self.frames is not None:
+            calls.max_depth = self.frames
         return proceed(call)
 
     def ask(self, host: EthereumHost, ask: Ask) -> Answer:
@@ -168,7 +171,7 @@ class EthereumWorld:
         self.machine.state_tree.flush()
         actors(self.machine)  # read once, not in every attempt
         self.machine.tracer = _Deaf() if batch.framed else None
-        self._listener = None if batch.sees is None else _Listener(batch.sees)
+        self._listener = None if batch.sees is None else _Listener(batch.sees, batch.frames)
         self.machine.interceptor = self._listener
 
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
