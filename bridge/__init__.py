@@ -1,7 +1,7 @@
-"""Translation between the two worlds: addresses, parameters, calls, events and gas.
+"""Translation between Ethereum's and Filecoin's formats: addresses, parameters, calls, events and gas.
 
-Everything here is a small function of its arguments; what needs state (resolving an address, sending) is done by
-the runtime that calls it.
+Most of it consists of pure functions; operations that need state (resolving an address, sending) are done by the
+calling runtime.
 """
 
 import hypervisor  # noqa: F401  # the guards of hidden packages and of compiled modules

@@ -1,7 +1,6 @@
-"""Solidity interfaces: calls encoded and answers decoded by a contract's ABI JSON.
+"""Contract interfaces: encoding of calls, and decoding of results, logs and reverts, by ABI JSON.
 
-`eth-abi` does the words; this adds names, selectors and the reading of reverts and logs. Rules: the Solidity ABI
-specification.
+`eth-abi` encodes values; this adds names, selectors, reverts and logs. Source: the Solidity ABI specification.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from store.keccak import keccak
 
 _SELECTOR = 4
 _MOST_NAMED = 20
-"""Functions that an error lists."""
+"""Maximum number of functions listed in an error."""
 
 
 class AbiMismatch(ValueError):
-    """A name, argument or answer that does not fit the interface."""
+    """Raised for a name, argument or result that does not match the interface."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedLog:
-    """A log by its event's name, with the arguments by theirs (by their place where they have none)."""
+    """A log as an event name with arguments by name (by position if they have none)."""
 
     event: str
     arguments: Mapping[str, Any]
@@ -38,45 +37,45 @@ class DecodedLog:
 
 @dataclass(frozen=True, slots=True)
 class DecodedCall:
-    """A call by its function's name, with the arguments by theirs (by their place where they have none)."""
+    """A call as a function name with arguments by name (by position if they have none)."""
 
     function: str
     arguments: Mapping[str, Any]
 
 
 class ContractInterface:
-    """A contract's functions, events and errors, from the ABI JSON that solc writes.
+    """A contract's functions, events and errors, from solc's ABI JSON.
 
-    A function is given by its name, or, where several have the name, by its signature: `safeMint(address,uint256)`.
+    A function is given by its name or, if it is overloaded, by its signature: `safeMint(address,uint256)`.
     """
 
     def __init__(self, abi: Sequence[Mapping[str, Any]]) -> None:
         self.abi = tuple(abi)
 
     def encode_call(self, name: str, *arguments: Any) -> bytes:
-        """Calldata of a call of a function; of an overloaded one, by the number of arguments. Raises AbiMismatch."""
+        """Return the calldata of a call; overloads are selected by argument count. Raises AbiMismatch."""
         function = self.function(name, len(arguments))
         return selector_of(function) + _encode(function["inputs"], arguments, name)
 
     def encode_constructor(self, bytecode: bytes, *arguments: Any) -> bytes:
-        """Init code: the bytecode with the constructor's arguments after it. Raises AbiMismatch."""
+        """Return init code: the bytecode followed by the constructor's arguments. Raises AbiMismatch."""
         entries = [entry for entry in self.abi if entry["type"] == "constructor"]
         inputs = entries[0]["inputs"] if entries else []
         return bytecode + _encode(inputs, arguments, "constructor")
 
     def decode_result(self, name: str, data: bytes) -> Any:
-        """What a function returned: one value bare, several as a tuple, none as None. Raises AbiMismatch."""
+        """Decode a return value: bare for one value, a tuple for several, None for none. Raises AbiMismatch."""
         values = self.read_result(self.function(name), data)
         return values[0] if len(values) == 1 else values or None
 
     def read_result(self, function: Mapping[str, Any], data: bytes) -> tuple[Any, ...]:
-        """The values that a function's ABI entry says data to be that it returned. Raises AbiMismatch."""
+        """Decode return data by a function's ABI entry. Raises AbiMismatch."""
         return decode_values(function["outputs"], data, function["name"])
 
     def decode_answer(self, calldata: bytes, data: bytes) -> Any:
-        """What the function that calldata selects returned, as `decode_result` has it. Raises AbiMismatch.
+        """Decode the return data of the function that calldata selects, like `decode_result`.
 
-        The bytes as they stand where only the function's name and parameters are known.
+        Returns the data unchanged if only the function's name and parameters are known. Raises AbiMismatch.
         """
         function = self._functions.get(calldata[:_SELECTOR])
         if function is None:
@@ -86,7 +85,7 @@ class ContractInterface:
         return self.decode_result(signature(function), data)
 
     def decode_log(self, log: Log) -> DecodedLog | None:
-        """A log by the interface's events, None if it does not fit any. Indexed dynamic arguments stay hashes."""
+        """Decode a log, or return None if no event matches. Indexed dynamic arguments stay hashes."""
         found = self.read_log(log)
         if found is None:
             return None
@@ -94,7 +93,7 @@ class ContractInterface:
         return DecodedLog(str(event["name"]), dict(zip(_names(event), values, strict=True)))
 
     def read_log(self, log: Log) -> tuple[Mapping[str, Any], list[Any]] | None:
-        """The ABI entry of a log's event, and its arguments' values; None if it does not fit any."""
+        """Return the ABI entry of a log's event and the arguments' values, or None if no event matches."""
         event = self._events.get((log.topics[0], len(log.topics) - 1)) if log.topics else None
         if event is None:
             return None
@@ -108,7 +107,7 @@ class ContractInterface:
         return event, values
 
     def decode_revert(self, data: bytes) -> str:
-        """Revert data in words: the text of an `Error`, a custom error with its arguments, else `revert_reason`."""
+        """Format revert data: the text of an `Error`, a custom error with arguments, else `revert_reason`."""
         text = error_text(data)
         found = None if text is not None else self.read_error(data)
         if found is None:
@@ -117,7 +116,7 @@ class ContractInterface:
         return f"{error['name']}({value_words(error['inputs'], arguments)})"
 
     def read_error(self, data: bytes) -> tuple[Mapping[str, Any], tuple[Any, ...]] | None:
-        """The ABI entry of revert data's custom error, and its arguments' values; None if it does not fit any."""
+        """Return the ABI entry of a custom error and its arguments' values, or None if none matches."""
         error = self._errors.get(data[:_SELECTOR])
         try:
             return None if error is None else (error, decode_values(error["inputs"], data[_SELECTOR:], error["name"]))
@@ -125,7 +124,7 @@ class ContractInterface:
             return None
 
     def decode_call(self, calldata: bytes) -> DecodedCall | None:
-        """A call by the function that calldata selects, None if the contract has none. Raises AbiMismatch."""
+        """Decode calldata, or return None if the contract has no such function. Raises AbiMismatch."""
         found = self.read_call(calldata)
         if found is None:
             return None
@@ -133,7 +132,7 @@ class ContractInterface:
         return DecodedCall(str(function["name"]), dict(zip(_names(function), values, strict=True)))
 
     def read_call(self, calldata: bytes) -> tuple[Mapping[str, Any], tuple[Any, ...]] | None:
-        """The ABI entry of the function that calldata selects, and the arguments' values; None if there is none.
+        """Return the ABI entry of the function that calldata selects and the arguments' values, or None.
 
         Raises AbiMismatch.
         """
@@ -145,27 +144,25 @@ class ContractInterface:
         )
 
     def function_name(self, calldata: bytes) -> str | None:
-        """The name of the function that calldata selects, None if the contract has none of that selector."""
+        """Return the name of the function that calldata selects, or None."""
         entry = self._functions.get(calldata[:_SELECTOR])
         return None if entry is None else str(entry["name"])
 
     def function(self, name: str, arguments: int | None = None) -> Mapping[str, Any]:
-        """The ABI entry of a function by its name or signature, and where that says too little by how many arguments it
-        takes. Raises AbiMismatch.
-        """
+        """Return a function's ABI entry by name or signature, and argument count if overloaded. Raises AbiMismatch."""
         functions = self._signatures
         named = {form: entry for form, entry in functions.items() if name in (entry["name"], form)}
         fitting = [entry for entry in named.values() if arguments is None or len(entry["inputs"]) == arguments]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
-            raise AbiMismatch(f"several functions are called '{name}': name one of {', '.join(sorted(named))}")
+            raise AbiMismatch(f"'{name}' is overloaded: use one of {', '.join(sorted(named))}")
         wanted = f"'{name}'" if arguments is None or not named else f"'{name}' takes {arguments} arguments"
         known = ", ".join(sorted(named or functions)[:_MOST_NAMED]) or "no function"
         raise AbiMismatch(f"no function {wanted}; the contract has {known}")
 
     def selectors(self, name: str) -> list[bytes]:
-        """The selectors of the functions with a name or signature, however its letters are written."""
+        """Return the selectors of the functions with a name or signature, ignoring case."""
         wanted = name.casefold()
         return [
             selector
@@ -174,7 +171,7 @@ class ContractInterface:
         ]
 
     def topics(self, name: str) -> list[bytes]:
-        """The first topics of the events with a name or signature, however its letters are written."""
+        """Return the first topics of the events with a name or signature, ignoring case."""
         wanted = name.casefold()
         return [
             topic
@@ -192,7 +189,7 @@ class ContractInterface:
 
     @cached_property
     def _events(self) -> dict[tuple[bytes, int], Mapping[str, Any]]:
-        """By the hash of the signature and the number of indexed arguments: tokens differ in the second only."""
+        """Events by signature hash and number of indexed arguments; some tokens differ in the latter only."""
         return {
             (bytes(keccak(signature(entry).encode())), sum(item["indexed"] for item in entry["inputs"])): entry
             for entry in self.abi
@@ -205,7 +202,7 @@ class ContractInterface:
 
 
 def value_words(items: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
-    """Values by the types of ABI items, as cast writes them, but for the size after large numbers."""
+    """Format values by the types of ABI items like cast, without the exponent after large numbers."""
     return ", ".join(_words(_type(item), value, item) for item, value in zip(items, values, strict=True))
 
 
@@ -227,12 +224,12 @@ def _words(kind: str, value: Any, item: Mapping[str, Any]) -> str:
 
 
 def signature(entry: Mapping[str, Any]) -> str:
-    """What selectors and topics are the hashes of: the name of an ABI's entry with the types of its arguments."""
+    """Return the canonical signature of an ABI entry, which selectors and topics are hashes of."""
     return f"{entry['name']}({','.join(_type(item) for item in entry['inputs'])})"
 
 
 def _names(entry: Mapping[str, Any]) -> list[str]:
-    """The arguments' names, of those without one their places."""
+    """Return the arguments' names, or their positions if they have none."""
     return [item["name"] or str(place) for place, item in enumerate(entry["inputs"])]
 
 
@@ -259,7 +256,7 @@ def _encode(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str
 
 
 def _misfit(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str) -> str:
-    """Which of the values does not have its type; empty where each by itself has."""
+    """Describe the first value that does not have its type; empty if each value is valid by itself."""
     from eth_abi.abi import is_encodable
     from eth_abi.exceptions import ParseError
 
@@ -271,7 +268,7 @@ def _misfit(items: Sequence[Mapping[str, Any]], values: Sequence[Any], what: str
             if not is_encodable(_type(item), value):
                 return f"{value!r:.80} is not a valid {_type(item)}"
         except (ParseError, ValueError):
-            return ""  # there is no such type
+            return ""  # unknown type
     return ""
 
 
@@ -293,7 +290,7 @@ def decode_values(
 
 
 def _topic(entry: Mapping[str, Any], topic: bytes) -> Any:
-    """An indexed argument: its value, or the hash that stands for a dynamic one."""
+    """Decode an indexed argument: its value, or the hash of a dynamic one."""
     kind = entry["type"]
     if kind in ("string", "bytes", "tuple") or kind.endswith("]"):
         return topic

@@ -1,9 +1,8 @@
-"""How much ABI-encoded data unfold to, found out before anything is made of them.
+"""A check of the decoded size of ABI-encoded data, made before decoding it.
 
-An offset may point anywhere, so values may share their bytes: in 2 KB each of ten lists can hold the same ten lists,
-eight levels deep, which are a hundred million numbers. No compiler writes such data; what one writes is read once.
-Of shapes other than that nothing is refused here: whether values are well-formed is the decoder's business
-(`bridge.abi`). Rules: the Solidity ABI specification.
+Offsets may point anywhere, so values may share bytes: in 2 KB, each of ten lists can contain the same ten lists, eight
+levels deep, which are a hundred million numbers. Compilers do not produce such data. Only the size is checked here; the
+decoder checks that values are well-formed (`bridge.abi`). Source: the Solidity ABI specification.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 UNFOLDS: Final = 4
-"""Data may unfold to this multiple of their size: a little sharing does no harm."""
+"""Maximum ratio of the decoded size to the size of the data; small overlaps are harmless."""
 
 _WORD: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a type's encoding looks like. `head`: its bytes in the head of what it is a part of.
+    """Layout of a type's encoding; `head` is its size in bytes in the enclosing head.
 
-    `parts`: of a tuple its types, of a list the type of its items; `length`: of a list, None where the data say it.
+    `parts` are the types of a tuple, or the item type of a list; `length` is that of a fixed-size list, else None.
     """
 
     head: int
@@ -33,7 +32,7 @@ class _Shape:
 
 
 def check_unfolding(items: Sequence[Mapping[str, Any]], data: bytes) -> None:
-    """ValueError unless values of the types of an ABI's items are about as large as their data, and within them."""
+    """Raise ValueError if ABI items exceed their data, or are much larger than it when decoded."""
     walk = _Walk(data, UNFOLDS * len(data))
     walk.parts([_shape(item["type"], item) for item in items], 0)
 
@@ -55,14 +54,14 @@ def _list(item: _Shape, length: int | None) -> _Shape:
 
 
 class _Walk:
-    """Counts the bytes that a decoder would read, and stops where they become too many."""
+    """Counts the bytes that a decoder would read, up to the limit."""
 
     def __init__(self, data: bytes, room: int) -> None:
         self._data = data
         self._room = room
 
     def parts(self, shapes: Sequence[_Shape], start: int) -> None:
-        """Values whose heads follow each other; offsets count from the first one."""
+        """Count values with consecutive heads; offsets are relative to the first one."""
         at = start
         for shape in shapes:
             self._value(shape, at, start)
@@ -87,7 +86,7 @@ class _Walk:
             self._take(first, length * item.head)
             return
         if first + length * _WORD > len(self._data):
-            raise ValueError("more items than there can be")
+            raise ValueError("the list has more items than the data can hold")
         for place in range(length):
             self._value(item, first + place * _WORD, first)
 
@@ -97,7 +96,7 @@ class _Walk:
 
     def _take(self, at: int, count: int) -> None:
         if at + count > len(self._data):
-            raise ValueError(f"{count} bytes from byte {at} on, of {len(self._data)}")
+            raise ValueError(f"{count} bytes at offset {at} exceed the {len(self._data)} bytes of data")
         self._room -= count
         if self._room < 0:
-            raise ValueError(f"values that share their bytes: more than {UNFOLDS} times the data")
+            raise ValueError(f"overlapping values: the decoded size exceeds {UNFOLDS} times the data")

@@ -1,9 +1,8 @@
-"""The events of native actors: what they are called, and of which types of the actor's schema their values are.
+"""Events of native actors: names, and value types from the actor's schema.
 
-An entry's value is CBOR. Most say what they are themselves; amounts and nested parameters do not: these have a field in
-the type `EventEntries` of their actor's schema, with a dash of the key as an underscore. Values are left in the
-encoding's terms; how they are written for people is others' work. Rules: FIP-0049, FIP-0083; the reward actor's
-FIP-0118.
+An entry's value is CBOR and mostly self-describing. Amounts and nested parameters are not: these have a field in the
+type `EventEntries` of their actor's schema, with dashes of the key as underscores. Values are not formatted here.
+Source: FIP-0049, FIP-0083; for the reward actor FIP-0118.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from store.schema import Schema, SchemaError
 from store.schema.types import Struct
 
 EVENT_ENTRIES: Final = "EventEntries"
-"""The type in an actor's schema that has the types of its events' values."""
+"""Name of the schema type with the types of event values."""
 
 KIND_KEY: Final = "$type"
 _PAYLOAD, _OPERATION = "payload", "op"
@@ -33,12 +32,12 @@ PAYLOADS: Final[Mapping[str, str]] = MappingProxyType({
     "RemoveStream": "EmptyTuple",
     "SetDistribution": "SetDistributionPayload",
 })  # fmt: skip
-"""The type of a pending write's payload by its operation (f02 from version 19 on)."""
+"""Type of a pending write's payload by operation (f02 from version 19 on)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventValue:
-    """An entry's value as `Schema.read` gives it, with its type."""
+    """An entry's value as returned by `Schema.read`, with its type."""
 
     key: str
     type: str
@@ -47,14 +46,14 @@ class EventValue:
 
 @dataclass(frozen=True, slots=True)
 class NativeEvent:
-    """What a native actor said: the kind (its entry `$type`, None without one), and the other entries in order."""
+    """A native actor's event: its kind (the entry `$type`, or None) and the other entries in order."""
 
     kind: str | None
     values: tuple[EventValue, ...]
 
 
 def native_event(schema: Schema, entries: Sequence[EventEntry]) -> NativeEvent | None:
-    """A native actor's event by the actor's schema; None where an entry is not CBOR."""
+    """Decode a native actor's event with the actor's schema, or return None if an entry is not CBOR."""
     try:
         values = [_read(schema, entry.key, _type_of(schema, entry.key), _cbor(entry)) for entry in entries]
     except CodecError:
@@ -77,7 +76,7 @@ def _type_of(schema: Schema, key: str) -> str:
 
 
 def _read(schema: Schema, key: str, term: str, data: bytes) -> EventValue:
-    """A value by its type, or by CBOR alone where it is not of that type."""
+    """Decode a value by its type, or as plain CBOR if it does not match."""
     found = decode_strict(data)
     try:
         return EventValue(key, term, schema.read(term, found))
@@ -86,7 +85,7 @@ def _read(schema: Schema, key: str, term: str, data: bytes) -> EventValue:
 
 
 def _payload(schema: Schema, value: EventValue, beside: Sequence[EventValue]) -> EventValue:
-    """A pending write's payload by the operation that the same event names."""
+    """Decode a pending write's payload by the operation in the same event."""
     operation = next((other.value for other in beside if other.key == _OPERATION), None)
     term = PAYLOADS.get(operation) if isinstance(operation, str) else None
     if value.key != _PAYLOAD or term is None or type(value.value) is not bytes:

@@ -1,9 +1,8 @@
 """The built-in actors' schemas, parsed once, and their methods by number.
 
-A method's parameters and answer are the types `<Method>Params` and `<Method>Return` of its actor's schema
-(`fvm_hypervisor.builtin_actors.schemas`). Its number is the name's hash (FRC-42); methods that actors keep among
-themselves have the numbers
-below. How a value is written for people is others' work: here is only what its byte strings mean.
+The parameters and return value of a method have the types `<Method>Params` and `<Method>Return` of its actor's schema
+(`fvm_hypervisor.builtin_actors.schemas`). Its number is the hash of its name (FRC-42); methods for calls between actors
+have the numbers below. Values are not formatted here; only byte strings are interpreted.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from store.schema import Schema
 from store.schema.types import List, Map, Struct, Term
 
 ANY: Final = "Any"
-"""The type of what no schema speaks of."""
+"""Type of values that no schema describes."""
 
 AMOUNTS: Final = ("BigInt", "TokenAmount", "DataCap")
-"""Numbers of any size, which CBOR has as byte strings."""
+"""Integers of any size, encoded in CBOR as byte strings."""
 
 UNSIGNED: Final[Mapping[str, int]] = MappingProxyType({
     "ActorID": 64, "SectorNumber": 64, "DealID": 64, "AllocationID": 64, "MethodNum": 64, "PaddedPieceSize": 64,
@@ -35,7 +34,10 @@ UNSIGNED: Final[Mapping[str, int]] = MappingProxyType({
     "OperationNumber": 8,
 })  # fmt: skip
 SIGNED: Final[Mapping[str, int]] = MappingProxyType({"ChainEpoch": 64, "TxnID": 64, "RegisteredProof": 64, "Slope": 64})
-"""The bits of shared numbers in the official actors, which refuse parameters beyond them; other `Int`s are CBOR's."""
+"""Sizes in bits of shared integers, which official actors enforce in parameters.
+
+Any other `Int` may be any CBOR integer.
+"""
 
 OWN_NUMBERS: Final = {
     "account": "2 PubkeyAddress",
@@ -61,18 +63,18 @@ OWN_NUMBERS: Final = {
     "verifiedregistry": "2 AddVerifier, 3 RemoveVerifier, 4 AddVerifiedClient, 7 RemoveVerifiedClientDataCap,"
     " 8 RemoveExpiredAllocations, 9 ClaimAllocations, 10 GetClaims, 11 ExtendClaimTerms, 12 RemoveExpiredClaims",
 }
-"""The methods of each actor that have a number which is no hash, the constructor left out."""
+"""Methods of each actor with a number that is not a hash, except the constructor."""
 
 _TODAYS_LAYOUTS: Final = 13
-"""The version of the actors from which on the layouts are those of `State` at the latest."""
+"""Actors version from which on all layouts are those of `State`."""
 
 _RECEIVER: Final = "UniversalReceiver"
-"""What the schemas call the method `Receive` of a receiver of tokens."""
+"""Schema name of the method `Receive` of token receivers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActorMethod:
-    """A method's name, and the types of its parameters and its answer in its actor's schema, where it has any."""
+    """A method's name, and the schema types of its parameters and return value, if any."""
 
     name: str
     params: str | None = None
@@ -81,14 +83,14 @@ class ActorMethod:
 
 @cache
 def actor_schema(actor: str) -> Schema:
-    """The schema of a built-in actor by its name; of any other actor, what all share."""
+    """Return the schema of a built-in actor by name; for other names, the common schema."""
     return Schema.parse(schema_text(actor if actor in NAMES else "placeholder"))
 
 
 def state_types(schema: Schema, actors: int | None) -> list[str]:
-    """The types that an actor's state may have: the layout of a version of the actors first (None: the newest).
+    """Return the possible types of an actor's state: the layout of an actors version first (None: the newest).
 
-    `StateV10` is the layout from version 10 on, until the next one's; `State` is what there is today.
+    `StateV10` is the layout from version 10 until the next one's; `State` is the current one.
     """
     named = [name for name in schema.types if name == "State" or name.startswith("StateV")]
     begun = {name: _TODAYS_LAYOUTS if name == "State" else int(name.removeprefix("StateV")) for name in named}
@@ -97,18 +99,18 @@ def state_types(schema: Schema, actors: int | None) -> list[str]:
 
 
 def actor_method(actor: str, number: int) -> ActorMethod | None:
-    """The method of an actor, by the actor's name and the method's number; None where it is not known."""
+    """Return a method by actor name and method number, or None if it is unknown."""
     return ActorMethod("Send") if number == 0 else methods(actor).get(MethodNumber(number))
 
 
 @cache
 def methods(actor: str) -> dict[MethodNumber, ActorMethod]:
-    """Every method that an actor may have, by number: by the one that it has among actors, and by its name's hash."""
+    """Return all methods of an actor by number, both by small number and by the hash of the name."""
     return methods_of(actor_schema(actor).types, OWN_NUMBERS.get(actor, ""))
 
 
 def methods_of(types: Iterable[str], own_numbers: str = "") -> dict[MethodNumber, ActorMethod]:
-    """The methods that the names of types speak of, by number; `own_numbers` in the form of OWN_NUMBERS."""
+    """Return the methods that type names refer to, by number; `own_numbers` has the format of OWN_NUMBERS."""
     types = set(types)
     own = [row.split() for row in own_numbers.split(", ") if row]
     ends = ("Params", "Return")
@@ -124,7 +126,7 @@ def methods_of(types: Iterable[str], own_numbers: str = "") -> dict[MethodNumber
 
 
 def term_below(schema: Schema, term: Term, step: str) -> Term:
-    """The type of what is one step below a value of a type in the same block: a field, an entry."""
+    """Return the type of a field or entry of a value of type `term` in the same block."""
     match schema.type_of(term):
         case Struct(fields):
             return fields[step].type
@@ -135,7 +137,7 @@ def term_below(schema: Schema, term: Term, step: str) -> Term:
 
 
 def meaning(schema: Schema, term: Term, data: bytes) -> int | Address | bytes:
-    """What a byte string of a type stands for: an amount, an address, or itself."""
+    """Interpret a byte string by its type: an amount, an address, or the bytes themselves."""
     name = schema.name_of(term) if isinstance(term, str) else ""
     try:
         if name in AMOUNTS:

@@ -1,8 +1,8 @@
-"""20-byte Ethereum addresses and the Filecoin addresses behind them.
+"""Ethereum addresses of 20 bytes and the corresponding Filecoin addresses.
 
-An Ethereum address of the form ff, eleven zero bytes, 64-bit number is a *masked ID* and means f0<number>; every
-other one is the subaddress of an f410 address. The way back prefers f410, so that a contract never sees one actor
-under two names; it needs the actor's delegated address, which the caller looks up. Rules: FIP-0055 and the EVM
+An Ethereum address of the form ff, eleven zero bytes, 64-bit number is a *masked ID* and means f0<number>; every other
+one is the subaddress of an f410 address. The reverse direction prefers f410, so that a contract never sees an actor
+under two addresses; it needs the actor's delegated address, which the caller looks up. Source: FIP-0055 and the EVM
 actor's shared address module.
 """
 
@@ -15,7 +15,7 @@ from hypervisor.types import EAM_NAMESPACE, ActorID
 from store.keccak import keccak
 
 EthAddress = NewType("EthAddress", bytes)
-"""Twenty bytes."""
+"""An Ethereum address of 20 bytes."""
 
 ETH_ADDRESS_LENGTH = 20
 ZERO_ADDRESS = EthAddress(bytes(ETH_ADDRESS_LENGTH))
@@ -24,14 +24,14 @@ _MAX_NONCE = (1 << 64) - 1
 
 
 def eth_address(data: bytes) -> EthAddress:
-    """Twenty bytes as an Ethereum address; AddressError for any other length."""
+    """Convert 20 bytes to an Ethereum address. Raises AddressError for any other length."""
     if len(data) != ETH_ADDRESS_LENGTH:
-        raise AddressError(f"an Ethereum address has 20 bytes, 0x{data[:33].hex()} has {len(data)}")
+        raise AddressError(f"an Ethereum address has 20 bytes, but 0x{data[:33].hex()} has {len(data)}")
     return EthAddress(bytes(data))
 
 
 def checksummed(address: EthAddress) -> str:
-    """An Ethereum address as wallets write it, its capitals a check of its digits (EIP-55)."""
+    """Return the text form of an Ethereum address, with a checksum in its capitalization (EIP-55)."""
     digits = address.hex()
     digest = keccak(digits.encode()).hex()
     return "0x" + "".join(
@@ -40,27 +40,27 @@ def checksummed(address: EthAddress) -> str:
 
 
 def masked_id(actor: int) -> EthAddress:
-    """The masked-ID form of an actor's number."""
+    """Return the masked ID of an actor."""
     if not 0 <= actor <= _MAX_NONCE:
-        raise AddressError(f"actor ID {actor} is not a 64-bit number")
+        raise AddressError(f"actor ID {actor} is out of range (0 to 2^64 - 1)")
     return EthAddress(_MASK + actor.to_bytes(8, "big"))
 
 
 def unmask_id(address: bytes) -> ActorID | None:
-    """The actor's number in a masked ID; None for every other address."""
+    """Return the actor ID in a masked ID, or None for any other address."""
     if address[:12] != _MASK:
         return None
     return ActorID(int.from_bytes(address[12:], "big"))
 
 
 def to_filecoin(address: EthAddress) -> Address:
-    """The Filecoin address that an Ethereum address names: f0 for a masked ID, else f410."""
+    """Return the Filecoin address for an Ethereum address: f0 for a masked ID, else f410."""
     actor = unmask_id(address)
     return Address.delegated(EAM_NAMESPACE, address) if actor is None else Address.id(actor)
 
 
 def from_delegated(address: Address | None) -> EthAddress | None:
-    """The Ethereum form of a delegated address: None unless it is an f410 of 20 bytes that is no masked ID."""
+    """Return the Ethereum form of an f410 address with 20 bytes that is not a masked ID, else None."""
     if address is None or address.namespace() != EAM_NAMESPACE:
         return None
     subaddress = address.subaddress()
@@ -70,24 +70,27 @@ def from_delegated(address: Address | None) -> EthAddress | None:
 
 
 def to_ethereum(actor: ActorID, delegated: Address | None) -> EthAddress:
-    """The one form under which contracts see an actor: its f410 subaddress where it has one, else its masked ID."""
+    """Return the address of an actor as seen by contracts: its f410 subaddress if it has one, else its masked ID."""
     return from_delegated(delegated) or masked_id(actor)
 
 
 def word_to_address(word: int) -> EthAddress:
-    """The low 20 bytes of a stack word; the EVM ignores the upper twelve."""
+    """Return the low 20 bytes of a stack word; the EVM ignores the upper twelve."""
     return EthAddress((word & ((1 << 160) - 1)).to_bytes(ETH_ADDRESS_LENGTH, "big"))
 
 
 def create_address(sender: EthAddress, nonce: int) -> EthAddress:
-    """Where CREATE puts a contract: the last 20 bytes of keccak(rlp([sender, nonce]))."""
+    """Return the address of a contract created by CREATE: the last 20 bytes of keccak(rlp([sender, nonce]))."""
     if not 0 <= nonce <= _MAX_NONCE:
-        raise AddressError(f"nonce {nonce} is not a 64-bit number")
+        raise AddressError(f"nonce {nonce} is out of range (0 to 2^64 - 1)")
     return EthAddress(keccak(rlp.encode([sender, rlp.number(nonce)]))[12:])
 
 
 def create2_address(sender: EthAddress, salt: bytes, init_code: bytes) -> EthAddress:
-    """Where CREATE2 puts a contract: the last 20 bytes of keccak(ff, sender, salt of 32 bytes, keccak(init code))."""
+    """Return the address of a contract created by CREATE2.
+
+    This is the last 20 bytes of keccak(ff, sender, salt of 32 bytes, keccak(init code)).
+    """
     if len(salt) != 32:
         raise AddressError(f"a salt has 32 bytes, not {len(salt)}")
     return EthAddress(keccak(b"\xff" + sender + salt + keccak(init_code))[12:])

@@ -1,7 +1,8 @@
-"""`ApplyAndCall`: the method of a Filecoin message that carries a transaction of type 4, its parameters and its answer.
+"""`ApplyAndCall`, the method of Filecoin messages with a type 4 transaction: parameters and return value.
 
-Parameters: `[[[chain id, address, nonce, y parity, r, s], ...], [to, value, input]]` in CBOR, r, s and value as
-big-endian magnitudes; the answer: `[status, output]`. Source: FIP-0111, On-Chain State and ApplyAndCall.
+The parameters are `[[[chain id, address, nonce, y parity, r, s], ...], [to, value, input]]` in CBOR, with r, s and
+value as big-endian magnitudes; the return value is `[status, output]`. Source: FIP-0111, On-Chain State and
+ApplyAndCall.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _U8: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class ApplyAndCallParams:
-    """The authorizations, and the call that follows them: value in attoFIL, `data` as calldata."""
+    """Authorizations and the call that follows them: value in attoFIL, `data` as calldata."""
 
     authorizations: tuple[Authorization, ...]
     to: EthAddress
@@ -32,7 +33,7 @@ class ApplyAndCallParams:
     data: bytes
 
     def encode(self) -> bytes:
-        """CBOR. Raises ParamsError for numbers of an authorization that the form has no room for."""
+        """Encode as CBOR. Raises ParamsError for authorization fields that exceed the format."""
         return encode([
             [_fields(item) for item in self.authorizations],
             [bytes(self.to), _magnitude(self.value), self.data],
@@ -40,7 +41,7 @@ class ApplyAndCallParams:
 
     @classmethod
     def decode(cls, data: bytes) -> ApplyAndCallParams:
-        """The inverse of `encode`, for magnitudes with leading zeros, too; ParamsError."""
+        """Decode CBOR; magnitudes may have leading zeros. Raises ParamsError."""
         try:
             authorizations, call = decode_strict(data)
             to, value, input_ = call
@@ -48,30 +49,30 @@ class ApplyAndCallParams:
                 raise TypeError("expected [[authorization, ...], [to, value, input]]")
             return cls(tuple(map(_authorization, authorizations)), _address(to), _number(value), input_)
         except (CodecError, TypeError, ValueError) as error:
-            raise ParamsError(f"the parameters of ApplyAndCall cannot be read: {error}") from None
+            raise ParamsError(f"cannot decode the parameters of ApplyAndCall: {error}") from None
 
 
 def encode_answer(succeeded: bool, output: bytes) -> bytes:
-    """How the call ended, and what it returned or reverted with."""
+    """Encode the status and output of the call."""
     return encode([int(succeeded), output])
 
 
 def decode_answer(data: bytes) -> tuple[bool, bytes]:
-    """The inverse of `encode_answer`; ParamsError."""
+    """Decode the status and output of the call. Raises ParamsError."""
     try:
         status, output = decode_strict(data)
     except (CodecError, TypeError, ValueError) as error:
-        raise ParamsError(f"the answer of ApplyAndCall cannot be read: {error}") from None
+        raise ParamsError(f"cannot decode the return value of ApplyAndCall: {error}") from None
     if type(status) is not int or status not in (0, 1) or type(output) is not bytes:
-        raise ParamsError("the answer of ApplyAndCall is not [status, output]")
+        raise ParamsError("the return value of ApplyAndCall is not [status, output]")
     return status == 1, output
 
 
 def _fields(item: Authorization) -> list[Any]:
     if item.chain_id > _U64 or item.y_parity > _U8:
         raise ParamsError(
-            f"an authorization for chain {item.chain_id} with the parity {item.y_parity}: a Filecoin message has room "
-            "for 64 bits and 8 bits"
+            f"an authorization with chain id {item.chain_id} and parity {item.y_parity} does not fit "
+            "a Filecoin message, which has 64 bits and 8 bits for them"
         )
     return [item.chain_id, bytes(item.address), item.nonce, item.y_parity, _magnitude(item.r), _magnitude(item.s)]
 
@@ -80,13 +81,13 @@ def _authorization(fields: Any) -> Authorization:
     chain_id, address, nonce, parity, r, s = fields
     for name, number, most in (("chain id", chain_id, _U64), ("nonce", nonce, _U64), ("parity", parity, _U8)):
         if type(number) is not int or not 0 <= number <= most:
-            raise ValueError(f"an authorization's {name} is not a number of at most {most}")
+            raise ValueError(f"the {name} of an authorization must be a number of at most {most}")
     return Authorization(chain_id, _address(address), nonce, parity, _number(r), _number(s))
 
 
 def _address(value: Any) -> EthAddress:
     if type(value) is not bytes or len(value) != ETH_ADDRESS_LENGTH:
-        raise ValueError("an address has 20 bytes")
+        raise ValueError("an address must have 20 bytes")
     return EthAddress(value)
 
 
@@ -96,5 +97,5 @@ def _magnitude(value: int) -> bytes:
 
 def _number(value: Any) -> int:
     if type(value) is not bytes or len(value) > _WORD:
-        raise ValueError("a magnitude has at most 32 bytes")
+        raise ValueError("a magnitude must have at most 32 bytes")
     return int.from_bytes(value, "big")

@@ -1,8 +1,8 @@
-"""What the generated modules of `bridge.bindings` stand on: a struct, a call, and the codec of a schema's types.
+"""Base of the generated modules in `bridge.bindings`: structs, calls, and the codec of a schema's types.
 
-The codec is made from the actor's IPLD schema, each type's functions once, when it is first needed: values of Python
-(addresses, numbers, dataclasses, tuples) to DAG-CBOR's data model and back. Structs are CBOR arrays of their fields in
-order; a method's single parameter stands bare where the schema has it so. Bytes are `store.codec`'s business.
+The codec is derived from the actor's IPLD schema, with each type's functions created on first use. It converts Python
+values (addresses, numbers, dataclasses, tuples) to and from DAG-CBOR's data model. Structs are CBOR arrays of their
+fields in order; a single parameter is encoded bare if the schema says so. `store.codec` encodes to bytes.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[R]):
-    """A call of a method: its number, its parameters in CBOR, and how its answer is read."""
+    """A call of a method: its number, its parameters in CBOR, and a decoder of its return value."""
 
     method: MethodNumber
     params: bytes
     _answer: Callable[[bytes], R] = field(repr=False, compare=False)
 
     def answer(self, data: bytes) -> R:
-        """What the actor's return data say. Raises SchemaError, CodecError (ValueErrors) for data of another shape."""
+        """Decode the return data. Raises SchemaError and CodecError (ValueErrors) for data of the wrong shape."""
         return self._answer(data)
 
 
 class Codec:
-    """The types of one actor's schema; `shared` has the classes of those that all actors share."""
+    """The types of one actor's schema; `shared` has the classes of types common to all actors."""
 
     def __init__(self, actor: str, shared: Codec | None = None) -> None:
         self.actor = actor
@@ -51,27 +51,27 @@ class Codec:
         self._made: dict[str, tuple[Convert, Convert]] = {}
 
     def encode(self, name: str, value: Any) -> bytes:
-        """A value of a type in CBOR. Raises SchemaError (with the path), CodecError."""
+        """Encode a value of a type as CBOR. Raises SchemaError (with the path) and CodecError."""
         return encode(self.functions(name)[0](value))
 
     def decode(self, name: str, data: bytes) -> Any:
-        """The value of a type in CBOR. Raises SchemaError (with the path), CodecError."""
+        """Decode CBOR to a value of a type. Raises SchemaError (with the path) and CodecError."""
         return self.functions(name)[1](decode_strict(data))
 
     def call(self, method: MethodNumber, params: str | None, value: Any, answer: str | None) -> Call[Any]:
-        """A call with parameters of a type (None: without any) that answers a type (None: nothing)."""
+        """Return a call with parameters and a return value of the given types (None: none)."""
         data = b"" if params is None else self.encode(params, value)
         return Call(method, data, _nothing if answer is None else partial(self.decode, answer))
 
     def functions(self, name: str) -> tuple[Convert, Convert]:
-        """Value to data, and data to value, of a type."""
+        """Return the functions from value to data and from data to value of a type."""
         made = self._made.get(name)
         if made is None:
             made = self._made[name] = _Maker(self).named(name)
         return made
 
     def class_of(self, name: str) -> type[Struct]:
-        """The dataclass of a struct; KeyError for one that no method has."""
+        """Return the dataclass of a struct. Raises KeyError if no method uses it."""
         found = self.classes.get(name)
         if found is None and self._shared is not None:
             found = self._shared.classes.get(name)
@@ -81,43 +81,43 @@ class Codec:
 
 
 class Struct:
-    """What the dataclasses of structs inherit: `class ProposeParams(Struct, codec=...)`."""
+    """Base class of dataclasses for structs: `class ProposeParams(Struct, codec=...)`."""
 
     __slots__ = ()
     _codec: ClassVar[Codec]
 
     def __init_subclass__(cls, codec: Codec | None = None) -> None:
-        if codec is not None:  # a dataclass with slots is made twice, the second time without arguments
+        if codec is not None:  # a dataclass with slots is created twice, the second time without arguments
             cls._codec = codec
         cls._codec.classes[cls.__name__] = cls
 
     def encode(self) -> bytes:
-        """In CBOR, as a tuple of the fields. Raises SchemaError, CodecError."""
+        """Encode as CBOR, a tuple of the fields. Raises SchemaError and CodecError."""
         return self._codec.encode(type(self).__name__, self)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """The inverse of `encode`. Raises SchemaError, CodecError."""
+        """Decode CBOR written by `encode`. Raises SchemaError and CodecError."""
         value: Self = cls._codec.decode(cls.__name__, data)
         return value
 
 
 def field_name(name: str) -> str:
-    """A field's name in Python: `from` is `from_`."""
+    """Return a field's name in Python: `from` becomes `from_`."""
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def _nothing(data: bytes) -> None:
     if data:
-        raise SchemaError(f"{len(data)} bytes, expected no answer")
+        raise SchemaError(f"expected no return value, found {len(data)} bytes")
 
 
 class _Maker:
-    """Makes the functions of types from the schema."""
+    """Creates the functions of types from the schema."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._schema = actor_schema(codec.actor)  # parsed when a type is first needed, not at import
+        self._schema = actor_schema(codec.actor)  # parsed on first use, not at import
 
     def named(self, name: str) -> tuple[Convert, Convert]:
         name = self._schema.name_of(name)
@@ -145,7 +145,7 @@ class _Maker:
             case Union(representation=Kinded()):
                 return self._choice(kind)
             case _:
-                raise TypeError(f"{name} has no form in Python")
+                raise TypeError(f"{name} cannot be represented in Python")
 
     def _term(self, term: Term, nullable: bool = False) -> tuple[Convert, Convert]:
         match term:
@@ -157,7 +157,7 @@ class _Maker:
                 item = self._term(value, inner_nullable)
                 write, read = _list(item[0], list), _list(item[1], tuple)
             case _:
-                raise TypeError(f"{term} has no form in Python")
+                raise TypeError(f"{term} cannot be represented in Python")
         return (_or_none(write), _or_none(read)) if nullable else (write, read)
 
     def _struct(self, name: str, kind: StructType) -> tuple[Convert, Convert]:
@@ -205,7 +205,7 @@ _DATA_TYPES: Final[dict[str, type]] = {"string": str, "bytes": bytes, "null": ty
 
 
 def _fields(names: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
-    """The values of fields, in order."""
+    """Return a function that returns the values of fields, in order."""
     if len(names) > 1:
         return attrgetter(*names)
     return lambda value: [getattr(value, name) for name in names]
@@ -243,7 +243,7 @@ def _or_none(convert: Convert) -> Convert:
 def _of(kind: type) -> Convert:
     def convert(value: Any) -> Any:
         if type(value) is not kind:
-            if kind is bytes and isinstance(value, bytes):  # one that prints as text
+            if kind is bytes and isinstance(value, bytes):  # a subclass that prints as text
                 return bytes(value)
             raise SchemaError(f"expected {kind.__name__}, found {type(value).__name__}")
         return value
@@ -254,7 +254,7 @@ def _of(kind: type) -> Convert:
 def _int(value: Any) -> int:
     if type(value) is int:
         return value
-    if isinstance(value, int) and type(value) is not bool:  # an enumeration's
+    if isinstance(value, int) and type(value) is not bool:  # an IntEnum member
         return int(value)
     raise SchemaError(f"expected an integer, found {type(value).__name__}")
 

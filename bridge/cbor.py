@@ -1,9 +1,9 @@
-"""A reader for the CBOR that actors accept as parameters: as lenient as the network's, and no more.
+"""A decoder for the CBOR that actors accept as parameters, exactly as lenient as the network's.
 
-Differences from `store.codec.decode_strict`, all measured on the official EVM actor: byte strings may be cut into
-chunks (indefinite length, nested), heads may be longer than needed, and the head of an unsigned integer passes for that
-of a byte string or an array of N bytes or items; text, tags and indefinite arrays in the place of what is
-expected, and bytes left over, are refused.
+Differences from `store.codec.decode_strict`, measured on the official EVM actor: byte strings may be chunked
+(indefinite length, nested), heads need not be minimal, and the head of an unsigned integer is accepted for a byte
+string or an array of N bytes or items. Unexpected text, tags and indefinite-length arrays, and trailing bytes, are
+rejected.
 """
 
 from store.cid import Cid, CidError, read_cid
@@ -17,28 +17,28 @@ _LINK_TAG = 42
 
 
 class ParamsError(ValueError):
-    """Parameters or a return value that do not have the shape asked for (exit 21 where an actor reads them)."""
+    """Raised for parameters or return values of the wrong shape (exit code 21 in an actor)."""
 
 
 class CborReader:
-    """Reads values one after the other; every method raises ParamsError where the next value has another shape."""
+    """Reads consecutive values; all methods raise ParamsError if the next value has another shape."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
     def array(self, length: int) -> None:
-        """The head of a definite array of exactly `length` items."""
+        """Read the head of a definite-length array of exactly `length` items."""
         found = self._head(_ARRAY, "an array")
         if found != length:
             raise ParamsError(f"array of {found} items, expected {length}")
 
     def unsigned(self) -> int:
-        """An unsigned 64-bit integer."""
+        """Read an unsigned 64-bit integer."""
         return self._head(_UNSIGNED, "an unsigned integer")
 
     def byte_string(self, length: int | None = None) -> bytes:
-        """A byte string, whole or in chunks; of exactly `length` bytes where that is given."""
+        """Read a byte string, possibly chunked; of exactly `length` bytes if given."""
         if self._peek() != _INDEFINITE_BYTES:
             content = self._take(self._head(_BYTES, "a byte string"))
         else:
@@ -48,29 +48,29 @@ class CborReader:
         return content
 
     def link(self) -> Cid:
-        """A CID: tag 42 over a byte string that begins with a zero byte."""
+        """Read a CID: tag 42 with a byte string that begins with a zero byte."""
         if self._head(_TAG, "a link") != _LINK_TAG:
-            raise ParamsError("tag other than 42, expected a link")
+            raise ParamsError("expected a link (tag 42), found another tag")
         content = self.byte_string()
         try:
             cid, end = read_cid(content, 1)
         except CidError as error:
-            raise ParamsError(f"link that holds no CID: {error}") from None
+            raise ParamsError(f"invalid link: {error}") from None
         if content[0] != 0 or end != len(content):
-            raise ParamsError("link that holds more or less than one CID")
+            raise ParamsError("invalid link: not exactly one CID")
         return cid
 
     def optional_byte_string(self) -> bytes | None:
-        """A byte string or null."""
+        """Read a byte string or null."""
         if self._peek() == 0xF6:
             self._at += 1
             return None
         return self.byte_string()
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Check that no bytes follow."""
         if self._at != len(self._data):
-            raise ParamsError(f"{len(self._data) - self._at} bytes behind the value")
+            raise ParamsError(f"{len(self._data) - self._at} trailing bytes after the value")
 
     def _chunks(self) -> bytes:
         content, depth = bytearray(), 0
@@ -111,14 +111,14 @@ class CborReader:
 
 
 def byte_string(data: bytes) -> bytes:
-    """The shortest encoding of a byte string."""
+    """Return the shortest encoding of a byte string."""
     return bytes_head(len(data)) + data
 
 
 def read_byte_string(data: bytes) -> bytes:
-    """The content of a block that is one byte string and nothing else; ParamsError otherwise."""
+    """Return the content of a block that is a single byte string. Raises ParamsError."""
     first = data[0] if data else 0
-    if 0x40 <= first < 0x58 and len(data) == first - 0x3F:  # the two forms of nearly all
+    if 0x40 <= first < 0x58 and len(data) == first - 0x3F:  # the two common forms
         return data[1:]
     if first == 0x58 and len(data) > 1 and len(data) == data[1] + 2:
         return data[2:]

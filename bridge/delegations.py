@@ -1,6 +1,6 @@
-"""Accounts that lend themselves a contract's code (EIP-7702): what stands for their code, and who has said so.
+"""Accounts with delegated code (EIP-7702): delegation designators, and the authority of an authorization.
 
-What an authorization does to an account's state is the rules' that apply it.
+The rules that apply an authorization define its effect on the account's state.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ _LAST_NONCE: Final = (1 << 64) - 1
 
 
 def is_delegation(code: bytes) -> bool:
-    """Whether code only says whose code is lent."""
+    """Return True if code is a delegation designator."""
     return len(code) == DELEGATION_LENGTH and code.startswith(DELEGATION_PREFIX)
 
 
 def delegation_of(code: bytes) -> EthAddress | None:
-    """The address whose code is lent by what stands for an account's code; None of any other code."""
+    """Return the delegated address of a delegation designator, or None for any other code."""
     return EthAddress(code[len(DELEGATION_PREFIX) :]) if is_delegation(code) else None
 
 
 def authority_of(authorization: Authorization, chain_id: int) -> EthAddress | None:
-    """The account that signed an authorization for a chain; None where it is for another one, at the last nonce, or
-    not signed. Its nonce and its code are not looked at.
+    """Return the account that signed an authorization, without checking the account's nonce and code.
+
+    None if the authorization is for another chain, has the last nonce, or is not validly signed.
     """
     if authorization.chain_id not in (0, chain_id) or authorization.nonce >= _LAST_NONCE:
         return None

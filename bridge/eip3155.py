@@ -1,4 +1,4 @@
-"""Instructions folded out of a tracer's stream, and the line for each that EIP-3155 gives to tools.
+"""Instructions of a trace event stream, and their EIP-3155 lines.
 
 A line has pc, op, gas and gasCost (hex), memSize (bytes), stack (hex, top last), depth (1 for the first frame), refund
 and opName; a failing instruction also has `error`.
@@ -14,7 +14,7 @@ from hypervisor.tracing import CallEnded, CallStarted, TraceEvent
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """An instruction with what became of it. `depth` counts calls from 1, `cost` is whole; `fault` is empty if none."""
+    """An instruction with its result. `depth` counts calls from 1, `cost` is the total; `fault` is empty on success."""
 
     step: EvmStep
     depth: int
@@ -23,7 +23,7 @@ class Instruction:
 
 
 def instructions(events: Iterable[TraceEvent]) -> Iterator[Instruction]:
-    """The instructions of a stream, in order."""
+    """Iterate over the instructions of a stream, in order."""
     depth = 0
     last: Instruction | None = None
     for event in events:
@@ -44,7 +44,7 @@ def instructions(events: Iterable[TraceEvent]) -> Iterator[Instruction]:
 
 
 def line(instruction: Instruction) -> dict[str, Any]:
-    """An instruction as EIP-3155 has it."""
+    """Return an instruction in EIP-3155 format."""
     step = instruction.step
     fields = {
         "pc": step.pc,
@@ -62,7 +62,7 @@ def line(instruction: Instruction) -> dict[str, Any]:
 
 
 def summary(state_root: bytes, output: bytes, gas_used: int, passed: bool, fork: str, error: str) -> dict[str, Any]:
-    """The last line of a trace."""
+    """Return the last line of a trace."""
     fields = {
         "stateRoot": "0x" + state_root.hex(),
         "output": "0x" + output.hex(),

@@ -1,7 +1,7 @@
-"""What Ethereum's rules offer a chain beyond Filecoin's messages: the seam between a local network and their executor.
+"""The interface between a local network and an executor of Ethereum's rules.
 
-The machine finds the executor by the name of its rules (`hypervisor.rules`); a machine under these rules has one that
-is an `EthereumExecution` too. Gas is Ethereum's, money in attoFIL, the place of wei.
+The machine finds the executor by the name of its rules (`hypervisor.rules`); the executor of a machine with Ethereum's
+rules also implements `EthereumExecution`. Gas is Ethereum gas, amounts are in attoFIL (in place of wei).
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class RefusedTransaction(MessageError):
-    """A transaction that no block may hold; nothing has changed. `name` is the reason's in Ethereum's test fixtures."""
+    """Raised for a transaction that is invalid in any block; nothing has changed.
+
+    `name` is the reason in Ethereum's test fixtures.
+    """
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
@@ -30,9 +33,9 @@ class RefusedTransaction(MessageError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call from outside, of which nothing is kept: from anybody, at any nonce, without fees unless it names them.
+    """A simulated call: any sender and nonce, and no fees unless specified.
 
-    `to` is None where a contract would be created.
+    `to` is None for a contract creation.
     """
 
     sender: EthAddress
@@ -50,9 +53,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ForkFacts:
-    """What a fork offers: its precompiles, its blob schedule (counts; the fraction in gas), its system contracts.
+    """Properties of a fork: precompiles, blob schedule (counts; the fraction in gas), system contracts.
 
-    `transaction_gas_cap` is what one transaction may use at most (EIP-7825); None: all of its block.
+    `transaction_gas_cap` is the maximum gas of a transaction (EIP-7825); None: limited by the block only.
     """
 
     precompiles: frozenset[EthAddress]
@@ -88,13 +91,13 @@ class BlobRules(Protocol):
 
 @runtime_checkable
 class ForkTable(Protocol):
-    """What makes executors of Ethereum's rules (`hypervisor.rules.RuleSet.machine`) has the table of its forks."""
+    """The fork table of a factory of executors for Ethereum's rules (`hypervisor.rules.RuleSet.machine`)."""
 
     def fork_names(self) -> tuple[str, ...]:
-        """The forks whose rules are there, oldest first."""
+        """Return the names of the supported forks, oldest first."""
 
     def transaction_types(self, fork: str) -> tuple[int, ...]:
-        """The types of transactions that a fork has."""
+        """Return the transaction types of a fork."""
 
     def blob_rules(self, fork: str) -> BlobRules:
         """A fork's rules of blobs."""
@@ -102,31 +105,31 @@ class ForkTable(Protocol):
 
 @runtime_checkable
 class EthereumExecution(Protocol):
-    """An executor of Ethereum's rules. What raises RefusedTransaction has changed nothing."""
+    """An executor of Ethereum's rules. If it raises RefusedTransaction, nothing has changed."""
 
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
-        """Apply a Filecoin message as the transaction that it is (`hypervisor.rules.MessageExecutor`)."""
+        """Apply a Filecoin message as the transaction that it carries (`hypervisor.rules.MessageExecutor`)."""
 
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
-        """Apply a transaction that this sender signed, of any type. Raises RefusedTransaction."""
+        """Apply a transaction of any type, signed by `sender`. Raises RefusedTransaction."""
 
     def ask(self, question: Question) -> ApplyResult:
-        """What a call does; taking it back is the caller's. Raises RefusedTransaction."""
+        """Execute a simulated call; the caller rolls it back. Raises RefusedTransaction."""
 
     def apply_unpaid(self, message: Message) -> ApplyResult:
-        """Apply a message in anybody's name, at any nonce and without fees. Raises RefusedTransaction."""
+        """Apply a message from any sender, with any nonce and without fees. Raises RefusedTransaction."""
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
-        """Whether a block with this base fee may hold a message or transaction, whatever its sender.
+        """Check a message or transaction for inclusion in a block with this base fee.
 
-        Nonce and funds are not looked at. Raises RefusedTransaction.
+        Nonce and funds of the sender are not checked. Raises RefusedTransaction.
         """
 
     def may_send(self, code: bytes) -> bool:
-        """Whether an account with this code may send transactions (EIP-3607, EIP-7702)."""
+        """Return True if an account with this code may send transactions (EIP-3607, EIP-7702)."""
 
     def fork_facts(self) -> ForkFacts:
-        """What the fork of the machine's context offers."""
+        """Return the properties of the fork in the machine's context."""
 
     def begin_block(self, parent_hash: bytes) -> None:
-        """Do what the system does before a block's transactions: keep the parent's hash (EIP-2935)."""
+        """Run the system operations before a block's transactions: store the parent's hash (EIP-2935)."""

@@ -1,4 +1,4 @@
-"""Who signed something under Ethereum's rules: recovery of the address from a hash and a signature."""
+"""Recovery of Ethereum addresses from signatures."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ from store.keccak import keccak
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 HALF_ORDER: Final = ORDER // 2
-"""Signatures with a greater s are not canonical (EIP-2)."""
+"""Maximum s of a canonical signature (EIP-2)."""
 
 
 def recover(digest: bytes, parity: int, r: int, s: int) -> EthAddress | None:
-    """The signer's address, None for numbers that are no key's signature of the hash."""
+    """Return the signer's address, or None if the signature is invalid."""
     if parity not in (0, 1) or not 0 < r < ORDER or not 0 < s < ORDER:
         return None
     key = recover_secp256k1(digest, r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity]))
@@ -20,5 +20,5 @@ def recover(digest: bytes, parity: int, r: int, s: int) -> EthAddress | None:
 
 
 def key_address(public_key: bytes) -> EthAddress:
-    """The Ethereum address of a 65-byte uncompressed public key."""
+    """Return the Ethereum address of a 65-byte uncompressed public key."""
     return EthAddress(bytes(keccak(public_key[1:])[12:]))

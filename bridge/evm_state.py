@@ -1,7 +1,7 @@
-"""The state of a contract as its actor's head block: the tuple of the official EVM actor, byte for byte.
+"""The state of a contract as stored in its actor's head block, compatible with the official EVM actor.
 
-[bytecode CID, its keccak-256, storage root, transient data or null, nonce, tombstone or null]; before transient
-storage existed (network version 25) the fourth field was not there.
+The tuple [bytecode CID, its keccak-256, storage root, transient data or null, nonce, tombstone or null]; before
+transient storage (network version 25) without the fourth field.
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from store.cid import EMPTY_ARRAY_CID, Cid
 from store.codec import CodecError, decode, encode, link, unlink
 
 _KEPT: Final = 4096
-"""Blocks whose content is remembered: some hundred bytes each, and what they are does not change."""
+"""Number of decoded blocks to cache, of some hundred bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lifespan:
-    """One message, known by its origin and its nonce: how long transient data and a destroyed contract last."""
+    """A message, identified by origin and nonce: the lifetime of transient data and destroyed contracts."""
 
     origin: ActorID
     nonce: int
 
     def fields(self) -> list[int]:
-        """The tuple of two."""
+        """Return the tuple of two fields."""
         return [self.origin, self.nonce]
 
 
@@ -39,7 +39,7 @@ class TransientData:
 
 @dataclass(frozen=True, slots=True)
 class EvmState:
-    """A contract's state. `nonce` is Ethereum's; `tombstone` names the message that destroyed the contract."""
+    """A contract's state. `nonce` is Ethereum's; `tombstone` identifies the message that destroyed the contract."""
 
     bytecode: Cid
     bytecode_hash: bytes
@@ -49,7 +49,7 @@ class EvmState:
     tombstone: Lifespan | None
 
     def encode(self, transient_field: bool = True) -> bytes:
-        """The block; without `transient_field` in the form of five fields."""
+        """Encode the block; without `transient_field` as five fields."""
         transient = [link(self.transient.root), self.transient.lifespan.fields()] if self.transient else None
         tombstone = self.tombstone.fields() if self.tombstone else None
         middle = [transient] if transient_field else []
@@ -57,14 +57,14 @@ class EvmState:
 
     @staticmethod
     def decode(data: bytes, transient_field: bool | None = None) -> "EvmState":
-        """Read the form with or without `transient_field`, or where it is None either; CodecError if it is another."""
+        """Decode the form with or without `transient_field`, or either if None. Raises CodecError."""
         return _decode(data, transient_field)
 
 
 def evm_state_at(store: Blockstore, head: Cid) -> EvmState | None:
-    """What a contract's head keeps, or that of an Ethereum account that was lent code (lab `accounts`).
+    """Return the state at a contract's head, or at that of an Ethereum account with code (lab `accounts`).
 
-    None of an empty head: a contract's before its constructor has run, an account's that was never lent any.
+    None for an empty head: of a contract whose constructor has not run, or of an account that never had code.
     """
     return None if head == EMPTY_ARRAY_CID else EvmState.decode(store.get(head))
 
@@ -74,10 +74,10 @@ def _decode(data: bytes, transient_field: bool | None) -> EvmState:
     fields = decode(data)
     lengths = (5, 6) if transient_field is None else (5 + transient_field,)
     if not isinstance(fields, list) or len(fields) not in lengths:
-        raise CodecError(f"a contract's state is a tuple of {' or '.join(map(str, lengths))} fields")
+        raise CodecError(f"a contract's state must be a tuple of {' or '.join(map(str, lengths))} fields")
     code, code_hash, storage, *middle, nonce, tombstone = fields
     if not isinstance(code_hash, bytes) or len(code_hash) != 32:
-        raise CodecError("a contract's state has a hash of 32 bytes")
+        raise CodecError("a contract's state must have a code hash of 32 bytes")
     transient = None
     if middle and middle[0] is not None:
         root, lifespan = _pair(middle[0])

@@ -1,8 +1,8 @@
-"""What an EVM engine tells a tracer that wants every instruction. Traces of every format are made of these events.
+"""Trace events of EVM engines for tracers of instructions, the basis of all EVM trace formats.
 
-Between a call's `CallStarted` and its `CallEnded` a contract's frame is a row of steps, each with the costs that are
-known after it, or with the fault that ended the frame. Gas is the engine's: Ethereum's under its rules, the derived
-budget under Filecoin's.
+Between a call's `CallStarted` and `CallEnded`, a contract's frame is a sequence of steps, each followed by its costs,
+or by the fault that ended the frame. Gas is the engine's: Ethereum's under its rules, the derived budget under
+Filecoin's.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hypervisor.tracing import RuntimeEvent
 
 @dataclass(frozen=True, slots=True)
 class CodeBorrowed(RuntimeEvent):
-    """The call that follows runs the code at an address in the contract's own name, by an opcode (its name)."""
+    """The following call runs the code of `address` in the contract's own context, because of `opcode`."""
 
     address: EthAddress
     opcode: str
@@ -21,7 +21,7 @@ class CodeBorrowed(RuntimeEvent):
 
 @dataclass(frozen=True, slots=True)
 class EvmFrame(RuntimeEvent):
-    """A frame begins: the code that it runs, and the contract in whose name. Between a call's start and its end."""
+    """A frame begins: its code and the contract's address. Emitted between a call's start and end."""
 
     address: EthAddress
     code: bytes
@@ -45,7 +45,7 @@ class SlotWritten(RuntimeEvent):
 
 @dataclass(frozen=True, slots=True)
 class PrecompileRefusal(RuntimeEvent):
-    """One of Filecoin's precompiles refuses what the innermost frame asks, before any call is made."""
+    """A Filecoin precompile rejected its input before making a call."""
 
     address: EthAddress
     name: str
@@ -54,9 +54,10 @@ class PrecompileRefusal(RuntimeEvent):
 
 @dataclass(frozen=True, slots=True)
 class FundsMissing(RuntimeEvent):
-    """The innermost frame calls, or `creates`, with more value than it has: refused before any call is made.
+    """The innermost frame called or created with more value than its balance; no call was made.
 
-    `address` is who would be called or created, `data` calldata or init code; value and balance in attoFIL (wei).
+    `address` is the callee or the contract to create, `data` the calldata or init code; value and balance are in
+    attoFIL (wei).
     """
 
     address: EthAddress
@@ -68,7 +69,7 @@ class FundsMissing(RuntimeEvent):
 
 @dataclass(frozen=True, slots=True)
 class EvmStep(RuntimeEvent):
-    """An instruction is about to run. The stack's top is last; `refund` is the counter of the whole transaction."""
+    """An instruction is about to run. The top of the stack is last; `refund` is the transaction's refund counter."""
 
     pc: int
     opcode: int
@@ -82,13 +83,13 @@ class EvmStep(RuntimeEvent):
 
 @dataclass(frozen=True, slots=True)
 class EvmCost(RuntimeEvent):
-    """A part of the cost of the last step of this frame; gas handed to a call counts, as geth shows it."""
+    """A part of the cost of the frame's last step; gas passed to a call is included, as in geth."""
 
     gas: int
 
 
 @dataclass(frozen=True, slots=True)
 class EvmFault(RuntimeEvent):
-    """The last step of this frame failed, and the frame with it."""
+    """The frame's last step failed, which ends the frame."""
 
     reason: str

@@ -1,11 +1,10 @@
-"""The methods of built-in actors that a Solidity interface offers, and how it declares them.
+"""The methods of built-in actors in Solidity interfaces.
 
-An actor gives most of these to everybody under the hash of their name (FRC-0042). Multisigs, payment channels and the
-init actor have small numbers only, which they refuse to contracts (exit 18) but not to people's wallets. Exported, but
-for certain actors alone, are the token's Mint and Destroy and the market's SectorContentChanged: any other caller of
-them is refused. Left out are receivers' hooks, and what no official actor has. Exit codes of an actor's own, beside the
-common ones, are here, too. Sources: builtin-actors v18, each actor's lib.rs; payable is what does something with value
-received.
+Most are exported by their actor under the hash of their name (FRC-0042). Multisigs, payment channels and the init actor
+have small numbers only, which they reject for contracts (exit code 18) but accept from accounts. Some exported methods
+are restricted to certain actors: the token's Mint and Destroy, and the market's SectorContentChanged. Receiver hooks,
+and methods that no official actor has, are omitted. Also lists the exit codes specific to an actor. Source:
+builtin-actors v18, each actor's lib.rs; a method is payable if it uses received value.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ _METHODS: Final = {
 }
 
 SMALL_NUMBERS_ONLY: Final = ("init", "paymentchannel", "multisig")
-"""Actors that export nothing: a contract may not call them."""
+"""Actors without exported methods, which contracts cannot call."""
 
 INTERFACES: Final[Mapping[str, str]] = MappingProxyType({
     "init": "IInit",
@@ -62,7 +61,7 @@ INTERFACES: Final[Mapping[str, str]] = MappingProxyType({
     "verifiedregistry": "IVerifiedRegistry",
     "datacap": "IDatacap",
 })  # fmt: skip
-"""The names of the interfaces in Solidity, by actor."""
+"""Solidity interface names by actor."""
 
 EXIT_CODES: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({
     "storagemarket": {"DEAL_EXPIRED": 32, "DEAL_NOT_ACTIVATED": 33},
@@ -77,12 +76,12 @@ EXIT_CODES: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({
         "CONTRACT_BAD_JUMPDEST": 39, "CONTRACT_SELFDESTRUCT_FAILED": 40,
     },
 })  # fmt: skip
-"""By actor and name. All others are common to all actors: `hypervisor.exit_codes.ExitCode`."""
+"""Exit codes specific to an actor, by actor and name; `hypervisor.exit_codes.ExitCode` has the common ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedMethod:
-    """A method as a contract may call it: name, number, and Solidity's mutability."""
+    """A method for contracts: name, number, and Solidity mutability."""
 
     name: str
     number: MethodNumber
@@ -91,7 +90,7 @@ class ExportedMethod:
 
 @cache
 def exported_methods(actor: str) -> tuple[ExportedMethod, ...]:
-    """The methods that an actor's interface offers; none of an actor that has no interface."""
+    """Return the methods in an actor's interface; empty if it has none."""
     found = []
     own = {name: int(number) for number, name in (row.split() for row in OWN_NUMBERS.get(actor, "0 -").split(", "))}
     for row in filter(None, _METHODS.get(actor, "").split(", ")):

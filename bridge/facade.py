@@ -1,11 +1,11 @@
-"""Built-in actors in Solidity's terms: a function for each method, its calldata and its answer.
+"""Built-in actors as Solidity functions: one per method, with calldata and return data.
 
     function = facade("storageminer")[selector]
-    params = function.params(calldata)          # CBOR for the actor; a FacadeRefusal carries the revert data
+    params = function.params(calldata)          # CBOR for the actor; FacadeRefusal has the revert data
     data = function.answer(actor, returned)     # ABI for the contract
 
-Everything is a function of its arguments; who calls whom, with what gas, is `bridge.facade_runtime`. The types are
-those of `bridge.facade_types`, the methods those of `bridge.exported_methods`.
+Pure functions; `bridge.facade_runtime` makes the calls. Types are defined in `bridge.facade_types`, methods in
+`bridge.exported_methods`.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ ERRORS: Final[Mapping[str, tuple[tuple[Coder, str], ...]]] = MappingProxyType({
     "BadCalldata": ((unsigned(256), "position"), (_TEXT, "why")),
     "BadAnswer": ((_ID, "actor"), (_ID, "method"), (_TEXT, "why")),
 })  # fmt: skip
-"""The errors of the facade, with the types and names of what they carry."""
+"""Errors of the facade, with the types and names of their arguments."""
 
 
 class FacadeRefusal(Exception):
-    """A call that ends in a revert; `data` is one of `ERRORS`, encoded."""
+    """Raised for a call that reverts; `data` is one of `ERRORS`, encoded."""
 
     def __init__(self, error: str, *values: Any) -> None:
         super().__init__(f"{error}({', '.join(map(str, values))})")
@@ -63,10 +63,10 @@ class FacadeRefusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FacadeFunction:
-    """A method as a function.
+    """A method as a Solidity function.
 
-    `inputs` and `outputs` by name: the fields of a struct (`takes_tuple`, `gives_tuple`), or the one value that stands
-    bare in CBOR. `arguments` and `results` code all of them together.
+    `inputs` and `outputs` have names and types: the fields of a struct (`takes_tuple`, `gives_tuple`), or a single
+    value that is bare in CBOR. `arguments` and `results` are the coders for all of them together.
     """
 
     actor: str
@@ -83,16 +83,16 @@ class FacadeFunction:
 
     @property
     def signature(self) -> str:
-        """`transfer((bytes),int256,bytes)`."""
+        """The canonical signature, such as `transfer((bytes),int256,bytes)`."""
         return self.name + self.arguments.name
 
     @property
     def payable(self) -> bool:
-        """Whether a call may carry value."""
+        """True if a call may carry value."""
         return self.mutability == PAYABLE
 
     def params(self, calldata: bytes) -> bytes:
-        """The actor's parameters in CBOR, nothing where the method takes none. Raises FacadeRefusal."""
+        """Return the actor's parameters in CBOR, empty if the method takes none. Raises FacadeRefusal."""
         try:
             values = read_all(self.arguments, calldata, SELECTOR)
             if not self.inputs and not self.takes_tuple:
@@ -104,7 +104,7 @@ class FacadeFunction:
             raise FacadeRefusal("BadCalldata", SELECTOR, str(error)) from None
 
     def answer(self, actor: ActorID, data: bytes | None) -> bytes:
-        """What a contract gets for the actor's answer (None: it gave none). Raises FacadeRefusal."""
+        """Convert the actor's return data (None: none) to ABI. Raises FacadeRefusal."""
         try:
             if data is None:
                 values: Any = []
@@ -118,7 +118,7 @@ class FacadeFunction:
 
 @cache
 def interface(actor: str) -> ContractInterface | None:
-    """The ABI of an actor's interface, with the errors; None of an actor that has no interface."""
+    """Return the ABI of an actor's interface, including the errors, or None if it has no interface."""
     name = INTERFACES.get(actor)
     if name is None:
         return None
@@ -127,7 +127,7 @@ def interface(actor: str) -> ContractInterface | None:
 
 @cache
 def facade(actor: str) -> Mapping[bytes, FacadeFunction]:
-    """The functions of a built-in actor by selector; none of an actor that has no interface."""
+    """Return the functions of a built-in actor by selector; empty if it has no interface."""
     types = SolidityTypes(actor)
     found = {}
     for method in exported_methods(actor):
@@ -145,7 +145,7 @@ def facade(actor: str) -> Mapping[bytes, FacadeFunction]:
 
 
 def _parameters(types: SolidityTypes, term: str | None) -> tuple[tuple[tuple[str, AbiType], ...], bool]:
-    """What stands for a type as arguments: a struct's fields, else the value alone; and whether it was a struct."""
+    """Return the arguments for a type, the fields of a struct or a single value, and whether it is a struct."""
     if term is None:
         return (), False
     fields = types.fields(term)
@@ -158,7 +158,7 @@ _NAMES: Final = {"Address": "addr", "ActorID": "actor", "DealID": "deal", "Secto
 
 
 def _alone(types: SolidityTypes, name: str) -> str:
-    """The name of parameters that are one value, after its type; an answer of one value has none."""
+    """Return the name of a single parameter, based on its type; a single result has none."""
     return "" if name.endswith("Return") else _NAMES.get(types.schema.name_of(name), "changes")
 
 

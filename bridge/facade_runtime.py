@@ -1,12 +1,12 @@
-"""The ABI facade: built-in actors take plain Solidity calls. Off by default, since the real network has no such thing.
+"""The ABI facade: plain Solidity calls of built-in actors. Off by default, since the real network has no such feature.
 
     offer_facade(machine)     # or Network(facade=True), `hypervisor node --abi-facade`
 
-It stands before the native runtime. A call of InvokeEVM, which is how every contract and every Ethereum transaction
-calls what is at an address, becomes the call of the method that its selector means, in the same frame and from the same
-caller, with its value, its gas and its read-only flag; the actor's answer goes back as ABI. What fails reverts (exit
-33) with one of the errors of `bridge.facade`, and nothing of it stays. Every other call passes as it is: so do calls of
-contracts, accounts and users' actors, calls without data, and calldata that means nothing to an account.
+It wraps the native runtime. A call of InvokeEVM, which contracts and Ethereum transactions use for all calls, is
+translated to a call of the method with its selector, in the same frame and from the same caller, with the same value,
+gas and read-only flag; the actor's return data is converted to ABI. A failure reverts (exit code 33) with one of the
+errors of `bridge.facade`, and is rolled back. All other calls are unchanged: calls of contracts, accounts and user
+actors, calls without data, and calldata to an account without a matching function.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
 
 PRICE_PER_BYTE: Final = 350_000
-"""Milligas for each byte of ABI that is read or written: what the official EVM actor pays to encode one of CBOR."""
+"""Milligas per byte of ABI read or written, equal to the official EVM actor's cost of encoding a byte of CBOR."""
 
 _TAKES_ANYTHING: Final = ("account",)
 
 
 def offer_facade(machine: Hypervisor) -> None:
-    """Let a machine and its forks take plain Solidity calls of built-in actors from now on."""
+    """Enable plain Solidity calls of built-in actors on a machine and its forks."""
     machine.registry.wrap(NATIVE, FacadeRuntime)
 
 
 class FacadeRuntime:
-    """The native runtime, with the facade before it. It keeps nothing."""
+    """The native runtime wrapped by the facade. It has no state."""
 
     def __init__(self, behind: Runtime) -> None:
         self._behind = behind
@@ -54,15 +54,15 @@ class FacadeRuntime:
         features: Collection[str] | None = None,
         services: InstallServices | None = None,
     ) -> None:
-        """The native runtime's own."""
+        """Delegate to the native runtime."""
         self._behind.prepare(modules, features, services)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """The native runtime's own."""
+        """Delegate to the native runtime."""
         return self._behind.upgrade(kernel, code, params, info)
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
-        """Run a method of a native actor; a call of a function of its interface as the method that it means."""
+        """Run a method of a native actor, translating calls of functions of its interface."""
         if kernel.context.method != INVOKE_EVM:
             return self._behind.invoke(kernel, code, params)
         name = kernel.machine.manifest.name_of(code) or ""
@@ -108,7 +108,7 @@ class FacadeRuntime:
 
 
 def _calldata(block: Block | None) -> bytes:
-    """The calldata in a block of parameters; nothing in one that holds something else."""
+    """Return the calldata in a parameter block; empty if it contains something else."""
     try:
         return b"" if block is None else calldata_of(block.codec, block.data)
     except ParamsError:
@@ -118,13 +118,13 @@ def _calldata(block: Block | None) -> bytes:
 def _block(kernel: Kernel, answer: bytes, function: FacadeFunction) -> BlockId:
     try:
         return kernel.ipld.create(CBOR, byte_string(answer))
-    except SyscallError as error:  # the ABI's words make it larger than a block may be
+    except SyscallError as error:  # the ABI encoding exceeds the maximum block size
         raise FacadeRefusal("BadAnswer", kernel.context.receiver, function.method, str(error)) from None
 
 
 def _revert(kernel: Kernel, refusal: FacadeRefusal) -> Outcome:
     try:
         block = kernel.ipld.create(CBOR, byte_string(refusal.data))
-    except SyscallError:  # an exit with so much data that it cannot be handed on within an error
+    except SyscallError:  # the exit's data is too large to be included in an error
         block = NO_BLOCK
     return Outcome(ExitCode.EVM_CONTRACT_REVERTED, block, str(refusal))

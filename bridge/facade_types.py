@@ -1,17 +1,17 @@
-"""The types of an actor's schema as types of Solidity, with the functions that translate their values.
+"""The types of an actor's schema as Solidity types, with functions to convert their values.
 
-    Int                             int128: every number that CBOR has
+    Int                             int128: every CBOR integer
     unsigned and signed scalars     uint64 and int64 (ExitCode: uint32)
-    BigInt, TokenAmount, DataCap    int256: an actor's amounts have a sign
+    BigInt, TokenAmount, DataCap    int256: amounts of actors are signed
     Bool, String, Bytes             bool, string, bytes
     Address                         FilAddress { bytes data }: its bytes, as in filecoin-solidity
-    a link                          Cid { bytes data }: the CID's bytes, without the zero that CBOR puts before them
+    a link                          Cid { bytes data }: the CID's bytes, without CBOR's leading zero byte
     a list                          T[]
-    a struct                        a struct of the same fields, camelCase
-    something or null               T[] of no or one item
-    a choice by kind                a struct of T[]s, exactly one of which has its one item
+    a struct                        a struct with the same fields, in camelCase
+    a nullable value                T[] with at most one item
+    a kinded union                  a struct of T[]s, exactly one of which has one item
 
-A type is made once for each schema. No method has a map, a float or a free value; asked for one, this raises TypeError.
+Types are created once per schema. No method uses a map, a float or an untyped value; these raise TypeError.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _RESERVED: Final = {"address": "addr", "new": "new_address", "type": "kind"}
 
 @dataclass(frozen=True, slots=True)
 class AbiType:
-    """A type in Solidity's terms: how it is coded, written in source, and what a struct consists of.
+    """A Solidity type: its coder, its name in source code, and the fields of a struct.
 
-    `source` is the name in Solidity, without the brackets of lists, which `brackets` counts; `shared` tells a struct
-    that several actors have.
+    `source` is the name in Solidity without the brackets of lists, whose number is `brackets`; `shared` is true for a
+    struct used by several actors.
     """
 
     coder: Coder
@@ -51,18 +51,18 @@ class AbiType:
     shared: bool = False
 
     def list_of(self, most: int | None = None) -> AbiType:
-        """T[] of this type."""
+        """Return T[] of this type."""
         return replace(self, coder=array(self.coder, most), brackets=self.brackets + 1)
 
 
 def camel(name: str) -> str:
-    """A field's name as Solidity's style has it: `num_approvals` is `numApprovals`."""
+    """Convert a field's name to Solidity style: `num_approvals` to `numApprovals`."""
     first, *rest = _RESERVED.get(name, name).split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
 def function_name(method: str) -> str:
-    """A method's name as a function's: `GetPeerID` is `getPeerID`."""
+    """Convert a method's name to a function's: `GetPeerID` to `getPeerID`."""
     return method[:1].lower() + method[1:]
 
 
@@ -75,12 +75,12 @@ class SolidityTypes:
         self._made: dict[str, AbiType] = {}
 
     def of(self, term: Term, nullable: bool = False) -> AbiType:
-        """The type that a term of the schema stands for."""
+        """Return the type for a term of the schema."""
         made = self._named(term) if isinstance(term, str) else self._unnamed(term)
         return optional(made) if nullable else made
 
     def fields(self, term: Term) -> tuple[tuple[str, AbiType], ...] | None:
-        """The fields of a struct with their types; None for a term that is no struct."""
+        """Return the fields of a struct with their types, or None for other terms."""
         kind = self.schema.type_of(term)
         if not isinstance(kind, Struct):
             return None
@@ -142,7 +142,7 @@ class SolidityTypes:
 
 
 def optional(inner: AbiType) -> AbiType:
-    """Something or null, as a list of at most one."""
+    """Return the type of a nullable value: a list of at most one item."""
     listed = inner.list_of(most=1)
 
     def write(value: Any) -> list[Any]:
@@ -158,19 +158,19 @@ def _one_of(kinds: list[type], parts: tuple[tuple[str, AbiType], ...]) -> Coder:
     def read(lists: list[list[Any]]) -> Any:
         given = [items[0] for items in lists if items]
         if len(given) != 1:
-            raise ValueError(f"{len(given)} of the choices are given, expected one")
+            raise ValueError(f"expected exactly one choice, found {len(given)}")
         return given[0]
 
     def write(value: Any) -> list[list[Any]]:
         if type(value) not in kinds:
-            raise NotEncodable(f"{value!r:.60} is none of the choices")
+            raise NotEncodable(f"{value!r:.60} does not match any choice")
         return [[value] if type(value) is kind else [] for kind in kinds]
 
     return mapped(sequence([part.coder for _, part in parts]), read, write)
 
 
 def _in_struct(read: Callable[[Any], Any], write: Callable[[Any], Any]) -> Coder:
-    """Bytes that are the one field of a struct: `struct FilAddress { bytes data; }`."""
+    """Return a coder for bytes in a struct with one field: `struct FilAddress { bytes data; }`."""
     return mapped(sequence([BYTES]), lambda values: read(values[0]), lambda value: [write(value)])
 
 
@@ -180,7 +180,7 @@ def _same(value: Any) -> Any:
 
 def _to_int(number: int) -> int:
     if not -_CBOR_INT <= number < _CBOR_INT:
-        raise ValueError("a number beyond those of CBOR")
+        raise ValueError("the number exceeds the range of CBOR integers")
     return number
 
 

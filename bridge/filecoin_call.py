@@ -1,10 +1,10 @@
-"""Calls across the border that carry a method number: the call_actor precompiles and handle_filecoin_method.
+"""Calls by method number between contracts and native actors: call_actor precompiles and handle_filecoin_method.
 
-Solidity to native: a contract delegate-calls a precompile with an ABI-encoded head of six words, and gets (exit,
-codec, bytes) back. Native to Solidity: any method number of 1024 or more reaches the contract as a call of
-`handle_filecoin_method(uint64 method, uint64 codec, bytes params)`, which answers (uint32 exit, uint64 codec,
-bytes data). Rules: FIP-0054, FIP-0076 in the shape that the official EVM actor gives them: offsets are 32-bit, reads
-after the end yield zeros, numbers wider than their field are refused.
+From Solidity: a contract delegate-calls a precompile with an ABI-encoded head of six words, and gets (exit, codec,
+bytes) back. To Solidity: a call of method 1024 or higher reaches the contract as a call of
+`handle_filecoin_method(uint64 method, uint64 codec, bytes params)`, which returns (uint32 exit, uint64 codec, bytes
+data). Source: FIP-0054 and FIP-0076, as implemented by the official EVM actor: offsets are 32-bit, reads past the end
+yield zeros, and numbers wider than their field are rejected.
 """
 
 from collections.abc import Callable
@@ -21,38 +21,40 @@ HANDLE_FILECOIN_METHOD: Final = bytes.fromhex("868e10c4")
 NO_CODEC: Final = 0
 READ_ONLY_FLAG: Final = 1
 FIRST_CALLABLE_METHOD: Final = 1024
-"""Methods 1 to 1023 are an actor's private ones: contracts may call 0 (a transfer) and from here up."""
+"""Methods 1 to 1023 are internal to actors: contracts may call 0 (a transfer) and from here up."""
 
 _WORD = 32
 _U32, _U64 = (1 << 32) - 1, (1 << 64) - 1
 
 
 class AbiError(ValueError):
-    """ABI-encoded input in which a number does not fit its field."""
+    """Raised for ABI-encoded input with a number that exceeds its field."""
 
 
 class BlockTooLarge(ValueError):
-    """Content of more bytes than a block may have; `length` is what was asked for, zeros after the input included."""
+    """Raised for content larger than a block; `length` is the requested length, including padding."""
 
     def __init__(self, length: int) -> None:
-        super().__init__(f"{length} bytes, at most {MAX_BLOCK_SIZE}")
+        super().__init__(f"{length} bytes exceed the maximum block size of {MAX_BLOCK_SIZE}")
         self.length = length
 
 
 Hold = Callable[[int], None]
-"""Gets the length of each content before it is read: pays for it, or raises. What no block may have is read no further
-than to the first byte too many."""
+"""Callback with the length of each content before it is read, which charges for it or raises.
+
+Content larger than a block is read only up to the first excess byte.
+"""
 
 
 def within_block(length: int) -> None:
-    """Refuse content that no block could hold."""
+    """Raise BlockTooLarge for content larger than a block."""
     if length > MAX_BLOCK_SIZE:
         raise BlockTooLarge(length)
 
 
 @dataclass(frozen=True, slots=True)
 class ActorCall:
-    """What a contract asks of call_actor: `target` is address bytes or an actor's number, by the precompile used."""
+    """The input of call_actor: `target` is address bytes or an actor ID, depending on the precompile."""
 
     method: int
     value: int
@@ -63,17 +65,19 @@ class ActorCall:
 
 
 def decode_call(data: bytes, by_id: bool, hold: Hold = within_block) -> ActorCall:
-    """Read the input of call_actor_id (`by_id`) or call_actor. AbiError where the precompile must fail."""
+    """Decode the input of call_actor_id (`by_id`) or call_actor. Raises AbiError if the precompile must fail."""
     method, value = _number(data, 0, _U64), _number(data, 1, None)
     flags, codec = _number(data, 2, _U64), _number(data, 3, _U64)
     params_offset = _number(data, 4, _U32)
     last = _number(data, 5, _U64 if by_id else _U32)
     if flags & ~READ_ONLY_FLAG:
-        raise AbiError(f"send flags 0x{flags:x}: only bit 0 (read-only) exists")
+        raise AbiError(f"unknown send flags 0x{flags:x}: only bit 0 (read-only) is defined")
     params = _dynamic(data, params_offset, hold)
     target = last if by_id else _dynamic(data, last, hold)
     if method != 0 and method < FIRST_CALLABLE_METHOD:
-        raise AbiError(f"method {method}: contracts may call 0 and from {FIRST_CALLABLE_METHOD} up")
+        raise AbiError(
+            f"method {method} cannot be called: contracts may call method 0 and methods from {FIRST_CALLABLE_METHOD}"
+        )
     if codec != CBOR and (codec != NO_CODEC or params):
         raise AbiError(
             f"{len(params)} bytes of parameters with codec 0x{codec:x}: expected codec 0x{CBOR:x} (CBOR), or codec 0 "
@@ -83,25 +87,25 @@ def decode_call(data: bytes, by_id: bool, hold: Hold = within_block) -> ActorCal
 
 
 def encode_call_return(exit_code: int, codec: int, data: bytes) -> bytes:
-    """The precompile's output: (int256 exit, uint64 codec, bytes data); a negative exit is a refused send."""
+    """Encode a precompile's output: (int256 exit, uint64 codec, bytes data); a negative exit is a failed send."""
     return _words(exit_code % (1 << 256), codec, 3 * _WORD) + _bytes_tail(data)
 
 
 def refused_exit(error: ErrorNumber) -> int:
-    """The exit word of a send that the machine refused before any actor ran."""
+    """Return the exit word of a send that failed before any actor ran."""
     return -int(error)
 
 
 def encode_method_calldata(method: int, codec: int, params: bytes) -> bytes:
-    """Calldata that hands a native call to a contract's handle_filecoin_method."""
+    """Encode the calldata of handle_filecoin_method for a native call."""
     return HANDLE_FILECOIN_METHOD + _words(method, codec, 3 * _WORD) + _bytes_tail(params)
 
 
 def decode_method_return(data: bytes, hold: Hold = within_block) -> tuple[int, bytes | None]:
-    """(exit code, CBOR return data or None) from what handle_filecoin_method answered.
+    """Decode the return data of handle_filecoin_method: exit code, and CBOR return data or None.
 
-    An empty answer is exit 0 without data. AbiError where a number does not fit, where codec 0 comes with data, or
-    where the codec is neither 0 nor CBOR.
+    Empty return data is exit code 0 without data. Raises AbiError if a number exceeds its field, if codec 0 comes with
+    data, or if the codec is neither 0 nor CBOR.
     """
     if not data:
         return 0, None
@@ -112,12 +116,12 @@ def decode_method_return(data: bytes, hold: Hold = within_block) -> tuple[int, b
             raise AbiError(f"codec 0 with {len(content)} bytes of data")
         return exit_code, None
     if codec != CBOR:
-        raise AbiError(f"codec 0x{codec:x}: a contract answers with CBOR or nothing")
+        raise AbiError(f"codec 0x{codec:x} is not allowed: a contract returns CBOR or nothing")
     return exit_code, content
 
 
 def _slice(data: bytes, start: int, length: int) -> bytes:
-    """Bytes of `data`, extended with zeros as far as asked."""
+    """Return a slice of `data`, padded with zeros."""
     return data[start : start + length].ljust(length, b"\0")
 
 
@@ -128,7 +132,7 @@ def _number(data: bytes, index: int, maximum: int | None) -> int:
 def _number_at(data: bytes, start: int, maximum: int | None) -> int:
     number = int.from_bytes(_slice(data, start, _WORD), "big")
     if maximum is not None and number > maximum:
-        raise AbiError(f"number 0x{number:x} at byte {start} is above 0x{maximum:x}")
+        raise AbiError(f"number 0x{number:x} at byte {start} exceeds 0x{maximum:x}")
     return number
 
 

@@ -1,14 +1,13 @@
 """EVM gas as a budget derived from the machine's gas.
 
-The machine's tracker is the one authority; an engine counts down a plain number of EVM gas, which stands for `rate`
-milligas each. Before the machine is asked for anything, what the engine used is charged (`settle`) and the rest put
-back; when the engine goes on, the number is drawn anew from what the tracker has left (`refill`). Charges are whole
-multiples of the rate and nothing is ever rounded up, so any number of settlements charges exactly rate * EVM gas: long
-loops do not drift. The remainder of a refill, less than one EVM gas, stays with the tracker. Default rate: FIP-0057's
-average of 444 gas.
+The machine's tracker is authoritative. An engine counts down a plain number of EVM gas, each worth `rate` milligas.
+Before any kernel operation, the engine's use is charged (`settle`) and the rest returned; afterwards the budget is
+computed again from what the tracker has left (`refill`). Charges are whole multiples of the rate and never rounded, so
+any number of settlements charges exactly rate * EVM gas. The remainder of a refill, less than one EVM gas, stays with
+the tracker. Default rate: FIP-0057's average of 444 gas.
 
-A budget may be drawn in slices: an engine that counts down a large one for minutes would not see that the tracker was
-emptied meanwhile, which is how an interrupt stops it. What is charged does not depend on the slices.
+A budget may be granted in slices: an engine that counts down a large budget for minutes would not notice that an
+interrupt has exhausted the tracker meanwhile. Charges do not depend on the slices.
 """
 
 from typing import Final
@@ -23,14 +22,17 @@ SLICE: Final = 20_000
 
 
 class GasBudget:
-    """EVM gas left to an engine. The engine lowers `remaining`, which was `granted`; all others call the methods."""
+    """EVM gas available to an engine.
+
+    The engine decrements `remaining`, initially `granted`; others call the methods.
+    """
 
     __slots__ = ("_rate", "_slice", "_tracker", "granted", "remaining")
 
     def __init__(self, tracker: GasTracker, rate: int = DEFAULT_RATE, slice_: int | None = None) -> None:
-        """`rate` in milligas for one EVM gas; `slice_` is the most EVM gas granted at once (default: no such limit)."""
+        """Create a budget; `rate` is milligas per EVM gas, `slice_` the maximum EVM gas granted at once, if any."""
         if rate <= 0:
-            raise ValueError(f"rate of {rate} milligas for one EVM gas: expected a positive number")
+            raise ValueError(f"the rate of {rate} milligas per EVM gas must be positive")
         self._tracker = tracker
         self._rate = rate
         self._slice = slice_
@@ -39,35 +41,35 @@ class GasBudget:
         self.refill()
 
     def widen(self, slice_: int) -> None:
-        """From the next slice on let slices have so much EVM gas: for an engine that is quicker than the plain one."""
+        """Increase the size of later slices, for an engine that is faster than the plain one."""
         if self._slice is not None:
             self._slice = max(self._slice, slice_)
 
     @property
     def left(self) -> int:
-        """EVM gas that the engine may still use, in this slice and in those to come."""
+        """EVM gas that the engine may still use, in this slice and later ones."""
         return self.remaining + self._tracker.available // self._rate - self.granted
 
     @property
     def stopped(self) -> bool:
-        """Whether an interrupt has taken the machine's gas away."""
+        """True if an interrupt has exhausted the machine's gas."""
         return self._tracker.stopped
 
     def settle(self) -> None:
-        """Charge the tracker for what was used since the last settlement or refill."""
+        """Charge the tracker for the use since the last settlement or refill."""
         used = self.granted - self.remaining
         if used:
             self.granted = self.remaining
             self._tracker.charge(CHARGE_NAME, used * self._rate)
 
     def put_back(self) -> None:
-        """Settle, and leave nothing drawn: what the machine charges now is not promised to the engine."""
+        """Settle and return the rest, so that the machine can charge without affecting the engine's grant."""
         if self.granted != self.remaining:
             self.settle()
         self.granted = self.remaining = 0
 
     def refill(self, needed: int = 0) -> None:
-        """Draw the budget anew from what the tracker has left, a slice or what is needed at most; after `settle`."""
+        """Grant a new budget from the tracker's remaining gas, at most a slice or `needed`; call after `settle`."""
         tracker = self._tracker
         affordable = (tracker.limit - tracker.used) // self._rate
         if self._slice is not None and affordable > self._slice:
@@ -75,9 +77,9 @@ class GasBudget:
         self.remaining = self.granted = affordable
 
     def overdraw(self, amount: int) -> None:
-        """The engine needs `amount`, more than remains: grants it where the tracker has more than the last slice.
+        """Grant `amount`, which exceeds the remaining budget, if the tracker has enough gas.
 
-        Raises OutOfGas, with everything used up, where it has not.
+        Otherwise uses all gas and raises OutOfGas.
         """
         self.settle()
         self.refill(amount)
@@ -86,6 +88,6 @@ class GasBudget:
             self.settle()
 
     def available_gas(self) -> Gas:
-        """What is left in the machine's own gas, rounded down: the GAS opcode's answer."""
+        """Return the remaining gas in the machine's unit, rounded down: the result of the GAS opcode."""
         self.settle()
         return Gas(self._tracker.available // MILLIGAS_PER_GAS)

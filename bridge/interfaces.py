@@ -1,12 +1,12 @@
-"""An actor's interface as data: methods by name, values of Python or JSON to parameters in CBOR, and answers back.
+"""Actor interfaces as data: methods by name, encoding of Python or JSON values as CBOR, and decoding of return values.
 
     interface = Interface.parse(text)                       # an IPLD schema: types State, AddParams, AddReturn
     interface.params("Add", {"amount": 5})                  # CBOR for the message
     interface.answer("Add", receipt.return_data)            # 5
 
-For users' actors, whose schema is known when the program runs; built-in actors have generated bindings beside. Names
-are those of `builtin_actors/schemas`, whose shared types (Address, TokenAmount, ...) every interface may use; a
-method whose parameters or answer are a unit takes or gives no block at all.
+For user actors, whose schema is known at run time; built-in actors also have generated bindings. Names are those of
+`builtin_actors/schemas`, whose shared types (Address, TokenAmount, ...) are available to every interface. A method
+whose parameters or return value are a unit has no block for them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from store.schema.types import Bytes, Link, List, Map, Simple, Struct, Term, Uni
 MAX_METHOD: Final = (1 << 64) - 1
 MAX_SCHEMA: Final = 1 << 18
 MAX_TYPES: Final = 200
-"""The longest text that is parsed, in characters, and the most types in it: the storage miner has 91."""
+"""Limits of a schema: length in characters and number of types (the storage miner has 91)."""
 
 _METHODS: Final = re.compile(r"^[ \t]*#[ \t]*methods:[ \t]*([0-9].*)$", re.MULTILINE)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,19}")
@@ -42,24 +42,24 @@ _HOOKS: Final = {
     "AuthenticateMessageParams": ("account", "evm"),
     "AuthenticateMessageReturn": ("account", "evm"),
 }
-"""Shared types that are of methods, and the actors that have these; the others' names only look so."""
+"""Shared types that belong to methods, with the actors that have them; for other actors the names are coincidental."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A schema, and the methods that its types speak of, by name."""
+    """A schema, and the methods derived from its type names, by name."""
 
     schema: Schema
     methods: Mapping[str, tuple[MethodNumber, ActorMethod]]
 
     @classmethod
     def parse(cls, text: str, name: str = "the schema") -> Interface:
-        """The interface that a user's schema declares. InvalidInput, with the line, for a text that is none.
+        """Parse a user's schema. Raises InvalidInput, with the line, if it is invalid.
 
-        Methods whose numbers are not the hashes of their names are named in a comment: `# methods: 2 Post, 3 Take`.
+        Methods whose numbers are not hashes of their names are listed in a comment: `# methods: 2 Post, 3 Take`.
         """
         if len(text) > MAX_SCHEMA:
-            raise InvalidInput(f"{name} is longer than {MAX_SCHEMA:,} characters: no interface is")
+            raise InvalidInput(f"{name} exceeds {MAX_SCHEMA:,} characters")
         shared = actor_schema("placeholder")
         try:
             types, advanced = parse(text)
@@ -72,32 +72,32 @@ class Interface:
 
     @classmethod
     def built_in(cls, actor: str) -> Interface:
-        """The interface of a built-in actor by its name in the manifest."""
+        """Return the interface of a built-in actor by its name in the manifest."""
         schema, shared = actor_schema(actor), actor_schema("placeholder").types
         types = [name for name in schema.types if name not in shared or actor in _HOOKS.get(name, ())]
         return cls(schema, _by_name(methods_of(types, OWN_NUMBERS.get(actor, ""))))
 
     def number(self, method: str) -> MethodNumber:
-        """The number of a method; InvalidInput names those that there are."""
+        """Return the number of a method. Raises InvalidInput with the known methods."""
         return self._method(method)[0]
 
     def named(self, number: int) -> ActorMethod | None:
-        """The method of a number; None where the interface has none."""
+        """Return the method with a number, or None."""
         if number == METHOD_SEND:
             return ActorMethod("Send")
         return next((known for each, known in self.methods.values() if each == number), None)
 
     def method_name(self, method: str | int) -> str | None:
-        """The name of a method that is given by name or number; None for a number that the interface does not have."""
+        """Return the name of a method given by name or number; None for an unknown number."""
         if isinstance(method, str):
             return method
         known = self.named(method)
         return known.name if known is not None and known.name in self.methods else None
 
     def message(self, method: str | int, value: Any = None, cbor: bytes | None = None) -> tuple[MethodNumber, bytes]:
-        """Number and parameters of a message: `method` by name or number, `cbor` in place of typed values.
+        """Return number and parameters of a message; `method` is a name or number, `cbor` replaces typed values.
 
-        InvalidInput as `params`, and for values of a method that the interface does not have.
+        Raises InvalidInput like `params`, and for typed values of an unknown method.
         """
         name = self.method_name(method)
         if isinstance(method, int):
@@ -106,19 +106,19 @@ class Interface:
             number = self.number(method)
         if cbor is not None:
             if value is not None:
-                raise InvalidInput("parameters are given twice, as values and in CBOR: leave one out")
+                raise InvalidInput("parameters are given both as values and in CBOR: omit one of them")
             return number, octets(cbor, "parameters")
         if name is not None:
             return number, self.params(name, value)
         if value is not None:
-            raise InvalidInput(f"the interface has no method {method}: give its parameters in CBOR")
+            raise InvalidInput(f"the interface has no method {method}: pass its parameters in CBOR")
         return number, b""
 
     def params(self, method: str, value: Any = None) -> bytes:
-        """A method's parameters in CBOR, of Python's or JSON's values; empty for a method that takes none.
+        """Encode a method's parameters from Python or JSON values as CBOR; empty if the method takes none.
 
         Structs are mappings, or lists of all fields in order; amounts integers or decimal text, addresses `Address` or
-        text in any form, byte strings bytes or 0x and hex digits, links {"/": CID}. InvalidInput, with the path.
+        text in any form, byte strings bytes or 0x and hex digits, links {"/": CID}. Raises InvalidInput, with the path.
         """
         term = self._method(method)[1].params
         if term is None or isinstance(self.schema.type_of(term), Unit):
@@ -132,22 +132,22 @@ class Interface:
             raise InvalidInput(f"parameters of {method}: {error}") from None
 
     def answer(self, method: str, data: bytes) -> Any:
-        """What a method returned: structs as records, amounts as integers, addresses as `Address`; None for nothing.
+        """Decode a return value: structs as records, amounts as integers, addresses as `Address`; None for none.
 
-        InvalidInput for data that are not what the schema says.
+        Raises InvalidInput for data that does not match the schema.
         """
         term = self._method(method)[1].answer
         if term is None or isinstance(self.schema.type_of(term), Unit):
             if data:
-                raise InvalidInput(f"the answer of {method}: {len(data)} bytes, expected none")
+                raise InvalidInput(f"return value of {method}: expected none, found {len(data)} bytes")
             return None
         try:
             return typed(self.schema, term, self.schema.read(term, decode(data)))
         except (SchemaError, CodecError) as error:
-            raise InvalidInput(f"the answer of {method}: {error}") from None
+            raise InvalidInput(f"return value of {method}: {error}") from None
 
     def answer_json(self, asked: str | int, data: bytes) -> Any:
-        """The same, ready for JSON (`as_json`); bytes in hex of a method that the interface does not have."""
+        """Decode a return value to JSON (`as_json`); to hex for an unknown method."""
         method = self.method_name(asked)
         if method is None:
             return f"0x{data.hex()}" if data else None
@@ -158,7 +158,7 @@ class Interface:
         return as_json(self.schema, term, self.schema.read(term, decode(data)))
 
     def signature(self, method: str) -> str:
-        """A method as people read it: its name, with what it takes and what it answers."""
+        """Format a method's signature: its name, parameters and return value."""
         _, known = self._method(method)
         return f"{method}({self._words(known.params)})" + (
             f" -> {words}" if (words := self._words(known.answer)) else ""
@@ -167,7 +167,9 @@ class Interface:
     def _method(self, method: str) -> tuple[MethodNumber, ActorMethod]:
         found = self.methods.get(method)
         if found is None:
-            raise InvalidInput(f"the interface has no method '{method}': there are {', '.join(sorted(self.methods))}")
+            raise InvalidInput(
+                f"the interface has no method '{method}': expected one of {', '.join(sorted(self.methods))}"
+            )
         return found
 
     def _words(self, term: str | None) -> str:
@@ -183,11 +185,11 @@ class Interface:
 
 
 NOTHING_KNOWN: Final = Interface(actor_schema("placeholder"), {})
-"""The interface of an actor of which nothing is known."""
+"""Interface of an unknown actor."""
 
 
 def typed(schema: Schema, term: Term, value: Any) -> Any:
-    """A value that `Schema.read` gave, with amounts as integers and addresses as `Address`."""
+    """Convert a value returned by `Schema.read`, with amounts as integers and addresses as `Address`."""
     match value:
         case bytes():
             return meaning(schema, term, value)
@@ -200,9 +202,9 @@ def typed(schema: Schema, term: Term, value: Any) -> Any:
 
 
 def as_json(schema: Schema, term: Term, value: Any) -> Any:
-    """A value that `Schema.read` gave as JSON, by its type's name.
+    """Convert a value returned by `Schema.read` to JSON, by its type.
 
-    Amounts in decimal text, addresses as text, byte strings as 0x and hex digits, links as {"/": CID}.
+    Amounts become decimal text, addresses text, byte strings 0x and hex digits, and links {"/": CID}.
     """
     match value:
         case bytes():
@@ -217,20 +219,22 @@ def as_json(schema: Schema, term: Term, value: Any) -> Any:
 
 
 def _own_numbers(text: str, name: str) -> str:
-    """The rows of a schema's comments `# methods:`, in the form of OWN_NUMBERS. Raises InvalidInput."""
+    """Return the rows of a schema's `# methods:` comments in the format of OWN_NUMBERS. Raises InvalidInput."""
     lines = (line.split(",") for line in _METHODS.findall(text))
     rows = [" ".join(row.split()) for line in lines for row in line if row.strip()]
     for row in rows:
         number, _, method = row.partition(" ")
         if not _NUMBER.fullmatch(number) or not 2 <= int(number) <= MAX_METHOD or not method.isidentifier():
-            raise InvalidInput(f"{name} has the method '{row:.60}': expected a number from 2 and a name: 2 Post")
+            raise InvalidInput(
+                f"{name} has an invalid method '{row:.60}': expected a number from 2 on and a name, such as 2 Post"
+            )
     if len({row.partition(" ")[end] for end in (0, 2) for row in rows}) < 2 * len(rows):
-        raise InvalidInput(f"{name} has a method twice in its comments '# methods:': name each once")
+        raise InvalidInput(f"{name} has a duplicate method in its '# methods:' comments")
     return ", ".join(rows)
 
 
 def _by_name(numbers: Mapping[MethodNumber, ActorMethod]) -> dict[str, tuple[MethodNumber, ActorMethod]]:
-    """The methods by name, each with its smallest number."""
+    """Return the methods by name, each with its smallest number."""
     found: dict[str, tuple[MethodNumber, ActorMethod]] = {}
     for number in sorted(numbers):
         found.setdefault(numbers[number].name, (number, numbers[number]))
@@ -260,7 +264,7 @@ def _name(term: Term) -> str:
 
 
 def _check_depth(value: Any) -> None:
-    """SchemaError for lists and maps that no block may hold, before anything recurses into them."""
+    """Raise SchemaError for nested data that no block may contain, before recursing into it."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [item for each in level if isinstance(each, Mapping | list | tuple) for item in _parts(each)]
@@ -356,7 +360,7 @@ def _bytes(value: Any) -> Any:
             return bytes.fromhex(value[2:])
     except ValueError:
         pass
-    raise SchemaError(f"{value!r:.60} are not bytes: expected 0x and pairs of hex digits")
+    raise SchemaError(f"{value!r:.60} is not valid bytes: expected 0x and pairs of hex digits")
 
 
 def _link(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Parameters and return values of the EVM actor and of the Ethereum address manager (EAM, f010).
 
-Encoders write canonical CBOR; decoders are as lenient as the network's (`bridge.cbor`) and raise ParamsError.
-Layouts: the official EVM and EAM actors' types.
+Encoders write canonical CBOR; decoders are as lenient as the network's (`bridge.cbor`) and raise ParamsError. Source:
+the types of the official EVM and EAM actors.
 """
 
 from collections.abc import Callable
@@ -24,18 +24,18 @@ MAX_STORAGE_KEY: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
-    """What the Init actor (or the EAM, to resurrect) hands to a new contract."""
+    """Parameters of a new contract from the init actor, or from the EAM when resurrecting it."""
 
     creator: EthAddress
     init_code: bytes
 
     def encode(self) -> bytes:
-        """CBOR [creator, init code]."""
+        """Encode as CBOR [creator, init code]."""
         return b"\x82" + byte_string(self.creator) + byte_string(self.init_code)
 
     @classmethod
     def decode(cls, data: bytes) -> "ConstructorParams":
-        """The inverse of `encode`; ParamsError."""
+        """Decode CBOR. Raises ParamsError."""
         reader = CborReader(data)
         reader.array(2)
         params = cls(EthAddress(reader.byte_string(ETH_ADDRESS_LENGTH)), reader.byte_string())
@@ -45,7 +45,7 @@ class ConstructorParams:
 
 @dataclass(frozen=True, slots=True)
 class DelegateCallParams:
-    """What a contract sends to itself to run another contract's code in its own name."""
+    """Parameters of a contract's call to itself that runs another contract's code in its own context."""
 
     code: Cid
     calldata: bytes
@@ -53,12 +53,12 @@ class DelegateCallParams:
     value: TokenAmount
 
     def encode(self) -> bytes:
-        """DAG-CBOR [code CID, calldata, caller, value]."""
+        """Encode as DAG-CBOR [code CID, calldata, caller, value]."""
         return encode([link(self.code), self.calldata, self.caller, encode_bigint(self.value)])
 
     @classmethod
     def decode(cls, data: bytes) -> "DelegateCallParams":
-        """The inverse of `encode`; ParamsError."""
+        """Decode CBOR. Raises ParamsError."""
         reader = CborReader(data)
         reader.array(4)
         code, calldata = reader.link(), reader.byte_string()
@@ -73,43 +73,43 @@ class DelegateCallParams:
 
 @dataclass(frozen=True, slots=True)
 class CreateParams:
-    """CREATE through the EAM: init code and the creator's nonce before the increment."""
+    """Parameters of CREATE through the EAM: init code, and the creator's nonce before the increment."""
 
     init_code: bytes
     nonce: int
 
     def encode(self) -> bytes:
-        """CBOR [init code, nonce]."""
+        """Encode as CBOR [init code, nonce]."""
         return encode([self.init_code, self.nonce])
 
 
 @dataclass(frozen=True, slots=True)
 class Create2Params:
-    """CREATE2 through the EAM: init code and a salt of 32 bytes."""
+    """Parameters of CREATE2 through the EAM: init code, and a salt of 32 bytes."""
 
     init_code: bytes
     salt: bytes
 
     def encode(self) -> bytes:
-        """CBOR [init code, salt]."""
+        """Encode as CBOR [init code, salt]."""
         return encode([self.init_code, self.salt])
 
 
 @dataclass(frozen=True, slots=True)
 class CreateReturn:
-    """What the EAM answers: the robust address is null where a destroyed contract was resurrected."""
+    """Return value of the EAM; the robust address is null if a destroyed contract was resurrected."""
 
     actor: ActorID
     robust_address: bytes | None
     eth_address: EthAddress
 
     def encode(self) -> bytes:
-        """CBOR [actor ID, robust address or null, Ethereum address]."""
+        """Encode as CBOR [actor ID, robust address or null, Ethereum address]."""
         return encode([self.actor, self.robust_address, self.eth_address])
 
     @classmethod
     def decode(cls, data: bytes) -> "CreateReturn":
-        """The inverse of `encode`; ParamsError."""
+        """Decode CBOR. Raises ParamsError."""
         reader = CborReader(data)
         reader.array(3)
         answer = cls(
@@ -122,30 +122,30 @@ class CreateReturn:
 
 
 def calldata_of(codec: int, data: bytes) -> bytes:
-    """The calldata in an InvokeEVM parameter block.
+    """Return the calldata in an InvokeEVM parameter block.
 
-    A RAW block is calldata as it stands (the CALL opcode makes those); CBOR and DAG-CBOR blocks hold one byte
-    string. Other codecs and shapes: ParamsError.
+    A RAW block is the calldata itself (created by the CALL opcode); CBOR and DAG-CBOR blocks contain one byte string.
+    Raises ParamsError for other codecs and shapes.
     """
     if codec == RAW:
         return data
     if codec not in (CBOR, DAG_CBOR):
-        raise ParamsError(f"parameters with codec 0x{codec:x}, expected raw, CBOR or DAG-CBOR")
+        raise ParamsError(f"parameters have codec 0x{codec:x}, expected raw, CBOR or DAG-CBOR")
     return read_byte_string(data)
 
 
 def invoke_params(calldata: bytes) -> bytes:
-    """Message.Params of a transaction with this calldata: one CBOR byte string, or nothing at all."""
+    """Return Message.Params of a transaction with this calldata: one CBOR byte string, or nothing if empty."""
     return byte_string(calldata) if calldata else b""
 
 
 def invoke_return(data: bytes) -> bytes:
-    """What a contract returned or reverted with, from the receipt's bytes; ParamsError."""
+    """Return a contract's return or revert data from a receipt's bytes. Raises ParamsError."""
     return read_byte_string(data)
 
 
 def unwrap_return(data: bytes) -> bytes:
-    """Return data as the CALL opcode sees it: a byte string's content, else the bytes as they stand."""
+    """Return the return data as seen by the CALL opcode: a byte string's content, else the bytes unchanged."""
     try:
         return read_byte_string(data)
     except ParamsError:
@@ -153,18 +153,18 @@ def unwrap_return(data: bytes) -> bytes:
 
 
 def storage_key(data: bytes) -> int:
-    """The slot in GetStorageAt's parameters: CBOR [byte string of at most 32 bytes]; ParamsError."""
+    """Return the slot in GetStorageAt's parameters, CBOR [byte string of at most 32 bytes]. Raises ParamsError."""
     return _one_item(data, lambda reader: _word(reader.byte_string()))
 
 
 def storage_value(value: int) -> bytes:
-    """A storage word as GetStorageAt returns it: a CBOR byte string without leading zero bytes."""
+    """Return a storage word as returned by GetStorageAt: a CBOR byte string without leading zero bytes."""
     return byte_string(value.to_bytes((value.bit_length() + 7) // 8, "big"))
 
 
 def _word(key: bytes) -> int:
     if len(key) > MAX_STORAGE_KEY:
-        raise ParamsError(f"storage key of {len(key)} bytes, at most {MAX_STORAGE_KEY}")
+        raise ParamsError(f"storage key has {len(key)} bytes, at most {MAX_STORAGE_KEY} are allowed")
     return int.from_bytes(key, "big")
 
 

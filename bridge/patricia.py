@@ -1,7 +1,7 @@
-"""The root of a Merkle Patricia trie, made in one go from everything that it holds: Ethereum's state and storage roots.
+"""Roots of Merkle Patricia tries, computed from all entries at once, for Ethereum's state and storage roots.
 
-Keys are hashed, as Ethereum's state and storage tries have it (`secure_root`), or taken as they are (`root`: lists of
-transactions, receipts, withdrawals). Rules: Ethereum yellow paper, appendix D.
+Keys are hashed, as in Ethereum's state and storage tries (`secure_root`), or used directly (`root`: lists of
+transactions, receipts, withdrawals). Source: Ethereum yellow paper, appendix D.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from store.keccak import keccak
 EMPTY_ROOT: Final = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
 _HASHED: Final = 32
 _Entry = tuple[str, bytes]
-"""A key as hex digits, each a nibble, and the value."""
+"""A key as hex digits (nibbles), and the value."""
 
 
 def root(entries: Mapping[bytes, bytes]) -> bytes:
-    """The 32-byte root of a trie with these keys and values; no value is empty."""
+    """Return the 32-byte root of a trie with these entries; values must not be empty."""
     if not entries:
         return EMPTY_ROOT
     node = _node(sorted((key.hex(), value) for key, value in entries.items()), 0)
@@ -28,12 +28,12 @@ def root(entries: Mapping[bytes, bytes]) -> bytes:
 
 
 def secure_root(entries: Mapping[bytes, bytes]) -> bytes:
-    """The root of a trie whose keys are the keccak-256 of these."""
+    """Return the root of a trie whose keys are the keccak-256 of these keys."""
     return root({_hash_of_key(key): value for key, value in entries.items()})
 
 
 def list_root(items: Iterable[bytes]) -> bytes:
-    """The root of a trie of a block's items by their index."""
+    """Return the root of a trie of a block's items by index."""
     return root({rlp.encode(rlp.number(index)): item for index, item in enumerate(items)})
 
 
@@ -43,7 +43,7 @@ def _hash_of_key(key: bytes) -> bytes:
 
 
 def _node(entries: Sequence[_Entry], depth: int) -> list[rlp.Item]:
-    """The node of sorted entries that share their first `depth` nibbles."""
+    """Return the node of sorted entries that share their first `depth` nibbles."""
     first = entries[0][0]
     if len(entries) == 1:
         return [_path(first[depth:], leaf=True), entries[0][1]]
@@ -66,12 +66,12 @@ def _node(entries: Sequence[_Entry], depth: int) -> list[rlp.Item]:
 
 
 def _reference(node: list[rlp.Item]) -> rlp.Item:
-    """A node as its parent holds it: itself where it is short, else its hash."""
+    """Return a node as stored in its parent: inline if it is short, else its hash."""
     encoded = rlp.encode(node)
     return node if len(encoded) < _HASHED else bytes(keccak(encoded))
 
 
 def _path(nibbles: str, leaf: bool) -> bytes:
-    """Nibbles with the flags for their number's parity and for a leaf."""
+    """Encode nibbles with the flags for odd length and for a leaf."""
     flag = 2 if leaf else 0
     return bytes.fromhex(f"{flag + 1:x}{nibbles}" if len(nibbles) % 2 else f"{flag:x}0{nibbles}")

@@ -1,4 +1,4 @@
-"""How an Ethereum address prints at the public face: `0x` and forty digits with their checksum."""
+"""An Ethereum address that prints with its checksum."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bridge.addresses import ETH_ADDRESS_LENGTH, checksummed
 if TYPE_CHECKING:
     from bridge.addresses import EthAddress as _Bytes
 else:
-    _Bytes = bytes  # what it is at run time: nothing can inherit from a NewType
+    _Bytes = bytes  # the runtime type, since a class cannot inherit from a NewType
 
 
 class PrintedAddress(_Bytes):  # type: ignore[misc]
-    """The twenty bytes of an Ethereum address, which print as wallets write them (EIP-55).
+    """The 20 bytes of an Ethereum address, printed with a checksum (EIP-55).
 
     >>> PrintedAddress(bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266"))
     0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266

@@ -1,7 +1,7 @@
-"""What Ethereum's tools want to know of an executed message, from its receipt: logs' bloom, prices, failures in words.
+"""Ethereum receipt data derived from a message and its receipt: blooms, prices, failure texts.
 
-Also the form in which a message that was no transaction is shown as one. Rules: lotus node/impl/eth, and the yellow
-paper for the bloom.
+Also converts a message that was not sent as a transaction to one for display. Source: lotus node/impl/eth, and the
+yellow paper for the bloom.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _BLOOM_BITS = BLOOM_BYTES * 8
 
 @dataclass(frozen=True, slots=True)
 class EmittedLog:
-    """A log and the address of who emitted it."""
+    """A log and the address of its emitter."""
 
     address: EthAddress
     log: Log
 
 
 def bloom(logs: Iterable[EmittedLog]) -> bytes:
-    """The 256 bytes in which each log's address and topics set three bits."""
+    """Return the 256-byte bloom filter, in which each log's address and topics set three bits."""
     bits = 0
     for emitted in logs:
         bits |= bloom_bits(emitted.address)
@@ -49,7 +49,7 @@ def bloom(logs: Iterable[EmittedLog]) -> bytes:
 
 
 def bloom_bits(value: bytes) -> int:
-    """The three bits of one address or topic, in a number of 2,048 bits."""
+    """Return the three bits of an address or topic, in a number of 2,048 bits."""
     digest = keccak(value)
     bits = 0
     for at in (0, 2, 4):
@@ -58,12 +58,12 @@ def bloom_bits(value: bytes) -> int:
 
 
 def effective_gas_price(paid: TokenAmount, gas_used: int) -> TokenAmount:
-    """attoFIL per gas: all that the sender paid for gas, over-estimation included, by what was used."""
+    """Return attoFIL per gas: the total paid for gas, including over-estimation, divided by the gas used."""
     return TokenAmount(paid // gas_used if gas_used else 0)
 
 
 def created_contract(message: Message, receipt: Receipt) -> EthAddress | None:
-    """The address of the contract that the message created, None if it created none."""
+    """Return the address of the contract that the message created, or None."""
     if receipt.exit_code or message.method != CREATE_EXTERNAL_METHOD or message.to != Address.id(EAM_ACTOR):
         return None
     try:
@@ -73,7 +73,7 @@ def created_contract(message: Message, receipt: Receipt) -> EthAddress | None:
 
 
 def return_bytes(message: Message, receipt: Receipt) -> bytes:
-    """What an Ethereum caller sees returned: a contract's bytes, or revert data; nothing of a contract's creation."""
+    """Return the return or revert data as seen by an Ethereum caller; empty for a contract creation."""
     if not receipt.exit_code and message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR):
         return b""
     if message.method == APPLY_AND_CALL and message.to == message.from_:
@@ -82,9 +82,9 @@ def return_bytes(message: Message, receipt: Receipt) -> bytes:
 
 
 def applied_answer(receipt: Receipt) -> tuple[int, bytes]:
-    """What an Ethereum caller sees of a message to ApplyAndCall: the exit code, and what was returned.
+    """Return exit code and return data of a message to ApplyAndCall, as seen by an Ethereum caller.
 
-    The message exits with 0 where its call has failed, so that its authorizations stay (FIP-0111).
+    The message itself exits with 0 even if its call failed, so that its authorizations persist (FIP-0111).
     """
     if receipt.exit_code:
         return receipt.exit_code, unwrap_return(receipt.return_data)
@@ -96,9 +96,9 @@ def applied_answer(receipt: Receipt) -> tuple[int, bytes]:
 
 
 def failure_text(exit_code: int, data: bytes, words: str, reason: str | None = None) -> str:
-    """One line about a failed execution, as the network's nodes write it; `words` are the machine's own.
+    """Describe a failed execution on one line in the format of the network's nodes; `words` is the machine's message.
 
-    `reason` is the revert decoded by the contract's interface, in place of its bytes.
+    `reason` is the revert decoded with the contract's interface, instead of its bytes.
     """
     name = exit_name(exit_code)
     exit_words = f"{exit_code}" if name == str(exit_code) else f"{name}({exit_code})"
@@ -110,11 +110,11 @@ def failure_text(exit_code: int, data: bytes, words: str, reason: str | None = N
 
 
 def shown_input(message: Message) -> bytes:
-    """The calldata under which a message is shown that was sent as no transaction."""
+    """Return the calldata to display for a message that was not sent as a transaction."""
     if message.method in (INVOKE_EVM, CREATE_EXTERNAL_METHOD):
         try:
             return read_byte_string(message.params) if message.params else b""
         except ParamsError:
-            pass  # not calldata: shown like any other method's parameters
+            pass  # not calldata: display it like any other method's parameters
     codec = CBOR if message.params else NO_CODEC
     return encode_method_calldata(message.method, codec, message.params)

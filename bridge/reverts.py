@@ -1,10 +1,10 @@
-"""What revert data says without the contract's interface: Solidity's own two errors, else hex.
+"""Formatting of revert data without an interface: Solidity's built-in errors, else hexadecimal.
 
-Lotus' words are `revert_reason`'s, those of Ethereum's tools (anvil, forge) `reverted_with`'s.
+`revert_reason` uses Lotus' format, `reverted_with` that of Ethereum tools (anvil, forge).
 
-`Error(string)` comes from `require` and `revert`, `Panic(uint256)` from the compiler's checks. Custom errors take an
-interface (`bridge.abi`). Rules: the Solidity documentation, and lotus node/impl/eth for names and for what is shown of
-data that does not hold what its selector says.
+`Error(string)` comes from `require` and `revert`, `Panic(uint256)` from the compiler's checks. Custom errors require an
+interface (`bridge.abi`). Source: the Solidity documentation, and lotus node/impl/eth for names and for data that does
+not match its selector.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PANIC_WORDS: Final = {
 
 
 def error_text(data: bytes) -> str | None:
-    """The text of an `Error(string)`, bytes that are no UTF-8 replaced; None for other data, and for a torn one."""
+    """Return the text of an `Error(string)`, with invalid UTF-8 replaced; None for other or malformed data."""
     selector, head, length, text = data[:4], data[4:36], data[36:68], data[68:]
     if selector != _ERROR or len(length) != _WORD or int.from_bytes(head, "big") != _WORD:
         return None
@@ -50,13 +50,13 @@ def error_text(data: bytes) -> str | None:
 
 
 def panic_code(data: bytes) -> int | None:
-    """The number of a `Panic(uint256)`; None for other data."""
+    """Return the code of a `Panic(uint256)`; None for other data."""
     selector, body = data[:4], data[4:]
     return int.from_bytes(body, "big") if selector == _PANIC and len(body) == _WORD else None
 
 
 def revert_reason(data: bytes) -> str:
-    """Revert data in words: `Error(text)`, a panic by its name, other data in hex, `none` for none."""
+    """Format revert data: `Error(text)`, the name of a panic, other data in hex, `none` if empty."""
     if not data:
         return "none"
     text = error_text(data)
@@ -67,12 +67,12 @@ def revert_reason(data: bytes) -> str:
 
 
 def panic_text(code: int) -> str:
-    """A panic in the words of Ethereum's tools."""
+    """Format a panic like Ethereum tools."""
     return f"panic: {_PANIC_WORDS.get(code, 'unknown code')} (0x{code:02x})"
 
 
 def reverted_with(data: bytes) -> str | None:
-    """Revert data in the words of Ethereum's tools, a custom error by selector and data; None where there is none."""
+    """Format revert data like Ethereum tools, a custom error by selector and data; None if empty."""
     if not data:
         return None
     text, code = error_text(data), panic_code(data)

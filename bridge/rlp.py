@@ -1,6 +1,6 @@
-"""RLP, the encoding of Ethereum's transactions: byte strings and lists of them, in their one canonical form.
+"""RLP, the encoding of Ethereum's transactions: byte strings and lists of them, in canonical form.
 
-Rules: Ethereum yellow paper, appendix B. Numbers are big-endian byte strings without leading zeros.
+Numbers are big-endian byte strings without leading zeros. Source: Ethereum yellow paper, appendix B.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _STRING_HEADS = tuple(bytes([0x80 + length]) for length in range(_SHORT + 1))
 
 
 class RlpError(ValueError):
-    """Bytes that are not the canonical RLP of what was asked for."""
+    """Raised for bytes that are not canonical RLP of the expected type."""
 
 
 def encode(item: bytes | Sequence[Item]) -> bytes:
-    """The encoding of a byte string or of a list of items."""
+    """Encode a byte string or a list of items."""
     if isinstance(item, bytes):
         return item if len(item) == 1 and item[0] < 0x80 else _head(0x80, len(item)) + item
     parts = []
@@ -36,41 +36,41 @@ def encode(item: bytes | Sequence[Item]) -> bytes:
 
 
 def decode(data: bytes) -> Item:
-    """The one item that `data` is; RlpError for bytes left over and for every form but the shortest."""
+    """Decode a single item. Raises RlpError for trailing bytes and non-canonical encodings."""
     item, end = _item(data, 0, len(data), MAX_DEPTH)
     if end != len(data):
-        raise RlpError(f"{len(data) - end} bytes behind the item")
+        raise RlpError(f"{len(data) - end} trailing bytes after the item")
     return item
 
 
 def number(value: int) -> bytes:
-    """The byte string of a number."""
+    """Return the byte string of a number."""
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
 def read_number(item: Item, length: int = 32) -> int:
-    """The number in a byte string of at most `length` bytes; RlpError."""
+    """Return the number in a byte string of at most `length` bytes. Raises RlpError."""
     data = item if isinstance(item, bytes) else read_bytes(item)
     if data[:1] == b"\0":
         raise RlpError(f"number 0x{data[:33].hex()} has leading zeros")
     if len(data) > length:
-        raise RlpError(f"number of {len(data)} bytes, at most {length}")
+        raise RlpError(f"number has {len(data)} bytes, at most {length} are allowed")
     return int.from_bytes(data, "big")
 
 
 def read_bytes(item: Item) -> bytes:
-    """The item as a byte string; RlpError."""
+    """Return the item if it is a byte string. Raises RlpError."""
     if not isinstance(item, bytes):
-        raise RlpError("a list where a byte string is expected")
+        raise RlpError("expected a byte string, found a list")
     return item
 
 
 def read_list(item: Item, length: int | None = None) -> list[Item]:
-    """The item as a list, of exactly `length` items where that is given; RlpError."""
+    """Return the item if it is a list, of exactly `length` items if given. Raises RlpError."""
     if not isinstance(item, list):
-        raise RlpError("a byte string where a list is expected")
+        raise RlpError("expected a list, found a byte string")
     if length is not None and len(item) != length:
-        raise RlpError(f"a list of {len(item)} items where {length} are expected")
+        raise RlpError(f"expected a list of {length} items, found {len(item)}")
     return item
 
 
@@ -82,7 +82,7 @@ def _head(offset: int, length: int) -> bytes:
 
 
 def _item(data: bytes, at: int, end: int, depth: int) -> tuple[Item, int]:
-    """The item at a position and the position after it, all before `end`."""
+    """Return the item at a position before `end`, and the position after it."""
     if at >= end:
         raise RlpError("the item is cut short")
     first = data[at]
@@ -92,14 +92,14 @@ def _item(data: bytes, at: int, end: int, depth: int) -> tuple[Item, int]:
     start, stop = _extent(data, at, end, first - offset)
     if offset == 0x80:
         if stop - start == 1 and data[start] < 0x80:
-            raise RlpError("a single byte below 0x80 with a head of its own")
+            raise RlpError("not canonical: a single byte below 0x80 has a head")
         return data[start:stop], stop
     if depth == 0:
-        raise RlpError(f"lists nest deeper than {MAX_DEPTH}")
+        raise RlpError(f"lists are nested deeper than {MAX_DEPTH} levels")
     items: list[Item] = []
     while start < stop:
         short = data[start] - 0x80
-        if short < 0:  # what most items of a transaction are is read without a call
+        if short < 0:  # short items, the common case, are read without a function call
             items.append(data[start : start + 1])
             start += 1
         elif short != 1 and short <= _SHORT and start + short < stop:
@@ -112,7 +112,7 @@ def _item(data: bytes, at: int, end: int, depth: int) -> tuple[Item, int]:
 
 
 def _extent(data: bytes, at: int, end: int, length: int) -> tuple[int, int]:
-    """Where the content of the item at `at` starts and stops."""
+    """Return the start and end of the content of the item at `at`."""
     start = at + 1
     if length > _SHORT:
         size = data[start : start + length - _SHORT]
@@ -121,7 +121,7 @@ def _extent(data: bytes, at: int, end: int, length: int) -> tuple[int, int]:
             raise RlpError("the item is cut short")
         length = int.from_bytes(size, "big")
         if size[0] == 0 or length <= _SHORT:
-            raise RlpError("a length that is not written in its shortest form")
+            raise RlpError("not canonical: the length is not minimally encoded")
     if start + length > end:
         raise RlpError("the item is cut short")
     return start, start + length

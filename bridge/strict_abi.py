@@ -1,10 +1,9 @@
-"""Solidity's ABI in its one canonical form, read and written by functions that are made once for each type.
+"""A strict coder for the canonical form of Solidity's ABI, with functions created once per type.
 
-`eth-abi` and solc's own decoder take more than one form of a value: tails in any order, shared or beyond gaps. Here
-every tail lies where the one before it ends, padding is zero, numbers are in range and nothing follows, which is the
-form that solc writes. What an array's length claims is compared with what is there before anything is made of it.
-What a value stands for in an actor's parameters is others' work (`bridge.facade_types`). Rules: the Solidity ABI
-specification, "strict encoding mode".
+`eth-abi` and solc's decoder accept several encodings of a value: tails in any order, shared or with gaps. Here every
+tail must start where the previous one ends, padding must be zero, numbers in range and nothing may follow, as in solc's
+output. An array's length is compared with the available data before anything is allocated. The meaning of a value in an
+actor's parameters is defined in `bridge.facade_types`. Source: the Solidity ABI specification, "strict encoding mode".
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from typing import Any, Final
 WORD: Final = 32
 
 ReadStatic = Callable[[bytes, int], Any]
-"""A value from its place, whose bytes are known to be there."""
+"""Reads a value at an offset; its bytes are known to be available."""
 ReadTail = Callable[[bytes, int], tuple[Any, int]]
-"""A value from where its tail begins, and where that ends."""
+"""Reads a value at the start of its tail, and returns it with the end of the tail."""
 Write = Callable[[Any], bytes]
 
 
 class NotCanonical(ValueError):
-    """Bytes that are not the one form of a value; `at` is the place of the first word that is wrong."""
+    """Raised for bytes that are not the canonical form of a value; `at` is the offset of the first wrong word."""
 
     def __init__(self, at: int, why: str) -> None:
         super().__init__(at, why)
@@ -35,15 +34,15 @@ class NotCanonical(ValueError):
 
 
 class NotEncodable(ValueError):
-    """A value that a type does not have."""
+    """Raised for a value that does not have the type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coder:
-    """Reads and writes one type. `head`: its bytes in the head of what it is a part of."""
+    """Reads and writes one type; `head` is its size in bytes in the enclosing head."""
 
     name: str
-    """Canonical, as selectors are hashed of: `(bytes,uint64)[]`."""
+    """Canonical name for selectors: `(bytes,uint64)[]`."""
     read: ReadStatic | ReadTail
     write: Write
     dynamic: bool = False
@@ -51,13 +50,13 @@ class Coder:
 
 
 def unsigned(bits: int) -> Coder:
-    """uintN, a number."""
+    """Return a coder for uintN."""
     limit = 1 << bits
 
     def read(data: bytes, at: int) -> int:
         number = int.from_bytes(data[at : at + WORD], "big")
         if number >= limit:
-            raise NotCanonical(at, f"a number beyond {bits} bits")
+            raise NotCanonical(at, f"the number exceeds {bits} bits")
         return number
 
     def write(value: Any) -> bytes:
@@ -69,13 +68,13 @@ def unsigned(bits: int) -> Coder:
 
 
 def signed(bits: int) -> Coder:
-    """intN, a number; its sign fills the word."""
+    """Return a coder for intN, sign-extended to a word."""
     limit, wrap = 1 << (bits - 1), 1 << 256
 
     def read(data: bytes, at: int) -> int:
         number = int.from_bytes(data[at : at + WORD], "big", signed=True)
         if not -limit <= number < limit:
-            raise NotCanonical(at, f"a signed number beyond {bits} bits")
+            raise NotCanonical(at, f"the signed number exceeds {bits} bits")
         return number
 
     def write(value: Any) -> bytes:
@@ -87,7 +86,7 @@ def signed(bits: int) -> Coder:
 
 
 def fixed_bytes(length: int) -> Coder:
-    """bytesN, that many bytes."""
+    """Return a coder for bytesN."""
 
     def read(data: bytes, at: int) -> bytes:
         if any(data[at + length : at + WORD]):
@@ -105,13 +104,13 @@ def fixed_bytes(length: int) -> Coder:
 def _read_bool(data: bytes, at: int) -> bool:
     number = int.from_bytes(data[at : at + WORD], "big")
     if number > 1:
-        raise NotCanonical(at, "a truth value that is neither 0 nor 1")
+        raise NotCanonical(at, "the boolean is neither 0 nor 1")
     return number == 1
 
 
 def _write_bool(value: Any) -> bytes:
     if type(value) is not bool:
-        raise NotEncodable(f"{value!r:.60} is not a truth value")
+        raise NotEncodable(f"{value!r:.60} is not a boolean")
     return value.to_bytes(WORD, "big")
 
 
@@ -122,7 +121,7 @@ def _read_bytes(data: bytes, start: int) -> tuple[bytes, int]:
     end = content + int.from_bytes(data[start:content], "big")
     padded = end + (-(end - content) % WORD)
     if padded > len(data):
-        raise NotCanonical(start, "a length beyond the end")
+        raise NotCanonical(start, "the length exceeds the data")
     if padded != end and any(data[end:padded]):
         raise NotCanonical(end, "padding that is not zero")
     return data[content:end], padded
@@ -140,7 +139,7 @@ BYTES: Final = Coder("bytes", _read_bytes, _write_bytes, dynamic=True)
 
 
 def mapped(inner: Coder, read: Callable[[Any], Any], write: Callable[[Any], Any], name: str | None = None) -> Coder:
-    """A type whose values stand for others. The functions raise ValueError for what stands for nothing."""
+    """Return a coder that converts the values of another one; the functions raise ValueError for invalid values."""
     if inner.dynamic:
 
         def read_tail(data: bytes, start: int) -> tuple[Any, int]:
@@ -164,7 +163,7 @@ def _taken(read: Callable[[Any], Any], value: Any, at: int) -> Any:
 
 
 def sequence(parts: Sequence[Coder]) -> Coder:
-    """A tuple, or the arguments of a call: values in a list."""
+    """Return a coder for a tuple or the arguments of a call, as a list of values."""
     dynamic = any(part.dynamic for part in parts)
     head = sum(part.head for part in parts)
     readers = [(part.dynamic, part.head, part.read) for part in parts]
@@ -198,7 +197,7 @@ def sequence(parts: Sequence[Coder]) -> Coder:
 
 
 def joined(head: int, parts: Sequence[tuple[bool, bytes]]) -> bytes:
-    """Heads, then tails: a dynamic part's head is the offset of its tail."""
+    """Join heads and tails: the head of a dynamic part is the offset of its tail."""
     heads: list[bytes] = []
     tails: list[bytes] = []
     for is_dynamic, part in parts:
@@ -212,7 +211,7 @@ def joined(head: int, parts: Sequence[tuple[bool, bytes]]) -> bytes:
 
 
 def array(item: Coder, most: int | None = None) -> Coder:
-    """T[], values in a list, with a maximum length."""
+    """Return a coder for T[] as a list of values, with an optional maximum length."""
     size, is_dynamic, read, write = item.head, item.dynamic, item.read, item.write
 
     def read_tail(data: bytes, start: int) -> tuple[list[Any], int]:
@@ -242,12 +241,12 @@ def array(item: Coder, most: int | None = None) -> Coder:
         return len(values).to_bytes(WORD, "big") + joined(len(values) * size, parts)
 
     if size == 0:
-        raise TypeError("items without a word: a length could claim any number of them")
+        raise TypeError("items of size 0 are not supported, since a list could claim any number of them")
     return Coder(f"{item.name}[]", read_tail, write_tail, dynamic=True)
 
 
 def read_all(arguments: Coder, data: bytes, start: int = 0) -> list[Any]:
-    """The values of a call's arguments, which end where the bytes do. Raises NotCanonical."""
+    """Return the values of a call's arguments, which must end where the data ends. Raises NotCanonical."""
     if start + arguments.head > len(data) and not arguments.dynamic:
         raise NotCanonical(start, "the words are cut short")
     if arguments.dynamic:
@@ -255,6 +254,6 @@ def read_all(arguments: Coder, data: bytes, start: int = 0) -> list[Any]:
     else:
         values, end = arguments.read(data, start), start + arguments.head
     if end != len(data):
-        raise NotCanonical(end, "bytes behind the last value")
+        raise NotCanonical(end, "trailing bytes after the last value")
     found: list[Any] = values
     return found

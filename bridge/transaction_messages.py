@@ -1,13 +1,13 @@
-"""Ethereum's transactions as Filecoin messages, and back.
+"""Conversion between Ethereum transactions and Filecoin messages.
 
-A transaction becomes a message of the sender's f410 address: to the Ethereum address manager's CreateExternal where it
-creates a contract, else to InvokeEVM of the receiver. Its signature is carried with type 3 (delegated) in a form that
-tells the kinds of transaction apart, so that the transaction, and with it its hash, can be made again from the message.
-Types 0 (with and without a chain id) and 2 are as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes).
-Type 1, which the network refuses, is carried in a form of this project's own, with the prefix 0x03, so that tools which
-send nothing else work on a local network. A message has no room for access lists and authorizations: where the rules
-have them, the signature holds the whole transaction after the prefix 0x04 (`envelope_message`). Where accounts run
-code, one of type 4 is a message of its sender to itself, to ApplyAndCall, signed as one of type 2 (FIP-0111).
+A transaction becomes a message from the sender's f410 address: to CreateExternal of the Ethereum address manager if it
+creates a contract, else to InvokeEVM of the receiver. Its signature has type 3 (delegated) and encodes the transaction
+type, so that the transaction and its hash can be restored from the message. Types 0 (with and without a chain id) and 2
+are encoded as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes). Type 1, which the network rejects, has
+an encoding specific to this project, with the prefix 0x03, for tools that send nothing else to a local network. A
+message cannot hold access lists and authorizations: if the rules support them, the signature holds the whole
+transaction after the prefix 0x04 (`envelope_message`). If accounts can have code, a type 4 transaction is a message of
+its sender to itself, to ApplyAndCall, signed like one of type 2 (FIP-0111).
 """
 
 from __future__ import annotations
@@ -43,27 +43,27 @@ _EIP_155_PREFIX: Final = 2
 _ACCESS_LIST_PREFIX: Final = 3
 _WHOLE_PREFIX: Final = 4
 CARRIED: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE)
-"""The types of transactions that a message can hold, if their access list is empty."""
+"""Transaction types that a message can hold if their access list is empty."""
 NOT_CARRIED: Final = {
-    BLOB: "a Filecoin message has no place for blobs",
-    SET_CODE: "a Filecoin message has no place for authorizations",
+    BLOB: "a Filecoin message cannot hold blobs",
+    SET_CODE: "a Filecoin message cannot hold authorizations",
 }
-"""Why it cannot hold those of other types."""
+"""Reasons why a message cannot hold other types."""
 _SIGNATURE: Final = 65
 
 
-# --- there ------------------------------------------------------------------------------------------------------------
+# --- to messages ------------------------------------------------------------------------------------------------------
 
 
 def message_of(transaction: Transaction, sender: EthAddress) -> Message:
-    """The Filecoin message of a transaction; AddressError for a sender that is a masked ID, TransactionError."""
+    """Return the Filecoin message of a transaction. Raises TransactionError, and AddressError for a masked ID."""
     if unmask_id(sender) is not None:
         raise AddressError(f"0x{sender.hex()} is an actor's number, and no account that signs")
     return message_from(transaction, Address.delegated(EAM_NAMESPACE, sender))
 
 
 def message_from(transaction: Transaction, sender: Address) -> Message:
-    """The message in the name of any actor, which need not be one that signs. Raises TransactionError."""
+    """Return the message with any actor as sender, even one that cannot sign. Raises TransactionError."""
     transaction.check()
     if transaction.to is None:
         to, method = Address.id(EAM_ACTOR), MethodNumber(CREATE_EXTERNAL_METHOD)
@@ -83,15 +83,15 @@ def message_from(transaction: Transaction, sender: Address) -> Message:
 
 
 def set_code_message_from(transaction: Transaction, sender: Address) -> Message:
-    """As `message_from`; the message of a transaction of type 4 calls the sender's ApplyAndCall.
+    """Return the message like `message_from`; a type 4 transaction calls the sender's ApplyAndCall.
 
-    Raises TransactionError, also for one that creates a contract.
+    Raises TransactionError, also for a type 4 transaction that creates a contract.
     """
     if transaction.type != SET_CODE:
         return message_from(transaction, sender)
     transaction.check()
     if transaction.to is None:
-        raise TransactionError("a transaction of type 4 creates no contract: name a receiver")
+        raise TransactionError("a type 4 transaction cannot create a contract: set a receiver")
     try:
         params = ApplyAndCallParams(
             transaction.authorizations, transaction.to, transaction.value, transaction.data
@@ -112,7 +112,7 @@ def set_code_message_from(transaction: Transaction, sender: Address) -> Message:
 
 
 def set_code_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
-    """As `signed_message`, for type 4, too: where accounts run code."""
+    """Return the message like `signed_message`, also for type 4, for rules where accounts can have code."""
     transaction = signed.transaction
     if transaction.type != SET_CODE:
         return signed_message(signed, sender)
@@ -126,9 +126,9 @@ def set_code_message(signed: SignedTransaction, sender: EthAddress | None = None
 
 
 def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
-    """The message that carries a transaction; `sender` is recovered where it is not known.
+    """Return the message that carries a transaction; `sender` is recovered from the signature if not given.
 
-    Raises TransactionError for what a message cannot hold: another type, an access list.
+    Raises TransactionError for a type or an access list that a message cannot hold.
     """
     transaction = signed.transaction
     if transaction.type not in CARRIED:
@@ -140,7 +140,7 @@ def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) 
 
 
 def envelope_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
-    """As `signed_message`, for every transaction: what a message cannot hold is in its signature as it stands."""
+    """Return the message like `signed_message`; the signature holds transactions that a message cannot hold."""
     transaction = signed.transaction
     if transaction.type in CARRIED and not transaction.access_list:
         return signed_message(signed, sender)
@@ -158,16 +158,16 @@ def _signature_bytes(signed: SignedTransaction) -> bytes:
     return bytes([prefix]) + scalars + rlp.number(signed.v)
 
 
-# --- and back ---------------------------------------------------------------------------------------------------------
+# --- to transactions --------------------------------------------------------------------------------------------------
 
 
 def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransaction:
-    """The transaction that a message carries, on the chain of this id.
+    """Return the transaction that a message carries, on the chain with this id.
 
-    Raises TransactionError for another kind of signature and for a message that no transaction becomes.
+    Raises TransactionError for another type of signature, and for a message that does not result from a transaction.
     """
     if signed.signature.type is not SignatureType.DELEGATED:
-        raise TransactionError(f"a message signed with {signed.signature.type.name} carries no transaction")
+        raise TransactionError(f"a message with a {signed.signature.type.name} signature does not carry a transaction")
     data = signed.signature.data
     if len(data) > _SIGNATURE + 1 and data[0] == _WHOLE_PREFIX:
         return _from_envelope(signed)
@@ -178,17 +178,17 @@ def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransacti
     transaction = _from_message(signed.message, kind, chain)
     parity = v if kind != LEGACY else v - 27 if chain is None else v - 35 - 2 * chain
     if parity not in (0, 1):
-        raise TransactionError(f"the signature's v is {v}, which is not a transaction's on chain {chain_id}")
+        raise TransactionError(f"the signature's v of {v} is not valid on chain {chain_id}")
     r, s = int.from_bytes(scalars[:32], "big"), int.from_bytes(scalars[32:], "big")
     carried = SignedTransaction(transaction, parity, r, s)
     again = set_code_message if transaction.type == SET_CODE else signed_message
     if again(carried, sender) != signed:
-        raise TransactionError("no Ethereum transaction becomes this message")
+        raise TransactionError("the message does not match the transaction in its signature")
     return carried
 
 
 def transaction_of(message: Message, chain_id: int) -> Transaction:
-    """The transaction of type 2 that becomes a message of an f410 address; TransactionError where none does."""
+    """Return the type 2 transaction of a message from an f410 address. Raises TransactionError."""
     return _from_message(message, DYNAMIC_FEE, chain_id)
 
 
@@ -196,12 +196,12 @@ def _from_envelope(signed: SignedMessage) -> SignedTransaction:
     carried = parse_transaction(signed.signature.data[1:])
     sender = from_delegated(signed.message.from_)
     if sender is None or envelope_message(carried, sender) != signed:
-        raise TransactionError("the transaction in the message's signature is another one than the message")
+        raise TransactionError("the transaction in the message's signature does not match the message")
     return carried
 
 
 def _read_signature(data: bytes, chain_id: int) -> tuple[int, int | None, bytes, int]:
-    """(type of transaction, chain id, r and s, v) of a delegated signature."""
+    """Return transaction type, chain id, r and s, and v of a delegated signature."""
     if len(data) == _SIGNATURE:
         return DYNAMIC_FEE, chain_id, data[:64], data[64]
     prefix, scalars, v = data[0] if data else 0, data[1:65], int.from_bytes(data[65:], "big")
@@ -212,7 +212,7 @@ def _read_signature(data: bytes, chain_id: int) -> tuple[int, int | None, bytes,
     if len(data) > _SIGNATURE and prefix == _EIP_155_PREFIX:
         return LEGACY, chain_id, scalars, v
     raise TransactionError(
-        f"a delegated signature of {len(data)} bytes that starts with {prefix} is not a transaction's"
+        f"a delegated signature of {len(data)} bytes with prefix {prefix} does not belong to a transaction"
     )
 
 
@@ -230,7 +230,7 @@ def _from_message(message: Message, kind: int, chain_id: int | None) -> Transact
     elif message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR):
         to = None
     else:
-        raise TransactionError(f"method {message.method} of {message.to} is called by no transaction")
+        raise TransactionError(f"method {message.method} of {message.to} cannot be called by a transaction")
     if kind != SET_CODE:
         data = _calldata(message)
     return Transaction(

@@ -1,4 +1,4 @@
-"""Signed transactions from the bytes of the wire."""
+"""Parsing of signed transactions from raw bytes."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _U64_BYTES: Final = 8
 
 
 def transaction_type(raw: bytes) -> int:
-    """The type that the bytes of a signed transaction begin with, known or not. Raises TransactionError."""
+    """Return the type of a signed transaction from its first byte, known or not. Raises TransactionError."""
     if not raw:
-        raise TransactionError("a transaction of no bytes")
+        raise TransactionError("the transaction is empty")
     if raw[0] == LEGACY:
-        raise TransactionError("the transaction starts with the byte 0x00: one of type 0 is a bare RLP list")
+        raise TransactionError("the transaction starts with the byte 0x00: a type 0 transaction is a plain RLP list")
     return LEGACY if raw[0] > 0x7F else raw[0]
 
 
 def parse_transaction(raw: bytes, kind: int | None = None) -> SignedTransaction:
-    """Decode a signed transaction of any type; `kind` is its type, if known. Raises TransactionError."""
+    """Parse a signed transaction of any type; `kind` is its type, if known. Raises TransactionError."""
     if kind is None:
         kind = transaction_type(raw)
     if kind not in ALL_TYPES:
@@ -52,14 +52,14 @@ def parse_transaction(raw: bytes, kind: int | None = None) -> SignedTransaction:
 
 
 def read_v(v: int) -> tuple[int | None, int]:
-    """A legacy transaction's chain id, where it has one, and its signature's parity (EIP-155)."""
+    """Return a legacy transaction's chain id, or None, and its signature's parity (EIP-155)."""
     return (None, v - 27) if v < 35 else ((v - 35) // 2, (v - 35) % 2)
 
 
 def _legacy(body: list[rlp.Item], v_: rlp.Item) -> tuple[Transaction, int]:
     v, fee = rlp.read_number(v_), rlp.read_number(body[1])
     if v not in (27, 28) and v < 35:
-        raise TransactionError(f"a legacy transaction's v is 27, 28, or 35 and more: {v}")
+        raise TransactionError(f"a legacy transaction's v must be 27, 28, or at least 35, not {v}")
     chain_id, parity = read_v(v)
     return _transaction(LEGACY, chain_id, body[0], body[2:], fee, fee), parity
 
@@ -67,7 +67,7 @@ def _legacy(body: list[rlp.Item], v_: rlp.Item) -> tuple[Transaction, int]:
 def _typed(kind: int, body: list[rlp.Item], v: rlp.Item) -> tuple[Transaction, int]:
     parity = rlp.read_number(v)
     if parity > 1:
-        raise TransactionError(f"the signature's parity is 0 or 1, not {parity}")
+        raise TransactionError(f"the signature's parity must be 0 or 1, not {parity}")
     chain_id, nonce, *rest = body
     first = rlp.read_number(rest[0])
     cap, call = (first, rest[1:]) if kind == ACCESS_LIST else (rlp.read_number(rest[1]), rest[2:])
@@ -108,7 +108,7 @@ def _access(entry: rlp.Item) -> tuple[EthAddress, tuple[int, ...]]:
     address, keys = rlp.read_list(entry, 2)
     words = [rlp.read_bytes(key) for key in rlp.read_list(keys)]
     if any(len(word) != _WORD for word in words):
-        raise TransactionError("a slot of the access list has not 32 bytes")
+        raise TransactionError("a slot of the access list does not have 32 bytes")
     return eth_address(rlp.read_bytes(address)), tuple(int.from_bytes(word, "big") for word in words)
 
 

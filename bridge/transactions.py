@@ -1,8 +1,8 @@
-"""Ethereum's transactions of types 0 to 4: what a sender signs, the signature, and their bytes.
+"""Ethereum transactions of types 0 to 4: fields, signature and raw encoding.
 
-One model for the whole house: it is read once (`bridge.transaction_parsing`), carried as a Filecoin message where the
-chain needs one (`bridge.transaction_messages`), and handed as it is to the executor. Rules: EIP-155, 2718, 2930, 1559,
-4844 (without blobs: the form inside blocks), 7702.
+The single model of transactions: parsed by `bridge.transaction_parsing`, carried as a Filecoin message if the chain
+needs one (`bridge.transaction_messages`), and passed to the executor unchanged. Source: EIP-155, 2718, 2930, 1559, 4844
+(without blobs, as in blocks), 7702.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _AUTHORIZATION_MAGIC: Final = b"\x05"
 
 
 class TransactionError(InvalidInput):
-    """Bytes that are no transaction that can be carried, or a message that is none."""
+    """Raised for bytes that are not a valid transaction, or a message that does not carry one."""
 
 
 def check_type(kind: int, accepted: Sequence[int], reason: str = "") -> None:
-    """Raise TransactionError, which names the types that are accepted, for a transaction of another type.
+    """Raise TransactionError, with the accepted types, for a transaction of another type.
 
-    `reason` says why, where there is more to say.
+    `reason` explains why the type is not accepted.
     """
     if kind not in accepted:
         *others, last = map(str, accepted)
@@ -51,7 +51,7 @@ def check_type(kind: int, accepted: Sequence[int], reason: str = "") -> None:
 
 
 class Authorization(NamedTuple):
-    """An account's word that it lends itself the code behind `address`, with its signature (EIP-7702)."""
+    """An account's signed authorization to use the code of `address` (EIP-7702)."""
 
     chain_id: int
     address: EthAddress
@@ -61,11 +61,11 @@ class Authorization(NamedTuple):
     s: int
 
     def signer(self) -> EthAddress | None:
-        """The account, None where no key signed or the signature is not canonical."""
+        """Return the signing account; None if the signature is invalid or not canonical."""
         return None if self.s > HALF_ORDER else recover(self.digest(), self.y_parity, self.r, self.s)
 
     def digest(self) -> bytes:
-        """What is signed."""
+        """Return the signed digest."""
         content = [rlp.number(self.chain_id), bytes(self.address), rlp.number(self.nonce)]
         return bytes(keccak(_AUTHORIZATION_MAGIC + rlp.encode(content)))
 
@@ -76,11 +76,10 @@ AccessList = tuple[tuple[EthAddress, tuple[int, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What a sender signs. Money in attoFIL, the place of wei; fees in attoFIL per gas; for types 0 and 1 both fees are
-    the gas price.
+    """The signed fields of a transaction. Amounts are in attoFIL (in place of wei), fees in attoFIL per gas.
 
-    `chain_id` is None for a legacy transaction that is good on every chain; `to` is None where a contract is created.
-    Numbers may be any: `check` and the executor say which are good.
+    For types 0 and 1, both fees are the gas price. `chain_id` is None for a legacy transaction that is valid on every
+    chain; `to` is None for a contract creation. Numbers are validated by `check` and the executor.
     """
 
     type: int
@@ -103,8 +102,9 @@ class Transaction:
         return GAS_PER_BLOB * len(self.blob_hashes)
 
     def check(self) -> Transaction:
-        """The transaction; TransactionError for a negative number, a nonce or gas limit of more than 64 bits, and any
-        other number of more than 256.
+        """Return the transaction if its numbers are in range.
+
+        Raises TransactionError for negative numbers, a nonce or gas limit over 64 bits, and others over 256.
         """
         for name in _FIELDS:
             number, bits = getattr(self, name) or 0, 64 if name in _U64_FIELDS else 256
@@ -113,18 +113,18 @@ class Transaction:
         return self
 
     def unsigned(self) -> bytes:
-        """The bytes that are hashed and signed."""
+        """Return the encoding that is hashed and signed."""
         if self.type != LEGACY:
             return bytes([self.type]) + rlp.encode(self._fields())
         chain = [] if self.chain_id is None else [rlp.number(self.chain_id), b"", b""]
         return rlp.encode([*self._fields(), *chain])
 
     def digest(self) -> bytes:
-        """The 32 bytes that are signed."""
+        """Return the 32-byte digest that is signed."""
         return bytes(keccak(self.unsigned()))
 
     def sign(self, private_key: bytes) -> SignedTransaction:
-        """The transaction with the signature of a 32-byte private key. Raises TransactionError, as `check`."""
+        """Sign with a 32-byte private key. Raises TransactionError like `check`."""
         import coincurve
 
         signature = coincurve.PrivateKey(private_key).sign_recoverable(self.check().digest(), hasher=None)
@@ -159,34 +159,34 @@ class SignedTransaction:
     r: int
     s: int
     given: bytes = field(default=b"", repr=False, compare=False)
-    """The bytes that it was read from; empty for one that was signed here."""
+    """The bytes it was parsed from; empty if it was signed here."""
     _raw: bytes = field(default=b"", init=False, repr=False, compare=False)
     _hash: bytes = field(default=b"", init=False, repr=False, compare=False)
     _signers: tuple[EthAddress | None, ...] = field(default=(), init=False, repr=False, compare=False)
-    """What was encoded, hashed and recovered is kept, once it was asked for; the one signer, or None for none."""
+    """Cache of the recovered signer, in a tuple, or None for an invalid signature; empty until computed."""
 
     @property
     def v(self) -> int:
-        """The last part of the signature as this type of transaction writes it."""
+        """The last part of the signature, as encoded for this type of transaction."""
         if self.transaction.type != LEGACY:
             return self.y_parity
         chain_id = self.transaction.chain_id
         return self.y_parity + (27 if chain_id is None else 35 + 2 * chain_id)
 
     def raw(self) -> bytes:
-        """The bytes of the wire."""
+        """Return the raw encoding."""
         if not self.given and not self._raw:
             object.__setattr__(self, "_raw", self._encoded())
         return self.given or self._raw
 
     def hash(self) -> bytes:
-        """The transaction's hash."""
+        """Return the transaction's hash."""
         if not self._hash:
             object.__setattr__(self, "_hash", bytes(keccak(self.raw())))
         return self._hash
 
     def sender(self) -> EthAddress:
-        """The address of the key that signed; TransactionError where no key did."""
+        """Return the address of the signing key. Raises TransactionError if the signature is invalid."""
         if not self._signers:
             object.__setattr__(self, "_signers", (self._signer(),))
         (signer,) = self._signers

@@ -1,9 +1,9 @@
-"""The built-in actors' methods as typed Python: one module for each actor.
+"""Typed Python bindings of the built-in actors' methods, one module per actor.
 
     network.invoke(address, multisig.approve(7, b""))    # an ApproveReturn
 
-A module has a function for each method, which makes a `bridge.binding.Call`: number, parameters, and how the answer is
-read. Parameters and answers of several values are dataclasses with `encode` and `decode`. A method that an actor gives
-to everybody goes by its exported number, any other by the small one. Generated from `builtin_actors/schemas`: `make
+Each method has a function that builds a `bridge.binding.Call`: number, parameters, and the decoder of the return value.
+Parameters and return values of several fields are dataclasses with `encode` and `decode`. Exported methods have their
+exported number, all others the small one. Generated from `fvm_hypervisor/builtin_actors/schemas`: `make
 bindings`.
 """

@@ -1,4 +1,4 @@
-"""An account of a key.
+"""An account controlled by a key.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/account.ipldsch: `make bindings`.
 """
@@ -21,17 +21,17 @@ AUTHENTICATE_MESSAGE: Final = MethodNumber(2643134072)
 
 
 def constructor(address: Address) -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, "ConstructorParams", address, None)
 
 
 def pubkey_address() -> Call[Address]:
-    """PubkeyAddress: method 2."""
+    """Call PubkeyAddress, method 2."""
     return CODEC.call(PUBKEY_ADDRESS, None, None, "PubkeyAddressReturn")
 
 
 def authenticate_message(signature: bytes, message: bytes) -> Call[bool]:
-    """AuthenticateMessage: method 2643134072."""
+    """Call AuthenticateMessage, method 2643134072."""
     return CODEC.call(
         AUTHENTICATE_MESSAGE,
         "AuthenticateMessageParams",

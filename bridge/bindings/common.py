@@ -1,4 +1,4 @@
-"""What the schemas of all actors share.
+"""Types and methods shared by all actors.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/common.ipldsch: `make bindings`.
 """
@@ -20,7 +20,7 @@ RECEIVE: Final = MethodNumber(3726118371)
 
 @dataclass(frozen=True, slots=True)
 class FilterEstimate(Struct, codec=CODEC):
-    """Estimates of alpha-beta filters, Q.128."""
+    """Estimates of an alpha-beta filter in Q.128 format."""
 
     position: int
     velocity: int
@@ -28,7 +28,7 @@ class FilterEstimate(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class PowerPair(Struct, codec=CODEC):
-    """PowerPair, as it stands in parameters and answers."""
+    """PowerPair, used in parameters and return values."""
 
     raw: int
     qa: int
@@ -36,7 +36,7 @@ class PowerPair(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class BatchFailure(Struct, codec=CODEC):
-    """An item that failed: its place among the parameters, and why."""
+    """A failed item: its index in the parameters and its exit code."""
 
     index: int
     code: int
@@ -44,7 +44,7 @@ class BatchFailure(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class BatchReturn(Struct, codec=CODEC):
-    """Only failures are listed."""
+    """Result of a batch: the number of successes, and the failed items."""
 
     success_count: int
     fail_codes: tuple[BatchFailure, ...]
@@ -52,12 +52,12 @@ class BatchReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class EmptyTuple(Struct, codec=CODEC):
-    """EmptyTuple, as it stands in parameters and answers."""
+    """EmptyTuple, used in parameters and return values."""
 
 
 @dataclass(frozen=True, slots=True)
 class UniversalReceiverParams(Struct, codec=CODEC):
-    """Parameters of UniversalReceiver. `payload`: CBOR, or nothing."""
+    """Parameters of UniversalReceiver. `payload`: CBOR or empty."""
 
     type: int
     payload: bytes
@@ -72,7 +72,7 @@ class AuthenticateMessageParams(Struct, codec=CODEC):
 
 
 def authenticate_message(signature: bytes, message: bytes) -> Call[bool]:
-    """AuthenticateMessage: method 2643134072."""
+    """Call AuthenticateMessage, method 2643134072."""
     return CODEC.call(
         AUTHENTICATE_MESSAGE,
         "AuthenticateMessageParams",
@@ -82,10 +82,10 @@ def authenticate_message(signature: bytes, message: bytes) -> Call[bool]:
 
 
 def batch() -> Call[BatchReturn]:
-    """Batch: method 3255706879."""
+    """Call Batch, method 3255706879."""
     return CODEC.call(BATCH, None, None, "BatchReturn")
 
 
 def receive(type: int, payload: bytes) -> Call[None]:
-    """Receive: method 3726118371. `payload`: CBOR, or nothing."""
+    """Call Receive, method 3726118371. `payload`: CBOR or empty."""
     return CODEC.call(RECEIVE, "UniversalReceiverParams", UniversalReceiverParams(type, payload), None)

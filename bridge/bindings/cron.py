@@ -1,4 +1,4 @@
-"""f03: calls others at the end of each epoch.
+"""f03: calls other actors at the end of each epoch.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/cron.ipldsch: `make bindings`.
 """
@@ -22,7 +22,7 @@ EPOCH_TICK: Final = MethodNumber(2)
 
 @dataclass(frozen=True, slots=True)
 class Entry(Struct, codec=CODEC):
-    """Entry, as it stands in parameters and answers."""
+    """Entry, used in parameters and return values."""
 
     receiver: Address
     method_num: MethodNumber
@@ -36,10 +36,10 @@ class ConstructorParams(Struct, codec=CODEC):
 
 
 def constructor(entries: Sequence[Entry]) -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, "ConstructorParams", ConstructorParams(tuple(entries)), None)
 
 
 def epoch_tick() -> Call[None]:
-    """EpochTick: method 2."""
+    """Call EpochTick, method 2."""
     return CODEC.call(EPOCH_TICK, None, None, None)

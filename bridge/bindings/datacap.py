@@ -1,4 +1,4 @@
-"""f07: a token (FRC-46) that stands for verified data; a byte of data is 10^18 of its units.
+"""f07: an FRC-46 token that represents verified data; a byte of data is 10^18 units.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/datacap.ipldsch: `make bindings`.
 """
@@ -45,7 +45,7 @@ class MintParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class MintReturn(Struct, codec=CODEC):
-    """What Mint answers. `balance`, `supply`: attoFIL. `recipient_data`: CBOR, or nothing."""
+    """Return value of Mint. `balance`, `supply`: attoFIL. `recipient_data`: CBOR or empty."""
 
     balance: TokenAmount
     supply: TokenAmount
@@ -62,7 +62,7 @@ class DestroyParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class DestroyReturn(Struct, codec=CODEC):
-    """What Destroy answers. `balance`: attoFIL."""
+    """Return value of Destroy. `balance`: attoFIL."""
 
     balance: TokenAmount
 
@@ -77,7 +77,7 @@ class AllowanceParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class TransferParams(Struct, codec=CODEC):
-    """Parameters of Transfer. `amount`: attoFIL. `operator_data`: CBOR, or nothing."""
+    """Parameters of Transfer. `amount`: attoFIL. `operator_data`: CBOR or empty."""
 
     to: Address
     amount: TokenAmount
@@ -86,7 +86,7 @@ class TransferParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class TransferReturn(Struct, codec=CODEC):
-    """What Transfer answers. `from_balance`, `to_balance`: attoFIL. `recipient_data`: CBOR, or nothing."""
+    """Return value of Transfer. `from_balance`, `to_balance`: attoFIL. `recipient_data`: CBOR or empty."""
 
     from_balance: TokenAmount
     to_balance: TokenAmount
@@ -95,7 +95,7 @@ class TransferReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class TransferFromParams(Struct, codec=CODEC):
-    """Parameters of TransferFrom. `amount`: attoFIL. `operator_data`: CBOR, or nothing."""
+    """Parameters of TransferFrom. `amount`: attoFIL. `operator_data`: CBOR or empty."""
 
     from_: Address
     to: Address
@@ -105,9 +105,9 @@ class TransferFromParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class TransferFromReturn(Struct, codec=CODEC):
-    """What TransferFrom answers.
+    """Return value of TransferFrom.
 
-    `from_balance`, `to_balance`, `allowance`: attoFIL. `recipient_data`: CBOR, or nothing.
+    `from_balance`, `to_balance`, `allowance`: attoFIL. `recipient_data`: CBOR or empty.
     """
 
     from_balance: TokenAmount
@@ -140,7 +140,7 @@ class BurnParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class BurnReturn(Struct, codec=CODEC):
-    """What Burn answers. `balance`: attoFIL."""
+    """Return value of Burn. `balance`: attoFIL."""
 
     balance: TokenAmount
 
@@ -155,7 +155,7 @@ class BurnFromParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class BurnFromReturn(Struct, codec=CODEC):
-    """What BurnFrom answers. `balance`, `allowance`: attoFIL."""
+    """Return value of BurnFrom. `balance`, `allowance`: attoFIL."""
 
     balance: TokenAmount
     allowance: TokenAmount
@@ -163,9 +163,9 @@ class BurnFromReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class TokenReceived(Struct, codec=CODEC):
-    """The payload of the receiver's hook (type 2233613279).
+    """Payload of the receiver hook (type 2233613279).
 
-    `amount`: attoFIL. `operator_data`, `token_data`: CBOR, or nothing.
+    `amount`: attoFIL. `operator_data`, `token_data`: CBOR or empty.
     """
 
     from_: ActorID
@@ -177,39 +177,39 @@ class TokenReceived(Struct, codec=CODEC):
 
 
 def constructor(address: Address) -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, "ConstructorParams", address, None)
 
 
 def name() -> Call[str]:
-    """Name: method 48890204."""
+    """Call Name, method 48890204."""
     return CODEC.call(NAME, None, None, "NameReturn")
 
 
 def transfer(to: Address, amount: int, operator_data: bytes) -> Call[TransferReturn]:
-    """Transfer: method 80475954. `amount`: attoFIL. `operator_data`: CBOR, or nothing."""
+    """Call Transfer, method 80475954. `amount`: attoFIL. `operator_data`: CBOR or empty."""
     return CODEC.call(
         TRANSFER, "TransferParams", TransferParams(to, TokenAmount(amount), operator_data), "TransferReturn"
     )
 
 
 def total_supply() -> Call[TokenAmount]:
-    """TotalSupply: method 114981429."""
+    """Call TotalSupply, method 114981429."""
     return CODEC.call(TOTAL_SUPPLY, None, None, "TotalSupplyReturn")
 
 
 def mint(to: Address, amount: int, operators: Sequence[Address]) -> Call[MintReturn]:
-    """Mint: method 116935346. `amount`: attoFIL."""
+    """Call Mint, method 116935346. `amount`: attoFIL."""
     return CODEC.call(MINT, "MintParams", MintParams(to, TokenAmount(amount), tuple(operators)), "MintReturn")
 
 
 def burn(amount: int) -> Call[BurnReturn]:
-    """Burn: method 1434719642. `amount`: attoFIL."""
+    """Call Burn, method 1434719642. `amount`: attoFIL."""
     return CODEC.call(BURN, "BurnParams", BurnParams(TokenAmount(amount)), "BurnReturn")
 
 
 def decrease_allowance(operator: Address, amount: int) -> Call[TokenAmount]:
-    """DecreaseAllowance: method 1529376545. `amount`: attoFIL."""
+    """Call DecreaseAllowance, method 1529376545. `amount`: attoFIL."""
     return CODEC.call(
         DECREASE_ALLOWANCE,
         "DecreaseAllowanceParams",
@@ -219,7 +219,7 @@ def decrease_allowance(operator: Address, amount: int) -> Call[TokenAmount]:
 
 
 def increase_allowance(operator: Address, amount: int) -> Call[TokenAmount]:
-    """IncreaseAllowance: method 1777121560. `amount`: attoFIL."""
+    """Call IncreaseAllowance, method 1777121560. `amount`: attoFIL."""
     return CODEC.call(
         INCREASE_ALLOWANCE,
         "IncreaseAllowanceParams",
@@ -229,34 +229,34 @@ def increase_allowance(operator: Address, amount: int) -> Call[TokenAmount]:
 
 
 def symbol() -> Call[str]:
-    """Symbol: method 2061153854."""
+    """Call Symbol, method 2061153854."""
     return CODEC.call(SYMBOL, None, None, "SymbolReturn")
 
 
 def destroy(owner: Address, amount: int) -> Call[DestroyReturn]:
-    """Destroy: method 2624896501. `amount`: attoFIL."""
+    """Call Destroy, method 2624896501. `amount`: attoFIL."""
     return CODEC.call(DESTROY, "DestroyParams", DestroyParams(owner, TokenAmount(amount)), "DestroyReturn")
 
 
 def revoke_allowance(operator: Address) -> Call[TokenAmount]:
-    """RevokeAllowance: method 2765635761."""
+    """Call RevokeAllowance, method 2765635761."""
     return CODEC.call(
         REVOKE_ALLOWANCE, "RevokeAllowanceParams", RevokeAllowanceParams(operator), "RevokeAllowanceReturn"
     )
 
 
 def burn_from(owner: Address, amount: int) -> Call[BurnFromReturn]:
-    """BurnFrom: method 2979674018. `amount`: attoFIL."""
+    """Call BurnFrom, method 2979674018. `amount`: attoFIL."""
     return CODEC.call(BURN_FROM, "BurnFromParams", BurnFromParams(owner, TokenAmount(amount)), "BurnFromReturn")
 
 
 def balance(address: Address) -> Call[TokenAmount]:
-    """Balance: method 3261979605."""
+    """Call Balance, method 3261979605."""
     return CODEC.call(BALANCE, "BalanceParams", address, "BalanceReturn")
 
 
 def transfer_from(from_: Address, to: Address, amount: int, operator_data: bytes) -> Call[TransferFromReturn]:
-    """TransferFrom: method 3621052141. `amount`: attoFIL. `operator_data`: CBOR, or nothing."""
+    """Call TransferFrom, method 3621052141. `amount`: attoFIL. `operator_data`: CBOR or empty."""
     return CODEC.call(
         TRANSFER_FROM,
         "TransferFromParams",
@@ -266,10 +266,10 @@ def transfer_from(from_: Address, to: Address, amount: int, operator_data: bytes
 
 
 def granularity() -> Call[int]:
-    """Granularity: method 3936767397."""
+    """Call Granularity, method 3936767397."""
     return CODEC.call(GRANULARITY, None, None, "GranularityReturn")
 
 
 def allowance(owner: Address, operator: Address) -> Call[TokenAmount]:
-    """Allowance: method 4205072950."""
+    """Call Allowance, method 4205072950."""
     return CODEC.call(ALLOWANCE, "AllowanceParams", AllowanceParams(owner, operator), "AllowanceReturn")

@@ -31,7 +31,7 @@ class CreateParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class CreateReturn(Struct, codec=CODEC):
-    """What Create answers."""
+    """Return value of Create."""
 
     actor_id: ActorID
     robust_address: Address | None
@@ -47,20 +47,20 @@ class Create2Params(Struct, codec=CODEC):
 
 
 def constructor() -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, None, None, None)
 
 
 def create(initcode: bytes, nonce: int) -> Call[CreateReturn]:
-    """Create: method 2."""
+    """Call Create, method 2."""
     return CODEC.call(CREATE, "CreateParams", CreateParams(initcode, nonce), "CreateReturn")
 
 
 def create2(initcode: bytes, salt: bytes) -> Call[CreateReturn]:
-    """Create2: method 3."""
+    """Call Create2, method 3."""
     return CODEC.call(CREATE2, "Create2Params", Create2Params(initcode, salt), "Create2Return")
 
 
 def create_external(value: bytes) -> Call[CreateReturn]:
-    """CreateExternal: method 4."""
+    """Call CreateExternal, method 4."""
     return CODEC.call(CREATE_EXTERNAL, "CreateExternalParams", value, "CreateExternalReturn")

@@ -1,4 +1,4 @@
-"""An account of an Ethereum key. Method 1 takes no parameters; numbers from 2^24 on do nothing.
+"""An account controlled by an Ethereum key. Method 1 takes no parameters; methods from 2^24 on do nothing.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/ethaccount.ipldsch: `make bindings`.
 """
@@ -17,5 +17,5 @@ CONSTRUCTOR: Final = MethodNumber(1)
 
 
 def constructor() -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, None, None, None)

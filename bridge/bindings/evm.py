@@ -1,4 +1,4 @@
-"""A contract. Versions 10 and 11 have no transient data (5 fields).
+"""An EVM contract. Versions 10 and 11 have no transient data (5 fields).
 
 Generated from fvm_hypervisor/builtin_actors/schemas/evm.ipldsch: `make bindings`.
 """
@@ -26,7 +26,7 @@ INVOKE_EVM: Final = MethodNumber(3844450837)
 
 
 class Exit(IntEnum):
-    """Exit codes of this actor's own; all others are `hypervisor.exit_codes.ExitCode`."""
+    """Exit codes specific to this actor; `hypervisor.exit_codes.ExitCode` has the common ones."""
 
     CONTRACT_REVERTED = 33
     CONTRACT_INVALID_INSTRUCTION = 34
@@ -64,32 +64,32 @@ class InvokeContractDelegateParams(Struct, codec=CODEC):
 
 
 def constructor(creator: bytes, initcode: bytes) -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, "ConstructorParams", ConstructorParams(creator, initcode), None)
 
 
 def resurrect(creator: bytes, initcode: bytes) -> Call[None]:
-    """Resurrect: method 2."""
+    """Call Resurrect, method 2."""
     return CODEC.call(RESURRECT, "ResurrectParams", ConstructorParams(creator, initcode), None)
 
 
 def get_bytecode() -> Call[Cid | None]:
-    """GetBytecode: method 3."""
+    """Call GetBytecode, method 3."""
     return CODEC.call(GET_BYTECODE, None, None, "GetBytecodeReturn")
 
 
 def get_bytecode_hash() -> Call[bytes]:
-    """GetBytecodeHash: method 4."""
+    """Call GetBytecodeHash, method 4."""
     return CODEC.call(GET_BYTECODE_HASH, None, None, "GetBytecodeHashReturn")
 
 
 def get_storage_at(storage_key: bytes) -> Call[bytes]:
-    """GetStorageAt: method 5."""
+    """Call GetStorageAt, method 5."""
     return CODEC.call(GET_STORAGE_AT, "GetStorageAtParams", GetStorageAtParams(storage_key), "GetStorageAtReturn")
 
 
 def invoke_contract_delegate(code: Cid, input: bytes, caller: bytes, value: int) -> Call[bytes]:
-    """InvokeContractDelegate: method 6. `value`: attoFIL."""
+    """Call InvokeContractDelegate, method 6. `value`: attoFIL."""
     return CODEC.call(
         INVOKE_CONTRACT_DELEGATE,
         "InvokeContractDelegateParams",
@@ -99,5 +99,5 @@ def invoke_contract_delegate(code: Cid, input: bytes, caller: bytes, value: int)
 
 
 def invoke_evm(value: bytes) -> Call[bytes]:
-    """InvokeEVM: method 3844450837."""
+    """Call InvokeEVM, method 3844450837."""
     return CODEC.call(INVOKE_EVM, "InvokeEVMParams", value, "InvokeEVMReturn")

@@ -30,7 +30,7 @@ class ConstructorParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ExecParams(Struct, codec=CODEC):
-    """Parameters of Exec. `constructor_params`: CBOR, or nothing."""
+    """Parameters of Exec. `constructor_params`: CBOR or empty."""
 
     code_cid: Cid
     constructor_params: bytes
@@ -38,7 +38,7 @@ class ExecParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ExecReturn(Struct, codec=CODEC):
-    """What Exec answers."""
+    """Return value of Exec."""
 
     id_address: Address
     robust_address: Address
@@ -46,7 +46,7 @@ class ExecReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class Exec4Params(Struct, codec=CODEC):
-    """Parameters of Exec4. `constructor_params`: CBOR, or nothing."""
+    """Parameters of Exec4. `constructor_params`: CBOR or empty."""
 
     code_cid: Cid
     constructor_params: bytes
@@ -54,15 +54,15 @@ class Exec4Params(Struct, codec=CODEC):
 
 
 def constructor(network_name: str) -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, "ConstructorParams", ConstructorParams(network_name), None)
 
 
 def exec(code_cid: Cid, constructor_params: bytes) -> Call[ExecReturn]:
-    """Exec: method 2. `constructor_params`: CBOR, or nothing."""
+    """Call Exec, method 2. `constructor_params`: CBOR or empty."""
     return CODEC.call(EXEC, "ExecParams", ExecParams(code_cid, constructor_params), "ExecReturn")
 
 
 def exec4(code_cid: Cid, constructor_params: bytes, subaddress: bytes) -> Call[ExecReturn]:
-    """Exec4: method 3. `constructor_params`: CBOR, or nothing."""
+    """Call Exec4, method 3. `constructor_params`: CBOR or empty."""
     return CODEC.call(EXEC4, "Exec4Params", Exec4Params(code_cid, constructor_params, subaddress), "Exec4Return")

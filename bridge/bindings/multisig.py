@@ -1,4 +1,4 @@
-"""A wallet of several signers.
+"""A wallet with several signers.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/multisig.ipldsch: `make bindings`.
 """
@@ -39,7 +39,7 @@ class ConstructorParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ProposeParams(Struct, codec=CODEC):
-    """Parameters of Propose. `value`: attoFIL. `params`: CBOR, or nothing."""
+    """Parameters of Propose. `value`: attoFIL. `params`: CBOR or empty."""
 
     to: Address
     value: TokenAmount
@@ -49,7 +49,7 @@ class ProposeParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ProposeReturn(Struct, codec=CODEC):
-    """What Propose answers. `ret`: CBOR, or nothing."""
+    """Return value of Propose. `ret`: CBOR or empty."""
 
     txn_id: int
     applied: bool
@@ -67,7 +67,7 @@ class ApproveParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ApproveReturn(Struct, codec=CODEC):
-    """What Approve answers. `ret`: CBOR, or nothing."""
+    """Return value of Approve. `ret`: CBOR or empty."""
 
     applied: bool
     code: int
@@ -116,7 +116,7 @@ class LockBalanceParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ProposalHashData(Struct, codec=CODEC):
-    """What a proposal's hash is taken of. `value`: attoFIL. `params`: CBOR, or nothing."""
+    """The value whose hash identifies a proposal. `value`: attoFIL. `params`: CBOR or empty."""
 
     requester: Address | None
     to: Address
@@ -128,7 +128,7 @@ class ProposalHashData(Struct, codec=CODEC):
 def constructor(
     signers: Sequence[Address], num_approvals_threshold: int, unlock_duration: int, start_epoch: int
 ) -> Call[None]:
-    """Constructor: method 1. `unlock_duration`, `start_epoch`: an epoch."""
+    """Call Constructor, method 1. `unlock_duration`, `start_epoch`: an epoch."""
     return CODEC.call(
         CONSTRUCTOR,
         "ConstructorParams",
@@ -140,39 +140,39 @@ def constructor(
 
 
 def propose(to: Address, value: int, method: int, params: bytes) -> Call[ProposeReturn]:
-    """Propose: method 2. `value`: attoFIL. `params`: CBOR, or nothing."""
+    """Call Propose, method 2. `value`: attoFIL. `params`: CBOR or empty."""
     return CODEC.call(
         PROPOSE, "ProposeParams", ProposeParams(to, TokenAmount(value), MethodNumber(method), params), "ProposeReturn"
     )
 
 
 def approve(id: int, proposal_hash: bytes) -> Call[ApproveReturn]:
-    """Approve: method 3."""
+    """Call Approve, method 3."""
     return CODEC.call(APPROVE, "ApproveParams", ApproveParams(id, proposal_hash), "ApproveReturn")
 
 
 def cancel(id: int, proposal_hash: bytes) -> Call[None]:
-    """Cancel: method 4."""
+    """Call Cancel, method 4."""
     return CODEC.call(CANCEL, "CancelParams", ApproveParams(id, proposal_hash), None)
 
 
 def add_signer(signer: Address, increase: bool) -> Call[None]:
-    """AddSigner: method 5."""
+    """Call AddSigner, method 5."""
     return CODEC.call(ADD_SIGNER, "AddSignerParams", AddSignerParams(signer, increase), None)
 
 
 def remove_signer(signer: Address, decrease: bool) -> Call[None]:
-    """RemoveSigner: method 6."""
+    """Call RemoveSigner, method 6."""
     return CODEC.call(REMOVE_SIGNER, "RemoveSignerParams", RemoveSignerParams(signer, decrease), None)
 
 
 def swap_signer(from_: Address, to: Address) -> Call[None]:
-    """SwapSigner: method 7."""
+    """Call SwapSigner, method 7."""
     return CODEC.call(SWAP_SIGNER, "SwapSignerParams", SwapSignerParams(from_, to), None)
 
 
 def change_num_approvals_threshold(new_threshold: int) -> Call[None]:
-    """ChangeNumApprovalsThreshold: method 8."""
+    """Call ChangeNumApprovalsThreshold, method 8."""
     return CODEC.call(
         CHANGE_NUM_APPROVALS_THRESHOLD,
         "ChangeNumApprovalsThresholdParams",
@@ -182,7 +182,7 @@ def change_num_approvals_threshold(new_threshold: int) -> Call[None]:
 
 
 def lock_balance(start_epoch: int, unlock_duration: int, amount: int) -> Call[None]:
-    """LockBalance: method 9. `start_epoch`, `unlock_duration`: an epoch. `amount`: attoFIL."""
+    """Call LockBalance, method 9. `start_epoch`, `unlock_duration`: an epoch. `amount`: attoFIL."""
     return CODEC.call(
         LOCK_BALANCE,
         "LockBalanceParams",

@@ -1,4 +1,4 @@
-"""Payments in lanes between two parties.
+"""A payment channel between two parties, with lanes.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/paymentchannel.ipldsch: `make bindings`.
 """
@@ -24,7 +24,7 @@ MOD_VERIFY: Final = MethodNumber(2344271157)
 
 
 class Exit(IntEnum):
-    """Exit codes of this actor's own; all others are `hypervisor.exit_codes.ExitCode`."""
+    """Exit codes specific to this actor; `hypervisor.exit_codes.ExitCode` has the common ones."""
 
     CHANNEL_STATE_UPDATE_AFTER_SETTLED = 32
 
@@ -47,10 +47,10 @@ class UpdateChannelStateParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SignedVoucher(Struct, codec=CODEC):
-    """SignedVoucher, as it stands in parameters and answers.
+    """SignedVoucher, used in parameters and return values.
 
-    `time_lock_min`, `time_lock_max`, `min_settle_height`: an epoch. `amount`: attoFIL. `signature`: a byte for the
-    type, then the signature.
+    `time_lock_min`, `time_lock_max`, `min_settle_height`: an epoch. `amount`: attoFIL. `signature`: a type byte,
+    then the signature.
     """
 
     channel_addr: Address
@@ -68,7 +68,7 @@ class SignedVoucher(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ModVerifyParams(Struct, codec=CODEC):
-    """Parameters of ModVerify. `data`: CBOR, or nothing."""
+    """Parameters of ModVerify. `data`: CBOR or empty."""
 
     actor: Address
     method: MethodNumber
@@ -77,32 +77,32 @@ class ModVerifyParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class Merge(Struct, codec=CODEC):
-    """Merge, as it stands in parameters and answers."""
+    """Merge, used in parameters and return values."""
 
     lane: int
     nonce: int
 
 
 def constructor(from_: Address, to: Address) -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, "ConstructorParams", ConstructorParams(from_, to), None)
 
 
 def update_channel_state(sv: SignedVoucher, secret: bytes) -> Call[None]:
-    """UpdateChannelState: method 2."""
+    """Call UpdateChannelState, method 2."""
     return CODEC.call(UPDATE_CHANNEL_STATE, "UpdateChannelStateParams", UpdateChannelStateParams(sv, secret), None)
 
 
 def settle() -> Call[None]:
-    """Settle: method 3."""
+    """Call Settle, method 3."""
     return CODEC.call(SETTLE, None, None, None)
 
 
 def collect() -> Call[None]:
-    """Collect: method 4."""
+    """Call Collect, method 4."""
     return CODEC.call(COLLECT, None, None, None)
 
 
 def mod_verify(actor: Address, method: int, data: bytes) -> Call[None]:
-    """ModVerify: method 2344271157. `data`: CBOR, or nothing."""
+    """Call ModVerify, method 2344271157. `data`: CBOR or empty."""
     return CODEC.call(MOD_VERIFY, "ModVerifyParams", ModVerifyParams(actor, MethodNumber(method), data), None)

@@ -1,4 +1,4 @@
-"""An address in namespace 10 to which somebody has sent before anything was there. It has no methods.
+"""An address in namespace 10 that received funds before an actor was created there. It has no methods.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/placeholder.ipldsch: `make bindings`.
 """
@@ -17,5 +17,5 @@ CONSTRUCTOR: Final = MethodNumber(1)
 
 
 def constructor() -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, None, None, None)

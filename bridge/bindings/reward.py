@@ -1,4 +1,4 @@
-"""f02: mints and pays.
+"""f02: mints tokens and pays block rewards.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/reward.ipldsch: `make bindings`.
 """
@@ -34,7 +34,7 @@ CLAIM: Final = MethodNumber(4045527845)
 
 @dataclass(frozen=True, slots=True)
 class WeightRecord(Struct, codec=CODEC):
-    """A line over epochs between a floor and a cap, of 10^18. `t_start`: an epoch."""
+    """A linear function of the epoch between a floor and a cap, in units of 10^-18. `t_start`: an epoch."""
 
     v_start: int
     slope: int
@@ -45,7 +45,7 @@ class WeightRecord(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class RecipientShare(Struct, codec=CODEC):
-    """A part of 10^18."""
+    """A recipient's share, in units of 10^-18."""
 
     recipient: Address
     share: int
@@ -53,7 +53,7 @@ class RecipientShare(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class RegisterStreamPayload(Struct, codec=CODEC):
-    """What a pending registration files."""
+    """Payload of a pending registration."""
 
     weight: WeightRecord
     distribution: DistributionInit | None
@@ -61,7 +61,7 @@ class RegisterStreamPayload(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SetDistributionPayload(Struct, codec=CODEC):
-    """What a pending change of a stream's writer files."""
+    """Payload of a pending change of a stream's writer."""
 
     writer: Address
 
@@ -78,7 +78,7 @@ class AwardBlockRewardParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ThisEpochRewardReturn(Struct, codec=CODEC):
-    """What ThisEpochReward answers."""
+    """Return value of ThisEpochReward."""
 
     this_epoch_reward_smoothed: FilterEstimate
     this_epoch_baseline_power: int
@@ -93,7 +93,7 @@ class SetWeightRecordsParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class WeightRecordUpdate(Struct, codec=CODEC):
-    """WeightRecordUpdate, as it stands in parameters and answers."""
+    """WeightRecordUpdate, used in parameters and return values."""
 
     id: int
     weight: WeightRecord
@@ -118,7 +118,7 @@ class RegisterStreamParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class DistributionInit(Struct, codec=CODEC):
-    """DistributionInit, as it stands in parameters and answers."""
+    """DistributionInit, used in parameters and return values."""
 
     writer: Address
     shares: tuple[RecipientShare, ...]
@@ -174,18 +174,18 @@ class ClaimParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ClaimReturn(Struct, codec=CODEC):
-    """What Claim answers."""
+    """Return value of Claim."""
 
     amounts: tuple[TokenAmount, ...]
 
 
 def constructor(value: int | None) -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, "ConstructorParams", value, None)
 
 
 def award_block_reward(miner: Address, penalty: int, gas_reward: int, win_count: int) -> Call[None]:
-    """AwardBlockReward: method 2. `penalty`, `gas_reward`: attoFIL."""
+    """Call AwardBlockReward, method 2. `penalty`, `gas_reward`: attoFIL."""
     return CODEC.call(
         AWARD_BLOCK_REWARD,
         "AwardBlockRewardParams",
@@ -195,24 +195,24 @@ def award_block_reward(miner: Address, penalty: int, gas_reward: int, win_count:
 
 
 def this_epoch_reward() -> Call[ThisEpochRewardReturn]:
-    """ThisEpochReward: method 3."""
+    """Call ThisEpochReward, method 3."""
     return CODEC.call(THIS_EPOCH_REWARD, None, None, "ThisEpochRewardReturn")
 
 
 def update_network_kpi(value: int | None) -> Call[None]:
-    """UpdateNetworkKPI: method 4."""
+    """Call UpdateNetworkKPI, method 4."""
     return CODEC.call(UPDATE_NETWORK_KPI, "UpdateNetworkKPIParams", value, None)
 
 
 def cancel_pending(id: int | None, op: int) -> Call[None]:
-    """CancelPending: method 187585191."""
+    """Call CancelPending, method 187585191."""
     return CODEC.call(CANCEL_PENDING, "CancelPendingParams", CancelPendingParams(id, op), None)
 
 
 def register_stream(
     id: int, weight: WeightRecord, distribution: DistributionInit | None, activation_epoch: int
 ) -> Call[None]:
-    """RegisterStream: method 386660827. `activation_epoch`: an epoch."""
+    """Call RegisterStream, method 386660827. `activation_epoch`: an epoch."""
     return CODEC.call(
         REGISTER_STREAM,
         "RegisterStreamParams",
@@ -222,37 +222,37 @@ def register_stream(
 
 
 def remove_stream(id: int) -> Call[None]:
-    """RemoveStream: method 1623858416."""
+    """Call RemoveStream, method 1623858416."""
     return CODEC.call(REMOVE_STREAM, "RemoveStreamParams", RemoveStreamParams(id), None)
 
 
 def set_shares(id: int, shares: Sequence[RecipientShare]) -> Call[None]:
-    """SetShares: method 2414422607."""
+    """Call SetShares, method 2414422607."""
     return CODEC.call(SET_SHARES, "SetSharesParams", SetSharesParams(id, tuple(shares)), None)
 
 
 def replace_address(id: int, old: Address, new: Address) -> Call[int]:
-    """ReplaceAddress: method 3068846150."""
+    """Call ReplaceAddress, method 3068846150."""
     return CODEC.call(
         REPLACE_ADDRESS, "ReplaceAddressParams", ReplaceAddressParams(id, old, new), "ReplaceAddressReturn"
     )
 
 
 def set_weight_records(updates: Sequence[WeightRecordUpdate]) -> Call[None]:
-    """SetWeightRecords: method 3362570548."""
+    """Call SetWeightRecords, method 3362570548."""
     return CODEC.call(SET_WEIGHT_RECORDS, "SetWeightRecordsParams", SetWeightRecordsParams(tuple(updates)), None)
 
 
 def set_distribution(id: int, writer: Address) -> Call[None]:
-    """SetDistribution: method 3872725033."""
+    """Call SetDistribution, method 3872725033."""
     return CODEC.call(SET_DISTRIBUTION, "SetDistributionParams", SetDistributionParams(id, writer), None)
 
 
 def step_weight_records(updates: Sequence[WeightRecordUpdate]) -> Call[None]:
-    """StepWeightRecords: method 3951753085."""
+    """Call StepWeightRecords, method 3951753085."""
     return CODEC.call(STEP_WEIGHT_RECORDS, "StepWeightRecordsParams", StepWeightRecordsParams(tuple(updates)), None)
 
 
 def claim(id: int, wallets: Sequence[Address]) -> Call[ClaimReturn]:
-    """Claim: method 4045527845."""
+    """Call Claim, method 4045527845."""
     return CODEC.call(CLAIM, "ClaimParams", ClaimParams(id, tuple(wallets)), "ClaimReturn")

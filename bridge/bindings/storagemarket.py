@@ -1,4 +1,4 @@
-"""f05: deals.
+"""f05: the storage market and its deals.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/storagemarket.ipldsch: `make bindings`.
 """
@@ -45,7 +45,7 @@ GET_DEAL_TOTAL_PRICE: Final = MethodNumber(4287162428)
 
 
 class Exit(IntEnum):
-    """Exit codes of this actor's own; all others are `hypervisor.exit_codes.ExitCode`."""
+    """Exit codes specific to this actor; `hypervisor.exit_codes.ExitCode` has the common ones."""
 
     DEAL_EXPIRED = 32
     DEAL_NOT_ACTIVATED = 33
@@ -53,7 +53,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class DealProposal(Struct, codec=CODEC):
-    """DealProposal, as it stands in parameters and answers.
+    """DealProposal, used in parameters and return values.
 
     `piece_size`: bytes, padded. `start_epoch`, `end_epoch`: an epoch. `storage_price_per_epoch`,
     `provider_collateral`, `client_collateral`: attoFIL.
@@ -74,9 +74,9 @@ class DealProposal(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ClientDealProposal(Struct, codec=CODEC):
-    """ClientDealProposal, as it stands in parameters and answers.
+    """ClientDealProposal, used in parameters and return values.
 
-    `client_signature`: a byte for the type, then the signature.
+    `client_signature`: a type byte, then the signature.
     """
 
     proposal: DealProposal
@@ -85,7 +85,7 @@ class ClientDealProposal(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorDeals(Struct, codec=CODEC):
-    """SectorDeals, as it stands in parameters and answers. `sector_expiry`: an epoch."""
+    """SectorDeals, used in parameters and return values. `sector_expiry`: an epoch."""
 
     sector_number: int
     sector_type: int
@@ -110,7 +110,7 @@ class PublishStorageDealsParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class PublishStorageDealsReturn(Struct, codec=CODEC):
-    """What PublishStorageDeals answers. `valid_deals`: a set of numbers in RLE+."""
+    """Return value of PublishStorageDeals. `valid_deals`: a set of numbers in RLE+."""
 
     ids: tuple[int, ...]
     valid_deals: bytes
@@ -125,7 +125,7 @@ class VerifyDealsForActivationParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class VerifyDealsForActivationReturn(Struct, codec=CODEC):
-    """What VerifyDealsForActivation answers."""
+    """Return value of VerifyDealsForActivation."""
 
     unsealed_cids: tuple[Cid | None, ...]
 
@@ -140,7 +140,7 @@ class BatchActivateDealsParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class BatchActivateDealsReturn(Struct, codec=CODEC):
-    """What BatchActivateDeals answers."""
+    """Return value of BatchActivateDeals."""
 
     activation_results: BatchReturn
     activations: tuple[SectorDealActivation, ...]
@@ -148,7 +148,7 @@ class BatchActivateDealsReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorDealActivation(Struct, codec=CODEC):
-    """SectorDealActivation, as it stands in parameters and answers."""
+    """SectorDealActivation, used in parameters and return values."""
 
     activated: tuple[ActivatedDeal, ...]
     unsealed_cid: Cid | None
@@ -156,7 +156,7 @@ class SectorDealActivation(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ActivatedDeal(Struct, codec=CODEC):
-    """ActivatedDeal, as it stands in parameters and answers. `size`: bytes, padded."""
+    """ActivatedDeal, used in parameters and return values. `size`: bytes, padded."""
 
     client: ActorID
     allocation_id: int
@@ -174,7 +174,7 @@ class OnMinerSectorsTerminateParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class GetBalanceReturn(Struct, codec=CODEC):
-    """What GetBalance answers. `balance`, `locked`: attoFIL."""
+    """Return value of GetBalance. `balance`, `locked`: attoFIL."""
 
     balance: TokenAmount
     locked: TokenAmount
@@ -182,7 +182,7 @@ class GetBalanceReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class GetDealDataCommitmentReturn(Struct, codec=CODEC):
-    """What GetDealDataCommitment answers. `size`: bytes, padded."""
+    """Return value of GetDealDataCommitment. `size`: bytes, padded."""
 
     data: Cid
     size: int
@@ -190,7 +190,7 @@ class GetDealDataCommitmentReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class GetDealTermReturn(Struct, codec=CODEC):
-    """What GetDealTerm answers. `start`, `duration`: an epoch."""
+    """Return value of GetDealTerm. `start`, `duration`: an epoch."""
 
     start: ChainEpoch
     duration: ChainEpoch
@@ -198,7 +198,7 @@ class GetDealTermReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class GetDealActivationReturn(Struct, codec=CODEC):
-    """What GetDealActivation answers. `activated`, `terminated`: an epoch."""
+    """Return value of GetDealActivation. `activated`, `terminated`: an epoch."""
 
     activated: ChainEpoch
     terminated: ChainEpoch
@@ -206,7 +206,7 @@ class GetDealActivationReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SettleDealPaymentsReturn(Struct, codec=CODEC):
-    """What SettleDealPayments answers."""
+    """Return value of SettleDealPayments."""
 
     results: BatchReturn
     settlements: tuple[DealSettlement, ...]
@@ -214,7 +214,7 @@ class SettleDealPaymentsReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class DealSettlement(Struct, codec=CODEC):
-    """DealSettlement, as it stands in parameters and answers. `payment`: attoFIL."""
+    """DealSettlement, used in parameters and return values. `payment`: attoFIL."""
 
     payment: TokenAmount
     completed: bool
@@ -222,7 +222,7 @@ class DealSettlement(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorChanges(Struct, codec=CODEC):
-    """SectorChanges, as it stands in parameters and answers. `minimum_commitment_epoch`: an epoch."""
+    """SectorChanges, used in parameters and return values. `minimum_commitment_epoch`: an epoch."""
 
     sector: int
     minimum_commitment_epoch: ChainEpoch
@@ -231,7 +231,7 @@ class SectorChanges(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class PieceChange(Struct, codec=CODEC):
-    """PieceChange, as it stands in parameters and answers. `size`: bytes, padded. `payload`: CBOR, or nothing."""
+    """PieceChange, used in parameters and return values. `size`: bytes, padded. `payload`: CBOR or empty."""
 
     data: Cid
     size: int
@@ -240,19 +240,19 @@ class PieceChange(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class MarketNotifyDealParams(Struct, codec=CODEC):
-    """Parameters of MarketNotifyDeal. `proposal`: CBOR, or nothing."""
+    """Parameters of MarketNotifyDeal. `proposal`: CBOR or empty."""
 
     proposal: bytes
     deal_id: int
 
 
 def constructor() -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, None, None, None)
 
 
 def verify_deals_for_activation(sectors: Sequence[SectorDeals]) -> Call[VerifyDealsForActivationReturn]:
-    """VerifyDealsForActivation: method 5."""
+    """Call VerifyDealsForActivation, method 5."""
     return CODEC.call(
         VERIFY_DEALS_FOR_ACTIVATION,
         "VerifyDealsForActivationParams",
@@ -262,7 +262,7 @@ def verify_deals_for_activation(sectors: Sequence[SectorDeals]) -> Call[VerifyDe
 
 
 def batch_activate_deals(sectors: Sequence[SectorDeals], compute_cid: bool) -> Call[BatchActivateDealsReturn]:
-    """BatchActivateDeals: method 6."""
+    """Call BatchActivateDeals, method 6."""
     return CODEC.call(
         BATCH_ACTIVATE_DEALS,
         "BatchActivateDealsParams",
@@ -272,7 +272,7 @@ def batch_activate_deals(sectors: Sequence[SectorDeals], compute_cid: bool) -> C
 
 
 def on_miner_sectors_terminate(epoch: int, sectors: bytes) -> Call[None]:
-    """OnMinerSectorsTerminate: method 7. `epoch`: an epoch. `sectors`: a set of numbers in RLE+."""
+    """Call OnMinerSectorsTerminate, method 7. `epoch`: an epoch. `sectors`: a set of numbers in RLE+."""
     return CODEC.call(
         ON_MINER_SECTORS_TERMINATE,
         "OnMinerSectorsTerminateParams",
@@ -282,64 +282,64 @@ def on_miner_sectors_terminate(epoch: int, sectors: bytes) -> Call[None]:
 
 
 def cron_tick() -> Call[None]:
-    """CronTick: method 9."""
+    """Call CronTick, method 9."""
     return CODEC.call(CRON_TICK, None, None, None)
 
 
 def get_deal_label(deal: int) -> Call[str | bytes]:
-    """GetDealLabel: method 46363526."""
+    """Call GetDealLabel, method 46363526."""
     return CODEC.call(GET_DEAL_LABEL, "GetDealLabelParams", deal, "GetDealLabelReturn")
 
 
 def get_deal_client(deal: int) -> Call[ActorID]:
-    """GetDealClient: method 128053329."""
+    """Call GetDealClient, method 128053329."""
     return CODEC.call(GET_DEAL_CLIENT, "GetDealClientParams", deal, "GetDealClientReturn")
 
 
 def get_deal_term(deal: int) -> Call[GetDealTermReturn]:
-    """GetDealTerm: method 163777312."""
+    """Call GetDealTerm, method 163777312."""
     return CODEC.call(GET_DEAL_TERM, "GetDealTermParams", deal, "GetDealTermReturn")
 
 
 def get_deal_client_collateral(deal: int) -> Call[TokenAmount]:
-    """GetDealClientCollateral: method 200567895."""
+    """Call GetDealClientCollateral, method 200567895."""
     return CODEC.call(
         GET_DEAL_CLIENT_COLLATERAL, "GetDealClientCollateralParams", deal, "GetDealClientCollateralReturn"
     )
 
 
 def get_balance(address: Address) -> Call[GetBalanceReturn]:
-    """GetBalance: method 726108461."""
+    """Call GetBalance, method 726108461."""
     return CODEC.call(GET_BALANCE, "GetBalanceParams", address, "GetBalanceReturn")
 
 
 def add_balance(address: Address) -> Call[None]:
-    """AddBalance: method 822473126; 2 among actors."""
+    """Call AddBalance, method 822473126 (2 between actors)."""
     return CODEC.call(ADD_BALANCE, "AddBalanceParams", address, None)
 
 
 def get_deal_provider(deal: int) -> Call[ActorID]:
-    """GetDealProvider: method 935081690."""
+    """Call GetDealProvider, method 935081690."""
     return CODEC.call(GET_DEAL_PROVIDER, "GetDealProviderParams", deal, "GetDealProviderReturn")
 
 
 def get_deal_data_commitment(deal: int) -> Call[GetDealDataCommitmentReturn]:
-    """GetDealDataCommitment: method 1157985802."""
+    """Call GetDealDataCommitment, method 1157985802."""
     return CODEC.call(GET_DEAL_DATA_COMMITMENT, "GetDealDataCommitmentParams", deal, "GetDealDataCommitmentReturn")
 
 
 def settle_deal_payments(value: bytes) -> Call[SettleDealPaymentsReturn]:
-    """SettleDealPayments: method 1900091594. `value`: a set of numbers in RLE+."""
+    """Call SettleDealPayments, method 1900091594. `value`: a set of numbers in RLE+."""
     return CODEC.call(SETTLE_DEAL_PAYMENTS, "SettleDealPaymentsParams", value, "SettleDealPaymentsReturn")
 
 
 def sector_content_changed(value: Sequence[SectorChanges]) -> Call[tuple[tuple[bool, ...], ...]]:
-    """SectorContentChanged: method 2034386435."""
+    """Call SectorContentChanged, method 2034386435."""
     return CODEC.call(SECTOR_CONTENT_CHANGED, "SectorContentChangedParams", tuple(value), "SectorContentChangedReturn")
 
 
 def publish_storage_deals(deals: Sequence[ClientDealProposal]) -> Call[PublishStorageDealsReturn]:
-    """PublishStorageDeals: method 2236929350; 4 among actors."""
+    """Call PublishStorageDeals, method 2236929350 (4 between actors)."""
     return CODEC.call(
         PUBLISH_STORAGE_DEALS,
         "PublishStorageDealsParams",
@@ -349,7 +349,7 @@ def publish_storage_deals(deals: Sequence[ClientDealProposal]) -> Call[PublishSt
 
 
 def withdraw_balance(provider_or_client: Address, amount: int) -> Call[TokenAmount]:
-    """WithdrawBalance: method 2280458852; 3 among actors. `amount`: attoFIL."""
+    """Call WithdrawBalance, method 2280458852 (3 between actors). `amount`: attoFIL."""
     return CODEC.call(
         WITHDRAW_BALANCE,
         "WithdrawBalanceParams",
@@ -359,32 +359,32 @@ def withdraw_balance(provider_or_client: Address, amount: int) -> Call[TokenAmou
 
 
 def get_deal_activation(deal: int) -> Call[GetDealActivationReturn]:
-    """GetDealActivation: method 2567238399."""
+    """Call GetDealActivation, method 2567238399."""
     return CODEC.call(GET_DEAL_ACTIVATION, "GetDealActivationParams", deal, "GetDealActivationReturn")
 
 
 def get_deal_sector(deal: int) -> Call[int]:
-    """GetDealSector: method 2611213344."""
+    """Call GetDealSector, method 2611213344."""
     return CODEC.call(GET_DEAL_SECTOR, "GetDealSectorParams", deal, "GetDealSectorReturn")
 
 
 def get_deal_verified(deal: int) -> Call[bool]:
-    """GetDealVerified: method 2627389465."""
+    """Call GetDealVerified, method 2627389465."""
     return CODEC.call(GET_DEAL_VERIFIED, "GetDealVerifiedParams", deal, "GetDealVerifiedReturn")
 
 
 def get_deal_provider_collateral(deal: int) -> Call[TokenAmount]:
-    """GetDealProviderCollateral: method 2986712137."""
+    """Call GetDealProviderCollateral, method 2986712137."""
     return CODEC.call(
         GET_DEAL_PROVIDER_COLLATERAL, "GetDealProviderCollateralParams", deal, "GetDealProviderCollateralReturn"
     )
 
 
 def market_notify_deal(proposal: bytes, deal_id: int) -> Call[None]:
-    """MarketNotifyDeal: method 4186741094. `proposal`: CBOR, or nothing."""
+    """Call MarketNotifyDeal, method 4186741094. `proposal`: CBOR or empty."""
     return CODEC.call(MARKET_NOTIFY_DEAL, "MarketNotifyDealParams", MarketNotifyDealParams(proposal, deal_id), None)
 
 
 def get_deal_total_price(deal: int) -> Call[TokenAmount]:
-    """GetDealTotalPrice: method 4287162428."""
+    """Call GetDealTotalPrice, method 4287162428."""
     return CODEC.call(GET_DEAL_TOTAL_PRICE, "GetDealTotalPriceParams", deal, "GetDealTotalPriceReturn")

@@ -65,7 +65,7 @@ GET_BENEFICIARY: Final = MethodNumber(4158972569)
 
 
 class Exit(IntEnum):
-    """Exit codes of this actor's own; all others are `hypervisor.exit_codes.ExitCode`."""
+    """Exit codes specific to this actor; `hypervisor.exit_codes.ExitCode` has the common ones."""
 
     BALANCE_INVARIANTS_BROKEN = 1000
     NOTIFICATION_SEND_FAILED = 1001
@@ -76,7 +76,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class VestingFund(Struct, codec=CODEC):
-    """VestingFund, as it stands in parameters and answers. `epoch`: an epoch. `amount`: attoFIL."""
+    """VestingFund, used in parameters and return values. `epoch`: an epoch. `amount`: attoFIL."""
 
     epoch: ChainEpoch
     amount: TokenAmount
@@ -84,7 +84,7 @@ class VestingFund(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class BeneficiaryTerm(Struct, codec=CODEC):
-    """BeneficiaryTerm, as it stands in parameters and answers.
+    """BeneficiaryTerm, used in parameters and return values.
 
     `quota`, `used_quota`: attoFIL. `expiration`: an epoch.
     """
@@ -96,7 +96,7 @@ class BeneficiaryTerm(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class PendingBeneficiaryChange(Struct, codec=CODEC):
-    """PendingBeneficiaryChange, as it stands in parameters and answers.
+    """PendingBeneficiaryChange, used in parameters and return values.
 
     `new_quota`: attoFIL. `new_expiration`: an epoch.
     """
@@ -110,7 +110,7 @@ class PendingBeneficiaryChange(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorPreCommitInfo(Struct, codec=CODEC):
-    """SectorPreCommitInfo, as it stands in parameters and answers. `seal_rand_epoch`, `expiration`: an epoch."""
+    """SectorPreCommitInfo, used in parameters and return values. `seal_rand_epoch`, `expiration`: an epoch."""
 
     seal_proof: int
     sector_number: int
@@ -123,7 +123,7 @@ class SectorPreCommitInfo(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class PoStProof(Struct, codec=CODEC):
-    """PoStProof, as it stands in parameters and answers."""
+    """PoStProof, used in parameters and return values."""
 
     post_proof: int
     proof_bytes: bytes
@@ -143,7 +143,7 @@ class ConstructorParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ControlAddressesReturn(Struct, codec=CODEC):
-    """What ControlAddresses answers."""
+    """Return value of ControlAddresses."""
 
     owner: Address
     worker: Address
@@ -178,7 +178,7 @@ class SubmitWindowedPoStParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class PoStPartition(Struct, codec=CODEC):
-    """PoStPartition, as it stands in parameters and answers. `skipped`: a set of numbers in RLE+."""
+    """PoStPartition, used in parameters and return values. `skipped`: a set of numbers in RLE+."""
 
     index: int
     skipped: bytes
@@ -193,7 +193,7 @@ class TerminateSectorsParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorDeclaration(Struct, codec=CODEC):
-    """SectorDeclaration, as it stands in parameters and answers. `sectors`: a set of numbers in RLE+."""
+    """SectorDeclaration, used in parameters and return values. `sectors`: a set of numbers in RLE+."""
 
     deadline: int
     partition: int
@@ -202,7 +202,7 @@ class SectorDeclaration(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class TerminateSectorsReturn(Struct, codec=CODEC):
-    """What TerminateSectors answers."""
+    """Return value of TerminateSectors."""
 
     done: bool
 
@@ -223,7 +223,7 @@ class DeclareFaultsRecoveredParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class OnDeferredCronEventParams(Struct, codec=CODEC):
-    """Parameters of OnDeferredCronEvent. `event_payload`: CBOR, or nothing."""
+    """Parameters of OnDeferredCronEvent. `event_payload`: CBOR or empty."""
 
     event_payload: bytes
     reward_smoothed: FilterEstimate
@@ -319,7 +319,7 @@ class ChangeBeneficiaryParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class GetBeneficiaryReturn(Struct, codec=CODEC):
-    """What GetBeneficiary answers."""
+    """Return value of GetBeneficiary."""
 
     active: ActiveBeneficiary
     proposed: PendingBeneficiaryChange | None
@@ -327,7 +327,7 @@ class GetBeneficiaryReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ActiveBeneficiary(Struct, codec=CODEC):
-    """ActiveBeneficiary, as it stands in parameters and answers."""
+    """ActiveBeneficiary, used in parameters and return values."""
 
     beneficiary: Address
     term: BeneficiaryTerm
@@ -342,7 +342,7 @@ class ExtendSectorExpiration2Params(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ExpirationExtension(Struct, codec=CODEC):
-    """ExpirationExtension, as it stands in parameters and answers.
+    """ExpirationExtension, used in parameters and return values.
 
     `sectors`: a set of numbers in RLE+. `new_expiration`: an epoch.
     """
@@ -356,7 +356,7 @@ class ExpirationExtension(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorClaim(Struct, codec=CODEC):
-    """SectorClaim, as it stands in parameters and answers."""
+    """SectorClaim, used in parameters and return values."""
 
     sector_number: int
     maintain_claims: tuple[int, ...]
@@ -377,7 +377,7 @@ class ProveCommitSectors3Params(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorActivationManifest(Struct, codec=CODEC):
-    """SectorActivationManifest, as it stands in parameters and answers."""
+    """SectorActivationManifest, used in parameters and return values."""
 
     sector_number: int
     pieces: tuple[PieceActivationManifest, ...]
@@ -385,7 +385,7 @@ class SectorActivationManifest(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class PieceActivationManifest(Struct, codec=CODEC):
-    """PieceActivationManifest, as it stands in parameters and answers. `size`: bytes, padded."""
+    """PieceActivationManifest, used in parameters and return values. `size`: bytes, padded."""
 
     cid: Cid
     size: int
@@ -395,7 +395,7 @@ class PieceActivationManifest(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAllocationKey(Struct, codec=CODEC):
-    """VerifiedAllocationKey, as it stands in parameters and answers."""
+    """VerifiedAllocationKey, used in parameters and return values."""
 
     client: ActorID
     id: int
@@ -403,7 +403,7 @@ class VerifiedAllocationKey(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class DataActivationNotification(Struct, codec=CODEC):
-    """DataActivationNotification, as it stands in parameters and answers. `payload`: CBOR, or nothing."""
+    """DataActivationNotification, used in parameters and return values. `payload`: CBOR or empty."""
 
     address: Address
     payload: bytes
@@ -424,7 +424,7 @@ class ProveReplicaUpdates3Params(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorUpdateManifest(Struct, codec=CODEC):
-    """SectorUpdateManifest, as it stands in parameters and answers."""
+    """SectorUpdateManifest, used in parameters and return values."""
 
     sector: int
     deadline: int
@@ -447,10 +447,7 @@ class ProveCommitSectorsNIParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorNIActivationInfo(Struct, codec=CODEC):
-    """SectorNIActivationInfo, as it stands in parameters and answers.
-
-    `seal_rand_epoch`, `expiration`: an epoch.
-    """
+    """SectorNIActivationInfo, used in parameters and return values. `seal_rand_epoch`, `expiration`: an epoch."""
 
     sealing_number: int
     sealer_id: ActorID
@@ -462,7 +459,7 @@ class SectorNIActivationInfo(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class GetOwnerReturn(Struct, codec=CODEC):
-    """What GetOwner answers."""
+    """Return value of GetOwner."""
 
     owner: Address
     proposed: Address | None
@@ -470,21 +467,21 @@ class GetOwnerReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class GetVestingFundsReturn(Struct, codec=CODEC):
-    """What GetVestingFunds answers."""
+    """Return value of GetVestingFunds."""
 
     vesting_funds: tuple[VestingFund, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GetPeerIDReturn(Struct, codec=CODEC):
-    """What GetPeerID answers."""
+    """Return value of GetPeerID."""
 
     peer_id: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class GetMultiaddrsReturn(Struct, codec=CODEC):
-    """What GetMultiaddrs answers."""
+    """Return value of GetMultiaddrs."""
 
     multi_addrs: tuple[bytes, ...]
 
@@ -506,7 +503,7 @@ class GenerateSectorLocationParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class GenerateSectorLocationReturn(Struct, codec=CODEC):
-    """What GenerateSectorLocation answers. `aux_data`: CBOR, or nothing."""
+    """Return value of GenerateSectorLocation. `aux_data`: CBOR or empty."""
 
     status: int
     aux_data: bytes
@@ -514,7 +511,7 @@ class GenerateSectorLocationReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorLocation(Struct, codec=CODEC):
-    """SectorLocation, as it stands in parameters and answers."""
+    """SectorLocation, used in parameters and return values."""
 
     deadline: int
     partition: int
@@ -522,7 +519,7 @@ class SectorLocation(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ValidateSectorStatusParams(Struct, codec=CODEC):
-    """Parameters of ValidateSectorStatus. `aux_data`: CBOR, or nothing."""
+    """Parameters of ValidateSectorStatus. `aux_data`: CBOR or empty."""
 
     sector_number: int
     status: int
@@ -531,7 +528,7 @@ class ValidateSectorStatusParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class DevelopmentOnlyCommitSectorsParams(Struct, codec=CODEC):
-    """Of networks of developers only: no official actor has these two methods.
+    """On development networks only: official actors do not have these two methods.
 
     The second takes no parameters. `expiration`: an epoch.
     """
@@ -542,7 +539,7 @@ class DevelopmentOnlyCommitSectorsParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorAllocation(Struct, codec=CODEC):
-    """SectorAllocation, as it stands in parameters and answers. `size`: bytes, padded."""
+    """SectorAllocation, used in parameters and return values. `size`: bytes, padded."""
 
     client: ActorID
     allocation_id: int
@@ -559,7 +556,7 @@ class UpgradeSectorQualityParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorQualityUpgrade(Struct, codec=CODEC):
-    """SectorQualityUpgrade, as it stands in parameters and answers.
+    """SectorQualityUpgrade, used in parameters and return values.
 
     `sectors`: a set of numbers in RLE+. `new_expiration`: an epoch.
     """
@@ -578,7 +575,7 @@ def constructor(
     peer_id: bytes,
     multi_addresses: Sequence[bytes],
 ) -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(
         CONSTRUCTOR,
         "ConstructorParams",
@@ -590,7 +587,7 @@ def constructor(
 
 
 def control_addresses() -> Call[ControlAddressesReturn]:
-    """ControlAddresses: method 2."""
+    """Call ControlAddresses, method 2."""
     return CODEC.call(CONTROL_ADDRESSES, None, None, "ControlAddressesReturn")
 
 
@@ -601,7 +598,7 @@ def submit_windowed_post(
     chain_commit_epoch: int,
     chain_commit_rand: bytes,
 ) -> Call[None]:
-    """SubmitWindowedPoSt: method 5. `chain_commit_epoch`: an epoch."""
+    """Call SubmitWindowedPoSt, method 5. `chain_commit_epoch`: an epoch."""
     return CODEC.call(
         SUBMIT_WINDOWED_POST,
         "SubmitWindowedPoStParams",
@@ -613,7 +610,7 @@ def submit_windowed_post(
 
 
 def terminate_sectors(terminations: Sequence[SectorDeclaration]) -> Call[TerminateSectorsReturn]:
-    """TerminateSectors: method 9."""
+    """Call TerminateSectors, method 9."""
     return CODEC.call(
         TERMINATE_SECTORS,
         "TerminateSectorsParams",
@@ -623,12 +620,12 @@ def terminate_sectors(terminations: Sequence[SectorDeclaration]) -> Call[Termina
 
 
 def declare_faults(faults: Sequence[SectorDeclaration]) -> Call[None]:
-    """DeclareFaults: method 10."""
+    """Call DeclareFaults, method 10."""
     return CODEC.call(DECLARE_FAULTS, "DeclareFaultsParams", DeclareFaultsParams(tuple(faults)), None)
 
 
 def declare_faults_recovered(recoveries: Sequence[SectorDeclaration]) -> Call[None]:
-    """DeclareFaultsRecovered: method 11."""
+    """Call DeclareFaultsRecovered, method 11."""
     return CODEC.call(
         DECLARE_FAULTS_RECOVERED, "DeclareFaultsRecoveredParams", DeclareFaultsRecoveredParams(tuple(recoveries)), None
     )
@@ -637,7 +634,7 @@ def declare_faults_recovered(recoveries: Sequence[SectorDeclaration]) -> Call[No
 def on_deferred_cron_event(
     event_payload: bytes, reward_smoothed: FilterEstimate, quality_adj_power_smoothed: FilterEstimate
 ) -> Call[None]:
-    """OnDeferredCronEvent: method 12. `event_payload`: CBOR, or nothing."""
+    """Call OnDeferredCronEvent, method 12. `event_payload`: CBOR or empty."""
     return CODEC.call(
         ON_DEFERRED_CRON_EVENT,
         "OnDeferredCronEventParams",
@@ -647,19 +644,19 @@ def on_deferred_cron_event(
 
 
 def check_sector_proven(sector_number: int) -> Call[None]:
-    """CheckSectorProven: method 13."""
+    """Call CheckSectorProven, method 13."""
     return CODEC.call(CHECK_SECTOR_PROVEN, "CheckSectorProvenParams", CheckSectorProvenParams(sector_number), None)
 
 
 def apply_rewards(reward: int, penalty: int) -> Call[None]:
-    """ApplyRewards: method 14. `reward`, `penalty`: attoFIL."""
+    """Call ApplyRewards, method 14. `reward`, `penalty`: attoFIL."""
     return CODEC.call(
         APPLY_REWARDS, "ApplyRewardsParams", ApplyRewardsParams(TokenAmount(reward), TokenAmount(penalty)), None
     )
 
 
 def report_consensus_fault(header1: bytes, header2: bytes, header_extra: bytes) -> Call[None]:
-    """ReportConsensusFault: method 15."""
+    """Call ReportConsensusFault, method 15."""
     return CODEC.call(
         REPORT_CONSENSUS_FAULT,
         "ReportConsensusFaultParams",
@@ -674,7 +671,7 @@ def internal_sector_setup_for_preseal(
     reward_baseline_power: int,
     quality_adj_power_smoothed: FilterEstimate,
 ) -> Call[None]:
-    """InternalSectorSetupForPreseal: method 17."""
+    """Call InternalSectorSetupForPreseal, method 17."""
     return CODEC.call(
         INTERNAL_SECTOR_SETUP_FOR_PRESEAL,
         "InternalSectorSetupForPresealParams",
@@ -686,35 +683,35 @@ def internal_sector_setup_for_preseal(
 
 
 def compact_partitions(deadline: int, partitions: bytes) -> Call[None]:
-    """CompactPartitions: method 19. `partitions`: a set of numbers in RLE+."""
+    """Call CompactPartitions, method 19. `partitions`: a set of numbers in RLE+."""
     return CODEC.call(
         COMPACT_PARTITIONS, "CompactPartitionsParams", CompactPartitionsParams(deadline, partitions), None
     )
 
 
 def compact_sector_numbers(mask_sector_numbers: bytes) -> Call[None]:
-    """CompactSectorNumbers: method 20. `mask_sector_numbers`: a set of numbers in RLE+."""
+    """Call CompactSectorNumbers, method 20. `mask_sector_numbers`: a set of numbers in RLE+."""
     return CODEC.call(
         COMPACT_SECTOR_NUMBERS, "CompactSectorNumbersParams", CompactSectorNumbersParams(mask_sector_numbers), None
     )
 
 
 def dispute_windowed_post(deadline: int, post_index: int) -> Call[None]:
-    """DisputeWindowedPoSt: method 24."""
+    """Call DisputeWindowedPoSt, method 24."""
     return CODEC.call(
         DISPUTE_WINDOWED_POST, "DisputeWindowedPoStParams", DisputeWindowedPoStParams(deadline, post_index), None
     )
 
 
 def pre_commit_sector_batch2(sectors: Sequence[SectorPreCommitInfo]) -> Call[None]:
-    """PreCommitSectorBatch2: method 28."""
+    """Call PreCommitSectorBatch2, method 28."""
     return CODEC.call(
         PRE_COMMIT_SECTOR_BATCH2, "PreCommitSectorBatch2Params", PreCommitSectorBatch2Params(tuple(sectors)), None
     )
 
 
 def extend_sector_expiration2(extensions: Sequence[ExpirationExtension]) -> Call[None]:
-    """ExtendSectorExpiration2: method 32."""
+    """Call ExtendSectorExpiration2, method 32."""
     return CODEC.call(
         EXTEND_SECTOR_EXPIRATION2,
         "ExtendSectorExpiration2Params",
@@ -731,7 +728,7 @@ def prove_commit_sectors3(
     require_activation_success: bool,
     require_notification_success: bool,
 ) -> Call[BatchReturn]:
-    """ProveCommitSectors3: method 34."""
+    """Call ProveCommitSectors3, method 34."""
     return CODEC.call(
         PROVE_COMMIT_SECTORS3,
         "ProveCommitSectors3Params",
@@ -756,7 +753,7 @@ def prove_replica_updates3(
     require_activation_success: bool,
     require_notification_success: bool,
 ) -> Call[BatchReturn]:
-    """ProveReplicaUpdates3: method 35."""
+    """Call ProveReplicaUpdates3, method 35."""
     return CODEC.call(
         PROVE_REPLICA_UPDATES3,
         "ProveReplicaUpdates3Params",
@@ -781,7 +778,7 @@ def prove_commit_sectors_ni(
     proving_deadline: int,
     require_activation_success: bool,
 ) -> Call[BatchReturn]:
-    """ProveCommitSectorsNI: method 36."""
+    """Call ProveCommitSectorsNI, method 36."""
     return CODEC.call(
         PROVE_COMMIT_SECTORS_NI,
         "ProveCommitSectorsNIParams",
@@ -798,34 +795,34 @@ def prove_commit_sectors_ni(
 
 
 def upgrade_sector_quality(upgrades: Sequence[SectorQualityUpgrade]) -> Call[None]:
-    """UpgradeSectorQuality: method 37."""
+    """Call UpgradeSectorQuality, method 37."""
     return CODEC.call(
         UPGRADE_SECTOR_QUALITY, "UpgradeSectorQualityParams", UpgradeSectorQualityParams(tuple(upgrades)), None
     )
 
 
 def is_controlling_address(address: Address) -> Call[bool]:
-    """IsControllingAddress: method 348244887."""
+    """Call IsControllingAddress, method 348244887."""
     return CODEC.call(IS_CONTROLLING_ADDRESS, "IsControllingAddressParams", address, "IsControllingAddressReturn")
 
 
 def change_owner_address(address: Address) -> Call[None]:
-    """ChangeOwnerAddress: method 1010589339; 23 among actors."""
+    """Call ChangeOwnerAddress, method 1010589339 (23 between actors)."""
     return CODEC.call(CHANGE_OWNER_ADDRESS, "ChangeOwnerAddressParams", address, None)
 
 
 def change_multiaddrs(new_multi_addrs: Sequence[bytes]) -> Call[None]:
-    """ChangeMultiaddrs: method 1063480576; 18 among actors."""
+    """Call ChangeMultiaddrs, method 1063480576 (18 between actors)."""
     return CODEC.call(CHANGE_MULTIADDRS, "ChangeMultiaddrsParams", ChangeMultiaddrsParams(tuple(new_multi_addrs)), None)
 
 
 def change_peer_id(new_id: bytes) -> Call[None]:
-    """ChangePeerID: method 1236548004; 4 among actors."""
+    """Call ChangePeerID, method 1236548004 (4 between actors)."""
     return CODEC.call(CHANGE_PEER_ID, "ChangePeerIDParams", ChangePeerIDParams(new_id), None)
 
 
 def generate_sector_location(sector_number: int) -> Call[GenerateSectorLocationReturn]:
-    """GenerateSectorLocation: method 1321604665."""
+    """Call GenerateSectorLocation, method 1321604665."""
     return CODEC.call(
         GENERATE_SECTOR_LOCATION,
         "GenerateSectorLocationParams",
@@ -835,12 +832,15 @@ def generate_sector_location(sector_number: int) -> Call[GenerateSectorLocationR
 
 
 def get_multiaddrs() -> Call[GetMultiaddrsReturn]:
-    """GetMultiaddrs: method 1332909407."""
+    """Call GetMultiaddrs, method 1332909407."""
     return CODEC.call(GET_MULTIADDRS, None, None, "GetMultiaddrsReturn")
 
 
 def change_beneficiary(new_beneficiary: Address, new_quota: int, new_expiration: int) -> Call[None]:
-    """ChangeBeneficiary: method 1570634796; 30 among actors. `new_quota`: attoFIL. `new_expiration`: an epoch."""
+    """Call ChangeBeneficiary, method 1570634796 (30 between actors).
+
+    `new_quota`: attoFIL. `new_expiration`: an epoch.
+    """
     return CODEC.call(
         CHANGE_BENEFICIARY,
         "ChangeBeneficiaryParams",
@@ -850,12 +850,12 @@ def change_beneficiary(new_beneficiary: Address, new_quota: int, new_expiration:
 
 
 def get_vesting_funds() -> Call[GetVestingFundsReturn]:
-    """GetVestingFunds: method 1726876304."""
+    """Call GetVestingFunds, method 1726876304."""
     return CODEC.call(GET_VESTING_FUNDS, None, None, "GetVestingFundsReturn")
 
 
 def withdraw_balance(amount_requested: int) -> Call[TokenAmount]:
-    """WithdrawBalance: method 2280458852; 16 among actors. `amount_requested`: attoFIL."""
+    """Call WithdrawBalance, method 2280458852 (16 between actors). `amount_requested`: attoFIL."""
     return CODEC.call(
         WITHDRAW_BALANCE,
         "WithdrawBalanceParams",
@@ -865,14 +865,14 @@ def withdraw_balance(amount_requested: int) -> Call[TokenAmount]:
 
 
 def confirm_change_worker_address() -> Call[None]:
-    """ConfirmChangeWorkerAddress: method 2354970453; 21 among actors."""
+    """Call ConfirmChangeWorkerAddress, method 2354970453 (21 between actors)."""
     return CODEC.call(CONFIRM_CHANGE_WORKER_ADDRESS, None, None, None)
 
 
 def development_only_commit_sectors(
     sectors: Sequence[tuple[SectorAllocation, ...]], expiration: int
 ) -> Call[tuple[int, ...]]:
-    """DevelopmentOnlyCommitSectors: method 2677950482. `expiration`: an epoch."""
+    """Call DevelopmentOnlyCommitSectors, method 2677950482. `expiration`: an epoch."""
     return CODEC.call(
         DEVELOPMENT_ONLY_COMMIT_SECTORS,
         "DevelopmentOnlyCommitSectorsParams",
@@ -882,19 +882,19 @@ def development_only_commit_sectors(
 
 
 def get_peer_id() -> Call[GetPeerIDReturn]:
-    """GetPeerID: method 2812875329."""
+    """Call GetPeerID, method 2812875329."""
     return CODEC.call(GET_PEER_ID, None, None, "GetPeerIDReturn")
 
 
 def get_nominal_sector_expiration(sector: int) -> Call[ChainEpoch]:
-    """GetNominalSectorExpiration: method 3010055991."""
+    """Call GetNominalSectorExpiration, method 3010055991."""
     return CODEC.call(
         GET_NOMINAL_SECTOR_EXPIRATION, "GetNominalSectorExpirationParams", sector, "GetNominalSectorExpirationReturn"
     )
 
 
 def validate_sector_status(sector_number: int, status: int, aux_data: bytes) -> Call[bool]:
-    """ValidateSectorStatus: method 3092458564. `aux_data`: CBOR, or nothing."""
+    """Call ValidateSectorStatus, method 3092458564. `aux_data`: CBOR or empty."""
     return CODEC.call(
         VALIDATE_SECTOR_STATUS,
         "ValidateSectorStatusParams",
@@ -904,17 +904,17 @@ def validate_sector_status(sector_number: int, status: int, aux_data: bytes) -> 
 
 
 def initial_pledge() -> Call[TokenAmount]:
-    """InitialPledge: method 3180523767."""
+    """Call InitialPledge, method 3180523767."""
     return CODEC.call(INITIAL_PLEDGE, None, None, "InitialPledgeReturn")
 
 
 def get_owner() -> Call[GetOwnerReturn]:
-    """GetOwner: method 3275365574."""
+    """Call GetOwner, method 3275365574."""
     return CODEC.call(GET_OWNER, None, None, "GetOwnerReturn")
 
 
 def change_worker_address(new_worker: Address, new_control_addresses: Sequence[Address]) -> Call[None]:
-    """ChangeWorkerAddress: method 3302309124; 3 among actors."""
+    """Call ChangeWorkerAddress, method 3302309124 (3 between actors)."""
     return CODEC.call(
         CHANGE_WORKER_ADDRESS,
         "ChangeWorkerAddressParams",
@@ -924,27 +924,27 @@ def change_worker_address(new_worker: Address, new_control_addresses: Sequence[A
 
 
 def repay_debt() -> Call[None]:
-    """RepayDebt: method 3665352697; 22 among actors."""
+    """Call RepayDebt, method 3665352697 (22 between actors)."""
     return CODEC.call(REPAY_DEBT, None, None, None)
 
 
 def get_sector_size() -> Call[int]:
-    """GetSectorSize: method 3858292296."""
+    """Call GetSectorSize, method 3858292296."""
     return CODEC.call(GET_SECTOR_SIZE, None, None, "GetSectorSizeReturn")
 
 
 def development_only_prove_deadline() -> Call[int]:
-    """DevelopmentOnlyProveDeadline: method 3957066685."""
+    """Call DevelopmentOnlyProveDeadline, method 3957066685."""
     return CODEC.call(DEVELOPMENT_ONLY_PROVE_DEADLINE, None, None, "DevelopmentOnlyProveDeadlineReturn")
 
 
 def get_available_balance() -> Call[TokenAmount]:
-    """GetAvailableBalance: method 4026106874."""
+    """Call GetAvailableBalance, method 4026106874."""
     return CODEC.call(GET_AVAILABLE_BALANCE, None, None, "GetAvailableBalanceReturn")
 
 
 def max_termination_fee(power: int, initial_pledge: int) -> Call[TokenAmount]:
-    """MaxTerminationFee: method 4127382196. `initial_pledge`: attoFIL."""
+    """Call MaxTerminationFee, method 4127382196. `initial_pledge`: attoFIL."""
     return CODEC.call(
         MAX_TERMINATION_FEE,
         "MaxTerminationFeeParams",
@@ -954,5 +954,5 @@ def max_termination_fee(power: int, initial_pledge: int) -> Call[TokenAmount]:
 
 
 def get_beneficiary() -> Call[GetBeneficiaryReturn]:
-    """GetBeneficiary: method 4158972569; 31 among actors."""
+    """Call GetBeneficiary, method 4158972569 (31 between actors)."""
     return CODEC.call(GET_BENEFICIARY, None, None, "GetBeneficiaryReturn")

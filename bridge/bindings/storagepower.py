@@ -1,4 +1,4 @@
-"""f04: who has how much power. Versions 10 and 11 have no ramp (15 fields).
+"""f04: storage power by miner. Versions 10 and 11 have no ramp (15 fields).
 
 Generated from fvm_hypervisor/builtin_actors/schemas/storagepower.ipldsch: `make bindings`.
 """
@@ -44,7 +44,7 @@ class CreateMinerParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class CreateMinerReturn(Struct, codec=CODEC):
-    """What CreateMiner answers."""
+    """Return value of CreateMiner."""
 
     id_address: Address
     robust_address: Address
@@ -60,7 +60,7 @@ class UpdateClaimedPowerParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class EnrollCronEventParams(Struct, codec=CODEC):
-    """Parameters of EnrollCronEvent. `event_epoch`: an epoch. `payload`: CBOR, or nothing."""
+    """Parameters of EnrollCronEvent. `event_epoch`: an epoch. `payload`: CBOR or empty."""
 
     event_epoch: ChainEpoch
     payload: bytes
@@ -68,7 +68,7 @@ class EnrollCronEventParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class CurrentTotalPowerReturn(Struct, codec=CODEC):
-    """What CurrentTotalPower answers. `pledge_collateral`: attoFIL. `ramp_start_epoch`: an epoch."""
+    """Return value of CurrentTotalPower. `pledge_collateral`: attoFIL. `ramp_start_epoch`: an epoch."""
 
     raw_byte_power: int
     quality_adj_power: int
@@ -80,7 +80,7 @@ class CurrentTotalPowerReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class MinerRawPowerReturn(Struct, codec=CODEC):
-    """What MinerRawPower answers."""
+    """Return value of MinerRawPower."""
 
     raw_byte_power: int
     meets_consensus_minimum: bool
@@ -88,19 +88,19 @@ class MinerRawPowerReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class MinerPowerReturn(Struct, codec=CODEC):
-    """What MinerPower answers."""
+    """Return value of MinerPower."""
 
     raw_byte_power: int
     quality_adj_power: int
 
 
 def constructor() -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, None, None, None)
 
 
 def update_claimed_power(raw_byte_delta: int, quality_adjusted_delta: int) -> Call[None]:
-    """UpdateClaimedPower: method 3."""
+    """Call UpdateClaimedPower, method 3."""
     return CODEC.call(
         UPDATE_CLAIMED_POWER,
         "UpdateClaimedPowerParams",
@@ -110,46 +110,46 @@ def update_claimed_power(raw_byte_delta: int, quality_adjusted_delta: int) -> Ca
 
 
 def enroll_cron_event(event_epoch: int, payload: bytes) -> Call[None]:
-    """EnrollCronEvent: method 4. `event_epoch`: an epoch. `payload`: CBOR, or nothing."""
+    """Call EnrollCronEvent, method 4. `event_epoch`: an epoch. `payload`: CBOR or empty."""
     return CODEC.call(
         ENROLL_CRON_EVENT, "EnrollCronEventParams", EnrollCronEventParams(ChainEpoch(event_epoch), payload), None
     )
 
 
 def on_epoch_tick_end() -> Call[None]:
-    """OnEpochTickEnd: method 5."""
+    """Call OnEpochTickEnd, method 5."""
     return CODEC.call(ON_EPOCH_TICK_END, None, None, None)
 
 
 def update_pledge_total(value: int) -> Call[None]:
-    """UpdatePledgeTotal: method 6. `value`: attoFIL."""
+    """Call UpdatePledgeTotal, method 6. `value`: attoFIL."""
     return CODEC.call(UPDATE_PLEDGE_TOTAL, "UpdatePledgeTotalParams", TokenAmount(value), None)
 
 
 def current_total_power() -> Call[CurrentTotalPowerReturn]:
-    """CurrentTotalPower: method 9."""
+    """Call CurrentTotalPower, method 9."""
     return CODEC.call(CURRENT_TOTAL_POWER, None, None, "CurrentTotalPowerReturn")
 
 
 def miner_power(actor: int) -> Call[MinerPowerReturn]:
-    """MinerPower: method 36284446."""
+    """Call MinerPower, method 36284446."""
     return CODEC.call(MINER_POWER, "MinerPowerParams", ActorID(actor), "MinerPowerReturn")
 
 
 def miner_consensus_count() -> Call[int]:
-    """MinerConsensusCount: method 196739875."""
+    """Call MinerConsensusCount, method 196739875."""
     return CODEC.call(MINER_CONSENSUS_COUNT, None, None, "MinerConsensusCountReturn")
 
 
 def network_raw_power() -> Call[int]:
-    """NetworkRawPower: method 931722534."""
+    """Call NetworkRawPower, method 931722534."""
     return CODEC.call(NETWORK_RAW_POWER, None, None, "NetworkRawPowerReturn")
 
 
 def create_miner(
     owner: Address, worker: Address, window_post_proof_type: int, peer: bytes, multiaddrs: Sequence[bytes]
 ) -> Call[CreateMinerReturn]:
-    """CreateMiner: method 1173380165; 2 among actors."""
+    """Call CreateMiner, method 1173380165 (2 between actors)."""
     return CODEC.call(
         CREATE_MINER,
         "CreateMinerParams",
@@ -159,10 +159,10 @@ def create_miner(
 
 
 def miner_count() -> Call[int]:
-    """MinerCount: method 1987646258."""
+    """Call MinerCount, method 1987646258."""
     return CODEC.call(MINER_COUNT, None, None, "MinerCountReturn")
 
 
 def miner_raw_power(actor: int) -> Call[MinerRawPowerReturn]:
-    """MinerRawPower: method 3753401894."""
+    """Call MinerRawPower, method 3753401894."""
     return CODEC.call(MINER_RAW_POWER, "MinerRawPowerParams", ActorID(actor), "MinerRawPowerReturn")

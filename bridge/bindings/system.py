@@ -1,4 +1,4 @@
-"""f00. No methods but the constructor (method 1, no parameters).
+"""f00. Its only method is the constructor (method 1, no parameters).
 
 Generated from fvm_hypervisor/builtin_actors/schemas/system.ipldsch: `make bindings`.
 """
@@ -17,5 +17,5 @@ CONSTRUCTOR: Final = MethodNumber(1)
 
 
 def constructor() -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, None, None, None)

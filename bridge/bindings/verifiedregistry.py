@@ -1,4 +1,4 @@
-"""f06: who may store verified data.
+"""f06: verifiers and clients of verified data, with their allocations and claims.
 
 Generated from fvm_hypervisor/builtin_actors/schemas/verifiedregistry.ipldsch: `make bindings`.
 """
@@ -32,14 +32,14 @@ ADD_VERIFIED_CLIENT: Final = MethodNumber(3916220144)
 
 @dataclass(frozen=True, slots=True)
 class RemovalProposalID(Struct, codec=CODEC):
-    """RemovalProposalID, as it stands in parameters and answers."""
+    """RemovalProposalID, used in parameters and return values."""
 
     id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Claim(Struct, codec=CODEC):
-    """Claim, as it stands in parameters and answers.
+    """Claim, used in parameters and return values.
 
     `size`: bytes, padded. `term_min`, `term_max`, `term_start`: an epoch.
     """
@@ -74,10 +74,7 @@ class RemoveVerifiedClientDataCapParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class RemoveDataCapRequest(Struct, codec=CODEC):
-    """RemoveDataCapRequest, as it stands in parameters and answers.
-
-    `signature`: a byte for the type, then the signature.
-    """
+    """RemoveDataCapRequest, used in parameters and return values. `signature`: a type byte, then the signature."""
 
     verifier: Address
     signature: bytes
@@ -85,7 +82,7 @@ class RemoveDataCapRequest(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class RemoveVerifiedClientDataCapReturn(Struct, codec=CODEC):
-    """What RemoveVerifiedClientDataCap answers. `data_cap_removed`: bytes of data."""
+    """Return value of RemoveVerifiedClientDataCap. `data_cap_removed`: bytes of data."""
 
     verified_client: Address
     data_cap_removed: int
@@ -93,7 +90,7 @@ class RemoveVerifiedClientDataCapReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class RemoveDataCapProposal(Struct, codec=CODEC):
-    """What a verifier signs, after "fil_removedatacap:". `data_cap_amount`: bytes of data."""
+    """The data that a verifier signs, prefixed with "fil_removedatacap:". `data_cap_amount`: bytes of data."""
 
     verified_client: Address
     data_cap_amount: int
@@ -110,7 +107,7 @@ class RemoveExpiredAllocationsParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredAllocationsReturn(Struct, codec=CODEC):
-    """What RemoveExpiredAllocations answers. `datacap_recovered`: bytes of data."""
+    """Return value of RemoveExpiredAllocations. `datacap_recovered`: bytes of data."""
 
     considered: tuple[int, ...]
     results: BatchReturn
@@ -127,7 +124,7 @@ class ClaimAllocationsParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorAllocationClaims(Struct, codec=CODEC):
-    """SectorAllocationClaims, as it stands in parameters and answers. `expiry`: an epoch."""
+    """SectorAllocationClaims, used in parameters and return values. `expiry`: an epoch."""
 
     sector: int
     expiry: ChainEpoch
@@ -136,7 +133,7 @@ class SectorAllocationClaims(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class AllocationClaim(Struct, codec=CODEC):
-    """AllocationClaim, as it stands in parameters and answers. `size`: bytes, padded."""
+    """AllocationClaim, used in parameters and return values. `size`: bytes, padded."""
 
     client: ActorID
     allocation_id: int
@@ -146,7 +143,7 @@ class AllocationClaim(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ClaimAllocationsReturn(Struct, codec=CODEC):
-    """What ClaimAllocations answers."""
+    """Return value of ClaimAllocations."""
 
     sector_results: BatchReturn
     sector_claims: tuple[SectorClaimSummary, ...]
@@ -154,7 +151,7 @@ class ClaimAllocationsReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class SectorClaimSummary(Struct, codec=CODEC):
-    """SectorClaimSummary, as it stands in parameters and answers."""
+    """SectorClaimSummary, used in parameters and return values."""
 
     claimed_space: int
 
@@ -169,7 +166,7 @@ class GetClaimsParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class GetClaimsReturn(Struct, codec=CODEC):
-    """What GetClaims answers."""
+    """Return value of GetClaims."""
 
     batch_info: BatchReturn
     claims: tuple[Claim, ...]
@@ -184,7 +181,7 @@ class ExtendClaimTermsParams(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class ClaimTerm(Struct, codec=CODEC):
-    """ClaimTerm, as it stands in parameters and answers. `term_max`: an epoch."""
+    """ClaimTerm, used in parameters and return values. `term_max`: an epoch."""
 
     provider: ActorID
     claim_id: int
@@ -193,7 +190,7 @@ class ClaimTerm(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredClaimsReturn(Struct, codec=CODEC):
-    """What RemoveExpiredClaims answers."""
+    """Return value of RemoveExpiredClaims."""
 
     considered: tuple[int, ...]
     results: BatchReturn
@@ -201,7 +198,7 @@ class RemoveExpiredClaimsReturn(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class AllocationRequests(Struct, codec=CODEC):
-    """AllocationRequests, as it stands in parameters and answers."""
+    """AllocationRequests, used in parameters and return values."""
 
     allocations: tuple[AllocationRequest, ...]
     extensions: tuple[ClaimTerm, ...]
@@ -209,7 +206,7 @@ class AllocationRequests(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class AllocationRequest(Struct, codec=CODEC):
-    """AllocationRequest, as it stands in parameters and answers.
+    """AllocationRequest, used in parameters and return values.
 
     `size`: bytes, padded. `term_min`, `term_max`, `expiration`: an epoch.
     """
@@ -224,7 +221,7 @@ class AllocationRequest(Struct, codec=CODEC):
 
 @dataclass(frozen=True, slots=True)
 class AllocationsResponse(Struct, codec=CODEC):
-    """AllocationsResponse, as it stands in parameters and answers."""
+    """AllocationsResponse, used in parameters and return values."""
 
     allocation_results: BatchReturn
     extension_results: BatchReturn
@@ -232,17 +229,17 @@ class AllocationsResponse(Struct, codec=CODEC):
 
 
 def constructor(address: Address) -> Call[None]:
-    """Constructor: method 1."""
+    """Call Constructor, method 1."""
     return CODEC.call(CONSTRUCTOR, "ConstructorParams", address, None)
 
 
 def add_verifier(address: Address, allowance: int) -> Call[None]:
-    """AddVerifier: method 2. `allowance`: bytes of data."""
+    """Call AddVerifier, method 2. `allowance`: bytes of data."""
     return CODEC.call(ADD_VERIFIER, "AddVerifierParams", AddVerifierParams(address, allowance), None)
 
 
 def remove_verifier(address: Address) -> Call[None]:
-    """RemoveVerifier: method 3."""
+    """Call RemoveVerifier, method 3."""
     return CODEC.call(REMOVE_VERIFIER, "RemoveVerifierParams", address, None)
 
 
@@ -252,7 +249,7 @@ def remove_verified_client_data_cap(
     verifier_request_1: RemoveDataCapRequest,
     verifier_request_2: RemoveDataCapRequest,
 ) -> Call[RemoveVerifiedClientDataCapReturn]:
-    """RemoveVerifiedClientDataCap: method 7. `data_cap_amount_to_remove`: bytes of data."""
+    """Call RemoveVerifiedClientDataCap, method 7. `data_cap_amount_to_remove`: bytes of data."""
     return CODEC.call(
         REMOVE_VERIFIED_CLIENT_DATA_CAP,
         "RemoveVerifiedClientDataCapParams",
@@ -264,7 +261,7 @@ def remove_verified_client_data_cap(
 
 
 def claim_allocations(sectors: Sequence[SectorAllocationClaims], all_or_nothing: bool) -> Call[ClaimAllocationsReturn]:
-    """ClaimAllocations: method 9."""
+    """Call ClaimAllocations, method 9."""
     return CODEC.call(
         CLAIM_ALLOCATIONS,
         "ClaimAllocationsParams",
@@ -274,21 +271,21 @@ def claim_allocations(sectors: Sequence[SectorAllocationClaims], all_or_nothing:
 
 
 def extend_claim_terms(terms: Sequence[ClaimTerm]) -> Call[BatchReturn]:
-    """ExtendClaimTerms: method 1752273514; 11 among actors."""
+    """Call ExtendClaimTerms, method 1752273514 (11 between actors)."""
     return CODEC.call(
         EXTEND_CLAIM_TERMS, "ExtendClaimTermsParams", ExtendClaimTermsParams(tuple(terms)), "ExtendClaimTermsReturn"
     )
 
 
 def get_claims(provider: int, claim_ids: Sequence[int]) -> Call[GetClaimsReturn]:
-    """GetClaims: method 2199871187; 10 among actors."""
+    """Call GetClaims, method 2199871187 (10 between actors)."""
     return CODEC.call(
         GET_CLAIMS, "GetClaimsParams", GetClaimsParams(ActorID(provider), tuple(claim_ids)), "GetClaimsReturn"
     )
 
 
 def remove_expired_allocations(client: int, allocation_ids: Sequence[int]) -> Call[RemoveExpiredAllocationsReturn]:
-    """RemoveExpiredAllocations: method 2421068268; 8 among actors."""
+    """Call RemoveExpiredAllocations, method 2421068268 (8 between actors)."""
     return CODEC.call(
         REMOVE_EXPIRED_ALLOCATIONS,
         "RemoveExpiredAllocationsParams",
@@ -298,7 +295,7 @@ def remove_expired_allocations(client: int, allocation_ids: Sequence[int]) -> Ca
 
 
 def remove_expired_claims(provider: int, claim_ids: Sequence[int]) -> Call[RemoveExpiredClaimsReturn]:
-    """RemoveExpiredClaims: method 2873373899; 12 among actors."""
+    """Call RemoveExpiredClaims, method 2873373899 (12 between actors)."""
     return CODEC.call(
         REMOVE_EXPIRED_CLAIMS,
         "RemoveExpiredClaimsParams",
@@ -308,5 +305,5 @@ def remove_expired_claims(provider: int, claim_ids: Sequence[int]) -> Call[Remov
 
 
 def add_verified_client(address: Address, allowance: int) -> Call[None]:
-    """AddVerifiedClient: method 3916220144; 4 among actors. `allowance`: bytes of data."""
+    """Call AddVerifiedClient, method 3916220144 (4 between actors). `allowance`: bytes of data."""
     return CODEC.call(ADD_VERIFIED_CLIENT, "AddVerifiedClientParams", AddVerifierParams(address, allowance), None)

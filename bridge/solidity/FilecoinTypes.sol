@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
-/// An item that failed: its place among the parameters, and why.
+/// A failed item: its index in the parameters and its exit code.
 struct BatchFailure {
     int128 index;
     uint32 code;
 }
 
-/// Only failures are listed.
+/// Result of a batch: the number of successes, and the failed items.
 struct BatchReturn {
     int128 successCount;
     BatchFailure[] failCodes;
@@ -24,32 +24,32 @@ struct FilAddress {
     bytes data;
 }
 
-/// What a call of an actor reverts with, other than what its own call of a contract reverted with.
+/// Errors with which a call of an actor reverts, besides those of contracts that the actor calls.
 interface FilecoinErrors {
-    /// The actor ended with an exit code other than 0; `data` is what it said about it, mostly nothing.
+    /// The actor exited with a code other than 0; `data` is its return data, usually empty.
     error ActorError(uint64 actor, uint64 method, uint32 exitCode, bytes data);
 
-    /// No method of the actor goes by this selector.
+    /// The actor has no method with this selector.
     error UnknownFunction(uint64 actor, bytes4 selector);
 
-    /// The function takes no value.
+    /// The function does not accept value.
     error NotPayable(uint64 actor, bytes4 selector);
 
-    /// The arguments are not in the one form that the ABI has for them, or stand for nothing.
+    /// The arguments are not in the canonical ABI encoding, or not valid for the method.
     error BadCalldata(uint256 position, string why);
 
-    /// The actor's answer has another shape, or a number too large for its type. Nothing of the call stays.
+    /// The return value does not match its type or exceeds its range. The call is reverted.
     error BadAnswer(uint64 actor, uint64 method, string why);
 }
 
-/// Filecoin's addresses as Solidity needs them.
+/// Conversion to Filecoin addresses.
 library Filecoin {
-    /// Where an actor is called, by its ID: f07 is Filecoin.actor(7).
+    /// Returns the address to call for an actor ID: f07 is Filecoin.actor(7).
     function actor(uint64 id) internal pure returns (address) {
         return address((uint160(0xff) << 152) | uint160(id));
     }
 
-    /// An f0 address, which names an actor by its ID.
+    /// Returns the f0 address of an actor ID.
     function idAddress(uint64 id) internal pure returns (FilAddress memory) {
         bytes memory data = hex"00";
         while (id > 0x7f) {
@@ -59,7 +59,7 @@ library Filecoin {
         return FilAddress(bytes.concat(data, bytes1(uint8(id))));
     }
 
-    /// The address of whoever Solidity knows as `who`: f0 for a masked ID, f410 for all others.
+    /// Returns the Filecoin address of `who`: f0 for a masked ID, f410 for all others.
     function addressOf(address who) internal pure returns (FilAddress memory) {
         if (uint160(who) >> 64 == uint160(0xff) << 88) return idAddress(uint64(uint160(who)));
         return FilAddress(abi.encodePacked(hex"040a", who));

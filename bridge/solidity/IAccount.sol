@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
 import {FilecoinErrors} from "./FilecoinTypes.sol";
 
-/// An account of a key.
+/// An account controlled by a key.
 interface IAccount is FilecoinErrors {
     /// Method 2643134072.
     function authenticateMessage(bytes calldata signature, bytes calldata message) external view returns (bool);

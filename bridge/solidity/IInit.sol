@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
 import {FilecoinErrors, Cid, FilAddress} from "./FilecoinTypes.sol";
 
 /// f01: creates actors.
-/// It refuses contracts (exit code 18): these functions are for the accounts of people.
+/// Calls by contracts are rejected (exit code 18): only accounts may call these functions.
 interface IInit is FilecoinErrors {
-    /// Method 2. `constructorParams`: CBOR, or nothing.
+    /// Method 2. `constructorParams`: CBOR or empty.
     function exec(
         Cid calldata codeCid,
         bytes calldata constructorParams

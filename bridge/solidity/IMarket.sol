@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
 import {FilecoinErrors, BatchFailure, BatchReturn, Cid, FilAddress} from "./FilecoinTypes.sol";
 
-/// f05: deals.
-/// Exit codes of its own:
+/// f05: the storage market and its deals.
+/// Exit codes specific to this actor:
 /// 32 deal expired
 /// 33 deal not activated
 interface IMarket is FilecoinErrors {
@@ -53,7 +53,7 @@ interface IMarket is FilecoinErrors {
     /// Method 822473126.
     function addBalance(FilAddress calldata addr) external payable;
 
-    /// Method 2280458852. `amount`: attoFIL. Answers attoFIL.
+    /// Method 2280458852. `amount`: attoFIL. Returns attoFIL.
     function withdrawBalance(FilAddress calldata providerOrClient, int256 amount) external returns (int256);
 
     /// Method 2236929350. `validDeals`: a set of numbers in RLE+.
@@ -79,13 +79,13 @@ interface IMarket is FilecoinErrors {
     /// Method 163777312. `start`: an epoch. `duration`: an epoch.
     function getDealTerm(uint64 deal) external view returns (int64 start, int64 duration);
 
-    /// Method 4287162428. Answers attoFIL.
+    /// Method 4287162428. Returns attoFIL.
     function getDealTotalPrice(uint64 deal) external view returns (int256);
 
-    /// Method 200567895. Answers attoFIL.
+    /// Method 200567895. Returns attoFIL.
     function getDealClientCollateral(uint64 deal) external view returns (int256);
 
-    /// Method 2986712137. Answers attoFIL.
+    /// Method 2986712137. Returns attoFIL.
     function getDealProviderCollateral(uint64 deal) external view returns (int256);
 
     /// Method 2627389465.

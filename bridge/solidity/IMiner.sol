@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
 import {FilecoinErrors, FilAddress} from "./FilecoinTypes.sol";
 
 /// A storage provider.
-/// Exit codes of its own:
+/// Exit codes specific to this actor:
 /// 1000 balance invariants broken
 /// 1001 notification send failed
 /// 1002 notification receiver aborted
@@ -42,7 +42,7 @@ interface IMiner is FilecoinErrors {
     /// Method 1236548004.
     function changePeerID(bytes calldata newId) external;
 
-    /// Method 2280458852. `amountRequested`: attoFIL. Answers attoFIL.
+    /// Method 2280458852. `amountRequested`: attoFIL. Returns attoFIL.
     function withdrawBalance(int256 amountRequested) external returns (int256);
 
     /// Method 1063480576.
@@ -73,7 +73,7 @@ interface IMiner is FilecoinErrors {
     /// Method 3858292296.
     function getSectorSize() external view returns (int128);
 
-    /// Method 4026106874. Answers attoFIL.
+    /// Method 4026106874. Returns attoFIL.
     function getAvailableBalance() external view returns (int256);
 
     /// Method 1726876304.
@@ -85,22 +85,22 @@ interface IMiner is FilecoinErrors {
     /// Method 1332909407.
     function getMultiaddrs() external view returns (bytes[] memory multiAddrs);
 
-    /// Method 4127382196. `initialPledge`: attoFIL. Answers attoFIL.
+    /// Method 4127382196. `initialPledge`: attoFIL. Returns attoFIL.
     function maxTerminationFee(int256 power, int256 initialPledge) external view returns (int256);
 
-    /// Method 3180523767. Answers attoFIL.
+    /// Method 3180523767. Returns attoFIL.
     function initialPledge() external view returns (int256);
 
-    /// Method 1321604665. `auxData`: CBOR, or nothing.
+    /// Method 1321604665. `auxData`: CBOR or empty.
     function generateSectorLocation(uint64 sectorNumber) external view returns (int128 status, bytes memory auxData);
 
-    /// Method 3092458564. `auxData`: CBOR, or nothing.
+    /// Method 3092458564. `auxData`: CBOR or empty.
     function validateSectorStatus(
         uint64 sectorNumber,
         int128 status,
         bytes calldata auxData
     ) external view returns (bool);
 
-    /// Method 3010055991. Answers an epoch.
+    /// Method 3010055991. Returns an epoch.
     function getNominalSectorExpiration(uint64 sector) external view returns (int64);
 }

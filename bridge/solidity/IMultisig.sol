@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
 import {FilecoinErrors, FilAddress} from "./FilecoinTypes.sol";
 
-/// A wallet of several signers.
-/// It refuses contracts (exit code 18): these functions are for the accounts of people.
+/// A wallet with several signers.
+/// Calls by contracts are rejected (exit code 18): only accounts may call these functions.
 interface IMultisig is FilecoinErrors {
-    /// Method 2. `value`: attoFIL. `params`: CBOR, or nothing. `ret`: CBOR, or nothing.
+    /// Method 2. `value`: attoFIL. `params`: CBOR or empty. `ret`: CBOR or empty.
     function propose(
         FilAddress calldata to,
         int256 value,
@@ -15,7 +15,7 @@ interface IMultisig is FilecoinErrors {
         bytes calldata params
     ) external payable returns (int64 txnId, bool applied, uint32 code, bytes memory ret);
 
-    /// Method 3. `ret`: CBOR, or nothing.
+    /// Method 3. `ret`: CBOR or empty.
     function approve(
         int64 id,
         bytes calldata proposalHash

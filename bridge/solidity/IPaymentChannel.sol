@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
 import {FilecoinErrors, FilAddress} from "./FilecoinTypes.sol";
 
-/// Payments in lanes between two parties.
-/// It refuses contracts (exit code 18): these functions are for the accounts of people.
-/// Exit codes of its own:
+/// A payment channel between two parties, with lanes.
+/// Calls by contracts are rejected (exit code 18): only accounts may call these functions.
+/// Exit codes specific to this actor:
 /// 32 channel state update after settled
 interface IPaymentChannel is FilecoinErrors {
     struct ModVerifyParams {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
 import {FilecoinErrors, FilAddress} from "./FilecoinTypes.sol";
 
-/// f04: who has how much power. Versions 10 and 11 have no ramp (15 fields).
+/// f04: storage power by miner. Versions 10 and 11 have no ramp (15 fields).
 interface IPower is FilecoinErrors {
     /// Method 1173380165.
     function createMiner(

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
 import {FilecoinErrors, FilAddress} from "./FilecoinTypes.sol";
 
-/// f02: mints and pays.
+/// f02: mints tokens and pays block rewards.
 interface IReward is FilecoinErrors {
     struct WeightRecord {
         uint64 vStart;

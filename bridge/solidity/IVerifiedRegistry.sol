@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from actors/schemas: `make bindings`.
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
 pragma solidity ^0.8.8;
 
 import {FilecoinErrors, BatchFailure, BatchReturn, Cid, FilAddress} from "./FilecoinTypes.sol";
 
-/// f06: who may store verified data.
+/// f06: verifiers and clients of verified data, with their allocations and claims.
 interface IVerifiedRegistry is FilecoinErrors {
     struct Claim {
         uint64 provider;

@@ -1,5 +1,5 @@
-"""Traces in the forms that Ethereum's tools read, made of the tracer's stream.
+"""Traces in the formats of Ethereum tools, built from trace events.
 
-`frames` finds the calls that Ethereum knows; `call_tracer` (geth) and `parity` write them down. `struct_logs` (geth)
-and `touched` (for geth's prestateTracer) listen to instructions. EIP-3155's lines are in `bridge.eip3155`.
+`frames` extracts the calls that Ethereum knows; `call_tracer` (geth) and `parity` format them. `struct_logs` (geth) and
+`touched` (for geth's prestateTracer) are tracers of instructions. EIP-3155 lines are in `bridge.eip3155`.
 """

@@ -1,7 +1,7 @@
 """geth's callTracer: a tree of frames as JSON.
 
-Shapes and words: go-ethereum eth/tracers/native (call.go) and its page on built-in tracers. What a native actor exits
-with has no counterpart there and has its name. Precompiles are no calls of the machine and have no frame.
+An exit code of a native actor has no counterpart in geth and is reported by name. Precompiles are not calls of the
+machine and have no frame. Source: go-ethereum eth/tracers/native (call.go) and its page on built-in tracers.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _PANICS: Final = {
     0x41: "out of memory",
     0x51: "uninitialized function",
 }
-"""go-ethereum accounts/abi."""
+"""Texts of go-ethereum accounts/abi."""
 
 CodeAt = Callable[[EthAddress], bytes]
-"""The code that a contract has after the transaction."""
+"""Returns the code of a contract after the transaction."""
 
 
 def call_trace(frame: EthereumFrame, code_at: CodeAt, *, only_top_call: bool, with_log: bool) -> dict[str, Any]:
-    """A frame with those under it; `only_top_call` leaves those out, `with_log` adds the logs of what succeeded."""
-    # a list of what is open instead of recursion: calls are as deep as 1,024
+    """Return a frame with its subframes; `only_top_call` omits those, `with_log` adds the logs of successful frames."""
+    # a stack instead of recursion, since calls are up to 1,024 deep
     top = _frame_json(frame, code_at)
     index = 0
     open_ = [(frame, top, bool(frame.exit_code), iter(frame.frames), 0)]
@@ -53,14 +53,14 @@ def call_trace(frame: EthereumFrame, code_at: CodeAt, *, only_top_call: bool, wi
 
 
 def failure(frame: EthereumFrame) -> str:
-    """geth's words for what ended a frame."""
+    """Return geth's text for the failure of a frame."""
     if frame.native and frame.exit_code > ExitCode.SYS_OUT_OF_GAS:
         return f"actor error: {exit_name(frame.exit_code)}"
     return WORDS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
 
 
 def _reason(data: bytes) -> str | None:
-    """Solidity's own errors in geth's words."""
+    """Return geth's text for one of Solidity's built-in errors."""
     code = panic_code(data)
     return error_text(data) if code is None else _PANICS.get(code, f"unknown panic code: {code:#x}")
 
@@ -86,7 +86,7 @@ def _frame_json(frame: EthereumFrame, code_at: CodeAt) -> dict[str, Any]:
 
 
 def _write_logs(frame: EthereumFrame, shown: dict[str, Any], place: int, index: int) -> int:
-    """The logs of a frame that came after N frames under it; the index of the next log."""
+    """Write the logs of a frame after `place` subframes, and return the index of the next log."""
     for entry in frame.logs:
         if entry.place == place:
             shown.setdefault("logs", []).append(

@@ -1,4 +1,4 @@
-"""What go-ethereum says of a failed frame or instruction (core/vm/errors.go), by the exit code that stands for it."""
+"""go-ethereum's error texts of frames and instructions (core/vm/errors.go), by exit code."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _FAULTS: Final[Mapping[str, ExitCode]] = MappingProxyType({
     "OutOfBoundsRead": ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS,
     "InvalidJumpDestination": ExitCode.EVM_CONTRACT_BAD_JUMPDEST,
 })  # fmt: skip
-"""What engines call the fault of an instruction, where that is not the end of an exit code's name."""
+"""Exit codes of faults reported by engines, if the name is not the end of the exit code's name."""
 
 
 def fault_words(reason: str) -> str:
-    """go-ethereum's words for the fault of an instruction (`bridge.evm_steps`), or the reason itself."""
+    """Return go-ethereum's text for the fault of an instruction (`bridge.evm_steps`), or the reason itself."""
     code = _FAULTS.get(reason) or ExitCode.__members__.get(f"EVM_CONTRACT_{reason}")
     return reason if code is None else WORDS.get(code, reason)

@@ -1,8 +1,8 @@
-"""A flame view: calls as boxes under their callers, as wide as the gas that they used, coloured by runtime.
+"""Flame graphs: calls as boxes below their callers, with widths proportional to gas, coloured by runtime.
 
-One SVG, or an HTML page around it, that asks for nothing outside itself and runs no script: a box's details are its
-title, which viewers show when pointed at. Names may come from strangers, and are escaped here. Boxes too narrow to be
-seen are left out and counted, so that a picture of any tree has a bounded size.
+A single SVG, or an HTML page around it, without external resources and scripts; a box's details are its title, shown on
+hover. Names are untrusted and escaped here. Boxes too narrow to see are omitted and counted, so that the size of the
+image is bounded.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _STYLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class FlameBox:
-    """A call: what stands in its box, what its title says (one line each), gas, runtime, and the calls under it.
+    """A call: the label of its box, the lines of its title, its gas and runtime, and its callees.
 
-    `cause` marks the call that explains why the whole failed.
+    `cause` marks the call that explains the failure.
     """
 
     label: str
@@ -56,10 +56,10 @@ class _Placed:
 
 
 def flame_svg(title: str, roots: Sequence[FlameBox], gas: int) -> str:
-    """An SVG of the calls of a message that used so much gas. What no call used is the empty space beside them."""
+    """Return an SVG of the calls of a message that used `gas`; gas not used by a call is empty space."""
     placed, left_out = _place(roots, max(gas, sum(box.gas for box in roots), 1))
     height = _HEAD + _ROW * (2 + max((item.depth for item in placed), default=0)) + _MARGIN
-    note = f"; {left_out:,} calls are too narrow to be shown" if left_out else ""
+    note = f"; {left_out:,} calls are too narrow to show" if left_out else ""
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}">',
         f"<style>{_STYLE}</style>",
@@ -73,10 +73,10 @@ def flame_svg(title: str, roots: Sequence[FlameBox], gas: int) -> str:
 
 
 def merged(roots: Sequence[FlameBox]) -> tuple[FlameBox, ...]:
-    """One box for all with the same label and runtime under one caller, with their gas in all; the widest first."""
+    """Merge boxes with the same label and runtime below one caller, adding up their gas; the widest come first."""
     rows = _alike(roots)
     below: list[tuple[int, int]] = []
-    for row in rows:  # grows as it is gone through: calls go 1,024 deep
+    for row in rows:  # grows during iteration instead of recursion, since calls are up to 1,024 deep
         begin = len(rows)
         rows += _alike([inner for box in row for inner in box.inner])
         below.append((begin, len(rows)))
@@ -100,7 +100,7 @@ def _alike(boxes: Iterable[FlameBox]) -> list[list[FlameBox]]:
 
 
 def flame_html(title: str, roots: Sequence[FlameBox], gas: int, lines: Iterable[str]) -> str:
-    """A page with the SVG and lines of text under it, such as why the message failed."""
+    """Return a page with the SVG and lines of text below it, such as the reason of a failure."""
     text = "".join(f"<li>{_safe(line, _MOST_DETAILS)}</li>" for line in lines)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_safe(title)}</title>\n'
@@ -111,12 +111,12 @@ def flame_html(title: str, roots: Sequence[FlameBox], gas: int, lines: Iterable[
 
 
 def _place(roots: Sequence[FlameBox], gas: int) -> tuple[list[_Placed], int]:
-    """Where each box lies, callers before what they call, and how many are left out."""
+    """Return the position of each box, callers before callees, and the number of omitted boxes."""
     scale = (_WIDTH - 2 * _MARGIN) / gas
     placed: list[_Placed] = []
     left_out = 0
     row = _in_a_row(roots, _MARGIN, 0, scale)
-    while row:  # row after row, for calls go 1,024 deep
+    while row:  # row by row instead of recursion, since calls are up to 1,024 deep
         below: list[_Placed] = []
         for item in row:
             if item.width < _NARROWEST:
@@ -127,7 +127,7 @@ def _place(roots: Sequence[FlameBox], gas: int) -> tuple[list[_Placed], int]:
         row = below
     if len(placed) > MOST_BOXES:
         left_out += len(placed) - MOST_BOXES
-        # no box is wider than its caller's, and of equals the caller's stays in front: no caller is left out
+        # the sort is stable and no box is wider than its caller, so callers are kept before their callees
         placed = sorted(placed, key=lambda item: -item.width)[:MOST_BOXES]
     return placed, left_out
 

@@ -1,11 +1,10 @@
-"""The calls of a transaction as Ethereum knows them, out of the tracer's stream.
+"""The calls of a transaction as Ethereum knows them, extracted from trace events.
 
-A call tree holds more than Ethereum has: a creation is a call of the address manager that calls the init actor that
-calls a constructor, a delegate call asks for the code and then calls the contract itself, and code is asked for by
-calls too. Here each becomes one frame or none; a native actor's frame has for input the calldata of
-handle_filecoin_method and for output the same three words as the call_actor precompile's. Under Ethereum's rules a
-creation is one call, of the constructor, with the init code as it is. Rules: the trace_ methods of
-Filecoin's nodes (lotus node/impl/eth/trace.go).
+A call tree contains more calls than Ethereum has: a creation is a call of the address manager that calls the init actor
+that calls a constructor; a delegate call first requests the code and then calls the contract itself; code lookups are
+calls too. Each is mapped to one frame or none. A native actor's frame has the calldata of handle_filecoin_method as
+input, and the output of the call_actor precompile. Under Ethereum's rules, a creation is a single call of the
+constructor with the init code. Source: the trace_ methods of Filecoin nodes (lotus node/impl/eth/trace.go).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
 from store.cid import RAW, Cid
 
 UNKNOWN_CODE: Final = b"\xfe"
-"""Stands for code that no contract can have (EIP-3541): what a creation made is not part of the stream."""
+"""Placeholder for code, which no contract can have (EIP-3541): the stream does not contain created code."""
 
 _EXEC, _EXEC4 = 2, 3
 _RESURRECT, _GET_BYTECODE, _INVOKE_DELEGATE = 2, 3, 6
@@ -50,24 +49,24 @@ _UNFINISHED: Final = CallEnded(ExitCode.SYS_ASSERTION_FAILED, b"", 0, 0, "FATAL"
 
 
 class Directory(Protocol):
-    """What the stream does not say of actors."""
+    """Information on actors that the stream does not contain."""
 
     def lookup(self, address: Address) -> ActorID | None:
-        """The actor that has an address."""
+        """Return the actor ID of an address, or None."""
 
     def delegated_address(self, actor: ActorID) -> Address | None:
-        """An actor's f4 address."""
+        """Return an actor's f4 address, or None."""
 
     def is_contract(self, code: Cid) -> bool:
-        """Whether code is the EVM actor's."""
+        """Return True if the code is that of the EVM actor."""
 
     def nonce(self, actor: ActorID) -> int:
-        """The nonce with which an actor creates next, after the message."""
+        """Return the nonce of an actor's next creation, after the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLog:
-    """A log; `place` counts the frames that its frame had called before."""
+    """A log; `place` is the number of subframes called before it."""
 
     address: EthAddress
     log: Log
@@ -76,9 +75,9 @@ class FrameLog:
 
 @dataclass(slots=True)
 class EthereumFrame:
-    """One call. `kind` is an opcode's name; `to` is None where nothing was created. Gas in gas, value in attoFIL.
+    """A call. `kind` is an opcode's name; `to` is None if a creation failed. Gas is in gas, value in attoFIL.
 
-    `exit_code` is 0 where the call succeeded. `native` says that a native actor (or an account) was called.
+    `exit_code` is 0 on success. `native` is true if the callee is a native actor or an account.
     """
 
     kind: str
@@ -96,12 +95,12 @@ class EthereumFrame:
 
     @property
     def creates(self) -> bool:
-        """Whether this is a creation."""
+        """True if this is a creation."""
         return self.kind in ("CREATE", "CREATE2")
 
 
 def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[EthereumFrame]:
-    """The frames of each of a stream's top-level calls. A top-level call always has one."""
+    """Return the frame of each top-level call of a stream."""
     listed = list(events)
     constructs = (event for event in listed if isinstance(event, CallStarted) and event.method == METHOD_CONSTRUCTOR)
     creations = Counter(event.from_ for event in constructs)
@@ -110,7 +109,7 @@ def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[
     frames = [_Fold(directory, creations, borrowed).top(node) for node in nodes]
     ends = [event.exit_code for event in listed if isinstance(event, MessageEnded)]
     if len(ends) == len(frames):
-        # of a call that could not be made at all, the executor alone knows the exit code
+        # only the executor knows the exit code of a call that could not be made
         for frame, exit_code in zip(frames, ends, strict=True):
             frame.exit_code = exit_code
     for frame, node in zip(frames, nodes, strict=True):
@@ -120,20 +119,20 @@ def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[
 
 
 def _end_as_called(frame: EthereumFrame, node: CallNode) -> None:
-    """Let a message to ApplyAndCall end as the call that it made: itself it exits with 0 where that has failed."""
+    """Set the result of a message to ApplyAndCall to that of its call; the message itself exits with 0."""
     try:
         succeeded, output = decode_answer((node.end or _UNFINISHED).return_data)
     except ParamsError:
         return  # another actor's method of this number
     frame.output = output
     if not succeeded:
-        called = frame.frames[-1] if frame.frames else None  # none where the call could not be made
+        called = frame.frames[-1] if frame.frames else None  # None if the call could not be made
         frame.exit_code = (called and called.exit_code) or ExitCode.EVM_CONTRACT_REVERTED
         frame.native = called is not None and called.native
 
 
 def _borrowed_codes(events: Sequence[TraceEvent]) -> dict[int, CodeBorrowed]:
-    """Whose code the delegate calls of a stream run, by their beginnings, where the stream says so."""
+    """Return the addresses whose code delegate calls run, by call start, if the stream contains them."""
     found: dict[int, CodeBorrowed] = {}
     last: CodeBorrowed | None = None
     for event in events:
@@ -148,7 +147,7 @@ def _borrowed_codes(events: Sequence[TraceEvent]) -> dict[int, CodeBorrowed]:
 
 @dataclass(slots=True)
 class _Caller:
-    """Who calls: its address, whether it is a contract, and whose code it asked for last."""
+    """The caller: its address, whether it is a contract, and whose code it requested last."""
 
     address: EthAddress
     is_contract: bool = False
@@ -157,7 +156,7 @@ class _Caller:
 
 class _Fold:
     def __init__(self, directory: Directory, creations: Counter[ActorID], borrowed: Mapping[int, CodeBorrowed]) -> None:
-        """`creations`: how many calls of constructors each actor makes. `borrowed`: see `_borrowed_codes`."""
+        """Create a converter; `creations` counts constructor calls by creator, `borrowed` see `_borrowed_codes`."""
         self._borrowed = borrowed
         self._directory = directory
         self._names: dict[ActorID, EthAddress] = {}
@@ -175,9 +174,9 @@ class _Fold:
     # --- the tree -----------------------------------------------------------------------------------------------
 
     def _descend(self, frame: EthereumFrame, inside: CallNode) -> None:
-        """Fill in what lies under a frame, whose calls and events are those of `inside`.
+        """Add the subframes and logs of a frame, whose calls and events are those of `inside`.
 
-        Without recursion: calls go 1,024 deep.
+        Iterative, since calls are up to 1,024 deep.
         """
         todo = [(frame, inside)]
         while todo:
@@ -200,7 +199,7 @@ class _Fold:
                     frame.logs.append(FrameLog(self._name(event.emitter), log, places[before]))
 
     def _frame(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
-        """A call's frame, and the call whose calls are under it; None where Ethereum would know nothing of it."""
+        """Return a call's frame and the call with its subcalls; None if Ethereum does not know the call."""
         start = node.start
         if self._actor(node) is None:
             return None
@@ -246,7 +245,7 @@ class _Fold:
         return _make_frame("STATICCALL" if node.start.read_only else "CALL", node, caller.address, to, data, output)
 
     def _creation(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
-        """A contract's creation by the address manager. One that fails before its code runs leaves no frame."""
+        """Return the frame of a creation by the address manager, or None if it failed before its code ran."""
         constructor = _constructor(node)
         if constructor is None or node.start.read_only:
             return None
@@ -264,7 +263,7 @@ class _Fold:
         return frame, constructor
 
     def _ethereum_creation(self, node: CallNode, caller: _Caller) -> EthereumFrame:
-        """A creation under Ethereum's rules: the call of the constructor itself. A failed one has no address."""
+        """Return the frame of a creation under Ethereum's rules, the constructor call; no address if it failed."""
         end, address = node.end or _UNFINISHED, from_delegated(node.start.to)
         kind = "CREATE" if address in self._created_by_nonce(node.start.from_, caller.address) else "CREATE2"
         frame = _make_frame(kind, node, caller.address, None, node.start.params, b"")
@@ -276,9 +275,10 @@ class _Fold:
         return frame
 
     def _created_by_nonce(self, creator: ActorID, address: EthAddress) -> Set[EthAddress]:
-        """Where a creator's CREATE puts contracts in this message: the stream does not say which opcode it was.
+        """Return the possible addresses for a creator's CREATE in this message.
 
-        The nonce is known after the message, which adds one to it for each creation unless all is taken back.
+        The stream does not contain the opcode. The nonce is known after the message, which increments it for each
+        creation that is not rolled back.
         """
         if creator not in self._by_nonce:
             most, after = self._creations[creator] + 1, self._directory.nonce(creator)
@@ -287,7 +287,7 @@ class _Fold:
         return self._by_nonce[creator]
 
     def _native_creation(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
-        """An actor's creation by the init actor: there is no init code to show."""
+        """Return the frame of an actor's creation by the init actor, which has no init code."""
         constructor = next((call for call in node.calls if call.start.method == METHOD_CONSTRUCTOR), None)
         if constructor is None or node.start.read_only:
             return None
@@ -299,7 +299,7 @@ class _Fold:
         return frame, constructor
 
     def _private(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
-        """What contracts ask actors on their own: of these a delegate call alone is a frame."""
+        """Return the frame of a contract's internal call of an actor; only delegate calls have one."""
         start, end = node.start, node.end or _UNFINISHED
         if start.method == _GET_BYTECODE:
             actor = self._actor(node)
@@ -320,7 +320,7 @@ class _Fold:
     # --- names --------------------------------------------------------------------------------------------------
 
     def _actor(self, node: CallNode) -> ActorID | None:
-        """Who was called. Money alone is dispatched to no runtime: then the address says it."""
+        """Return the called actor. Transfers are not dispatched to a runtime, so their address is looked up."""
         actor = node.actor
         if actor is None:
             actor = node.created if node.created is not None else self._directory.lookup(node.start.to)
@@ -330,7 +330,7 @@ class _Fold:
         return actor
 
     def _learn_created(self, node: CallNode, constructor: CallNode) -> None:
-        """The address of a contract that may be gone again: the init actor was given it."""
+        """Record the address of a contract that may be destroyed already, from the init actor's parameters."""
         actor = constructor.actor
         exec4 = next((call for call in node.calls if constructor in call.calls), None)
         if actor is None or exec4 is None:
@@ -361,14 +361,14 @@ def _make_frame(
 
 
 def _has_begun(node: CallNode) -> bool:
-    """Whether a call came so far that Ethereum would know of it: no syscall error, and its value was there."""
+    """Return True if a call got far enough to be known to Ethereum: no syscall error, sufficient funds."""
     end = node.end or _UNFINISHED
     refused = bool(end.error) and end.error != "OUT_OF_GAS"
     return not refused and end.exit_code not in _NEVER_BEGAN
 
 
 def _constructor(creation: CallNode) -> CallNode | None:
-    """The call under the address manager's that ran init code: of a constructor, or a destroyed contract's return."""
+    """Return the call below the address manager's that ran init code: of a constructor or a resurrection."""
     for call in creation.calls:
         if call.start.to == Address.id(INIT_ACTOR):
             return next((inner for inner in call.calls if inner.start.method == METHOD_CONSTRUCTOR), None)

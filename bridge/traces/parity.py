@@ -1,7 +1,7 @@
-"""Parity's traces: frames in a flat list, each with its place in the tree. geth's flatCallTracer has the same shape.
+"""Parity traces: a flat list of frames with their positions in the tree, also used by geth's flatCallTracer.
 
-Filecoin's nodes serve this form (trace_block, trace_transaction); their words for failures and their stand-in for code
-that a creation made are used here. Rules: lotus node/impl/eth/trace.go; openethereum's trace module.
+Filecoin nodes use this format (trace_block, trace_transaction); failure texts and the placeholder for created code are
+theirs. Source: lotus node/impl/eth/trace.go; openethereum's trace module.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORDS: Final[Mapping[int, str]] = {
 
 
 def flat_traces(top: EthereumFrame) -> list[dict[str, Any]]:
-    """A frame and all under it, each before those under it."""
+    """Return a frame and all its subframes in pre-order."""
     found: list[dict[str, Any]] = []
     todo: list[tuple[EthereumFrame, tuple[int, ...]]] = [(top, ())]
     while todo:
@@ -36,7 +36,7 @@ def flat_traces(top: EthereumFrame) -> list[dict[str, Any]]:
 
 
 def failure(exit_code: int) -> str:
-    """The words of Filecoin's nodes for an exit code that is not 0."""
+    """Return the text of Filecoin nodes for a nonzero exit code."""
     if exit_code == ExitCode.SYS_OUT_OF_GAS:
         return "out of gas"
     if exit_code < FIRST_USER_EXIT_CODE:
@@ -45,7 +45,7 @@ def failure(exit_code: int) -> str:
 
 
 def exit_code_words(exit_code: int) -> str:
-    """An exit code as the nodes print it, such as ErrForbidden(18); a code without a name is its number.
+    """Format an exit code like Filecoin nodes, such as ErrForbidden(18); unnamed codes as numbers.
 
     Source: go-state-types exitcode/names.go.
     """

@@ -1,6 +1,6 @@
-"""geth's 4byteTracer: how often which function was called, by its selector and the size of what follows it.
+"""geth's 4byteTracer: call counts of functions by selector and size of the arguments.
 
-Rules: go-ethereum eth/tracers/native (4byte.go). Creations are no calls of functions, and precompiles have no frames.
+Creations are not function calls, and precompiles have no frames. Source: go-ethereum eth/tracers/native (4byte.go).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ _SELECTOR = 4
 
 
 def selectors(frame: EthereumFrame) -> dict[str, int]:
-    """The calls of a frame and of those under it that have a selector: `0xSELECTOR-SIZE` with their number."""
+    """Return the number of calls in a frame and its subframes by `0xSELECTOR-SIZE`."""
     found: Counter[str] = Counter()
     frames = [frame]
-    for one in frames:  # without recursion: calls go 1,024 deep
+    for one in frames:  # iterative, since calls are up to 1,024 deep
         frames.extend(one.frames)
         if not one.creates and len(one.input) >= _SELECTOR:
             found[f"0x{one.input[:_SELECTOR].hex()}-{len(one.input) - _SELECTOR}"] += 1

@@ -1,9 +1,8 @@
-"""geth's struct logs: an object for each instruction of a transaction, in the shape of the execution-apis' schema.
+"""geth's struct logs: an object for each instruction of a transaction, in the format of the execution-apis.
 
-A listener, not a function of the recorded stream: what an instruction needs is written at once, so that a long
-transaction takes no more than its answer. Where that is long enough, the listener ends the execution. Source:
-execution-apis opcode-tracer.yaml. Gas is the engine's: under Filecoin's rules the budget that is derived from the
-message's gas (`bridge.gas`).
+Implemented as a tracer that writes each instruction directly, so that a long transaction needs no more memory than its
+result. The tracer ends the execution when the result is complete. Gas is the engine's: under Filecoin's rules the
+budget derived from the message's gas (`bridge.gas`). Source: execution-apis opcode-tracer.yaml.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ _CREATION: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
 
 
 class LogLimitReached(HypervisorError):
-    """The log has as many instructions as it was to have: what is executed is not to go on."""
+    """Raised to end the execution when the requested number of instructions is logged."""
 
 
 class LogTooLong(HypervisorError):
-    """The log takes more room than it may."""
+    """Raised when the log exceeds its maximum size."""
 
 
 @dataclass(frozen=True, slots=True)
 class StructLogOptions:
-    """What to write; the names are geth's. `limit` is the most instructions to write, 0 for all."""
+    """Options with geth's names. `limit` is the maximum number of instructions, 0 for all."""
 
     enable_memory: bool = False
     disable_stack: bool = False
@@ -44,7 +43,7 @@ class StructLogOptions:
 
 @dataclass(slots=True)
 class _Frame:
-    """An open call: its depth as Ethereum counts, whose storage it has, and a SLOAD whose word is not known yet."""
+    """An open call: its depth in Ethereum's terms, the owner of its storage, and an unfinished SLOAD."""
 
     depth: int
     actor: ActorID | None = None
@@ -53,10 +52,9 @@ class _Frame:
 
 @dataclass(slots=True)
 class StructLogger:
-    """Listens, and has the logs afterwards. `room` is how many characters they may take.
+    """A tracer that collects struct logs. `room` is their maximum size in characters.
 
-    Ends the execution by LogLimitReached or LogTooLong, which nothing between here and the message's end takes for its
-    own.
+    Ends the execution with LogLimitReached or LogTooLong, which propagate to the end of the message.
     """
 
     options: StructLogOptions
@@ -67,10 +65,10 @@ class StructLogger:
     _last: dict[str, Any] | None = None
 
     def event(self, event: TraceEvent, /) -> None:
-        """Keep track of the calls."""
+        """Track the open calls."""
         match event:
             case CallStarted():
-                # a creation goes through the address manager and the init actor: one call for Ethereum
+                # a creation through the address manager and the init actor is one call for Ethereum
                 depth = self._frames[-1].depth if self._frames else 0
                 self._frames.append(_Frame(depth + (event.to not in _CREATION)))
                 self._last = None
@@ -83,7 +81,7 @@ class StructLogger:
                 pass
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Write an instruction, or what became of the last one."""
+        """Log an instruction, or the result of the last one."""
         match event:
             case EvmStep():
                 self._loaded(event)
@@ -98,7 +96,7 @@ class StructLogger:
     def _write(self, step: EvmStep) -> dict[str, Any]:
         options, frame = self.options, self._frames[-1]
         if options.limit and len(self.logs) >= options.limit:
-            raise LogLimitReached(f"{options.limit} instructions are logged")
+            raise LogLimitReached(f"the limit of {options.limit} logged instructions is reached")
         log: dict[str, Any] = {"pc": step.pc, "op": step.name, "gas": step.gas, "gasCost": 0, "depth": frame.depth}
         size = 100
         if step.refund:
@@ -119,12 +117,14 @@ class StructLogger:
             size += self._write_storage(log, step, frame)
         self.room -= size
         if self.room < 0:
-            raise LogTooLong(f"the log of instructions is too long at instruction {len(self.logs)}: set a limit")
+            raise LogTooLong(
+                f"the instruction log exceeds its maximum size at instruction {len(self.logs)}: set a limit"
+            )
         self.logs.append(log)
         return log
 
     def _write_storage(self, log: dict[str, Any], step: EvmStep, frame: _Frame) -> int:
-        """What the contract read and wrote so far; a word that is being read is known at the next instruction."""
+        """Log the storage that the contract has accessed; a word being read is known one step later."""
         known = self._storage.setdefault(frame.actor, {})
         if step.opcode == _SSTORE and len(step.stack) > 1:
             known[_padded(step.stack[-1])] = _padded(step.stack[-2])
@@ -150,5 +150,5 @@ def _padded(word: int) -> str:
 
 
 def struct_log_trace(logs: list[dict[str, Any]], gas_used: int, exit_code: int, returned: bytes) -> dict[str, Any]:
-    """The whole answer. Gas used in the machine's gas."""
+    """Return the complete result; `gas_used` is the machine's gas."""
     return {"gas": gas_used, "failed": exit_code != 0, "returnValue": "0x" + returned.hex(), "structLogs": logs}

@@ -1,7 +1,7 @@
-"""What a transaction may read or change of the state: accounts, and slots of contracts. For geth's prestateTracer.
+"""Accounts and contract slots that a transaction may access, for geth's prestateTracer.
 
-A listener: it keeps sets, not instructions, so that a long transaction takes no more memory than a short one. Rules:
-go-ethereum eth/tracers/native/prestate.go. What native actors read of their own states is not part of it.
+Implemented as a tracer that keeps sets instead of instructions, so that memory use does not depend on the length of a
+transaction. State accesses of native actors are not included. Source: go-ethereum eth/tracers/native/prestate.go.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from hypervisor.types import ActorID
 
 _SLOTS: Final = (0x54, 0x55)  # SLOAD, SSTORE
 _ADDRESSES: Final = {0x31: 1, 0x3B: 1, 0x3C: 1, 0x3F: 1, 0xF1: 2, 0xFA: 2, 0xF4: 2, 0xFF: 1}
-"""How far from the top of the stack an address lies: BALANCE, EXTCODE..., the calls, SELFDESTRUCT."""
+"""Position of an address argument from the top of the stack: BALANCE, EXTCODE..., calls, SELFDESTRUCT."""
 
 MOST_STEPS: Final = 1_000_000
 
 
 @dataclass(slots=True)
 class TouchedAccounts:
-    """Listens, and has what was touched afterwards. Raises LogTooLong after a million instructions."""
+    """A tracer that collects accessed accounts and slots. Raises LogTooLong after a million instructions."""
 
     named: dict[EthAddress, None] = field(default_factory=dict)
     called: dict[Address, None] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class TouchedAccounts:
     _steps: int = 0
 
     def event(self, event: TraceEvent, /) -> None:
-        """Keep who calls whom."""
+        """Record callers and callees."""
         match event:
             case CallStarted():
                 self.called |= {Address.id(event.from_): None, event.to: None}
@@ -48,12 +48,12 @@ class TouchedAccounts:
                 pass
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Keep the slots and addresses that an instruction names."""
+        """Record the slots and addresses that an instruction accesses."""
         if not isinstance(event, EvmStep):
             return
         self._steps += 1
         if self._steps > MOST_STEPS:
-            raise LogTooLong(f"more than {MOST_STEPS} instructions: too many to look at")
+            raise LogTooLong(f"the transaction has more than {MOST_STEPS} instructions, the maximum for this tracer")
         actor, place = self._running[-1], _ADDRESSES.get(event.opcode)
         if place is not None and len(event.stack) >= place:
             self.named[word_to_address(event.stack[-place])] = None
@@ -61,7 +61,7 @@ class TouchedAccounts:
             self.slots.setdefault(actor, set()).add(event.stack[-1])
 
     def accounts(self, directory: Directory) -> dict[EthAddress, set[int]]:
-        """Every account by its Ethereum address, with its slots."""
+        """Return all accounts by Ethereum address, with their slots."""
         found: dict[EthAddress, set[int]] = {}
         for address in self.called:
             actor = directory.lookup(address)

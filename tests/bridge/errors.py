@@ -1,4 +1,4 @@
-"""Revert data as Solidity writes it, made with eth-abi."""
+"""Revert data of Solidity errors, encoded with eth-abi."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from store.keccak import keccak
 
 
 def error_data(signature: str, *arguments: Any) -> bytes:
-    """The data of an error with these arguments."""
+    """Return the revert data of an error with these arguments."""
     types = signature[signature.index("(") + 1 : -1].split(",")
     return keccak(signature.encode())[:4] + abi_encode(types, arguments)

@@ -1,8 +1,8 @@
-"""Numbers and bytes of which nothing is known, and functions of the project run on them along every path.
+"""Symbolic numbers and bytes, and execution of the project's functions on them along every path.
 
-A branch asks the solver which ways are possible; each possible one is taken in a run of its own. So a claim that holds
-at the end of every path holds for every input. The functions are the project's own; only the names of built-in types
-that they use are exchanged (`exchanged`) where the built-in would want a value.
+At each branch the solver determines which directions are possible, and each of these is executed in a run of its own. A
+claim that holds at the end of every path therefore holds for every input. The functions are the project's own; only the
+built-in types that require concrete values are replaced (`exchanged`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import z3
 from hypervisor.errors import HypervisorError
 
 BITS = 264
-"""Wide enough for a word, with no carry lost."""
+"""Width of a word plus 8 bits, so that no carry is lost."""
 
 
 @dataclass(slots=True)
 class Path:
-    """Decisions at branches: those that are given, then what is possible. `left` are the ways that were not taken."""
+    """Decisions at branches: first those in `given`, then any that is possible. `left` are the paths not taken."""
 
     given: list[bool]
     conditions: list[Any]
@@ -46,7 +46,7 @@ _current: list[Path] = []
 
 
 def possible(*conditions: Any) -> bool:
-    """Whether any input meets all conditions."""
+    """Return whether any input satisfies all conditions."""
     solver = z3.Solver()
     solver.add(*conditions)
     verdict = solver.check()
@@ -55,7 +55,7 @@ def possible(*conditions: Any) -> bool:
 
 
 def paths(function: Callable[[], Any], *assumed: Any) -> Iterator[tuple[list[Any], Any]]:
-    """Every path of a function: under which conditions it is taken, and its result or the error that ends it."""
+    """Yield the conditions of each path of a function, and its result or the error that ends it."""
     waiting: list[list[bool]] = [[]]
     while waiting:
         path = Path(waiting.pop(), [plain(condition) for condition in assumed], [], [])
@@ -71,17 +71,17 @@ def paths(function: Callable[[], Any], *assumed: Any) -> Iterator[tuple[list[Any
 
 
 def always(claim: Any, conditions: Sequence[Any]) -> bool:
-    """Whether a claim holds wherever the conditions do."""
+    """Return whether a claim holds for all inputs that satisfy the conditions."""
     return not possible(*conditions, z3.Not(plain(claim)))
 
 
 def plain(value: Any) -> Any:
-    """The solver's own term."""
+    """Return the solver's term."""
     return value.term if isinstance(value, (Truth, Number)) else value
 
 
 class Truth:
-    """A comparison; as a condition of a branch it is decided by the path."""
+    """A comparison whose truth the path decides when it is used as a condition."""
 
     def __init__(self, term: Any) -> None:
         self.term = term
@@ -91,7 +91,7 @@ class Truth:
 
 
 class Number:
-    """A natural number: of so many bits (`word`), or without limit (`amount`)."""
+    """A natural number, with a bit width (`word`) or unbounded (`amount`)."""
 
     def __init__(self, term: Any) -> None:
         self.term = term
@@ -154,7 +154,7 @@ class Number:
     __hash__ = None  # type: ignore[assignment]
 
     def to_bytes(self, length: int, order: str) -> Bytes:
-        """As of an int: big-endian, and OverflowError where it does not fit."""
+        """Convert to big-endian bytes, or raise OverflowError, like `int.to_bytes`."""
         assert order == "big"
         if self >= 1 << 8 * length:
             raise OverflowError
@@ -163,7 +163,7 @@ class Number:
 
 
 class Bytes:
-    """Bytes of a known length; each known or not."""
+    """Bytes of known length, each with a known or an unknown value."""
 
     def __init__(self, parts: Any = ()) -> None:
         self.parts: list[Any] = [plain(part) for part in parts]
@@ -199,14 +199,14 @@ class Bytes:
 
 
 class Growing(Bytes):
-    """What stands in for a bytearray."""
+    """Replacement of bytearray."""
 
     def append(self, part: Any) -> None:
         self.parts.append(plain(part))
 
 
 class Integers:
-    """What stands in for `int` where bytes are read."""
+    """Replacement of `int` where bytes are converted."""
 
     @staticmethod
     def from_bytes(data: Any, order: str) -> Number:
@@ -222,21 +222,21 @@ def _term(part: Any) -> Any:
 
 
 def word(name: str) -> Number:
-    """An unknown number of `BITS` bits."""
+    """Create an unknown number of `BITS` bits."""
     return Number(z3.BitVec(name, BITS))
 
 
 def amount(name: str) -> Number:
-    """An unknown number without limit; the caller assumes that it is not negative."""
+    """Create an unknown number without an upper limit; the caller assumes that it is not negative."""
     return Number(z3.Int(name))
 
 
 def unknown(name: str, length: int) -> Bytes:
-    """Unknown bytes."""
+    """Create unknown bytes."""
     return Bytes([z3.ZeroExt(BITS - 8, z3.BitVec(f"{name}{place}", 8)) for place in range(length)])
 
 
 def exchanged(patch: pytest.MonkeyPatch, module: Any, **names: Any) -> None:
-    """Names of built-in types, as a module sees them."""
+    """Replace built-in types in the namespace of a module."""
     for name, stand_in in names.items():
         patch.setattr(module, name, stand_in, raising=False)

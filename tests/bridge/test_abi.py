@@ -1,4 +1,4 @@
-"""Solidity interfaces: calls, answers, logs and reverts, against the ABI specification, eth-abi and web3."""
+"""Solidity interfaces: calls, return values, logs and reverts, compared with the ABI standard, eth-abi and web3."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.bridge.errors import error_data
 
 TRANSFER = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "b0" * 20
-NO_TEXT = abi_encode(["bytes"], [b"\xff\xfe"])  # laid out like a string, but no UTF-8
+NO_TEXT = abi_encode(["bytes"], [b"\xff\xfe"])  # encoded like a string, but not UTF-8
 
 
 def item(kind: str, name: str = "", **more: Any) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class TestCalls:
             ALL.encode_call(name, *arguments)
 
     def test_values_of_errors_are_written_as_cast_does(self) -> None:
-        """`cast decode-error` 1.7.1: addresses with their checksum, text in double quotes, bytes in hex."""
+        """Compare with `cast decode-error` 1.7.1: checksummed addresses, quoted strings, bytes in hex."""
         kinds = ["uint256", "address", "string", "bytes2", "bool", "address[]"]
         error = {"type": "error", "name": "Bad", "inputs": [item(kind) for kind in kinds]}
         alice = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
@@ -190,7 +190,7 @@ class TestCalls:
         assert interface.decode_answer(first, bytes(31) + b"\x07") == 7
         assert interface.decode_answer(second, answer) == interface.decode_result("get((uint8,string)[2])", answer)
         assert interface.decode_answer(second, answer) == "text"
-        both = r"several functions are called 'get': name one of get\(\(uint8,string\)\[2\]\), get\(uint8\)"
+        both = r"'get' is overloaded: use one of get\(\(uint8,string\)\[2\]\), get\(uint8\)"
         for refused in (lambda: interface.encode_call("get", 1), lambda: interface.decode_result("get", answer)):
             with pytest.raises(AbiMismatch, match=both):
                 refused()

@@ -1,4 +1,4 @@
-"""ABI data that unfold to far more than they are: refused before anything is made of them, and nothing else is."""
+"""Rejection of ABI data whose decoded size far exceeds its encoded size, before decoding; other data is accepted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def typed(draw: st.DrawFn, depth: int = 3) -> tuple[dict[str, Any], str, Any]:
-    """An item of an ABI, its type as signatures have it, and a value."""
+    """Generate an ABI item, its type as in a signature, and a value."""
     shape = draw(st.sampled_from(["scalar", "list", "fixed", "tuple"])) if depth else "scalar"
     if shape == "scalar":
         kind = draw(st.sampled_from(sorted(SCALARS)))
@@ -46,7 +46,7 @@ def test_what_a_compiler_writes_is_let_through_and_every_cut_of_it_refused(value
     data = encode(kinds, [value for _, _, value in values])
     check_unfolding(items, data)
     for cut in range(0, len(data), 32):
-        with pytest.raises(ValueError, match=r"bytes from byte|more items"):
+        with pytest.raises(ValueError, match=r"bytes at offset|more items"):
             check_unfolding(items, data[:cut])
 
 
@@ -55,12 +55,12 @@ def words(*numbers: int) -> bytes:
 
 
 def shared_bytes(copies: int, size: int) -> bytes:
-    """bytes[], all of whose items are the same bytes."""
+    """Encode a bytes[] whose items all share the same bytes."""
     return words(32, copies, *[32 * copies] * copies, size) + bytes(size)
 
 
 def shared_lists(levels: int) -> bytes:
-    """uint256[]...[], of ten items on each level that are all the same."""
+    """Encode a uint256[]...[] with ten items on each level that all share the same data."""
     data = words(10) + bytes(320)
     for _ in range(levels - 1):
         data = words(10, *[320] * 10) + data

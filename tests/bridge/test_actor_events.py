@@ -55,7 +55,7 @@ def test_the_payload_of_a_queued_write_is_read_by_its_operation(operation: int, 
 
 
 def plain(value: Any) -> Any:
-    """Weights as lists, which stand so in the encoding."""
+    """Convert weight records to lists, their form in the encoding."""
     if isinstance(value, dict):
         return list(value.values()) if "v_start" in value else {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Methods of the built-in actors by number, and what byte strings of their schemas mean."""
+"""Methods of the built-in actors by number, and the interpretation of byte strings by schema."""
 
 from __future__ import annotations
 

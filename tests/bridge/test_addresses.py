@@ -1,4 +1,4 @@
-"""Ethereum addresses: masked IDs, f410, and where CREATE and CREATE2 put a contract."""
+"""Ethereum addresses: masked IDs, f410, and the addresses of contracts made by CREATE and CREATE2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generated Python modules: what they write is what the actors take, what actors answer is read."""
+"""The generated Python modules: encoding of parameters for the actors, and decoding of return values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RUST = {
     "ExitCode": U32,
     "OperationNumber": (0, (1 << 8) - 1),
 }
-"""The least and the largest number of types that are Rust's integers in fvm_shared and the official actors."""
+"""Smallest and largest values of types that are Rust integers in fvm_shared and the official actors."""
 
 
 def test_calls_are_the_bytes_that_are_written_by_hand() -> None:
@@ -94,7 +94,7 @@ ANSWERS: dict[str, bytes] = {
     "nothing": b"",
     "too few": bytes.fromhex("82f500"),
     "another kind": bytes.fromhex("83f5f540"),
-    "bytes behind": bytes.fromhex("83f5004000"),
+    "trailing bytes": bytes.fromhex("83f5004000"),
     "an exit code below 0": bytes.fromhex("83f52040"),
     "an exit code beyond 32 bits": bytes.fromhex("83f51b000000010000000040"),
     "no list": b"\xf6",
@@ -108,7 +108,7 @@ def test_an_answer_of_another_shape_is_refused(case: str) -> None:
 
 
 def test_an_answer_where_none_is_expected_is_refused() -> None:
-    with pytest.raises(SchemaError, match="expected no answer"):
+    with pytest.raises(SchemaError, match="expected no return value"):
         multisig.cancel(1, b"").answer(b"\xf6")
 
 
@@ -116,7 +116,7 @@ def test_an_answer_where_none_is_expected_is_refused() -> None:
 
 
 def data_of(actor: str, term: Term, nullable: bool = False) -> st.SearchStrategy[Any]:
-    """Data of a type in the data model, as the schema has it."""
+    """Generate data of a schema type in the data model."""
     if nullable:
         return st.none() | data_of(actor, term)
     schema = actor_schema(actor)

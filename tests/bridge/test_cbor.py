@@ -1,4 +1,4 @@
-"""The lenient reader of parameters: what the official actors take, and what they refuse."""
+"""The lenient decoder of parameters: encodings that official actors accept and reject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events and logs."""
+"""Conversion between events and logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state tuple, byte for byte."""
+"""The state tuple, compared byte for byte."""
 
 from __future__ import annotations
 

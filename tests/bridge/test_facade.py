@@ -1,4 +1,4 @@
-"""Built-in actors in Solidity's terms, without a machine: selectors, parameters, answers."""
+"""Solidity functions of built-in actors, without a machine: selectors, parameters, return values."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_text_that_is_no_utf8_and_links_that_are_no_cids_are_refused() -> None:
         (cid_of(b"x", CBOR), [[], []]),
     ):
         proposal: tuple[Any, ...] = (([cid]), 1, False, address, address, label, 1, 2, amount, amount, amount)
-        name = deals.coder.name.replace("string[]", "bytes[]")  # the same words, of bytes that need not be text
+        name = deals.coder.name.replace("string[]", "bytes[]")  # the same encoding, for bytes that are not valid text
         calldata = publish.selector + abi_encode([name], [[(proposal, b"")]])
         with pytest.raises(FacadeRefusal, match="BadCalldata"):
             publish.params(calldata)

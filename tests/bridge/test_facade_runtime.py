@@ -1,4 +1,4 @@
-"""The facade before the native runtime: what passes it, and actors whose answers are not what they should be."""
+"""The facade around the native runtime: which calls pass it, and actors with invalid return values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Answer = Callable[[Kernel], Outcome]
 
 @dataclass
 class Impostor:
-    """A native runtime in which the token's actor answers as a test wants it to."""
+    """A native runtime in which a test determines the return value of the token actor."""
 
     behind: Runtime
     answer: Answer | None = None
@@ -60,7 +60,7 @@ class Impostor:
 
 
 class Tokens:
-    """A machine with the facade before an impostor."""
+    """A machine with the facade around an impostor."""
 
     def __init__(self) -> None:
         self.machine = Hypervisor.open(genesis=GENESIS)
@@ -115,7 +115,7 @@ ODD: dict[str, tuple[Answer, str]] = {
     "no answer": (lambda _: Outcome(0), f'BadAnswer(7, {SUPPLY}, "expected a list of 1 values")'),
     "an exit code of its own": (answering(CBOR, b"\x01", 77), f"ActorError(7, {SUPPLY}, 77, 0x01)"),
     "an exit without data": (lambda _: Outcome(16), f"ActorError(7, {SUPPLY}, 16, 0x)"),
-    "bytes behind": (answering(CBOR, b"\x40\x00"), f'BadAnswer(7, {SUPPLY}, "not canonical DAG-CBOR'),
+    "trailing bytes": (answering(CBOR, b"\x40\x00"), f'BadAnswer(7, {SUPPLY}, "not canonical DAG-CBOR'),
 }
 
 
@@ -201,7 +201,7 @@ def test_other_methods_pass_the_facade(tokens: Tokens) -> None:
 
 @pytest.mark.parametrize("offered", [True, False])
 def test_under_ethereum_s_rules_a_contract_calls_actors_all_the_same(offered: bool) -> None:
-    # MSTORE the selector of name(); STATICCALL f07 with it; RETURN what came back
+    # MSTORE the selector of name(); STATICCALL f07 with it; RETURN the return data
     code = bytes.fromhex("6306fdde0360e01b5f525f5f60045f73" + "ff" + "00" * 18 + "07" + "5afa3d5f5f3e3d5ff3")
     contract, sender = EthAddress(b"\xc1" * 20), EthAddress(bytes(19) + b"\x01")
     with Hypervisor.open(rules="ethereum") as machine:

@@ -1,4 +1,4 @@
-"""The call_actor head and handle_filecoin_method, with eth-abi as the encoder of contracts."""
+"""Headers of call_actor and handle_filecoin_method, with eth-abi as the encoder of contracts."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ def test_a_call_by_address_is_read_as_solidity_encodes_it(call: ActorCall) -> No
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ((2**64, 0, 0, CBOR, b"", 1), "above"),
+        ((2**64, 0, 0, CBOR, b"", 1), "exceeds"),
         ((1, 0, 0, CBOR, b"", 1), "contracts may call"),
         ((1023, 0, 0, CBOR, b"", 1), "contracts may call"),
         ((0, 0, 2, CBOR, b"", 1), "flags"),
-        ((0, 0, 2**64, CBOR, b"", 1), "above"),
+        ((0, 0, 2**64, CBOR, b"", 1), "exceeds"),
         ((0, 0, 0, DAG_CBOR, b"", 1), "codec"),
         ((0, 0, 0, RAW, b"", 1), "codec"),
         ((0, 0, 0, 0, b"x", 1), "codec"),
-        ((0, 0, 0, CBOR, b"", 2**64), "above"),
+        ((0, 0, 0, CBOR, b"", 2**64), "exceeds"),
     ],
 )
 def test_a_field_out_of_range_is_refused(fields: tuple[int, int, int, int, bytes, int], reason: str) -> None:
@@ -137,8 +137,8 @@ def test_an_empty_answer_is_success_without_data() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ((2**32, CBOR, b""), "above"),
-        ((0, 2**64, b""), "above"),
+        ((2**32, CBOR, b""), "exceeds"),
+        ((0, 2**64, b""), "exceeds"),
         ((0, 0, b"x"), "codec 0"),
         ((0, DAG_CBOR, b""), "codec"),
         ((0, RAW, b""), "codec"),

@@ -1,4 +1,4 @@
-"""EVM gas as a derived budget: nothing drifts, nothing is charged twice."""
+"""EVM gas as a derived budget: no drift, no double charges."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_slices_change_neither_what_is_charged_nor_when_gas_runs_out(
     limit: int, rate: int, slice_: int, amounts: list[int]
 ) -> None:
     def spend(budget: GasBudget, tracker: GasTracker) -> tuple[int, int]:
-        """How an engine counts down: the instructions that it paid for, and what the tracker says then."""
+        """Return the number of instructions paid for and the tracker's usage, for an engine's gas counter."""
         paid = 0
         try:
             for amount in amounts:

@@ -1,4 +1,4 @@
-"""Interfaces as data: what a schema says of methods, and values on their way to CBOR and back."""
+"""Interfaces as data: methods of a schema, and conversion of values to and from CBOR."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def shapes() -> Interface:
 
 def test_methods_have_the_numbers_of_their_names() -> None:
     text = "type NameReturn string\ntype TransferParams int\ntype ReceiveParams bytes\ntype ConstructorParams int"
-    # of the official data cap actor and of every receiver of tokens
+    # of the official datacap actor and of every token receiver
     assert {name: number for name, (number, _) in Interface.parse(text).methods.items()} == {
         "Constructor": 1, "Name": 48890204, "Transfer": 80475954, "Receive": 3726118371,
     }  # fmt: skip
@@ -81,7 +81,7 @@ def test_a_unit_is_no_block_at_all(shapes: Interface) -> None:
     assert shapes.answer("Ping", b"") is None
     with pytest.raises(InvalidInput, match="takes no parameters"):
         shapes.params("Constructor", {})
-    with pytest.raises(InvalidInput, match="1 bytes, expected none"):
+    with pytest.raises(InvalidInput, match="expected none, found 1 bytes"):
         shapes.answer("Ping", b"\xf6")
 
 
@@ -117,7 +117,7 @@ def test_hooks_are_methods_of_the_built_in_actors_that_answer_them() -> None:
 @pytest.mark.parametrize(
     ("method", "value", "words"),
     [
-        ("Nope", None, "no method 'Nope': there are Add, Constructor, Pay, Pick, Ping"),
+        ("Nope", None, "no method 'Nope': expected one of Add, Constructor, Pay, Pick, Ping"),
         ("Add", None, "expected an amount"),
         ("Add", True, "expected an amount"),
         ("Add", "1.5", "'1.5' is not an amount: expected an integer, or decimal text"),
@@ -130,7 +130,7 @@ def test_hooks_are_methods_of_the_built_in_actors_that_answer_them() -> None:
         ("Pay", {"to": "f9"}, "to: 'f9' is not an address"),
         ("Pay", {"to": "0x12"}, "to: '0x12' is not an address"),
         ("Pay", {"to": 5}, "to: expected an address, found int"),
-        ("Pay", ["f0100", 1, "", "zz", []], "memo: 'zz' are not bytes"),
+        ("Pay", ["f0100", 1, "", "zz", []], "memo: 'zz' is not valid bytes"),
         ("Pay", ["f0100", 1, "", None, [{"name": "a", "link": {"/": "?"}}]], "parts/0/link"),
         (
             "Pay",
@@ -150,10 +150,10 @@ def test_what_does_not_fit_is_refused_with_its_path(shapes: Interface, method: s
 )
 def test_an_answer_that_the_schema_does_not_say_is_refused(data: bytes) -> None:
     interface = Interface.parse(TEMPLATE.read_text())
-    if data == b"\x82\x01\x42\x02\x00":  # an amount with a sign that is none stays bytes, as everywhere
+    if data == b"\x82\x01\x42\x02\x00":  # an amount with an invalid sign byte remains bytes, as everywhere
         assert interface.answer("Total", data).received == b"\x02\x00"
         return
-    with pytest.raises(InvalidInput, match="the answer of Total"):
+    with pytest.raises(InvalidInput, match="return value of Total"):
         interface.answer("Total", data)
 
 
@@ -163,16 +163,16 @@ def test_an_answer_that_the_schema_does_not_say_is_refused(data: bytes) -> None:
         ("", "declares no types"),
         ("type X struct {", "line 1"),
         ("type X int\ntype X int", "line 2: X is declared twice"),
-        ("type xParams int", "'x' is not a method name"),
+        ("type xParams int", "'x' is not a valid method name"),
         ("type AParams struct { a AParams } representation tuple", "contains itself"),
         ("type AParams [Nothing]", "Nothing"),
-        ("#" * (MAX_SCHEMA + 1), "longer than"),
-        ("# methods: 2 Post, Take\ntype X int", "mine.ipldsch has the method 'Take': expected a number from 2"),
-        ("# methods: 1 Post\ntype X int", "has the method '1 Post'"),
-        (f"# methods: {1 << 64} Post\ntype X int", f"has the method '{1 << 64} Post'"),
-        ("# methods: 2 post\ntype X int", "'post' is not a method name"),
-        ("# methods: 2 Post\n#methods: 2 Take\ntype X int", "a method twice"),
-        ("# methods: 2 Post, 3 Post\ntype X int", "a method twice"),
+        ("#" * (MAX_SCHEMA + 1), "exceeds"),
+        ("# methods: 2 Post, Take\ntype X int", "mine.ipldsch has an invalid method 'Take': expected a number from 2"),
+        ("# methods: 1 Post\ntype X int", "has an invalid method '1 Post'"),
+        (f"# methods: {1 << 64} Post\ntype X int", f"has an invalid method '{1 << 64} Post'"),
+        ("# methods: 2 post\ntype X int", "'post' is not a valid method name"),
+        ("# methods: 2 Post\n#methods: 2 Take\ntype X int", "duplicate method"),
+        ("# methods: 2 Post, 3 Post\ntype X int", "duplicate method"),
     ],
 )
 def test_a_text_that_is_no_interface_is_refused(text: str, words: str) -> None:
@@ -181,7 +181,7 @@ def test_a_text_that_is_no_interface_is_refused(text: str, words: str) -> None:
 
 
 def test_a_comment_names_the_numbers_that_are_no_hashes() -> None:
-    """As with the built-in actors', which have them in a table: `OWN_NUMBERS`."""
+    """Compare with the built-in actors' numbers in the table `OWN_NUMBERS`."""
     found = Interface.parse(
         "# methods: 2 Post,  9  Take,\n# methods: 3 Look\n# methods: see there\n"
         "type PostParams struct {} type BidParams int"

@@ -1,4 +1,4 @@
-"""Method numbers by name."""
+"""Method numbers of names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_invoke_evm_is_the_number_of_its_name() -> None:
 
 @pytest.mark.parametrize("name", ["", "transfer", "1st", "With space", "Ünicode", "A-b", "Trailing\n"])
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(MethodNameError, match="is not a method name"):
+    with pytest.raises(MethodNameError, match="is not a valid method name"):
         method_number(name)
 
 

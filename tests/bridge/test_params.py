@@ -1,4 +1,4 @@
-"""Parameters and returns of the EVM actor and the address manager, against bytes that the official actors took."""
+"""Parameters and return values of the EVM actor and the address manager, compared with bytes of official actors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merkle Patricia roots against py-trie, which shares nothing with ours, and against the yellow paper's empty root."""
+"""Merkle Patricia roots, compared with py-trie, an independent implementation, and the yellow paper's empty root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Ethereum's tools are told of a receipt: blooms against eth-bloom, reverts against the Solidity ABI."""
+"""Ethereum data of receipts: blooms compared with eth-bloom, reverts with the Solidity ABI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Revert data in words, without the contract's interface."""
+"""Formatting of revert data without the contract's interface."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_documentations_example() -> None:
         (error_data("Panic(uint256)", 0x12), "DivideByZero()"),
         (error_data("Panic(uint256)", 0x99), "Panic(0x99)"),
         (bytes.fromhex("deadbeef"), "0xdeadbeef"),
-        # Cut short, or with a length behind the end: shown as it is.
+        # Truncated, or with a length beyond the end: formatted in hex.
         (error_data("Error(string)", "abc")[:40], "0x" + error_data("Error(string)", "abc")[:40].hex()),
         (bytes.fromhex("08c379a0") + b"\xff" * 64, "0x08c379a0" + "ff" * 64),
     ],
@@ -89,5 +89,5 @@ def test_garbage_behind_the_selector_is_shown_as_it_is(body: bytes) -> None:
     ],
 )
 def test_revert_data_in_anvils_words(data: bytes, words: str | None) -> None:
-    """As anvil 1.7.1 answers eth_call of a contract that reverts with its calldata."""
+    """Compare with anvil 1.7.1's response to eth_call of a contract that reverts with its calldata."""
     assert reverted_with(data) == words

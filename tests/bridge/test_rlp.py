@@ -1,4 +1,4 @@
-"""RLP against the `rlp` library: the same bytes, the same values, the same refusals."""
+"""RLP compared with the `rlp` library: the same bytes, values and errors."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_what_the_library_refuses_is_refused(data: bytes) -> None:
     [
         ("", "cut short"),
         ("83646f", "cut short"),
-        ("c28080" + "00", "1 bytes behind"),
+        ("c28080" + "00", "1 trailing bytes"),
         ("8105", "single byte below 0x80"),
-        ("b801ff", "shortest form"),
-        ("b90038" + "00" * 56, "shortest form"),
+        ("b801ff", "minimally encoded"),
+        ("b90038" + "00" * 56, "minimally encoded"),
         ("bb", "cut short"),
         ("c7" * 20, "cut short|deeper"),
         ("c1" * 18 + "c0", "cut short|deeper"),
@@ -75,13 +75,13 @@ def test_a_number_is_read_within_its_length_only() -> None:
         rlp.read_number(b"\x01" + bytes(8), 8)
     with pytest.raises(rlp.RlpError, match="leading zeros"):
         rlp.read_number(b"\x00\x01")
-    with pytest.raises(rlp.RlpError, match="a list where"):
+    with pytest.raises(rlp.RlpError, match="expected a byte string, found a list"):
         rlp.read_number([])
 
 
 def test_a_list_is_read_with_its_length() -> None:
     assert rlp.read_list([b"a"], 1) == [b"a"]
-    with pytest.raises(rlp.RlpError, match="2 items where 1"):
+    with pytest.raises(rlp.RlpError, match="expected a list of 1 items, found 2"):
         rlp.read_list([b"a", b"b"], 1)
-    with pytest.raises(rlp.RlpError, match="a byte string where"):
+    with pytest.raises(rlp.RlpError, match="expected a list, found a byte string"):
         rlp.read_list(b"")

@@ -1,4 +1,4 @@
-"""The canonical form of Solidity's ABI: what eth-abi writes, and nothing but that."""
+"""The canonical form of Solidity's ABI: exactly the output of eth-abi."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VALUES: dict[str, tuple[Coder, st.SearchStrategy[Any]]] = {
 
 
 def deeper(inner: st.SearchStrategy[tuple[Coder, Any]]) -> st.SearchStrategy[tuple[Coder, Any]]:
-    """Tuples of what there is, and lists of one type."""
+    """Generate tuples of any items, and lists of one type."""
     tuples = st.lists(inner, min_size=1, max_size=4).map(
         lambda parts: (sequence([coder for coder, _ in parts]), [value for _, value in parts])
     )
@@ -52,7 +52,7 @@ CASES = st.lists(st.recursive(leaves(), deeper, max_leaves=8), max_size=4)
 
 
 def as_tuples(value: Any) -> Any:
-    """For eth-abi, a struct is a tuple."""
+    """Convert structs to tuples, as eth-abi expects."""
     return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
 

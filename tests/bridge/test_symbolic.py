@@ -1,4 +1,4 @@
-"""The maps of addresses and of gas, for every input at once: round trips, injectivity, no gas made or lost."""
+"""Address and gas conversions for every input at once: round trips, injectivity, no gas created or lost."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ethereum(name: str) -> EthAddress:
 
 
 def masked(address: Any) -> Any:
-    """The pattern of a masked ID, as the specification puts it."""
+    """Return whether an address matches the pattern of masked IDs in the specification."""
     return z3.And([plain(part) == (0xFF if place == 0 else 0) for place, part in enumerate(address.parts[:12])])
 
 
@@ -130,7 +130,7 @@ def test_a_budget_charges_what_was_used_and_never_more_than_there_was(rate: int)
             budget.overdraw(cast(int, used))
         budget.remaining -= cast(int, used)
         budget.settle()
-        tracker.push(cast(int, share))  # a call with a limit of its own uses all of it
+        tracker.push(cast(int, share))  # a call with its own limit uses all of it
         tracker.charge("callee", tracker.limit)
         tracker.pop()
         budget.refill()

@@ -1,4 +1,4 @@
-"""Transactions as bytes, against the official fixtures' `txbytes` and against eth-account."""
+"""Raw transactions, compared with the official fixtures' `txbytes` and with eth-account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fvm_hypervisor.laboratory.vectors.statetest import find_files, read_transac
 from tests.conftest import data_file
 
 KEY = bytes.fromhex("45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8")
-TO = EthAddress(b"\x11" * 20)  # digits alone, so that it has no checksum
+TO = EthAddress(b"\x11" * 20)  # only digits, hence the same with a checksum
 FOLDERS = {
     0: "GeneralStateTests/stExample",
     1: "GeneralStateTests/stEIP2930",
@@ -28,7 +28,7 @@ FOLDERS = {
 
 
 def with_bytes(folder: str) -> Iterator[tuple[bytes, Transaction]]:
-    """The fixtures' valid transactions: bytes, and what the fields beside them say."""
+    """Yield the raw bytes of the fixtures' valid transactions, with the transactions that the fixtures describe."""
     for path in find_files([data_file("vectors/" + folder)])[:30]:
         for test in json.loads(path.read_text(encoding="utf-8")).values():
             for fork in ("Cancun", "Prague"):
@@ -51,7 +51,7 @@ def test_the_fixtures_bytes_are_the_transactions_beside_them(kind: int) -> None:
 
 
 def transactions() -> dict[str, tuple[Transaction, dict[str, Any]]]:
-    """One of each kind that eth-account signs, with the fields that it takes."""
+    """Return a transaction of each kind that eth-account signs, with eth-account's fields."""
     common: dict[str, Any] = {"nonce": 3, "to": "0x" + TO.hex(), "value": 5, "data": b"\x01\0", "gas": 60_000}
     base = Transaction(0, None, 3, TO, 5, b"\x01\0", 60_000, 7, 7)
     slots = [{"address": "0x" + TO.hex(), "storageKeys": ["0x" + "00" * 31 + "09"]}]
@@ -90,7 +90,7 @@ def signed() -> SignedTransaction:
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"", "no bytes"),
+        (b"", "is empty"),
         (b"\x05\xc0", "type 5"),
         (b"\x00\xc0", "type 0"),
         (b"\x02\xc0", "12"),

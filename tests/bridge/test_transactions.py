@@ -1,4 +1,4 @@
-"""Ethereum transactions as messages: against eth-account's signatures, and the cases of Filecoin's own nodes."""
+"""Conversion of Ethereum transactions to messages, with eth-account's signatures and test cases of Filecoin nodes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ u128 = st.integers(0, (1 << 128) - 1)
 
 
 def fields(kind: int, chain_id: int | None, to: bytes | None, **others: Any) -> dict[str, Any]:
-    """A transaction as eth-account wants it."""
+    """Return a transaction in eth-account's form."""
     found = {"nonce": 0, "value": 0, "data": b"", "gas": 3_000_000, **others}
     if to is not None:
         found["to"] = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
@@ -85,7 +85,7 @@ def test_a_transaction_comes_back_from_its_message(
     assert from_signed_message(signed_message(signed), CHAIN_ID) == signed
 
 
-# Transactions that the tests of lotus (chain/types/ethtypes) hold: raw, signature as that test expects it.
+# Transactions from lotus' tests (chain/types/ethtypes): raw, and the signature expected there.
 HOMESTEAD = (
     "f85f030182520794b94f5374fce5edbc8e2a8697c15331677e6ebf0b0a801ba098ff921201554726367d2be8c804a7ff89ccf285ebc57dff8a"
     "e4c44b9c19ac4aa07778cde41a8a37f6a087622b38bc201bd3e7df06dce067569d4def1b53dba98c"
@@ -185,7 +185,7 @@ def test_numbers_that_no_transaction_can_hold_are_refused_by_name(field: str, nu
 def test_a_signature_that_no_key_made_is_refused() -> None:
     signed = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, EthAddress(RECEIVER), 0, b"", 1, 1, 1).sign(KEY)
     order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-    # The mirror image of a signature is valid for the curve, and refused since Homestead (EIP-2).
+    # A signature with the other s is valid for the curve, but rejected since Homestead (EIP-2).
     mirrored = replace(signed, s=order - signed.s, y_parity=1 - signed.y_parity)
     for broken in (replace(signed, r=0), replace(signed, s=0), replace(signed, r=order), mirrored):
         with pytest.raises(TransactionError, match="signature is invalid"):
@@ -194,7 +194,7 @@ def test_a_signature_that_no_key_made_is_refused() -> None:
 
 
 def raw_1559(**changes: Any) -> bytes:
-    """A type 2 transaction of raw fields."""
+    """Encode a type 2 transaction from raw fields."""
     found: dict[str, Any] = {
         "chain": rlp.number(CHAIN_ID), "nonce": b"", "priority": b"", "cap": b"", "gas": b"\x01", "to": RECEIVER,
         "value": b"", "data": b"", "access": [], "v": b"", "r": b"\x01", "s": b"\x01",
@@ -203,7 +203,7 @@ def raw_1559(**changes: Any) -> bytes:
 
 
 def listed(kind: int) -> bytes:
-    """A transaction with an access list, of type 4 with an authorization too, as eth-account signs it."""
+    """Return a raw transaction with an access list (type 4: and an authorization), signed by eth-account."""
     slots = [{"address": SENDER, "storageKeys": ["0x" + "07" * 32, "0x" + "00" * 32]}]
     given = fields(kind if kind != SET_CODE else DYNAMIC_FEE, CHAIN_ID, RECEIVER, accessList=slots)
     if kind == SET_CODE:
@@ -233,32 +233,35 @@ def test_a_transaction_that_no_message_can_hold_is_carried_whole(kind: int) -> N
 def test_a_message_is_no_other_than_the_transaction_that_it_carries() -> None:
     message = envelope_message(parse_transaction(listed(DYNAMIC_FEE)))
     other = replace(message, message=replace(message.message, value=TokenAmount(1)))
-    with pytest.raises(TransactionError, match="another one than the message"):
+    with pytest.raises(TransactionError, match="does not match the message"):
         from_signed_message(other, CHAIN_ID)
 
 
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"", "no bytes"),
-        (b"\x00", "one of type 0 is a bare RLP list"),
+        (b"", "is empty"),
+        (b"\x00", "a type 0 transaction is a plain RLP list"),
         (b"\x03\xc0", "malformed"),
         (b"\x04\xc0", "malformed"),
         (b"\x7f", "transaction type not supported: type 127; expected type 0, 1, 2, 3 or 4"),
         (b"\x02", "malformed: the item is cut short"),
-        (b"\x02\xc0", "0 items where 12"),
-        (b"\x01\xc0", "0 items where 11"),
-        (b"\xc0", "0 items where 9"),
-        (raw_1559() + b"\x00", "1 bytes behind"),
+        (b"\x02\xc0", "expected a list of 12 items, found 0"),
+        (b"\x01\xc0", "expected a list of 11 items, found 0"),
+        (b"\xc0", "expected a list of 9 items, found 0"),
+        (raw_1559() + b"\x00", "1 trailing bytes"),
         (raw_1559(to=b"\x01"), "20 bytes"),
         (raw_1559(nonce=b"\x01" + bytes(8)), "9 bytes, at most 8"),
         (raw_1559(value=b"\x00"), "leading zeros"),
         (raw_1559(value=b"\x01" + bytes(32)), "33 bytes, at most 32"),
-        (raw_1559(v=b"\x02"), "parity is 0 or 1, not 2"),
-        (raw_1559(access=[[RECEIVER, [b"\x01"]]]), "a slot of the access list has not 32 bytes"),
-        (raw_1559(access=b""), "a byte string where a list"),
-        (raw_1559(data=[]), "a list where a byte string"),
-        (rlp.encode([b"", b"", b"", b"", b"", b"", b"\x1d", b"\x01", b"\x01"]), "v is 27, 28, or 35 and more: 29"),
+        (raw_1559(v=b"\x02"), "parity must be 0 or 1, not 2"),
+        (raw_1559(access=[[RECEIVER, [b"\x01"]]]), "a slot of the access list does not have 32 bytes"),
+        (raw_1559(access=b""), "expected a list, found a byte string"),
+        (raw_1559(data=[]), "expected a byte string, found a list"),
+        (
+            rlp.encode([b"", b"", b"", b"", b"", b"", b"\x1d", b"\x01", b"\x01"]),
+            "v must be 27, 28, or at least 35, not 29",
+        ),
     ],
 )
 def test_malformed_transactions_are_refused_with_the_reason(raw: bytes, words: str) -> None:
@@ -274,7 +277,7 @@ def test_no_bytes_do_anything_but_parse_or_be_refused(data: bytes) -> None:
 
 
 def message(**changes: Any) -> Message:
-    """A message that a transaction becomes."""
+    """Return a message converted from a transaction, with changes."""
     transaction = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, EthAddress(RECEIVER), 0, b"\x01", 1, 2, 2)
     found = message_of(transaction, EthAddress(RECEIVER))
     return replace(found, **changes)
@@ -283,14 +286,14 @@ def message(**changes: Any) -> Message:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"method": MethodNumber(0)}, "method 0 .* is called by no transaction"),
-        ({"method": MethodNumber(4)}, "is called by no transaction"),
+        ({"method": MethodNumber(0)}, "method 0 .* cannot be called by a transaction"),
+        ({"method": MethodNumber(4)}, "cannot be called by a transaction"),
         ({"to": Address.actor(b"robust")}, "has no Ethereum address"),
         ({"from_": Address.id(5)}, "sender f05 has no Ethereum address"),
         ({"params": b"\x80"}, "not calldata"),
-        # Nodes refuse what does not come back as the same message: an empty byte string is written as nothing at all.
-        ({"params": b"\x40"}, "no Ethereum transaction becomes this message"),
-        ({"version": 1}, "no Ethereum transaction becomes this message"),
+        # Nodes reject messages that a round trip changes: empty calldata becomes empty parameters.
+        ({"params": b"\x40"}, "the message does not match the transaction in its signature"),
+        ({"version": 1}, "the message does not match the transaction in its signature"),
     ],
 )
 def test_a_message_that_no_transaction_becomes_is_refused(changed: dict[str, Any], words: str) -> None:
@@ -307,13 +310,13 @@ def test_a_delegated_signature_of_another_form_is_refused(data: str) -> None:
 
 @pytest.mark.parametrize("data", ["00" * 64 + "02", "01" + "00" * 64 + "1d", "02" + "00" * 64 + "03bebf11"])
 def test_a_v_of_another_chain_or_of_none_is_refused(data: str) -> None:
-    with pytest.raises(TransactionError, match=r"signature's v is"):
+    with pytest.raises(TransactionError, match=r"signature's v of"):
         from_signed_message(SignedMessage(message(), Signature(SignatureType.DELEGATED, bytes.fromhex(data))), CHAIN_ID)
 
 
 def test_a_native_signature_carries_no_transaction() -> None:
     signed = SignedMessage(message(), Signature(SignatureType.SECP256K1, bytes(65)))
-    with pytest.raises(TransactionError, match="signed with SECP256K1 carries no transaction"):
+    with pytest.raises(TransactionError, match="with a SECP256K1 signature does not carry a transaction"):
         from_signed_message(signed, CHAIN_ID)
 
 

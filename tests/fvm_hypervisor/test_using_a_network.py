@@ -162,7 +162,7 @@ def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> Non
         (["deploy", "Vault", "-5"], 2, "-5 looks like an option: put options first, then --"),
         (["call", ALICE, "f(int256)", "-5", "--json"], 2, "as in hypervisor call ... -- -5"),
         (["send", ALICE, "f(int8[],int8)", "[1]", "-17"], 2, "-17 looks like an option"),
-        (["call", "0x12", "f()"], 2, "an Ethereum address has 20 bytes, 0x12 has 1"),
+        (["call", "0x12", "f()"], 2, "an Ethereum address has 20 bytes, but 0x12 has 1"),
         (["call", "nobody", "f()"], 2, "'nobody' is not an address"),
         (["call", ALICE, "f"], 2, "has no types"),
         (["call", ALICE, "f(foo)"], 2, "is not a function"),
@@ -189,7 +189,7 @@ def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> Non
         (["send", "f3" + "a" * 84], 2, "checksum"),
         (["balance", "f1aaaa"], 2, "checksum"),
         (["balance", ALICE, "--block", "x"], 2, "is not a block's number"),
-        (["wallet", "address", "0x"], 2, "has 20 bytes, 0x has 0"),
+        (["wallet", "address", "0x"], 2, "has 20 bytes, but 0x has 0"),
         (["wallet", "list", "--mnemonic", "test"], 2, "a mnemonic has"),
     ],
 )

@@ -474,7 +474,7 @@ class TestNode:
         assert stage.slot(stage.bob, 1) == number(stage.alice.address)
         sent = rpc("eth_sendTransaction", {**request, "authorizationList": [shown]})
         assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
-        with pytest.raises(Failed, match="creates no contract"):
+        with pytest.raises(Failed, match="cannot create a contract"):
             rpc("eth_call", {**request, "to": None, "data": "0x00"}, "latest")
 
     def test_what_no_message_carries_is_refused(self, fip: Stage) -> None:
@@ -482,7 +482,7 @@ class TestNode:
         for raw, words in (
             (signed(network), "without authorizations"),
             (signed(network, *[good] * 65), "65 authorizations: at most 64"),
-            (signed(network, good, to=None), "creates no contract"),
+            (signed(network, good, to=None), "cannot create a contract"),
             (signed(network, good._replace(chain_id=1 << 64)), "64 bits and 8 bits"),
             (signed(network, good._replace(y_parity=256)), "64 bits and 8 bits"),
             (signed(network, good, access_list=((NOTES, ()),)), "access list"),
@@ -504,7 +504,7 @@ class TestNode:
         assert from_signed_message(message, network.chain_id) == transaction
         assert network.submit_native(message) == transaction.hash()
         other = replace(message, message=replace(message.message, value=TokenAmount(8)))
-        with pytest.raises(TransactionError, match="no Ethereum transaction becomes this message"):
+        with pytest.raises(TransactionError, match="the message does not match the transaction in its signature"):
             from_signed_message(other, network.chain_id)
 
     def test_the_nonce_of_the_next_authorization_is_told(self, stage: Stage) -> None:
@@ -531,12 +531,10 @@ class TestNode:
             rpc, good = Client(Node(network)), network.accounts[1].sign_authorization(NOTES, 0, 0)
             assert rpc("hypervisor_authorizationNonce", "0x" + NOTES.hex()) is None
             with pytest.raises(
-                TransactionRefused, match="not supported: type 4, a Filecoin message has no place for authorizations"
+                TransactionRefused, match="not supported: type 4, a Filecoin message cannot hold authorizations"
             ):
                 network.submit(signed(network, good))
-            with pytest.raises(
-                Failed, match="not supported: type 4, a Filecoin message has no place for authorizations"
-            ):
+            with pytest.raises(Failed, match="not supported: type 4, a Filecoin message cannot hold authorizations"):
                 rpc("eth_estimateGas", {"from": f"0x{NOTES.hex()}", "to": f"0x{NOTES.hex()}", "type": "0x4"})
 
 

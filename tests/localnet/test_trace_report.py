@@ -212,7 +212,7 @@ def test_a_hundred_thousand_calls_make_a_picture_of_a_bounded_size() -> None:
     picture = flame(trace, html=False)
     assert time.process_time() - before < 10 * slowness()
     assert len(boxes(picture)) == 1
-    assert "100,000 calls are too narrow to be shown" in picture
+    assert "100,000 calls are too narrow to show" in picture
     chain = FlameBox("a", ("a",), 7, "evm")
     for _ in range(1023):
         chain = FlameBox("a", ("a",), 7, "evm", inner=(chain,))

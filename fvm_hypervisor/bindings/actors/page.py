@@ -22,7 +22,7 @@ def renewed(text: str) -> str:
 
 def _table() -> str:
     rows = [_row(function) for actor in INTERFACES for function in facade(actor).values()]
-    return "| function | method | selector | answers |\n|---|---|---|---|\n" + "".join(rows)
+    return "| function | method | selector | returns |\n|---|---|---|---|\n" + "".join(rows)
 
 
 def _row(function: FacadeFunction) -> str:

@@ -33,13 +33,13 @@ _WRAPPED: Final = ("ActorID", "ChainEpoch", "MethodNumber", "TokenAmount")
 """Kinds of numbers: a function takes a plain one."""
 _SHARED_METHODS: Final = ("Receive", "AuthenticateMessage")
 _SINGLE: Final = {"Address": "address", "ActorID": "actor", "DealID": "deal", "SectorNumber": "sector"}
-_INIT: Final = '''"""The built-in actors' methods as typed Python: one module for each actor.
+_INIT: Final = '''"""Typed Python bindings of the built-in actors' methods, one module per actor.
 
     network.invoke(address, multisig.approve(7, b""))    # an ApproveReturn
 
-A module has a function for each method, which makes a `bridge.binding.Call`: number, parameters, and how the answer is
-read. Parameters and answers of several values are dataclasses with `encode` and `decode`. A method that an actor gives
-to everybody goes by its exported number, any other by the small one. Generated from `builtin_actors/schemas`: `make
+Each method has a function that builds a `bridge.binding.Call`: number, parameters, and the decoder of the return value.
+Parameters and return values of several fields are dataclasses with `encode` and `decode`. Exported methods have their
+exported number, all others the small one. Generated from `fvm_hypervisor/builtin_actors/schemas`: `make
 bindings`.
 """
 '''
@@ -64,8 +64,9 @@ def modules() -> dict[Path, str]:
 def _module(actor: str) -> Iterator[str]:
     body = [line for part in (_numbers(actor), _exits(actor), _classes(actor), _calls(actor)) for line in part]
     text = "\n".join(body)
-    about = remarks(actor).get(actor, "What the schemas of all actors share.").rstrip(".")
-    yield f'"""{about}.\n\nGenerated from builtin_actors/schemas/{actor}.ipldsch: `make bindings`.\n"""\n'
+    about = remarks(actor).get(actor, "Types and methods shared by all actors.").rstrip(".")
+    source = f"fvm_hypervisor/builtin_actors/schemas/{actor}.ipldsch"
+    yield f'"""{about}.\n\nGenerated from {source}: `make bindings`.\n"""\n'
     yield "from __future__ import annotations\n"
     yield from _imports(actor, text)
     shared = "" if actor == SHARED else ", common.CODEC"
@@ -130,7 +131,7 @@ def _numbers(actor: str) -> Iterator[str]:
 def _exits(actor: str) -> Iterator[str]:
     if actor in EXIT_CODES:
         yield "class Exit(IntEnum):"
-        yield '    """Exit codes of this actor\'s own; all others are `hypervisor.exit_codes.ExitCode`."""\n'
+        yield '    """Exit codes specific to this actor; `hypervisor.exit_codes.ExitCode` has the common ones."""\n'
         yield from (f"    {name} = {number}" for name, number in EXIT_CODES[actor].items())
         yield "\n"
 
@@ -151,9 +152,9 @@ def _classes(actor: str) -> Iterator[str]:
 
 def _about(name: str, note: str | None, arguments: list[Argument]) -> str:
     if note is None:
-        note = f"Parameters of {name[:-6]}." if name.endswith("Params") else f"What {name[:-6]} answers."
+        note = f"Parameters of {name[:-6]}." if name.endswith("Params") else f"Return value of {name[:-6]}."
         if not name.endswith(("Params", "Return")):
-            note = f"{name}, as it stands in parameters and answers."
+            note = f"{name}, used in parameters and return values."
     return _wrap(note + _units(arguments))
 
 
@@ -195,8 +196,8 @@ def _calls(actor: str) -> Iterator[str]:
 def _call_note(actor: str, method: ActorMethod, number: int) -> str:
     numbers = {int(key) for key, known in methods(actor).items() if known.name == method.name}
     own = [key for key in numbers if key != method_number(method.name) and key != number]
-    among = f"; {own[0]} among actors" if own else ""
-    return f"{method.name}: method {number}{among}."
+    among = f" ({own[0]} between actors)" if own else ""
+    return f"Call {method.name}, method {number}{among}."
 
 
 def _arguments(actor: str, method: ActorMethod) -> tuple[list[Argument], str]:

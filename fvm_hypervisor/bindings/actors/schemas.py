@@ -22,8 +22,8 @@ UNITS: Final = {
     "ChainEpoch": "an epoch",
     "PaddedPieceSize": "bytes, padded",
     "BitField": "a set of numbers in RLE+",
-    "RawBytes": "CBOR, or nothing",
-    "Signature": "a byte for the type, then the signature",
+    "RawBytes": "CBOR or empty",
+    "Signature": "a type byte, then the signature",
 }
 """Unit of a type whose name does not state it."""
 

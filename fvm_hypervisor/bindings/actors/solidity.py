@@ -28,21 +28,21 @@ _HEAD: Final = """\
 pragma solidity ^0.8.8;
 """
 _ERROR_NOTES: Final = {
-    "ActorError": "The actor ended with an exit code other than 0; `data` is what it said about it, mostly nothing.",
-    "UnknownFunction": "No method of the actor goes by this selector.",
-    "NotPayable": "The function takes no value.",
-    "BadCalldata": "The arguments are not in the one form that the ABI has for them, or stand for nothing.",
-    "BadAnswer": "The actor's answer has another shape, or a number too large for its type. Nothing of the call stays.",
+    "ActorError": "The actor exited with a code other than 0; `data` is its return data, usually empty.",
+    "UnknownFunction": "The actor has no method with this selector.",
+    "NotPayable": "The function does not accept value.",
+    "BadCalldata": "The arguments are not in the canonical ABI encoding, or not valid for the method.",
+    "BadAnswer": "The return value does not match its type or exceeds its range. The call is reverted.",
 }
 _LIBRARY: Final = """\
-/// Filecoin's addresses as Solidity needs them.
+/// Conversion to Filecoin addresses.
 library Filecoin {
-    /// Where an actor is called, by its ID: f07 is Filecoin.actor(7).
+    /// Returns the address to call for an actor ID: f07 is Filecoin.actor(7).
     function actor(uint64 id) internal pure returns (address) {
         return address((uint160(0xff) << 152) | uint160(id));
     }
 
-    /// An f0 address, which names an actor by its ID.
+    /// Returns the f0 address of an actor ID.
     function idAddress(uint64 id) internal pure returns (FilAddress memory) {
         bytes memory data = hex"00";
         while (id > 0x7f) {
@@ -52,7 +52,7 @@ library Filecoin {
         return FilAddress(bytes.concat(data, bytes1(uint8(id))));
     }
 
-    /// The address of whoever Solidity knows as `who`: f0 for a masked ID, f410 for all others.
+    /// Returns the Filecoin address of `who`: f0 for a masked ID, f410 for all others.
     function addressOf(address who) internal pure returns (FilAddress memory) {
         if (uint160(who) >> 64 == uint160(0xff) << 88) return idAddress(uint64(uint160(who)));
         return FilAddress(abi.encodePacked(hex"040a", who));
@@ -84,14 +84,14 @@ def _types_file() -> str:
         "Cid": "A CID in binary.",
     }
     structs = "\n".join(
-        f"/// {wordy.get(name) or notes.get(name, 'A part of answers.')}\n{_struct(part)}"
+        f"/// {wordy.get(name) or notes.get(name, 'A part of return values.')}\n{_struct(part)}"
         for name, part in sorted(shared.items())
     )
     errors = "\n\n".join(
         f"    /// {_ERROR_NOTES[name]}\n    error {name}({', '.join(f'{coder.name} {part}' for coder, part in parts)});"
         for name, parts in ERRORS.items()
     )
-    about = "/// What a call of an actor reverts with, other than what its own call of a contract reverted with.\n"
+    about = "/// Errors with which a call of an actor reverts, besides those of contracts that the actor calls.\n"
     return f"{_HEAD}\n{structs}\n{about}interface {ERRORS_INTERFACE} {{\n{errors}\n}}\n\n{_LIBRARY}"
 
 
@@ -101,10 +101,10 @@ def _interface(actor: str, functions: list[FacadeFunction]) -> str:
     own = [part for part in structs.values() if not part.shared]
     about = [remarks(actor)[actor]]
     if actor in SMALL_NUMBERS_ONLY:
-        about.append("It refuses contracts (exit code 18): these functions are for the accounts of people.")
+        about.append("Calls by contracts are rejected (exit code 18): only accounts may call these functions.")
     if actor in EXIT_CODES:
         codes = (f"{code} {name.lower().replace('_', ' ')}" for name, code in EXIT_CODES[actor].items())
-        about += ["Exit codes of its own:", *codes]
+        about += ["Exit codes specific to this actor:", *codes]
     lines = [_HEAD, f'import {{{", ".join([ERRORS_INTERFACE, *sorted(imported)])}}} from "./{TYPES}";\n']
     lines += [f"/// {line}" for line in about]
     lines.append(f"interface {INTERFACES[actor]} is {ERRORS_INTERFACE} {{")
@@ -143,7 +143,7 @@ def _note(actor: str, function: FacadeFunction) -> str:
         for (label, _), term in zip(parts, inner, strict=True):
             unit = UNITS.get(types.schema.name_of(term)) if isinstance(term, str) else None
             if unit:
-                notes.append(f"`{label}`: {unit}." if label else f"Answers {unit}.")
+                notes.append(f"`{label}`: {unit}." if label else f"Returns {unit}.")
     return " ".join([f"Method {function.method}.", *dict.fromkeys(notes)])
 
 

@@ -1,4 +1,4 @@
-"""Streams by hand, and the frames that Filecoin's nodes make of such calls (lotus node/impl/eth/trace.go)."""
+"""Frames built from manual event streams, compared with those of Filecoin nodes (lotus node/impl/eth/trace.go)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INIT_CODE = b"\x60\x00"
 
 
 class Directory:
-    """Three actors; nobody else has an Ethereum address."""
+    """A directory of three actors; no other has an Ethereum address."""
 
     def lookup(self, address: Address) -> ActorID | None:
         named = (actor for actor in ADDRESSES if self.delegated_address(actor) == address)
@@ -65,7 +65,7 @@ def top(*events: TraceEvent) -> EthereumFrame:
 
 
 def in_contract(*events: TraceEvent, exit_code: int = 0) -> EthereumFrame:
-    """A call of a contract by an account, with what happens in it."""
+    """Return the frame of an account's call of a contract, with events inside it."""
     return top(call(ALICE, Address.id(ONE), INVOKE_EVM), Dispatched(ONE, EVM, "evm"), *events, ended(exit_code))
 
 
@@ -99,7 +99,7 @@ def test_a_delegate_call_is_one_of_the_contract_whose_code_was_asked_for() -> No
     params = DelegateCallParams(EVM, b"in", ADDRESSES[ALICE], TokenAmount(5)).encode()
     asked = call(ONE, Address.id(TWO), 3, static=True), Dispatched(TWO, EVM, "evm"), ended(0, encode(link(EVM)), CBOR)
     frame = in_contract(
-        call(ONE, Address.id(TWO), 4, static=True), Dispatched(TWO, EVM, "evm"), ended(),  # the hash of the code
+        call(ONE, Address.id(TWO), 4, static=True), Dispatched(TWO, EVM, "evm"), ended(),  # GetBytecodeHash
         *asked, *asked,
         call(ONE, Address.id(ONE), 6, params, DAG_CBOR), Dispatched(ONE, EVM, "evm"),
         call(ONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended(),
@@ -112,7 +112,7 @@ def test_a_delegate_call_is_one_of_the_contract_whose_code_was_asked_for() -> No
 
 
 def creation(nonce: int, *inside: TraceEvent, exit_code: int = 0) -> tuple[TraceEvent, ...]:
-    """CREATE: the address manager, the init actor, the constructor, which does what is `inside`."""
+    """Return the events of CREATE: address manager, init actor, and a constructor with the events `inside`."""
     address = create_address(ADDRESSES[ONE], nonce)
     answer = CreateReturn(GONE, b"\2" + bytes(20), address).encode() if exit_code == 0 else b""
     return (
@@ -194,7 +194,7 @@ def test_failures_have_the_words_of_filecoins_nodes(exit_code: int, words: str) 
 
 
 def constructs(by: ActorID, address: EthAddress, exit_code: int = 0, data: bytes = b"") -> list[TraceEvent]:
-    """A creation under Ethereum's rules."""
+    """Return the events of a creation under Ethereum's rules."""
     to = Address.delegated(EAM_NAMESPACE, address)
     answer = (byte_string(data), CBOR) if data else (b"", 0)
     return [call(by, to, 1, INIT_CODE, RAW), Dispatched(TWO, EVM, "evm"), ended(exit_code, *answer)]
@@ -221,5 +221,5 @@ def test_an_address_that_is_of_no_nonce_was_made_by_create2() -> None:
 
 
 def test_a_creation_under_ethereums_rules_that_reverts_has_no_address() -> None:
-    frame = top(*constructs(ALICE, create_address(ADDRESSES[ALICE], 7), 33, b"why"))  # its nonce was taken back
+    frame = top(*constructs(ALICE, create_address(ADDRESSES[ALICE], 7), 33, b"why"))  # the revert restored its nonce
     assert (frame.kind, frame.to, frame.exit_code, frame.output) == ("CREATE", None, 33, b"why")

@@ -1,4 +1,4 @@
-"""Struct logs against what geth answered for the chain of the execution-apis, instruction by instruction."""
+"""Struct logs compared with geth's for the chain of the execution-apis, instruction by instruction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROOM = 1 << 24
 
 
 def blocks() -> list[list[SignedTransaction]]:
-    """The transactions of the chain's first two blocks; the file is one list after the other."""
+    """Return the transactions of the chain's first two blocks, from a file of concatenated RLP lists."""
     data, found, at = data_file(f"{CHAIN}/chain.rlp").read_bytes(), [], 0
     for _ in range(2):
         size = int.from_bytes(data[at + 1 : at + 1 + data[at] - 0xF7], "big") + 1 + data[at] - 0xF7
@@ -41,7 +41,7 @@ def blocks() -> list[list[SignedTransaction]]:
 
 
 def answers(name: str) -> list[Any]:
-    """The results that geth gave, request by request."""
+    """Return geth's result for each request."""
     lines = data_file(f"{CHAIN}/debug_traceBlockByNumber/{name}.io").read_text().splitlines()
     return [json.loads(line[3:])["result"] for line in lines if line.startswith("<< ")]
 
@@ -56,7 +56,7 @@ def apply(machine: Hypervisor, signed: SignedTransaction, options: StructLogOpti
 
 @pytest.fixture
 def machine() -> Hypervisor:
-    """The chain's genesis, under the oldest rules that are here: newer than the chain's first blocks."""
+    """Create the chain's genesis under the oldest available rules, which are newer than the chain's first blocks."""
     genesis = json.loads(data_file(f"{CHAIN}/genesis.json").read_text())
     machine = base_machine("py-evm").fork()
     block = EthereumBlock(fork="Cancun", gas_limit=10**9, filecoin_addresses=False)
@@ -71,7 +71,7 @@ def machine() -> Hypervisor:
 
 
 def relative(logs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With gas as what was used before: what a transaction costs before it begins has changed since those blocks."""
+    """Replace the remaining gas by the gas used so far, since intrinsic gas has changed since those blocks."""
     return [log | {"gas": logs[0]["gas"] - log["gas"]} for log in logs]
 
 
@@ -82,7 +82,7 @@ def test_instructions_are_logged_as_geth_logs_them(machine: Hypervisor) -> None:
     assert len(expected) == len(first) == 4
     for signed, result in zip(first, expected, strict=True):
         assert relative(apply(machine, signed, options)) == relative(result["result"]["structLogs"])
-    # In the second block SLOAD and SSTORE cost what they did in 2015, and two loops run until their gas is low.
+    # In the second block SLOAD and SSTORE have their costs of 2015, and two loops run until their gas is low.
     machine.advance(epoch=ChainEpoch(2))
     (expected,) = answers("trace-block-storage-encoding")
     found = [apply(machine, signed, StructLogOptions(enable_return_data=True)) for signed in second[:4]]
@@ -168,7 +168,7 @@ def test_what_is_switched_off_is_not_there() -> None:
 
 def test_a_limit_and_the_room_end_the_execution() -> None:
     steps = [step(0, 0x5B, "JUMPDEST")] * 10
-    with pytest.raises(LogLimitReached, match="3 instructions"):
+    with pytest.raises(LogLimitReached, match="3 logged instructions"):
         listen(StructLogOptions(limit=3), call(ALICE, ONE), *steps)
     with pytest.raises(LogTooLong, match="at instruction 5"):
         listen(StructLogOptions(), call(ALICE, ONE), *steps, room=550)

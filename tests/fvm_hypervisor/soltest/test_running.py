@@ -309,9 +309,9 @@ def asking(*words: int) -> list[str]:
     [
         # method, value, flags, codec, where the parameters are, the actor, and their length
         ((2, 0, 0, 0, 192, 5, 0), "call_actor_id at 0xfe00000000000000000000000000000000000005 "
-         "(method 2: contracts may call 0 and from 1024 up, in a call to f05)"),
+         "(method 2 cannot be called: contracts may call method 0 and methods from 1024, in a call to f05)"),
         ((2000, 0, 9, 0, 192, 5, 0), "call_actor_id at 0xfe00000000000000000000000000000000000005 "
-         "(send flags 0x9: only bit 0 (read-only) exists, in a call to f05)"),
+         "(unknown send flags 0x9: only bit 0 (read-only) is defined, in a call to f05)"),
         ((2000, 0, 0, 0, 192, 99999, 0), "f099999.2000 (NOT_FOUND: actor f099999 does not exist)"),
     ],
 )  # fmt: skip

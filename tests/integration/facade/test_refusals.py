@@ -39,13 +39,13 @@ REFUSED = {
     "no arguments": (BALANCE, 'BadCalldata(4, "the words are cut short")'),
     "half a word": (BALANCE + bytes(16), 'BadCalldata(4, "the words are cut short")'),
     "a cut length": (BALANCE + words(0x20, 0x20), 'BadCalldata(68, "the length is cut short")'),
-    "cut bytes": (BALANCE + words(0x20, 0x20, 21), 'BadCalldata(68, "a length beyond the end")'),
+    "cut bytes": (BALANCE + words(0x20, 0x20, 21), 'BadCalldata(68, "the length exceeds the data")'),
     "a length beyond all": (
         BALANCE + words(0x20, 0x20, 2**256 - 1) + bytes(32),
-        'BadCalldata(68, "a length beyond the end")',
+        'BadCalldata(68, "the length exceeds the data")',
     ),
-    "bytes behind": (BALANCE + ADDRESS_OF_BOB + b"\0", 'BadCalldata(132, "bytes behind the last value")'),
-    "a word behind": (BALANCE + ADDRESS_OF_BOB + words(0), 'BadCalldata(132, "bytes behind the last value")'),
+    "bytes behind": (BALANCE + ADDRESS_OF_BOB + b"\0", 'BadCalldata(132, "trailing bytes after the last value")'),
+    "a word behind": (BALANCE + ADDRESS_OF_BOB + words(0), 'BadCalldata(132, "trailing bytes after the last value")'),
     "a gap": (
         BALANCE + words(0x40, 0, 0x20, 21) + BOB.to_bytes().ljust(32, b"\0"),
         'BadCalldata(4, "an offset that is not the end of what lies before")',
@@ -73,13 +73,13 @@ def test_calldata_that_is_not_canonical_is_refused_by_a_typed_error(stage: Stage
 def test_a_number_too_large_for_its_type_is_refused(stage: Stage) -> None:
     assert relayed(stage, "call", POWER, RAW_POWER + words(2**64), 0) == (
         False,
-        'BadCalldata(4, "a number beyond 64 bits")',
+        'BadCalldata(4, "the number exceeds 64 bits")',
     )
     threshold = selector("multisig", "changeNumApprovalsThreshold")
     wallet = masked_id(multisig(stage, ETHEL, ALICE))
     for number in (2**64, -(2**64) - 1):
         succeeded, error = relayed(stage, "call", wallet, threshold + words(number), 0)
-        assert (succeeded, error) == (False, 'BadCalldata(4, "a number beyond those of CBOR")')
+        assert (succeeded, error) == (False, 'BadCalldata(4, "the number exceeds the range of CBOR integers")')
 
 
 def test_an_address_that_is_none_is_the_actor_s_to_refuse(stage: Stage) -> None:

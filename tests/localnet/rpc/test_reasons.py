@@ -82,7 +82,7 @@ def test_a_reason_is_looked_for_no_longer_than_an_explanation_takes(monkeypatch:
         (7, 80475954, "f07: this method takes parameters, got none"),
         (7, 99_999_999, "f07: this actor has no method 99999999"),
         (99_999, 0, "f099999: actor f099999 does not exist"),
-        (2, 5, "method 5: contracts may call 0 and from 1024 up"),
+        (2, 5, "method 5 cannot be called: contracts may call method 0 and methods from 1024"),
     ],
 )
 def test_what_an_actor_or_the_precompile_refused_is_in_the_message(

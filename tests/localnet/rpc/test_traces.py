@@ -398,7 +398,7 @@ LONG = "0 131072 MSTORE again: @again JUMP"
 def test_a_log_of_instructions_that_is_too_long_is_refused_and_a_limit_helps(network: Network) -> None:
     rpc = Client(Node(network))
     endless = deploy(network, LONG)
-    with pytest.raises(Failed, match=r"-32000: the log of instructions is too long at .* set a limit"):
+    with pytest.raises(Failed, match=r"-32000: the instruction log exceeds its maximum size at .* set a limit"):
         rpc("debug_traceCall", {"to": hexed(endless)}, "latest", {"enableMemory": True})
     caller = deploy(network, f"0 0 0 0 0 {at(endless)} 40000000 CALL STOP")
     logs = rpc("debug_traceCall", {"to": hexed(caller)}, "latest", {"limit": 10})
