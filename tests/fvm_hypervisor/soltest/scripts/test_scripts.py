@@ -180,7 +180,6 @@ def test_a_script_that_reverts_sends_nothing_and_says_where(project: Path, url: 
 
 
 def test_a_transaction_that_the_network_refuses_is_named(project: Path, url: str, network: Network) -> None:
-    """A script's own run bills nobody, its transactions do: the signer has no money."""
     words = run(project, "--rpc-url", url, "--sig", "runAs(uint256)", "0x77", "--broadcast", status=1)
     assert "transaction 1 of the script (new Counter) fails" in words
     assert network.head.height == 0
@@ -219,7 +218,6 @@ def test_what_has_no_key_is_named_before_anything_is_sent(project: Path, url: st
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 @pytest.mark.parametrize("options", [["--broadcast"], ["--broadcast", "--unlocked"]], ids=" ".join)
 def test_who_sends_has_to_be_named(project: Path, rules: str, options: list[str]) -> None:
-    """forge 1.7.1: You seem to be using Foundry's default sender."""
     with Network(rules=rules) as network, serving(network) as url:
         words = run(project, "--rpc-url", url, *options, status=2, file="Actors.s.sol")
         assert "no sender is named, and Foundry's default one, 0x1804" in words
@@ -329,7 +327,6 @@ def test_a_record_that_was_moved_to_another_chain_is_refused(project: Path, url:
 
 
 def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
-    """As in forge 1.7.1, which also says of several or none that it found them."""
     for name, words in (
         ("Nope", "there is no contract Nope: name it as FILE:CONTRACT"),
         ("script", "script is a folder: name a file in it"),
