@@ -180,7 +180,7 @@ actors-page: environment ## regenerate the table of docs/actors.md from the acto
 rpc-page: environment ## regenerate the methods of docs/json-rpc.md, with examples
 	@$(RUN)/python -m tests.docs.json_rpc_page
 
-cheatcodes-page: environment ## regenerate the table of docs/solidity-tests.md
+cheatcodes-page: environment ## regenerate the table of docs/cheatcodes.md
 	@$(RUN)/python -m tests.docs.cheatcodes_page
 
 api-page: environment ## regenerate docs/api.md from the docstrings of the public names

@@ -17,7 +17,7 @@ def solidity(
     """Write the Solidity files that projects import: FilecoinFork.sol, FilecoinVm.sol and the actors' interfaces.
 
     FilecoinFork.sol lets tests and scripts of forge call actors, on a fork of a node, and FilecoinVm.sol declares the
-    cheatcodes that `hypervisor test` has beside forge's (docs/solidity-tests.md);
+    cheatcodes that `hypervisor test` has beside forge's (docs/cheatcodes.md);
     the interfaces are those of a node with --abi-facade (docs/bridge.md). In a Foundry project a line of
     remappings.txt lets imports of hypervisor/ lead to the folder, for forge; a project that has one keeps it.
 

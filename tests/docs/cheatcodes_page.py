@@ -1,4 +1,4 @@
-"""Writes the table of cheatcodes in docs/solidity-tests.md, from the table of the code and the list of what it lacks.
+"""Writes the table of cheatcodes in docs/cheatcodes.md, from the table of the code and the list of what it lacks.
 
 python -m tests.docs.cheatcodes_page     make it anew (`make cheatcodes-page`)
 """
@@ -13,7 +13,7 @@ from typing import Final
 from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
 from fvm_hypervisor.soltest.cheatcodes.table import Cheatcode, table
 
-PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "solidity-tests.md"
+PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "cheatcodes.md"
 BEGIN: Final = "<!-- cheatcodes: make cheatcodes-page -->\n"
 END: Final = "<!-- end of cheatcodes -->\n"
 SUPPORTED, PARTIAL, MISSES = "supported", "partial", "missing"

@@ -1,4 +1,4 @@
-"""The cheatcodes of docs/solidity-tests.md are those that there are, and what is missing is what forge-std names."""
+"""The cheatcodes of docs/cheatcodes.md are those that there are, and what is missing is what forge-std names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/solidity-tests.md, forge and Hardhat against the node: what it shows is what `make clients` runs."""
+"""docs/forge-and-hardhat.md, forge and Hardhat against the node: what it shows is what `make clients` runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent.parent
 CLIENTS = PROJECT / "tests" / "clients"
-TEXT = (PROJECT / "docs" / "solidity-tests.md").read_text(encoding="utf-8")
+TEXT = (PROJECT / "docs" / "forge-and-hardhat.md").read_text(encoding="utf-8")
 
 
 def test_the_configuration_of_hardhat_is_the_one_that_is_run() -> None:

@@ -1,4 +1,4 @@
-"""Runs public suites by forge and by `hypervisor test` and compares them: `make soltests` (docs/solidity-tests.md).
+"""Runs public suites by forge and by `hypervisor test` and compares them: `make soltests` (docs/forge-differences.md).
 
 Both get the same sources, the same compiler (npm's), the same number of fuzz runs and the same seed. An input is a
 test; a finding is one that ends otherwise here than under forge and is not named, with its reason, in differences.py.
@@ -25,7 +25,7 @@ from tests.soltests.stage import INSTALLED, SUITES, stage
 
 FOLDER: Final = INSTALLED / "suites"
 QUICK: Final = ("solady", "openzeppelin", "fvm-solidity", "session-keys")
-"""What npm's compiler gets through in a few minutes; see docs/solidity-tests.md for the others."""
+"""What npm's compiler gets through in a few minutes; see docs/forge-differences.md for the others."""
 _PLANTED_TESTS: Final = 10
 
 

@@ -140,7 +140,7 @@ def test_json_has_the_fields_of_the_page(project: Path) -> None:
     assert set(good) == {"duration", "warnings", "test_results"}
     tests = good["test_results"] | bad["test_results"]
     assert set(tests) == {"testFine()", "testFuzz(uint8)", "testBroken(uint8)"}
-    assert all(set(test) == documented("by signature. It is forge's form") for test in tests.values())
+    assert all(set(test) == documented("by signature. Its form") for test in tests.values())
     assert [test["status"] for test in tests.values()] == ["Success", "Success", "Failure"]
     assert set(tests["testFine()"]["kind"]["Unit"]) == {"gas"}
     assert set(tests["testFuzz(uint8)"]["kind"]["Fuzz"]) == {"runs", "mean_gas", "median_gas"}

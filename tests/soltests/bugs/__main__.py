@@ -1,4 +1,4 @@
-"""Has forge and `hypervisor test` look for thirty planted bugs (docs/solidity-tests.md).
+"""Has forge and `hypervisor test` look for thirty planted bugs (docs/forge-differences.md).
 
 Both get the same project, compiler (npm's), runs and seeds. An input is a bug; what counts is the median over the seeds
 of the runs before the find, of an invariant the sequences of twenty calls; a bug that is not found has used up all. A
