@@ -67,7 +67,7 @@ def _parallel(workers: int) -> Parallel | None:
         return None
     from hypervisor.parallel import Parallel
 
-    return Parallel(workers)
+    return Parallel(workers, adaptive=False)  # a replay reports all conflicts
 
 
 def _done(machine: Hypervisor, parallel: Parallel | None) -> dict[str, Any] | None:

@@ -112,7 +112,7 @@ def _executed(
     from localnet.chain.conflicts import conflict_records
     from localnet.chain.side_by_side import SideBySide
 
-    parallel = Parallel(workers)
+    parallel = Parallel(workers, adaptive=False)  # a replay reports all conflicts
     with closing(SideBySide.start(parallel, machine, candidates)) as started:
         executed = list(execute(machine, candidates, started=started))
     return executed, conflict_records(machine, parallel)

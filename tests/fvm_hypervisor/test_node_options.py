@@ -484,7 +484,7 @@ def test_a_precompile_that_cannot_be_had_ends_the_node(tmp_path: Path) -> None:
     for given, words in (
         ("gone", "precompile 'gone' is not installed"),
         (str(tmp_path / "gone.toml"), "gone.toml cannot be read"),
-        (str(tmp_path / "mine.toml"), "precompiles.adder has no address and no wasm"),
+        (str(tmp_path / "mine.toml"), "precompiles.adder is missing address and wasm"),
     ):
         found = CliRunner().invoke(app, ["node", "--precompile", given, "--port", "0"])
         assert (found.exit_code, words in found.stderr) == (2, True), found.stderr

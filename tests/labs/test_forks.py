@@ -93,7 +93,7 @@ def test_other_rules_than_the_origins_are_refused(url: str, rules: str) -> None:
     ("answer", "words"),
     [
         ("lab:unheard", "under the rules 'lab:unheard': lab 'unheard' is not known"),
-        ("lab:", "name one of accounts, async"),
+        ("lab:", "require the name of a lab: expected one of accounts, async"),
     ],
 )
 def test_a_lab_that_is_not_installed_here_is_named(answer: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,7 +205,7 @@ def test_a_fork_of_a_silent_server_says_that_it_waits_and_ends(monkeypatch: pyte
     monkeypatch.setattr(timed_socket, "_PATIENCE", 0.1)
     with dripping(60) as url:
         result = CliRunner().invoke(app, ["node", "--fork-url", url, "--port", "0", "--timeout", "500"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"waiting for {url} for 0 s" in result.stderr
     assert re.search(r"has not answered Filecoin\.\w+ within 0\.5 s: see whether", " ".join(result.stderr.split()))
 
