@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.method_numbers import method_number
-from fvm_hypervisor.builtin_actors import loader
 from tests.docs.actors_page import BEGIN, END, HELD, HELD_NEW, PAGE, Row, found_rows, table
-from tests.lane.attacks import ATTACKS
 
 TESTS = Path(__file__).resolve().parent.parent
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -84,14 +82,6 @@ def test_the_tests_that_are_named_exist_and_meet_the_official_actors(test: str) 
 def test_the_numbers_of_the_development_methods_are_their_names_hashes() -> None:
     for name, number in re.findall(r"`(DevelopmentOnly\w+)` \| (\d+)", TEXT):
         assert method_number(name) == int(number)
-
-
-def test_the_sizes_are_those_of_the_bundles() -> None:
-    assert f"{len(loader.bundle_bytes()) / 1e6:.1f} MB beside" in TEXT
-
-
-def test_the_attacks_are_as_many() -> None:
-    assert f"`make lane` has {len(ATTACKS)} attacks" in TEXT
 
 
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
