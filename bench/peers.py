@@ -123,10 +123,9 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Microseconds of one request over a persistent connection: the best of some rounds.
+    """Microseconds per request over a persistent connection, the best of several rounds.
 
-    `transfer` is one that is sent and mined, `receipt` the same with a request for its receipt, `batched` one in a
-    batch.
+    `transfer` sends and mines a transaction, `receipt` also requests its receipt, `batched` is one transfer of a batch.
     """
 
     chain_id: float

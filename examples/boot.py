@@ -42,11 +42,11 @@ DEAL_START, DEAL_EPOCHS = 50_000, 180 * PROVING_PERIOD
 SECP256K1 = b"\x01"
 
 Step = tuple[str, int, str]
-"""What was called, how it exited, and what it returned, in hex."""
+"""Name of a call, its exit code, and its return data in hex."""
 
 
 class Boot:
-    """One network, and what it has answered."""
+    """A network and the results of the calls to it."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -70,13 +70,13 @@ class Boot:
     # --- the parts ----------------------------------------------------------------------------------------------
 
     def accounts(self) -> Iterator[Step]:
-        """An f1 address that nobody has becomes an account by being sent something."""
+        """Create an account by sending value to an unused f1 address."""
         self.newcomer = Account.from_key(bytes(31) + b"\x07")
         yield self.send("send to a new f1 address", self.newcomer.native, 0, value=FIL)
         yield self.answer("its balance", self.network.balance(self.newcomer.native))
 
     def multisig(self) -> Iterator[Step]:
-        """Two signers, of whom both have to agree."""
+        """Create a multisig with two signers and a threshold of two."""
         signers = [self.alice.native.to_bytes(), self.bob.native.to_bytes()]
         step, self.wallet = self.create("multisig", [signers, 2, 0, 0], value=5 * FIL)
         yield step

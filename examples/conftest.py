@@ -1,7 +1,7 @@
-"""What the examples' tests share: a network of its own for each test, on both bundles, and what a refusal looks like.
+"""Fixtures of the examples' tests: a fresh network for each test, on both bundles, and a helper for expected reverts.
 
-On this project's own bundle contracts run on its EVM runtime; on an official bundle it is the official EVM actor that
-runs them, in the native runtime. Every test holds for both.
+On this project's own bundle contracts run on its EVM runtime; on an official bundle they run on the official EVM actor,
+in the native runtime. Every test must pass on both.
 """
 
 from __future__ import annotations

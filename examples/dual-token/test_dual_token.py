@@ -79,7 +79,7 @@ def test_what_goes_by_erc20_to_a_native_account_it_spends_by_frc46(scene: Scene)
 
 
 def test_one_actor_has_one_balance_whatever_it_is_called(scene: Scene) -> None:
-    """By its f410 address, by its id, by the masked form of that, and from either face."""
+    """Look up one balance by f410 address, actor ID and masked ID, through both the ERC-20 and the FRC-46 interface."""
     holder = scene.network.accounts[5]
     number = actor_id(scene.network, holder)
     scene.token.send("transfer", masked(number), 70, sender=scene.owner)

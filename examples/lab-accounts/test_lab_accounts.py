@@ -32,7 +32,7 @@ Natives = list[tuple[int, int, bytes]]
 
 
 class Stage:
-    """A network with a token, code for accounts, and somebody who pays."""
+    """A network with a token, a batch contract for accounts to delegate to, and a sponsor."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -41,7 +41,7 @@ class Stage:
         self.token = network.deploy(HERE / "Token.json", OWNER.address, 1_000)
 
     def approve(self, amount: int) -> tuple[EthAddress, int, bytes]:
-        """A call of the token."""
+        """Return a call to the token's `approve`."""
         data = self.token.interface.encode_call("approve", self.spender.address, amount)
         return self.token.address, 0, data
 
@@ -71,7 +71,7 @@ class Stage:
         return OWNER.sign_authorization(self.batch.address, nonce, self.network.chain_id)
 
     def allowances(self) -> tuple[Any, int]:
-        """What the spender may take of the owner's: tokens, and DataCap."""
+        """Return the spender's allowances from the owner: tokens and DataCap."""
         params = encode([OWNER.delegated.to_bytes(), self.spender.native.to_bytes()])
         method = MethodNumber(method_number("Allowance"))
         result = self.network.machine.call(

@@ -22,7 +22,7 @@ MESSAGES = 60
 
 
 def blocks_waited(rules: str, sender: int = 0) -> int:
-    """How many blocks a message to a miner waits in the flood; the miner is the first account's."""
+    """Return the number of blocks a message to a miner waits during the flood; the first account owns the miner."""
     with Network(rules=rules) as network:
         counter = network.deploy(COUNTER)
         miner = network.create_miner(sectors=1)

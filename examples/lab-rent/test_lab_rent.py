@@ -99,9 +99,9 @@ def money(amount: int) -> bytes:
 
 
 def rent_of(here: Tenants, address: Address) -> tuple[int, int, int, int]:
-    """What the rent actor says of an actor: size, deposit, when it is due, since when it is archived."""
-    asked = here.network.contract("0xff00000000000000000000000000000000000015", {"abi": RENT_ABI, "bytecode": "0x"})
-    size, deposit, due, since = asked.call("look", address.to_bytes())
+    """Return the rent actor's record of an actor: size, deposit, due epoch and archival epoch."""
+    rent = here.network.contract("0xff00000000000000000000000000000000000015", {"abi": RENT_ABI, "bytecode": "0x"})
+    size, deposit, due, since = rent.call("look", address.to_bytes())
     return size, deposit, due, since
 
 

@@ -43,7 +43,7 @@ class Scene:
         return receipts[-1]
 
     def refusals(self, receipt: TransactionReceipt) -> list[tuple[bytes, str]]:
-        """What the oracle says of pushes that were refused: by which contract, and why."""
+        """Return the oracle's refused pushes: the contract that refused and the reason."""
         found = []
         for event in receipt.execution.events:
             if event.emitter != actor_id(self.network, self.oracle.address):

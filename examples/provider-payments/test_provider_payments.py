@@ -1,4 +1,4 @@
-"""A contract that pays a storage provider: by the epoch, by anyone's call, and back to the client what is left."""
+"""A contract that pays a storage provider per epoch, on anyone's call, and refunds the remainder to the client."""
 
 from __future__ import annotations
 

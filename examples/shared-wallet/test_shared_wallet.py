@@ -111,7 +111,7 @@ def test_a_single_partner_is_no_signer(scene: Scene, refused: Refused) -> None:
 
 
 def test_one_actor_cannot_be_two_signers(network: Network) -> None:
-    """By its masked ID and by its f410 address."""
+    """Name the same actor by its f410 address and by its masked ID."""
     person = network.accounts[1]
     twice = [person.address, masked(actor_id(network, person))]
     with pytest.raises(CallFailed) as failed:
@@ -128,7 +128,7 @@ def test_the_wallet_pays_a_storage_miner(scene: Scene) -> None:
 
 
 def test_what_a_native_actor_refuses_is_told_with_its_exit_code(scene: Scene, refused: Refused) -> None:
-    """A miner does not know InvokeEVM, and nobody has the id 999999 yet."""
+    """A miner has no method InvokeEVM, and no actor has the ID 999999."""
     miner: Miner = scene.network.create_miner(sectors=0)
     scene.wallet.send("propose", masked(miner.id), 0, b"\x01\x02\x03\x04", sender=scene.person)
     vote = scene.vote_by_multisig(0)

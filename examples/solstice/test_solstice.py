@@ -26,9 +26,9 @@ FIVE_PERCENT = (WHOLE // 20, 0, 0, WHOLE // 20, WHOLE // 20)
 
 @pytest.fixture(scope="module")
 def governed() -> Iterator[Network]:
-    """A network whose streams the council governs: the miners' falls from 95 % by half a per cent an epoch.
+    """A network whose streams the council governs: the miners' stream falls from 95 % by 0.5 % per epoch.
 
-    The second one has risen to its 10 % after ten epochs; after ten more, 5 % are nobody's.
+    The second stream reaches 10 % after ten epochs; after ten more, 5 % are unassigned.
     """
     with Network(network=28) as network:
         council = network.deploy(HERE / "StreamCouncil.json", *(one.address for one in network.accounts[1:3]))
@@ -87,7 +87,7 @@ def open_stream(network: Network, council: Contract, shares: list[tuple[EthAddre
 
 
 def paid(network: Network, council: Contract, *wallets: EthAddress) -> list[int]:
-    """Claim, by somebody who gets nothing; what each wallet has more."""
+    """Claim from an account that receives nothing; return the increase of each wallet's balance."""
     before = [network.balance(wallet) for wallet in wallets]
     receipt = council.send("claim", OWN, list(wallets), sender=network.accounts[8])
     amounts = [network.balance(wallet) - had for wallet, had in zip(wallets, before, strict=True)]

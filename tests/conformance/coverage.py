@@ -1,8 +1,8 @@
-"""What the golden vectors cover: `make golden-coverage` prints cases by network version, and by syscall and error.
+"""Coverage of the golden vectors: `make golden-coverage` prints cases by network version, and by syscall and error.
 
-Every vector says which syscalls it makes answer which error numbers (`_meta.syscalls`, written by tests/oracle from the
-reference's own log). tests/golden/coverage.toml says why a cell of that table is empty; one that is empty for no stated
-reason, or stated to be empty and is not, ends the command with exit code 1.
+Every vector lists the error numbers that its syscalls return (`_meta.syscalls`, written by tests/oracle from the
+reference's log). tests/golden/coverage.toml gives the reason for each empty cell of that table. The command exits with
+1 if a cell is empty without a stated reason, or is not empty although a reason is stated.
 """
 
 from __future__ import annotations

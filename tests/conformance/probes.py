@@ -18,7 +18,7 @@ from store.codec import encode, link
 from tests.runtimes.wasm.guests import IMPORTS, imports, wasm
 
 RESULT, BUFFER, OUT, DATA = 0x100, 0x4000, 0x8000, 0x20000
-"""Where a syscall's result, a buffer of its own, the answers and the inputs lie in the guest's memory."""
+"""Offsets in the guest's memory of a syscall's result, its buffer, the output and the inputs."""
 
 _HEADS = bytes.fromhex("000102181920292a1a1b1c1f383b405f5860617f788081829f98a0a1bfc2d8d9dadbdff4f6f7f9fbff")
 _SEALED = Cid(bytes.fromhex("0182e20381e80220") + bytes(31) + b"\1")

@@ -76,7 +76,7 @@ class Call:
     params: bytes = b""
     value: int = 0
     calldata: bytes | None = None
-    """What the parameters give a contract, where they are meant for one."""
+    """Calldata in the parameters, if the receiver is a contract."""
     by: Address | None = None
     """Allowed callers, if not all."""
     kind: str = ""

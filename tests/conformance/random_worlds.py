@@ -52,7 +52,7 @@ from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.wasm.guests import imports, wasm
 
 EPOCH: Final = ChainEpoch(90)
-"""So early that the chain of a vector, which names every tipset, is short."""
+"""An early epoch, since a vector's chain lists every tipset up to it."""
 TIMESTAMP: Final = 1_700_000_000
 CHAIN_ID: Final = 314
 SUPPLY: Final = TokenAmount(600_000_000 * FIL)
@@ -60,7 +60,7 @@ SUPPLY: Final = TokenAmount(600_000_000 * FIL)
 DAVE: Final = to_filecoin(EthAddress(b"\xda" * 20))
 """A placeholder with money."""
 SENDERS: Final = (ALICE, BOB, CAROL, ETHEL, WORKER, OTHER_WORKER, DAVE)
-"""Whose messages a chain takes; ALICE is f0100, and so on."""
+"""Accounts whose messages a chain accepts; ALICE is f0100, and so on."""
 
 RELAY = ActorID(1000)
 """A user's actor that makes the call which its parameters describe (`Relayed`)."""
@@ -242,12 +242,15 @@ class Relayed:
 
 
 ENDS: Final = ("return", "exit", "keep", "twice", "destroy", "trap", "event")
-"""What the relay does after its call: return the result; exit with a code; make the result its state; call once more;
-delete itself; trap; emit an event."""
+"""Actions of the relay after its call: return the result; exit with a code; store the result as its state; repeat the
+call; delete itself; trap; emit an event."""
 
 
 def relay() -> bytes:
-    """An actor that calls as it is asked. Its answer: the send's error number, its result, the answer's first bytes."""
+    """Return an actor that makes the call in its parameters.
+
+    It returns the send's error number, its result and the first bytes of the return data.
+    """
     at, answer = 0x1000, 0x300
     event = "".join(f"{chr(92)}{byte:02x}" for byte in struct.pack("<QQII", 3, RAW, 1, 4) + b"k")
     return wasm(f"""(module

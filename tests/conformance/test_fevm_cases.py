@@ -67,7 +67,7 @@ def test_an_altered_head_is_noticed() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_our_cases_are_what_the_official_evm_actor_does(name: str) -> None:
-    """What is kept in fevm/ was its answer; where it is here, it is asked again."""
+    """The files in fevm/ record the official actor's results; they are checked again if the actor is available."""
     kept = {case["name"]: case for case in load_cases(FOLDER, GROUP)}
     assert kept.keys() == CASES.keys()
     assert not _world("own").run(kept[name])

@@ -20,7 +20,7 @@ from tests.conftest import OWN_DATA, data_file, fvm_data
 ROOTS = ("vectors/GeneralStateTests", "vectors/state_tests")
 LARGE = 300_000
 EVERY = 23
-"""Of the files below `LARGE` bytes every so many-th is in the sample, but none of the folders that take their time."""
+"""Sampling interval: every 23rd file below `LARGE` bytes outside the slow folders is in the sample."""
 
 SLOW_FOLDERS = ("stTimeConsuming", "stZeroKnowledge", "stQuadraticComplexityTest", "VMTests")
 CHECKED = ("Cancun", "Prague", "Osaka")

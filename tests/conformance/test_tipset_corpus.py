@@ -25,7 +25,7 @@ from tests.conftest import data_file
 FEWEST, LARGEST = 300, 3_000_000
 EVERY = 12
 EXIT_CODES = {0, 5, 7, 16, 17, 18, 21, 22, 33, 34}
-"""No such actor, out of gas, forbidden, not found and what else the network's actors and its machine end with."""
+"""Exit codes that the corpus must contain: no such actor, out of gas, forbidden, not found and others."""
 
 
 def test_the_corpus_is_of_every_network_version_and_rich() -> None:

@@ -48,7 +48,7 @@ FEWEST_MESSAGES: Final = 3
 FIRST: Final = 2
 """The tipset after which a miner's deposit is reported by hand (`localnet.miners.miner`)."""
 ACTORS: Final = {21: 12, 22: 13, 23: 14, 24: 15, 25: 16, 26: 16, 27: 17, 28: 18, 29: 18}
-"""Of each network version, as in tests/oracle: no official bundle of v19 is here."""
+"""Actors version of each network version, as in tests/oracle; there is no official bundle of v19."""
 
 Vector = dict[str, Any]
 
@@ -73,7 +73,7 @@ def blocks_file_of(version: int) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a life gives: its tipsets, tipsets of several blocks made of its messages, and some vectors of messages."""
+    """Vectors of one chain: its tipsets, tipsets of several blocks made of its messages, and some message vectors."""
 
     tipsets: list[Vector]
     blocks: list[Vector]

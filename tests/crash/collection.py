@@ -1,10 +1,10 @@
-"""Garbage collection of a million blocks during writes: `make gc-check`. Exits with 1 if a guarantee is broken.
+"""Garbage collection of a million blocks during writes: `make gc-check`. It exits with 1 if a guarantee is broken.
 
-A folder holds a state, a million blocks that a pin has kept until just now, and a writer that commits without a pause.
-After the collection, and a second one when the writer has stopped, what is kept is what a full traversal finds, and the
-folder takes at most 1.2 times the space of the same state exported and imported into a new folder. The same, shorter,
-on a store that does not mark what is committed during a collection must be found out. The outcome is a record
-(bench.recorded).
+A folder holds a state, a million blocks whose pin has just been removed, and a writer that commits continuously. After
+the collection, and a second one when the writer has stopped, the store must hold exactly the blocks that a full
+traversal finds, and the folder may take at most 1.2 times the space of the same state exported and imported into a new
+folder. A shorter run on a store that does not mark blocks committed during a collection must fail. The result is a
+record (bench.recorded).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from tests.crash.states import collector, commit_next
 FANOUT = 500
 LARGEST = 1.2
 PLANTED_COUNT = 100_000
-"""So many that the writer commits more than once while they are swept, on a busy machine too."""
+"""Number of blocks in the planted run: enough for several commits during the sweep, on a busy machine too."""
 
 
 def main() -> int:
-    """Run the check; the exit code."""
+    """Run the check and return the exit code."""
     chosen = options(__doc__, 1_000_000).parse_args()
     started = monotonic()
     with TemporaryDirectory(prefix="collection-") as place:

@@ -1,14 +1,13 @@
-"""A network is killed at random instants and must continue where it was: `make crash-epochs`.
+"""Kill a network at random instants and check that it continues where it was: `make crash-epochs`.
 
     python -m tests.crash.epochs --count 200 --seed 1 [--epochs N] [--record FILE]
 
-`count` kills, ten in each run; a run is a life of 1,000 epochs (tests.crash.life) in a process of its own, in a folder
-that the next process opens again. A process dies while it opens the folder, right behind a block that it has told of,
-or anywhere. Wherever it comes back, it must be at a tipset of the uninterrupted life, not before the last one that was
-told; and each run must end with the uninterrupted life's chain, tipset for tipset. Then the same, shorter, with a
-planted defect: a block reaches the folder when the next one comes. That must be found. A kill loses
-nothing that the operating system holds, so the folders are in memory where that is possible. The outcome is a record
-(bench.recorded).
+There are `count` kills, ten in each run. A run is a chain of 1,000 epochs (tests.crash.life) in a separate process, in
+a folder that the next process reopens. A process is killed while it opens the folder, right after it has reported a
+block, or at any other time. After reopening, the head must be a tipset of the uninterrupted chain, not before the last
+reported one, and each run must end with the uninterrupted chain, tipset for tipset. A shorter run with a planted defect
+(a block is written only when the next one comes) must fail. A kill loses nothing that the operating system holds, so
+the folders are in memory if possible. The result is a record (bench.recorded).
 """
 
 from __future__ import annotations

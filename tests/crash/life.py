@@ -21,7 +21,7 @@ from tests.localnet.kill_run import write_behind
 
 FIRST_VERSION, LAST_VERSION = 28, 29
 _COUNTER = EthAddress(bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3"))
-"""What the first account deploys first."""
+"""Address of the first account's first contract."""
 
 Place = tuple[int, bytes, bytes, bytes]
 """A height, the tipset's key and state there, and the state of the machine."""

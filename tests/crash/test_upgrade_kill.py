@@ -30,11 +30,11 @@ PLACES = {
     "before the block is committed": ("localnet.chain.chain.tipset_entries", True),
     "behind the commit": ("store.rocks.RocksStore.commit", True),
 }
-"""What is called where the process dies, and whether it dies behind the call, in the block with the upgrade."""
+"""Function at whose call the process is killed in the upgrade's block, and True if it is killed after the call."""
 
 
 def dying(folder: str, target: str, behind: bool) -> None:
-    """The process: goes on to the upgrade, and is killed at the call of a function in the block that brings it."""
+    """Advance the chain to the upgrade and kill the process at a call of `target` in the upgrade's block."""
     real: Callable[..., Any] = resolve_name(target)
 
     def killing(*given: Any, **named: Any) -> Any:
@@ -63,7 +63,7 @@ def whole_or_not_at_all(network: Network) -> bool:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, list[Any]]:
-    """A folder with an upgrade ahead, where its life ends, and the tipsets of the life that nobody interrupts."""
+    """A folder with a scheduled upgrade, its final height, and the tipsets of the uninterrupted chain."""
     place = tmp_path_factory.mktemp("upgrade")
     end = life.begin(place / "first", EPOCHS)
     shutil.copytree(place / "first", place / "whole")

@@ -14,7 +14,7 @@ from store.cid import CBOR
 from tests.runtimes.wasm.guests import imports, wasm
 
 OUT, PARAMS, SCRATCH = 0x1000, 0x8000, 0x100
-"""Where the module keeps what it returns (behind the head of a byte string), its parameters, results of syscalls."""
+"""Offsets in memory of the output (after the head of a byte string), the parameters and the syscalls' results."""
 SHOWN: Final = 96
 """Number of bytes kept of a callee's return data."""
 _SYSCALLS = (

@@ -18,9 +18,9 @@ from runtimes.evm.ethereum.forks import FORKS, LATEST
 from tests.runtimes.evm.fake_host import CALLER, MYSELF, RULES, FakeHost
 
 _KNOWN: Final = frozenset(opcode.name for opcode in next(iter(FORKS.values())).opcodes.values())
-"""What the grammar's statements are written for."""
+"""Opcodes that the grammar's statements use."""
 _MOST: Final = 7
-"""Words that an opcode takes at most."""
+"""Maximum number of stack words that an opcode pops."""
 SAME_SHAPE: Final = ("PC", "NOT", "ADD", "ADDMOD")
 """Replacements for an expression's opcode of N operands that the rules do not have."""
 

@@ -1,4 +1,4 @@
-"""What the corpus of Solidity contracts is asked to do: deployments and calls, a scenario for each kind of contract."""
+"""Deployments and calls of the corpus of Solidity contracts: one scenario for each kind of contract."""
 
 from __future__ import annotations
 

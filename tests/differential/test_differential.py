@@ -1,4 +1,4 @@
-"""What the run of generated cases found once, a short run of it, and that it finds what it should."""
+"""Regressions found by generated cases, a short run of generated cases, and a check that planted defects are found."""
 
 from __future__ import annotations
 

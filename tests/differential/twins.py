@@ -63,9 +63,9 @@ class CallOf:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Accounts, and the messages that are applied to them in order. `theme` is the class under which gas is told.
+    """Accounts, and the messages that are applied to them in order.
 
-    `gas_limit` is that of each message.
+    `theme` is the class under which gas is reported; `gas_limit` applies to each message.
     """
 
     name: str
@@ -152,7 +152,7 @@ class Twin:
                 nonces[call.sender] += 1
 
     def trail(self, case: Case) -> list[int | None]:
-        """None where a call of the case begins, its exit code where it ends, in order."""
+        """Return the calls' starts and ends in order: None for a start, the exit code for an end."""
         recorder = self.machine.tracer = Recorder()
         try:
             for _ in self.run(case):
@@ -163,7 +163,7 @@ class Twin:
         return [event.exit_code if isinstance(event, CallEnded) else None for event in calls]
 
     def reads_gas(self, case: Case) -> bool:
-        """Whether code looks at the gas that is left, other than to give it to a call. On the EVM runtime only."""
+        """Return True if code reads the remaining gas other than to pass it to a call (EVM runtime only)."""
         reader = self.machine.tracer = _GasReader()
         try:
             for _ in self.run(case):

@@ -91,11 +91,11 @@ WORKLOADS: Final[Mapping[str, Callable[[Script], None]]] = MappingProxyType({
     "mint an ERC-721, enumerable": _mint,
     "a contract creates a contract": _create,
 })  # fmt: skip
-"""Scripts by name; the last message of each is what is told."""
+"""Scripts by name; the last message of each is the measured one."""
 
 
 def cost(artifacts: Artifacts, name: str) -> Cost:
-    """A workload on both machines, which must agree on everything but gas; ValueError otherwise."""
+    """Run a workload on both machines. Raise ValueError if they differ in anything but gas."""
     script = Script(artifacts)
     WORKLOADS[name](script)
     compared = twins(NONE).compare(script.case(name))

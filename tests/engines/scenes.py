@@ -1,7 +1,6 @@
-"""What engines are given: a batch of contracts that may call each other, and a transaction for each of them.
+"""Inputs of the engine comparison: batches of contracts that may call each other, and a transaction for each contract.
 
-Everything is drawn from the seed and the batch's number. Every transaction meets the batch's own state: none keeps
-what it did.
+Everything is drawn from the seed and the batch's number. Every transaction starts from the batch's initial state.
 """
 
 from __future__ import annotations
@@ -75,9 +74,9 @@ class Call:
 class Batch:
     """Accounts and transactions under one set of rules.
 
-    With `framed`, whoever can run a whole tree of calls at once is to run it frame by frame; with `filecoin`, masked
-    IDs and Filecoin's precompiles exist under Ethereum's rules, too. `sees` is False where an interceptor between
-    frames only listens to logs, True where it sees all calls, and None where there is none.
+    With `framed`, engines that can run a whole call tree at once run it frame by frame; with `filecoin`, masked IDs and
+    Filecoin's precompiles exist under Ethereum's rules, too. `sees` is False if an interceptor between frames only
+    receives logs, True if it sees all calls, and None if there is no interceptor.
     """
 
     name: str

@@ -46,9 +46,9 @@ BLOCK_GAS: Final = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a transaction did. `state` is every actor behind it; `logs` in any form that can be compared.
+    """Effects of a transaction: `state` holds every actor after it, `logs` any comparable form of its logs.
 
-    `reported` are the logs that an interceptor was told of while it ran, also those of calls that failed.
+    `reported` holds the logs that an interceptor received during execution, including those of failed calls.
     """
 
     exit_code: int

@@ -1,8 +1,8 @@
-"""The fuzzer in full: `make fuzz` (a minute for each target), or a recorded run of so many inputs over all targets.
+"""The full fuzzer: `make fuzz` (a minute for each target), or a recorded run with a fixed number of inputs.
 
-Each target runs in a process of its own (`worker`), which gets its part of the inputs by its share. Afterwards every
-target that has a planted defect runs with it, with the same seed: it must be found. Ends with exit code 1 on any
-finding; the inputs that caused one are kept in build/fuzz.
+Each target runs in a separate process (`worker`), which gets inputs in proportion to its share. Afterwards every target
+with planted defects runs with each of them and the same seed: they must be found. The exit code is 1 on any finding;
+the inputs that caused one are saved in build/fuzz.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from tests.fuzz.target import keep, kept, load, names
 
 FOUND = PROJECT / "build" / "fuzz"
 FEWEST = 10_000
-"""Inputs that a run with a planted defect has at least, however short the run without it is."""
+"""Minimum number of inputs of a run with a planted defect."""
 KEPT, KEPT_LENGTH = 50, 1500
-"""How many inputs of a target are kept, and how long they are at most."""
+"""Maximum number of saved inputs of a target, and their maximum length in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one process has come to. `interesting`: inputs that reached what those before them had not."""
+    """Result of one process; `interesting` holds the inputs that reached new branches."""
 
     count: int
     passed: int
@@ -154,7 +154,7 @@ def _say(what: str) -> None:
 
 
 def _say_problems(record: RunRecord) -> int:
-    """Of some targets for some time: what was found, and defects that were not. Shares are a recorded run's matter."""
+    """Print the findings and the planted defects that were not found; return the exit code."""
     missed = [name for name, found in record.planted_defect.items() if not any(found.values())]
     problems = [*record.findings, *(f"the defect '{name}' was not found" for name in missed)]
     for problem in problems:

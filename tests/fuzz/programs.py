@@ -16,13 +16,13 @@ from tests.fuzz import trees
 from tests.runtimes.wasm.guests import imports, wasm
 
 START = 65_536
-"""Where the program lies in the guest's memory: the page behind it is all that is there."""
+"""Offset of the program in the guest's memory, which ends one page after it."""
 SELF, BUFFER, CONTENT = 64, 1024, 2048
-"""Places in memory: the guest's own address; room for results; a small block of DAG-CBOR."""
+"""Offsets in memory of the guest's address, a buffer for results, and a small DAG-CBOR block."""
 GUEST = Address.id(1000)
 
 SYSCALLS = tuple(sorted(REVISIONS["v4"].items()))
-"""What instructions 0 to n do: the syscalls by their names, each with as many arguments as it has."""
+"""Syscalls of instructions 0 to n: name and number of arguments."""
 
 OTHERS = {
     "grow": ("(drop (memory.grow {0}))", 1),

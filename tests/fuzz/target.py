@@ -31,10 +31,9 @@ CORPUS = Path(__file__).with_name("corpus")
 class Target:
     """A fuzz target: one decoder, or the machine.
 
-    `mutate` changes an input in ways that keep its form, so that it gets past the decoder; where it is given something
-    that has no form, it starts from a seed. `share` is the weight of the target in a run of so many inputs. No input is
-    longer than `longest`, and the process may write to `memory` bytes. `plants` are defects by name: each function puts
-    one into this process.
+    `mutate` changes an input and keeps it decodable; for an input that cannot be decoded it starts from a seed. `share`
+    is the weight of the target in a recorded run. No input is longer than `longest` bytes, and the process may write to
+    `memory` bytes. `plants` are defects by name: each function installs one in this process.
     """
 
     run: Callable[[bytes], bool]

@@ -1,8 +1,8 @@
 """A worker process for one target, with limits: `python -m tests.fuzz.worker NAME --count N --seed S --out FILE`.
 
-The process is libFuzzer's (atheris): it chooses inputs by the branches of our packages that they reach. It ends itself
-after so many inputs or seconds and writes what it has done; where it does not come to that (a crash, a hang, too much
-memory), libFuzzer leaves the input in the folder of FILE, and whoever started it (`__main__`) sees that.
+The process is libFuzzer's (atheris), which chooses inputs by the branches of our packages that they reach. It stops
+after a number of inputs or seconds and writes its result. On a crash, a hang or excessive memory use libFuzzer writes
+the input to the folder of FILE, where `__main__` finds it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import NoReturn
 import atheris
 
 RESIDENT_LIMIT = 1536
-"""Mebibytes that it may hold in the end: what one input leaves behind is small, what all leave would show."""
+"""Maximum memory at the end in MiB, which bounds the sum of the leaks of all inputs."""
 LONGEST = 60
-"""Seconds that one input may take, on a busy machine."""
+"""Maximum time of one input in seconds, on a busy machine."""
 FORMED = 0.6
-"""How often an input is changed in a way that keeps its form; else libFuzzer changes its bytes."""
+"""Probability of a mutation by the target, which keeps the input decodable; otherwise libFuzzer mutates the bytes."""
 OURS = ["store", "hypervisor", "runtimes", "bridge", "localnet"]
 
 with atheris.instrument_imports(include=OURS):  # the packages' modules are imported here, and with the target

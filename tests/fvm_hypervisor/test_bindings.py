@@ -1,4 +1,4 @@
-"""What is generated from the schemas is what is committed."""
+"""The committed bindings equal those generated from the schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No process that a command starts loads a module from the folder that it works in: it may be an untrusted project."""
+"""Child processes load no modules from the working folder, since it may be an untrusted project."""
 
 from __future__ import annotations
 

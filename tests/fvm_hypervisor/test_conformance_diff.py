@@ -1,4 +1,4 @@
-"""What `conformance --diff` says of a vector that differs: an error of one gas is found by its name and place."""
+"""Output of `conformance --diff` for a failing vector: a difference of one gas is reported by charge and position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exit status of every command: 2 for what somebody typed wrongly, 1 for what did not work."""
+"""The exit status of every command: 2 for a usage error, 1 for a failure."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def has_children(process: subprocess.Popen[str]) -> None:
 
 
 def has_processes(group: int) -> bool:
-    """Whether a process of a group is left."""
+    """Return True if a process group has processes."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

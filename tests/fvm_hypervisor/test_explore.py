@@ -113,7 +113,7 @@ def test_a_sender_without_a_key_has_one_answer_everywhere(sends: bool, tmp_path:
 
 
 def extracted(transaction: str, folder: Path, *source: object) -> str:
-    """What `hypervisor extract` complains of."""
+    """Return the error output of `hypervisor extract`."""
     out = folder / "vector.json"
     return CliRunner().invoke(app, ["extract", transaction, *map(str, source), "--out", str(out)]).stderr
 
@@ -125,7 +125,7 @@ def test_what_no_vector_can_say_is_said() -> None:
 
 
 def test_more_vectors_at_once_than_threads_trace_are_all_made() -> None:
-    """What makes a vector asks this node for traces: no page may hold a thread that these need."""
+    """Making a vector requests traces from this node, so a page must not hold a thread that the traces need."""
     with Network() as network:
         sent = f"0x{network.send(network.accounts[1].address, 1).hash.hex()}"
 

@@ -73,7 +73,7 @@ def extracted(what: Any, path: Path, *source: Any) -> dict[str, Any]:
 
 
 def passed(path: Path) -> list[str]:
-    """What differs, for each variant."""
+    """Return the error of each variant."""
     return [record["error"] for record in run_file(path, bundle_folder())]
 
 
@@ -247,7 +247,7 @@ def test_an_upgrade_and_other_rules_are_refused(tmp_path: Path) -> None:
 
 
 def test_other_actors_run_a_vector_in_the_place_of_those_that_it_names(made: Made, tmp_path: Path) -> None:
-    """Which gas another build takes is its own; the same one passes, under whatever name it is given."""
+    """Another build may differ in gas; the same build passes under any name."""
     path = tmp_path / "tipset.json"
     extracted(EPOCH + 1, path, "--state", made.folder)
     common = ["conformance", path, "--bundle-dir", bundle_folder(), "--workers", 1]

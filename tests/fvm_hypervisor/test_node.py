@@ -31,12 +31,12 @@ ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 START = 60.0
 NO_HASH = "0x" + "12" * 32
 NO_MESSAGE = "bafy2bzaceastk5qjmpnaqeeq6whogrlcymyurzyq6jawkntdzwedaznw7amvy"
-"""No transaction's hash."""
+"""A valid message CID that belongs to no transaction."""
 
 
 @contextmanager
 def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[tuple[str, Program]]:
-    """A node on a free port: its URL and the process, which is stopped at the end; it may open so many files."""
+    """Run a node on a free port and yield its URL and process; `files` limits its open files."""
     process = Program(["node", "--port", "0", "--ready-file", ready, *arguments], files=files)
     try:
         deadline = time.monotonic() + START

@@ -149,7 +149,7 @@ def test_the_streams_of_a_node_are_those_that_are_asked_for(tmp_path: Path) -> N
 
 
 def streams(url: str) -> str:
-    """What the doctor says of a node's streams."""
+    """Return the doctor's report on a node's reward streams."""
     checks = json.loads(run("doctor", "--rpc-url", url, "--json").stdout)["checks"]
     found: str = next(check["result"] for check in checks if check["name"] == "reward streams")
     return found
@@ -335,7 +335,7 @@ def test_half_open_requests_keep_a_new_client_out_for_some_seconds_and_it_hears_
 
 
 def _heard(client: socket.socket) -> bytes:
-    """What has come by now."""
+    """Return the data received so far."""
     try:
         return client.recv(1 << 16)
     except OSError:
@@ -442,7 +442,7 @@ def test_an_option_that_cannot_be_is_one_sentence_and_status_2(options: list[str
 
 
 def test_every_option_of_anvil_is_there_or_refused_with_a_reason() -> None:
-    """What anvil 1.7's --help lists, but for those of its output."""
+    """The options of anvil 1.7's --help, except those for its output."""
     anvil = """--accounts --block-time --balance --config-out --derivation-path --dump-state --hardfork --init --ipc
         --threads --load-state --mnemonic --max-persisted-states --max-transactions --mixed-mining --mnemonic-random
         --mnemonic-seed-unsafe --no-mining --number --order --port --preserve-historical-states --prune-history

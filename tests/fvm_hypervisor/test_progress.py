@@ -1,4 +1,4 @@
-"""What runs for long is named on a terminal, in one line that is taken away again; nothing is written elsewhere."""
+"""Progress of long operations: one line on a terminal, which is then cleared; no output elsewhere."""
 
 from __future__ import annotations
 

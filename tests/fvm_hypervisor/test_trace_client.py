@@ -39,7 +39,7 @@ def node() -> Iterator[Answering]:
 
 @pytest.fixture(scope="module")
 def good() -> str:
-    """What a network answers for a payment, as JSON."""
+    """A network's trace of a payment, as JSON."""
     with Network() as network:
         return json.dumps(network.send(network.accounts[1], 5).trace.as_json())
 

@@ -113,7 +113,7 @@ def test_without_a_ramp_there_is_the_miners_stream_alone(machine: Hypervisor) ->
 
 
 def test_a_reward_is_split_from_the_next_epoch_on(machine: Hypervisor) -> None:
-    """In the first epoch miners get 95 %; twenty epochs later one per cent less (20 * 0.05 %)."""
+    """Miners get 95 % in the first epoch and one per cent less twenty epochs later (20 * 0.05 %)."""
     miner = _miner(machine)
     upgrade(machine)
     for epoch, percent in ((11, 95), (31, 94)):

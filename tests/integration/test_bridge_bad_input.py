@@ -37,11 +37,11 @@ EDGES: Final = (
     1 << 32, 1 << 63, (1 << 64) - 1, 1 << 64, 1 << 128, 1 << 255, (1 << 256) - 1,
 )  # fmt: skip
 SELECTED: Final = 132
-"""Where handle_filecoin_method's parameters begin, behind the selector and four words."""
+"""Offset of handle_filecoin_method's parameters, after the selector and four words."""
 
 
 def forwarder(kind: str) -> bytes:
-    """Calls who is named in the first word with the rest; returns success and answer."""
+    """Return code that calls the address in the first word with the rest; it returns success and return data."""
     value = "CALLVALUE " if kind == "CALL" else ""
     return assemble(f"""
         32 CALLDATASIZE SUB 32 0 CALLDATACOPY
@@ -118,7 +118,7 @@ def test_bridge_bad_input_of_precompiles_ends_alike(both: Stages, seed: int) -> 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_bridge_bad_answers_of_contracts_to_native_actors_end_alike(both: Stages, seed: int) -> None:
-    """What a contract answers is what a native actor sent it, so the native actor's script says what is wrong."""
+    """The contract echoes its parameters, so the native actor's script chooses the malformed return data."""
     random = Random(f"answers {seed}")
     calls = []
     for _ in range(30):
@@ -135,7 +135,7 @@ def test_bridge_bad_answers_of_contracts_to_native_actors_end_alike(both: Stages
 
 
 def test_bridge_bad_answers_of_native_actors_reach_contracts_alike(both: Stages) -> None:
-    """What is no byte string is handed on as it is."""
+    """Return data that is not a CBOR byte string is passed on unchanged."""
     answers = (
         b"", b"\x40", b"\x41a", b"\x58\x20short", b"\x5f\x41a\xff", b"\x61a", b"\x80", b"\xff", b"\x41ab",
         b"\xd8\x2a\x41\0", bytes(60_000),

@@ -29,9 +29,9 @@ from tests.differential.twins import GAS_LIMIT
 
 SEED = 21
 TO_AND_FRO = (1, 9, 18)
-"""Trees that succeed, with three borders and more on one path."""
+"""Trees that succeed, with at least three crossings between runtimes on one path."""
 SWEPT = 24
-"""So many points of a tree are swept in `make test`; all of them by `make bridge`."""
+"""Number of points of a tree that `make test` sweeps; `make bridge` sweeps all."""
 
 
 @pytest.fixture(scope="module", params=evms())
@@ -125,7 +125,7 @@ def test_bridge_gas_is_swept_over_trees_that_go_to_and_fro(number: int) -> None:
 
 
 def sweep(stage: Stage, tree: Tree, points: int | None) -> None:
-    """Run out of gas at each charge, or at so many of them, spread evenly."""
+    """Run out of gas at each charge, or at about `points` of them, spread evenly."""
     first = prepare(stage, tree)
     _, events = send(stage, tree)
     needed = points_of(charges(events))

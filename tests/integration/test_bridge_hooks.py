@@ -1,7 +1,7 @@
 """Native actors that call contracts: token receivers, signatures of contracts, notices of deals and of sectors.
 
-A contract answers every such call as it was told when it was made, and logs what it was called with. What the calls
-hold and what the actors make of the answers is specified by FIP-0044, FIP-0109, FRC-0046 and the built-in actors.
+The contract returns a fixed value from every such call and logs its calldata. The calls' parameters and the handling of
+return values are specified by FIP-0044, FIP-0109, FRC-0046 and the built-in actors.
 """
 
 from __future__ import annotations

@@ -202,7 +202,7 @@ class Program:
         self.delegates = (*LENT * most, *(() if self.variant == "fip" else PLAIN), *self._odd())
 
     def _odd(self) -> tuple[EthAddress, ...]:
-        """Delegates without code, or with none that runs: nobody, precompiles, native actors, accounts."""
+        """Return delegates without executable code: unassigned addresses, precompiles, native actors, accounts."""
         return (EthAddress(bytes(20)), FRESH, IDENTITY, *(account.address for account in KEYS))
 
     def wishes(self) -> list[Wish]:
@@ -260,7 +260,7 @@ def base_nonces(here: Side, variant: str, sender: Account) -> dict[EthAddress, i
 
 
 def authorizations(here: Side, variant: str, sender: Account, wishes: list[Wish]) -> tuple[Authorization, ...]:
-    """What is signed on this side: a further one of an account expects that its earlier good ones count."""
+    """Sign the authorizations on this side; an account's nonces count its earlier valid authorizations."""
     nonces = base_nonces(here, variant, sender)
     found = []
     for wish in wishes:
@@ -403,7 +403,7 @@ def _uncounted() -> Iterator[None]:
 
 @contextmanager
 def _taken_back() -> Iterator[None]:
-    """Where the call fails the authorizations are gone: all of the message is one transaction."""
+    """Plant: a failing call also reverts the authorizations."""
     answer = AccountCalls._answer
 
     def strict(self: Any, calls: Any, result: Any, output: bytes) -> Any:

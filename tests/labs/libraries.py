@@ -44,13 +44,13 @@ from tests.runtimes.wasm.guests import FIRST_ID, call, place
 GAS: Final = 300_000_000
 STAGES: Final = ("is as the static form", "called a library", "answered")
 _INSTRUCTION: Final = NETWORK_PRICES.instruction // 1000
-"""In gas."""
+"""Price of an instruction in gas."""
 _BATCH: Final = 200
-"""Programs of a process's machines: these keep what they have compiled."""
+"""Number of programs per process, since machines cache compiled modules."""
 
 
 class _Calls:
-    """Counts what the third form of a program logs: instructions of its calls from module to module."""
+    """Counts the instructions that the third form of a program logs for its calls between modules."""
 
     def __init__(self) -> None:
         self.instructions = 0
@@ -167,13 +167,13 @@ def compare(program: Program, random: Random) -> Played:
 
 
 def _is_saved(more: int) -> bool:
-    """Whether a trap explains a difference in gas. A call that the stack has no room for may not be counted."""
+    """Return True if a trap explains a difference in gas: a call that overflows the stack may not be counted."""
     uncounted = [0, *(_INSTRUCTION * (1 + params) for params in range(4))]
     return any(more <= one and (more - one) % ((COUNTED_CALL - 1) * _INSTRUCTION) == 0 for one in uncounted)
 
 
 def _linking(program: Program, sizes: Sequence[int]) -> int:
-    """What the page says that linking costs, in gas: `sizes` are those of the libraries in bytes, in their order."""
+    """Return the price of linking in gas as documented; `sizes` are the libraries' sizes in bytes, in order."""
     modules = program.reached()
     imports = sum(len(module.uses) + module.borrows for module in modules)
     return sum(30_000 + 10 * sizes[module.number] for module in modules[:-1]) + 2_000 * imports
@@ -230,7 +230,7 @@ def _free_code() -> Iterator[None]:
 
 @contextmanager
 def _kept_memory() -> Iterator[None]:
-    """What a memory begins with changes from call to call."""
+    """Plant: the initial content of a memory changes from call to call."""
     instantiate = linked_modules._LinkedParts.instantiate
     calls = count(1)
 

@@ -23,15 +23,15 @@ _BINARY: Final = ("add", "sub", "mul", "and", "or", "xor", "shl", "shr_u", "rotl
 _TRAPPING: Final = ("div_u", "rem_s", "div_s")
 _EDGES: Final = (0, 1, -1, 7, 255, 65_535, 2**31 - 1, -(2**31))
 _NOTE: Final = re.compile("@N([0-9]+)@")
-"""What stands in a body where another module's function is called, with the instructions that this costs."""
+"""Placeholder in a body for a call of another module's function, with the call's cost in instructions."""
 _MOST_PARAMS: Final = 3
 _PLACE: Final = 65_000
-"""Where the actor keeps what syscalls answer."""
+"""Offset in the actor's memory of the syscalls' results."""
 
 
 @dataclass(slots=True)
 class LibraryFunction:
-    """A function of a module. `body` has `@B@`, where its memory begins, `@T@`, where its table does, and `_NOTE`s."""
+    """A function of a module; `body` has placeholders `@B@` (base of its memory), `@T@` (of its table) and `_NOTE`."""
 
     module: int
     place: int
@@ -64,14 +64,14 @@ class ProgramModule:
     number: int
     memory_of: int
     grants: bool = True
-    """Whether others may import its memory."""
+    """True if other modules may import its memory."""
     functions: list[LibraryFunction] = field(default_factory=list)
     entries: list[LibraryFunction | None] = field(default_factory=list)
     globals: list[tuple[str, int]] = field(default_factory=list)
 
     @property
     def borrows(self) -> bool:
-        """Whether it imports a library's memory."""
+        """True if it imports a library's memory."""
         return self.memory_of not in (-1, self.number)
 
     @property
@@ -213,7 +213,7 @@ def _entry(random: Random, modules: list[ProgramModule], module: ProgramModule, 
 def _within_reach(
     random: Random, modules: list[ProgramModule], module: ProgramModule, *, every: bool = False
 ) -> list[LibraryFunction]:
-    """What a function of a module may call: those before it of its own module, and of libraries."""
+    """Return the functions that a new function may call: earlier ones of its own module, and those of libraries."""
     libraries = [one for one in modules if one is not module]
     if not every and len(libraries) > 2:
         libraries = random.sample(libraries, 2)
@@ -221,7 +221,7 @@ def _within_reach(
 
 
 class _Writer:
-    """One function in the making."""
+    """A generator of one function."""
 
     def __init__(
         self, random: Random, modules: list[ProgramModule], module: ProgramModule, place: int, actor: bool
@@ -266,7 +266,7 @@ class _Writer:
         self._module.functions.append(function)
 
     def _ending(self) -> str:
-        """What an actor does last: exit, or keep what it has computed as its state and answer with it."""
+        """Return the actor's last statements: exit, or store the result as its state and return it."""
         kept = " ".join(f"(i64.store offset=@B@ (i32.const {8 * place}) {self._value('i64', 4)})" for place in range(6))
         leave = ""
         if self._random.random() < 0.3:

@@ -107,14 +107,14 @@ class Play:
     seed: int
     findings: list[str] = field(default_factory=list)
     posted: dict[int, OutboxEntry] = field(default_factory=dict)
-    """Every entry that was ever seen at the end of an epoch."""
+    """All entries seen at the end of any epoch, by number."""
     gone: dict[int, int] = field(default_factory=dict)
-    """When an entry was no longer there, by number."""
+    """Epoch in which an entry was removed, by number."""
     delivered: set[str] = field(default_factory=set)
 
 
 class Program:
-    """Draws messages, and knows nothing of what the outbox does with them."""
+    """Generates messages, independently of the outbox's behaviour."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -136,7 +136,7 @@ class Program:
         return bytes(data)
 
     def post(self, relay: ActorID, depth: int) -> tuple[bytes, int]:
-        """What a relay sends to the outbox: parameters in the form of its runtime, and attoFIL."""
+        """Return a relay's message to the outbox: parameters encoded for its runtime, and the value in attoFIL."""
         random = self.random
         native = relay in self.world.natives
         if random.random() < 0.07:
@@ -164,7 +164,7 @@ class Program:
         return POST_SELECTOR + encode_abi(_POST_TYPES, fields), max(paid, 0)
 
     def message(self) -> Message:
-        """What an account sends in a block: it makes a relay run."""
+        """Return an account's message that runs a relay."""
         world, relay = self.world, self.random.choice(self.world.relays)
         data = self.run_params(relay, 3)
         native = relay in world.natives
@@ -283,7 +283,7 @@ def _look_at_values(
     ran: Counter[int],
     before: dict[ActorID, int],
 ) -> None:
-    """Where gas is free, each balance follows from the values of what was delivered and what came back."""
+    """Check the balances, which follow from the delivered and returned values since gas is free."""
     expected = dict(before)
     for number, entry in messages.items():
         tag, receiver = _tag(here, entry), _id(entry.to)

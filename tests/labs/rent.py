@@ -94,7 +94,7 @@ class Program:
             self.find(f"call: exit {code} where {expected} was due")
 
     def pay(self) -> None:
-        """Rent for somebody, by himself, by another tenant or by the account."""
+        """Pay an actor's rent, from itself, another tenant or the account."""
         actor = self.random.choice((*self.world.tenants, self.world.account))
         payer = self.random.choice((actor, actor, self.world.account, *self.world.tenants))
         rent = (self.ledger.size(actor)[0] if actor in self.world.tenants else 500) * RATE * PERIOD
@@ -112,7 +112,7 @@ class Program:
             self.find("opt out: another answer than the ledger's")
 
     def revive(self) -> None:
-        """A proof for somebody, by the account or a tenant."""
+        """Resurrect an actor with a proof sent by the account or a tenant."""
         actor = self.random.choice((*self.ledger.gone, *self.ledger.gone, *self.world.tenants))
         gone = self.ledger.gone.get(actor)
         payer = self.random.choice((self.world.account, self.world.account, *self.world.tenants))
@@ -132,7 +132,7 @@ class Program:
             self.find("proof: the resurrected actor has another state")
 
     def ask(self) -> None:
-        """A tenant calls another one; who is archived answers nobody."""
+        """Call a tenant from another one; an archived tenant must not respond."""
         asker, actor = self.random.choice(self.world.tenants), self.random.choice(self.world.tenants)
         if asker in self.ledger.gone:
             return
@@ -157,7 +157,7 @@ class Program:
     # --- proofs -----------------------------------------------------------------------------------------------
 
     def proof(self, actor: ActorID) -> tuple[bool, bytes]:
-        """Whether it is one, and the bytes."""
+        """Return True and a valid proof, or False and an invalid one."""
         random, gone = self.random, self.ledger.gone.get(actor)
         if gone is None:
             return False, b""
@@ -188,7 +188,7 @@ class Program:
     # --- calls ------------------------------------------------------------------------------------------------
 
     def ask_rent(self, payer: ActorID, method: MethodNumber, fields: list[bytes], value: int) -> bool | None:
-        """Whether the rent actor took something; None where the payer cannot ask."""
+        """Return True if the rent actor accepted the call; None if the payer cannot call."""
         if payer in self.ledger.gone:
             return None
         if payer == self.world.account:
@@ -203,7 +203,7 @@ class Program:
         return taken
 
     def forward(self, caller: ActorID, to: Address, method: MethodNumber, params: bytes, value: int) -> int:
-        """What a tenant's call of somebody ended with: an exit code, to a contract 0 or 1."""
+        """Make a tenant call an actor and return the exit code (0 or 1 for a contract)."""
         if caller in self.world.natives:
             if method == INVOKE_EVM:
                 params = invoke_params(params)
@@ -240,7 +240,7 @@ class Program:
         return result
 
     def runtime(self, actor: ActorID) -> str:
-        """Of a tenant."""
+        """Return the runtime of a tenant."""
         return "native" if actor in self.world.natives else "contract"
 
     def find(self, words: str) -> None:
@@ -275,7 +275,7 @@ class Program:
                 self.find("archive: another root or size than the ledger's")
 
     def look_for_blocks(self) -> None:
-        """That nothing leads to the state of an archived actor that only it had."""
+        """Check that state held only by an archived actor is no longer reachable."""
         if not self.ledger.gone:
             return
         left = reachable(self.machine.store, [self.machine.state_tree.current_root()])
@@ -376,7 +376,7 @@ def _any_order() -> Iterator[None]:
 
 @contextmanager
 def _endless_grace() -> Iterator[None]:
-    """Whoever cannot pay gets time again."""
+    """Plant: an actor that cannot pay gets a new grace period each time."""
     settle = rent_actor._Invocation._settle
 
     def patient(self: Any, books: Any, actor: ActorID, tenancy: Any) -> Any:
@@ -388,7 +388,7 @@ def _endless_grace() -> Iterator[None]:
 
 @contextmanager
 def _free_resurrection() -> Iterator[None]:
-    """What comes with a proof is a deposit, and no rent is taken for the first period."""
+    """Plant: a resurrection charges no rent for the first period; the whole value becomes the deposit."""
     rent = rent_actor.RentTerms.rent
 
     def lenient(self: Any, size: int, epoch: int) -> int:

@@ -39,16 +39,16 @@ SIZES: Final = (1, 2, 4, 8, 16, 32)
 """KiB of their states, each as often as the others."""
 USED_FOR_GOOD: Final = 0.15
 LIFE: Final = 8_000
-"""Epochs that the others are used on the average."""
+"""Mean number of epochs that the other actors are used."""
 RETURNS: Final = 0.05
-"""Of those that were left, come back once."""
+"""Share of abandoned actors that are resurrected once."""
 SAMPLE: Final = 1_000
 _CHUNK: Final = 1_024
 
 
 @dataclass(slots=True)
 class Sample:
-    """Bytes of state at an epoch, and how many actors are archived; `without` is the sum of all states that came."""
+    """State size in bytes and number of archived actors at an epoch; `without` is the size without archival."""
 
     epoch: int
     without: int

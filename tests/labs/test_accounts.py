@@ -43,14 +43,14 @@ from tests.runtimes.evm.assembler import assemble
 NOTES = EthAddress(bytes([0xA0] * 20))
 OTHER = EthAddress(bytes([0xA1] * 20))
 SINK = EthAddress(bytes([0xA2] * 20))
-"""Where calls go that are about their authorizations."""
+"""Receiver of calls that only test their authorizations."""
 NOBODY = EthAddress(bytes(20))
 STRANGER = Account.from_key(bytes(31) + b"\x09")
 GAS = Gas(1_000_000_000)
 
 
 class Stage:
-    """A network with the lab, where `NOTES` notes who called it, and with what value, in slots 1 and 2."""
+    """A network with the lab, where `NOTES` stores its caller and the value in slots 1 and 2."""
 
     def __init__(self, variant: str) -> None:
         self.variant = variant
@@ -74,7 +74,7 @@ class Stage:
         sender: Account | None = None,
         gas: int = GAS,
     ) -> tuple[bool, bytes, ApplyResult]:
-        """Whether the call of a message with these authorizations succeeded, its output, and the message's result."""
+        """Send a message with these authorizations; return the call's success and output, and the message's result."""
         params = ApplyAndCallParams(items, to, value, data).encode()
         result = self.message(params, value, sender, gas)
         assert result.exit_code == 0, result
@@ -271,7 +271,7 @@ class TestRunning:
         ("a lender", 35), (masked_id(ActorID(999_999)), 0), (EthAddress(bytes([0xFE, *bytes(18), 3])), 0),
     ])  # fmt: skip
     def test_what_is_no_contract_runs_nothing(self, stage: Stage, delegate: Any, exit_code: int) -> None:
-        """Precompiles, accounts and nobody: nothing happens. A native actor, itself, another lender: it fails."""
+        """A precompile, an account or a missing delegate runs no code; a native or delegating one fails the call."""
         stage.lend(stage.carol, NOTES)
         to = {"itself": stage.bob.address, "a lender": stage.carol.address}.get(delegate, delegate)
         stage.lend(stage.bob, to)
@@ -280,7 +280,7 @@ class TestRunning:
         assert stage.slot(stage.bob, 1) == 0
 
     def test_accounts_that_call_each_other(self, stage: Stage) -> None:
-        """In the variant `fip` what runs in a name calls no other name's code, unless by way of a contract."""
+        """Delegated code in the variant `fip` cannot call other delegated code, except through a contract."""
         stage.lend(stage.carol, NOTES)
         stage.code(OTHER, f"0 0 0 0 0 0x{stage.carol.address.hex()} GAS CALL 7 SSTORE")
         stage.lend(stage.bob, OTHER)

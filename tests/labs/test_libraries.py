@@ -59,13 +59,13 @@ LIBRARY = """(module
 
 
 def parse_library_cid(size: int) -> bytes:
-    """A library of so many bytes: the rest is a custom section."""
+    """Return a library of `size` bytes, padded with a custom section."""
     code = wasm('(module (func (export "f") (result i32) (i32.const 7)))')
     return code + section(0, name("rest") + bytes(size - len(code) - len(name("rest")) - 4))
 
 
 def actor(body: str, *imported: str, memory: str = '(memory (export "memory") 1)', fields: str = "") -> bytes:
-    """An actor that exits with 100 and what `body` makes."""
+    """Return an actor that exits with 100 plus the value of `body`."""
     return wasm(f"""(module {imports("vm.exit")} {" ".join(imported)} {memory} {fields}
         (func (export "invoke") (param i32) (result i32)
             (drop (call $exit (i32.add (i32.const 100) {body}) (i32.const 0) (i32.const 0) (i32.const 0)))
@@ -215,7 +215,7 @@ class TestLibrariesOfLibraries:
             assert end(machine, module).exit_code == 103
 
     def test_a_circle_is_refused(self) -> None:
-        """No CID names itself: a store that lies has one."""
+        """Content addressing rules out circular imports, so the store maps CIDs to wrong content."""
         first, second = cid_of(b"first", RAW), cid_of(b"second", RAW)
         text = '(module {} (func (export "g") (result i32) (call $f)) (export "f" (func 0)))'
         modules = {
@@ -392,13 +392,13 @@ class TestInstalled:
 
 
 def exporting(count: int) -> bytes:
-    """A library with so many exports, of functions that return 7."""
+    """Return a library with `count` exports of functions that return 7."""
     exports = " ".join(f'(export "f{place}")' for place in range(count))
     return wasm(f"(module (func {exports} (result i32) (i32.const 7)))")
 
 
 def with_m2_native() -> Hypervisor:
-    """A machine on which messages install libraries."""
+    """Return a machine on which messages can install libraries."""
     return Hypervisor.open(rules="lab:libraries", overlay=with_features(["m2-native"]))
 
 
@@ -431,7 +431,7 @@ def counted_reads() -> Iterator[list[int]]:
 
 
 def counted_lines(run: Callable[[], object]) -> int:
-    """How many lines of Python something executes; a loop on one line counts each time."""
+    """Return the number of Python lines executed; a loop on one line counts each iteration."""
     lines, before = [0], sys.gettrace()
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
@@ -448,7 +448,7 @@ def counted_lines(run: Callable[[], object]) -> int:
 
 
 class TestWork:
-    """What calls and installing have a process do, by what they pay for."""
+    """Work of calls and installations, in proportion to their gas."""
 
     def test_actors_over_the_same_large_libraries_leave_each_other_what_was_linked(self, machine: Hypervisor) -> None:
         """Five with 16 libraries of 1 MiB each: 80 MiB, if each counted them for itself."""
@@ -474,7 +474,7 @@ class TestWork:
         assert again == ends
 
     def test_linking_is_paid_for_before_it_is_done(self) -> None:
-        """Where the gas is not enough for a library, the library is not read."""
+        """A library is not read if the gas does not suffice for it."""
         machine = Hypervisor.open(rules="lab:libraries")
         library = parse_library_cid(100_003)
         module = actor("(call $f)", from_library(machine.install(library), "f"))
@@ -505,7 +505,7 @@ class TestWork:
         assert seen[1] == seen[0]
 
     def test_an_import_is_looked_up_once_and_not_searched_for(self, machine: Hypervisor) -> None:
-        """As many imports as there may be, of a library with as many exports: a million steps, if each is searched."""
+        """The maximum numbers of imports and exports would take a million steps with a linear search."""
         code = machine.install(exporting(MAX_EXPORTS))
         imported = [
             f'(import "lib:{show(code)}" "f{MAX_EXPORTS - 1 - place}" (func (result i32)))'

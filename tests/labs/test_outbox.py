@@ -92,7 +92,7 @@ class Stage:
         return found
 
     def deliver(self) -> None:
-        """What an epoch later is done at its end."""
+        """Advance to the next epoch and run its deliveries."""
         self.next_epoch()
         deliver(self.machine)
 
@@ -270,7 +270,7 @@ def test_a_poster_that_is_gone_sends_nothing(stage: Stage) -> None:
 
 
 def test_a_message_that_posts_itself_goes_on_by_one_epoch_each_time(stage: Stage) -> None:
-    """A loop is as long as somebody pays for it, and takes one place of an epoch's gas."""
+    """A loop ends when its prepaid gas does, and uses one entry's gas per epoch."""
     params = encode([1, [], False])
     for depth in range(2, 6):
         again = post_params(stage.relay, RUN, params, gas=200 * MILLION, expiry=int(stage.epoch) + 20)

@@ -399,7 +399,7 @@ class TestEpochs:
 
 
 class TestContracts:
-    """Where all pay: contracts that nobody asked."""
+    """Rules under which every actor pays, including contracts that did not opt in."""
 
     @pytest.fixture
     def network(self) -> Iterator[Network]:
@@ -533,7 +533,7 @@ def test_no_terms_make_rent_that_overflows() -> None:
 
 
 def test_a_state_that_lacks_a_block_is_fatal(stage: Stage) -> None:
-    """As for any reading of a state: the machine's fault, not the actor's."""
+    """A missing block is the machine's fault, not the actor's, as for any access to state."""
     assert stage.by_tenant(PAY, b"") == 0
     missing = cid_of(b"nothing has this block", DAG_CBOR)
     stage.machine.state_tree.set_actor(stage.tenant, stage.state(stage.tenant).with_head(missing))
@@ -542,7 +542,7 @@ def test_a_state_that_lacks_a_block_is_fatal(stage: Stage) -> None:
 
 
 NESTED = b"\x81" * 300 + b"\x00"
-"""Lists in lists, which a reader of CBOR would follow."""
+"""Nested lists, which a CBOR decoder would descend into."""
 
 
 @pytest.mark.parametrize(
@@ -568,7 +568,7 @@ NESTED = b"\x81" * 300 + b"\x00"
 def test_parameters_that_no_method_has_are_not_looked_at(
     stage: Stage, method: MethodNumber, params: bytes, exit_code: int, said: str
 ) -> None:
-    """What a reader has to follow item by item took 0.4 s for 0.6 million gas."""
+    """Decoding item by item took 0.4 s for 0.6 million gas."""
     assert stage.by_tenant(PAY, b"") == 0
     refused = stage.send(RENT_ADDRESS, method, params, by=Address.id(stage.tenant))
     assert (refused.exit_code, said in refused.message) == (exit_code, True), refused.message

@@ -52,7 +52,7 @@ def receipts(stage: Stage) -> list[TransactionReceipt]:
 
 
 def descent(stage: Stage) -> list[int]:
-    """How the calls inside each other end of the newest block's only message, from the outermost on; -1: refused."""
+    """Return the exit codes of the newest block's only message's nested calls, outermost first; -1 if not sent."""
     (receipt,) = receipts(stage)
     codes, calls = [], stage.network.receipt(receipt.hash).trace.as_json()["calls"]
     while calls:
@@ -371,7 +371,7 @@ def _destroy(stage: Stage, actor: Address) -> list[int]:
 
 
 def the_producers_beneficiary_agrees_and_destroys_itself(stage: Stage) -> Exits:
-    """The miner owes what it pays out to somebody who is gone: withdrawals fail, nothing of the lane waits for them."""
+    """Withdrawals fail after the beneficiary is deleted; the lane does not depend on them."""
     beneficiary, miner, owner = stage.place(puppet()), stage.producer.address, stage.network.accounts[1]
     params = encode([beneficiary.to_bytes(), encode_bigint(FIL), 10**6])
     stage.fire(miner, _CHANGE_BENEFICIARY, params, sender=owner, gas=1_000_000_000)

@@ -42,12 +42,12 @@ CRON, REWARD, POWER, MARKET = (Address.id(actor) for actor in (CRON_ACTOR, REWAR
 AWARD, EPOCH_TICK = MethodNumber(2), MethodNumber(2)
 POWER_TICK, MARKET_TICK, MINER_EVENT, APPLY_REWARDS, REWARD_UPDATE = 5, 9, 12, 14, 4
 EPOCHS, MOST_EPOCHS = 6, 12
-"""So many epochs does an attack see, at least and at most."""
+"""Minimum and maximum number of epochs of an attack."""
 
 BLOCK_GAS = 10_000_000_000
 
 Shape = tuple[int, str, int, int, tuple[Any, ...]]
-"""A call: who calls whom, which method, how it exits, and the calls below."""
+"""A call: caller, receiver, method, exit code and nested calls."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class Stage:
         self._approach()
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
-        """As the machine's interceptor: keep what the chain's own messages come to. Others run without a tracer."""
+        """Record the results of the chain's own messages, as the machine's interceptor; others run without a tracer."""
         if self.breaks(call):
             raise Fatal("a defect")
         if calls.depth > 0 or call.from_ != SYSTEM_ACTOR or call.to not in (REWARD, CRON):
@@ -100,7 +100,7 @@ class Stage:
         return result
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
-        """As the machine's interceptor: events are of no account here."""
+        """Ignore events."""
 
     def _note(self, to: Address, exit_code: int, root: CallNode) -> None:
         epoch = self.network.machine.context.epoch
@@ -212,9 +212,9 @@ class Stage:
     # --- the lane -----------------------------------------------------------------------------------------------
 
     def damage(self, *, more_events: bool = False) -> list[str]:
-        """What the epochs since the attack began came to, where it is not what they come to without one.
+        """Return the differences between the epochs since the attack began and the same epochs without it.
 
-        `more_events`: whether the attack has the power actor run further miners' events, which must succeed.
+        With `more_events`, the attack adds miners' events to the power actor's cron; they must succeed.
         """
         while len(self.ticks) < EPOCHS:
             self.network.mine()

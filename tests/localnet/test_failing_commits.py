@@ -23,10 +23,10 @@ class Told:
         self.heads: list[int] = []
 
     def applied(self, tipset: Tipset) -> None:
-        """Nothing is noted."""
+        """Ignore applied tipsets."""
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """Note the head, behind one tipset at least."""
+        """Record the new head, after at least one reverted tipset."""
         assert next(tipsets).height > head.height
         self.heads.append(head.height)
 

@@ -1,8 +1,8 @@
 """Random blocks whose messages conflict, and their serial and parallel execution.
 
-Few accounts pay each other and addresses that nobody has had, and call few contracts and actors: which count, look at
-balances, burn, pay on, create one another at the same addresses, kill themselves, fail, run out of gas. Nonces, funds
-and gas limits are wrong now and then. What a block comes to on one process is what it must come to on several.
+A few accounts pay each other and unused addresses, and call a few contracts and actors, which count, read balances,
+burn, forward value, create each other at the same addresses, delete themselves, fail or run out of gas. Nonces, funds
+and gas limits are sometimes wrong. A block's result on several processes must equal its result on one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Runs public suites by forge and by `hypervisor test` and compares them: `make soltests` (docs/forge-differences.md).
+"""Run public suites with forge and with `hypervisor test` and compare: `make soltests` (docs/forge-differences.md).
 
-Both get the same sources, the same compiler (npm's), the same number of fuzz runs and the same seed. An input is a
-test; a finding is one that ends otherwise here than under forge and is not named, with its reason, in differences.py.
+Both get the same sources, compiler (npm's), number of fuzz runs and seed. An input is a test; a finding is a test whose
+result differs from forge's and which differences.py does not list with a reason.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tests.soltests.stage import INSTALLED, SUITES, stage
 
 FOLDER: Final = INSTALLED / "suites"
 QUICK: Final = ("solady", "openzeppelin", "fvm-solidity", "session-keys")
-"""What npm's compiler gets through in a few minutes; see docs/forge-differences.md for the others."""
+"""Suites that npm's compiler compiles in a few minutes; see docs/forge-differences.md for the others."""
 _PLANTED_TESTS: Final = 10
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What all suites come to."""
+    """Result over all suites."""
 
     suites: dict[str, dict[str, float]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Comparison:
     planted: int = 0
 
     def sum(self, name: str) -> int:
-        """A figure over all suites."""
+        """Return the sum of a figure over all suites."""
         return sum(int(found[name]) for found in self.suites.values())
 
 
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def _keep_beside(whole: Path, part: Path) -> None:
-    """What takes too long to be replayed: each suite's last run, in the details of the record that is."""
+    """Add a run that is too slow to replay to the record's details, as the last run of each of its suites."""
     content, run = (json.loads(file.read_text(encoding="utf-8")) for file in (whole, part))
     beside = content["details"].setdefault("beside", {})
     beside |= dict.fromkeys(run["details"]["suites"], run)
@@ -85,7 +85,7 @@ def _keep_beside(whole: Path, part: Path) -> None:
 
 
 def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
-    """Run one suite by both, at most so many of its tests here; how many those were."""
+    """Run a suite with both, at most `most` of its tests here, and return the number of tests."""
     folder = FOLDER / name
     left_out = stage(name, folder)
     run = Chosen(folder, replace(SUITES[name], fuzz_runs=chosen.fuzz_runs), chosen.seed)
@@ -113,7 +113,7 @@ def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
 
 
 def _with_real_actors(name: str, run: Chosen, mocked: Mapping[Key, End], evm: str, result: Comparison) -> int:
-    """How many tests end so, too, where their mocks are left out; the others are told."""
+    """Return the number of tests with the same result without their mocks; list the others."""
     real = hypervisor(run, "--evm", evm, "--real-filecoin")
     for key, end in sorted(real.items()):
         if key in mocked and end.status != mocked[key].status:
@@ -122,7 +122,7 @@ def _with_real_actors(name: str, run: Chosen, mocked: Mapping[Key, End], evm: st
 
 
 def some_contracts(found: Iterable[Key], seed: int, most: int) -> list[str]:
-    """Contracts with no more than so many tests in all, chosen by the seed; all where they fit."""
+    """Return contracts with at most `most` tests in total, chosen by the seed; all of them if they fit."""
     counts: dict[str, int] = {}
     for key in found:
         counts[_contract(key)] = counts.get(_contract(key), 0) + 1
@@ -144,7 +144,7 @@ def _contract(key: Key) -> str:
 def _figures(
     name: str, theirs: Mapping[Key, End], ours: Mapping[Key, End], result: Comparison
 ) -> Iterator[tuple[str, int]]:
-    """How many tests of a suite were run, and how many ended alike; the others are told."""
+    """Yield the numbers of tests run and of equal results; list the others."""
     both = theirs.keys() & ours.keys()
     alike = {key for key in both if theirs[key].status == ours[key].status}
     known = 0
@@ -171,7 +171,7 @@ def _told(end: End | None) -> str:
 
 
 def _find_planted(run: Chosen, theirs: Mapping[Key, End], evm: str) -> int:
-    """How many tests a planted defect makes end otherwise."""
+    """Return the number of tests whose result a planted defect changes."""
     names = sorted({_contract(key) for key in theirs})[:_PLANTED_TESTS]
     spoilt = replace(run, folder=planted(run.folder, FOLDER / NAME), pattern=f"^({'|'.join(names)})$")
     ours = hypervisor(spoilt, "--evm", evm, "--timeout", "20")

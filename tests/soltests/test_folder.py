@@ -1,4 +1,4 @@
-"""Where a public suite is missing, what needs it says how the folder is laid out and ends with 2."""
+"""Commands that need a missing public suite explain the folder's layout and exit with 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other tests say of forge-std's interfaces is what its source says: needs forge-std in FVM_SUITES."""
+"""Assumptions of other tests about forge-std's interfaces match its source: needs forge-std in FVM_SUITES."""
 
 from __future__ import annotations
 

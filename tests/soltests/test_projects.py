@@ -23,7 +23,7 @@ Stage = Callable[[str], Chosen]
 
 
 def bases() -> list[Path]:
-    """What lies in a project's `lib/forge-std/src`: our own small base, and forge-std where FVM_SUITES has it."""
+    """Return the variants of a project's `lib/forge-std/src`: our small base, and forge-std if FVM_SUITES has it."""
     try:
         return [BASE, public_suites("forge-std") / "forge-std" / "src"]
     except SuitesMissing:
@@ -32,7 +32,7 @@ def bases() -> list[Path]:
 
 @pytest.fixture(params=bases(), ids=["own-base", "forge-std"][: len(bases())])
 def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
-    """A project of projects/ with a base for test contracts in its `lib/`."""
+    """Copy a project of projects/, with a base for test contracts in its `lib/`."""
     packages = installed(INSTALLED, HERE) / "node_modules"
 
     def laid(name: str) -> Chosen:

@@ -45,7 +45,7 @@ class Tally:
 
 
 def compare(seed: int, count: int, workers: int, *, plant: str | None = None, ask: bool = True) -> Tally:
-    """Play so many programs, each with the planted defect, and ask the oracle where that is wanted."""
+    """Run `count` programs, each with the planted defect if any, and compare with the oracle if `ask` is True."""
     batches = [
         (range(seed * _APART + first, seed * _APART + min(count, first + _BATCH)), plant, ask)
         for first in range(0, count, _BATCH)

@@ -1,7 +1,7 @@
-"""What holds of streams after every message, said a second time and apart from the actor: FIP-0118, 2.4.
+"""Invariants of streams after every message, written independently of the actor: FIP-0118, 2.4.
 
-`broken(streams, accrued, epoch)` names what does not hold. Values are as the chain encodes them, decoded: lists, with
-amounts and addresses as byte strings.
+`broken(streams, accrued, epoch)` returns the names of violated invariants. Values are decoded from the chain's
+encoding: lists, with amounts and addresses as byte strings.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def earned(accrued: int, share: int, total: int) -> int:
 
 
 def liability(block: Block) -> int:
-    """What f02 owes: accruals less claims, and payable rows, those of tombstones too."""
+    """Return f02's liability in attoFIL: accruals less claims, and payable rows, including those of tombstones."""
     owed = sum(decode_bigint(amount) for _, amount in block.accrued)
     for _, (_, _, payable, claimed) in block.explicit():
         owed += sum(decode_bigint(amount) for _, amount in payable)
@@ -60,7 +60,7 @@ def liability(block: Block) -> int:
 
 
 def weight_at(record: Sequence[int], epoch: int) -> int:
-    """A stream's weight at an epoch."""
+    """Return a stream's weight at an epoch."""
     start, slope, since, floor, cap = record
     return min(max(start + slope * (epoch - since), floor), cap)
 
@@ -200,7 +200,7 @@ def _sum_is_whole(block: Block, epoch: int) -> bool:
 
 
 def _corners(record: Sequence[int]) -> Iterator[int]:
-    """Where a weight begins to move or stops: the start, and what is around the crossing of each bound."""
+    """Yield epochs at which a weight starts or stops moving: the start, and those around the crossing of each bound."""
     start, slope, since, floor, cap = record
     yield since
     if slope:

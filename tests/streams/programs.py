@@ -46,7 +46,7 @@ Plant = Callable[[int, RewardState, RewardState], RewardState | None]
 
 @dataclass(slots=True)
 class Play:
-    """What a program did. `asked`: epoch, accruals, streams and what is owed after each message, for the oracle."""
+    """Results of a program. `asked` holds epoch, accruals, streams and liability after each message, for the oracle."""
 
     seed: int
     findings: list[str] = field(default_factory=list)

@@ -242,6 +242,6 @@ def test_a_due_write_that_breaks_the_schedule_is_dropped_with_an_event() -> None
 
 
 def assert_paid(at: Stage) -> None:
-    """Of 200: a half the miner's, a hundredth stream 2's, the rest burnt."""
+    """Assert that of 200 attoFIL half went to the miner, a hundredth to stream 2, and the rest was burnt."""
     now = at.state()
     assert (now.burnt, now.explicit, now.accrued) == (98, 2, [[2, encode_bigint(2)]])

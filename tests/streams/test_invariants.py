@@ -37,7 +37,7 @@ def refused(streams: list[Any], accrued: list[Any]) -> None:
 
 
 def minted_by_award(at: Stage) -> int:
-    """What an award mints, with tips of 7 attoFIL; where that is nothing it has changed nothing but for the tips."""
+    """Return the amount minted by an award with tips of 7 attoFIL; if it is 0, only the tips may have moved."""
     at.credit(7)
     head, before, miner, burnt = at.head(), at.state().minted, at.balance(MINER), at.burnt()
     assert at.award(gas=7).exit_code == 0
@@ -94,7 +94,7 @@ def test_a_schedule_that_is_broken_now_stops_awards_alone(seed: int, how: str) -
 @settings(max_examples=samples(30))
 @given(st.integers(1, 10**6), st.integers(1, NOW_AND_LATER))
 def test_a_schedule_that_breaks_later_pays_until_then(seed: int, later: int) -> None:
-    """Stream 2 rises from an eighth by what it takes to be one part too heavy after so many epochs."""
+    """Stream 2 rises from an eighth so that the weights exceed the whole by one part after `later` epochs."""
     streams, accrued = state(seed)
     eighth, slope = WHOLE // 8, WHOLE // 4 // later + 1
     streams[0][1][1] = [eighth, slope, EPOCH, eighth, WHOLE]

@@ -1,7 +1,7 @@
-"""What is proven of the words of compiled regions: for all inputs, the WASM computes what the Yellow Paper defines.
+"""Proofs about words in compiled regions: for all inputs, the WASM computes what the Yellow Paper defines.
 
-Each proof has the region's own code written for one operation, on words of which nothing, or their size, is known,
-executes it on bit vectors, and asks the solver for an input at which the result is another one.
+Each proof generates a region's code for one operation on words of unknown or bounded size, executes it on bit vectors,
+and queries the solver for an input with a different result.
 """
 
 from __future__ import annotations

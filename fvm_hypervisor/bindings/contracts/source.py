@@ -104,7 +104,7 @@ def _results(contract: DeclaredContract) -> Iterator[str]:
             outputs = function.entry["outputs"]
             names = members((item["name"] for item in outputs), OF_A_TUPLE)
             yield f"class {function.result}(NamedTuple):"
-            yield from _docstring([f"What `{function.signature}` answers."], 4)
+            yield from _docstring([f"Return values of `{function.signature}`."], 4)
             yield ""
             for name, item in zip(names, outputs, strict=True):
                 yield f"    {name}: {given(item, contract.structs)}"
@@ -140,7 +140,7 @@ def _contract(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:
         if len(group) > 1:
             yield ""
             yield f"    def {group[0].method}(self, *arguments: Any, **named: Any) -> Any:"
-            yield from _docstring([f"The function `{group[0].method}` of so many arguments."], 8)
+            yield from _docstring([f"The overload of `{group[0].method}` with the given number of arguments."], 8)
             yield f'        return self._overloaded("{group[0].method}", arguments, named)'
     yield ""
 

@@ -112,7 +112,7 @@ NOT_COMPARED = {
     "hash", "blockHash", "parentHash", "mixHash", "stateRoot", "receiptsRoot", "transactionsRoot", "size", "gasLimit",
     "parentBeaconBlockRoot", "difficulty", "totalDifficulty", "extraData", "root", "transactionHash", "withdrawalsRoot",
 }  # fmt: skip
-"""Fields about how blocks are written, and hashes of simulated transactions, which nobody has signed."""
+"""Fields of the block encoding, and hashes of simulated transactions, which are unsigned."""
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def run(data: bytes) -> bool:
 
 
 def _has_number(address: Address) -> bool:
-    """Whether bits may have been lost: as on the network, those of an ID or a namespace beyond 64 are."""
+    """Return True if bits may have been lost: as on the network, an ID or a namespace is cut to 64 bits."""
     return address.protocol in (Protocol.ID, Protocol.DELEGATED)
 
 

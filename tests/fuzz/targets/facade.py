@@ -65,7 +65,7 @@ def _answer(function: FacadeFunction, returned: bytes) -> bool:
 
 
 def _bound(function: FacadeFunction, side: str, data: bytes) -> None:
-    """What the bindings read they write again; SchemaError and CodecError where they do not read it."""
+    """Check that the bindings re-encode what they decode, or raise SchemaError or CodecError."""
     name = getattr(methods(function.actor)[function.method], side)
     if name is None:
         return

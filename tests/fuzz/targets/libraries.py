@@ -35,14 +35,14 @@ from tests.runtimes.wasm.guests import call, place, wasm
 
 GAS = 200_000_000
 RUNS = 100
-"""How many actors a machine runs before a new one takes its place: it keeps what it has compiled."""
+"""Number of actors that a machine runs before it is replaced, since it caches compiled modules."""
 NAMES = [cid_of(bytes((place,)), RAW) for place in range(8)]
 TURNS = 3
 """Actors over the same libraries."""
 _BESIDE = 1 << 19
-"""Room for what programs keep beside their modules."""
+"""Allowance in bytes for data of programs besides their modules."""
 _worked = Counter[str]()
-"""What the process has done since the count was cleared: modules read and programs linked."""
+"""Number of modules read and programs linked since the counter was cleared."""
 _plain_read, _plain_link = linking.read_module, LinkedModules.link
 
 

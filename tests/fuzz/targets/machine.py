@@ -24,8 +24,8 @@ ENTERED = 141_000
 COMPARED = GAS[0]
 """Inputs with no more gas run over both boundaries: the plain one is slow, and with more they nest deeply."""
 FATAL = ("has no verifier for", "exited with a block that does not exist", "burning the balance")
-"""What a guest can do to end a whole message: ask for a proof that nobody looks at here, exit with a block that is not
-there, delete itself with too little gas to burn what it has."""
+"""Fatal errors that a guest can cause: verify a proof without a verifier, exit with an unknown block, delete itself
+with too little gas to burn its balance."""
 
 
 def run(data: bytes) -> bool:

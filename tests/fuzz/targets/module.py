@@ -27,7 +27,7 @@ from tests.runtimes.wasm.guests import run as run_on
 LARGEST = 110_000
 GAS = 20_000_000
 RUNS = 100
-"""How many modules a machine runs before a new one takes its place: it keeps what it has compiled."""
+"""Number of modules that a machine runs before it is replaced, since it caches compiled modules."""
 
 
 def run(data: bytes) -> bool:

@@ -30,7 +30,7 @@ class Drawn(Random):
         return self.getrandbits(16) / (1 << 16)
 
     def getrandbits(self, k: int, /) -> int:
-        """The next bytes that hold so many bits; not used up, the rest of them is lost."""
+        """Return the next `k` bits, from whole bytes; excess bits are discarded."""
         length = -(-k // 8)
         taken = self._data[self._place : self._place + length].ljust(length, b"\0")
         self._place += length

@@ -117,7 +117,7 @@ def run(data: bytes) -> bool:
 
 
 def _value(data: bytes) -> int:
-    """What comes with a message: nothing with one that looks, mostly."""
+    """Return the value of a message: mostly zero for the read-only method."""
     looks = data[0] == LOOK or data[1:5] == METHODS[LOOK].selector
     return 0 if looks and len(data) % 8 else VALUE
 

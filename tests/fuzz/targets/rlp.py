@@ -69,7 +69,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
 
 
 def _plain(value: object, depth: int = 12) -> rlp.Item:
-    """Of any value, one that RLP has."""
+    """Convert any value to one that RLP can encode."""
     if isinstance(value, list):
         return [_plain(part, depth - 1) for part in value] if depth else []
     if isinstance(value, int):

@@ -36,14 +36,14 @@ METHODS = {INSTALL: 4, CREATE: 2}
 GAS = 20_000_000
 MOST_MODULES, MOST_STEPS, LONGEST = 4, 5, 20_000
 CODE = 3072
-"""Where the CID of a step's module lies in the guest's memory."""
+"""Offset of the CID of a step's module in the guest's memory."""
 RUNS = 100
-"""How many inputs a machine runs before a new one takes its place: it keeps what it has compiled."""
+"""Number of inputs that a machine runs before it is replaced, since it caches compiled modules."""
 FATAL = (
     "has no verifier for", "exited with a block that does not exist", "burning the balance", "cannot be run",
     "does not take one i32", "does not take two i32",
 )  # fmt: skip
-"""What can end a whole message: what can in `machine`, and code whose imports or entry are not the machine's."""
+"""Fatal errors that an input can cause: those of `machine`, and code with unknown imports or a wrong entry point."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ def _context(rng: Random) -> dict[str, Any]:
 
 
 def _lax() -> None:
-    """What is no number is taken for an epoch, or for gas."""
+    """Accept values that are not numbers as an epoch or as gas."""
     before = world.read_number
 
     def read(value: Any, name: str) -> Any:

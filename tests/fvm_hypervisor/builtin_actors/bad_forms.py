@@ -1,9 +1,8 @@
-"""Bad parameters of a method, made from its schema: each form has one thing wrong with it, and a name.
+"""Bad parameters of a method, made from its schema: each form has one defect and a name.
 
-They start at good parameters (`tests.fvm_hypervisor.builtin_actors.examples`). Every field is taken in turn, by its
-type: amounts that are
-negative or beyond 2^256, addresses of nobody, lists in another order or with doubles, numbers out of range, other CBOR
-types. The bytes as a whole are cut, stretched, or in another form than the strict one.
+They start from good parameters (`tests.fvm_hypervisor.builtin_actors.examples`). Each field is changed in turn, by its
+type: amounts that are negative or above 2^256, unassigned addresses, reordered lists or lists with duplicates, numbers
+out of range, other CBOR types. The encoding as a whole is truncated, extended, or not strict.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from tests.fvm_hypervisor.builtin_actors.examples import ABSENT, Example, encode
 from tests.fvm_hypervisor.builtin_actors.people import STRANGER, amount, raw
 
 NESTED: Final = 600
-"""Lists in each other: more than a stack of a guest would like."""
+"""Depth of nested lists: enough to exhaust a recursive decoder's stack in the guest."""
 MANY: Final = 300
-"""Of one item: more than any list may have that has a limit (a wallet has 256 signers)."""
+"""Number of copies of an item: more than the limit of any list (a multisig has at most 256 signers)."""
 
 _AMOUNTS: Final = {
     "negative": amount(-1), "2^256": amount(1 << 256), "-2^256": amount(-(1 << 256)), "129 bytes": b"\x00" * 129,
@@ -148,5 +147,5 @@ def _leaf(actor: str, term: Term, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _link(value: Any) -> Any:
-    """What is in the tag of a link; of a `Code`, itself."""
+    """Return the content of a link's tag; a `Code` is returned unchanged."""
     return value.value if isinstance(value, CBORTag) else value

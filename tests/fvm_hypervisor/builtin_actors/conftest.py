@@ -72,7 +72,7 @@ def first_twins(official: Official) -> Twins:
 
 @pytest.fixture(scope="session", autouse=True)
 def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What has been compared, for `make equality` to print; nothing is kept without pytest's cache."""
+    """Save the comparison counts for `make equality`; nothing is saved without pytest's cache."""
     yield
     cache = getattr(request.config, "cache", None)
     if cache is not None:

@@ -1,5 +1,4 @@
-"""Small contracts, written in opcodes: one calls any actor as it is told, one logs what it is called with, and one that
-calls an actor whenever it is called itself."""
+"""Small contracts in opcodes: a forwarder to any actor, a logger of its calldata, and one that makes a fixed call."""
 
 from __future__ import annotations
 
@@ -38,13 +37,13 @@ def deploy(twins: Twins, code: bytes) -> Address:
 
 
 def call_data(actor: int, method: int, params: bytes = b"", flags: int = 0, value: int = 0) -> bytes:
-    """What the precompile `call_actor_id` is called with."""
+    """Return the calldata of the precompile `call_actor_id`."""
     arguments = (method, value, flags, CBOR if params else 0, params, actor)
     return encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], arguments)
 
 
 def reentrant(call: bytes, answer: bytes) -> bytes:
-    """Code that makes a call with `call_data`, whoever calls it with whatever, and then returns an answer."""
+    """Return code that makes the call `call` (see `call_data`) whenever it is called, and then returns `answer`."""
     ask = bytes.fromhex(f"5f5f61{len(call):04x}5f{_CALL_ACTOR_BY_ID}5af450")  # DELEGATECALL; POP
     say = bytes.fromhex(f"61{len(answer):04x}5ff3")  # RETURN
     start = 2 * COPY + len(ask) + len(say)
@@ -52,12 +51,12 @@ def reentrant(call: bytes, answer: bytes) -> bytes:
 
 
 def _copy(data: bytes, offset: int) -> bytes:
-    """CODECOPY of what is there in the code, to the memory's start."""
+    """Return code that copies `data`, at `offset` in the code, to the start of memory (CODECOPY)."""
     return bytes.fromhex(f"61{len(data):04x}61{offset:04x}5f39")
 
 
 class Forwarder:
-    """A contract that calls actors: to them a caller that is not built in, and one that can forbid changes."""
+    """A contract that calls actors, read-only if asked; to them it is a caller that is not built in."""
 
     def __init__(self, twins: Twins) -> None:
         self.twins = twins

@@ -48,4 +48,4 @@ EXITS: Final = {
     for actor, rows in _ROWS.items()
     for row in rows.split(", ")
 }
-"""By actor and method."""
+"""Exit codes by actor and method."""

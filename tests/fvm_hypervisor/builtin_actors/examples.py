@@ -58,12 +58,12 @@ class Code:
 
 
 ABSENT: Final = object()
-"""No parameters at all."""
+"""Marker for absent parameters."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A call by an actor's id; `exported`: the method can be called by its name's hash, too."""
+    """A call by actor ID; `exported` is True if the method can also be called by the hash of its name."""
 
     actor: str
     method: str

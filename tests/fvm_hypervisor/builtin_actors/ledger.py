@@ -1,10 +1,9 @@
-"""What the tests of equality have compared: steps by actor and official bundle, where they come from, exit codes, gas.
+"""Counts of the equality tests: steps by actor, official bundle and kind, exit codes, gas.
 
-    python -m tests.fvm_hypervisor.builtin_actors.ledger FILE     print what a run has written, and judge it (the end
-    of `make equality`)
+    python -m tests.fvm_hypervisor.builtin_actors.ledger FILE     print and check a run's counts (`make equality`)
 
-A step is one message that both sides have answered; it counts as differing where anything was not the same. Judged is
-what only a whole run can show: that there were enough steps, and that every exit code that is documented was reached.
+A step is one message executed on both sides; it counts as differing if any effect differs. The check covers the
+properties of a whole run: there were enough steps, and every documented exit code was reached.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ KINDS: Final = ("script", "caller", "params", "damaged", "random")
 form of a message of a script; a message of a random sequence."""
 
 STEPS: Final = KINDS[:3]
-"""What is written down, and the same in each run."""
+"""Kinds of steps that are deterministic, the same in each run."""
 
 FEWEST: Final = 1500
-"""Messages of scripts on each official bundle."""
+"""Minimum number of script messages on each official bundle."""
 
 
 @dataclass
@@ -36,13 +35,13 @@ class Ledger:
     """Counts over a whole run."""
 
     compared: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """By official bundle, actor and kind."""
+    """Steps by official bundle, actor and kind."""
     differing: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By official bundle and actor."""
+    """Differing steps by official bundle and actor."""
     exits: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    """By actor, method's name and exit code."""
+    """Steps by actor, method name and exit code."""
     gas: dict[tuple[str, int], list[int]] = field(default_factory=dict)
-    """By actor and method: runs that succeeded, gas of the official actor, ours."""
+    """Successful runs, gas of the official actor and gas of ours, by actor and method."""
 
     def step(self, bundle: str, actor: str, kind: str, equal: bool) -> None:
         self.compared[bundle, actor, kind] += 1

@@ -105,18 +105,18 @@ LEFT_OUT_V19: Final[dict[str, str]] = {
     ),
     "test_what_is_not_offered_answers_22": SOLSTICE,
 }
-"""What the scripts of v18 expect otherwise; `tests/localnet/test_upgrade_to_nv29.py` asks v19 of all that is frozen."""
+"""v18 tests whose expectations v19 changes; `tests/localnet/test_upgrade_to_nv29.py` checks v19's frozen methods."""
 
 ALONE: Final = Official("our-own-actors", alone=True)
-"""In the place of V18 where there are no test data. What the scripts expect of exit codes, returns and states still
-holds, and the two machines must agree."""
+"""Replacement for V18 without test data. The scripts' expected exit codes, returns and states still hold, and the two
+machines must agree."""
 
 ALONE_V19: Final = Official("our-own-actors-v19", 29, left_out=LEFT_OUT_V19, own="v19", alone=True)
-"""Of version 29, of which no official bundle is among the test data."""
+"""Replacement at version 29, which has no official bundle in the test data."""
 
 
 def newer() -> list[Official]:
-    """Later releases than V18 that are kept on this machine, of the networks whose constants ours have, or nearly."""
+    """Return the available releases after V18, of the networks whose constants ours share or nearly share."""
     found = []
     for name in newer_names():
         version, _, network = name.partition("-")

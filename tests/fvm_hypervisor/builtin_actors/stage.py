@@ -1,8 +1,8 @@
-"""A world in which every method of every actor has something to do; its ids are constants, so that tables name them.
+"""A state in which every method of every actor has something to do; its actor IDs are constants, used in tables.
 
-Two miners, a market with deals, a registry with allocations and claims, DataCap, a wallet with proposals, an open
-channel and one that can be collected, a contract, a placeholder, a user's actor; and one actor of each kind that nobody
-has constructed yet. The examples of `tests.fvm_hypervisor.builtin_actors.examples` are calls in it.
+It has two miners, a market with deals, a registry with allocations and claims, DataCap, a multisig with proposals, an
+open payment channel and a collectable one, a contract, a placeholder, a user's actor, and one unconstructed actor of
+each kind. The examples of `tests.fvm_hypervisor.builtin_actors.examples` are calls in it.
 """
 
 from __future__ import annotations
@@ -48,27 +48,27 @@ from tests.fvm_hypervisor.builtin_actors.world import PROJECT
 
 EPOCH: Final = 3000
 SUPPLY: Final = TokenAmount(10**19)
-"""So little that the deals' collateral is above a devnet's floor for it."""
+"""Circulating supply in attoFIL, low enough that the deals' collateral is above a devnet's minimum."""
 
 WALLET, CHANNEL, SETTLED, CONTRACT, PLACEHOLDER, MINER, OTHER_MINER, USERS_ACTOR = range(107, 115)
 UNUSED: Final = to_filecoin(EthAddress(b"\x77" * 20))
-"""Where the placeholder is."""
+"""Address of the placeholder."""
 
 RAW_ACTOR: Final = {name: ActorID(700 + place) for place, name in enumerate(ACTOR_NAMES)}
-"""Actors without a state, by kind."""
+"""Actors without state, by kind."""
 
 GOVERNOR: Final = 6
 TERM: Final = TERM_MIN + 1000
-"""Of the sector that holds the claims."""
+"""Term in epochs of the sector that holds the claims."""
 
 
 def deal(label: str, **fields: object) -> Deal:
-    """A deal of BOB's with the miner, from an epoch on that is still ahead."""
+    """Return a deal of BOB's with the miner that starts at a later epoch."""
     return Deal(Address.id(MINER), label=label, start=5000, end=5000 + 200 * DAY, **fields)  # type: ignore[arg-type]
 
 
 def build(twins: Twins) -> None:
-    """Make a fresh state at genesis this world."""
+    """Build this state from a fresh genesis state."""
     twins.advance(epoch=10, circulating_supply=SUPPLY)
     _wallets_and_channels(twins)
     _others(twins)
@@ -84,7 +84,7 @@ def build(twins: Twins) -> None:
 
 
 def _funds(machine: Hypervisor) -> None:
-    """Everybody can send money along, whoever it is."""
+    """Add 10 FIL to every actor's balance, so that any of them can send value."""
     for actor, state in list(machine.state_tree.actors()):
         machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(state.balance + 10 * FIL)))
 

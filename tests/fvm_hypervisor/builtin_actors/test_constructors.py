@@ -1,4 +1,4 @@
-"""What constructors write, against the state heads that the official actors have written since v10."""
+"""State heads that constructors write, compared with those of the official actors since v10."""
 
 from __future__ import annotations
 

@@ -35,20 +35,20 @@ from tests.runtimes.evm.assembler import assemble, deployer
 CRATE = Path(build.ACTORS) / "contract_calls"
 OFFICIAL = "bundles/v18-testing-fake-proofs.car"
 RETURNED, NOT_SENT, NO_CONTRACT, REVERTED, EXITED, UNREADABLE = range(6)
-"""What came of a call, as the actor tells it."""
+"""Outcomes of a call, as the actor reports them."""
 NOTIFY, REFUSE = method_number("Notify"), method_number("Refuse")
 
 
 @dataclass
 class Caller:
-    """The actor that calls, and a contract to be called."""
+    """The calling actor, and a contract to call."""
 
     world: World
     actor: Address
     inbox: EthAddress
 
     def tell(self, method: str, *params: Any, value: int = 0) -> list[Any]:
-        """What came of a call: outcome, exit code or error number, data, words."""
+        """Make a call and return its outcome, exit code or error number, data, and text."""
         result = self.world.send(self.actor, method_number(method), encode(list(params)), value)
         assert result.exit_code == 0, result.message
         told: list[Any] = decode(result.return_data)
@@ -57,7 +57,7 @@ class Caller:
     def call(
         self, calldata: bytes, *, to: bytes | None = None, value: int = 0, gas: int = 0, read_only: bool = False
     ) -> list[Any]:
-        """The same of a call by calldata; the value comes along with the message."""
+        """Make a call by calldata and return the same as `tell`; the message carries the value."""
         return self.tell("Call", to or self.inbox, calldata, encode_bigint(value), gas, read_only, value=value)
 
     def ask(self, function: str) -> Any:
@@ -119,7 +119,7 @@ def test_gas_can_be_limited(caller: Caller) -> None:
 
 
 def test_what_is_not_sent_has_an_error_number(caller: Caller) -> None:
-    """6: nobody is there. 5: not enough money."""
+    """Error 6 is a missing receiver, error 5 insufficient funds."""
     nobody = masked_id(999_999)
     assert caller.call(b"", to=nobody) == [NOT_SENT, 6, b"", "the call was not sent: error number 6"]
     dear = caller.tell("Call", caller.inbox, b"", encode_bigint(10**30), 0, False)

@@ -26,7 +26,7 @@ WORKERS = {"alice", "carol", "worker"}
 
 
 def answer(twins: Twins, example: Example, by: int, params: bytes) -> ApplyResult:
-    """What our miner says; nothing is kept, and what fails must have left nothing."""
+    """Return our miner's result and revert its effects; a failed call must not change the state."""
     machine = twins.own
     to, value = Address.id(example.to), TokenAmount(example.value)
     before = machine.snapshot()

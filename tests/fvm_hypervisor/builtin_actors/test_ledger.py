@@ -1,4 +1,4 @@
-"""What a whole run of the tests of equality is judged by."""
+"""The checks on a whole run of the equality tests."""
 
 from __future__ import annotations
 

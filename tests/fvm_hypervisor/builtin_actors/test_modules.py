@@ -1,4 +1,4 @@
-"""Every module is one that the network's rules let in, and asks the VM for nothing unusual."""
+"""Every module is valid under the network's rules and imports only syscalls that official actors import."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = [*build.MANIFEST, "counter"]
 
 @pytest.fixture(scope="module")
 def official_imports() -> set[tuple[str, str | None]]:
-    """Of v18; without the test data all that its network version has."""
+    """Imports of the v18 actors; without test data all syscalls of their network version."""
     if fvm_data() is None:
         return set(REVISIONS["v4"])
     bundle = Bundle.open(data_file("bundles/v18-devnet.car"))

@@ -50,7 +50,7 @@ class Sequences(RuleBasedStateMachine):
         self.prepare()
 
     def prepare(self) -> None:
-        """What is there before the first message."""
+        """Set up the state before the first message."""
 
     @rule(by=epochs)
     def time_passes(self, by: int) -> None:

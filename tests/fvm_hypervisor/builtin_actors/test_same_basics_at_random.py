@@ -34,7 +34,7 @@ from tests.fvm_hypervisor.builtin_actors.twins import Twins
 INIT, EAM = Address.id(INIT_ACTOR), Address.id(EAM_ACTOR)
 ANYBODY = (0, 1, 3, 10, 80, 100, 104, stage.WALLET, stage.CONTRACT, stage.PLACEHOLDER, stage.MINER, stage.USERS_ACTOR)
 PLACES = [EthAddress(bytes([place]) * 20) for place in (0x31, 0x32, 0x33)]
-"""Ethereum addresses that are nobody's at first."""
+"""Ethereum addresses that are initially unassigned."""
 
 KEYS = [ALICE, BOB, STRANGER, account(9), account(10)]
 CODES = ("multisig", "paymentchannel", "storageminer", "account", "evm", "ethaccount", "placeholder")

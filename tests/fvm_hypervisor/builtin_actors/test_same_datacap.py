@@ -204,7 +204,7 @@ def test_contracts_get_told_of_tokens(token: Token, twins: Twins) -> None:
 
 
 def test_contracts_that_hold_tokens(token: Token, twins: Twins) -> None:
-    """As an owner and operator a contract is like anybody else."""
+    """A contract can be an owner and an operator like any other actor."""
     contract = Forwarder(twins)
     assert token.mint(contract.address, BYTE).exit_code == 0
     token.mint(ALICE, 5 * BYTE, contract.address)

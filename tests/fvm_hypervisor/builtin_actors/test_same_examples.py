@@ -39,7 +39,7 @@ def test_the_examples_are_good(staged: Twins, actor: str) -> None:
 
 @pytest.mark.parametrize("actor", ACTORS)
 def test_no_method_costs_over_a_tenth_more_gas(staged: Twins, actor: str) -> None:
-    """How long they take is a row of the bench."""
+    """Execution times are measured by the bench."""
     for example in offered(actor, staged.of):
         to, by = Address.id(example.to), Address.id(example.by)
         params, value = example.encoded(staged.official.manifest), TokenAmount(example.value)
@@ -50,7 +50,7 @@ def test_no_method_costs_over_a_tenth_more_gas(staged: Twins, actor: str) -> Non
 
 @pytest.mark.parametrize("actor", ACTORS)
 def test_every_caller_is_answered_the_same(staged: Twins, actor: str) -> None:
-    """Who may call, and who may call internal numbers at all."""
+    """Each method by each caller, by exported and internal numbers."""
     codes: Counter[int] = Counter()
     for example in offered(actor, staged.of):
         params = example.encoded(staged.official.manifest)

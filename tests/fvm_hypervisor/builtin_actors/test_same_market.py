@@ -340,8 +340,7 @@ def test_payments_run_to_the_end(market: Market, twins: Twins, paid_often: bool)
 
 @pytest.mark.oracle
 def test_cron_looks_at_each_deal_in_its_epoch(market: Market, twins: Twins) -> None:
-    """Deals that nobody activates are removed there, and the provider pays for it. The others stay in a cycle of
-    thirty days if somebody has settled them before."""
+    """Deals not activated are removed, at the provider's cost; deals settled before stay in a cycle of 30 days."""
     market.publish(*[market.deal(label=str(n), start=n if n < 6 else 10, end=250 * DAY) for n in range(8)])
     market.activate([1, 2], 1)
     market.activate([3], 2)

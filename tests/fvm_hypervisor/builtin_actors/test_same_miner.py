@@ -333,7 +333,7 @@ def test_sectors_that_were_never_there(miner: Miner) -> None:
 
 
 def test_what_is_not_offered_answers_22(miner: Miner) -> None:
-    """Of these numbers the official actor knows some; ours says that it does not, and changes nothing."""
+    """The official actor has some of these methods; ours exits with 22 and changes nothing."""
     for number in ABSENT:
         before = miner.twins.own.root
         answer = miner.twins.world().send_as(100, miner.address, number, packed([]))

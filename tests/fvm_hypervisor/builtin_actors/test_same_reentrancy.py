@@ -34,7 +34,7 @@ from tests.fvm_hypervisor.builtin_actors.test_same_registry import (
 from tests.fvm_hypervisor.builtin_actors.twins import Twins
 
 YES: Final = encode_abi(["uint32", "uint64", "bytes"], [0, CBOR, b"\xf5"])
-"""What a contract returns for true, to whoever asks with a Filecoin method."""
+"""Return data of a contract for CBOR `true`, in answer to a Filecoin method."""
 
 _REQUEST = [MINER, piece(8), KIB, TERM_MIN, TERM_MAX, 50 * DAY]
 CALLS_BACK: Final[dict[str, tuple[int, int, bytes, int]]] = {
@@ -68,7 +68,7 @@ def good(result: ApplyResult) -> None:
 
 
 def minted(twins: Twins, contract: Address) -> None:
-    """The token tells its new owner, who is an operator of somebody else's too."""
+    """Mint to the contract: the token notifies its new owner, which is also another owner's operator."""
     good(
         twins.send_as(101, DATACAP, method_number("IncreaseAllowance"), packed(raw(contract), amount(90 * KIB * BYTE)))
     )
@@ -77,12 +77,12 @@ def minted(twins: Twins, contract: Address) -> None:
 
 
 def made_a_client(twins: Twins, contract: Address) -> None:
-    """From the registry through the token."""
+    """Make the contract a client: the registry mints through the token."""
     good(twins.send(REGISTRY, ADD_CLIENT, packed(raw(contract), amount(8 * KIB)), 0, ALICE))
 
 
 def given_back(twins: Twins, contract: Address) -> None:
-    """Allocations of the contract's that expire: the registry transfers the tokens back."""
+    """Let allocations of the contract expire: the registry transfers the tokens back."""
     made_a_client(twins, contract)
     client = int(twins.world().id_of(contract))
     requests = [[MINER, piece(8), KIB, TERM_MIN, TERM_MAX, stage.EPOCH + 1]]
@@ -93,7 +93,7 @@ def given_back(twins: Twins, contract: Address) -> None:
 
 
 def asked_for_a_deal(twins: Twins, contract: Address) -> None:
-    """Signs, read-only, and is told of the deal."""
+    """Publish a deal of the contract's: it signs in a read-only call and is notified of the deal."""
     good(twins.send(MARKET, ADD, encode(raw(contract)), 10**8, DAVE))
     fields = deal("contract's", client=contract).fields()
     good(twins.send(MARKET, PUBLISH, packed([[fields, b"\x01" + bytes(65)]]), 0, ALICE))

@@ -17,7 +17,7 @@ BASELINE = 2_888_888_880_000_000_000
 
 
 def epoch_reward(twins: Twins) -> int:
-    """What the epoch is worth in attoFIL: the fifth field of the state."""
+    """Return the epoch's reward in attoFIL, the fifth field of the state."""
     field: bytes = twins.world().state_of(REWARD_ACTOR)[4]
     return int.from_bytes(field[1:], "big")
 

@@ -43,13 +43,13 @@ ESTIMATES = (
     [amount(36_266_260_308_195_979_333 << 128), amount(-109_897_758_509 << 128)],
     [amount(750_000 << 30 + 128), amount(3_840 << 30 + 128)],
 )
-"""Of reward and power on a fresh chain: actors.md 4.6 and 4.7."""
+"""Smoothed estimates of reward and power on a fresh chain: actors.md 4.6 and 4.7."""
 
 COMMITTED, EXPIRATION = 5, 5 + 215 * DAY
 
 
 class Sectors:
-    """A miner of ALICE's with proven sectors, and where they are."""
+    """A miner of ALICE's with proven sectors, and their deadlines and partitions."""
 
     def __init__(self, twins: Twins, miner: int) -> None:
         self.twins, self.miner = twins, Miner.__new__(Miner)
@@ -86,13 +86,13 @@ class Sectors:
                 self.miner.send(BOB, "ValidateSectorStatus", packed(number, status, packed(*place)))
 
     def info(self, number: int) -> Any:
-        """What the chain knows of a sector: the fields of its record."""
+        """Return the fields of a sector's on-chain record."""
         machine = self.twins.own
         root = unlink(self.twins.world().state_of(self.miner.id)[9])
         return Amt(machine.store, root, 5).get(number)
 
     def end_of(self, deadline: int, now: int) -> int:
-        """The last epoch of a deadline's window, the first that is not before `now`."""
+        """Return the last epoch of a deadline's next window that does not end before `now`."""
         end = self.period_start + deadline * 60 + 59
         return end + -(-(now - end) // DAY) * DAY
 

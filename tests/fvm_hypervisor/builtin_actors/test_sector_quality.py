@@ -115,7 +115,7 @@ def test_only_its_people_upgrade_a_miners_sectors(miner: Miner) -> None:
 
 
 def test_the_upgraded_power_is_lost_and_found_as_a_whole(miner: Miner) -> None:
-    """What the partition counts agrees with what the sectors are: a fault takes the tenfold power."""
+    """The partition's totals agree with its sectors: a fault removes the tenfold power."""
     upgrade(miner, 0, 1)
     miner.declare_faults(0)
     assert miner.power() == (SIZE, 10 * SIZE)

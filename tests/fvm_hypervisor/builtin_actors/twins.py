@@ -90,14 +90,14 @@ class Twins:
     def attempt(
         self, sender: int, to: Address, method: int, params: bytes = b"", value: int = 0, kind: str = "script"
     ) -> ApplyResult:
-        """As `send_as`, but taken back; whoever fails must have changed nothing."""
+        """Send as with `send_as`, then revert the effects; a failed call must not change the state."""
         message = Message(
             to, Address.id(sender), 0, TokenAmount(value), MethodNumber(method), params, gas_limit=DAMAGED_LIMIT
         )
         return self._try(message, kind)
 
     def _try(self, message: Message, kind: str = "damaged") -> ApplyResult:
-        """Send a message to both, compare, and take it back."""
+        """Send a message to both, compare, and revert its effects."""
         machines = (self.official, self.own)
         before = [machine.snapshot() for machine in machines]
         name = self._name(message.to)
@@ -112,7 +112,7 @@ class Twins:
         return own
 
     def _name(self, address: Address) -> str:
-        """The kind of the actor at an address: of a built-in one, else a user's or nobody."""
+        """Return the kind of the actor at an address: a built-in kind, "user's" or "nobody"."""
         actor = self.official.actor(address)
         return "nobody" if actor is None else self.official.manifest.name_of(actor.code) or "user's"
 

@@ -1,4 +1,4 @@
-"""What the tests of actors do: send messages, deploy the example contracts, create the example actor."""
+"""Helpers of the actors' tests: send messages, deploy the example contracts, create the example actor."""
 
 from __future__ import annotations
 

@@ -13,19 +13,19 @@ from tests.web_server import Handler
 
 @dataclass
 class Site:
-    """What is served under /file; `asked` are the ranges that clients asked for, "" for none."""
+    """The file served under /file; `asked` lists the ranges that clients requested, "" for none."""
 
     content: bytes = b""
     ranges: bool = True
     cut_after: int | None = None
-    """The connection ends after so many bytes of a body."""
+    """Number of bytes of a body after which the connection is closed."""
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
 
 @contextmanager
 def serving(site: Site) -> Iterator[Site]:
-    """The site on a free port until the block ends."""
+    """Serve the site on a free port until the block ends."""
 
     class Misbehaving(Handler):
         protocol_version = "HTTP/1.0"

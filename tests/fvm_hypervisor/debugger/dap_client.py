@@ -76,6 +76,6 @@ class DapClient:
         return {each["name"]: each for each in self.ask("variables", variablesReference=reference)["variables"]}
 
     def scope(self, frame: int, name: str) -> dict[str, dict[str, Any]]:
-        """What a scope of a frame has."""
+        """Return the variables of a frame's scope by name."""
         scopes = self.ask("scopes", frameId=frame)["scopes"]
         return self.variables(next(each["variablesReference"] for each in scopes if each["name"] == name))

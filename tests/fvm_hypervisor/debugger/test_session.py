@@ -487,7 +487,7 @@ def test_an_error_of_the_machine_or_the_disk_is_shown_in_its_words() -> None:
 
 
 def test_what_is_left_out_of_storage_and_memory_is_said(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two slots at the message's beginning, one is shown: the other one by the command that is named."""
+    """One of two slots is shown at the message's start, with the command that shows the other."""
     session = debug()
     session.start()
     session.breakpoints.add("line Teller.sol:17")

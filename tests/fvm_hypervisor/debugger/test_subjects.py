@@ -1,4 +1,4 @@
-"""What can be debugged: messages of nodes and vectors, and of networks under other rules."""
+"""Subjects of the debugger: messages of nodes, of vectors, and of networks under other rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.fvm_hypervisor.debugger.stage import OUT, TELLER, Stage, prepare
 
 
 def stepped(session: Session) -> tuple[int, End]:
-    """How many stops a message has, and its end."""
+    """Return the number of stops of a message, and its end."""
     state, count = session.start(), 0
     while isinstance(state, Stop):
         state, count = session.step(), count + 1

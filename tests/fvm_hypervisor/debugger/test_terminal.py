@@ -44,7 +44,7 @@ class Screen:
         self.text = ""
 
     def wait_for(self, text: str) -> str:
-        """What is printed until a text comes, which is then forgotten."""
+        """Return the output up to and including `text`, and drop it from the buffer."""
         deadline = time.monotonic() + LONGEST
         while text not in self.text:
             ready, _, _ = select.select([self._terminal], [], [], max(0.0, deadline - time.monotonic()))

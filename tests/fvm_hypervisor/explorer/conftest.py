@@ -43,7 +43,7 @@ class Visit(HTMLParser):
 
     @property
     def text(self) -> str:
-        """What a reader sees, with single spaces."""
+        """Visible text of the page, with single spaces."""
         return " ".join(" ".join(self.words).split())
 
     @property

@@ -1,4 +1,4 @@
-"""What is large on a page: deep trees, many calls, maps of many entries, a miner with sectors."""
+"""Large pages: deep trees, many calls, maps of many entries, a miner with sectors."""
 
 from __future__ import annotations
 

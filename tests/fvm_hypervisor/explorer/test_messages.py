@@ -172,7 +172,7 @@ def test_reasons_and_events_of_strangers_are_text(stage: Stage, visit: Visitor, 
 
 
 def check_harmless(page: Visit) -> None:
-    """No tag, no attribute and no character that a page of ours does not have."""
+    """Assert that the page has only the tags, attributes and characters of our own templates."""
     assert [attrs.get("src") for tag, attrs in page.tags if tag == "script"] == [
         attrs.get("src") for tag, attrs in page.tags if tag == "script" and str(attrs.get("src")).startswith("/assets/")
     ]

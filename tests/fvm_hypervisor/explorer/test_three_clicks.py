@@ -20,7 +20,7 @@ each of them."""
 
 
 def clicks_to(visit: Visitor, found: Callable[[str, Visit], bool]) -> int | None:
-    """How many links from the home page on a page is that fits; None where it is further than allowed."""
+    """Return the number of links from the home page to a matching page; None if it is further than the limit."""
     places, seen = ["/"], {"/"}
     for clicks in range(MOST_CLICKS + 1):
         pages = [(place, visit(place)) for place in places]

@@ -1,4 +1,4 @@
-"""What the laboratory's tests execute: chains that are made once."""
+"""Fixtures of the laboratory's tests: chains that are made once."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ def test_a_vector_that_lacks_blocks_is_named(vector: Path, tmp_path: Path) -> No
 
 
 def calls_of(work: Callable[[], object]) -> int:
-    """How many Python functions are called: the same on every machine."""
+    """Return the number of Python function calls, which is the same on every machine."""
     count = 0
 
     def watch(_frame: FrameType, event: str, _argument: object) -> None:
@@ -293,7 +293,7 @@ def calls_of(work: Callable[[], object]) -> int:
 
 
 def test_comparing_takes_at_most_2_3_times_the_calls_of_running_once(vectors: Path) -> None:
-    """Of messages of which most differ, which is the most work."""
+    """Most messages differ, which is the most work."""
     sides = two_sides(Choices(prices=["message_compute=1", "invoke.flat=1"]))
     folder = BundleFolder(bundle_folder())
 

@@ -29,7 +29,7 @@ def report(*arguments: object) -> dict[str, Any]:
 
 
 def receipts(chain: Path) -> dict[str, int]:
-    """What the chain itself says: gas by transaction."""
+    """Return the gas used by transaction, as the chain recorded it."""
     with Network(chain) as network:
         index = network.chain.index
         heights = range(index.first, index.head + 1)

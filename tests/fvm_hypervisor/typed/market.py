@@ -112,7 +112,7 @@ class Unknown(ContractError):
 
 
 class NumbersResult(NamedTuple):
-    """What `numbers(int128,bytes4)` answers."""
+    """Return values of `numbers(int128,bytes4)`."""
 
     twice: int
     same: bytes
@@ -368,7 +368,7 @@ class Market(TypedContract):
         """
 
     def list_(self, *arguments: Any, **named: Any) -> Any:
-        """The function `list_` of so many arguments."""
+        """The overload of `list_` with the given number of arguments."""
         return self._overloaded("list_", arguments, named)
 
     def look(self, name: str) -> Reading[Offer]:

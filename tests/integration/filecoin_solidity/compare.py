@@ -30,9 +30,9 @@ UNHANDLED: Final = int(ExitCode.USR_UNHANDLED_MESSAGE)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call came to. `exit_code` is a number, or the words of a revert; `value` plain, None without exit 0.
+    """Result of a call. `exit_code` is a number or the reason of a revert; `value` is None unless the exit code is 0.
 
-    `answered`: the actor gave an answer, which the library need not hand on.
+    `answered` is True if the actor returned, even if the library does not pass its return value on.
     """
 
     exit_code: int | str
@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What is not as it should be, in sentences; and what the library made of the call, to hold it against others."""
+    """Differences found, as sentences, and the library's result, for comparison with other libraries."""
 
     problems: tuple[str, ...]
     answer: Answer
@@ -127,7 +127,7 @@ def _known(stage: Stage, case: Case) -> Any:
 
 
 def _seen(result: ApplyResult) -> int:
-    """The exit that a caller is told: a receiver that does not exist is no exit of an actor."""
+    """Return the exit code that the caller sees: -6 for a receiver that does not exist."""
     absent = result.exit_code == ExitCode.SYS_INVALID_RECEIVER
     return -6 if absent else int(result.exit_code)
 
@@ -235,7 +235,7 @@ def _of_library(entry: Mapping[str, Any], value: Any) -> Any:
 
 
 def _of_actor(entry: Mapping[str, Any], value: Any) -> Any:
-    """What an actor returned, by the same type. Null stands for everything empty."""
+    """Convert an actor's return value to the same type; null stands for any empty value."""
     kind, inner = str(entry["type"]), str(entry.get("internalType", ""))
     if kind.endswith("[]"):
         element = {**entry, "type": kind[:-2], "internalType": inner[:-2]}

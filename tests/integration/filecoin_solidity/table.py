@@ -1,8 +1,8 @@
 """The table of docs/bridge.md: successes and rejections of each function, and whether results are equal.
 
-A column is a library on a bundle, with one of the two runners of contracts. A cell says `equal` where every case of
-the function came to the same as the native call; `missing` where the actor has no such method; `library` where the
-library itself cannot read the answer, and is told the same by the official EVM actor.
+A column is a library on a bundle, with one of the two EVM runtimes. A cell is `equal` if every case of the function has
+the result of the native call, `missing` if the actor has no such method, and `library` if the library cannot decode the
+return value, which is the same with the official EVM actor.
 """
 
 from __future__ import annotations

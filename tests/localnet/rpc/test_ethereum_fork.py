@@ -29,12 +29,12 @@ NOBODY = "0x" + "99" * 20
 NUMBER = "0x8381f58a"
 ACCOUNT = EthAddress(bytes.fromhex(DEV[2:]))
 PREFUNDED = f"0x{create_address(ACCOUNT, 9).hex()}"
-"""Where the first contract goes that the account creates on a fork."""
+"""Address of the first contract that the account creates on a fork."""
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The node that is forked: blocks 1 to 7, with a counter that is at 86016."""
+    """The forked node: blocks 1 to 7, with a counter at 86016."""
     with Network(rules="ethereum", chain_id=777, clock=Clock()) as network:
         network.set_balance(EthAddress(bytes.fromhex(PREFUNDED[2:])), 77)
         with serving(network) as served:

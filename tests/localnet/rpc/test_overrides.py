@@ -21,7 +21,7 @@ def word(number: int) -> str:
 
 
 class TestAccounts:
-    """What is supposed of them."""
+    """Overrides of balance, code, slots and nonce."""
 
     @pytest.mark.parametrize("amount", [0, 5, 10**26])
     def test_a_balance(self, rpc: Client, amount: int) -> None:

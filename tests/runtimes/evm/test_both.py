@@ -202,7 +202,7 @@ def watched() -> Iterator[dict[str, Hypervisor]]:
 def test_watched_transactions_come_to_what_each_engine_comes_to(
     watched: dict[str, Hypervisor], trees: Counter[str], before: str, leaves: str
 ) -> None:
-    """Whether the tree ends, is left, or is not tried again; with all the gas, what is used, and one less."""
+    """The tree ends, is left, or is not tried again, with ample gas, exactly the gas used, and one less."""
     twins, program = Twins(watched, trees), f"{before} {leaves} 3 0 MSTORE {call(CALLEE)} 2 SSTORE 96 0 RETURN"
     used = twins.on("py-evm", program, CALLED).result.gas_used
     for gas in (12_000_000, 12_000_000, used + used // 4, used, used - 1, 30_000):

@@ -1,7 +1,7 @@
 """Contracts with invalid state: each method ends with the official actor's exit code.
 
-No actor can write such a state; a file of somebody else's could hold one. Every row holds on both: on this project's
-runtime, and, where the data are at hand, on the official EVM actor.
+No actor can write such a state, but an imported file could contain one. Every row applies to this project's runtime
+and, if the test data are available, to the official EVM actor.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ OTHER = EthAddress(bytes([0xDD]) * 20)
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many calls were run at once, on this thread, and how many not; what they were told; callbacks.
+    """Counts of calls run at once on this thread, of other calls, of state passed to the guest, and of callbacks.
 
-    Machines that are made now have an instance that has been told nothing yet.
+    Machines made after this have an instance without any cached state.
     """
     pool.cache_clear()
     counted: Counter[str] = Counter()
@@ -127,7 +127,7 @@ def test_what_escapes_between_two_parts_leaves_the_state_and_the_engine_as_they_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Rung(BaseException):
-        """As an interrupt."""
+        """An interrupt."""
 
     tell, rings = FastInstance.tell, [1]
 

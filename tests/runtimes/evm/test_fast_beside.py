@@ -87,7 +87,7 @@ def test_an_engine_that_fails_beside_a_message_does_not_break_it(monkeypatch: py
 
 
 def test_a_message_has_one_instance_however_many_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the room that its frames have does not depend on what else runs."""
+    """Otherwise the space for its frames would depend on concurrent messages."""
     taken: list[FastInstance] = []
     take = Pool.take
 

@@ -76,7 +76,7 @@ def test_bytes_that_are_no_compiled_module_are_not_run(
 def test_contracts_run_on_what_was_compiled_again(
     tmp_path: Path, compilations: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine's own module, with a compiled form on disk that somebody has changed in the middle."""
+    """The cached compiled form of the engine's module on disk is corrupt."""
     monkeypatch.setattr(loader, "default_folder", lambda: tmp_path / "modules")
     loader.guest_module.cache_clear()
     loader.guest_module()

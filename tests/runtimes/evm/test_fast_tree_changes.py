@@ -150,7 +150,7 @@ def test_what_others_code_does_in_the_first_frames_name_is_the_same(
 )
 @pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT"])
 def test_an_empty_account_that_is_touched_goes(twins: Twins, begins: str, does: str, stays: bool, ends: str) -> None:
-    """By a call with any value or none, or as the heir of a contract that goes; not if that is taken back."""
+    """A call with or without value touches it, or a SELFDESTRUCT to it; a reverted touch does not count."""
     heir = {CALLEE: AllocAccount(0, 1, assemble(f"{word(EMPTY)} SELFDESTRUCT"))}
     outer = {OTHER: AllocAccount(3, 1, assemble(f"{does} {ends}"))}
     after = twins.run(f"{begins} {call(OTHER)} 2 SSTORE", "", heir | outer)

@@ -59,7 +59,7 @@ def run(made: Hypervisor, calldata: bytes = b"", gas: int = 10_000_000, nonce: i
 
 
 def both(contract: str, callee: str = "") -> tuple[ApplyResult, ApplyResult]:
-    """What the plain engine and the fast one make of a message; the states behind it must be the same."""
+    """Run a message on the plain engine and the fast one, assert equal states, and return both results."""
     results, states = [], []
     for evm in ("py-evm", "fast"):
         with machine(contract, callee, evm) as made:

@@ -1,7 +1,6 @@
-"""First frames of trees that wait in the guest while somebody who stands between frames answers them.
+"""Call trees whose first frames wait in the guest while an interceptor between frames handles a call.
 
-Expected: what the plain engine makes of the same message, which asks for everything by itself: receipt, state root,
-and who logged what, in that order.
+The expected receipt, state root and order of logs are those of the plain engine, which makes each host call itself.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ CREATE_LOGGING = f"0x{LOGGING.hex()} 96 MSTORE {len(LOGGING)} {128 - len(LOGGING
 
 @dataclass
 class Between:
-    """Answers for an address by what it writes into a slot of the caller's; sees the calls of frames up to a depth."""
+    """Handles calls to an address by writing a slot of the caller's, and sees the calls of frames up to a depth."""
 
     depth: int
     watches: bool = False

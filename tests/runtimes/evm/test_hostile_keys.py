@@ -1,6 +1,6 @@
 """Storage keys chosen to be expensive: their cost stays in proportion to their gas.
 
-What time is held against is the same program with slots that nobody chose; where work is counted, a call more.
+Times are compared with the same program on random slots; counted work, with one call more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypervisor.types import INIT_ACTOR
 from tests.runtimes.evm.test_fast_trees import CALL_CALLEE, machine, run
 
 SPREAD = f"{(1 << 256) // 3 | 1} MUL"
-"""From a number to a slot that shares no hash with another."""
+"""Code that maps a number to a slot without hash collisions."""
 CHOSEN = {
     "small numbers": "",
     "one hash as numbers in Python": f"{(1 << 61) - 1} MUL",
@@ -25,7 +25,7 @@ CHOSEN = {
         f"DUP1 {0x9E3779B97F4A7C15F39CC0605CEDC835} MUL DUP1 64 SHR XOR {(1 << 64) - 1} AND 64 SHL OR"
     ),
 }
-"""The last: numbers behind a limb that is what a hash without a seed has come to by then."""
+"""Code that maps a number to a slot; the last one prepends a limb that cancels the state of an unseeded hash."""
 GAS = 1_000_000
 MOST = 4
 """Times as long. A map of which every key has one hash takes ten times as long and more."""

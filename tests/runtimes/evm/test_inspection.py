@@ -19,7 +19,7 @@ from tests.runtimes.evm.chain import Chain, open_machine
 
 @dataclass
 class Refusing:
-    """Answers for any contract that is asked for its code."""
+    """An interceptor that handles GetBytecode for any contract."""
 
     end: int | SyscallError
     is_armed: bool = True
@@ -35,7 +35,7 @@ class Refusing:
         return CallResult(ExitCode(self.end))
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
-        """No contract here emits one."""
+        """Ignore events; no contract here emits one."""
 
 
 @pytest.fixture(scope="module")

@@ -29,11 +29,11 @@ from tests.runtimes.evm.chain import Chain, open_machine
 MOST_GAS = (1 << 63) - 1
 FOREVER = assemble(f"loop: {ENDLESS_WORDS} @loop JUMP")
 LEFT_AND_FOREVER = assemble(f"0x{masked_id(INIT_ACTOR).hex()} BALANCE loop: {ENDLESS_WORDS} @loop JUMP")
-"""The same behind something that a tree of calls in the fast engine's guest does not know."""
+"""The same after an operation that the fast engine's guest cannot run within a call tree."""
 
 
 class Rung(BaseException):
-    """What the alarm raises, like KeyboardInterrupt, at any instruction of the main thread."""
+    """Raised by the alarm at any instruction of the main thread, like KeyboardInterrupt."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Who wants no more than program counters gets those of every instruction, from every engine, and pays the same gas."""
+"""A tracer of program counters receives those of every instruction, from every engine, at the same gas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.runtimes.evm.test_both import EVERYTHING
 
 
 class Places(StepRecorder):
-    """Counters, however they are told."""
+    """Records program counters from either tracer method."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -120,7 +120,7 @@ def with_branches_for_returns(code: list[Instruction]) -> list[Instruction]:
 
 
 def _unwrapped(code: list[Instruction], cost: int, counter: int, results: bytes) -> list[Instruction]:
-    """What lies inside the two blocks; asserts that the stack is counted before and behind it."""
+    """Return the code inside the two blocks; assert that the stack is counted before and after it."""
     get, set_ = (0x23, (counter,)), (0x24, (counter,))
     head = [
         (0x02, (0x40,)), get, (0x41, (cost,)), (0x6A, ()), set_, get, (0x41, (2048,)), (0x4B, ()), (0x0D, (0,)),

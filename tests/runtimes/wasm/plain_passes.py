@@ -81,7 +81,7 @@ class Frame:
 
 
 def stack_effect(op: int, operands: tuple[int, ...]) -> tuple[list[int], int]:
-    """What an instruction without control flow pops, in steps, and pushes."""
+    """Return the numbers of values that an instruction without control flow pops, in steps, and pushes."""
     if op == 0xFC:
         second = operands[0]
         table = {15: ([2], 1), 16: ([], 1)}

@@ -86,7 +86,7 @@ def test_a_broken_module_is_refused_with_a_sentence(data: bytes, words: str) -> 
 
 
 def ends_behind_the_code() -> set[int]:
-    """Where the small module may end: behind its code section, and behind every later one."""
+    """Return the offsets at which the small module may end: after its code section, and after every later one."""
     reader, ends, code_seen = BinaryReader(SMALL, len(MAGIC)), set(), False
     while not reader.done:
         code_seen |= reader.byte() == Section.CODE

@@ -25,7 +25,7 @@ def counting(module: bytes) -> tuple[Store, Instance]:
 
 
 def steps_of(fan_out: int) -> tuple[int, list[tuple[int, int]]]:
-    """The instructions of a call of so many empty functions in turn, and the (caller, calls) of each node."""
+    """Return the instructions of a call to `fan_out` empty functions in turn, and (caller, calls) of each node."""
     functions = " ".join(f"(func $f{number})" for number in range(fan_out))
     calls = " ".join(f"(call $f{number})" for number in range(fan_out))
     text = f"""(module (memory (export "memory") 1) {functions}

@@ -205,7 +205,7 @@ def test_rule_3_ctrl_c_during_a_guest_is_an_exception_like_any_other(machine: Hy
     mark, interrupted = machine.root, False
 
     def call() -> None:
-        """Nothing else of the process may be interrupted: that would be the end of the whole run of tests."""
+        """Run the interruptible part; an interrupt elsewhere in the process would end the whole test run."""
         nonlocal interrupted
         try:
             timer.start()

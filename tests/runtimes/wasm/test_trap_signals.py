@@ -55,7 +55,7 @@ def test_traps_are_exits_whoever_has_the_signals(taken: str) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="wasmtime hears of traps in other ways here")
 def test_each_thread_is_answered_in_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So none reads what another one has asked meanwhile."""
+    """A shared buffer could hold another thread's result."""
     guest_engine()
     signals, places = TrapSignals(), dict[str, set[int]]()
     ask = signals._sigaction

@@ -101,13 +101,13 @@ def bugs() -> list[str]:
 
 
 def is_invariant(name: str) -> bool:
-    """Whether a bug is found by sequences of calls."""
+    """Return True if a bug is found by sequences of calls."""
     text = (HERE / "test" / "Stateful.t.sol").read_text(encoding="utf-8")
     return re.search(rf"^contract {name} \{{", text, re.M) is not None
 
 
 def most(name: str, runs: int) -> int:
-    """The runs, or sequences, after which a bug is not found."""
+    """Return the number of runs, or sequences, after which a bug counts as not found."""
     return runs // DEPTH if is_invariant(name) else runs
 
 

@@ -74,7 +74,7 @@ def test_the_transition_tool_says_what_is_wrong_with_the_block() -> None:
 
 @pytest.mark.parametrize(("given", "number"), [("0x0", 0), ("0x123", 0x123), ("0x" + "ab" * 32, int("ab" * 32, 16))])
 def test_the_transition_tool_takes_randomness_as_a_number(given: str, number: int) -> None:
-    """As geth's does, and one digit will do; the first of the contracts answers what PREVRANDAO is."""
+    """geth's tool accepts a number of any length, too; the first contract returns PREVRANDAO."""
     answers = assemble("PREVRANDAO 0 MSTORE 32 0 RETURN")
     codes = {WITHDRAWAL_REQUESTS: answers, CONSOLIDATION_REQUESTS: assemble("STOP")}
     env = {
