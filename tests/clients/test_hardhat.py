@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.clients.conftest import HERE, run, start
+from tests.clients.conftest import HERE, PROJECT, run, start
 from tests.clients.nodes import node_process
 
 pytestmark = pytest.mark.long
@@ -25,9 +25,7 @@ class Project(NamedTuple):
     url: str
 
     def environment(self) -> dict[str, str]:
-        # Hardhat takes npm's solc as it is: what is no binary must be the module itself.
-        solc = self.clients / "node_modules" / "solc" / "soljson.js"
-        return {"NODE_URL": self.url, "SOLC": str(solc), "HARDHAT_IGNITION_CONFIRM_DEPLOYMENT": "true"}
+        return {"NODE_URL": self.url, "HARDHAT_IGNITION_CONFIRM_DEPLOYMENT": "true"}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +63,13 @@ def test_solidity_tests_inside_hardhat_reach_actors_on_a_fork_of_the_node_only(
     passed = re.findall(r"✔ (\w+)", said)
     record_property("checks", len(passed))
     assert passed == ["test_no_actor_answers", "test_an_actor_answers"], said
+
+
+def test_the_documented_compiler_setting_is_the_tested_one() -> None:
+    page = (PROJECT / "docs" / "coming-from-foundry.md").read_text(encoding="utf-8")
+    config = (HERE / "hardhat" / "hardhat.config.ts").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```ts\n(.*?)```", page, re.DOTALL)
+    assert [line for line in recipe.splitlines() if line.strip() not in config] == []
 
 
 def test_ignition_deploys_the_templates_module(project: Project) -> None:
