@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Self
 from warnings import warn
 
 from bridge.addresses import EthAddress
+from bridge.ethereum_block import ETHEREUM
 from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.opening import AUTO, IN_MEMORY, named_overlay
 from hypervisor.overlay import Overlay
@@ -31,7 +33,7 @@ from hypervisor.types import TokenAmount
 from localnet.account_chain import AccountChain
 from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target
-from localnet.chain.clock import ChainClock, Clock
+from localnet.chain.clock import NO_TIME_TRAVEL, ChainClock, Clock
 from localnet.contracts.contract import Artifact, Contract, named_errors
 from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.forking import ForkSource
@@ -140,7 +142,7 @@ class Network(AccountChain):
             streams=streams, overlay=named_overlay(overlay), funded=balance is not None, counted=counted,
             keep_states=keep_states, actor_debugging=actor_debugging, read_only=read_only, gas_limit=gas_limit,
         )  # fmt: skip
-        chain_clock = ChainClock(clock)
+        self._opening, chain_clock = opening, ChainClock(clock)
         super().__init__(opening.chain(chain_clock.now(), upgrades), chain_clock, unlocked)
         if self.chain.is_new_fork:
             try:
@@ -193,6 +195,39 @@ class Network(AccountChain):
         self.set_next_timestamp(block.timestamp)
         self.mine()
         self.automine, self.mempool.first_come = True, False
+
+    def reset(self, fork: ForkSource | None = None) -> None:
+        """Begin anew: as another fork, or without one at the genesis of a network of its own.
+
+        Waiting transactions, snapshots and time travel are forgotten; automine stays. Under Ethereum's rules the chain
+        ID stays, but a network that was not a fork takes that of its fork. Under other rules the chain goes back to its
+        first block, and cannot become another fork. Raises UnfitNode and InvalidInput, with the chain as it was.
+        """
+        if self.rules.name != ETHEREUM:
+            if fork is not None:
+                raise InvalidInput(
+                    f"a network under the rules '{self.rules.name}' cannot be reset to another fork: start a node with "
+                    "--fork-url, or use --rules ethereum"
+                )
+            first = self.chain.index.tipset(self.chain.index.first)
+            self.go_back(first, NO_TIME_TRAVEL)
+        else:
+            self._restart(fork)
+        self.forget_settings()
+        self.set_block_interval(None)
+
+    def _restart(self, fork: ForkSource | None) -> None:
+        travel = self._clock.travel
+        self._clock.go_back(NO_TIME_TRAVEL)
+        try:
+            self._opening.restart(self.chain, fork, self._clock.now())
+        except BaseException:
+            self._clock.go_back(travel)
+            raise
+        self.forget_snapshots()
+        self.mempool.clear()
+        if self.chain.is_new_fork:
+            self._begin_fork()
 
     # --- contracts and actors ---------------------------------------------------------------------------------
 

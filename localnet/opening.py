@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from bridge.ethereum_block import ETHEREUM
+from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle, runtime_marker
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NETWORK_VERSIONS, network_version
 from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, check_same_overlay, open_store
@@ -22,13 +25,13 @@ from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount
 from localnet.accounts import Account
 from localnet.chain.chain import Chain
-from localnet.chain.ethereum_start import resume_fork, start_fork
+from localnet.chain.ethereum_start import base_state, resume_fork, start_fork
 from localnet.chain.externs import ChainExterns
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.state_window import StateWindow
 from localnet.chain.streams import begin_streams, has_streams
-from localnet.fork.ethereum_fork import EthereumFork, open_ethereum_fork
-from localnet.fork.ethereum_point import recorded_point
+from localnet.fork.account_origin import AccountBlocks
+from localnet.fork.ethereum_fork import EthereumFork, connect, open_ethereum_fork
 from localnet.fork.forking import ForkSource, Origin, open_fork
 from localnet.fork.node_client import naming_origin
 from localnet.ledger.block_settings import LARGEST_GAS_LIMIT, LEAST_GAS_LIMIT
@@ -51,6 +54,7 @@ from localnet.state.named_code import keep_named_code
 from store.blockstore import Store
 from store.bounded import BoundedStore
 from store.overlay import OverlayStore
+from store.remote import RemoteStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +150,66 @@ class Opening:
         return open_store(self.path), StateWindow()
 
     def _open_fork(self, store: Store) -> tuple[Store, Origin | EthereumFork | None]:
-        """The store of a network that is a fork, or is to become one, with the node behind it. Raises NodeError."""
-        folder = None if str(self.path) == IN_MEMORY else Path(self.path)
-        wanted = self.fork if self.rules == ETHEREUM or recorded_point(store) is not None else None
-        found, fork = open_ethereum_fork(store, wanted, folder)
-        return (found, fork) if fork is not None else open_fork(store, self.fork, self.overlay)
+        """The store of a network, with the node that it is forked from (None: no fork). Raises NodeError."""
+        record = ChainIndex(store).network()
+        if (self.rules if record is None else record.rules) != ETHEREUM:
+            return open_fork(store, self.fork, self.overlay)
+        return open_ethereum_fork(store, self.fork, self._folder)
 
     def _attach(self, machine: Hypervisor, index: ChainIndex, fork: EthereumFork) -> None:
         """Let a machine read the accounts of a fork's node, and begin the fork in a new network. Raises NodeError."""
         if index.head >= 0:
             resume_fork(machine, fork)
             return
-        funds = {account.delegated: self.balance for account in self.accounts}
         with naming_origin():
-            start_fork(machine, fork, {**funds, **self.genesis.balances})
+            start_fork(machine, fork, self._funds)
         self._grant_datacap(machine)
         machine.advance(chain_id=fork.point.chain_id if self.chain_id is None else self.chain_id)
+
+    @property
+    def _folder(self) -> Path | None:
+        return None if str(self.path) == IN_MEMORY else Path(self.path)
+
+    @property
+    def _funds(self) -> dict[Address, TokenAmount]:
+        """What the accounts have at first under Ethereum's rules, beside those of the genesis state's base."""
+        return {account.delegated: self.balance for account in self.accounts} | dict(self.genesis.balances)
+
+    def restart(self, chain: Chain, source: ForkSource | None, timestamp: int) -> None:
+        """Begin a chain under Ethereum's rules anew: as a fork, or without a source at a genesis of `timestamp`.
+
+        The chain ID stays, but a network that was not a fork takes that of its first one. Raises UnfitNode,
+        InvalidInput, with the chain as it was.
+        """
+        machine, remote = chain.machine, cast(RemoteStore, chain.machine.base)
+        blocks = cast(AccountBlocks, remote.remote)
+        first = chain.index.tipset(chain.index.first)
+        fork = None if source is None else connect(None, source, self._folder, blocks)
+
+        def begin() -> None:
+            machine.read_from(None)
+            machine.restore(Snapshot(first.state, {}))
+            if fork is None:
+                base_state(machine)
+                for address, amount in self._funds.items():
+                    set_balance(machine, address, amount)
+                rules_of(machine).settings.begin(machine)
+                if not self.bare:
+                    preinstall(machine)
+            else:
+                start_fork(machine, fork, self._funds)
+                if chain.origin is None and self.chain_id is None:
+                    machine.advance(chain_id=fork.point.chain_id)
+            self._grant_datacap(machine)
+
+        try:
+            with naming_origin():
+                chain.restart(fork, timestamp, begin)
+        except BaseException:
+            if fork is not None:
+                fork.chain.close()
+            raise
+        blocks.use(None if fork is None else fork.chain.close)
 
     def _begin(self, machine: Hypervisor) -> None:
         """Make a new machine's state the network's: its chain id, what its rules expect, contracts of everywhere."""

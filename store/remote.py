@@ -46,7 +46,7 @@ class RemoteStore:
         self._base = base
         self.put, self.put_many = base.put, base.put_many
         self.metadata, self.all_metadata, self.index = base.metadata, base.all_metadata, base.index
-        self._remote = remote
+        self.remote = remote
         self._fetched: dict[Cid, bytes] = {}
         self._lock = Lock()
         self.fetches = 0
@@ -61,7 +61,7 @@ class RemoteStore:
             return self._base.get(cid)
         except BlockNotFound:
             pass
-        data = self._remote.block(cid)
+        data = self.remote.block(cid)
         if data is None:
             raise BlockNotFound(cid)
         if not has_digest(cid, data):
@@ -102,7 +102,7 @@ class RemoteStore:
                 self._keep()
         finally:
             self._base.close()
-            self._remote.close()
+            self.remote.close()
 
     def _keep(self) -> None:
         if self._fetched:

@@ -67,8 +67,8 @@ _BASE_FEE = "The base fee of the first block that the node makes, in attoFIL per
 _GAS_LIMIT = "With --rules ethereum: the gas limit of blocks from the next one on (default: 30000000)."
 _NO_GAS_LIMIT = "With --rules ethereum: as good as no gas limit of blocks."
 _QUESTION_TIME = "How long a call, an estimate or another question may take before it ends with an error."
-_TIME, _FORK_TIME = 5.0, 60.0
-"""Seconds for a question, and on a fork of an Ethereum network, which may ask its node for hundreds of slots."""
+_TIME = 5.0
+"""Time limit of a query in seconds, unless the network is a fork of an Ethereum network."""
 _TRACE_TIME = "How long a question may take that executes transactions again, or a call, for a trace."
 _PARALLEL = "Processes that share the messages of a block; what comes out is the same."
 _OPEN_FILES = 10_240
@@ -286,7 +286,7 @@ def node(
     from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
     from localnet.network import Network
     from localnet.rpc.interval import Interval
-    from localnet.rpc.node import NodeLimits
+    from localnet.rpc.node import FORK_QUESTION_TIME, NodeLimits
 
     if null_rate and not block_time:
         raise InvalidInput(f"--null-rate {null_rate:g} is for blocks made by the clock: give --block-time, too")
@@ -375,7 +375,9 @@ def node(
             auto_impersonate,
             not no_explorer,
             _addresses(state) if index else None,
-            NodeLimits(question=question_time or (_FORK_TIME if opened.chain.history else _TIME), trace=trace_time),
+            NodeLimits(
+                question=question_time or (FORK_QUESTION_TIME if opened.chain.history else _TIME), trace=trace_time
+            ),
         )
         if dump_state is not None:
             _write(dump_state, opened.dump_state())

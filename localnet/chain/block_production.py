@@ -294,10 +294,14 @@ class BlockProduction(NetworkReader):
         """Go back, with the first N snapshots left; the tipset may be that of one of the others."""
         remembered = any(kept.tipset is tipset for kept in self._snapshots[left:])
         self.chain.go_back(tipset, upgrades, remembered=remembered)
-        while len(self._snapshots) > left:
-            self.chain.states.release(self._snapshots.pop().tipset)
+        self.forget_snapshots(left)
         self.mempool.clear()
         self._clock.go_back(self._clock.travel if travel is None else travel)
+
+    def forget_snapshots(self, left: int = 0) -> None:
+        """Forget all snapshots but the first N."""
+        while len(self._snapshots) > left:
+            self.chain.states.release(self._snapshots.pop().tipset)
 
 
 def _mempool(chain: Chain) -> Mempool:

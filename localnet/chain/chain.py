@@ -28,6 +28,7 @@ from localnet.chain.view import ChainPoint, ChainReader, ChainView
 from localnet.chain.watching import Watcher
 from localnet.errors import TransactionRefused
 from localnet.fork.ethereum_fork import EthereumFork
+from localnet.fork.ethereum_point import forgotten_entries
 from localnet.fork.forking import ForkPoint, Origin
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
@@ -38,6 +39,7 @@ from localnet.ledger.index import (
     ChainIndex,
     chain_ids_entries,
     changed_entries,
+    first_entries,
     head_entries,
     network_entries,
     retained_entries,
@@ -293,6 +295,47 @@ class Chain(ChainReader):
         self.record = record
 
     # --- moving the head --------------------------------------------------------------------------------------
+
+    def restart(self, origin: EthereumFork | None, timestamp: int, begin: Callable[[], None]) -> None:
+        """Replace the chain by a new one: a fork that begins after a block of `origin`, or a genesis at `timestamp`.
+
+        `begin` changes the machine's state to that of the first tipset. The chain is unchanged where that fails.
+        """
+        blocks, accounts = BufferedStore(MemoryStore()), self.machine.origin
+        chain_id, reported = self.machine.context.chain_id, self.index.first
+        try:
+            with self._undone_on_failure(self.machine.snapshot()):
+                begin()
+                self.producer = NO_PRODUCER
+                if origin is None:
+                    tipset = self._genesis(blocks, timestamp)
+                else:
+                    tipset = first_tipset(blocks, origin, self.machine.root, self.machine.context.chain_id)
+                self._enter(tipset)
+                self.rewritten += 1  # before the index changes, as in `go_back`
+                self.machine.flush(blocks.pending.items(), self._first_entries(tipset, origin))
+        except BaseException:
+            self.machine.advance(chain_id=chain_id)
+            self.machine.read_from(accounts)
+            raise
+        self.states.restart(tipset)
+        for watcher in tuple(self.watchers):
+            watcher.reverted(self._above(reported), tipset)
+        self.head, self.origin = tipset, origin
+        self.index.head = self.index.first = tipset.height
+        self.index.chain_ids = [self.machine.context.chain_id]
+        self._externs.attach(self.index, origin)
+
+    def _first_entries(self, tipset: Tipset, origin: EthereumFork | None) -> dict[bytes, bytes | None]:
+        """The index's entries of a chain that consists of its first tipset."""
+        return {
+            **(forgotten_entries() if origin is None else origin.point.entries()),
+            **first_entries(tipset.height),
+            **chain_ids_entries([self.machine.context.chain_id]),
+            **network_entries(self.record),
+            **retained_entries(tipset.height),
+            **tipset_entries(tipset, []),
+        }
 
     def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None, *, remembered: bool = False) -> None:
         """Make an earlier tipset the head again, with the state that it has in `tipset`.

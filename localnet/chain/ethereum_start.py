@@ -14,6 +14,7 @@ from bridge.addresses import from_delegated
 from bridge.receipts import EMPTY_BLOOM
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.remote_chain import RemoteBlock
@@ -39,11 +40,21 @@ def remove_accounts(machine: Hypervisor) -> None:
     tree.flush()
 
 
+def base_state(machine: Hypervisor) -> Cid:
+    """Put a machine at the base and return its root; the base is made of the machine's state if there is none yet."""
+    known = pins(machine.base).get(_BASE)
+    if known is None:
+        remove_accounts(machine)
+        known = machine.root
+        machine.base.commit(machine.store.reachable(known), {})
+        pin(machine.base, _BASE, known)
+    machine.restore(Snapshot(known, {}))
+    return known
+
+
 def start_fork(machine: Hypervisor, fork: EthereumFork, funds: Mapping[Address, TokenAmount]) -> None:
     """Turn a new network's state into that of a fork whose accounts have these attoFIL. Raises NodeError."""
-    remove_accounts(machine)
-    fork.base = machine.flush()
-    pin(machine.base, _BASE, fork.base)
+    fork.base = base_state(machine)
     machine.read_from(fork.origin(machine.manifest))
     for address, amount in funds.items():
         set_balance(machine, address, amount)

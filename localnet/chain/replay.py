@@ -22,6 +22,7 @@ from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import resume_fork
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.externs import ChainExterns
+from localnet.fork.account_origin import AccountBlocks
 from localnet.fork.ethereum_fork import connect
 from localnet.fork.ethereum_point import recorded_point
 from localnet.fork.forking import Origin, recorded_fork
@@ -124,8 +125,9 @@ def _chain(folder: Path) -> Chain:
     store: Store = RocksStore.open(folder, read_only=True)
     index, externs = ChainIndex(store), ChainExterns()
     record, point = index.network(), recorded_point(store)
-    remote = None if point is None else connect(point, None, folder)
+    remote = None if point is None else connect(point, None, folder, AccountBlocks())
     if remote is not None:
+        remote.blocks.use(remote.chain.close)
         store = RemoteStore(store, remote.blocks)
     if record is None:
         raise InvalidInput(f"{folder} holds no chain")

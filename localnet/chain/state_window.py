@@ -87,6 +87,17 @@ class StateWindow:
         while due and len(self._kept) > self._most:
             self._store.release(self._kept.popleft().roots)
 
+    def restart(self, tipset: Tipset) -> None:
+        """Keep the states of a tipset that begins the chain anew, and no others but those held by themselves."""
+        if self._most is None:
+            return
+        gone = [*self._kept, *([] if self._first is None else [self._first])]
+        self._kept.clear()
+        self._first = None
+        self.add(tipset)
+        for states in gone:
+            self._store.release(states.roots)
+
     def go_back(self, tipset: Tipset) -> None:
         """The head is this tipset now, or has this state; it may be one whose states were held by themselves."""
         if self._most is None:

@@ -30,10 +30,15 @@ _ID_BYTES: Final = 8
 class AccountBlocks:
     """The blocks of remote accounts: a `store.remote.Remote` for those that the store lacks, or has collected."""
 
-    def __init__(self, close: Callable[[], None]) -> None:
-        """`close` releases the node that the accounts come from."""
+    def __init__(self) -> None:
         self._blocks: dict[Cid, bytes] = {EMPTY_KAMT: EMPTY_KAMT_BLOCK}
-        self._close = close
+        self._release: Callable[[], None] | None = None
+
+    def use(self, release: Callable[[], None] | None) -> None:
+        """Replace the node that the accounts come from: release the current one, and use `release` for the next."""
+        before, self._release = self._release, release
+        if before is not None:
+            before()
 
     def put(self, cid: Cid, data: bytes) -> None:
         """Keep a block."""
@@ -44,8 +49,8 @@ class AccountBlocks:
         return self._blocks.get(cid)
 
     def close(self) -> None:
-        """Release the node."""
-        self._close()
+        """Release the node, if there is one."""
+        self.use(None)
 
 
 class AccountNames:

@@ -44,10 +44,10 @@ class EthereumFork:
     Several threads may use it.
     """
 
-    def __init__(self, point: EthereumForkPoint, chain: RemoteChain) -> None:
-        """`chain` is closed with the store that has the `blocks`."""
+    def __init__(self, point: EthereumForkPoint, chain: RemoteChain, blocks: AccountBlocks) -> None:
+        """`blocks` receives the blocks of the node's accounts."""
         self.point, self.chain, self.options = point, chain, chain.options
-        self.blocks = AccountBlocks(chain.close)
+        self.blocks = blocks
         self._names = AccountNames()
         self._state = chain.state_after(point.block)
         self.history = RemoteHistory(self._state)
@@ -99,22 +99,23 @@ class EthereumFork:
 def open_ethereum_fork(
     store: Store, asked: ForkSource | None, folder: Path | None
 ) -> tuple[Store, EthereumFork | None]:
-    """Return the store of a network that is a fork of an Ethereum network, or is to become one, with the node.
+    """Return the store of a network under Ethereum's rules, with the node that it is forked from (None: no fork).
 
-    A network that is none keeps its store. `folder` is that of the network, for the node's answers. Raises NodeError,
-    InvalidInput.
+    The store reads accounts of a fork that begins later, too (`Network.reset`). `folder` is that of the network, for
+    the node's answers. Raises NodeError, InvalidInput.
     """
-    point = recorded_point(store)
+    point, blocks = recorded_point(store), AccountBlocks()
     if point is not None and asked is not None:
         check_same(point, asked)
     if point is None and asked is None:
-        return store, None
+        return RemoteStore(store, blocks), None
     if point is None and store.metadata(HEAD) is not None:
         raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
-    fork = connect(point, asked, folder)
+    fork = connect(point, asked, folder, blocks)
+    blocks.use(fork.chain.close)
     if point is None:
         store.commit((), {}, fork.point.entries())
-    return RemoteStore(store, fork.blocks), fork
+    return RemoteStore(store, blocks), fork
 
 
 def reads_from_node(store: Store) -> bool:
@@ -123,8 +124,13 @@ def reads_from_node(store: Store) -> bool:
     return recorded_point(store) is not None or (fork is not None and bool(fork.url))
 
 
-def connect(point: EthereumForkPoint | None, asked: ForkSource | None, folder: Path | None) -> EthereumFork:
-    """Return a fork at a recorded point, or at the block that is asked for. Raises UnfitNode, InvalidInput."""
+def connect(
+    point: EthereumForkPoint | None, asked: ForkSource | None, folder: Path | None, blocks: AccountBlocks
+) -> EthereumFork:
+    """Return a fork at a recorded point, or at the block that is asked for. Raises UnfitNode, InvalidInput.
+
+    The caller closes the fork's `chain`.
+    """
     source = asked or ForkSource(point.url if point else "")
     chain = RemoteChain(
         source.url,
@@ -136,19 +142,19 @@ def connect(point: EthereumForkPoint | None, asked: ForkSource | None, folder: P
     )
     try:
         if point is not None:
-            return EthereumFork(point, chain)
+            return EthereumFork(point, chain, blocks)
         with naming_origin():
-            return _new_fork(chain, source)
+            return _new_fork(chain, source, blocks)
     except BaseException:
         chain.close()
         raise
 
 
-def _new_fork(chain: RemoteChain, source: ForkSource) -> EthereumFork:
+def _new_fork(chain: RemoteChain, source: ForkSource, blocks: AccountBlocks) -> EthereumFork:
     if source.transaction is None:
-        return EthereumFork(find_point(chain, source), chain)
+        return EthereumFork(find_point(chain, source), chain, blocks)
     block, earlier, last = transactions_until(chain, source.transaction)
-    fork = EthereumFork(find_point(chain, replace(source, epoch=block.number - 1)), chain)
+    fork = EthereumFork(find_point(chain, replace(source, epoch=block.number - 1)), chain, blocks)
     fork.first_block = FirstBlock(block.timestamp, tuple(each.raw() for each in (*earlier, last)))
     return fork
 

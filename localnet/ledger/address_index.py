@@ -54,7 +54,8 @@ class AddressIndex:
         top = self.top_on(chain)
         height, wanted = chain.first if top is None else top + 1, most
         with self._transaction():
-            self._database.execute("DELETE FROM tipsets WHERE height > ?", (-1 if top is None else top,))
+            outside = "DELETE FROM tipsets WHERE height > ? OR height < ?"
+            self._database.execute(outside, (-1 if top is None else top, chain.first))
             while wanted and (found := chain.at(height)) is not None:
                 if isinstance(found, NullRound):
                     height = found.after

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
-from localnet.chain.clock import NO_TIME_TRAVEL
+from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import shown_url
+from localnet.fork.request_options import FORK_REQUESTS
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.node import FORK_QUESTION_TIME, Node, NodeReader, new_instance
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_json
 from localnet.rpc.values import address, anything, as_data, as_quantity, boolean, field, fields, hash32, number, text
@@ -129,14 +131,32 @@ def rollback(node: Node, depth: int = 1) -> None:
 
 
 def reset(node: Node, options: Any = None) -> None:
-    """Go back to the first block, with the clock's own time; another fork needs another node."""
-    if isinstance(options, dict) and fields(options, "options").get("forking"):
-        raise invalid_params("forking: a node that runs forks nothing else: start one with --fork-url")
-    _go_back(node, 0)
-    node.network.forget_settings()
-    node.network.set_block_interval(None)
+    """Begin anew with the clock's own time: as a fork of {forking: {jsonRpcUrl, blockNumber}}, else at a genesis.
+
+    Under Filecoin's rules the chain goes back to its first block, also that of a fork.
+    """
+    node.network.reset(None if options is None else _fork_source(node, fields(options, "options")))
+    node.filters.restart()
+    if node.network.chain.history is not None:
+        node.limits = replace(node.limits, question=max(node.limits.question, FORK_QUESTION_TIME))
     node.impersonated.clear()
     node.impersonates_all = False
+    node.instance = new_instance()
+
+
+def _fork_source(node: Node, options: dict[str, Any]) -> ForkSource:
+    """Return the fork that `anvil_reset` names; a part that is left out is that of the current fork."""
+    given = options.get("forking")
+    forking = {} if given is None else fields(given, "forking")
+    url, block = field(forking, "jsonRpcUrl", text), field(forking, "blockNumber", number)
+    origin = node.network.chain.origin
+    if url is None and origin is None:
+        raise invalid_params("forking: this node is not a fork, so jsonRpcUrl is required")
+    requests = FORK_REQUESTS if origin is None else origin.options
+    if url is None and origin is not None:
+        url = origin.point.url
+    assert url is not None
+    return ForkSource(url, block, options=requests)
 
 
 def drop_transaction(node: Node, transaction_hash: bytes) -> str | None:
@@ -254,10 +274,9 @@ def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:  # 
 
 def _go_back(node: Node, height: int) -> None:
     """Make the tipset at a height, or the one before it, the head again."""
-    index = node.network.chain.index
-    tipset = index.tipset_before(max(index.first, height))
+    tipset = node.network.chain.index.tipset_before(height)
     assert tipset is not None, "a chain has a first tipset"
-    node.network.go_back(tipset, None if height else NO_TIME_TRAVEL)
+    node.network.go_back(tipset)
 
 
 def _check_count(node: Node, count: int) -> None:

@@ -147,6 +147,13 @@ class Filters:
         self._held = 0
         self._watch()
 
+    def restart(self) -> None:
+        """Continue all filters at the head of a chain that began anew."""
+        self._forget(0)
+        for found in self._filters.values():
+            found.seen, found.turn = self._network.settled.height, self._turn
+            self.report(found, set())
+
     def _weigh(self, changed: InstalledFilter) -> None:
         """Take what a filter holds into account, and drop others where that is too much."""
         self._held -= changed.weight

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
@@ -33,6 +33,15 @@ if TYPE_CHECKING:
     from localnet.ledger.address_index import AddressIndex
 
 T = TypeVar("T")
+
+
+FORK_QUESTION_TIME: Final = 60.0
+"""Time limit of a query in seconds on a fork of an Ethereum network, which may read hundreds of slots of its node."""
+
+
+def new_instance() -> str:
+    """Return a new ID of a node's chain."""
+    return secrets.token_hex(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +176,7 @@ class Node(NodeReader):
     keep_states: int | None = None
     """Number of blocks whose states a folder keeps; older ones are collected (None: all are kept)."""
     addresses: AddressIndex | None = None
-    instance: str = field(default_factory=lambda: secrets.token_hex(32))
+    instance: str = field(default_factory=new_instance)
     filters: Filters = field(init=False)
     subscriptions: Subscriptions = field(init=False)
     side_states: SideStates = field(init=False)

@@ -269,6 +269,7 @@ def test_the_nodes_own_gas_limit_is_there_wherever_no_other_is_set(tmp_path: Pat
         assert latest(rpc)["gasLimit"] == hex(20_000_000)
         for method, given in (("evm_revert", snapshot), ("anvil_reset", None)):
             rpc(method, given)
+            rpc("anvil_setCode", READER, READER_CODE)  # a reset forgets it
             assert seen(rpc)[1] == 5_000_000
             assert rpc("eth_getBlockByNumber", "pending", False)["gasLimit"] == hex(5_000_000)
             rpc("evm_mine")

@@ -82,7 +82,7 @@ class TestTheChain:
         fresh("anvil_mine", 3)
         assert fresh("hardhat_reset") is None
         assert fresh("eth_blockNumber") == "0x0"
-        with pytest.raises(Failed, match="start one with --fork-url") as failed:
+        with pytest.raises(Failed, match="start a node with --fork-url") as failed:
             fresh("anvil_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}})
         assert failed.value.code == -32602
 
