@@ -1,1 +1,1 @@
-"""Solidity tests on the machine."""
+"""Foundry-compatible Solidity tests on the Filecoin VM."""

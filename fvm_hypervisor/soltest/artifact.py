@@ -1,6 +1,6 @@
-"""Compiled contracts as tests need them: interface, code with its source map, where libraries go.
+"""Compiled contracts as tests need them: ABI, code with its source map, and link references.
 
-They are read one by one from files, when needed: a project has hundreds of which a run touches a few.
+Artifacts are read from their files on demand: a project has hundreds, of which a run touches a few.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _LIBRARY = 20
 
 @dataclass(frozen=True, slots=True)
 class Bytecode:
-    """Code in hex, with placeholders where libraries' addresses go; the source map is solc's."""
+    """Bytecode in hex, with placeholders for library addresses, and solc's source map."""
 
     object: str = ""
     source_map: str = ""
     links: Mapping[str, Mapping[str, Sequence[Mapping[str, int]]]] = field(default_factory=dict)
-    """By file and library, where the twenty bytes lie."""
+    """Mapping from file and library name to the positions of its address in the code."""
     immutables: Mapping[str, Sequence[Mapping[str, int]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Bytecode:
-        """From what solc and forge write; TypeError or ValueError if it is something else."""
+        """Return the bytecode in an artifact of solc or forge. Raises TypeError or ValueError if it is malformed."""
         text = str(found.get("object", "")).removeprefix("0x")
         return cls(
             text,
@@ -42,11 +42,14 @@ class Bytecode:
         )
 
     def libraries(self) -> list[tuple[str, str]]:
-        """The file and name of each library that the code needs."""
+        """Return the file and name of each library that the code links to."""
         return [(file, name) for file, names in self.links.items() for name in names]
 
     def linked(self, addresses: Mapping[tuple[str, str], bytes]) -> bytes:
-        """The code with libraries' addresses. Raises KeyError for one that is not given, ValueError for no hex."""
+        """Return the code with library addresses filled in.
+
+        Raises KeyError for a library that `addresses` lacks, ValueError for invalid hex.
+        """
         code = bytearray.fromhex(_without_names(self.object))
         for file, names in self.links.items():
             for name, places in names.items():
@@ -57,7 +60,7 @@ class Bytecode:
 
 
 def _without_names(text: str) -> str:
-    """The hex with zeros in the place of `__$...$__`."""
+    """Return the hex with zeros in place of each `__$...$__` placeholder."""
     while (at := text.find("__")) >= 0:
         text = text[:at] + "0" * 40 + text[at + 40 :]
     return text
@@ -65,7 +68,7 @@ def _without_names(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ContractArtifact:
-    """One contract. `file` is its source's path from the project's root."""
+    """A compiled contract. `file` is the path of its source, relative to the project's root."""
 
     name: str
     file: str
@@ -73,17 +76,17 @@ class ContractArtifact:
     creation: Bytecode
     runtime: Bytecode
     methods: Mapping[str, str]
-    """Selectors in hex by signature."""
+    """Mapping from function signature to selector, in hex."""
     docs: Mapping[str, str] = field(default_factory=dict)
-    """`forge-config` comments by function, and by "" those of the contract."""
+    """Mapping from function name to its `forge-config` comments; the contract's own have the key ""."""
 
     @classmethod
     def of(cls, name: str, file: str, found: Mapping[str, Any]) -> ContractArtifact:
-        """From the content of a file. Raises InvalidInput with what is wrong with it."""
+        """Return the contract that an artifact's content describes. Raises InvalidInput if it is malformed."""
         try:
             abi = found["abi"]
             if not isinstance(abi, list) or not all(isinstance(entry, dict) for entry in abi):
-                raise TypeError("the interface is not a list of objects")
+                raise TypeError("the ABI is not a list of objects")
             creation, runtime = (Bytecode.of(found.get(key) or {}) for key in ("bytecode", "deployedBytecode"))
             bytes.fromhex(_without_names(creation.object))
             return cls(name, file, abi, creation, runtime, dict(found.get("methodIdentifiers") or {}))
@@ -93,7 +96,7 @@ class ContractArtifact:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactPlace:
-    """Where an artifact is kept. `build` names the run of the compiler that made it, which numbered its sources."""
+    """Location of an artifact on disk. `build` identifies the compiler run, which numbered its sources."""
 
     file: str
     name: str
@@ -104,7 +107,7 @@ class ArtifactPlace:
 class Artifacts:
     """All compiled contracts of a project.
 
-    `sources` are, for each build, the sources' paths by their numbers in its source maps.
+    `sources` maps each build to the source paths, by their indices in the build's source maps.
     """
 
     def __init__(self, root: Path, places: Sequence[ArtifactPlace], sources: Mapping[str, Mapping[int, str]]) -> None:
@@ -121,7 +124,7 @@ class Artifacts:
         return found
 
     def load(self, place: ArtifactPlace) -> ContractArtifact:
-        """A contract. Raises InvalidInput for a file that is corrupt or not there."""
+        """Return a contract. Raises InvalidInput if its file is corrupt or missing."""
         known = self._read.get(place)
         if known is None:
             try:
@@ -129,19 +132,22 @@ class Artifacts:
             except orjson.JSONDecodeError as error:
                 raise InvalidInput(f"{place.path} is corrupt: {error}") from None
             if not isinstance(content, dict):
-                raise InvalidInput(f"{place.path} is corrupt: it is not an object")
+                raise InvalidInput(f"{place.path} is corrupt: it is not a JSON object")
             known = self._read[place] = ContractArtifact.of(place.name, place.file, content)
         return known
 
     def get(self, file: str, name: str) -> ContractArtifact:
-        """The contract of a name in a source. Raises InvalidInput."""
+        """Return the contract with this name in a source file. Raises InvalidInput if there is none."""
         for place in self._by_name.get(name, ()):
             if place.file == file:
                 return self.load(place)
         raise InvalidInput(f"there is no compiled contract {file}:{name}")
 
     def find(self, wanted: str) -> ContractArtifact | None:
-        """By `Name`, `File.sol`, `File.sol:Name` or `path/File.sol:Name`; None where none or several fit."""
+        """Return the contract for `Name`, `File.sol`, `File.sol:Name` or `path/File.sol:Name`, or None.
+
+        None also means that several contracts match.
+        """
         file, _, name = wanted.rpartition(":")
         if not file and name.endswith(".sol"):
             file, name = name, Path(name).stem
@@ -154,5 +160,5 @@ class Artifacts:
         return self.load(chosen[0]) if len(chosen) == 1 else None
 
     def all(self) -> Iterator[ContractArtifact]:
-        """Every contract."""
+        """Return every contract."""
         return (self.load(place) for place in self.places)

@@ -1,4 +1,4 @@
-"""How often each instruction of a contract ran, as a listing with the sources' places: `--report bytecode`."""
+"""Listing of a contract's instructions with execution counts and source positions, for `--report bytecode`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PUSH1, _PUSH32 = 0x60, 0x7F
 
 
 def write_listings(root: Path, artifacts: Artifacts, found: SuiteCoverage) -> list[Path]:
-    """Write `bytecode-coverage/<contract>.asm` for each contract that ran; its init code goes into `.creation.asm`."""
+    """Write `bytecode-coverage/<contract>.asm` per executed contract, and `.creation.asm` for executed init code."""
     known, sources, written = KnownCode(artifacts), SourceTexts(root), []
     for (file, name, creates), visits in sorted(found.visits.items()):
         contract = known.named(file, name)
@@ -35,7 +35,7 @@ def write_listings(root: Path, artifacts: Artifacts, found: SuiteCoverage) -> li
 
 
 def listing(code: bytes, places: Mapping[int, SourceSpan], visits: Counter[int], sources: SourceTexts) -> Iterator[str]:
-    """A line for each instruction: how often it ran, its program counter, its name, its place."""
+    """Yield a line for each instruction: execution count, program counter, name and source position."""
     names = {number: row.name for number, row in fork_named(LATEST.name).opcodes.items()}
     counter = 0
     while counter < len(code):

@@ -1,7 +1,7 @@
-"""Whether code on a chain is a compiled contract's: in full, in part, where only the metadata differ, or not.
+"""Compare code on a chain with a compiled contract: a full match, a partial match (other metadata), or none.
 
-What a deployment fills in is passed over: libraries' addresses and immutable values. Metadata are the CBOR map behind
-the code, with its length in two bytes (the Solidity documentation, "Encoding of the Metadata Hash in the Bytecode").
+Values that a deployment fills in are ignored: library addresses and immutables. Metadata is the CBOR map at the end of
+the code, followed by its length in two bytes (Solidity documentation, "Encoding of the Metadata Hash in the Bytecode").
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from fvm_hypervisor.soltest.known_code import Pattern
 from localnet.contracts.code_patterns import without_metadata
 
 _SOLC: Final = b"\x64solc\x43"
-"""In CBOR, the key "solc" and the head of three bytes: the numbers of the release."""
+"""CBOR encoding of the key "solc" and the head of a 3-byte string, which holds the release numbers."""
 
 
 class Match(StrEnum):
-    """How code matches, in forge's words."""
+    """Match of code with a contract, in forge's terms."""
 
     FULL = "full"
     PARTIAL = "partial"
 
 
 def match_runtime(bytecode: Bytecode, code: bytes) -> Match | None:
-    """How deployed code matches a contract's; None where it does not. Raises ValueError for an artifact of no code."""
+    """Return how deployed code matches a contract, or None. Raises ValueError if the artifact has no code."""
     pattern = Pattern.of(bytecode)
     if len(code) == len(pattern.code) and pattern.begins(code):
         return Match.FULL
@@ -34,9 +34,10 @@ def match_runtime(bytecode: Bytecode, code: bytes) -> Match | None:
 
 
 def match_creation(bytecode: Bytecode, code: bytes) -> tuple[Match, bytes] | None:
-    """How init code matches a contract's, and the constructor's arguments behind it; None where it does not.
+    """Return how init code matches a contract and the constructor arguments after it, or None.
 
-    Metadata of another length make another code: it names its own length. Raises ValueError for an artifact of no code.
+    Metadata of another length never match, since the code contains its own length. Raises ValueError if the artifact
+    has no code.
     """
     pattern = Pattern.of(bytecode)
     if len(code) < len(pattern.code) or not _without_metadata(pattern).begins(code):
@@ -45,7 +46,7 @@ def match_creation(bytecode: Bytecode, code: bytes) -> tuple[Match, bytes] | Non
 
 
 def solc_release(code: bytes) -> str | None:
-    """The release of solc that the metadata behind code name, as 0.8.30; None where they name none."""
+    """Return the solc release that the metadata of code name, such as 0.8.30; None if they name none."""
     metadata = code[len(without_metadata(code)) :]
     place = metadata.find(_SOLC)
     release = metadata[place + len(_SOLC) :][:3]

@@ -1,4 +1,4 @@
-"""The words of one call in a trace: function, arguments and result, as forge writes them.
+"""Text of one call in a trace: function, arguments and result, as forge prints them.
 
 Native actors' methods and values are decoded by the actors' schemas. Rules: Foundry's `CallTraceDecoder` and
 revm-inspectors' `TraceWriter` (forge 1.7.1).
@@ -37,7 +37,7 @@ _SUCCESSES: Final[Mapping[int, str]] = {0x00: "Stop", 0xF3: "Return", 0xFF: "Sel
 
 
 def call_words(frame: CallFrame, names: Names) -> tuple[str, str]:
-    """Return the function and the arguments of a call that is no creation."""
+    """Return the function and the arguments of a call other than a creation."""
     if frame.is_actors:
         words = describe(names.native_call(frame), [])
         return words.function, words.arguments[1:-1]
@@ -92,7 +92,7 @@ def _cheatcode_words(data: bytes, names: Names) -> tuple[str, str]:
 
 
 def _log_text(data: bytes) -> str:
-    """The arguments of `console.log`."""
+    """Return the arguments of a `console.log` call."""
     entries = [{"name": "", "type": kind} for kind in log_signatures().get(data[:_SELECTOR], ())]
     log = {"type": "function", "name": "log", "inputs": entries, "outputs": []}
     try:
@@ -124,7 +124,7 @@ def result_words(frame: CallFrame, names: Names) -> str:
 
 
 def _status(frame: CallFrame, names: Names) -> str:
-    """How a frame ended well: by the last opcode, where instructions were traced."""
+    """Return the halt reason of a successful frame: from its last opcode, if instructions were traced."""
     opcode = frame.last_opcode
     if opcode is not None:
         return _SUCCESSES.get(opcode, "Return")
@@ -187,6 +187,6 @@ def _reverted(frame: CallFrame, names: Names) -> str:
 
 
 def hex_text(data: bytes) -> str:
-    """Return bytes in hex, up to the length of one value; nothing for none."""
+    """Return bytes in hex, up to the maximum length of one value; the empty string for no bytes."""
     shown = data[: LONGEST // 2]
     return f"0x{shown.hex()}{f'... ({len(data)} bytes)' if len(data) > len(shown) else ''}" if data else ""

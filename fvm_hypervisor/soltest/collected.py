@@ -1,6 +1,6 @@
-"""What reports over all tests are made of: the gas of calls, and how often each instruction of a contract ran.
+"""Data that reports are made from: gas used by calls, and execution counts of instructions, over all tests.
 
-Plain data: workers send them (`collecting`), and who makes a report of them (`gas_report`, `coverage`) runs no test.
+Plain data: workers send it (`collecting`), and the reports (`gas_report`, `coverage`) run no tests.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 Place = tuple[str, str]
-"""A contract's file and name; of a native actor `""` and its name."""
+"""A contract's file and name; for a native actor, `""` and its name."""
 Code = tuple[str, str, bool]
-"""A contract's file and name, and whether it is its init code."""
+"""A contract's file and name, and True for its init code."""
 
 
 @dataclass(slots=True)
 class GasUse:
-    """Gas by the signatures of a contract's functions, and of the last creation gas and bytes of init code.
+    """Gas by function signature of a contract, and the gas and init code size (bytes) of the last creation.
 
     The gas is None unless a test created the contract itself, the size unless any call did.
     """
@@ -29,14 +29,17 @@ class GasUse:
 
 @dataclass(slots=True)
 class SuiteCoverage:
-    """Of one suite, or of several. `visits` count instructions by program counter; `cut` names what was too long."""
+    """Collected data of one or more suites.
+
+    `visits` counts executions by program counter; `cut` names the tests that exceeded the limit.
+    """
 
     gas: dict[Place, GasUse] = field(default_factory=dict)
     visits: dict[Code, Counter[int]] = field(default_factory=dict)
     cut: list[str] = field(default_factory=list)
 
     def add(self, other: SuiteCoverage, times: int = 1) -> None:
-        """Take over what another one has, N times."""
+        """Add the data of another suite, multiplied by `times`."""
         self.cut += other.cut
         for place, use in other.gas.items():
             mine = self.gas.setdefault(place, GasUse())
@@ -53,7 +56,7 @@ class SuiteCoverage:
 
 
 def merge(parts: Iterable[SuiteCoverage]) -> SuiteCoverage:
-    """What several suites have collected."""
+    """Return the combined data of several suites."""
     whole = SuiteCoverage()
     for part in parts:
         whole.add(part)

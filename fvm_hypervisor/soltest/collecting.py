@@ -1,6 +1,6 @@
-"""The visits of instructions while tests run, for the coverage report: counted in a worker, sent to the parent.
+"""Execution counts of instructions for the coverage report: counted in a worker, sent to the parent.
 
-The visits of `setUp` count for each test, as if each had run it.
+The counts of `setUp` are added once for each test, as if each test had run it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from hypervisor.tracing import CallEnded, CallStarted, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import OutOfTime
 
 MOST_COUNTED: Final = 10_000_000
-"""Instructions of one call that are counted for coverage: half a minute's, and no end is the usual reason for more."""
+"""Maximum number of instructions counted in one call (about 30 seconds); longer calls are usually endless loops."""
 
 
 class VisitTracer:
-    """A `PlaceTracer` that counts the instructions of every code; of one call no more than `MOST_COUNTED`."""
+    """A `PlaceTracer` that counts executed instructions by code, up to `MOST_COUNTED` in one call."""
 
     def __init__(self) -> None:
         self._left = MOST_COUNTED
@@ -30,7 +30,7 @@ class VisitTracer:
         self._here: list[int] = []
 
     def event(self, event: TraceEvent, /) -> None:
-        """Keep track of the code whose instructions come."""
+        """Track the code that is being executed."""
         match event:
             case CallStarted():
                 if not self._open:
@@ -50,7 +50,7 @@ class VisitTracer:
                 pass
 
     def place(self, counter: int, /) -> None:
-        """Count an instruction. Raises OutOfTime."""
+        """Count an instruction. Raises OutOfTime above the limit."""
         self._here[counter] += 1
         self._left -= 1
         if self._left < 0:
@@ -58,13 +58,13 @@ class VisitTracer:
             raise OutOfTime(f"after {MOST_COUNTED} instructions")
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """The same by a whole step."""
+        """Count the instruction of a full step."""
         if isinstance(event, EvmStep) and event.pc < len(self._here):
             self._here[event.pc] += 1
 
 
 class CoverageCollector:
-    """The visits of a suite's tests: `set_up_tracer` once, `test_tracer` for each test, then `collected`."""
+    """Collects the counts of a suite: `set_up_tracer` once, `test_tracer` for each test, then `collected`."""
 
     def __init__(self, known: KnownCode) -> None:
         self._known = known
@@ -79,21 +79,21 @@ class CoverageCollector:
         return self._set_up
 
     def test_tracer(self, test: TestFunction, address: EthAddress) -> VisitTracer:
-        """Return the tracer of a test, with all its runs: one for all tests, whatever contract they are of."""
+        """Return the tracer of a test with all its runs; all tests share one."""
         del test, address
         self._tests += 1
         return self._test
 
     def replay_tracer(self, test: TestFunction) -> None:
-        """Return None: all runs are counted, so none is repeated."""
+        """Return None: every run is counted, so none needs to be repeated."""
         del test
 
     def cut_short(self, name: str) -> None:
-        """Take note that a test is run to its end untraced; its visits before that count."""
+        """Record that a test is finished untraced; its counts so far are included."""
         self._cut.append(name)
 
     def collected(self) -> SuiteCoverage:
-        """Return the visits of the suite."""
+        """Return the counts of the suite."""
         whole = _plain(self._test, self._known)
         whole.cut += self._cut
         whole.add(_plain(self._set_up, self._known), self._tests)

@@ -1,4 +1,4 @@
-"""The same tests under several network versions, and what differs between them."""
+"""Comparison of test results under several network versions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Column = Mapping[tuple[str, str], TestResult]
 
 
 def column(suites: Sequence[SuiteResult]) -> dict[tuple[str, str], TestResult]:
-    """Results by suite and test."""
+    """Return the results by suite and test."""
     return {(suite.name, test.signature): test for suite in suites for test in suite.tests}
 
 
 def differences(columns: Mapping[str, Column]) -> list[tuple[str, str]]:
-    """The tests that end otherwise somewhere, or use other gas."""
+    """Return the tests whose result or gas differs between versions."""
     keys = dict.fromkeys(key for found in columns.values() for key in found)
     return [key for key in keys if len({_figures(found.get(key)) for found in columns.values()}) > 1]
 
@@ -26,7 +26,7 @@ def _figures(test: TestResult | None) -> tuple[str, str, int]:
 
 
 def compare_lines(columns: Mapping[str, Column], verbosity: int = 0) -> Iterator[str]:
-    """What differs, then what fails alike, as it ended in the first version; then how many there are of each."""
+    """Yield the differing tests, then those that fail in every version (as in the first one), then the totals."""
     different = differences(columns)
     for suite, signature in different:
         yield f"{suite} {signature}"

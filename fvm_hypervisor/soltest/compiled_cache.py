@@ -1,7 +1,7 @@
-"""What was compiled before, source by source, below the project's cache folder.
+"""Cache of compiled sources, below the project's cache folder.
 
-A source's folder is named by the hash of all that its code depends on: its text, the texts of all that it imports, the
-compiler and its settings. It holds a file for each contract, in the form in which forge writes artifacts, and an index.
+A source's folder is named by a hash of everything its code depends on: its text, the texts of its imports, the compiler
+and the settings. It holds an artifact per contract, in forge's format, and an index.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from fvm_hypervisor.soltest.sources import Sources
 from hypervisor.user_files import read_bounded
 
 CACHE_FOLDER: Final = "hypervisor"
-"""Below the project's cache folder."""
+"""Name of the folder below the project's cache folder."""
 _LARGEST_INDEX: Final = 16 << 20
-"""Bytes of an index: a name and a number for each contract and source of a project."""
+"""Maximum size of an index in bytes; it has a name and a number per contract and source."""
 _FORMAT: Final = 3
-"""Of the cache: another one is not read."""
+"""Version of the cache format; other versions are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledSource:
-    """The contracts of a source. `numbers` are the paths of sources by their numbers in the contracts' source maps."""
+    """The contracts of a source. `numbers` maps the indices in their source maps to source paths."""
 
     build: str
     places: tuple[ArtifactPlace, ...]
@@ -37,9 +37,9 @@ class CompiledSource:
 
 
 def source_keys(version: str, settings: Mapping[str, Any], sources: Sources, names: Iterable[str]) -> dict[str, str]:
-    """The hash of all that a source's code depends on, by source.
+    """Return a hash of everything that a source's code depends on, for each source.
 
-    Remappings count: the compiler's metadata name them, and the code ends with the metadata's hash.
+    Remappings are included: the compiler's metadata name them, and the code ends with the metadata's hash.
     """
     remappings = [str(found) for found in sources.remappings]
     common = orjson.dumps([_FORMAT, version, settings, remappings], option=orjson.OPT_SORT_KEYS)
@@ -52,10 +52,10 @@ def source_keys(version: str, settings: Mapping[str, Any], sources: Sources, nam
 
 
 class CompiledCache:
-    """The sources' folders in a folder."""
+    """A folder with one folder per compiled source."""
 
     def __init__(self, folder: Path, root: Path | None = None) -> None:
-        """Nothing is written outside of `root`, by default the folder."""
+        """Open the cache. Nothing is written outside `root`, which defaults to the folder."""
         self.folder = folder
         self._root = folder if root is None else root
 
@@ -63,7 +63,7 @@ class CompiledCache:
         return self.folder / key[:32]
 
     def get(self, file: str, key: str) -> CompiledSource | None:
-        """What was compiled of a source before; None where it is not there, or not whole."""
+        """Return the cached contracts of a source, or None if they are missing or incomplete."""
         folder = self._of(key)
         try:
             content = orjson.loads(read_bounded(folder / "index.json", _LARGEST_INDEX, "the index"))
@@ -79,10 +79,10 @@ class CompiledCache:
             return None
 
     def put(self, file: str, key: str, answer: Mapping[str, Any], used: Set[str]) -> None:
-        """Write a file for each contract, then the index, so that a process that finds the index finds all.
+        """Write an artifact for each contract, then the index: an entry with an index is complete.
 
-        Each file is whole when it gets its name: another process may read what this one writes anew.
-        `used` are the sources that may occur in the contracts' source maps.
+        Each file is moved into place complete, because another process may read the entry that this one replaces.
+        `used` is the set of sources that may occur in the contracts' source maps.
         """
         folder = self._of(key)
         numbers = {path: int(found["id"]) for path, found in answer.get("sources", {}).items() if path in used}
@@ -96,7 +96,7 @@ class CompiledCache:
 
 
 def _artifact(found: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """A contract as forge writes it, from what the compiler answers."""
+    """Return a contract's artifact in forge's format, from the compiler's output."""
     evm = found.get("evm", {})
     content = {
         "abi": found.get("abi", []),

@@ -1,6 +1,6 @@
-"""A Solidity compiler as a process that takes standard JSON: npm's release in Node.js, or a native program.
+"""A Solidity compiler as a process that reads standard JSON: npm's release in Node.js, or a native program.
 
-solc_choice.py chooses it; compiling.py says what it is asked for.
+solc_choice.py chooses the compiler; compiling.py builds its input.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from hypervisor.errors import HypervisorError
 _SCRIPT: Final = Path(__file__).with_name("solc.mjs")
 _NODE_OPTIONS: Final = ("--stack-size=4000", "--max-old-space-size=6144")
 _ENVIRONMENT: Final = ("PATH", "SYSTEMROOT", "TMPDIR")
-"""Variables that a compiler sees: no NODE_OPTIONS, which may name code to run, and no secret."""
+"""Environment variables passed to a compiler: no NODE_OPTIONS, which may name code to run, and no secrets."""
 
 
 class CompileError(HypervisorError):
-    """The compiler refused; its words."""
+    """A compiler error, with the compiler's messages."""
 
     has_lines = True
 
@@ -37,18 +37,18 @@ class Solc:
     path: Path
     is_javascript: bool
     origin: str = ""
-    """Where it was found, in words for people; empty for a program that the user or the project names."""
+    """Origin of the compiler, as text; empty for a program that the user or the project names."""
 
     def start(self) -> CompilerRun:
-        """A process of it. Raises InvalidInput where there is no Node.js."""
+        """Start a process of this compiler. Raises InvalidInput if Node.js is missing."""
         return CompilerRun(self)
 
 
 class CompilerRun:
-    """A process of a compiler that waits for what it is asked, once: npm's needs a while before it can read that."""
+    """A compiler process for one compilation; starting early hides the start-up time of npm's release."""
 
     def __init__(self, solc: Solc) -> None:
-        """Start it. Raises InvalidInput where there is no Node.js."""
+        """Start the process. Raises InvalidInput if Node.js is missing."""
         self.solc = solc
         environment, folder = dict(os.environ), None
         if solc.is_javascript:
@@ -64,7 +64,10 @@ class CompilerRun:
         )
 
     def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Its answer to standard JSON, after which it has ended. Raises CompileError where it gives none."""
+        """Return the output for standard JSON input, and end the process.
+
+        Raises CompileError if the output is not JSON.
+        """
         name = f"{self.solc.path}, which says it is solc {self.solc.version}"
         with self._process:
             try:
@@ -77,17 +80,17 @@ class CompilerRun:
         except orjson.JSONDecodeError:
             words = errors.decode("utf-8", "replace").strip()[-2000:]
             ended = self._process.returncode
-            raise CompileError(f"{name}, answered no JSON; it ended with {ended}: {words or 'no words'}") from None
+            raise CompileError(f"{name}, printed no JSON; its exit code is {ended}: {words or 'no message'}") from None
         if not isinstance(answer, dict):
-            raise CompileError(f"{name}, answered no object")
+            raise CompileError(f"{name}, printed no JSON object")
         return answer
 
     def stop(self) -> None:
-        """End it, if it still runs; who asks it gets no answer."""
+        """Kill the process if it is still running."""
         if self._process.poll() is None:
             self._process.kill()
 
     def drop(self) -> None:
-        """End it unasked."""
+        """End the process without using it."""
         with self._process:
             self.stop()

@@ -1,9 +1,9 @@
-"""Compiles of a project what has changed: a source is compiled again where it, what it imports or a setting is another.
+"""Incremental compilation: a source is compiled again if it, one of its imports or a setting has changed.
 
-The compiler gets the changed sources with all that these import, and makes code for the changed ones alone. Where these
-are many, several processes share them: each gets all sources, so that their numbers, and with them the code, are those
-of one run. What they answer is kept (compiled_cache.py). Rules: the Solidity documentation on the compiler's JSON input
-and output.
+The compiler gets the changed sources with all their imports, and generates code for the changed ones only. If there are
+many, several processes share them. Each gets all sources, so that their numbering, and so the code, is the same as in
+one run. Results are cached (compiled_cache.py). Rules: the Solidity documentation on the compiler's JSON input and
+output.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ OUTPUTS: Final = (
 
 
 _SHARE: Final = 16
-"""Sources for which a further process is worth its start."""
+"""Minimum number of sources per additional process."""
 _MOST_RUNS: Final = 4
-"""Processes at once: each may take a gigabyte."""
+"""Maximum number of concurrent processes: each may use a gigabyte of memory."""
 
 
 def standard_json(
     project: Project, sources: Sources, version: str, wanted: Iterable[str] | None = None
 ) -> dict[str, Any]:
-    """What a compiler of a version is asked: the code of the wanted sources, of all where none are named."""
+    """Return the compiler's input for the code of the `wanted` sources, by default all."""
     chosen = sorted(sources.texts if wanted is None else wanted)
     return {
         "language": "Solidity",
@@ -58,7 +58,7 @@ def _settings(chosen: CompilerSettings, version: str) -> dict[str, Any]:
     optimizer: dict[str, Any] = {"enabled": chosen.optimizer, "runs": chosen.runs}
     if chosen.optimizer_details is not None:
         optimizer["details"] = chosen.optimizer_details
-    metadata: dict[str, Any] = {}  # a key that an old compiler does not know is an error, even where it says the usual
+    metadata: dict[str, Any] = {}  # older compilers reject keys that they do not know, even with the default value
     if chosen.bytecode_hash != "ipfs":
         metadata["bytecodeHash"] = chosen.bytecode_hash
     if not chosen.cbor_metadata:
@@ -71,15 +71,15 @@ def _settings(chosen: CompilerSettings, version: str) -> dict[str, Any]:
 
 
 def artifacts_of(root: Path, compiled: Mapping[str, CompiledSource]) -> Artifacts:
-    """The contracts of compiled sources."""
+    """Return the artifacts of compiled sources."""
     places = [place for name in sorted(compiled) for place in compiled[name].places]
     return Artifacts(root, places, {found.build: found.numbers for found in compiled.values()})
 
 
 def has_changed(project: Project, names: Iterable[str]) -> bool:
-    """Whether one of these sources is newer than what was compiled last, nothing was, or all is to be compiled anew.
+    """Return True if a source changed after the last compilation, nothing was compiled yet, or `force` is set.
 
-    A guess by files' times.
+    Only the files' modification times are compared.
     """
     if project.force:
         return True
@@ -104,10 +104,10 @@ def compiled_sources(
     waiting: CompilerRun | None = None,
     runs: int = 1,
 ) -> dict[str, CompiledSource]:
-    """These sources' contracts by source, compiled now or before; `tell` is given a line before any are compiled.
+    """Return the contracts of these sources by source, compiled now or cached.
 
-    `waiting` is a process that was started before, `runs` how many there may be at once. Raises CompileError with the
-    compiler's words.
+    `tell` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
+    `runs` is the maximum number of concurrent processes. Raises CompileError with the compiler's messages.
     """
     settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
     keys = source_keys(solc.version, settings, sources, names)
@@ -124,12 +124,12 @@ def compiled_sources(
                 found[name] = cache.get(name, keys[name])
     whole = {name: there for name, there in found.items() if there is not None}
     if len(whole) < len(found):
-        raise InvalidInput(f"{cache.folder} does not keep what is written to it: is the disk full?")
+        raise InvalidInput(f"{cache.folder} lost files that were just written; check that the disk is not full")
     return whole
 
 
 def shares(sources: Sources, names: Sequence[str], runs: int) -> list[list[str]]:
-    """These sources in as many shares as are worth it, of about the same length of text."""
+    """Split these sources into as many parts as are worthwhile, with about the same length of text."""
     count = max(1, min(runs, _MOST_RUNS, len(names) // _SHARE))
     found: list[list[str]] = [[] for _ in range(count)]
     lengths = [0] * count
@@ -143,7 +143,7 @@ def shares(sources: Sources, names: Sequence[str], runs: int) -> list[list[str]]
 def _answers(
     solc: Solc, asked: Mapping[str, Any], parts: Sequence[Sequence[str]], waiting: CompilerRun | None
 ) -> list[dict[str, Any]]:
-    """What the compiler makes of each part of the sources, all of which each process is given."""
+    """Return the compiler's output for each part of the sources; every process is given all sources."""
     runs = [waiting] if waiting is not None and waiting.solc == solc else []
     try:
         while len(runs) < len(parts):
@@ -165,7 +165,7 @@ def _answers(
 
 
 def compile_json(solc: Solc, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What a compiler answers. Raises CompileError with its words where it refuses the sources."""
+    """Return a compiler's output. Raises CompileError with its messages if it rejects the sources."""
     return _checked(solc.version, solc.start().ask(asked))
 
 

@@ -1,8 +1,8 @@
-"""The user's consent to what a project asks for beyond contracts in a sandbox: programs, files outside, other machines.
+"""User consent to project settings that reach beyond the sandbox: programs, outside files, other machines.
 
-A checkout grants itself nothing: `ffi = true`, a compiler by its path, a row of `fs_permissions` that leads out of the
-project, and nodes on other machines count only with consent. The user gives it for one run (`--trust`), or for the
-project (`hypervisor trust`) as long as these keys of foundry.toml stay as they are.
+A checkout grants itself nothing: `ffi = true`, a compiler path, an `fs_permissions` entry outside the project, and
+nodes on other machines require consent. The user gives it for one run (`--trust`), or for the project (`hypervisor
+trust`) until these keys of foundry.toml change.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded, user_folder
 
 KEYS: Final = ("ffi", "fs_permissions", "solc", "solc_version", "rpc_endpoints", "eth_rpc_url")
-"""Keys of foundry.toml, of a profile or of the file, whose values consent is given to."""
+"""Keys of foundry.toml (top level or profile) whose values need consent."""
 _FILE: Final = "trusted.json"
 _LARGEST: Final = 1 << 20
 
 
 class Consent(StrEnum):
-    """What is consented to, by the key of foundry.toml that asks for it."""
+    """A permission, named by the key of foundry.toml that requests it."""
 
     FFI = "ffi"
     FILES = "fs_permissions"
@@ -39,14 +39,15 @@ class Consent(StrEnum):
 
 
 class ConsentNeeded(InvalidInput):
-    """A run needs consent that was not given: it stops."""
+    """Raised when a run needs consent that was not given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the user has consented to for a run.
+    """The permissions that the user has granted to a run.
 
-    `urls` are nodes that the command line names. With `is_outdated` the project was trusted before its keys changed.
+    `urls` are nodes named on the command line. `is_outdated` is True if the project's keys changed after it was
+    trusted.
     """
 
     granted: frozenset[Consent] = frozenset()
@@ -54,7 +55,7 @@ class Grant:
     is_outdated: bool = False
 
     def require(self, key: Consent, what: str) -> None:
-        """Raise ConsentNeeded unless there is consent to a key; `what` says what needs it."""
+        """Raise ConsentNeeded unless a key is granted; `what` describes the operation that needs it."""
         if key in self.granted:
             return
         before = ", which was trusted before its keys changed" if self.is_outdated else ""
@@ -64,7 +65,7 @@ class Grant:
         )
 
     def require_node(self, url: str, what: str) -> None:
-        """Raise ConsentNeeded for a node that is not on this machine and that the command line does not name."""
+        """Raise ConsentNeeded for a node on another machine that the command line does not name."""
         if url not in self.urls and not is_on_this_machine(url):
             self.require(Consent.NODES, what)
 
@@ -103,7 +104,7 @@ def asked_keys(root: Path) -> list[tuple[str, str, Any]]:
 
 
 def _plain(name: str) -> str:
-    """A key without the hyphens, underscores and capitals in which forge lets it be written."""
+    """Return a key without hyphens, underscores and capitals, all of which forge ignores."""
     return name.replace("-", "").replace("_", "").lower()
 
 
@@ -123,11 +124,13 @@ def trusted_projects() -> dict[str, str]:
     except (ValueError, AttributeError) as error:
         if isinstance(error, InvalidInput):
             raise
-        raise InvalidInput(f"{place} is not a list of trusted projects: delete it, and trust them again") from None
+        raise InvalidInput(
+            f"{place} is not a valid list of trusted projects; delete it and trust your projects again"
+        ) from None
 
 
 def set_trust(root: Path, *, is_trusted: bool) -> bool:
-    """Trust a project as its keys are now, or revoke that; return False if there was nothing to revoke."""
+    """Trust a project with its current keys, or revoke trust; return False if there was nothing to revoke."""
     found, name = trusted_projects(), str(root.resolve())
     was_there = found.pop(name, None) is not None
     if is_trusted:
@@ -141,7 +144,7 @@ def set_trust(root: Path, *, is_trusted: bool) -> bool:
 
 
 def grant_of(root: Path, *, trust: bool, given: frozenset[Consent], urls: frozenset[str]) -> Grant:
-    """Return the consent to a project: of the command line (`trust`, `given`, `urls`), or from `hypervisor trust`."""
+    """Return the permissions of a project, from the command line (`trust`, `given`, `urls`) or `hypervisor trust`."""
     if trust:
         return Grant(EVERYTHING, urls)
     known = trusted_projects().get(str(root.resolve()))

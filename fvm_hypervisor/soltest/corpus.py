@@ -1,7 +1,7 @@
-"""A corpus: inputs that reached edges which no earlier input had reached, kept in memory and on disk, and mutated.
+"""Corpus of inputs that reached new edges, stored in memory and on disk, and mutated.
 
 With `corpus_dir` a fuzz or invariant test first runs the inputs in its folder; then most of its inputs are mutations of
-kept ones (mutations.py). The seed and the folder's inputs decide every run. Keys and their defaults: the Foundry book;
+corpus inputs (mutations.py). The seed and the folder's inputs determine every run. Keys and defaults: the Foundry book;
 files: corpus_files.py.
 """
 
@@ -18,20 +18,20 @@ from fvm_hypervisor.soltest.project import CorpusSettings
 from hypervisor.machine import Hypervisor
 
 CHANGED_INPUTS: Final = 0.7
-"""The share of a fuzz test's inputs that are mutations of the corpus."""
+"""Share of a fuzz test's inputs that are mutations of corpus inputs."""
 CHANGED_SEQUENCES: Final = 0.3
-"""The same share of sequences: others begin with calls that reached a new state."""
+"""Share of invariant sequences that are mutations; other sequences may start with calls that reached a new state."""
 _NEWEST: Final = 0.5
-"""The share of draws that take the newest input, which has mostly reached furthest."""
+"""Probability of choosing the newest input, which usually reaches deepest."""
 _MOST: Final = 1024
-"""Inputs in memory, if `corpus_min_size` is not more."""
+"""Maximum number of inputs in memory, unless `corpus_min_size` is larger."""
 
 Input = TypeVar("Input")
 
 
 @dataclass(slots=True)
 class CorpusInput(Generic[Input]):
-    """An input, and how often it was mutated since a mutation last reached something new."""
+    """An input, and its number of mutations since one last reached something new."""
 
     input: Input
     changes: int = 0
@@ -39,12 +39,12 @@ class CorpusInput(Generic[Input]):
 
 @dataclass(slots=True)
 class Corpus(Generic[Input]):
-    """The inputs of one test. `write` keeps one on disk; `contract_of` names the contract of a code."""
+    """The corpus of one test. `write` stores an input on disk; `contract_of` returns the contract of a code."""
 
     settings: CorpusSettings
     machine: Hypervisor
     share: float
-    """Of inputs that are mutations of it."""
+    """Share of inputs that are mutations of the corpus."""
     write: Callable[[Input], None]
     contract_of: ContractOf
     edges: EdgeMap = field(default_factory=EdgeMap)
@@ -53,7 +53,7 @@ class Corpus(Generic[Input]):
 
     @property
     def guides(self) -> bool:
-        """Whether inputs are kept; else edges are counted only."""
+        """True if inputs are stored; otherwise edges are only counted."""
         return self.settings.corpus_dir is not None
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class Corpus(Generic[Input]):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Listen to which instructions run, beside the tracer that is there."""
+        """Trace executed instructions, in addition to the machine's current tracer."""
         before = self.machine.tracer
         if self._tracer is None:
             self._tracer = EdgeTracer(self.contract_of, before)
@@ -72,16 +72,16 @@ class Corpus(Generic[Input]):
             self.machine.tracer = before
 
     def came_new(self) -> bool:
-        """Whether the calls since the last question reached new edges."""
+        """Return True if calls since the last check reached new edges."""
         return self._tracer is not None and self.edges.learn(self._tracer.taken())
 
     def forget(self) -> None:
-        """Ignore the calls since the last question."""
+        """Discard the calls since the last check."""
         if self._tracer is not None:
             self._tracer.taken()
 
     def keep(self, input_: Input, of: CorpusInput[Input] | None = None, *, written: bool = True) -> None:
-        """Keep an input that reached something new; `of` is the one that it was mutated from."""
+        """Add an input that reached something new; `of` is the input that it was mutated from."""
         if not self.guides:
             return
         if of is not None:
@@ -93,7 +93,7 @@ class Corpus(Generic[Input]):
             self.write(input_)
 
     def choose(self, rng: Random) -> CorpusInput[Input] | None:
-        """An input to mutate; None where the run shall have a fresh one, or the corpus is empty."""
+        """Return an input to mutate, or None if the run needs a fresh one or the corpus is empty."""
         if not self._kept or rng.random() >= self.share:
             return None
         found = self._kept[-1] if rng.random() < _NEWEST else rng.choice(self._kept)
@@ -101,15 +101,15 @@ class Corpus(Generic[Input]):
         return found
 
     def figures(self) -> tuple[int, int, int] | None:
-        """Edges, edges with their classes, and inputs; None where they are not to be shown."""
+        """Return the numbers of edges, edge features and inputs, or None if they are not shown."""
         shown = self.settings.show_edge_coverage
         return (len(self.edges.seen), self.edges.features, len(self._kept)) if shown else None
 
     def other(self, rng: Random) -> Input:
-        """Any of the inputs; there has to be one."""
+        """Return a random input. The corpus must not be empty."""
         return rng.choice(self._kept).input
 
     def _evict_one(self) -> None:
-        """Drop the oldest input that was mutated often enough without success; where there is none, the oldest."""
+        """Remove the oldest input with enough unsuccessful mutations, otherwise the oldest input."""
         enough = self.settings.corpus_min_mutations
         del self._kept[next((at for at, kept in enumerate(self._kept) if kept.changes >= enough), 0)]

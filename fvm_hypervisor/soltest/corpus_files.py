@@ -1,8 +1,8 @@
-"""Corpora on disk, in forge's form: `<corpus_dir>/<contract>/<test>/worker0/corpus/<uuid>-<seconds>.json`.
+"""Corpus files in forge's format: `<corpus_dir>/<contract>/<test>/worker0/corpus/<uuid>-<seconds>.json`.
 
-A file is a list of calls: of a fuzz test one, of an invariant test a sequence. Those above 4 KiB are compressed
-(`corpus_gzip`) and end with `.gz`. All workers' folders are read, in the order of the names of their files: the name
-of one that is written here is made of what it has. A file that is not one of these is passed by.
+A file is a list of calls: one for a fuzz test, a sequence for an invariant test. With `corpus_gzip`, files above 4 KiB
+are compressed and end with `.gz`. The folders of all workers are read, sorted by file name; names are derived from the
+content. Other files are ignored.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
 _LARGEST: Final = 16 << 20
-"""Bytes of a file, compressed or not."""
+"""Maximum size of a file in bytes, compressed or not."""
 _MOST: Final = 65_536
-"""Files of a test that are read."""
+"""Maximum number of files read for a test."""
 _COMPRESSED: Final = 4 << 10
-"""Bytes above which a file is compressed: forge's figure."""
+"""Size in bytes above which a file is compressed, as in forge."""
 _FILE: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d{1,20}\.json(?:\.gz)?", re.IGNORECASE)
 
 
 class CorpusFolder:
-    """The corpus of one test on disk."""
+    """The corpus files of one test."""
 
     def __init__(self, root: Path, settings: CorpusSettings, contract: str, signature: str) -> None:
-        """`corpus_dir` is from the project's `root`; without it there is no file, and none is written."""
+        """Locate the folder: `corpus_dir` is relative to `root`. Without `corpus_dir` nothing is read or written."""
         self._root = root
         folder = settings.corpus_dir
         self._folder = None if folder is None else root / folder / contract / bare_name(signature)
@@ -47,7 +47,7 @@ class CorpusFolder:
         self._names: set[str] = set()
 
     def read(self) -> Iterator[tuple[KeptCall, ...]]:
-        """The inputs that are there, by the names of their files; of equal names one."""
+        """Yield the stored inputs in the order of their file names; duplicates of a name are skipped."""
         if self._folder is None:
             return
         files: dict[str, Path] = {}
@@ -63,7 +63,7 @@ class CorpusFolder:
                 yield calls
 
     def write(self, calls: Sequence[KeptCall]) -> None:
-        """Keep an input. Raises InvalidInput where that cannot be."""
+        """Write an input. Raises InvalidInput if the file cannot be written."""
         rows = [_row(call) for call in calls]
         content = json.dumps(rows, separators=(",", ":")).encode()
         name = str(UUID(bytes=sha256(content).digest()[:16], version=4))
@@ -75,7 +75,7 @@ class CorpusFolder:
         try:
             write_inside(self._root, place, gzip.compress(content, mtime=0) if is_long else content)
         except OSError as error:
-            raise InvalidInput(f"the corpus cannot be kept in {place.parent}: {error.strerror}") from None
+            raise InvalidInput(f"the corpus cannot be written to {place.parent}: {error.strerror}") from None
 
 
 def _calls(file: Path) -> tuple[KeptCall, ...]:

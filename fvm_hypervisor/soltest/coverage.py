@@ -1,9 +1,8 @@
-"""Coverage of sources: lines, statements, branches and functions, from the counts of instructions.
+"""Source coverage: lines, statements, branches and functions, computed from instruction counts.
 
-An item is covered as often as the first instruction ran that its span of source has, in each contract's code that was
-compiled of it; a way of a condition by the place to which its jump goes. The code is compiled with the settings of
-`coverage_settings`.
-Text as forge prints it, and lcov's format (geninfo(1)).
+The hits of an item are those of the first instruction in its source span, summed over the code of each contract that
+was compiled from it; those of a condition's path are of the instruction that its jump leads to. The code is compiled
+with the settings of `coverage_settings`. Output formats: forge's text, and lcov's (geninfo(1)).
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable
 
 _MOST_SHOWN: Final = 60
-"""Characters of an item's text."""
+"""Maximum number of characters of an item's text."""
 _PUSH1, _PUSH4, _JUMPI = 0x60, 0x63, 0x57
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """An item with the number of its line and how often it ran."""
+    """An item with its line number and hits."""
 
     item: Item
     line: int
@@ -48,7 +47,7 @@ class FileCoverage:
 
     @cached_property
     def lines(self) -> dict[int, int]:
-        """How often each line that can be covered was: as often as what ran most often of it."""
+        """Hits by line: those of the line's most frequent item. Branches count only on lines without other items."""
         hits: dict[int, int] = {}
         for found in self.items:
             if found.item.kind is not ItemKind.BRANCH:
@@ -58,11 +57,11 @@ class FileCoverage:
         return dict(sorted(hits.items()))
 
     def of(self, kind: ItemKind) -> list[Covered]:
-        """The items of a kind."""
+        """Return the items of a kind."""
         return [found for found in self.items if found.item.kind is kind]
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Covered and all: lines, statements, branches, functions."""
+        """Return the covered and the total number of lines, statements, branches and functions."""
         found = {"lines": [*self.lines.values()]}
         names = {ItemKind.STATEMENT: "statements", ItemKind.BRANCH: "branches", ItemKind.FUNCTION: "functions"}
         found |= {name: [item.hits for item in self.of(kind)] for kind, name in names.items()}
@@ -72,7 +71,7 @@ class FileCoverage:
 def coverage(
     collected: SuiteCoverage, known: KnownCode, trees: Mapping[str, Node], sources: SourceTexts
 ) -> list[FileCoverage]:
-    """The coverage of each source that has a tree, by path. `trees` are solc's, of the same sources."""
+    """Return the coverage of each source that has a syntax tree, ordered by path. `trees` are solc's, by path."""
     items = {file: items_of(tree) for file, tree in sorted(trees.items())}
     hits: dict[str, list[int]] = {file: [0] * len(found) for file, found in items.items()}
     for (file, name, creates), visits in collected.visits.items():
@@ -101,11 +100,11 @@ def _cover(items: Sequence[Item], hits: Sequence[int], source: SourceText | None
         yield Covered(item, 0 if source is None else source.line(item.start), count)
 
 
-# --- which instruction stands for an item -----------------------------------------------------------------------------
+# --- the instruction of an item ---------------------------------------------------------------------------------------
 
 
 class _Code:
-    """A contract's code with the sources of its instructions."""
+    """A contract's code with the source spans of its instructions."""
 
     def __init__(self, code: bytes, places: Mapping[int, SourceSpan]) -> None:
         self._code = code
@@ -121,13 +120,13 @@ class _Code:
 
     @classmethod
     def of(cls, contract: KnownContract, creates: bool) -> _Code:
-        """A contract's init code or runtime code."""
+        """Return a contract's init code or runtime code."""
         if creates:
             return cls(contract.creation.code, contract.creation_places)
         return cls(contract.runtime.code, contract.runtime_places)
 
     def anchor(self, item: Item, file: str) -> int | None:
-        """The program counter that stands for an item, None where the code has none."""
+        """Return the program counter whose count is an item's hits, or None if the code has none."""
         if item.by_jump:
             return self._way(item, file)
         span = item.first or (item.start, item.end)
@@ -142,7 +141,7 @@ class _Code:
         return min(inside, default=None)
 
     def _way(self, item: Item, file: str) -> int | None:
-        """Of the last conditional jump in a span: the instruction after it (0), or the one to which it goes (1)."""
+        """Return the counter after the last conditional jump in an item's span (path 0), or its target (path 1)."""
         jumps = [jump for jump in self._jumps.get(file, ()) if item.start <= jump[0] <= item.end]
         if not jumps:
             return None
@@ -151,7 +150,7 @@ class _Code:
 
     @cached_property
     def _jumps(self) -> dict[str, list[tuple[int, int, int]]]:
-        """Conditional jumps by file: the start of the span, the counter after, the counter of the target."""
+        """Conditional jumps by file: the span's start, the counter after the jump, and the target's counter."""
         found: dict[str, list[tuple[int, int, int]]] = {}
         code = self._code
         for counter, span in self._places.items():
@@ -164,21 +163,21 @@ class _Code:
         return found
 
 
-# --- written ----------------------------------------------------------------------------------------------------------
+# --- output -----------------------------------------------------------------------------------------------------------
 
 _HEAD: Final = ("File", "% Lines", "% Statements", "% Branches", "% Funcs")
 _NAMES: Final = ("lines", "statements", "branches", "functions")
 
 
 def coverage_lines(files: Sequence[FileCoverage]) -> list[str]:
-    """The table, with all files together in the last row."""
+    """Return the table of all files, with the totals in the last row."""
     rows = [(found.file, *(_share(found.counts()[name]) for name in _NAMES)) for found in files]
     whole = [tuple(map(sum, zip(*(found.counts()[name] for found in files), strict=True))) for name in _NAMES]
     return table(_HEAD, [*rows, ("Total", *(_share((part[0], part[1]) if part else (0, 0)) for part in whole))])
 
 
 def without(files: Sequence[FileCoverage], pattern: str | None) -> list[FileCoverage]:
-    """The files whose paths do not fit a regular expression. Raises InvalidInput for what is none."""
+    """Return the files whose paths do not match a regular expression. Raises InvalidInput if it is malformed."""
     try:
         refused = None if pattern is None else re.compile(pattern)
     except re.error as error:
@@ -187,7 +186,7 @@ def without(files: Sequence[FileCoverage], pattern: str | None) -> list[FileCove
 
 
 def item_lines(files: Sequence[FileCoverage], root: Path) -> Iterator[str]:
-    """Each item with its place, how often it ran, and its text."""
+    """Yield each item with its position, hits and text."""
     sources = SourceTexts(root)
     for found in files:
         source = sources.get(found.file)
@@ -214,7 +213,7 @@ def _share(count: tuple[int, int]) -> str:
 
 
 def lcov(files: Sequence[FileCoverage]) -> str:
-    """The files in lcov's format."""
+    """Return the coverage in lcov's format."""
     return "".join(f"{line}\n" for found in files for line in _lcov(found))
 
 
@@ -239,7 +238,7 @@ def _lcov(found: FileCoverage) -> Iterator[str]:
 
 
 def coverage_json(files: Sequence[FileCoverage]) -> dict[str, Any]:
-    """The documented object: of each file the counts, covered and all, and the hits by line."""
+    """Return the documented JSON object: by file, the counts (covered and all) and the hits by line."""
     return {
         found.file: {
             **{name: {"covered": count[0], "all": count[1]} for name, count in found.counts().items()},

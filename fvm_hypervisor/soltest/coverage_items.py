@@ -1,8 +1,8 @@
-"""What of a source can be covered: its functions, statements and branches, out of solc's syntax tree.
+"""Coverable items of a source: functions, statements and branches, from solc's syntax tree.
 
-What counts as one is forge's choice, so that figures can be compared: every statement that does something, calls and
-operators in expressions as well, the ways of `if`, `try` and `require`; of assembly its statements. Functions without
-a body are left out, and so are constructors, `receive` and `fallback` whose body is empty: no instruction is theirs.
+The selection is forge's, so that figures can be compared: statements with an effect, calls and operators within
+expressions, the paths of `if`, `try` and `require`, and the statements of assembly. Functions without a body are left
+out, as are constructors, `receive` and `fallback` with an empty body: they have no instructions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Node = Mapping[str, Any]
 
 
 class ItemKind(Enum):
-    """Of what kind an item is."""
+    """Kind of an item."""
 
     FUNCTION = "function"
     STATEMENT = "statement"
@@ -26,10 +26,11 @@ class ItemKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A thing to be covered: bytes of the source from `start` to before `end`.
+    """A coverable item: the bytes of the source from `start` up to (not including) `end`.
 
-    `name` is a function's, with its contract's. A branch has its number and that of its way; with `by_jump` the ways
-    are those of the last conditional jump in the span, else the way begins with the first instruction of `first`.
+    `name` is the name of a function, with its contract. A branch has its own number (`branch`) and that of its path
+    (`way`). With `by_jump`, the paths are those of the last conditional jump in the span; otherwise the path begins
+    with the first instruction of `first`.
     """
 
     kind: ItemKind
@@ -51,7 +52,7 @@ _YUL_PLAIN: Final = (
 
 
 def items_of(tree: Node) -> list[Item]:
-    """The items of a source, contract by contract; those of contracts with tests are left out.
+    """Return the items of a source, contract by contract, without contracts that contain tests.
 
     Functions that share a name are numbered.
     """
@@ -206,7 +207,7 @@ class _Visitor:
 
 
 def _yul_call(node: Node) -> Iterator[Item]:
-    """A condition's call; literals and names are none."""
+    """Yield a condition that is a call; literals and names are not items."""
     if node["nodeType"] == "YulFunctionCall":
         yield Item(ItemKind.STATEMENT, *_span(node))
 

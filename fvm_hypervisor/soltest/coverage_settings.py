@@ -1,8 +1,8 @@
-"""The compiler settings that coverage is measured with: those of `forge coverage`.
+"""Compiler settings for coverage, equal to those of `forge coverage`.
 
-Where the optimizer merges instructions, statements that ran have none of their own. So it is off, and so is the way
-through the IR. Sources that do not compile so ("stack too deep") are compiled through the IR with the least optimizer
-that makes room on the stack.
+The optimizer merges instructions, so that some executed statements have no instruction left. Coverage therefore turns
+off the optimizer and the IR pipeline. With `ir_minimum`, for sources that then fail with "stack too deep", it compiles
+through the IR with the least optimization that avoids the error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _INLINER_SINCE: Final = (0, 8, 5)
 
 
 def coverage_settings(compiler: CompilerSettings, *, ir_minimum: bool) -> CompilerSettings:
-    """Return a project's settings as coverage is measured with them."""
+    """Return a project's compiler settings, changed for coverage."""
     if not ir_minimum:
         return replace(compiler, optimizer=False, runs=200, via_ir=False, optimizer_details=None)
     named = VERSION.fullmatch(compiler.version or "")

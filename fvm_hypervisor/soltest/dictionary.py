@@ -1,8 +1,8 @@
-"""The interesting values of a fuzz or invariant test: what conditions are likely to compare its inputs with.
+"""Dictionary of a fuzz or invariant test: values that conditions are likely to compare its inputs with.
 
-From sources (numbers and texts), from the state after `setUp` (addresses, slots, words that code pushes), and from the
-runs themselves (what calls return, emit and write). Which of these, and how many: forge's settings. Values themselves
-are drawn in values.py.
+Values come from sources (numbers and texts), from the state after `setUp` (addresses, slots, pushed words), and from
+the runs (return data, events and storage writes). Which of these are used, and how many, are forge's settings.
+values.py draws the inputs.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from fvm_hypervisor.soltest.project import DictionarySettings
 from fvm_hypervisor.soltest.world import CallOutcome
 
 MOST_WORDS: Final = 1 << 17
-"""Words of a dictionary, whatever the settings ask for: some twenty megabytes."""
+"""Maximum number of words in a dictionary, whatever the settings request (about 20 MB)."""
 _MOST_FOUND: Final = 4096
-"""Of them words that were seen in runs."""
+"""Maximum number of words from runs."""
 _MOST_OUTPUT: Final = 1024
-"""Bytes of an answer, or of an event's data, that are looked at."""
+"""Maximum number of bytes examined of return data or an event's data."""
 _NEAR: Final = 0.25
-"""The share of words that are not drawn as they are."""
+"""Probability of changing a chosen word."""
 _BESIDE: Final = 0.7
-"""Of those the share that has one more or less, since bounds are missed by one; of the others all bits are turned."""
+"""Share of changed words that get one more or less (off-by-one bounds); the others have all bits inverted."""
 _SHARP, _LITERALS, _FOUND, _STATE, _PUSHED = 3, 1, 2, 2, 3
-"""Weights: numbers in both sources and code, all numbers in sources, words seen in runs, state, pushed words."""
+"""Weights: numbers in both sources and code, all numbers in sources, words from runs, state, pushed words."""
 _RECENT: Final = 8
-"""Half of the draws from words seen in runs take one of this many latest, which reflect the current state."""
+"""Half of the draws from the runs' words choose from this many latest ones, which reflect the current state."""
 _TRIES: Final = 2
-"""Draws until a word fits the type that it is for."""
+"""Maximum number of draws to find a word that fits the type."""
 _PUSH1, _PUSH32 = 0x60, 0x7F
 _PLACE, _JUMPDEST = 2, b"\x5b"
 _WORD: Final = 32
@@ -41,7 +41,7 @@ _TOP: Final = 1 << 256
 
 @dataclass(frozen=True, slots=True)
 class StateWords:
-    """What is there after `setUp`: addresses, the words that each contract's code pushes, slots with their words."""
+    """State after `setUp`: addresses, words that each contract's code pushes, and storage slots with their values."""
 
     addresses: tuple[int, ...] = ()
     pushed: tuple[tuple[int, ...], ...] = ()
@@ -50,16 +50,16 @@ class StateWords:
 
 @dataclass(frozen=True, slots=True)
 class SourceLiterals:
-    """Numbers and texts that sources mention."""
+    """Number and string literals of the sources."""
 
     numbers: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
 
 
 class Dictionary:
-    """Words and texts to draw from. Words lie in wells, each of which is drawn from as often as its weight says.
+    """Words and texts to draw from. Words are grouped in pools, each drawn from according to its weight.
 
-    So the few numbers that conditions compare with are not lost among the thousands that code pushes.
+    This keeps the few numbers that conditions compare with from being outnumbered by thousands of pushed words.
     """
 
     def __init__(
@@ -71,7 +71,10 @@ class Dictionary:
         storage: bool = True,
         state: Iterable[int] = (),
     ) -> None:
-        """`words` are those that code pushes, `state` are addresses and slots; `most` of both and of what runs add."""
+        """Fill the pools: `words` are pushed by code, `state` are addresses and slots.
+
+        `most` is the maximum number of words in total, including those that runs add.
+        """
         self._literals = list(dict.fromkeys(literals))[:MOST_WORDS]
         self._texts = list(dict.fromkeys(texts))[:MOST_WORDS]
         self._state = list(islice(dict.fromkeys(state), most))
@@ -82,11 +85,11 @@ class Dictionary:
         self._most_found = min(_MOST_FOUND, most - len(self._words) - len(self._state))
         self._wells = self._full_wells()
         self.takes_storage = storage
-        """Whether slots that calls write are remembered."""
+        """True if storage slots that calls write are remembered."""
 
     @classmethod
     def of(cls, settings: DictionarySettings, state: StateWords, sources: SourceLiterals) -> Dictionary:
-        """That of a test with these settings."""
+        """Return the dictionary of a test with these settings."""
         pushed = state.pushed[: settings.max_fuzz_dictionary_addresses] if settings.include_push_bytes else ()
         storage = state.storage if settings.include_storage else ()
         most = settings.max_fuzz_dictionary_literals
@@ -100,7 +103,7 @@ class Dictionary:
         )
 
     def _full_wells(self) -> list[list[int]]:
-        """Wells that are not empty, each as often as its weight."""
+        """Return the pools that are not empty, each repeated by its weight."""
         weighted = (
             (_SHARP, self._sharp or self._literals), (_LITERALS, self._literals), (_FOUND, self._found),
             (_STATE, self._state), (_PUSHED, self._words),
@@ -108,7 +111,7 @@ class Dictionary:
         return [well for weight, well in weighted if well for _ in range(weight)]
 
     def add(self, word: int) -> None:
-        """Remember a word of a run."""
+        """Remember a word from a run."""
         if len(self._found) < self._most_found and word not in self._known:
             self._known.add(word)
             self._found.append(word)
@@ -116,7 +119,7 @@ class Dictionary:
                 self._wells = self._full_wells()
 
     def add_outcome(self, outcome: CallOutcome) -> None:
-        """Remember what a call has returned, emitted and written."""
+        """Remember what a call returned, emitted and wrote."""
         self._add_data(outcome.output)
         for event in outcome.events:
             log = entries_to_log(event.entries)
@@ -133,13 +136,13 @@ class Dictionary:
             self.add(int.from_bytes(data[at : at + _WORD], "big"))
 
     def forget_runs(self) -> None:
-        """Forget words seen in runs: the next run begins from another state."""
+        """Forget words from runs, since the next run starts from another state."""
         self._known.difference_update(self._found)
         self._found.clear()
         self._wells = self._full_wells()
 
     def choose(self, rng: Random, top: int = _TOP) -> int | None:
-        """One of the words, or a neighbour of one; mostly one below `top`, if there are such."""
+        """Return a word or a variation of one, preferably below `top`; None if there are no words."""
         if not self._wells:
             return None
         for _ in range(_TRIES):
@@ -155,7 +158,7 @@ class Dictionary:
         return (word + rng.choice((-1, 1)) if rng.random() < _BESIDE else ~word) % _TOP
 
     def choose_text(self, rng: Random) -> str | None:
-        """One of the texts."""
+        """Return a random text, or None if there are none."""
         return rng.choice(self._texts) if self._texts else None
 
     def __len__(self) -> int:
@@ -163,7 +166,7 @@ class Dictionary:
 
 
 def pushed(code: bytes) -> Iterator[int]:
-    """The words that code pushes, but for places in it: two bytes that name a JUMPDEST."""
+    """Yield the words that code pushes, except jump targets: two bytes that point to a JUMPDEST."""
     at = 0
     while at < len(code):
         size = code[at] - _PUSH1 + 1 if _PUSH1 <= code[at] <= _PUSH32 else 0

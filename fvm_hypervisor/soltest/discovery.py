@@ -1,4 +1,4 @@
-"""Which contracts are suites, which of their functions are tests, and which of those the user wants to run.
+"""Discovery of suites and tests, and the user's filters.
 
 Rules: forge's. A suite is a contract with code, of the project's own sources, without constructor arguments, that has a
 function whose name begins with `test`, `table`, `invariant` or `statefulFuzz`. A `test` with parameters is a fuzz test.
@@ -19,9 +19,9 @@ from hypervisor.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class TestFunction:
-    """A test: its ABI entry, its signature, and whether it has to fail."""
+    """A test: its ABI entry, its signature, and whether it is expected to fail."""
 
-    __test__ = False  # for pytest, which takes the name for one of its own
+    __test__ = False  # keeps pytest from collecting it
 
     name: str
     signature: str
@@ -32,7 +32,7 @@ class TestFunction:
 
 @dataclass(frozen=True, slots=True)
 class SuiteFilter:
-    """Regular expressions of tests and contracts, globs of paths; None where there is none."""
+    """Filters: regular expressions for tests and contracts, globs for paths; None for no filter."""
 
     test: str | None = None
     no_test: str | None = None
@@ -41,10 +41,10 @@ class SuiteFilter:
     path: str | None = None
     no_path: str | None = None
     inside: str | None = None
-    """A file, or a folder of tests."""
+    """A test file, or a folder of tests."""
 
     def check(self) -> None:
-        """Raise InvalidInput for what is no regular expression."""
+        """Raise InvalidInput for an invalid regular expression."""
         for pattern in (self.test, self.no_test, self.contract, self.no_contract):
             try:
                 re.compile(pattern or "")
@@ -52,7 +52,7 @@ class SuiteFilter:
                 raise InvalidInput(f"'{pattern}' is not a valid regular expression: {error}") from None
 
     def text(self) -> str:
-        """As the command line has it; empty where everything is wanted."""
+        """Return the filters as command-line options; empty without filters."""
         options = {
             "--match-test": self.test, "--no-match-test": self.no_test,
             "--match-contract": self.contract, "--no-match-contract": self.no_contract,
@@ -66,17 +66,17 @@ class SuiteFilter:
         )
 
     def takes_path(self, file: str) -> bool:
-        """Whether tests in this source are wanted."""
+        """Return True if tests in this source match the path filters."""
         if self.inside is not None and file != self.inside and not file.startswith(f"{self.inside}/"):
             return False
         return (self.path is None or _fits(file, self.path)) and (self.no_path is None or not _fits(file, self.no_path))
 
     def takes_contract(self, name: str) -> bool:
-        """Whether tests of this contract are wanted."""
+        """Return True if tests of this contract match the contract filters."""
         return _wanted(name, self.contract, self.no_contract)
 
     def takes_test(self, signature: str) -> bool:
-        """Whether this test is wanted."""
+        """Return True if this test matches the test filters."""
         return _wanted(signature, self.test, self.no_test)
 
 
@@ -100,12 +100,12 @@ class Suite:
 
 
 def signature(entry: Mapping[str, Any]) -> str:
-    """`name(types)`, by which forge knows a test."""
+    """Return a function's signature, `name(types)`, which identifies a test in forge."""
     return f"{entry['name']}({','.join(type_of(item) for item in entry.get('inputs', ()))})"
 
 
 def type_of(entry: Mapping[str, Any]) -> str:
-    """The type of a parameter in the form that signatures have."""
+    """Return the type of a parameter as signatures spell it."""
     kind = str(entry["type"])
     if kind.startswith("tuple"):
         return f"({','.join(type_of(part) for part in entry['components'])}){kind[5:]}"
@@ -113,7 +113,7 @@ def type_of(entry: Mapping[str, Any]) -> str:
 
 
 def tests_of(artifact: ContractArtifact) -> list[TestFunction]:
-    """The test functions of a contract, by their signatures."""
+    """Return the test functions of a contract, sorted by signature."""
     found = []
     for entry in artifact.abi:
         kind = None if entry.get("type") != "function" else _kind(entry)
@@ -133,7 +133,7 @@ def _kind(entry: Mapping[str, Any]) -> CaseKind | None:
 
 
 def special_functions(artifact: ContractArtifact, name: str) -> list[Mapping[str, Any]]:
-    """Return the ABI entries of a contract's functions of a name, such as `setUp`, in any case of its letters."""
+    """Return the ABI entries of a contract's functions with this name, such as `setUp`, ignoring case."""
     return [
         entry
         for entry in artifact.abi
@@ -142,12 +142,12 @@ def special_functions(artifact: ContractArtifact, name: str) -> list[Mapping[str
 
 
 def has_special(artifact: ContractArtifact, name: str) -> bool:
-    """Return whether forge calls the contract's function of a name: there is one, and in this spelling."""
+    """Return True if forge calls the contract's function `name`: it exists once, in this spelling."""
     return [entry["name"] for entry in special_functions(artifact, name)] == [name]
 
 
 def suite_defect(artifact: ContractArtifact) -> tuple[str, str] | None:
-    """Return the function and the reason for which forge runs none of a contract's tests; None if it runs them."""
+    """Return the function and the reason that keep forge from running a contract's tests, or None."""
     for name in ("setUp", "afterInvariant"):
         if len(special_functions(artifact, name)) > 1:
             return f"{name}()", f"multiple {name} functions"
@@ -155,7 +155,7 @@ def suite_defect(artifact: ContractArtifact) -> tuple[str, str] | None:
 
 
 def suite_warnings(artifact: ContractArtifact) -> tuple[str, ...]:
-    """Return forge's warnings about a contract's functions that look like special ones and are not called."""
+    """Return forge's warnings about functions that are spelled like special ones but are not called."""
     return tuple(
         f'Found invalid {words} function "{signature(entry)}" did you mean "{name}()"?'
         for name, words in (("setUp", "setup"), ("afterInvariant", "afterInvariant"))
@@ -167,7 +167,7 @@ def suite_warnings(artifact: ContractArtifact) -> tuple[str, ...]:
 def find_suites(
     artifacts: Artifacts, own: Iterable[str], wanted: SuiteFilter
 ) -> tuple[list[Suite], list[tuple[str, str, str]]]:
-    """The suites that the user wants, and the artifacts that cannot be read: file, contract, reason."""
+    """Return the suites that match the filter, and the unreadable artifacts: file, contract, reason."""
     mine = frozenset(own)
     suites, corrupt = [], []
     for place in artifacts.places:

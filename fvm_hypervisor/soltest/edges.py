@@ -1,9 +1,9 @@
-"""Edges of code that calls have gone over, and how often: what guides a search by a corpus.
+"""Edge coverage of calls, which guides fuzzing with a corpus.
 
-An edge is a jump in a contract's code, or the way past one that was not made: two places, the first of which holds JUMP
-or JUMPI. How often it was gone over is one of eight classes, as coverage-guided fuzzers have them since AFL: loops of
-other lengths are new, a few more rounds of a long one are not. A contract has one code, whatever its constructor
-arguments and immutable values are, and all code that belongs to no contract of the project counts as one.
+An edge is a jump in a contract's code, taken or not: two program counters, the first of which holds JUMP or JUMPI. Hit
+counts fall into eight classes, as in AFL and later coverage-guided fuzzers: loops of other lengths are new, a few more
+rounds of a long loop are not. A contract counts as one code, whatever its constructor arguments and immutables; all
+code outside the project counts as one.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from hypervisor.tracing import CallEnded, CallStarted, PlaceTracer, RuntimeEvent
 from hypervisor.types import METHOD_CONSTRUCTOR
 
 MOST_PLACES: Final = 1 << 20
-"""Instructions whose places are kept until their edges are counted."""
+"""Number of executed instructions that are buffered before their edges are counted."""
 MOST_EDGES: Final = 1 << 18
-"""Edges that a test remembers, some sixty megabytes; further ones are not new."""
+"""Maximum number of edges remembered per test (about 60 MB); further edges do not count as new."""
 _MOST_CODES: Final = 256
-"""Codes whose contracts are remembered."""
+"""Maximum number of codes whose contracts are cached."""
 _JUMPS: Final = b"\x56\x57"
 _CLASSES: Final = (1, 2, 3, 4, 8, 16, 32, 128)
-"""The least count of each class."""
+"""Lowest hit count of each class."""
 
 Edges = Counter[tuple[int, int, int]]
-"""By the number of a contract's code, and both places."""
+"""Hit counts by the number of a contract's code and both program counters."""
 ContractOf = Callable[[bytes, bool], Hashable | None]
-"""Which contract has a code, init code where the second is true; None where it is unknown."""
+"""Returns the contract of a code, which is init code if the second argument is True; None if unknown."""
 
 
 class EdgeTracer:
-    """A `PlaceTracer` of which instructions run; `taken` has the edges since it was asked last.
+    """A `PlaceTracer` that records edges; `taken` returns those since its last call.
 
-    Another listener, if there is one, hears all of it too.
+    Events are also forwarded to `other`.
     """
 
     def __init__(self, contract_of: ContractOf, other: Tracer | None = None) -> None:
         self._contract_of = contract_of
         self._number_of = lru_cache(_MOST_CODES)(self._number)
         self._numbers: dict[tuple[Hashable, bool], int] = {}
-        """Of contracts, and whether it is their init code: as many as the project has."""
+        """Number of each contract's init code (True) or runtime code (False)."""
         self._places = array("I")
         self._parts: list[tuple[int, int, bytes]] = []
-        """Where a part of the places begins, its code's number and the code; empty for what does not count."""
+        """For each part of the buffer: its start, its code's number, and the code (empty if it is not counted)."""
         self._open: list[tuple[bool, int, bytes]] = []
-        """Of each open call whether it creates, and what it runs."""
+        """For each open call: True if it creates a contract, its code's number, and the code."""
         self._found: Edges = Counter()
         self._other = other
         self._steps = other if isinstance(other, StepTracer) else None
         self._other_place = other.place if isinstance(other, PlaceTracer) else None
 
     def event(self, event: TraceEvent, /) -> None:
-        """Keep track of the code whose instructions come."""
+        """Track the code that is being executed."""
         match event:
             case CallStarted():
                 self._open.append((event.method == METHOD_CONSTRUCTOR, 0, b""))
@@ -77,27 +77,27 @@ class EdgeTracer:
             self._other.event(event)
 
     def place(self, counter: int, /) -> None:
-        """Take the program counter of an instruction that is about to run."""
+        """Record the program counter of the next instruction."""
         self._note(counter)
         if self._other_place is not None:
             self._other_place(counter)
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """The same by a whole step, from engines that tell no places."""
+        """Record the instruction of a full step, for engines that report no places."""
         if isinstance(event, EvmStep):
             self._note(event.pc)
         if self._steps is not None:
             self._steps.step(event)
 
     def taken(self) -> Edges:
-        """The edges of the calls since it was asked last."""
+        """Return the edges of the calls since the last `taken`."""
         self._count()
         found, self._found = self._found, Counter()
         self._open.clear()
         return found
 
     def _number(self, code: bytes, creates: bool) -> int:
-        """The number of a contract's code; 0 of code that is unknown."""
+        """Return the number of a contract's code; 0 for unknown code."""
         contract = self._contract_of(code, creates)
         return 0 if contract is None else self._numbers.setdefault((contract, creates), len(self._numbers) + 1)
 
@@ -110,7 +110,7 @@ class EdgeTracer:
         self._parts.append((len(self._places), number, code))
 
     def _count(self) -> None:
-        """Count the edges of the places that are kept, and forget them."""
+        """Count the edges in the buffer, and clear it."""
         places, parts, found = self._places, self._parts, self._found
         ends = [*(part[0] for part in parts[1:]), len(places)]
         for (begin, number, code), end in zip(parts, ends, strict=False):
@@ -123,15 +123,15 @@ class EdgeTracer:
 
 @dataclass(slots=True)
 class EdgeMap:
-    """The edges that a test has gone over, with their classes; at most MOST_EDGES."""
+    """Edges and their hit count classes that a test has reached, up to MOST_EDGES."""
 
     seen: dict[tuple[int, int, int], int] = field(default_factory=dict)
-    """A bit for each class."""
+    """Bit mask of hit count classes by edge."""
     features: int = 0
-    """Edges with their classes, each counted once."""
+    """Number of pairs of edge and class."""
 
     def learn(self, found: Edges) -> bool:
-        """Remember edges; whether one of them, or its class, is new."""
+        """Remember edges. Return True if an edge or its class is new."""
         before = self.features
         seen = self.seen
         for edge, count in found.items():

@@ -1,4 +1,4 @@
-"""Where a test is that does not end: watched for the instructions of a moment, then left."""
+"""Localization of an endless loop: a test is traced for a limited number of instructions, then stopped."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import OutOfTime, TimeLimit
 
 MOST_WATCHED: Final = 400_000
-"""Instructions, some seconds of the plain engine."""
+"""Maximum number of traced instructions; several seconds in the plain engine."""
 LONGEST_WATCHED: Final = 10.0
-"""Seconds: what comes before, and what native actors do."""
+"""Maximum time in seconds, including what runs before and native actors."""
 _CLOCK: Final = 4096
-"""Instructions between two looks at the clock."""
+"""Number of instructions between two checks of the time."""
 
 
 class LoopTracer(PlacedFrameTracer):
-    """Ends what it listens to (OutOfTime) after N instructions; `cut` are then the calls that were open.
+    """Stops execution (OutOfTime) after MOST_WATCHED instructions; `cut` are the calls that were open.
 
-    With `within`, the number of a frame, only its instructions count, with those of all under it, and `cut` is empty
-    where it was never reached.
+    If `within`, the number of a frame, is set, only instructions of that frame and its callees count, and `cut` stays
+    empty if the frame was not reached.
     """
 
     def __init__(self, rules: str, within: int | None = None, seconds: float = LONGEST_WATCHED) -> None:
@@ -35,18 +35,18 @@ class LoopTracer(PlacedFrameTracer):
         self._watched = self._seen = 0
 
     def event(self, event: TraceEvent, /) -> None:
-        """Put an event in its place. Raises OutOfTime."""
+        """Add an event to the frames. Raises OutOfTime."""
         super().event(event)
-        if not isinstance(event, CallEnded):  # what unwinds is on its end already
+        if not isinstance(event, CallEnded):  # a call that ends is already unwinding
             self._look_at_clock()
 
     def place(self, counter: int, /) -> None:
-        """Keep where the innermost frame is. Raises OutOfTime."""
+        """Record the program counter in the innermost frame. Raises OutOfTime."""
         self._note(counter)
         self._count()
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """The same by a whole step."""
+        """Record the instruction of a full step."""
         super().step(event)
         self._count()
 
@@ -78,7 +78,7 @@ class LoopTracer(PlacedFrameTracer):
 
 
 def used_up(path: Sequence[CallFrame]) -> CallFrame | None:
-    """The innermost call of those that explain a failure, if it is a contract's that used up its gas unwatched."""
+    """Return the innermost frame on a failure's path if it is an untraced contract that ran out of gas, else None."""
     last = path[-1] if path else None
     if last is None or last.end is None or last.is_native or last.counters:
         return None

@@ -1,9 +1,9 @@
-"""Settings of a project in the environment: `FOUNDRY_SRC`, `FOUNDRY_FUZZ_RUNS`, and what forge takes of `DAPP_*`.
+"""Project settings from environment variables: `FOUNDRY_*`, and those of `DAPP_*` that forge reads.
 
-Rules: forge's. `FOUNDRY_` is followed by a key of a profile in capitals; behind the name of a section and an
-underscore (`FUZZ_`, `INVARIANT_`) the key is one of that section. A value is a number, `true`, `false`, a text in
-quotes, a list `[a, b]` or a table `{a = b}`; everything else is text. Variables of `FOUNDRY_` count more than those of
-`DAPP_`, and all of them more than `foundry.toml`. `ffi` and `fs_permissions` cannot be set so.
+Rules: forge's. `FOUNDRY_` is followed by a profile key in capitals; after a section's name and an underscore (`FUZZ_`,
+`INVARIANT_`) the key belongs to that section. A value is a number, `true`, `false`, a quoted string, a list `[a, b]` or
+a table `{a = b}`; everything else is a plain string. `FOUNDRY_` variables take precedence over `DAPP_` ones, and both
+over `foundry.toml`. `ffi` and `fs_permissions` cannot be set this way.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _PROGRAMS: Final = frozenset((
     "profile", "config", "dir", "disable_nightly_warning", "debug", "lint_ui_testing", "is_nightly_version",
     *_NOT_KEYS,
 ))  # fmt: skip
-"""What follows `FOUNDRY_` in the names of variables that are not keys of a profile."""
+"""Suffixes of `FOUNDRY_` variables that are not keys of a profile."""
 _OPTIONAL: Final = frozenset((
     "eth_rpc_url", "fork_block_number", "solc", "solc_version", "code_size_limit", "match_test", "no_match_test",
     "match_contract", "no_match_contract", "match_path", "no_match_path", "no_match_coverage", "fuzz.seed",
     "fuzz.timeout", "fuzz.corpus_dir", "invariant.timeout", "invariant.corpus_dir",
 ))  # fmt: skip
-"""Keys that an empty variable unsets; for others an empty value is an error."""
+"""Keys that an empty variable unsets; for other keys an empty value is an error."""
 _DAPP_NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "DAPP_TEST_NUMBER": ("block_number", "fork_block_number"),
     "DAPP_FORK_BLOCK": ("fork_block_number",),
@@ -40,20 +40,20 @@ _DAPP_NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "DAPP_TEST_FUZZ_RUNS": ("fuzz.runs",),
     "DAPP_TEST_DEPTH": ("invariant.depth",),
 }
-"""Variables of dapptools with names of their own, in the order in which they count more."""
+"""Variables of dapptools with their own names, in ascending order of precedence."""
 _NUMBER: Final = re.compile(r"[+-]?\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSetting:
-    """The value of a variable for a key, `section.key` in a section; None if the variable unsets the key."""
+    """The value of a variable for a key (`section.key` in a section); None if the variable unsets the key."""
 
     variable: str
     key: str
     value: Any
 
     def placed(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a profile with the value in the place of its own."""
+        """Return a profile in which this value replaces the profile's own."""
         section, _, name = self.key.rpartition(".")
         if not section:
             old = profile.get(name)
@@ -69,19 +69,19 @@ class EnvironmentSetting:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSettings:
-    """All settings of an environment, in the order in which they count more."""
+    """All settings of an environment, in ascending order of precedence."""
 
     settings: tuple[EnvironmentSetting, ...] = ()
     remappings: tuple[Remapping, ...] = ()
     profile: str | None = None
     config: str | None = None
-    """Path of the file that is read in place of `foundry.toml`."""
+    """Path of the file that is read instead of `foundry.toml`."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Keys of the variables that begin with `FOUNDRY_` and that are settings."""
+    """Keys by variable, for the `FOUNDRY_` variables that are settings."""
 
 
 def environment_settings(environment: Mapping[str, str]) -> EnvironmentSettings:
-    """Return the settings in an environment. Raises InvalidInput for a value that no key of its kind can have."""
+    """Return the settings in an environment. Raises InvalidInput for a value that is invalid for its kind of key."""
     variables = {name.upper(): (name, value) for name, value in environment.items()}
     own = [_setting(*variables[name], name.removeprefix("FOUNDRY_")) for name in _named(variables, "FOUNDRY_")]
     return EnvironmentSettings(
@@ -120,7 +120,7 @@ def _setting(variable: str, text: str, name: str) -> EnvironmentSetting:
 
 
 def _of_dapptools(variables: Mapping[str, tuple[str, str]]) -> Iterator[EnvironmentSetting]:
-    """Return what forge takes of the variables of dapptools. An empty one is none."""
+    """Yield the settings from dapptools variables that forge supports. Empty variables are ignored."""
     for prefix in ("DAPP_", "DAPP_TEST_"):
         for name in _named(variables, prefix):
             variable, text = variables[name]
@@ -141,7 +141,7 @@ def _of_dapptools(variables: Mapping[str, tuple[str, str]]) -> Iterator[Environm
 
 
 def read_value(text: str) -> Any:
-    """Return the value that the text of a variable stands for; None for an empty one."""
+    """Return the value of a variable's text; None if it is empty."""
     text = text.strip()
     if text in ("true", "false"):
         return text == "true"
@@ -160,7 +160,7 @@ def read_value(text: str) -> Any:
 
 
 def _parts(text: str) -> list[str] | None:
-    """Return what commas separate outside of quotes and brackets; None where these are not closed."""
+    """Split a text at commas outside quotes and brackets; return None if these are unbalanced."""
     parts, depth, is_quoted, begin = [], 0, False, 0
     for at, letter in enumerate(text):
         if letter == '"' and text[at - 1 : at] != "\\":

@@ -1,4 +1,4 @@
-"""Custom errors in words: the names and arguments of errors that the project's contracts declare."""
+"""Decoding of custom errors that the project's contracts declare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.keccak import keccak
 
 
 class KnownErrors:
-    """Looks errors up by their selectors: of the suite first, then of every contract of the project."""
+    """Finds errors by selector, first in the current suite, then in every contract of the project."""
 
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
@@ -22,11 +22,11 @@ class KnownErrors:
         self._far: dict[bytes, Mapping[str, Any]] | None = None
 
     def prefer(self, artifact: ContractArtifact) -> None:
-        """The suite that runs."""
+        """Set the suite whose errors are tried first."""
         self._near = _errors(artifact)
 
     def __call__(self, data: bytes) -> str | None:
-        """The words of a custom error's data, None where no contract declares it."""
+        """Return a custom error as `Name(arguments)`, or None if no contract declares it."""
         entry = self._near.get(data[:4]) or self._all().get(data[:4])
         if entry is None:
             return None
@@ -46,7 +46,7 @@ class KnownErrors:
                 try:
                     self._far.update(_errors(self._artifacts.load(place)))
                 except InvalidInput:
-                    continue  # discovery names what is corrupt
+                    continue  # discovery reports corrupt artifacts
         return self._far
 
 

@@ -1,7 +1,7 @@
-"""The fork of Ethereum that a compiler is asked to make code for: what forge asks it for.
+"""EVM version that a compiler is asked to target, with forge's defaults.
 
-Where a project names none, forge asks for Osaka, whatever the compiler's own default is; a compiler that does not know
-the fork yet gets the newest one that it knows. Rules: Foundry's and solc's release notes.
+If a project sets no version, forge requests Osaka, whatever the compiler's own default is; a compiler that does not
+support it gets the newest version that it supports. Rules: Foundry's and solc's release notes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _SINCE: Final = {
     "prague": (0, 8, 27),
     "osaka": (0, 8, 29),
 }
-"""Forks from the oldest to the newest, each with the first release of solc that takes its name."""
+"""EVM versions from oldest to newest, each with the first release of solc that supports it."""
 
 EVM_VERSIONS: Final = ("homestead", "tangerinewhistle", "spuriousdragon", *_SINCE)
-"""All names of forks that forge takes, from the oldest to the newest."""
+"""All EVM versions that forge accepts, from oldest to newest."""
 
 
 def evm_version(wanted: str | None, solc: str) -> str:
-    """The fork that a release of solc is asked for; a name that is not known here is left to the compiler."""
+    """Return the EVM version for a release of solc; an unknown name is passed to the compiler as it is."""
     wanted = wanted or DEFAULT
     if wanted not in _SINCE:
         return wanted
@@ -40,10 +40,10 @@ def evm_version(wanted: str | None, solc: str) -> str:
 
 
 def rules_of(version: str) -> str:
-    """Return the name of the fork by whose rules code of an EVM version runs.
+    """Return the name of the fork whose rules execute code of an EVM version.
 
-    Versions before Prague run by its rules: forge lets accounts delegate to code in all of them. Those before Shanghai
-    have no price for words of init code.
+    Versions before Prague run by Prague's rules, since forge supports delegation to code in all of them. Those before
+    Shanghai do not charge for words of init code.
     """
     from runtimes.evm.ethereum.forks import FORKS, PARIS, PRAGUE
 

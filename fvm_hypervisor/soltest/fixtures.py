@@ -1,8 +1,7 @@
-"""Fixtures: values that a test contract names for a parameter, by `fixtureAmount()` or an array `fixture_amount`.
+"""Fixtures: values for a parameter from a test contract's `fixtureAmount()` or its array `fixture_amount`.
 
-Rules: the Foundry book on fuzz test fixtures. A function answers with an array; a public array is asked by its indices.
-Each is asked before every fuzz, invariant and table test, in the state after `setUp`; the caller reverts what it
-changes.
+Rules: the Foundry book on fuzz test fixtures. A function returns an array; a public array is read by index. Fixtures
+are read before every fuzz, invariant and table test, in the state after `setUp`; the caller reverts their changes.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _BEGIN: Final = "fixture"
 _MOST: Final = 1024
 """Maximum number of values of a parameter that fuzz and invariant tests use."""
 MAX_ROWS: Final = 1 << 16
-"""Maximum number of values of a fixture that are read. forge has no maximum: an array that never ends hangs it."""
+"""Maximum number of values read from a fixture. forge has no maximum, and hangs on an array that never ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """Values for the parameters of one name, and the type that they have."""
+    """Values for the parameters with one name, and their type."""
 
     type: str
     values: list[Any]

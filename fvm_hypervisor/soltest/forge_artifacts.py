@@ -1,8 +1,8 @@
-"""What forge has compiled, where it fits the sources as they are now: that is not compiled again.
+"""Reuse of forge's artifacts: sources that forge has compiled, unchanged since, are not compiled again.
 
-Forge's artifacts name the hash of every source that went into them (the compiler's metadata): a source's are taken if
-every contract that it declares is there and every hash is that of the source. The number of a source in source maps
-holds in one run of the compiler (localnet/contracts/forge_builds.py): an artifact whose run is not known is not taken.
+Forge's artifacts contain the hash of every source that went into them (the compiler's metadata). A source's artifacts
+are used if every contract that it declares has one and all hashes match. The index of a source in source maps is only
+valid for one compiler run (localnet/contracts/forge_builds.py): artifacts of an unknown run are not used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from store.keccak import keccak
 
 
 def forge_artifacts(project: Project, sources: Sources, version: str | None) -> dict[str, CompiledSource]:
-    """The sources whose artifacts by forge are current; `version` is the compiler's, None for any."""
+    """Return the sources whose forge artifacts are current; `version` is the compiler's, None for any."""
     if not (project.root / project.out / "build-info").is_dir():
         return {}
     out = _Out(project, sources, version)
@@ -33,7 +33,7 @@ def forge_artifacts(project: Project, sources: Sources, version: str | None) -> 
 
 
 class _Out:
-    """Forge's folder of artifacts, beside the sources."""
+    """Forge's artifact folder, compared with the sources."""
 
     def __init__(self, project: Project, sources: Sources, version: str | None) -> None:
         self._project, self._sources, self._version = project, sources, version
@@ -42,7 +42,7 @@ class _Out:
         self._hashes: dict[str, str] = {}
 
     def source(self, name: str) -> CompiledSource | None:
-        """A source's artifacts; None where one is missing, older, of other settings or another compiler."""
+        """Return a source's artifacts, or None if one is missing or outdated, or its settings or compiler differ."""
         declared = declared_contracts(self._sources.texts[name])
         if not declared:
             return CompiledSource("", (), {})
@@ -57,20 +57,20 @@ class _Out:
         return CompiledSource(build, tuple(ArtifactPlace(name, _name(path), path, build) for path, _ in found), numbers)
 
     def _of_source(self, name: str) -> list[tuple[Path, Mapping[str, Any]]]:
-        """The artifacts of a source. Where several have a name, forge adds folders before it: the target is sure."""
+        """Return a source's artifacts, identified by compilation target: forge adds folders to colliding paths."""
         known = self._builds.artifacts(name)
         contents = ((path, _object(path)) for path in (self._around(name) if known is None else sorted(known)))
         return [(path, content) for path, content in contents if _target(content) == name]
 
     def _around(self, name: str) -> list[Path]:
-        """Where artifacts of a source may be, where forge's cache does not say it."""
+        """Return the possible artifacts of a source, if forge's cache does not list them."""
         parts = name.split("/")
         folders = (self._folder.joinpath(*parts[start:]) for start in range(len(parts)))
         found = (path for folder in folders for path in sorted(folder.glob("*.json")))
         return [path for path in found if self._builds.build(path) is not None]
 
     def _is_current(self, name: str, content: Mapping[str, Any]) -> bool:
-        """Whether the contract was compiled of the sources as they are, by the settings as they are."""
+        """Return True if the contract was compiled from the current sources with the current settings."""
         try:
             metadata = content["metadata"]
             compiler = str(metadata["compiler"]["version"]).partition("+")[0]
@@ -93,7 +93,7 @@ class _Out:
 
 
 def _agree(wanted: CompilerSettings, settings: Mapping[str, Any], compiler: str) -> bool:
-    """Whether the settings in the compiler's metadata are the wanted ones; what they do not name is the usual."""
+    """Return True if the settings in the metadata equal the wanted ones; missing settings have their defaults."""
     optimizer, metadata = settings.get("optimizer", {}), settings.get("metadata", {})
     return (
         bool(optimizer.get("enabled", False)) == wanted.optimizer
@@ -108,18 +108,18 @@ def _agree(wanted: CompilerSettings, settings: Mapping[str, Any], compiler: str)
 
 
 def _has_number(content: Mapping[str, Any], numbers: Mapping[int, str], name: str) -> bool:
-    """Whether the artifact gives its source the number that the run of the compiler gave it."""
+    """Return True if the artifact's source index is the one that the compiler run assigned."""
     number = content.get("id")
     return isinstance(number, int) and numbers.get(number) == name
 
 
 def _name(path: Path) -> str:
-    """The contract's; after a dot forge writes the compiler's version where it used several."""
+    """Return the contract's name; forge appends the compiler's version after a dot if it used several."""
     return path.stem.partition(".")[0]
 
 
 def _object(path: Path) -> Mapping[str, Any]:
-    """The object in a file; an empty one where there is none, or where no file can have this path."""
+    """Return the JSON object in a file; an empty one if there is none or the path is invalid."""
     try:
         content = orjson.loads(read_bounded(path, LARGEST_BUILD_INFO, "the file"))
     except ValueError:

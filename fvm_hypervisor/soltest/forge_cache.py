@@ -1,8 +1,7 @@
-"""Leaves for forge what was compiled here, so that it has nothing to compile: artifacts in `out`, and its cache file.
+"""Writes compiled contracts as forge artifacts with forge's cache file, so that forge need not compile again.
 
-Forge takes an entry of its cache if the project's folders and the compiler's settings are those that the file names,
-and if the source and all that it imports have the hashes that the file names; else it compiles. What is written here is
-at worst of no use. Rules: what forge 1.7.1 writes.
+Forge uses a cache entry if the project's folders, the compiler's settings, and the hashes of the source and all its
+imports equal those in the file; otherwise it compiles, so a wrong entry does no harm. Rules: the output of forge 1.7.1.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _PROFILE: Final = "default"
 _HASHES: Final = "hashes.json"
 _HASH: Final = re.compile("[0-9a-f]{16}")
 _LARGEST_HASHES: Final = 16 << 20
-"""Bytes of the file of hashes: some hundred for each source."""
+"""Maximum size of the file of hashes in bytes; a source takes about a hundred."""
 
 
 def leave_for_forge(
@@ -39,10 +38,10 @@ def leave_for_forge(
     compiled: Mapping[str, CompiledSource],
     current: Mapping[str, CompiledSource],
 ) -> None:
-    """Write these compiled sources as forge would have; `current` are those of which it has them already.
+    """Write these compiled sources as forge artifacts; `current` are those that forge already has.
 
-    Sources that import what is not in the project (FilecoinVm.sol of this package) are left out: forge cannot compile
-    them. Nothing is written where forge's own files are of other settings, or where the folders cannot be written.
+    Sources that import files outside the project (FilecoinVm.sol of this package) are left out, since forge cannot
+    compile them. Nothing is written if forge's own files are of other settings, or if the folders are not writable.
     """
     content = _cache_for(project, version) if compiled else None
     if content is None:
@@ -55,11 +54,11 @@ def leave_for_forge(
     try:
         _write(project, sources, version, content, written)
     except (OSError, KeyError, TypeError, ValueError, AttributeError):
-        return  # its folders or its cache are not as forge leaves them: it compiles for itself
+        return  # the folders or the cache are not in forge's format, so forge compiles
 
 
 def _cache_for(project: Project, version: str) -> dict[str, Any] | None:
-    """Forge's cache as it is, a new one where there is none; None where it is not of this project's settings."""
+    """Return forge's cache, or a new one if there is none; None if it is of other settings than the project's."""
     if project.compiler.optimizer_details is not None:
         return None
     file = project.root / project.cache / FORGE_CACHE
@@ -88,7 +87,7 @@ def _cache_for(project: Project, version: str) -> dict[str, Any] | None:
 def _new_cache(project: Project, version: str) -> dict[str, Any]:
     chosen = project.compiler
     fork = evm_version(chosen.evm_version, version)
-    solc = {  # forge leaves out the remappings here
+    solc = {  # forge omits the remappings here
         "optimizer": {"enabled": chosen.optimizer, "runs": chosen.runs},
         "metadata": {
             "useLiteralContent": False,
@@ -120,7 +119,7 @@ def _new_cache(project: Project, version: str) -> dict[str, Any]:
 
 
 class ContentHashes:
-    """Forge's hashes of texts. They are long to compute here: those of the last run are kept, by the texts' SHA-256."""
+    """Forge's hashes of texts. They are slow to compute in Python, so they are cached by the texts' SHA-256."""
 
     def __init__(self, root: Path, file: Path) -> None:
         self._root, self._file = root, file
@@ -132,14 +131,14 @@ class ContentHashes:
             self._known = {}
 
     def of(self, text: str) -> str:
-        """That of a text, as forge's cache has it."""
+        """Return the hash of a text, in the format of forge's cache."""
         data = text.encode()
         key = sha256(data).hexdigest()
         found = self._used[key] = self._used.get(key) or self._known.get(key) or f"{xxh3_64(data):016x}"
         return found
 
     def keep(self) -> None:
-        """Keep those that were asked for. Raises OSError."""
+        """Write the hashes that were used. Raises OSError."""
         if self._used != self._known:
             write_inside(self._root, self._file, orjson.dumps(self._used))
 
@@ -155,7 +154,7 @@ def _write(
     content: dict[str, Any],
     compiled: Mapping[str, CompiledSource],
 ) -> None:
-    """Artifacts first, then the runs' numbers, and the cache that names both at the end."""
+    """Write the artifacts, then the build-info files, and last the cache that names both."""
     out = project.root / project.out
     hashes = ContentHashes(project.root, project.root / project.cache / CACHE_FOLDER / _HASHES)
     true = _true_entries(project, sources, content["files"], hashes)
@@ -190,9 +189,9 @@ def _write(
 def _true_entries(
     project: Project, sources: Sources, files: Mapping[str, Any], hashes: ContentHashes
 ) -> dict[str, Any]:
-    """The entries of sources that are as they were, with all that they import.
+    """Return the cache entries whose source and imports are unchanged.
 
-    Forge would find the others by the hash of what changed; an entry that is written anew hides that from it.
+    Forge detects the others by the hash of the changed source, which a rewritten entry would hide.
     """
     texts = {name: sources.texts[name] if name in sources.texts else _text(project.root / name) for name in files}
     same = {name for name, text in texts.items() if text is not None and files[name]["contentHash"] == hashes.of(text)}
@@ -200,7 +199,7 @@ def _true_entries(
 
 
 def _text(file: Path) -> str | None:
-    """Of a source that is not among those which are compiled; None where there is none."""
+    """Return the text of a source that is not compiled here, or None if it does not exist."""
     return file.read_text("utf-8") if file.is_file() else None
 
 
@@ -220,14 +219,14 @@ def _entry(
 
 
 def _made(entry: Mapping[str, Any]) -> list[Mapping[str, str]]:
-    """An entry's artifacts."""
+    """Return the artifacts of an entry."""
     return [
         made for versions in entry["artifacts"].values() for profiles in versions.values() for made in profiles.values()
     ]
 
 
 def _free(file: str, name: str, taken: Set[str]) -> str:
-    """Where forge writes a contract: below the file's name, with folders before it where others have that path."""
+    """Return forge's path for a contract: the source's file name, preceded by folders if that path is taken."""
     parts = Path(file).parts
     for start in range(len(parts) - 1, -1, -1):
         path = "/".join((*parts[start:], f"{name}.json"))
@@ -237,7 +236,7 @@ def _free(file: str, name: str, taken: Set[str]) -> str:
 
 
 def _runs(compiled: Mapping[str, CompiledSource]) -> dict[str, dict[int, str]]:
-    """By source, the numbers of the run of the compiler that made it, put together from its sources' parts."""
+    """Return the source indices of each source's compiler run, joined from the sources of the run."""
     runs: list[dict[int, str]] = []
     found = {}
     for name, source in compiled.items():

@@ -1,6 +1,6 @@
-"""Keys of `foundry.toml` that forge has and this project does not read, and those that forge does not know either.
+"""Keys of `foundry.toml` that forge supports and this project does not read, and detection of unknown keys.
 
-Names: `forge config` of forge 1.7.1. docs/foundry-flags.md has them beside those that are read.
+Names: `forge config` of forge 1.7.1. docs/foundry-flags.md lists them with the supported keys.
 """
 
 from __future__ import annotations
@@ -89,21 +89,21 @@ NOT_READ: Final[Mapping[str, str]] = {
     "unchecked_cheatcode_artifacts": "no: artifacts are those of the run",
     "use_literal_content": _OUTPUT,
 }  # fmt: skip
-"""Keys of a profile, those of tables with dots, and sections in brackets, with what takes their place here."""
+"""Keys that are not read (dotted in tables, sections in brackets), with the reason or the replacement."""
 _OTHERS: Final = frozenset(("deny_warnings", "optimism"))
-"""Keys that forge takes and does not print."""
+"""Keys that forge accepts but `forge config` does not print."""
 _EXTENDS: Final = "extends"
 _TABLES: Final = ("fuzz", "invariant", "rpc_storage_caching")
-"""Tables whose keys are checked: the others' are a project's own names."""
+"""Tables whose keys are checked."""
 _FREE_TABLES: Final = ("rpc_endpoints", "precompiles", "etherscan")
-"""Tables with names of a project's own."""
+"""Tables whose keys are chosen by the project."""
 _ALIKE: Final = 0.6
 
 
 def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: Collection[str]) -> Iterator[str]:
-    """A line for each key that neither forge nor this project knows, with one that is alike.
+    """Yield a warning for each key that neither forge nor this project knows, with a similar key.
 
-    `content` is the whole file, `profile` the merged one, `read` the keys that were asked for.
+    `content` is the whole file, `profile` the merged profile, `read` the keys that were read.
     """
     others = {name.strip("[]") for name in NOT_READ}
     sections = {"profile", "fuzz", "invariant", "rpc_endpoints", "precompiles", "etherscan", *others}
@@ -123,7 +123,7 @@ def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: C
 
 
 def unknown_variables(keys: Mapping[str, str], read: Collection[str]) -> Iterator[str]:
-    """Return a warning for each variable of the environment (`keys`: its key) that sets a key which nobody knows."""
+    """Yield a warning for each environment variable (`keys`: its key) that sets an unknown key."""
     known = {*read, *(name for name in NOT_READ if not name.startswith("[")), *_OTHERS}
     tables = {name.strip("[]") for name in NOT_READ if name.startswith("[")}
     for variable, key in keys.items():

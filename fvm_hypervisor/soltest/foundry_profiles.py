@@ -1,4 +1,4 @@
-"""Profiles of `foundry.toml`: which one is chosen, and its values with those of the default profile and of sections."""
+"""Selection of a profile of `foundry.toml`, and its values merged with the default profile and sections."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
 def chosen_profile(content: Table, given: str | None, variable: str | None) -> tuple[str, tuple[str, ...]]:
-    """Return the profile's name, and a warning where the one that FOUNDRY_PROFILE names does not exist.
+    """Return the profile's name, and a warning if FOUNDRY_PROFILE names a profile that does not exist.
 
-    `given` is the name of an option, `variable` the value of FOUNDRY_PROFILE; letters may be small or capital. Raises
-    InvalidInput for an option that names no profile.
+    `given` is the value of an option, `variable` that of FOUNDRY_PROFILE; case is ignored. Raises InvalidInput if the
+    option names no profile.
     """
     wanted = variable if given is None else given
     if wanted is None or wanted.lower() == DEFAULT:
@@ -32,11 +32,11 @@ def chosen_profile(content: Table, given: str | None, variable: str | None) -> t
 
 
 def merged_profile(content: Table, name: str, *, falls_back: bool = True) -> dict[str, Any]:
-    """Return a profile with what it does not set itself: from sections of the file, then from the default profile.
+    """Return a profile, completed by sections of the file and by the default profile.
 
-    As in forge, sections count less than the default profile where that is the chosen one, and `[invariant]` has the
-    keys of `[fuzz]` that it does not set, if it `falls_back`. Keys of a profile, not those of tables in it, may have
-    hyphens or humps (`via-ir`, `viaIr`); where a key is there in both forms, the one with underscores counts.
+    As in forge, sections have lower precedence than the default profile if that is the chosen one, and with
+    `falls_back` `[invariant]` inherits missing keys from `[fuzz]`. Keys of a profile, but not of its tables, may be in
+    kebab or camel case (`via-ir`, `viaIr`); the snake case form takes precedence.
     """
     profiles = content.table("profile")
     sections: dict[str, Any] = {section: content.values(section) for section in _SECTIONS}

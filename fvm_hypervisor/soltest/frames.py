@@ -1,9 +1,8 @@
-"""The calls of a test as a tree of frames, out of the tracer's stream: what every view of tests is made of.
+"""The calls of a test as a tree of frames, built from tracer events; every report of tests uses it.
 
-A frame knows the code that it ran, so that views find the contract by the code, not by its deployer, and whether it is
-still there. What contracts and the machine ask each other on their own way (the address manager, the init actor,
-questions for code) is folded away, so that both sets of rules give the same tree. Visits of code for coverage are
-`fvm_hypervisor.soltest.visits`.
+A frame has the code that it ran, so that contracts are identified by code rather than by deployer, even after
+self-destruction. Internal calls between contracts and the machine (address manager, init actor, code queries) are
+folded away, so that Ethereum's and Filecoin's rules give the same tree.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ from localnet.rules.installed import rules_named
 from store.cid import RAW, Cid
 
 MOST_COUNTERS: Final = 2_000_000
-"""Program counters that are kept of a frame, the newest ones."""
+"""Maximum number of program counters stored per frame; the newest ones are retained."""
 
 OUT_OF_FUNDS: Final = "OutOfFunds"
-"""How a call ends, in forge's word, that its caller has no money for under Ethereum's rules."""
+"""Forge's name for the end of a call whose caller lacks funds under Ethereum's rules."""
 
 _CLOCK: Final = 4096
-"""Instructions between two looks at the clock."""
+"""Number of instructions between two checks of the time."""
 _DELEGATE: Final = 6
 _FIRST_PUBLIC_METHOD: Final = 1024
 _EXEC: Final = (2, 3)
@@ -57,7 +56,7 @@ _EVM_ENDS: Final = frozenset((ExitCode.OK, ExitCode.SYS_OUT_OF_GAS, ExitCode.EVM
 
 @dataclass(frozen=True, slots=True)
 class TypedValue:
-    """A value with the ABI entry of its type; without one a text that stands for it."""
+    """A value with the ABI entry of its type; without an entry, a text."""
 
     entry: Mapping[str, Any] | None
     value: Any
@@ -65,9 +64,9 @@ class TypedValue:
 
 @dataclass(frozen=True, slots=True)
 class InternalCall:
-    """A function that a frame called within its contract. `begin` and `end` are the items of the frame that lie in it.
+    """An internal function call. `begin` and `end` delimit the items of the frame that occurred in it.
 
-    `result` is None where it was not left; gas is the engine's (`bridge.gas`), with that of all under it.
+    `result` is None if the function did not return; gas is the engine's (`bridge.gas`), including nested calls.
     """
 
     name: str
@@ -81,12 +80,12 @@ class InternalCall:
 
 @dataclass(slots=True)
 class CallFrame:
-    """One call, with what happened in it in order: calls, events, changed slots.
+    """A call with its calls, events and changed slots, in order.
 
-    `address` is who was called, `acts_as` in whose name the code ran (another one of a delegate call); `code` is empty
-    where no contract's code ran. `counters` are the program counters in the order of their instructions, as far as they
-    were listened to, without the `dropped` oldest ones; `called_at` counts those of the caller before the call.
-    `number` counts the calls before it, folded ones too. Gas is the rules' own.
+    `address` is the callee, `acts_as` the account as which the code ran (another one in a delegate call); `code` is
+    empty if no contract code ran. `counters` are the traced program counters in execution order, without the `dropped`
+    oldest ones; `called_at` is the number of the caller's counters before the call. `number` is the number of earlier
+    calls, including folded ones. Gas is counted by the rules.
     """
 
     start: CallStarted
@@ -103,17 +102,17 @@ class CallFrame:
     dropped: int = 0
     number: int = 0
     functions: list[InternalCall] = field(default_factory=list)
-    """Internal calls, if they were listened to, outermost ones."""
+    """Outermost internal calls, if they were traced."""
     borrowed: EthAddress | None = None
-    """The address whose code a delegate call ran; None for other calls, and under rules that do not trace it."""
+    """Address whose code a delegate call ran; None for other calls, and under rules that do not trace it."""
     opcode: int | None = None
-    """The opcode of the call, where the tracer knows it."""
+    """Opcode of the call, if the tracer knows it."""
     deployed: bytes | None = None
-    """The code that a creation stored."""
+    """Code that a creation stored."""
 
     @property
     def target(self) -> EthAddress:
-        """The address whose code ran, also of a delegate call."""
+        """Address whose code ran, also for a delegate call."""
         return self.borrowed or self.address
 
     @property
@@ -128,7 +127,7 @@ class CallFrame:
 
     @property
     def value(self) -> TokenAmount:
-        """The value that the code sees, in attoFIL (wei): of a delegate call its caller's."""
+        """Value that the code sees, in attoFIL (wei): the caller's for a delegate call."""
         if not self.is_delegated:
             return self.start.value
         try:
@@ -138,18 +137,18 @@ class CallFrame:
 
     @property
     def last_opcode(self) -> int | None:
-        """The last opcode that ran, where instructions were traced. Code stops at its end."""
+        """Last executed opcode, if instructions were traced; STOP at the end of the code."""
         if not self.counters:
             return None
         place = self.counters[-1]
         return self.code[place] if place < len(self.code) else _STOP
 
     def counters_before(self, call: CallFrame | None) -> array[int]:
-        """The program counters before a call that it made; all of them where there is none."""
+        """Return the program counters before a call that the frame made; all of them for None."""
         return self.counters if call is None else self.counters[: max(0, call.called_at - self.dropped)]
 
     def note(self, counter: int) -> None:
-        """Keep the place of an instruction."""
+        """Record the program counter of an instruction."""
         self.counters.append(counter)
         if len(self.counters) > MOST_COUNTERS:
             half = len(self.counters) // 2
@@ -158,49 +157,49 @@ class CallFrame:
 
     @property
     def calls(self) -> list[CallFrame]:
-        """The calls that it made."""
+        """Calls made by the frame."""
         return [item for item in self.items if isinstance(item, CallFrame)]
 
     @property
     def succeeded(self) -> bool:
-        """Whether its caller saw success."""
+        """True if the caller saw success."""
         return self.end is not None and not self.end.error and self.end.exit_code == ExitCode.OK
 
     @property
     def gas_used(self) -> int:
-        """The gas that it and all under it used."""
+        """Gas used by the frame and its calls."""
         return 0 if self.end is None else -(-self.end.gas_used // MILLIGAS_PER_GAS)
 
     @property
     def is_reverted_call(self) -> bool:
-        """Whether it is the call of a contract that reverted, rather than a creation or a frame that was stopped."""
+        """True for a contract call that reverted, but not for a creation or a halted frame."""
         reverted = self.end is not None and self.end.exit_code == ExitCode.EVM_CONTRACT_REVERTED
         return reverted and not self.is_native and not self.creates
 
     @property
     def is_native(self) -> bool:
-        """Whether an actor's WASM ran."""
+        """True if WASM of an actor ran."""
         return self.runtime == NATIVE
 
     @property
     def is_refused(self) -> bool:
-        """Whether the machine refused the call: there is no such actor, or no money for it."""
+        """True if the machine rejected the call: the actor does not exist, or funds are missing."""
         return not self.runtime and self.end is not None and bool(self.end.error)
 
     @property
     def is_unpaid(self) -> bool:
-        """Whether the call was not made because its caller has no money for it, under Ethereum's rules."""
+        """True if the call was not made because its caller lacked funds, under Ethereum's rules."""
         return self.end is not None and self.end.error == OUT_OF_FUNDS
 
     @property
     def refusal(self) -> PrecompileRefusal | None:
-        """What a precompile refused last, with no call after it."""
+        """The last refusal of a precompile, if no call follows it."""
         last = next((item for item in reversed(self.items) if isinstance(item, CallFrame | PrecompileRefusal)), None)
         return None if isinstance(last, CallFrame) else last
 
     @property
     def exit_words(self) -> str:
-        """Why a contract's actor exited for reasons that the EVM has not, such as code that is too long."""
+        """Exit message of a contract's actor for errors that the EVM does not have, such as code that is too long."""
         end = self.end
         if end is None or end.error or end.exit_code in _EVM_ENDS:
             return ""
@@ -208,27 +207,27 @@ class CallFrame:
 
     @property
     def is_actors(self) -> bool:
-        """Whether a native actor's own method was called, not one as if it were a contract or an account."""
+        """True if the call is of a native actor's own method, not of `InvokeEVM`."""
         return (self.is_native or self.is_refused) and self.start.method != INVOKE_EVM and not self.is_unpaid
 
     @property
     def creates_others(self) -> bool:
-        """Whether this is the address manager or the init actor at the creation of an actor."""
+        """True if this is the address manager or the init actor creating an actor."""
         return self.start.to in _CREATORS
 
     @property
     def is_delegated(self) -> bool:
-        """Whether it ran another contract's code in its caller's name."""
+        """True if it ran another contract's code as its caller."""
         return not self.is_native and self.start.method == _DELEGATE
 
     @property
     def creates(self) -> bool:
-        """Whether init code ran."""
+        """True if init code ran."""
         return not self.is_native and self.start.method == METHOD_CONSTRUCTOR
 
     @property
     def input(self) -> bytes:
-        """Calldata, or a native method's parameters; of a creation the init code."""
+        """Calldata, a native method's parameters, or the init code of a creation."""
         start = self.start
         if self.creates and self.code:
             return self.code
@@ -240,12 +239,12 @@ class CallFrame:
             if start.method == INVOKE_EVM:
                 return calldata_of(start.params_codec, start.params) if start.params else b""
         except ParamsError:
-            pass  # as they stand
+            pass  # not in the expected encoding
         return start.params
 
     @property
     def output(self) -> bytes:
-        """What came back, out of its CBOR where a contract was called."""
+        """Return data, without its CBOR encoding for a contract call."""
         if self.end is None or self.is_actors:
             return b"" if self.end is None else self.end.return_data
         data = self.end.return_data
@@ -253,12 +252,12 @@ class CallFrame:
 
 
 def log_of(event: EventEmitted) -> Log | None:
-    """An event as a log; None where it has none of a log's forms."""
+    """Return an event as a log, or None if it does not have the form of one."""
     return entries_to_log([EventEntry(*entry) for entry in event.entries])
 
 
 def walk(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
-    """Every frame, callers before what they call. Without recursion: calls go 1,024 deep."""
+    """Yield every frame, callers before callees. Not recursive: calls are up to 1,024 deep."""
     todo = list(reversed(roots))
     while todo:
         frame = todo.pop()
@@ -269,7 +268,7 @@ def walk(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
 def parts_of(
     frame: CallFrame, call: InternalCall | None = None
 ) -> list[CallFrame | EventEmitted | SlotWritten | PrecompileRefusal | InternalCall]:
-    """What lies in a frame, or in a function of it, in order: its items, and the functions that have items in them."""
+    """Return the content of a frame or of a function in it, in order: items, and functions that contain items."""
     begin, end, inner = (0, len(frame.items), frame.functions) if call is None else (call.begin, call.end, call.inner)
     found: list[CallFrame | EventEmitted | SlotWritten | PrecompileRefusal | InternalCall] = []
     for one in inner:
@@ -279,7 +278,7 @@ def parts_of(
 
 
 def by_end(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
-    """Every frame in the order in which they ended: what a frame calls before itself."""
+    """Yield every frame in the order of their ends, callees before callers."""
     todo, found = list(roots), []
     while todo:
         frame = todo.pop()
@@ -289,7 +288,7 @@ def by_end(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
 
 
 class _Taker:
-    """A tracer that is a function."""
+    """A tracer that calls a function."""
 
     def __init__(self, take: Callable[[TraceEvent], None]) -> None:
         self._take = take
@@ -299,7 +298,7 @@ class _Taker:
 
 
 class FrameTracer:
-    """A tracer that builds frames under a set of rules; `roots` has one for each message."""
+    """A tracer that builds frames under a set of rules; `roots` has one frame per message."""
 
     def __init__(self, rules: str) -> None:
         self.roots: list[CallFrame] = []
@@ -309,7 +308,7 @@ class FrameTracer:
         self._units = rules_named(rules).questions.adapt_tracer(_Taker(self._take))
 
     def event(self, event: TraceEvent, /) -> None:
-        """Put an event in its place."""
+        """Add an event to the frames."""
         self._units.event(event)
 
     def _take(self, event: TraceEvent) -> None:
@@ -362,7 +361,7 @@ class FrameTracer:
 
 
 class PlacedFrameTracer(FrameTracer):
-    """Also keeps the place of every instruction (a `PlaceTracer`), within a limit of time; then it raises OutOfTime."""
+    """Also records every program counter (a `PlaceTracer`). Raises OutOfTime after the time limit."""
 
     def __init__(self, rules: str, limit: TimeLimit | None = None) -> None:
         super().__init__(rules)
@@ -371,7 +370,7 @@ class PlacedFrameTracer(FrameTracer):
         self._until_clock = _CLOCK
 
     def place(self, counter: int, /) -> None:
-        """Keep where the innermost frame is."""
+        """Record the program counter in the innermost frame."""
         self._note(counter)
         self._until_clock -= 1
         if not self._until_clock:
@@ -380,7 +379,7 @@ class PlacedFrameTracer(FrameTracer):
                 self._limit.check()
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """The same by a whole step, from engines that tell no places."""
+        """Record the instruction of a full step, for engines that report no places."""
         if isinstance(event, EvmStep):
             self.place(event.pc)
 
@@ -394,11 +393,11 @@ class PlacedFrameTracer(FrameTracer):
 
 
 def _nowhere(_: int) -> None:
-    """No frame is open."""
+    """Ignore an instruction: no frame is open."""
 
 
 def _fold(frame: CallFrame, caller: CallFrame | None) -> list[CallFrame]:
-    """The frames that stand for a call: its own, a creation under it, or none."""
+    """Return the frames that represent a call: itself, the creations below it, or none."""
     start = frame.start
     to_eam, to_init = start.to == Address.id(EAM_ACTOR), start.to == Address.id(INIT_ACTOR)
     if (to_eam and 1 < start.method <= 4) or (to_init and start.method in _EXEC):
@@ -411,7 +410,7 @@ def _fold(frame: CallFrame, caller: CallFrame | None) -> list[CallFrame]:
 
 
 def _unpaid_call(event: FundsMissing, caller: CallFrame) -> CallFrame:
-    """The call that was not made, for want of money."""
+    """Return the frame of a call that was not made because funds were missing."""
     start = CallStarted(
         from_=ActorID(0) if caller.actor is None else caller.actor,
         to=Address.delegated(EAM_NAMESPACE, event.address),

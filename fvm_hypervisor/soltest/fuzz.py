@@ -1,7 +1,7 @@
-"""Fuzz tests: a test called with many inputs, each from the state after `setUp`; one that fails is made simpler.
+"""Fuzz tests: a test runs with many inputs, each from the state after `setUp`; a failing input is shrunk.
 
-Rules: forge's. Inputs that an assumption refuses do not count as runs, and too many of them are a failure. The seed
-and the test's name decide every input.
+Rules: forge's. Inputs rejected by an assumption do not count as runs, and too many of them fail the test. The seed and
+the test's name determine every input.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _TELL_SECONDS: Final = 0.5
 
 
 class Deadline:
-    """When it is time to tell how far a long test is, at the beginning and then about twice a second, or to end it."""
+    """Timer of a long test: reports progress at the start and then about twice a second, and ends it at the timeout."""
 
     def __init__(self, timeout: float | None = None) -> None:
         self._next = monotonic()
         self._end = None if timeout is None else self._next + timeout
 
     def over(self) -> bool:
-        """Whether the seconds that it may take are over."""
+        """Return True if the timeout has passed."""
         return self._end is not None and monotonic() >= self._end
 
     def now(self) -> bool:
-        """Whether it is; asking is cheap."""
+        """Return True if progress is to be reported. Cheap to call."""
         time = monotonic()
         if time < self._next:
             return False
@@ -59,7 +59,7 @@ class Deadline:
 
 @dataclass(slots=True)
 class FuzzRun:
-    """A fuzz test on its way. `ready` is the state after `setUp`."""
+    """A running fuzz test. `ready` is the state after `setUp`."""
 
     stage: SuiteStage
     test: TestFunction
@@ -69,17 +69,17 @@ class FuzzRun:
     dictionary: Dictionary
     progress: Callable[[TestResult], None] = lambda _: None
     kept: bytes | None = None
-    """The calldata with which it has failed before: its first run."""
+    """Calldata of an earlier failure, which is run first."""
     root: Path = Path()
-    """The project's folder, which has that of the corpus."""
+    """The project's folder, which contains the corpus."""
     gases: list[int] = field(default_factory=list)
     rejects: int = 0
     last: list[Any] = field(default_factory=list)
-    """The inputs of the newest run that counts."""
+    """Inputs of the latest counted run."""
     _corpus: Corpus[list[Any]] | None = None
 
     def run(self) -> TestResult:
-        """Call until all runs are done, or one fails."""
+        """Execute runs until all are done or one fails."""
         name = f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
         rng = Random(name)  # noqa: S311  # repeatable
         fixtures = find_fixtures(self.stage)
@@ -107,7 +107,7 @@ class FuzzRun:
         return self._result(CaseStatus.SUCCESS, None)
 
     def _run_with(self, arguments: list[Any], of: CorpusInput[list[Any]] | None = None) -> TestResult | None:
-        """One run, with inputs that may be mutated ones `of` the corpus; the result where the test ends with it."""
+        """Execute one run, with inputs that may be mutations `of` the corpus; return the result if it ends the test."""
         corpus = self._corpus
         outcome = self._call(arguments) if corpus is None else self._watched(corpus, arguments)
         if is_rejected(outcome):
@@ -133,7 +133,7 @@ class FuzzRun:
         return None
 
     def _begin_corpus(self, due: Deadline) -> TestResult | None:
-        """Run what the corpus has, which does not count; a failure, if one of it fails."""
+        """Run the corpus, which does not count as runs; return a result if one of its inputs fails."""
         settings, artifact = self.settings, self.stage.artifact
         if settings.corpus_dir is None and not settings.show_edge_coverage:
             return None
@@ -167,7 +167,7 @@ class FuzzRun:
             return self._call(arguments)
 
     def _arguments_of(self, data: bytes | None) -> list[Any] | None:
-        """Inputs of earlier calldata; None where there is none, or it is another function's."""
+        """Return the inputs in earlier calldata, or None if there are none or the function is another one."""
         inputs = types(self.test.entry["inputs"])
         if data is None or not inputs or data[:4] != selector(self.test.signature):
             return None
@@ -177,7 +177,7 @@ class FuzzRun:
             return None
 
     def calldata(self, arguments: list[Any]) -> bytes:
-        """What the test is called with."""
+        """Return the calldata of the test."""
         return selector(self.test.signature) + encode(types(self.test.entry["inputs"]), arguments)
 
     def _call(self, arguments: list[Any]) -> CallOutcome:
@@ -185,7 +185,10 @@ class FuzzRun:
         return self.stage.call(self.calldata(arguments), kept=False)
 
     def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
-        """How a run ended. Without `fail_on_revert` one in which others reverted first is a success, as in forge."""
+        """Return the status of a run, which succeeds if another contract reverted first, unless `fail_on_revert`.
+
+        Rule: forge's.
+        """
         status, reason = self.stage.verdict(outcome, self.test.should_fail)
         strict = self.settings.fail_on_revert or self.test.should_fail or outcome.success
         if status is CaseStatus.FAILURE and not strict and self._others_reverted(arguments):
@@ -193,7 +196,7 @@ class FuzzRun:
         return status, reason
 
     def _others_reverted(self, arguments: list[Any]) -> bool:
-        """Whether the first call that reverted was another contract's than the test's, as one more run shows."""
+        """Return True if the first call that reverted was not of the test contract; repeats the run to trace it."""
         machine, tracer = self.stage.world.machine, FrameTracer(self.stage.world.setting.rules)
         before, machine.tracer = machine.tracer, tracer
         try:
@@ -204,7 +207,7 @@ class FuzzRun:
         return first is not None and (first.acts_as or first.address) not in (self.stage.address, VM_ADDRESS)
 
     def _failure(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
-        """The failure with the simplest inputs that still fail."""
+        """Return the failure with the simplest inputs that still fail."""
         simple, outcome, reason = self._shrink(arguments, outcome, reason)
         inputs = self.test.entry["inputs"]
         example = CounterExample(self.calldata(simple), arguments_text(inputs, simple))
@@ -237,10 +240,10 @@ class FuzzRun:
 
 
 def shrink(better: Callable[[Any], Any], fails: Callable[[Any], Any], value: Any, found: Any) -> tuple[Any, Any]:
-    """The simplest value that still fails, with what `fails` said of it; within bounds of tries and time.
+    """Return the simplest value that still fails, with the result of `fails`; tries and time are limited.
 
-    What a simpler value could become is tried from where the last one was found: what did not help the value before
-    rarely helps this one, and is tried again only at the end.
+    After a simplification the search continues at the same position: candidates that passed before rarely fail now, and
+    are tried again only at the end.
     """
     tries, end = 0, monotonic() + SHRINK_SECONDS
     at, is_whole_round = 0, True

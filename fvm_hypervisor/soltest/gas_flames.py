@@ -1,7 +1,7 @@
-"""A test's gas as a picture: `hypervisor test --flamegraph` and `--flamechart`, native actors among the others.
+"""Flame graphs of a test's gas: `hypervisor test --flamegraph` and `--flamechart`, including native actors.
 
-Boxes are calls and, under contracts, the functions within them (internal_calls.py). A chart has them in their order, a
-graph one for all that are called alike by the same caller, the widest first. Drawing is `bridge.traces.flame`.
+Boxes are calls and, within contracts, internal functions (internal_calls.py). A chart shows them in order; a graph
+merges equal calls of the same caller, the widest first. `bridge.traces.flame` draws them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _FUNCTION: Final = "function"
 
 
 def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, *, chart: bool) -> None:
-    """Run a test that is ready, and write its picture to a file of the project. Raises InvalidInput.
+    """Run a staged test and write its flame graph to a file of the project. Raises InvalidInput.
 
-    A test that is too long to listen to each instruction is drawn by its calls alone, and the title says so.
+    A test that is too long to trace each instruction is drawn by its calls only; the title says so.
     """
     title = staged.name
     tracer: FrameTracer = viewer.function_tracer()
@@ -53,10 +53,10 @@ def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, 
 
 
 def flame_boxes(roots: Sequence[CallFrame], names: Names, rate: int) -> tuple[FlameBox, ...]:
-    """Calls and functions as boxes, in their order. `rate`: milligas for one gas of an engine (`bridge.gas`)."""
+    """Return calls and functions as boxes, in order. `rate`: milligas per gas of the engine (`bridge.gas`)."""
     nodes: list[tuple[CallFrame, InternalCall | None]] = [(root, None) for root in roots]
     below: list[tuple[int, int]] = []
-    for frame, call in nodes:  # grows as it is gone through: calls go 1,024 deep
+    for frame, call in nodes:  # grows during the iteration, instead of recursing: calls are up to 1,024 deep
         begin = len(nodes)
         for part in parts_of(frame, call):
             if isinstance(part, CallFrame):

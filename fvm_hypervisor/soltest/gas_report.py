@@ -1,7 +1,7 @@
-"""The gas report in forge's form: a table for each contract that tests call, and for each native actor.
+"""Gas report in forge's format: a table for each contract that tests call, and for each native actor.
 
-With Ethereum's gas each call of a test is a transaction of its own, as under `--isolate`; with Filecoin's
-(`--rules filecoin`) gas is the network's, of the call with all under it. Rules: Foundry's `GasReport` (forge 1.7.1).
+With Ethereum's gas each call of a test is a separate transaction, as with `--isolate`; with Filecoin's gas (`--rules
+filecoin`) a call costs the network's gas, including nested calls. Rules: Foundry's `GasReport` (forge 1.7.1).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from fvm_hypervisor.soltest.text_table import table
 _HEAD: Final = ("Function Name", "Min", "Avg", "Median", "Max", "# Calls")
 _NAMES: Final = ("calls", "min", "mean", "median", "max")
 _TEST_FUNCTIONS: Final = ("test", "invariant", "statefulFuzz", "table", "fixture")
-"""Beginnings of the names of functions that are no part of a contract under test."""
+"""Prefixes of function names that belong to tests rather than to a contract under test."""
 
 
 def reported(found: SuiteCoverage, project: Project) -> dict[str, GasUse]:
-    """Return what the report has, by contract: `file:name`, or `native:name` of an actor, with functions only.
+    """Return the report's data by contract: `file:name`, or `native:name` for an actor.
 
-    Left out are contracts by the project's `gas_reports` and `gas_reports_ignore`, and the functions of tests.
+    Contracts are filtered by the project's `gas_reports` and `gas_reports_ignore`; functions of tests are left out.
     """
     named = {_identifier(place): use for place, use in found.gas.items() if _is_wanted(place, project)}
     report = {}
@@ -39,17 +39,17 @@ def reported(found: SuiteCoverage, project: Project) -> dict[str, GasUse]:
 
 
 def is_test_function(name: str) -> bool:
-    """Return whether forge takes a function for one of a test, by its name."""
+    """Return True if forge considers a function part of a test, by its name."""
     return name.startswith(_TEST_FUNCTIONS) or name.lower() in ("setup", "afterinvariant")
 
 
 def figures(gas: Sequence[int]) -> tuple[int, int, int, int, int]:
-    """Return the number of calls, and their least, average, median and most gas, rounded down."""
+    """Return the number of calls, and their minimum, average, median and maximum gas, rounded down."""
     return len(gas), min(gas), sum(gas) // len(gas), int(median(gas)), max(gas)
 
 
 def gas_lines(report: dict[str, GasUse]) -> Iterator[str]:
-    """Return a table for each contract."""
+    """Yield a table for each contract."""
     for name, use in report.items():
         yield ""
         yield from _table(f"{name} Contract", use)
@@ -57,7 +57,7 @@ def gas_lines(report: dict[str, GasUse]) -> Iterator[str]:
 
 
 def gas_json(report: dict[str, GasUse]) -> list[dict[str, Any]]:
-    """Return forge's list: each contract with its deployment and its functions by their signatures."""
+    """Return forge's JSON list: each contract with its deployment and its functions by signature."""
     return [
         {
             "contract": name,
@@ -90,7 +90,7 @@ def _table(title: str, use: GasUse) -> list[str]:
 
 
 def _named(use: GasUse) -> Iterator[tuple[str, str, list[int]]]:
-    """The functions by name: each with its signature, where the name alone does not tell it, and with its gas."""
+    """Yield each function's name, its signature if it is overloaded, and its gas."""
     by_name: dict[str, dict[str, list[int]]] = {}
     for signature, gas in use.functions.items():
         by_name.setdefault(signature.partition("(")[0], {})[signature] = gas

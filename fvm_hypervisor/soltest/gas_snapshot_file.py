@@ -1,4 +1,4 @@
-"""`.gas-snapshot`: what each test used, a line each, as `forge snapshot` writes, compares and reads it."""
+"""`.gas-snapshot`: the gas of each test, one per line, as `forge snapshot` writes and compares it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 
 _LARGEST: Final = 64 << 20
-"""Bytes of a file."""
+"""Maximum size of a file in bytes."""
 SEED: Final = 0x0100FA69A5F1710A95CDEF94889B02845D640B19ADF0E357B8D4BE7D49EE70E6
-"""Of fuzz tests where no other one is chosen: figures of two runs can be compared."""
+"""Default seed of fuzz tests in snapshots, so that two runs are comparable."""
 _LINE: Final = re.compile(r"^(?P<contract>[^:]+):(?P<test>[^ ]+\)) \((?P<figures>.*)\)$")
 _GAS: Final = re.compile(r"(?:gas|~): (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotEntry:
-    """A test and its figures, as a result's line has them."""
+    """A test and its figures, in the form of a result's line."""
 
     contract: str
     test: str
@@ -30,18 +30,18 @@ class SnapshotEntry:
 
     @property
     def name(self) -> str:
-        """As comparisons name it."""
+        """Name of the test in comparisons."""
         return f"{self.contract}::{self.test}"
 
     @property
     def gas(self) -> int:
-        """Of a unit test its gas, of a fuzz test the median; none of an invariant test."""
+        """Gas of a unit test, median gas of a fuzz test, 0 for an invariant test."""
         found = _GAS.search(self.figures)
         return 0 if found is None else int(found[1])
 
 
 def entries_of(suites: Iterable[SuiteResult]) -> list[SnapshotEntry]:
-    """The tests that passed, in order."""
+    """Return the entries of tests that passed, sorted."""
     return [
         SnapshotEntry(suite.contract, test.signature, test.figures())
         for suite in sorted(suites, key=lambda suite: suite.name)
@@ -51,14 +51,14 @@ def entries_of(suites: Iterable[SuiteResult]) -> list[SnapshotEntry]:
 
 
 def text_of(entries: Sequence[SnapshotEntry]) -> str:
-    """The file."""
+    """Return the content of the file."""
     return "\n".join(f"{entry.contract}:{entry.test} {entry.figures}" for entry in entries)
 
 
 def read_entries(file: Path) -> dict[str, SnapshotEntry]:
-    """The entries of a file, by name. Raises InvalidInput where it is not there, or of another form."""
+    """Return the entries of a file by name. Raises InvalidInput if it is missing or malformed."""
     if not file.exists():
-        raise InvalidInput(f"there is no gas snapshot {file}: --snapshot write makes it")
+        raise InvalidInput(f"there is no gas snapshot {file}; create it with --snapshot write")
     try:
         lines = read_bounded(file, _LARGEST, "the file").decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -76,7 +76,7 @@ def read_entries(file: Path) -> dict[str, SnapshotEntry]:
 def unlike(
     entries: Iterable[SnapshotEntry], before: Mapping[str, SnapshotEntry], tolerance: float = 0.0
 ) -> Iterator[str]:
-    """A line for each test whose figures are others, by more than N percent of its gas, or that the file lacks."""
+    """Yield a line for each test that the file lacks, or whose gas differs by more than `tolerance` percent."""
     for entry in entries:
         old = before.get(entry.name)
         if old is None:
@@ -90,7 +90,7 @@ def _is_within(gas: int, before: int, tolerance: float) -> bool:
 
 
 def difference_lines(entries: Iterable[SnapshotEntry], before: Mapping[str, SnapshotEntry]) -> Iterator[str]:
-    """What each test uses now and used before, the smallest change first; tests that the file lacks are left out."""
+    """Yield each test's gas before and now, smallest change first, then the totals; skip tests that the file lacks."""
     pairs = [(before[entry.name], entry) for entry in entries if entry.name in before]
     ups = downs = 0
     for old, new in sorted(pairs, key=lambda pair: _share(pair[0].gas, pair[1].gas)):

@@ -1,4 +1,4 @@
-"""The files under `snapshots/`: what tests have measured by name, one file for each group, as forge writes them."""
+"""Gas snapshots under `snapshots/`: values that tests measured by name, one file per group, in forge's format."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
 _LARGEST: Final = 64 << 20
-"""Bytes of a file."""
+"""Maximum size of a file in bytes."""
 
 Snapshots = Mapping[str, Mapping[str, str]]
 """Values by name, by group."""
 
 
 def measured(suites: Iterable[SuiteResult]) -> Snapshots:
-    """What the tests of all suites have measured; of two values of a name the later one."""
+    """Return what the tests of all suites have measured; the last value of a name takes precedence."""
     found: dict[str, dict[str, str]] = {}
     for suite in sorted(suites, key=lambda suite: suite.name):
         for test in sorted(suite.tests, key=lambda test: test.signature):
@@ -31,7 +31,7 @@ def measured(suites: Iterable[SuiteResult]) -> Snapshots:
 
 
 def write(found: Snapshots, folder: Path, root: Path | None = None) -> None:
-    """Write each group's file, none outside of `root` (the folder). Raises InvalidInput where that cannot be."""
+    """Write the file of each group, inside `root` (default: the folder). Raises InvalidInput if a write fails."""
     try:
         for group, values in found.items():
             text = json.dumps(values, indent=2, ensure_ascii=False)
@@ -41,7 +41,7 @@ def write(found: Snapshots, folder: Path, root: Path | None = None) -> None:
 
 
 def differences(found: Snapshots, folder: Path) -> Iterator[str]:
-    """A line for each group whose file has other values, and one for each of those."""
+    """Yield a line for each group whose file has other values, and one for each such value."""
     for group, values in found.items():
         before = _read(folder / f"{group}.json")
         other = [name for name, value in values.items() if before.get(name, value) != value]
@@ -51,7 +51,7 @@ def differences(found: Snapshots, folder: Path) -> Iterator[str]:
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The values of a file, none where it is not there. Raises InvalidInput for a file of another form."""
+    """Return the values in a file; empty if there is none. Raises InvalidInput if it is malformed."""
     try:
         file.lstat()
         content = parse_json(read_bounded(file, _LARGEST, "the file"))
@@ -60,5 +60,5 @@ def _read(file: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise InvalidInput(f"the gas snapshots of {file} cannot be read: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
-        raise InvalidInput(f"the gas snapshots of {file} cannot be read: expected an object of texts")
+        raise InvalidInput(f"the gas snapshots of {file} cannot be read: expected a JSON object of strings")
     return content

@@ -1,9 +1,8 @@
-"""The gas of calls that tests make, for the gas report: traced in a worker, by contract and function.
+"""Tracing of gas by contract and function for the gas report; runs in a worker.
 
-Counted are calls and creations by the test contract, and static and delegate calls at any depth, under the contract
-whose code they run; and every call of a native actor. A unit test counts with its calls and those of `setUp`; a fuzz or
-invariant test with a number of its runs and with a repetition of the last one. Rules: Foundry's `GasReport`
-(forge 1.7.1).
+Counted are calls and creations by the test contract, static and delegate calls at any depth (for the contract whose
+code runs), and every call of a native actor. A unit test counts with its calls and those of `setUp`; a fuzz or
+invariant test with a number of its runs and a repetition of the last one. Rules: Foundry's `GasReport` (forge 1.7.1).
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from fvm_hypervisor.soltest.trace_names import Names
 from hypervisor.tracing import CallEnded, Tracer
 
 _QUERIES: Final = ("beforeTestSetup", "exclude", "fixture", "target")
-"""Beginnings of the names of functions by which a test contract is asked about a test."""
+"""Prefixes of functions by which forge queries a test contract about a test."""
 
 
 class GasTracer(FrameTracer):
-    """Collects gas by contract and function. `identities` grow with the creations that are traced."""
+    """Collects gas by contract and function. Traced creations are added to `identities`."""
 
     def __init__(self, rules: str, names: Names, identities: Identities, *, keeps_frames: bool = False) -> None:
         super().__init__(rules)
@@ -52,7 +51,7 @@ class GasTracer(FrameTracer):
                 self.roots.clear()
 
     def _end_root(self, root: CallFrame) -> None:
-        """Take the end of a message."""
+        """Finish a message."""
 
     def _count(self, frame: CallFrame, depth: int) -> None:
         if frame.is_actors:
@@ -79,7 +78,7 @@ class GasTracer(FrameTracer):
 
 
 class SampleTracer(GasTracer):
-    """Collects the gas of a fuzz or invariant test's runs, up to the first failure, after which runs are repeated."""
+    """Collects the gas of a fuzz or invariant test's runs before the first failure; later runs are repetitions."""
 
     def __init__(
         self, rules: str, names: Names, identities: Identities, test: TestFunction, address: EthAddress, limit: int
@@ -105,11 +104,11 @@ class SampleTracer(GasTracer):
         if len(self._runs) == self._limit:
             if not is_fuzz:
                 return
-            self._runs.pop()  # forge keeps the last run
+            self._runs.pop()  # forge includes the last run
         self._runs.append(run)
 
     def collected(self) -> dict[Place, GasUse]:
-        """Return the gas of the runs that count."""
+        """Return the gas of the counted runs."""
         whole = SuiteCoverage()
         for run in self._runs:
             whole.add(SuiteCoverage(gas=run))
@@ -117,7 +116,7 @@ class SampleTracer(GasTracer):
 
 
 class GasCollector:
-    """The gas of a suite's tests: `set_up_tracer` once, `test_tracer` and `replay_tracer` each test, `collected`."""
+    """Collects the gas of a suite: `set_up_tracer` once, `test_tracer` and `replay_tracer` per test, `collected`."""
 
     def __init__(self, names: Names, rules: str, project: Project) -> None:
         self._names, self._rules, self._project = names, rules, project
@@ -134,7 +133,7 @@ class GasCollector:
         return self._set_up
 
     def test_tracer(self, test: TestFunction, address: EthAddress) -> Tracer | None:
-        """Return the tracer of a test of the contract at an address, with all its runs; None for one without any."""
+        """Return the tracer of a test's runs, for the contract at an address; None for a table test."""
         self._tests.append((test.signature, []))
         if test.kind is CaseKind.UNIT:
             return self._next(self._new(self._identities()))
@@ -146,17 +145,17 @@ class GasCollector:
         return self._next(SampleTracer(self._rules, self._names, self._identities(), test, address, limit))
 
     def replay_tracer(self, test: TestFunction) -> Tracer | None:
-        """Return the tracer of the run that stands for all runs of a test, which is repeated; None for a unit test."""
+        """Return the tracer for the repetition of a test's last run; None for a unit test."""
         return None if test.kind is CaseKind.UNIT else self._next(self._new(self._identities()))
 
     def cut_short(self, name: str) -> None:
-        """Take note that a test is run again untraced; no tracer here asks for that."""
+        """Ignore a test that is run again untraced; these tracers never request that."""
 
     def collected(self) -> SuiteCoverage:
         """Return the gas of the suite: for each test that of `setUp` and its own."""
         whole, set_up = SuiteCoverage(), SuiteCoverage(gas=self._set_up.found)
         if not self._tests:
-            whole.add(set_up)  # it failed
+            whole.add(set_up)  # setUp failed
         for _, tracers in sorted(self._tests, key=lambda test: test[0]):
             whole.add(set_up)
             for tracer in tracers:

@@ -1,4 +1,4 @@
-"""Contracts by the addresses at which traced calls created them, found by their creation code as forge finds them.
+"""Contracts by address, identified by the creation code of traced creations, as in forge.
 
 Rules: Foundry's `LocalTraceIdentifier` (forge 1.7.1). Addresses that no traced call created stay unnamed, such as those
 of `vm.etch`.
@@ -17,21 +17,21 @@ from fvm_hypervisor.soltest.frames import CallFrame, walk
 from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract, Pattern
 
 _LARGEST_SCORE: Final = 0.85
-"""Share of differing bytes from which two codes are taken for different contracts."""
+"""Share of differing bytes at which two codes are considered different contracts."""
 _MAX_ADDED: Final = 32
-"""Bytes by which codes of one contract may always differ in length; longer ones by a tenth."""
+"""Difference in length, in bytes, that is always allowed; longer codes may differ by a tenth."""
 _MAX_CACHED: Final = 1024
 
 
 class CreationMatcher:
-    """Finds the contract of a creation, by the code that ran and the code that was stored."""
+    """Finds the contract of a creation from the executed init code and the stored code."""
 
     def __init__(self, known: KnownCode) -> None:
         self._known = known
         self._found: dict[tuple[bytes, int], KnownContract | None] = {}
 
     def find(self, init_code: bytes, deployed: bytes) -> KnownContract | None:
-        """Return the contract with this creation code, else the most similar one whose code has about this length."""
+        """Return the contract with this creation code, else the most similar one with code of about this length."""
         key = init_code, len(deployed)
         if key not in self._found:
             if len(self._found) >= _MAX_CACHED:
@@ -69,18 +69,18 @@ class CreationMatcher:
 
 
 class Identities:
-    """The contracts that traced calls created, by address; the first creation at an address counts."""
+    """Contracts that traced calls created, by address; only the first creation at an address counts."""
 
     def __init__(self, matcher: CreationMatcher) -> None:
         self._matcher = matcher
         self._contracts: dict[EthAddress, KnownContract] = {}
 
     def get(self, address: EthAddress) -> KnownContract | None:
-        """Return the contract that was created at an address, None if no known one was."""
+        """Return the contract created at an address, or None if it is unknown."""
         return self._contracts.get(address)
 
     def add(self, frame: CallFrame) -> None:
-        """Take a creation; other calls change nothing."""
+        """Record a creation; other calls are ignored."""
         if frame.creates and frame.code and frame.address not in self._contracts:
             stored = frame.deployed if frame.deployed is not None else frame.output
             contract = self._matcher.find(frame.code, stored)
@@ -88,24 +88,24 @@ class Identities:
                 self._contracts[frame.address] = contract
 
     def add_all(self, roots: Sequence[CallFrame]) -> None:
-        """Take the creations of call trees, callers before what they call."""
+        """Record the creations in call trees, callers before callees."""
         for frame in walk(roots):
             self.add(frame)
 
     def add_code(self, frame: CallFrame, contract: KnownContract | None) -> None:
-        """Take the contract whose code a call ran, where no creation at its address is known."""
+        """Record the contract whose code a call ran, unless a creation at its address is known."""
         if contract is not None and not frame.creates and not frame.is_delegated:
             self._contracts.setdefault(frame.address, contract)
 
     def copy(self) -> Identities:
-        """Return a copy that learns for itself."""
+        """Return an independent copy."""
         other = Identities(self._matcher)
         other._contracts.update(self._contracts)
         return other
 
 
 def ordered(contracts: Iterable[KnownContract]) -> list[KnownContract]:
-    """Return contracts in the order of forge's artifacts: by the name of the source's file, then by their own."""
+    """Return contracts in the order of forge's artifacts: by the source's file name, then by contract name."""
     return sorted(contracts, key=lambda found: (PurePosixPath(found.artifact.file).name, f"{found.name}.json"))
 
 
@@ -114,7 +114,7 @@ def _runtime_length(contract: KnownContract) -> int:
 
 
 def _without_arguments(contract: KnownContract, init_code: bytes) -> bytes:
-    """The init code without the constructor's arguments, if what follows the creation code decodes as them."""
+    """Return the init code without constructor arguments, if the bytes after the creation code decode as such."""
     size = len(contract.creation.code)
     constructor = next((entry for entry in contract.artifact.abi if entry.get("type") == "constructor"), None)
     if constructor is None or len(init_code) <= size:
@@ -127,7 +127,7 @@ def _without_arguments(contract: KnownContract, init_code: bytes) -> bytes:
 
 
 def _difference(pattern: Pattern, code: bytes) -> float:
-    """The share of bytes in which code differs from a contract's; its linked and immutable places count as equal."""
+    """Return the share of bytes in which code differs from a contract's; links and immutables count as equal."""
     mine = bytearray(pattern.code)
     size = min(len(mine), len(code))
     longest, added = max(len(mine), len(code)), abs(len(mine) - len(code))

@@ -1,6 +1,6 @@
-"""Settings that a test carries in a comment before it: `/// forge-config: default.fuzz.runs = 100`.
+"""Inline test configuration in comments: `/// forge-config: default.fuzz.runs = 100`.
 
-Rules: the Foundry book on inline configuration. A comment before a contract holds for all of its tests.
+Rules: the Foundry book on inline configuration. A comment before a contract applies to all of its tests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LINE: Final = re.compile(r"forge-config:\s*(?P<key>[\w.-]+)\s*=\s*(?P<value>[^\
 
 
 def inline_settings(text: str, contract: str) -> dict[str, list[tuple[str, str]]]:
-    """Keys and values by function, those of the contract itself by the empty name."""
+    """Return keys and values by function name; the contract's own have the empty name."""
     if "forge-config:" not in text:
         return {}
     starts = [(match.start(), match.group(1)) for match in _CONTRACT.finditer(text)]
@@ -42,14 +42,14 @@ def inline_settings(text: str, contract: str) -> dict[str, list[tuple[str, str]]
 
 
 def flag(project: Project, found: Mapping[str, list[tuple[str, str]]], function: str, name: str) -> bool:
-    """A flag of the profile for a test: as comments set it, else as the profile has it."""
+    """Return a flag of the profile for a test; comments take precedence."""
     keys = {name, f"default.{name}", f"{project.profile}.{name}"}
     values = [value for key, value in (*found.get("", ()), *found.get(function, ())) if key in keys]
     return values[-1] == "true" if values else bool(getattr(project, name))
 
 
 def isolates(project: Project, found: Mapping[str, list[tuple[str, str]]], function: str, rules: str) -> bool:
-    """Whether each call of a test is a transaction of its own; the empty name for `setUp`. Raises InvalidInput."""
+    """Return True if each call of a test is a separate transaction (empty name: `setUp`). Raises InvalidInput."""
     wanted = flag(project, found, function, "isolate")
     if wanted:
         check_isolation(rules)
@@ -57,10 +57,10 @@ def isolates(project: Project, found: Mapping[str, list[tuple[str, str]]], funct
 
 
 def check_isolation(rules: str) -> None:
-    """InvalidInput where calls cannot be transactions of their own."""
+    """Raise InvalidInput if the rules do not support isolated calls."""
     if rules != ETHEREUM:
         raise InvalidInput(
-            f"isolate makes Ethereum's transactions of a test's calls, and the tests run under the rules '{rules}': "
+            f"isolate requires Ethereum's rules, but the tests run under the rules '{rules}': "
             "leave --isolate out, set isolate = false in foundry.toml, or run them with --rules ethereum"
         )
 
@@ -68,7 +68,7 @@ def check_isolation(rules: str) -> None:
 def with_settings(
     project: Project, found: Mapping[str, list[tuple[str, str]]], function: str
 ) -> tuple[FuzzSettings, InvariantSettings]:
-    """The settings of one test. Raises InvalidInput for a value that no such setting can have."""
+    """Return the settings of one test. Raises InvalidInput for a value of the wrong type."""
     fuzz, invariant = project.fuzz, project.invariant
     for key, value in (*found.get("", ()), *found.get(function, ())):
         profile, _, rest = key.partition(".")

@@ -1,10 +1,9 @@
-"""Calls of functions within a contract, with their arguments and results: `hypervisor test --decode-internal`.
+"""Internal function calls with arguments and results, for `hypervisor test --decode-internal`.
 
-A function is entered by a jump that the source map marks `i`, to an instruction that stands for its definition, and
-left by one marked `o`. A jump out belongs to the newest entry whose place of call it comes back to, or whose definition
-it leaves; entries above that one are what the optimizer has merged, and are passed over. Arguments and results are read
-by their types in the text from where the compiler leaves them: on the stack, and what they point to in memory and
-calldata (internal_values.py).
+A function is entered by a jump that the source map marks `i`, to an instruction whose source span is the function's
+definition, and left by one marked `o`. A jump out belongs to the newest entry whose call site it returns to, or whose
+definition it leaves; newer entries were merged by the optimizer and are dropped. Arguments and results are read by
+their declared types from the stack, and from the memory and calldata that it points to (internal_values.py).
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import TimeLimit
 
 MOST_CALLS: Final = 100_000
-"""Internal calls that are kept of a message, those that ended first."""
+"""Maximum number of internal calls recorded per message, in the order of their ends."""
 _CLOCK: Final = 4096
-"""Instructions between two looks at the clock."""
+"""Number of instructions between two checks of the time."""
 _REVERT, _INVALID = 0xFD, 0xFE
 _JUMP: Final = 8
-"""Gas of the jump into a function, which counts as the function's, as in forge."""
+"""Gas of the jump into a function, which is counted as the function's, as in forge."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Function:
-    """A function as its text declares it."""
+    """A function's declaration."""
 
     name: str
     inputs: tuple[Parameter, ...]
@@ -41,7 +40,7 @@ class _Function:
 
 @dataclass(slots=True)
 class _Entered:
-    """A function that has not been left yet."""
+    """A function that has not returned yet."""
 
     function: _Function
     caller: SourceSpan
@@ -49,46 +48,46 @@ class _Entered:
     gas: int
     begin: int
     inner: int
-    """How many internal calls of the frame were kept when it was entered."""
+    """Number of internal calls of the frame recorded before it was entered."""
     arguments: tuple[TypedValue, ...]
 
 
 @dataclass(slots=True)
 class _Walk:
-    """What is known of a frame's code, and where it is in its functions."""
+    """Source map of a frame's code, and the functions it is currently in."""
 
     places: Mapping[int, SourceSpan] = field(default_factory=dict)
     jumps: Mapping[int, SourceSpan] = field(default_factory=dict)
     ends: frozenset[int] = frozenset()
-    """Where it may revert."""
+    """Program counters of REVERT and INVALID."""
     after: SourceSpan | None = None
-    """The jump that the instruction before was."""
+    """The jump, if the previous instruction was one."""
     entered: list[_Entered] = field(default_factory=list)
     gas: int = 0
-    """What is left where it may revert."""
+    """Gas left at the last REVERT or INVALID."""
 
 
 _NOTHING: Final = _Walk()
 
 
 class FunctionFrameTracer(FrameTracer):
-    """Also keeps internal calls. A `PausingTracer`: few instructions are looked at.
+    """Also records internal calls. A `PausingTracer`: the full state is read at few instructions only.
 
-    Raises OutOfTime at the end of a limit.
+    Raises OutOfTime after the time limit.
     """
 
     def __init__(
         self, rules: str, known: KnownCode, sources: SourceTexts, *, reverses: bool = False,
         limit: TimeLimit | None = None,
     ) -> None:  # fmt: skip
-        """`reverses`: the first argument is the last one on the stack, as of code that was compiled by the IR."""
+        """Create the tracer. With `reverses` the first argument is on top of the stack, as in code compiled via IR."""
         super().__init__(rules)
         self._known, self._sources = known, sources
         self._reverses, self._limit = reverses, limit
         self._until_clock = _CLOCK
         self._walks: list[_Walk] = []
         self.left_out = 0
-        """Internal calls that are not among the frames, since they ended after MOST_CALLS others."""
+        """Number of internal calls not recorded because of MOST_CALLS."""
         self._kept = 0
         self._codes: dict[tuple[bytes, bool], _Walk] = {}
         self._functions: dict[SourceSpan, _Function | None] = {}
@@ -96,17 +95,17 @@ class FunctionFrameTracer(FrameTracer):
     # --- the tracer -------------------------------------------------------------------------------------------
 
     def pause(self, _number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
-        """Take an instruction that is about to run; none is left out."""
+        """Record the next instruction; return 0 to skip none."""
         if self._open:
             self._open[-1].note(counter)
             self._walk(counter, look)
         return 0
 
     def left(self, _number: int, _counter: int, /) -> None:
-        """A frame ends or waits."""
+        """Ignore the end or suspension of a frame."""
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """The same by a whole step."""
+        """Record the instruction of a full step."""
         if not isinstance(event, EvmStep) or not self._open:
             return
         self._open[-1].note(event.pc)
@@ -162,7 +161,7 @@ class FunctionFrameTracer(FrameTracer):
 
     def _enter(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, look: Callable[[], RuntimeEvent]) -> None:
         if _is_same(jump, here):
-            return  # the dispatcher's way to a public function: the call itself
+            return  # the dispatcher's jump to a public function: the call itself
         function = self._function(here)
         step = look() if function is not None else None
         if function is None or not isinstance(step, EvmStep):
@@ -189,12 +188,12 @@ class FunctionFrameTracer(FrameTracer):
             self._keep(frame, one, step.gas, values)
 
     def _close(self, frame: CallFrame, walk: _Walk) -> None:
-        """Keep the functions in which a call has failed."""
+        """Record the functions in which a call failed."""
         for one in reversed(walk.entered):
             self._keep(frame, one, walk.gas, None)
 
     def _keep(self, frame: CallFrame, one: _Entered, gas: int, result: tuple[TypedValue, ...] | None) -> None:
-        if self._kept >= MOST_CALLS:  # those within it stay, as the frame's own
+        if self._kept >= MOST_CALLS:  # calls within it remain, attached to the frame
             self.left_out += 1
             return
         self._kept += 1

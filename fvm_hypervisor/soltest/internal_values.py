@@ -1,8 +1,8 @@
-"""Arguments and results of functions within a contract: their types by the text, their values by stack and memory.
+"""Decoding of internal calls' arguments and results: types from the source text, values from stack and memory.
 
-A value type is a word on the stack, a reference a word that points into memory or to a slot; dynamic arrays, bytes and
-strings in calldata are two words, offset and length. Where each lies: the Solidity documentation on layout in memory
-and on function calls. What has a type of the project's own (a struct, a mapping) has no value here.
+A value type is a word on the stack; a reference is a word that points into memory or to a slot; dynamic arrays, bytes
+and strings in calldata are two words, offset and length. Layout: the Solidity documentation on layout in memory and on
+function calls. Types that the project defines (structs, mappings) are not decoded.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _WORD: Final = 32
 _MOST_ELEMENTS: Final = 256
 _MOST_BYTES: Final = 4096
 _MOST_WORDS: Final = 1024
-"""Words of memory that are read for one value: pointers in memory may lead to one place many times, or in a circle."""
+"""Maximum number of memory words read per value: pointers may be cyclic or share a target."""
 _ELEMENTARY: Final = re.compile(
     r"(?P<kind>(?:u?int)(?:\d{1,3})?|bytes(?:[1-9]|[12]\d|3[0-2])?|string|bool|address)(?P<arrays>(?:\[\d{0,6}\]){0,16})"
 )
 _PASSED_OVER: Final = re.compile(
     rb"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL
 )  # fmt: skip
-"""Comments, and texts, which arguments of modifiers may be."""
+"""Comments and string literals, which may occur as arguments of modifiers."""
 _NAME: Final = re.compile(r"\s*function\s+([A-Za-z_$][\w$]*)\s*")
 _RETURNS: Final = re.compile(r"(?<![\w$])returns\s*(?=\()")
 _LOCATIONS: Final = ("memory", "calldata", "storage")
@@ -34,17 +34,17 @@ _LOCATIONS: Final = ("memory", "calldata", "storage")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter or result; `kind` is an ABI type, empty where it is of the project's own; `location` may be empty."""
+    """A parameter or result. `kind` is an ABI type, empty for user-defined types; `location` may be empty."""
 
     kind: str
     location: str = ""
     words: int = 1
-    """Of the stack."""
+    """Number of stack words."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValuePlace:
-    """Where values lie; the stack's top is last. `reverses`: the first value is the topmost."""
+    """Location of values; the last item is the top of the stack. With `reverses` the first value is on top."""
 
     stack: Sequence[int]
     memory: bytes
@@ -53,7 +53,7 @@ class ValuePlace:
 
 
 def split_header(text: bytes) -> tuple[str, tuple[Parameter, ...], tuple[Parameter, ...]] | None:
-    """Name, parameters and results of a function's text; None for what is no function with a name."""
+    """Return the name, parameters and results of a function's text; None if it is not a named function."""
     if not text.startswith(b"function"):
         return None
     head = re.split("[{;]", _PASSED_OVER.sub(b" ", text).decode("utf-8", "replace"), maxsplit=1)[0]
@@ -67,7 +67,7 @@ def split_header(text: bytes) -> tuple[str, tuple[Parameter, ...], tuple[Paramet
 
 
 def read_values(parameters: Sequence[Parameter], place: ValuePlace) -> tuple[TypedValue, ...]:
-    """The values on top of the stack."""
+    """Return the values on top of the stack."""
     size = sum(parameter.words for parameter in parameters)
     if len(place.stack) < size:
         return tuple(UNKNOWN for _ in parameters)
@@ -98,7 +98,7 @@ def _value(parameter: Parameter, words: Sequence[int], place: ValuePlace) -> Typ
 
 
 def _of_word(kind: str, word: int) -> Any:
-    """A value type's word, as solc keeps it on the stack: bytes are on its left."""
+    """Return a value type's word as a value; solc left-aligns bytes."""
     if kind.startswith("uint"):
         return word % (1 << int(kind[4:]))
     if kind.startswith("int"):
@@ -113,14 +113,14 @@ def _of_word(kind: str, word: int) -> Any:
 
 
 class _Reader:
-    """Reads one value from memory, by at most _MOST_WORDS words of it."""
+    """Reads one value from memory, with a limit of _MOST_WORDS words."""
 
     def __init__(self, memory: bytes) -> None:
         self._memory = memory
         self._left = _MOST_WORDS
 
     def value(self, kind: str, at: int) -> Any:
-        """What begins at a place. Raises IndexError, ValueError."""
+        """Return the value at an offset. Raises IndexError, ValueError."""
         if kind in ("string", "bytes"):
             size = self._word(at)
             self._spend(-(-size // _WORD))
@@ -148,7 +148,7 @@ class _Reader:
 
 
 def _in_calldata(kind: str, data: bytes, words: Sequence[int]) -> Any:
-    """What lies in calldata: bytes, texts, and rows of words. Raises IndexError, ValueError."""
+    """Return a value in calldata: bytes, strings, and arrays of words. Raises IndexError, ValueError."""
     if kind in ("string", "bytes"):
         return _text(kind, _cut(data, *words))
     inner, _, size = kind[:-1].rpartition("[")
@@ -176,7 +176,7 @@ def _text(kind: str, data: bytes) -> Any:
 
 
 def _bracketed(text: str) -> tuple[str, str]:
-    """What is between the first bracket and its partner, and what comes after."""
+    """Return the text within the first pair of brackets, and the text after it."""
     depth = 0
     for at, letter in enumerate(text):
         depth += (letter == "(") - (letter == ")")
@@ -186,7 +186,7 @@ def _bracketed(text: str) -> tuple[str, str]:
 
 
 def _split(text: str) -> Iterator[str]:
-    """At the commas outside of brackets."""
+    """Split at commas outside brackets."""
     depth, begin = 0, 0
     for at, letter in enumerate(text):
         depth += (letter == "(") - (letter == ")")
@@ -198,7 +198,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _parameter(text: str) -> Parameter:
-    """Of its declaration: a type, where it lies, a name."""
+    """Return the parameter for a declaration: a type, a data location, a name."""
     head = text.split("(", 1)[0].split()
     words = text.split()
     location = next((word for word in words[1:] if word in _LOCATIONS), "")

@@ -1,7 +1,7 @@
-"""What an invariant test calls: contracts and their functions, as the test contract chooses them.
+"""Targets of an invariant test: contracts and functions, selected by the test contract.
 
-Rules: forge's. Without words of the test contract (`targetContracts` and the like) every contract that `setUp` created
-is called at any function that changes state.
+Rules: forge's. By default (without `targetContracts` and the like) every state-changing function of every contract that
+`setUp` created is called.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class FuzzTarget:
 
 
 class NoTargets(Exception):
-    """There is nothing that sequences could call."""
+    """Raised if sequences have no function to call."""
 
 
 def find_targets(stage: SuiteStage) -> list[FuzzTarget]:
-    """The functions that sequences may call, by what the test contract says. Raises NoTargets."""
+    """Return the functions that sequences may call, filtered by the test contract. Raises NoTargets."""
     said = TargetFilters(stage)
     excluded = {*said.addresses("excludeContracts")}
     chosen = said.addresses("targetContracts")
@@ -73,7 +73,7 @@ def _callable(artifact: ContractArtifact) -> list[Mapping[str, Any]]:
 
 
 def _running(stage: SuiteStage, code: bytes) -> ContractArtifact | None:
-    """The contract whose runtime code this is."""
+    """Return the contract with this runtime code."""
     bare = without_metadata(code)
     for artifact in stage.artifacts.all():
         if artifact.runtime.object:
@@ -84,18 +84,18 @@ def _running(stage: SuiteStage, code: bytes) -> ContractArtifact | None:
 
 
 class TargetFilters:
-    """What the test contract answers to forge's questions about targets."""
+    """The test contract's target filters, such as `targetContracts`."""
 
     def __init__(self, stage: SuiteStage) -> None:
         self._stage = stage
         self._names = {entry["name"] for entry in stage.artifact.abi if entry.get("type") == "function"}
 
     def addresses(self, name: str) -> list[EthAddress]:
-        """An answer that lists addresses."""
+        """Return a filter's list of addresses."""
         return [EthAddress(bytes.fromhex(found[2:])) for found in self._ask(name, "address[]")]
 
     def selectors(self, name: str) -> list[tuple[EthAddress, tuple[bytes, ...]]]:
-        """An answer that lists selectors by address."""
+        """Return a filter's selectors by address."""
         found: dict[EthAddress, tuple[bytes, ...]] = {}
         for address, names in self._ask(name, _SELECTORS):
             key = EthAddress(bytes.fromhex(address[2:]))

@@ -1,7 +1,7 @@
-"""Invariant tests: random sequences of calls of the contracts under test, and after each one the invariant.
+"""Invariant tests: random sequences of calls, with the invariant checked after each one.
 
-Rules: forge's. Without words of the test contract (`targetContracts` and the like) every contract that `setUp` created
-is called, by any sender, at any function that changes state. A sequence that breaks the invariant is shortened.
+Rules: forge's. By default (without `targetContracts` and the like) every state-changing function of every contract that
+`setUp` created is called, by any sender. A sequence that breaks the invariant is shortened.
 """
 
 from __future__ import annotations
@@ -38,13 +38,16 @@ _FAILED = "assertion failed"
 _NO_SET_UP = "failed to set up invariant testing environment"
 _END = "afterInvariant()"
 _SENDERS: Final = 64
-"""Senders that a test without its own draws from: each has an account from the start, which costs as much as a call."""
+"""Number of random senders of a test without `targetSenders`.
+
+Each gets an account in advance, which costs as much as a call.
+"""
 _BEGUN: Final = 0.4
-"""The share of sequences that begin with calls of an earlier one."""
+"""Share of sequences that begin with calls of an earlier one."""
 _MOST_BEGINNINGS: Final = 64
 _MOST_PLACES: Final = 4096
 _STRANGERS: Final = 0.05
-"""The share of calls by another sender."""
+"""Share of calls by a new random sender."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,11 @@ class SequenceStep:
 
     @property
     def calldata(self) -> bytes:
-        """What the contract is called with."""
+        """Calldata of the call."""
         return self.target.selector + (encode(self.target.types, self.arguments) if self.arguments else b"")
 
     def example(self) -> CounterExample:
-        """As results have it."""
+        """Return the call in the form of results."""
         return CounterExample(
             self.calldata,
             arguments_text(self.target.entry["inputs"], self.arguments),
@@ -73,9 +76,9 @@ class SequenceStep:
 
 
 class SequenceBeginnings:
-    """Calls that came somewhere new, which later sequences begin with: several steps in order are found one by one.
+    """Prefixes for later sequences: calls that reached something new, so that multi-step states are found stepwise.
 
-    Somewhere new is a function that succeeds with slots of other magnitudes than before.
+    Something new is a function that succeeds and writes values of other magnitudes than before.
     """
 
     def __init__(self) -> None:
@@ -83,7 +86,7 @@ class SequenceBeginnings:
         self._kept: list[tuple[SequenceStep, ...]] = []
 
     def look(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
-        """Keep the calls, all of which succeeded, if the last one came somewhere new."""
+        """Store the calls, all of which succeeded, if the last one reached something new."""
         target = steps[-1].target
         place = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.written))
         if place in self._seen or len(self._seen) == _MOST_PLACES:
@@ -95,14 +98,14 @@ class SequenceBeginnings:
             self._kept[rng.randrange(_MOST_BEGINNINGS)] = tuple(steps)
 
     def choose(self, rng: Random) -> tuple[SequenceStep, ...]:
-        """The calls that a sequence begins with; mostly none."""
+        """Return the calls that a sequence begins with; usually none."""
         return rng.choice(self._kept) if self._kept and rng.random() < _BEGUN else ()
 
 
 def call_sequence(
     stage: SuiteStage, test: TestFunction, fails_on_revert: bool, steps: Sequence[CounterExample]
 ) -> bool:
-    """Make the calls of a sequence that failed, and ask the invariant once, at the end; whether it fails again."""
+    """Repeat a failed sequence, check the invariant once at the end, and return True if it fails again."""
     for step in steps:
         sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
         outcome = stage.world.call(sender, address, step.calldata)
@@ -121,7 +124,7 @@ def _has_end(stage: SuiteStage) -> bool:
 
 @dataclass(slots=True)
 class InvariantRun:
-    """An invariant test on its way. `ready` is the state after `setUp`."""
+    """A running invariant test. `ready` is the state after `setUp`."""
 
     stage: SuiteStage
     test: TestFunction
@@ -131,9 +134,9 @@ class InvariantRun:
     dictionary: Dictionary
     progress: Callable[[TestResult], None] = lambda _: None
     kept: Sequence[KeptCall] = ()
-    """The sequence with which it has failed before: it fails again, or is searched for anew."""
+    """Sequence of an earlier failure, which is replayed first."""
     root: Path = Path()
-    """The project's folder, which has that of the corpus."""
+    """The project's folder, which contains the corpus."""
     runs: int = 0
     calls: int = 0
     reverts: int = 0
@@ -146,10 +149,10 @@ class InvariantRun:
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
     _best: BestSequence[SequenceStep] | None = None
     _last: list[SequenceStep] = field(default_factory=list)
-    """The calls of the newest sequence that succeeded."""
+    """Calls of the latest sequence that succeeded."""
 
     def run(self) -> TestResult:
-        """Sequences until all runs are done, or one breaks the invariant."""
+        """Execute sequences until all runs are done or one breaks the invariant."""
         stage = self.stage
         if self.test.entry["inputs"]:
             return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: Invariant test function should have no inputs")
@@ -192,18 +195,18 @@ class InvariantRun:
         return self._result(CaseStatus.SUCCESS, None) if self._best is None else self._maximum(self._best)
 
     def _kept_failure(self) -> TestResult | None:
-        """The failure of an earlier run, if its calls can be made and still break the invariant."""
+        """Return the failure of an earlier run if its calls are still possible and still break the invariant."""
         steps = self._steps_of(self.kept)
         found = self._replay(steps) if steps else None
         if found is None:
             return None
-        self.runs = self.calls = self.reverts = 1  # as forge says of a failure that it replays
+        self.runs = self.calls = self.reverts = 1  # forge's figures for a replayed failure
         count, why = found
         examples = tuple(step.example() for step in steps[:count])
         return replace(self._result(CaseStatus.FAILURE, why, examples, len(steps)), is_replayed=True)
 
     def _begin_corpus(self) -> TestResult | None:
-        """Run the sequences that the corpus has, which do not count; a failure, if one of them fails."""
+        """Run the corpus, which does not count as runs; return a result if a sequence fails."""
         settings, stage = self.settings, self.stage
         if settings.corpus_dir is None and not settings.show_edge_coverage:
             return None
@@ -229,7 +232,7 @@ class InvariantRun:
         return None
 
     def _steps_of(self, calls: Sequence[KeptCall]) -> list[SequenceStep]:
-        """Kept calls; none where one of them is no call of a target."""
+        """Return stored calls as steps; empty if one of them is not a call of a target."""
         targets = {(target.address, target.selector): target for target in self._targets}
         steps = []
         for call in calls:
@@ -289,7 +292,7 @@ class InvariantRun:
     def _changed(
         self, rng: Random, values: Values, excluded: set[EthAddress], of: CorpusInput[tuple[SequenceStep, ...]]
     ) -> list[SequenceStep]:
-        """A sequence of the corpus, changed."""
+        """Return a mutated sequence of the corpus."""
         assert self._corpus is not None
 
         def change(step: SequenceStep) -> SequenceStep:
@@ -322,17 +325,17 @@ class InvariantRun:
         counts[2] += is_discarded
 
     def _after(self, outcome: CallOutcome) -> str | None:
-        """Why the sequence ends here; None where it goes on."""
+        """Return the reason to end the sequence, or None to continue."""
         if not outcome.success and (self.settings.fail_on_revert or is_failed_assertion(outcome)):
             return self.stage.reason(outcome)
         if self.stage.has_failed():
             return _FAILED
         if is_maximizing(self.test):
-            return None  # what it returns, or that it reverts, is no failure
-        return self._check() if outcome.success else None  # as forge: what reverts leaves the state as it was
+            return None  # its return value or revert is not a failure
+        return self._check() if outcome.success else None  # as in forge, since a reverted call changes no state
 
     def _check(self, name: str | None = None) -> str | None:
-        """Why the invariant does not hold; what asking it changes is taken back."""
+        """Return the reason if the invariant does not hold; the state stays unchanged."""
         world = self.stage.world
         here = world.snapshot()
         try:
@@ -343,7 +346,7 @@ class InvariantRun:
             world.drop(here)
 
     def _end(self) -> str | None:
-        """Call `afterInvariant`, if the contract has it."""
+        """Call `afterInvariant` if the contract has it."""
         return self._check(_END) if _has_end(self.stage) else None
 
     # --- the largest value ---------------------------------------------------------------------------------------
@@ -357,13 +360,13 @@ class InvariantRun:
             self.stage.world.drop(here)
 
     def _improve(self, steps: Sequence[SequenceStep]) -> None:
-        """Keep the calls that led here if a maximizing test returns its largest value now."""
+        """Remember these calls if a maximizing test now returns its largest value."""
         value = self._value() if is_maximizing(self.test) else None
         if value is not None and (self._best is None or value > self._best.value):
             self._best = BestSequence(value, tuple(steps))
 
     def _maximum(self, found: BestSequence[SequenceStep]) -> TestResult:
-        """Return the result of a maximizing test, with its best sequence as short as it can be made."""
+        """Return the result of a maximizing test, with its best sequence shortened."""
         best = found
 
         def reaches(steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
@@ -388,7 +391,7 @@ class InvariantRun:
         return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
     def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
-        """After how many steps a sequence fails when it is run again, and why; None where it does not."""
+        """Replay a sequence; return the number of steps until it fails and the reason, or None."""
         self.stage.world.restore(self.ready)
         for number, step in enumerate(steps, 1):
             outcome = self._take(step)

@@ -1,4 +1,4 @@
-"""What every worker process of a run of tests needs to know."""
+"""Settings that every worker process of a test run receives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypervisor.precompiles import Precompile
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every worker needs: the project, its artifacts, and how tests are run. `timeout` in seconds for a test."""
+    """A test run: the project, its artifacts and how tests are run. `timeout` is in seconds per test."""
 
     project: Project
     places: Sequence[ArtifactPlace]
@@ -28,17 +28,17 @@ class Job:
     verbosity: int = 0
     real_filecoin: bool = False
     shows_logs: bool = False
-    """Whether what tests write is shown."""
+    """True if the output of tests is shown."""
     report: str = ""
-    """What is collected: `gas`, `coverage`, or nothing."""
+    """Data to collect: `gas`, `coverage` or empty."""
     fork_url: str | None = None
     fork_number: int | None = None
     hides_passed: bool = False
-    """Whether tests that pass have no trace, whatever the verbosity."""
+    """True if passing tests have no trace at any verbosity."""
     decodes_internal: bool = False
-    """Whether traces have the calls of functions within contracts."""
+    """True if traces include internal function calls."""
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    """Where contracts' variables lie, by source and contract: empty unless a source asks for it."""
+    """Storage layouts by source and contract; empty unless a source requests them."""
     precompiles: tuple[Precompile | str, ...] = ()
-    """Those of the command line beside the project's: modules, and names of what is installed."""
+    """Precompiles of the command line in addition to the project's: modules, and names of installed ones."""
     environment: Mapping[str, str] = field(default_factory=dict)

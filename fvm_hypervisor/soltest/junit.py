@@ -1,4 +1,4 @@
-"""Results as JUnit's XML, in forge's form: a test suite for each contract, a test case for each test."""
+"""Results as JUnit XML in forge's format: a suite per contract, a case per test."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from hypervisor.printable import printable
 
 _MOST: int = 100_000
-"""Characters of a text of a test's."""
+"""Maximum number of characters of a test's output."""
 
 
 def junit(suites: Sequence[SuiteResult], seconds: float, verbosity: int = 0) -> str:
-    """One document. `seconds` is how long all of it took."""
+    """Return the document. `seconds` is the duration of the whole run."""
     tests = sum(len(suite.tests) for suite in suites)
     failures = sum(suite.count(CaseStatus.FAILURE) for suite in suites)
     now = datetime.now(UTC).isoformat(timespec="milliseconds")

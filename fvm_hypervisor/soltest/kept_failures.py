@@ -1,9 +1,8 @@
-"""What failed in the last run, kept as forge keeps it: names of tests, inputs of fuzz tests, sequences of invariants.
+"""Failures of the last run in forge's format: test names, fuzz inputs and invariant sequences.
 
-`cache/test-failures` has the names for `--rerun`; `<failure_persist_dir>/failures/<contract>/<test>` has what made a
-test fail, which its next run begins with. forge's files are read; forge reads names and inputs of those written here,
-and passes the sequences by (it wants the test's settings in them). A file that is not one of these is passed by: it
-costs a replay, not a run.
+`cache/test-failures` has the names for `--rerun`; `<failure_persist_dir>/failures/<contract>/<test>` has the failing
+input, with which the test's next run begins. Files of forge are read; forge reads the names and inputs written here but
+ignores the sequences (it expects the test's settings in them). Malformed files are ignored: only a replay is lost.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
 _LARGEST: Final = 16 << 20
-"""Bytes of a file."""
+"""Maximum size of a file in bytes."""
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9_$]")
 
 _SCIENTIFIC: Final = re.compile(r" \[-?[0-9.]+e[0-9]+\]")
-"""The short form that forge shows behind a long number."""
+"""Scientific notation that forge appends to a long number."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptCall:
-    """A call of a sequence that failed: who called whom, with what."""
+    """A call of a failed sequence: caller, callee and calldata."""
 
     sender: bytes
     address: bytes
@@ -40,7 +39,7 @@ class KeptCall:
 
 
 def failed_names(project: Project) -> str | None:
-    """The tests that failed in the last run, as a regular expression; None where there is nothing of them."""
+    """Return the tests that failed in the last run as a regular expression, or None if there are none."""
     try:
         text = read_bounded(project.root / project.test_failures, _LARGEST, "the file").decode()
     except (OSError, ValueError, InvalidInput):
@@ -49,7 +48,7 @@ def failed_names(project: Project) -> str | None:
 
 
 def keep_failures(project: Project, suites: Iterable[SuiteResult]) -> None:
-    """Write what failed, if anything did. Raises InvalidInput where that cannot be."""
+    """Write the failures, if any. Raises InvalidInput if a write fails."""
     failed = [
         (suite, test) for suite in suites for test in suite.tests if test.status is CaseStatus.FAILURE
     ]  # fmt: skip
@@ -63,24 +62,24 @@ def keep_failures(project: Project, suites: Iterable[SuiteResult]) -> None:
                 file = failure_file(project, test.kind, suite.contract, test.signature)
                 write_inside(project.root, file, json.dumps(_content(test), separators=(",", ":")).encode())
     except OSError as error:
-        raise InvalidInput(f"failures cannot be kept in {project.root / project.cache}: {error.strerror}") from None
+        raise InvalidInput(f"failures cannot be written to {project.root / project.cache}: {error.strerror}") from None
 
 
 def failure_file(project: Project, kind: CaseKind, contract: str, signature: str) -> Path:
-    """Where what made a test fail is kept."""
+    """Return the path of a test's failing input."""
     folder = project.invariant.failures if kind is CaseKind.INVARIANT else project.fuzz.failures
     return project.root / folder / "failures" / contract / bare_name(signature)
 
 
 def kept_input(project: Project, contract: str, signature: str) -> bytes | None:
-    """The calldata with which a fuzz test has failed; that of `--fuzz-input-file`, if one is given."""
+    """Return the calldata of a fuzz test's earlier failure, or that of `--fuzz-input-file` if given."""
     given = project.fuzz.input_file
     content = _read(failure_file(project, CaseKind.FUZZ, contract, signature) if given is None else Path(given))
     return None if content is None else hex_bytes(content.get("calldata"))
 
 
 def kept_sequence(project: Project, contract: str, signature: str) -> tuple[KeptCall, ...]:
-    """The calls with which an invariant test has failed; none where that is not known."""
+    """Return the calls of an invariant test's earlier failure; empty if unknown."""
     content = _read(failure_file(project, CaseKind.INVARIANT, contract, signature))
     rows = None if content is None else content.get("call_sequence")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -95,7 +94,7 @@ def kept_sequence(project: Project, contract: str, signature: str) -> tuple[Kept
 
 
 def bare_name(signature: str) -> str:
-    """A test's name, as forge names files after it; never a path."""
+    """Return a test's name as forge uses it for file names; never a path."""
     return _NOT_A_NAME.sub("_", signature.partition("(")[0])
 
 
@@ -108,7 +107,7 @@ def _read(file: Path) -> Mapping[str, Any] | None:
 
 
 def hex_bytes(text: object) -> bytes | None:
-    """What a file has as `0x...`; None for all else."""
+    """Return the bytes of a `0x...` string; None for everything else."""
     if not isinstance(text, str):
         return None
     try:
@@ -128,7 +127,7 @@ def _rows(steps: Sequence[CounterExample]) -> list[dict[str, Any]]:
 
 
 def _row(step: CounterExample) -> dict[str, Any]:
-    """forge's form of a call: what a fuzz test's input has none of is null."""
+    """Return a call in forge's format; fields that a fuzz input lacks are null."""
     return {
         "warp": None,
         "roll": None,

@@ -1,7 +1,7 @@
-"""Which contract a code is: found by the code itself, not by its deployer or place.
+"""Identification of contracts by their code, rather than by deployer or address.
 
-Deployed code is what the compiler left but for libraries' addresses and immutable values, whose places the artifact
-says; init code is a contract's creation code with the constructor's arguments after it.
+Deployed code equals the compiler's output except for library addresses and immutables, whose positions the artifact
+lists; init code is a contract's creation code followed by the constructor arguments.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 _ADDRESS: Final = 20
 _MOST_FOUND: Final = 1024
-"""Codes whose contracts are remembered: a test that runs often creates contracts with other arguments each time."""
+"""Maximum number of codes in the cache: repeated tests create contracts with other arguments each time."""
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Code with the places that a deployment fills in."""
+    """Code with the positions that a deployment fills in."""
 
     code: bytes
     holes: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, bytecode: Bytecode) -> Pattern:
-        """Of what a compiler left. Raises ValueError for what is no code."""
+        """Return the pattern of compiled bytecode. Raises ValueError if it is malformed."""
         holes = [
             (int(place["start"]), int(place["start"]) + int(place.get("length", _ADDRESS)))
             for names in bytecode.links.values()
@@ -50,11 +50,11 @@ class Pattern:
         links: Mapping[tuple[str, str], bytes] = dict.fromkeys(bytecode.libraries(), bytes(_ADDRESS))
         code = bytecode.linked(links)
         if code[:1] == b"\x73" and code[1 : 1 + _ADDRESS] == bytes(_ADDRESS):
-            holes.append((1, 1 + _ADDRESS))  # a library's own address, which its deployment puts there
+            holes.append((1, 1 + _ADDRESS))  # a library's own address, inserted at deployment
         return cls(code, tuple(sorted(holes)))
 
     def begins(self, code: bytes) -> bool:
-        """Whether code begins as this one does."""
+        """Return True if code begins with this pattern."""
         if not self.code or len(code) < len(self.code):
             return False
         place = 0
@@ -67,9 +67,9 @@ class Pattern:
 
 @dataclass(frozen=True)
 class SourceSpan:
-    """Bytes of a source that an instruction stands for; `jump` is `i` into a function, `o` out of one, else `-`.
+    """Source span of an instruction; `jump` is `i` into a function, `o` out of one, otherwise `-`.
 
-    `file` is empty where there is no such source, as of the compiler's own helpers.
+    `file` is empty if there is no such source, as for the compiler's own helpers.
     """
 
     file: str
@@ -80,7 +80,7 @@ class SourceSpan:
 
 @dataclass(frozen=True, eq=False)
 class KnownContract:
-    """A compiled contract as views need it; `sources` are the sources' paths by their numbers."""
+    """A compiled contract as reports need it; `sources` maps indices to source paths."""
 
     artifact: ContractArtifact
     sources: Mapping[int, str]
@@ -92,17 +92,17 @@ class KnownContract:
 
     @cached_property
     def creation(self) -> Pattern:
-        """Its creation code; empty where it cannot be read."""
+        """Creation code; empty if the artifact is malformed."""
         return _pattern(self.artifact.creation)
 
     @cached_property
     def runtime(self) -> Pattern:
-        """Its runtime code; empty where it cannot be read."""
+        """Runtime code; empty if the artifact is malformed."""
         return _pattern(self.artifact.runtime)
 
     @cached_property
     def interface(self) -> ContractInterface:
-        """Its functions, events and errors, as far as they can be read."""
+        """Functions, events and errors that can be parsed."""
         try:
             return readable_interface(self.artifact.abi)
         except InvalidInput:
@@ -110,7 +110,7 @@ class KnownContract:
 
     @cached_property
     def functions(self) -> frozenset[bytes]:
-        """The selectors of its functions."""
+        """Selectors of the functions."""
         return frozenset(selector_of(entry) for entry in self.interface.abi if entry["type"] == "function")
 
     @cached_property
@@ -134,12 +134,12 @@ class KnownContract:
 
     @cached_property
     def creation_places(self) -> dict[int, SourceSpan]:
-        """By program counter of the creation code."""
+        """Source spans by program counter of the creation code."""
         return self._places(self.artifact.creation, self.creation.code)
 
     @cached_property
     def runtime_places(self) -> dict[int, SourceSpan]:
-        """By program counter of the runtime code."""
+        """Source spans by program counter of the runtime code."""
         return self._places(self.artifact.runtime, self.runtime.code)
 
     def _places(self, bytecode: Bytecode, code: bytes) -> dict[int, SourceSpan]:
@@ -167,7 +167,7 @@ def _pattern(bytecode: Bytecode) -> Pattern:
 
 
 class KnownCode:
-    """The contracts of a project by the codes that run. Artifacts that cannot be read are passed by."""
+    """The contracts of a project by executed code. Unreadable artifacts are skipped."""
 
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
@@ -175,7 +175,7 @@ class KnownCode:
 
     @cached_property
     def all(self) -> list[KnownContract]:
-        """All of them, interfaces and abstract contracts too."""
+        """All contracts, including interfaces and abstract contracts."""
         found = []
         for place in self._artifacts.places:
             try:
@@ -187,7 +187,7 @@ class KnownCode:
 
     @cached_property
     def contracts(self) -> list[KnownContract]:
-        """All of them that have code."""
+        """All contracts that have code."""
         return [found for found in self.all if found.artifact.creation.object]
 
     @cached_property
@@ -199,7 +199,7 @@ class KnownCode:
 
     @cached_property
     def events(self) -> dict[tuple[bytes, int], ContractInterface]:
-        """Interfaces by the first topic of their events and the number of topics; of several, the first."""
+        """Interfaces by first topic and number of topics of their events; the first of several."""
         found: dict[tuple[bytes, int], ContractInterface] = {}
         for contract in self.all:
             for key in contract.events:
@@ -207,7 +207,7 @@ class KnownCode:
         return found
 
     def named(self, file: str, name: str) -> KnownContract | None:
-        """The contract of a name in a source."""
+        """Return the contract with this name in a source."""
         return self._by_name.get((file, name))
 
     @cached_property
@@ -215,11 +215,11 @@ class KnownCode:
         return {(found.artifact.file, found.name): found for found in self.contracts}
 
     def of(self, frame: CallFrame) -> KnownContract | None:
-        """The contract whose code a frame ran."""
+        """Return the contract whose code a frame ran."""
         return self.find(frame.code, frame.creates) if frame.code else None
 
     def find(self, code: bytes, creates: bool) -> KnownContract | None:
-        """The contract with this runtime code, or with this init code where one `creates`."""
+        """Return the contract with this runtime code, or with this init code if `creates`."""
         key = code, creates
         if key not in self._found:
             if len(self._found) >= _MOST_FOUND:
@@ -228,7 +228,7 @@ class KnownCode:
         return self._found[key]
 
     def place(self, code: bytes, creates: bool) -> ArtifactPlace | None:
-        """Where the artifact of the contract is that `find` finds."""
+        """Return the location of the artifact of the contract that `find` finds."""
         found = self.find(code, creates)
         named = None if found is None else (found.artifact.file, found.name)
         return next((place for place in self._artifacts.places if (place.file, place.name) == named), None)

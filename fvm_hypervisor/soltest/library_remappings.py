@@ -1,8 +1,8 @@
-"""Remappings of libraries that a project does not configure: found by where their Solidity files lie.
+"""Detection of library remappings that a project does not configure, from the location of Solidity files.
 
-Rules: forge's. A library is a folder of the libraries' folder, or one below a `lib` or `node_modules` inside of it. Its
-imports begin with its name, and lead to its folder of sources (`src` or `contracts`) where it has one, else to the
-folder that holds all of its sources. Of libraries with the same name, the one with the shorter path counts.
+Rules: forge's. A library is a folder of the libraries' folder, or one below a `lib` or `node_modules` inside of it.
+Imports begin with its name and map to its source folder (`src` or `contracts`) if it has one, otherwise to the folder
+that contains all of its sources. Of libraries with the same name, the one with the shorter path takes precedence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NOT_SEARCHED: Final = ("test", "tests", "demo")
 
 @dataclass(slots=True)
 class _Library:
-    """A folder that gives its name, the folder of its sources, and the number of libraries' folders above it."""
+    """A candidate: the folder that names the library, its source folder, and the number of `lib` folders above it."""
 
     start: str
     sources: str
@@ -26,7 +26,7 @@ class _Library:
 
 
 def find_libraries(folder: str) -> dict[str, str]:
-    """Return prefixes of imports with the folders that they lead to, for the libraries in a folder.
+    """Return the import prefixes of the libraries in a folder and the folders that they map to.
 
     Prefixes and folders end with a slash.
     """
@@ -47,7 +47,7 @@ def find_libraries(folder: str) -> dict[str, str]:
 
 
 def _search(current: str, opened: str, level: int, is_npm: bool, seen: set[str]) -> list[_Library]:
-    """Return the libraries in a folder, which lies in the library or the libraries' folder `opened`."""
+    """Return the libraries in a folder; `opened` is the library, or the folder of libraries, that contains it."""
     has_sources, folders = False, []
     for entry in _entries(current):
         if not entry.is_dir():
@@ -56,7 +56,7 @@ def _search(current: str, opened: str, level: int, is_npm: bool, seen: set[str])
         if entry.is_symlink():
             target = os.path.realpath(entry.path)
             if target in seen or opened.startswith(f"{target}/"):
-                return []  # a link to a folder above: its contents are searched already
+                return []  # a link to a parent folder, which is already being searched
             seen.add(target)
         if entry.name not in _NOT_SEARCHED:
             folders.append(entry.path)
@@ -76,7 +76,7 @@ def _search(current: str, opened: str, level: int, is_npm: bool, seen: set[str])
 
 
 def _merged(found: list[_Library], current: str, start: str, level: int, is_npm: bool) -> list[_Library]:
-    """Return one library for all that were found at a level; the one with a folder `src`, if there is just one."""
+    """Return one library for all that were found at a level; the only one with a `src` folder takes precedence."""
     with_src = [library for library in found if _name(library.sources) == "src"]
     if len(with_src) == 1:
         return with_src
@@ -88,7 +88,7 @@ def _merged(found: list[_Library], current: str, start: str, level: int, is_npm:
 
 
 def _move_up(library: _Library, start: str, opened: str) -> None:
-    """Let the only library in a folder begin at its folder of sources, or where its own folder is."""
+    """Adjust the only library in a folder to start at its source folder, or at its own folder."""
     below = library.sources[len(library.start) + 1 :].split("/") if library.sources != library.start else []
     if len(below) > 1 and (below[-1] == "contracts" or below[-2:] == ["contracts", "src"]):
         library.sources = start
@@ -104,7 +104,7 @@ def _name(path: str) -> str:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, by name, without hidden entries; nothing where it cannot be read."""
+    """Return a folder's entries by name, without hidden ones; empty if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)

@@ -1,4 +1,4 @@
-"""The numbers and texts that Solidity sources mention: what their conditions compare with."""
+"""Number and string literals in Solidity sources, used as fuzz inputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TOP: Final = 1 << 256
 
 
 def literals(text: str) -> Iterator[int]:
-    """Whole numbers below 2^256, in the order of the text; comments and strings are passed over."""
+    """Yield the integers below 2^256 in source order; comments and strings are skipped."""
     for found in _TOKEN.finditer(text):
         if found["hex"]:
             value = Fraction(int(found["hex"].replace("_", ""), 16))
@@ -40,7 +40,7 @@ def literals(text: str) -> Iterator[int]:
 
 
 def texts(text: str) -> Iterator[str]:
-    """What stands in quotes, with ASCII's escapes read, in the order of the text; comments are passed over."""
+    """Yield the strings in source order, with ASCII escapes decoded; comments are skipped."""
     for found in _TOKEN.finditer(text):
         quoted = found["text"]
         if quoted is None:
@@ -56,7 +56,7 @@ def texts(text: str) -> Iterator[str]:
 
 
 def own_literals(project: Project, file: str) -> SourceLiterals:
-    """The literals of a source, and of those of the project's own that it imports, to the last; no library's."""
+    """Return the literals of a source and of its direct and indirect imports, except libraries."""
     found: dict[int, None] = {}
     words: dict[str, None] = {}
     names, seen = [file], {file}
@@ -78,7 +78,7 @@ def _is_librarys(project: Project, name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _read(path: Path) -> tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]]:
-    """Numbers, texts and imports; none of a source that is not there: artifacts go without."""
+    """Return numbers, strings and imports of a source; empty if it is missing, since artifacts may lack sources."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

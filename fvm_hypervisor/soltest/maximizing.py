@@ -1,6 +1,6 @@
 """Maximizing invariant tests: forge's optimization mode, for a test that returns an `int256`.
 
-Such a test does not fail by what it returns: the result is the largest value found, with the calls that lead to it.
+The return value never fails such a test: its result is the largest value found and the calls that lead to it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Step = TypeVar("Step")
 
 @dataclass(frozen=True, slots=True)
 class BestSequence(Generic[Step]):
-    """The largest value that a test has returned, and the calls before it."""
+    """The largest value that a test returned, and the calls before it."""
 
     value: int
     steps: Sequence[Step]
 
 
 def is_maximizing(test: TestFunction) -> bool:
-    """Return whether an invariant test is one whose value is maximized."""
+    """Return True if an invariant test's return value is to be maximized."""
     return [output["type"] for output in test.entry.get("outputs", ())] == ["int256"]
 
 

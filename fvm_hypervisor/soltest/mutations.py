@@ -1,4 +1,4 @@
-"""Inputs made of earlier ones that came somewhere new: arguments with a value changed, sequences cut and joined."""
+"""Mutation of corpus inputs: changed argument values, and sequences that are cut and joined."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Final, TypeVar
 from fvm_hypervisor.soltest.values import Inputs, Values
 
 _FRESH: Final = 0.4
-"""The share of changed values that are drawn anew."""
+"""Share of changed values that are drawn anew."""
 _SECOND: Final = 0.3
-"""The share of changed arguments of which two are changed, not one."""
+"""Share of mutations that change two arguments instead of one."""
 _TAKEN: Final = 0.1
-"""The share of changed arguments that are another input's."""
+"""Share of changed arguments that are copied from another input."""
 _NEAR: Final = 32
 _KNOWN: Final = 0.4
-"""The share of changed numbers that are a word of the dictionary, or near to one."""
+"""Share of changed numbers that are a dictionary word, or near one."""
 _NEGATIVE: Final = 0.5
-"""The share of known words that are taken below zero, where the type has a sign."""
+"""Share of dictionary words that are negated, for signed types."""
 _MOST_REPEATS: Final = 8
 _LONGEST: Final = 255
 
@@ -28,7 +28,7 @@ Step = TypeVar("Step")
 def changed_arguments(
     rng: Random, values: Values, inputs: Inputs, arguments: Sequence[Any], other: Sequence[Any]
 ) -> list[Any]:
-    """Arguments with one or two changed; `other` are those of another input."""
+    """Return arguments with one or two changed; `other` are those of another input."""
     values.begin_call()
     found = list(arguments)
     if not found:
@@ -41,7 +41,7 @@ def changed_arguments(
 
 
 def changed_value(rng: Random, values: Values, entry: Mapping[str, Any], value: Any) -> Any:
-    """A value of the same type, near to one or drawn anew."""
+    """Return a value of the same type, similar or drawn anew."""
     kind = str(entry["type"])
     if kind == "tuple":
         place = rng.randrange(len(value)) if value else 0
@@ -91,7 +91,7 @@ def _changed_number(rng: Random, values: Values, value: int, kind: str) -> int:
 def _changed_row(
     rng: Random, row: Sequence[Any], change: Callable[[Any], Any], new: Callable[[], Any], can_grow: bool = True
 ) -> list[Any]:
-    """A row with an element changed, doubled, added or left out."""
+    """Return a list with an element changed, duplicated, added or removed."""
     found = list(row)
     way = rng.randrange(6) if can_grow else 0
     place = rng.randrange(len(found)) if found else 0
@@ -107,9 +107,9 @@ def _changed_row(
 def changed_sequence(
     rng: Random, one: Sequence[Step], other: Sequence[Step], change: Callable[[Step], Step], depth: int
 ) -> list[Step]:
-    """A sequence made of two: spliced, mixed, with a step repeated or changed, or only its beginning; `depth` at most.
+    """Return a mutation of two sequences: spliced, mixed, with a step repeated or changed, or truncated.
 
-    What it lacks of `depth` is drawn as ever.
+    It has at most `depth` steps; the caller draws the remaining ones.
     """
     way, place = rng.randrange(6), rng.randrange(len(one))
     if way == 0:

@@ -1,7 +1,7 @@
-"""What Ethereum's precompiles are given and give, as forge's traces show it: numbers and bytes, not raw words.
+"""Text of precompile calls in traces, in forge's format: decoded numbers and bytes.
 
-Input of another length than a precompile's own is shown as it stands. Layouts: the Ethereum yellow paper, appendix E;
-EIP-152, EIP-198, EIP-2537, EIP-4844.
+Input of an unexpected length is shown as raw bytes. Layouts: the Ethereum yellow paper, appendix E; EIP-152, EIP-198,
+EIP-2537, EIP-4844.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from bridge.addresses import EthAddress, checksummed
 
 _WORD: Final = 32
 _MOST_WORDS: Final = 512
-"""Words of a list that are shown; the rest stands as bytes."""
+"""Maximum number of words decoded from a list; longer input is shown as bytes."""
 
 
 def precompile_arguments(number: int, data: bytes) -> str | None:
-    """The arguments of a call, None where they are shown as they stand."""
+    """Return the decoded arguments of a call, or None to show the raw bytes."""
     read = _ARGUMENTS.get(number)
     return None if read is None else read(data)
 
 
 def precompile_result(number: int, data: bytes) -> str | None:
-    """What a call gave, None where it is shown as it stands."""
+    """Return the decoded result of a call, or None to show the raw bytes."""
     if number == 1 and len(data) == _WORD:
         return checksummed(EthAddress(data[12:]))
     if number in (6, 7) and len(data) == 2 * _WORD:

@@ -1,7 +1,7 @@
-"""Programs that tests run: each to its end, and none outlives its worker.
+"""Programs that tests run (`vm.ffi` and the like), with a time limit; none outlives its worker.
 
-A signal handler of a worker calls `end_programs` at any moment, also while modules are being imported. So this module
-imports nothing of the project's.
+A worker's signal handler may call `end_programs` at any moment, even during imports, so this module imports nothing
+from the project.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 _LONGEST_RUN: Final = 60.0
 """Seconds."""
 _RUNNING: Final = set[int]()
-"""The programs that run now: process groups."""
+"""Process groups of the programs that are running."""
 _AT_ONCE: Final = 1 << 16
 
 
@@ -30,10 +30,10 @@ def run_program(
     check: Callable[[int], None],
     seconds: float = _LONGEST_RUN,
 ) -> subprocess.CompletedProcess[bytes]:
-    """A program, run to its end and to that of all who hold its output. Where that fails, those are ended.
+    """Run a program until it exits and its output is closed; kill its process group on failure.
 
-    `check` is given the number of bytes written so far, and raises where they are too many. Raises what it raises,
-    OSError, TimeoutExpired.
+    `check` is called with the number of bytes written so far, and raises if there are too many. Raises what `check`
+    raises, OSError, TimeoutExpired.
     """
     with subprocess.Popen(  # noqa: S603  # the project has allowed its tests to run programs
         list(command), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, process_group=0
@@ -51,14 +51,14 @@ def run_program(
 
 
 def end_programs() -> None:
-    """End all programs that run, with those that they have started: for a process that is about to end."""
+    """Kill all running programs and their children, for a process that is about to exit."""
     for process in tuple(_RUNNING):
         with suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)
 
 
 def _outputs(process: subprocess.Popen[bytes], check: Callable[[int], None], seconds: float) -> tuple[bytes, bytes]:
-    """What a program writes until every writer has closed its end."""
+    """Return what a program writes until all writers have closed its output."""
     end = monotonic() + seconds
     assert process.stdout is not None
     assert process.stderr is not None

@@ -1,7 +1,7 @@
-"""A Foundry project as its `foundry.toml` describes it: folders, compiler, what its tests may do.
+"""A Foundry project and the settings in its `foundry.toml`: folders, compiler, permissions of its tests.
 
-Keys of forge's that say nothing to a run of tests are passed by, and keys that forge does not know are named
-(`unknown_keys`). Rules: the Foundry book's configuration reference.
+Keys of forge that do not concern tests are ignored; keys that forge does not know are reported (`unknown_keys`). Rules:
+the Foundry book's configuration reference.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ DEFAULT_SENDER: Final = "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"
 
 @dataclass(frozen=True, slots=True)
 class DictionarySettings:
-    """What the dictionary of a fuzz or invariant test takes, and how much of it: forge's keys and defaults.
+    """Dictionary settings of a fuzz or invariant test: forge's keys and defaults.
 
-    Addresses are those of contracts whose code is read for the words that it pushes.
+    `max_fuzz_dictionary_addresses` limits the contracts whose code is searched for pushed words.
     """
 
     include_storage: bool = True
@@ -45,10 +45,10 @@ class DictionarySettings:
 
 @dataclass(frozen=True, slots=True)
 class CorpusSettings(DictionarySettings):
-    """Also whether inputs that come over new edges of code are kept, and in which folder: forge's keys and defaults.
+    """Dictionary and corpus settings: forge's keys and defaults.
 
-    An input may be left out of memory once it was changed `corpus_min_mutations` times for nothing, as long as more
-    than `corpus_min_size` are there.
+    An input may be evicted after `corpus_min_mutations` unsuccessful mutations, if there are more than
+    `corpus_min_size`.
     """
 
     corpus_dir: str | None = None
@@ -60,10 +60,10 @@ class CorpusSettings(DictionarySettings):
 
 @dataclass(frozen=True, slots=True)
 class FuzzSettings(CorpusSettings):
-    """How many runs a fuzz test has, how many inputs it may refuse; the seed, None for any.
+    """Settings of fuzz tests. `seed` None means random.
 
-    Without `fail_on_revert` a run passes that fails because another contract than the test's has reverted in it.
-    With `timeout`, in seconds, a test ends well with the runs that it has by then.
+    Without `fail_on_revert`, a run passes if it fails because a contract other than the test's reverted in it. With
+    `timeout`, in seconds, a test passes with the runs done by then.
     """
 
     runs: int = 256
@@ -74,14 +74,14 @@ class FuzzSettings(CorpusSettings):
     fail_on_revert: bool = True
     timeout: int | None = None
     failures: str = "cache/fuzz"
-    """The folder of inputs that have failed, in `failures/<contract>/<test>`."""
+    """Folder of failing inputs, stored in `failures/<contract>/<test>`."""
     input_file: str | None = None
-    """The file of the input that a test begins with, in place of those that are kept."""
+    """File of the input to begin with, instead of the stored failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvariantSettings(CorpusSettings):
-    """How many sequences of how many calls; whether a call that reverts is a failure; `timeout` as for fuzz tests."""
+    """Settings of invariant tests: `runs` sequences of `depth` calls; `timeout` as for fuzz tests."""
 
     runs: int = 256
     depth: int = 500
@@ -97,7 +97,7 @@ class InvariantSettings(CorpusSettings):
 
 @dataclass(frozen=True, slots=True)
 class CompilerSettings:
-    """What solc is asked for. `version` None: any; `evm_version` None: forge's default."""
+    """Settings for solc. `version` None: any release; `evm_version` None: forge's default."""
 
     version: str | None = None
     optimizer: bool = False
@@ -111,7 +111,10 @@ class CompilerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Paths are from `root`, with slashes; gas in Ethereum's gas, money in attoFIL (wei), time in seconds."""
+    """Settings of a project. Paths are relative to `root`, with slashes.
+
+    Gas is Ethereum's, amounts are in attoFIL (wei), times in seconds.
+    """
 
     root: Path
     profile: str = "default"
@@ -125,36 +128,36 @@ class Project:
     skip: tuple[str, ...] = ()
     compiler: CompilerSettings = field(default_factory=CompilerSettings)
     force: bool = False
-    """Whether all sources are compiled, also those whose code is kept."""
+    """True if cached sources are compiled again."""
     fuzz: FuzzSettings = field(default_factory=FuzzSettings)
     invariant: InvariantSettings = field(default_factory=InvariantSettings)
     fs_permissions: tuple[tuple[str, str], ...] = ()
     """Access (`read`, `write`, `read-write`, `none`) and path."""
     ffi: bool = False
     offline: bool = False
-    """True if no compiler is fetched."""
+    """True if no compiler is downloaded."""
     consent: Grant = field(default_factory=Grant)
-    """What the user has consented to; foundry.toml does not set it."""
+    """Permissions granted by the user; not set by foundry.toml."""
     allow_internal_expect_revert: bool = False
     allow_test_fail: bool = False
-    """True if `testFail*` are tests that have to fail, as in forge before 1.0."""
+    """True if `testFail*` are tests that must fail, as in forge before 1.0."""
     isolate: bool = False
-    """Whether each call of a test contract is a transaction of its own."""
+    """True if each call of a test contract is a separate transaction."""
     gas_limit: int = 1 << 30
     snapshots: str = "snapshots"
     test_failures: str = "cache/test-failures"
-    """The file that names the tests that failed in the last run."""
+    """File with the names of the tests that failed in the last run."""
     gas_snapshot_check: bool = False
     gas_snapshot_emit: bool = True
     shows_progress: bool = False
     verbosity: int = 0
     gas_reports: tuple[str, ...] = ("*",)
-    """Contracts of the gas report: all of them where `*` is among the names, or none is given."""
+    """Contracts in the gas report: all of them if empty or if it contains `*`."""
     gas_reports_ignore: tuple[str, ...] = ()
     gas_reports_include_tests: bool = False
-    """True if the gas report has the test functions, too."""
+    """True if the gas report includes test functions."""
     code_size_limit: int | None = None
-    """Bytes; None: no limit under Ethereum's rules, as in forge, under Filecoin's the network's."""
+    """Limit in bytes. None: unlimited under Ethereum's rules, as in forge; the network's limit under Filecoin's."""
     block_number: int = 1
     timestamp: int = 1
     chain_id: int = 31337
@@ -164,43 +167,43 @@ class Project:
     sender: str = DEFAULT_SENDER
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
     eth_rpc_url: str | None = None
-    """The node whose network tests begin at, by its URL or its name in `rpc_endpoints`."""
+    """Node to fork from, by URL or by its alias in `rpc_endpoints`."""
     fork_block_number: int | None = None
     keeps_answers: str = "remote"
-    """Of which nodes answers are kept on disk: `all`, `remote` (those of other machines) or `none`."""
+    """Nodes whose responses are cached on disk: `all`, `remote` (on other machines) or `none`."""
     precompiles: tuple[Precompile, ...] = ()
     """WASM modules that contracts may call by address."""
     match: Mapping[str, str] = field(default_factory=dict)
-    """Filters of the project itself: `match_test`, `no_match_path` and so on."""
+    """Test filters of the project: `match_test`, `no_match_path` and so on."""
     unknown_keys: tuple[str, ...] = ()
-    """A warning for each key of the file and each variable that forge does not know either."""
+    """Warnings for keys and environment variables that forge does not know either."""
 
     def in_gas_report(self, contract: str) -> bool:
-        """Return whether a contract is in the gas report; one that is both listed and ignored is."""
+        """Return True if a contract is in the gas report; listing it takes precedence over ignoring it."""
         if contract in self.gas_reports_ignore:
             return contract in self.gas_reports
         return not self.gas_reports or "*" in self.gas_reports or contract in self.gas_reports
 
     def is_skipped(self, path: str) -> bool:
-        """Whether a source is left out, by the globs of `skip` (`test` and `script` stand for their files)."""
+        """Return True if a source matches the globs of `skip` (`test` and `script` mean their file extensions)."""
         names = {"test": "*.t.sol", "tests": "*.t.sol", "script": "*.s.sol", "scripts": "*.s.sol"}
         return any(fnmatch(path, names.get(glob, glob)) or fnmatch(f"./{path}", glob) for glob in self.skip)
 
 
 def find_root(start: Path) -> Path:
-    """The folder with `foundry.toml`, here or above; InvalidInput where there is none."""
+    """Return the nearest folder with `foundry.toml`, here or above. Raises InvalidInput if there is none."""
     place = start.resolve()
     for folder in (place, *place.parents):
         if (folder / CONFIG_FILE).is_file():
             return folder
-    raise InvalidInput(f"there is no {CONFIG_FILE} in {start} or above: name the folder of a Foundry project")
+    raise InvalidInput(f"there is no {CONFIG_FILE} in {start} or its parents; name the folder of a Foundry project")
 
 
 def load_project(root: Path, profile: str | None = None, settings: Mapping[str, Any] | None = None) -> Project:
-    """Read a project. `profile` is by default that of FOUNDRY_PROFILE, else `default`.
+    """Read a project. `profile` defaults to FOUNDRY_PROFILE, then to `default`.
 
     In descending order of precedence: `settings` (options), the environment (`environment_settings`), foundry.toml.
-    Raises InvalidInput with the file, the variable or the option that is wrong.
+    Raises InvalidInput naming the file, the variable or the option.
     """
     environment = environment_settings(os.environ)
     file = root / CONFIG_FILE if environment.config is None else Path(environment.config)
@@ -230,13 +233,13 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
             project = _checked_project(root, name, Table(_with_settings(table, settings)))
             first = (*(Remapping.parse(text) for text in settings.get("remappings", ())), *first)
         except InvalidInput as error:
-            raise InvalidInput(f"of the command line's options, {error}") from None
+            raise InvalidInput(f"command line: {error}") from None
     remappings = all_remappings(root, first, project.remappings, project.libs, automatic)
     return replace(project, remappings=remappings, unknown_keys=unknown)
 
 
 def _with_environment(root: Path, name: str, table: Table, environment: EnvironmentSettings) -> dict[str, Any]:
-    """Return the profile with the environment's values in place of its own. Raises InvalidInput with the variable."""
+    """Return the profile with the environment's values applied. Raises InvalidInput naming the variable."""
     values = table.all_values()
     for setting in environment.settings:
         values = setting.placed(values)
@@ -262,7 +265,7 @@ def _checked_project(root: Path, name: str, table: Table) -> Project:
 
 
 def _with_settings(table: Table, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the profile with options in place of its keys; globs to skip are added to those of the profile."""
+    """Return the profile with options applied; `skip` globs are added to those of the profile."""
     placed = {key: value for key, value in settings.items() if key != "remappings"}
     if "skip" in placed:
         placed["skip"] = [*placed["skip"], *table.texts("skip")]
@@ -319,7 +322,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
 
 
 def _switch(table: Table, name: str, variable: str, default: bool) -> bool:
-    """A flag that a variable of the environment may set, too."""
+    """Return a flag, which an environment variable may override."""
     said = os.environ.get(variable)
     if said is None:
         return table.flag(name, default)
@@ -419,7 +422,7 @@ def _permission(row: Table) -> tuple[str, str]:
 
 
 def _keeps(table: Table) -> str:
-    """Of which nodes answers are kept on disk. forge's patterns of URLs stand for those of other machines."""
+    """Return the nodes whose responses are cached on disk; URL patterns of forge are treated as `remote`."""
     if table.flag("no_storage_caching", False):
         return "none"
     caching = table.table("rpc_storage_caching")
@@ -431,7 +434,7 @@ def _keeps(table: Table) -> str:
 
 
 def _endpoints(table: Table) -> dict[str, str]:
-    """URLs by alias; one with settings of its own is a table."""
+    """Return URLs by alias; an alias with its own settings is a table."""
     found: dict[str, str] = {}
     for alias in table:
         url = table.table(alias).first_text("endpoint", "url") if table.is_table(alias) else table.text(alias, "")

@@ -1,4 +1,4 @@
-"""Files that a run of tests leaves in a project: whole, and nowhere else, whatever links and names say."""
+"""Safe writing of files into a project: complete files, never outside the project, even through links."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ CONFIG_FILE: Final = "foundry.toml"
 
 
 def check_inside(root: Path, place: Path, what: str) -> None:
-    """Raises InvalidInput where a place, followed to where it leads, is not in the project's folder."""
+    """Raise InvalidInput if a path, with links resolved, is outside the project."""
     try:
         is_inside = place.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError) as error:
         raise InvalidInput(f"{what} {place} cannot be followed: {error}") from None
     if not is_inside:
         raise InvalidInput(
-            f"{what} {place} leads to {place.resolve()}, out of the project {root}: nothing is written there;"
+            f"{what} {place} leads to {place.resolve()}, outside the project {root}, where nothing is written;"
             " name a folder of the project, or delete the link"
         )
 
 
 def write_inside(root: Path, file: Path, content: bytes) -> None:
-    """Write a file in a project, its folders with it. A link of this name is replaced, not followed.
+    """Write a file in a project and create its folder. A link with this name is replaced, not followed.
 
-    Raises InvalidInput where its folder is not in the project, OSError as writing does.
+    Raises InvalidInput if the folder is outside the project, OSError if the write fails.
     """
     check_inside(root, file.parent, "the folder")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Where an import of Solidity leads: remappings as solc has them, and those that forge finds by itself.
+"""Resolution of Solidity imports: solc's remappings, and those that forge detects.
 
-A source is known by its path from the project's root, with slashes. Rules: the Solidity documentation on import path
-resolution; forge's own remappings are those of `foundry.toml`, `remappings.txt` and the folders of libraries.
+A source is identified by its path relative to the project's root, with slashes. Rules: the Solidity documentation on
+import path resolution; forge's remappings are those of `foundry.toml`, `remappings.txt` and the libraries' folders.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _NOT_LIBRARIES: Final = ("lib/", "src/", "contracts/")
 
 @dataclass(frozen=True, slots=True)
 class Remapping:
-    """`context:prefix=target`: in sources below the context, imports that begin with the prefix lead to the target.
+    """`context:prefix=target`: in sources below the context, imports with the prefix resolve to the target.
 
-    Prefixes and targets that `parse` reads end with a slash, as in forge, unless they name a file (`.sol`).
+    Prefixes and targets read by `parse` end with a slash, as in forge, unless they name a file (`.sol`).
     """
 
     prefix: str
@@ -50,7 +50,7 @@ def _with_slash(path: str) -> str:
 
 
 def resolve(imported: str, importer: str, remappings: Sequence[Remapping]) -> str:
-    """The source that an import leads to, by its path from the root."""
+    """Return the path of the source that an import resolves to, relative to the root."""
     if imported.startswith(("./", "../")):
         return posixpath.normpath(posixpath.join(posixpath.dirname(importer), imported))
     fitting = [
@@ -67,10 +67,10 @@ def resolve(imported: str, importer: str, remappings: Sequence[Remapping]) -> st
 def all_remappings(
     root: Path, first: Iterable[Remapping], configured: Iterable[Remapping], libs: Sequence[str], automatic: bool
 ) -> tuple[Remapping, ...]:
-    """Return a project's remappings: of those with the same context and prefix, the one of the highest precedence.
+    """Return a project's remappings; per context and prefix, the one with the highest precedence.
 
     In descending order, as in forge: `first` (options and environment), `remappings.txt`, `configured` (foundry.toml),
-    and, if `automatic`, those of the libraries. Raises InvalidInput with the file that is wrong.
+    and, if `automatic`, those of the libraries. Raises InvalidInput naming the file.
     """
     own = [*first, *_of_file(root), *configured]
     found = list({(remapping.context, remapping.prefix): remapping for remapping in reversed(own)}.values())
@@ -82,7 +82,7 @@ def all_remappings(
 
 
 def _is_in_conflict(new: Remapping, old: Remapping) -> bool:
-    """Return whether a library's remapping is left out for another one: prefixes must not begin with each other."""
+    """Return True if another remapping overrides a library's: neither prefix may be a prefix of the other."""
     if new.prefix.endswith(".sol"):
         return new == old or not new.target.endswith(".sol")
     old_folder = old.prefix if old.prefix.endswith("/") else f"{old.prefix}/"
@@ -104,10 +104,10 @@ def _of_file(folder: Path) -> list[Remapping]:
 
 
 def _of_libraries(root: Path, libs: Sequence[str]) -> list[Remapping]:
-    """Return the remappings of libraries: those that they configure for themselves, and those that are found.
+    """Return the remappings of libraries, configured by themselves or detected.
 
-    Of several with the same context and prefix the one with the shortest target counts. npm's packages are imported by
-    their names (`package_of`).
+    Of several with the same context and prefix, the one with the shortest target takes precedence. npm packages are
+    imported by name (`package_of`).
     """
     folders = [lib for lib in libs if posixpath.basename(lib) != "node_modules" and (root / lib).is_dir()]
     found = [remapping for lib in folders for place in _configured(root, lib) for remapping in _of_project(root, place)]
@@ -134,14 +134,14 @@ def _relative(target: str, root: Path) -> str:
 
 
 def _configured(root: Path, lib: str) -> list[str]:
-    """Return the libraries' folder and those in it that have a `foundry.toml`."""
+    """Return the libraries' folder and its subfolders, if they have a `foundry.toml`."""
     inner = sorted(path.name for path in (root / lib).iterdir() if path.is_dir())
     places = [lib, *(posixpath.join(lib, name) for name in inner)]
     return [place for place in places if (root / place / "foundry.toml").is_file()]
 
 
 def _of_project(root: Path, place: str) -> list[Remapping]:
-    """Return the remappings of a library that is a project of forge's, as imports of the project at `root` see them."""
+    """Return the remappings of a library that is a forge project, as seen from the project at `root`."""
     folder = root / place
     file = folder / "foundry.toml"
     try:
@@ -160,7 +160,7 @@ def _of_project(root: Path, place: str) -> list[Remapping]:
 
 
 def package_of(imported: str, root: Path, libs: Sequence[str]) -> Remapping | None:
-    """The remapping of an import that names a package below one of the libraries' folders, as npm's do."""
+    """Return the remapping of an import that names a package in a libraries' folder, as for npm."""
     parts = imported.split("/")
     name = "/".join(parts[:2] if imported.startswith("@") else parts[:1])
     for lib in libs:

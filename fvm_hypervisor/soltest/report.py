@@ -1,4 +1,4 @@
-"""Results as text, in forge's form, and as the documented JSON."""
+"""Test results as text in forge's format, and as the documented JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from fvm_hypervisor.soltest.text_table import table
 from hypervisor.printable import printable
 
 _MOST_WORDS: Final = 10_000
-"""Characters of a line with words of a contract or a project; what is not printable is shown as its escape."""
+"""Maximum number of characters of a line from a contract or project; unprintable ones are escaped."""
 _STATUSES: Final = (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
 _TAGS = {CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP"}
 
 
 def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
-    """A test's line, and what else there is to say of it."""
+    """Yield a test's line, followed by its metrics, logs, trace and stack."""
     tag = _TAGS[test.status]
     why = f": {printable(test.reason, _MOST_WORDS)}" if test.reason else ""
     if len(test.counterexample) == 1 and not test.counterexample[0].contract:
@@ -45,7 +45,7 @@ def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
 
 
 def _metrics_lines(test: TestResult) -> list[str]:
-    """What an invariant test has called, as a table."""
+    """Return the table of calls of an invariant test."""
     rows = [
         (row.contract.rpartition(":")[2], row.function, str(row.calls), str(row.reverts), str(row.discards))
         for row in sorted(test.metrics, key=lambda row: (row.contract, row.function))
@@ -62,7 +62,7 @@ def _sequence(test: TestResult) -> str:
 
 
 def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
-    """A suite: its tests, then its figures."""
+    """Yield the lines of a suite: its tests, then its totals."""
     count = len(suite.tests)
     yield ""
     yield f"Ran {count} test{'' if count == 1 else 's'} for {printable(suite.name)}"
@@ -73,7 +73,7 @@ def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
 
 
 def verdict(suite: SuiteResult) -> str:
-    """The line with a suite's figures."""
+    """Return the line with a suite's totals."""
     passed, failed, skipped = (suite.count(status) for status in _STATUSES)
     return (
         f"Suite result: {'FAILED' if failed else 'ok'}. {passed} passed; {failed} failed; {skipped} skipped; "
@@ -82,7 +82,7 @@ def verdict(suite: SuiteResult) -> str:
 
 
 def summary_table(suites: Sequence[SuiteResult], *, detailed: bool = False) -> list[str]:
-    """The suites with their figures, a row each; with their files and times, if it is to be detailed."""
+    """Return a table with a row per suite; with `detailed`, including file and duration."""
     head = ["Test Suite", "Passed", "Failed", "Skipped", *(["File Path", "Duration"] if detailed else [])]
     rows = [
         [
@@ -96,7 +96,7 @@ def summary_table(suites: Sequence[SuiteResult], *, detailed: bool = False) -> l
 
 
 def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str]:
-    """The last lines: figures of all, and once more what failed."""
+    """Yield the last lines: the totals of all suites, and the failures again."""
     passed, failed, skipped = (sum(suite.count(status) for suite in suites) for status in _STATUSES)
     total = passed + failed + skipped
     yield ""
@@ -123,18 +123,18 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
 
 
 def seed_lines(tests: Iterable[TestResult]) -> Iterator[str]:
-    """What repeats the fuzz and invariant tests that failed, if any did: all tests of a run have one seed."""
+    """Yield the seed of failed fuzz and invariant tests, if any; all tests of a run share one seed."""
     seeds = {test.seed for test in tests if test.status is CaseStatus.FAILURE and test.seed is not None}
     yield from (f"\nFuzz seed: {seed:#x} (use `--fuzz-seed` to reproduce)" for seed in seeds)
 
 
 def as_json(suites: Sequence[SuiteResult]) -> dict[str, Any]:
-    """The documented object: suites by their names."""
+    """Return the documented JSON object: suites by name."""
     return {suite.name: suite.json() for suite in sorted(suites, key=lambda suite: suite.name)}
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people."""
+    """Return a duration as text."""
     if seconds < 1e-3:
         return f"{seconds * 1e6:.2f}µs"
     return f"{seconds * 1e3:.2f}ms" if seconds < 1 else f"{seconds:.2f}s"

@@ -1,7 +1,6 @@
-"""What became of tests: plain data that goes between processes, and the documented JSON of `--json`.
+"""Test results: plain data that is sent between processes, and the documented JSON of `--json`.
 
-The JSON is forge's as far as both have the same: suites by `file:contract`, tests by signature
-(docs/solidity-tests.md).
+The JSON equals forge's in the common parts: suites by `file:contract`, tests by signature (docs/solidity-tests.md).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 
 class CaseStatus(Enum):
-    """How a test ended."""
+    """Status of a test."""
 
     SUCCESS = "Success"
     FAILURE = "Failure"
@@ -21,7 +20,7 @@ class CaseStatus(Enum):
 
 
 class CaseKind(Enum):
-    """Of what kind a test is."""
+    """Kind of a test."""
 
     UNIT = "unit"
     FUZZ = "fuzz"
@@ -31,7 +30,7 @@ class CaseKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CounterExample:
-    """A call that made a test fail: calldata, and how it reads. Of a sequence, also who called what."""
+    """A failing call: calldata and decoded arguments; in a sequence, also the sender and the callee."""
 
     calldata: bytes
     arguments: str
@@ -41,14 +40,14 @@ class CounterExample:
     signature: str = ""
 
     def text(self) -> str:
-        """As forge writes it."""
+        """Return the call in forge's format."""
         if self.contract:
             callee = f"[{self.contract}]{self.address}"
             return f"\t\tsender={self.sender} addr={callee} calldata={self.signature} args=[{self.arguments}]"
         return f"calldata=0x{self.calldata.hex()} args=[{self.arguments}]"
 
     def json(self) -> dict[str, str]:
-        """The documented object."""
+        """Return the documented JSON object."""
         found = {"calldata": f"0x{self.calldata.hex()}", "args": self.arguments}
         if not self.contract:
             return found
@@ -58,7 +57,7 @@ class CounterExample:
 
 @dataclass(frozen=True, slots=True)
 class CallMetrics:
-    """How often an invariant test has called a function, and how often it reverted or refused its inputs."""
+    """Calls of a function by an invariant test, with the number of reverts and rejected inputs."""
 
     contract: str
     function: str
@@ -69,9 +68,9 @@ class CallMetrics:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """One test. Gas in the rules' own gas, `duration` in seconds; `trace` and `stack` are texts, empty if not asked."""
+    """The result of one test. Gas by the rules; `duration` in seconds; `trace` and `stack` may be empty."""
 
-    __test__ = False  # for pytest, which takes the name for one of its own
+    __test__ = False  # keeps pytest from collecting it
 
     signature: str
     kind: CaseKind
@@ -79,7 +78,7 @@ class TestResult:
     reason: str | None = None
     gas: int = 0
     gases: tuple[int, ...] = ()
-    """Gas of each run of a fuzz test that passed, and of each row of a table test."""
+    """Gas of each passing run of a fuzz test, or of each row of a table test."""
     runs: int = 0
     calls: int = 0
     reverts: int = 0
@@ -87,26 +86,26 @@ class TestResult:
     seed: int | None = None
     counterexample: tuple[CounterExample, ...] = ()
     last_run: tuple[CounterExample, ...] = ()
-    """The calls of the last run of a test with several runs that passed."""
+    """Calls of the last run, for a passing test with several runs."""
     shrunk_from: int = 0
     best: int | None = None
-    """Largest value that an invariant test of type `int256` returned; its calls are the counterexample."""
+    """Largest return value of an invariant test of type `int256`; its calls are the counterexample."""
     metrics: tuple[CallMetrics, ...] = ()
     edges: tuple[int, int, int] | None = None
-    """Edges of code, edges with how often each was gone over, and inputs of the corpus, where they were asked for."""
+    """Numbers of edges, edge features and corpus inputs, if requested."""
     is_replayed: bool = False
-    """Whether it is the failure of an earlier run, without a new search."""
+    """True if this is an earlier run's failure, replayed without a new search."""
     logs: tuple[str, ...] = ()
     measured: tuple[tuple[str, str, int], ...] = ()
-    """Group, name and value of what it has measured."""
+    """Group, name and value of its gas snapshots."""
     trace: str = ""
     stack: tuple[str, ...] = ()
     note: str = ""
-    """What the stack lacks, and why."""
+    """Parts missing from the stack, with the reason."""
     duration: float = 0.0
 
     def figures(self) -> str:
-        """What it took, as forge writes it."""
+        """Return the figures in forge's format."""
         if self.kind in (CaseKind.FUZZ, CaseKind.TABLE):
             gases = self.gases or (0,)
             return f"(runs: {self.runs}, μ: {int(mean(gases))}, ~: {int(median(gases))})"
@@ -117,7 +116,7 @@ class TestResult:
         return f"(gas: {self.gas})"
 
     def json(self) -> dict[str, Any]:
-        """The documented object."""
+        """Return the documented JSON object."""
         kind: dict[str, Any] = {"Unit": {"gas": self.gas}}
         if self.kind in (CaseKind.FUZZ, CaseKind.TABLE):
             gases = self.gases or (0,)
@@ -148,7 +147,7 @@ class TestResult:
 
 @dataclass(slots=True)
 class SuiteResult:
-    """The tests of one contract. `failure` is what kept all of them from running."""
+    """The results of one contract."""
 
     file: str
     contract: str
@@ -156,19 +155,19 @@ class SuiteResult:
     duration: float = 0.0
     warnings: list[str] = field(default_factory=list)
     collected: list[Any] = field(default_factory=list)
-    """What its tests did (`collecting.Collected`), for a report over all suites."""
+    """Data of its tests (`SuiteCoverage`) for a report over all suites."""
 
     @property
     def name(self) -> str:
-        """`file:contract`, by which it is known."""
+        """Name of the suite: `file:contract`."""
         return f"{self.file}:{self.contract}"
 
     def count(self, status: CaseStatus) -> int:
-        """How many of its tests ended so."""
+        """Return the number of tests with this status."""
         return sum(test.status is status for test in self.tests)
 
     def json(self) -> dict[str, Any]:
-        """The documented object."""
+        """Return the documented JSON object."""
         return {
             "duration": self.duration,
             "test_results": {test.signature: test.json() for test in self.tests},

@@ -1,4 +1,4 @@
-"""Runs the tests of one contract: `setUp` once, then each test from the state that it left."""
+"""Execution of one contract's tests: `setUp` once, then each test from the state after it."""
 
 from __future__ import annotations
 
@@ -34,59 +34,59 @@ from store.blockstore import StoreError
 _REMOVED: Final = (
     "`testFail*` has been removed. Consider changing to test_Revert[If|When]_Condition and expecting a revert"
 )
-"""Why a contract with such tests fails, in forge's words. `Project.allow_test_fail` runs them."""
+"""Failure reason of such tests, in forge's words, unless `Project.allow_test_fail`."""
 
 
 class Viewer(Protocol):
-    """Who shows what a test did: it is given a tracer's stream, and asked for texts."""
+    """Creates traces and stacks of tests: provides the tracers, and turns what they recorded into text."""
 
     def wants(self, result: TestResult) -> bool:
-        """Whether the test is to be run once more, watched."""
+        """Return True if the test must be repeated with a tracer."""
 
     def tracer(self, result: TestResult) -> Tracer:
-        """A fresh listener for the test with this result."""
+        """Return a new tracer for the test with this result."""
 
     def calls_tracer(self) -> Tracer:
-        """A fresh listener of calls alone, for a test that is too long for the other one."""
+        """Return a new tracer of calls only, for a test that is too long for the other one."""
 
     def set_up_tracer(self) -> Tracer | None:
-        """A listener for the constructor and `setUp`; None where they are not to be shown."""
+        """Return a tracer for the constructor and `setUp`, or None if they are not shown."""
 
     def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer | None, result: TestResult) -> TestResult:
         """Return the result with trace and stack; without a `tracer` the test itself did not run."""
 
     def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
-        """Who finds where a test is that does not end, or, once `shown`, where it used up its gas, if it did."""
+        """Return a tracer that locates an endless loop or, after `shown`, the place where a test ran out of gas."""
 
     def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
-        """Where that is, as a stack."""
+        """Return that place as a stack."""
 
 
 class CaseCollector(Protocol):
-    """Collects what all tests do, for a report."""
+    """Collects data of all tests for a report."""
 
     def set_up_tracer(self) -> Tracer:
         """Return the tracer of the constructor and `setUp`."""
 
     def test_tracer(self, test: TestFunction, address: EthAddress, /) -> Tracer | None:
-        """Return the tracer of a test of the contract at an address, with all its runs.
+        """Return the tracer of all runs of a test, for the contract at an address.
 
-        If it raises OutOfTime, the test runs on untraced.
+        If it raises OutOfTime, the test is repeated untraced.
         """
 
     def replay_tracer(self, test: TestFunction, /) -> Tracer | None:
-        """Return the tracer of the run that is repeated for all runs of a test; None if none is to be."""
+        """Return the tracer of the repetition that represents all runs of a test; None for no repetition."""
 
     def cut_short(self, name: str) -> None:
-        """Take note that a test, or `setUp()`, runs to its end untraced."""
+        """Record that a test, or `setUp()`, is finished untraced."""
 
 
 @dataclass(slots=True)
 class SuiteRun:
-    """A contract's tests on their way.
+    """Runs a contract's tests.
 
-    `started` is called with each before it runs; `progress` about once a second of what fuzz and invariant tests have
-    come to so far; `known` of the result of one that is run once more, before it is.
+    `started` is called with each name before the test runs, `progress` about twice a second with the interim results of
+    fuzz and invariant tests, and `known` with the result of a test before it is repeated with a tracer.
     """
 
     world: World
@@ -101,7 +101,7 @@ class SuiteRun:
     progress: Callable[[TestResult], None] = lambda _: None
 
     def run(self) -> Iterator[TestResult]:
-        """One result for each test, or one for what kept all of them from running."""
+        """Yield a result for each test, or one for the failure that prevents all of them."""
         begin = perf_counter()
         world = self.world
         base = world.snapshot()
@@ -130,7 +130,7 @@ class SuiteRun:
                     self._set_up(stage, seen)
             except SetUpFailed as failure:
                 for result in self._not_set_up(stage, failure, perf_counter() - begin):
-                    yield replace(self._view_set_up(base, artifact, result), gas=0)  # as forge
+                    yield replace(self._view_set_up(base, artifact, result), gas=0)  # as in forge
                 return
             except ConsentNeeded:
                 raise
@@ -142,7 +142,7 @@ class SuiteRun:
             world.drop(base)
 
     def place_of(self, name: str) -> tuple[str, ...]:
-        """Where `setUp()` or a test without inputs is that does not end, as a stack; empty where it is unknown."""
+        """Return the stack at which `setUp()` or a test without inputs loops endlessly; empty if unknown."""
         test = next((test for test in self.suite.tests if test.signature == name), None)
         tracer = None if self.viewer is None else self.viewer.loop_tracer()
         if self.viewer is None or tracer is None or (test is not None and test.kind is not CaseKind.UNIT):
@@ -175,7 +175,7 @@ class SuiteRun:
             machine.tracer = None
 
     def _view_set_up(self, base: Handle, artifact: ContractArtifact, result: TestResult) -> TestResult:
-        """Make the contract ready once more, watched, if the user wants to see why it could not be."""
+        """Repeat a failed `setUp` with a tracer, if the result is to be shown."""
         viewer = self.viewer
         if viewer is None or not viewer.wants(result):
             return result
@@ -252,7 +252,7 @@ class SuiteRun:
             self.world.drop(ready)
 
     def _prepared(self, stage: SuiteStage, test: TestFunction, ready: Handle) -> Handle | None:
-        """Return the state that a test runs from, after the calls of `beforeTestSetup`; None if one of them failed."""
+        """Return the initial state of a test, after the calls of `beforeTestSetup`; None if one of them failed."""
         if test.kind is CaseKind.INVARIANT or not special_functions(stage.artifact, "beforeTestSetup"):
             return ready
         return self.world.snapshot() if stage.before_test(test) else None
@@ -271,7 +271,7 @@ class SuiteRun:
         self, stage: SuiteStage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings, ready: Handle,
         state: StateWords, sources: SourceLiterals,
     ) -> Callable[[], TestResult]:  # fmt: skip
-        """How a test of this kind is run."""
+        """Return the function that runs a test of this kind."""
         if test.kind is CaseKind.UNIT:
             return lambda: self._unit(stage, test)
         if test.kind is CaseKind.TABLE:
@@ -299,7 +299,7 @@ class SuiteRun:
         self, stage: SuiteStage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult,
         fails_on_revert: bool,
     ) -> TestResult:  # fmt: skip
-        """Run a test that the user wants to see once more: with its counterexample, or as it ran last."""
+        """Repeat a test with a tracer, if it is to be shown: its counterexample, or its last run."""
         viewer = self.viewer
         if viewer is None:
             return result
@@ -312,7 +312,7 @@ class SuiteRun:
             return result if loop is None else self._with_place(stage, result, loop, again)
         never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
         if result.kind is not CaseKind.UNIT and not (result.counterexample or result.last_run or never_held):
-            return result  # it has not run
+            return result  # it did not run
         self.known(replace(result, logs=tuple(self.world.cheatcodes.console.lines)))
         tracer = viewer.tracer(result)
         try:
@@ -330,7 +330,7 @@ class SuiteRun:
         self, stage: SuiteStage, test: TestFunction, ready: Handle, result: TestResult, fails_on_revert: bool,
         tracer: Tracer,
     ) -> bool:  # fmt: skip
-        """Run a test once more, traced; False if it failed and does not fail now."""
+        """Repeat a test with a tracer; return False if it failed before and does not fail now."""
         machine, calls = self.world.machine, result.counterexample or result.last_run
         self.world.restore(ready)
         before, machine.tracer = machine.tracer, tracer
@@ -346,7 +346,7 @@ class SuiteRun:
     def _with_place(
         self, stage: SuiteStage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]
     ) -> TestResult:
-        """The result with the place at which the test used up its gas."""
+        """Return the result with the place at which the test ran out of gas."""
         assert self.viewer is not None
         with suppress(OutOfTime):
             again(loop)
@@ -388,10 +388,10 @@ class SuiteRun:
         try:
             return (self.project.root / self.suite.file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
-            return ""  # artifacts without their sources carry no settings
+            return ""  # artifacts without their sources have no inline settings
 
 
 def _broken(signature: str, kind: CaseKind, error: Exception) -> TestResult:
-    """A failure of ours or of the artifacts, not of the test."""
+    """Return the result for an internal error or a corrupt artifact."""
     words = f"{type(error).__name__}: {error}" if not isinstance(error, InvalidInput) else str(error)
     return TestResult(signature, kind, CaseStatus.FAILURE, words)

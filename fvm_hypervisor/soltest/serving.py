@@ -1,4 +1,4 @@
-"""What a worker process does: a world with the project's settings, and suites one after the other on it."""
+"""Main part of a worker process: a world with the project's settings, on which suites run in turn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hypervisor.errors import HypervisorError, InvalidInput
 
 
 class SuiteServer:
-    """One world, and what suites need of it."""
+    """Runs suites on one world."""
 
     def __init__(self, job: Job, tell: Callable[[str, Any], None]) -> None:
         self._job = job
@@ -40,10 +40,11 @@ class SuiteServer:
         self._collector = self._viewer.collector(self._world.machine, job.report, job.project) if job.report else None
 
     def run(self, suite: Suite) -> None:
-        """Run a suite and tell: `started` a name, `progress`, `known` and `test` a result, `done` the seconds.
+        """Run a suite, and send events through `tell`.
 
-        `progress` is what a test with many runs has come to so far; what is `known` lacks the views for which the test
-        is run once more.
+        Events: `started` with a name; `progress`, `known` and `test` with a result; `collected`; `done` with the
+        seconds. `progress` has interim results of a test with many runs; `known` results lack the trace for which the
+        test is repeated.
         """
         self._world.machine.stacks.on_one_thread(lambda: self._run(suite))
 
@@ -60,7 +61,7 @@ class SuiteServer:
         self._tell("done", perf_counter() - begin)
 
     def look(self, suite: Suite, name: str) -> None:
-        """Send as `place` where a test of the suite is that does not end, as a stack, empty where it is unknown."""
+        """Send as `place` the stack at which a test loops endlessly; empty if unknown."""
 
         def found() -> tuple[str, ...]:
             run = SuiteRun(self._world, self._artifacts, self._job.project, suite, self._job.seed, viewer=self._viewer)
@@ -68,7 +69,7 @@ class SuiteServer:
 
         try:
             self._tell("place", self._world.machine.stacks.on_one_thread(found))
-        except HypervisorError:  # it ends otherwise than it did
+        except HypervisorError:  # it ended in another way than before
             self._tell("place", ())
 
     def _known(self, result: TestResult) -> None:
@@ -82,7 +83,7 @@ class SuiteServer:
 
 
 def viewer_of(job: Job, artifacts: Artifacts) -> TestViewer:
-    """Who shows what its tests do."""
+    """Return the viewer of a job."""
     return TestViewer(
         artifacts, job.rules, job.verbosity, hides_passed=job.hides_passed, decodes=job.decodes_internal,
         by_ir=job.project.compiler.via_ir,
@@ -90,7 +91,7 @@ def viewer_of(job: Job, artifacts: Artifacts) -> TestViewer:
 
 
 def settings_of(job: Job, artifacts: Artifacts) -> Settings:
-    """What the project allows its tests."""
+    """Return the permissions and the environment that the project grants its tests."""
     project = job.project
     known = KnownCode(artifacts)
 
@@ -132,7 +133,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
 
 
 def setting_of(job: Job) -> Setting:
-    """Where the project's tests run."""
+    """Return the rules and the chain on which the project's tests run."""
     project = job.project
     return Setting(
         rules=job.rules,
@@ -156,17 +157,17 @@ def setting_of(job: Job) -> Setting:
 
 
 def fork_of(project: Project) -> str:
-    """Return the name of the fork whose rules a project's tests run by."""
+    """Return the name of the fork whose rules execute a project's tests."""
     return rules_of(_evm_version(project))
 
 
 def _evm_version(project: Project) -> str:
-    """Return the version that tests are compiled for and run on: as in forge, none that the project's solc lacks."""
+    """Return the EVM version to compile for and run on; as in forge, never one that the project's solc lacks."""
     compiler = project.compiler
     version = compiler.version if compiler.version is not None and VERSION.fullmatch(compiler.version) else None
     return compiler.evm_version or DEFAULT if version is None else evm_version(compiler.evm_version, version)
 
 
 def _address(text: str) -> EthAddress:
-    """What `Table.address` has checked."""
+    """Return an address that `Table.address` has validated."""
     return EthAddress(bytes.fromhex(text.removeprefix("0x")))

@@ -1,4 +1,4 @@
-"""One run of a project's tests, from its folder to results: sources, artifacts, suites, workers."""
+"""One test run of a project, from its folder to the results: sources, artifacts, suites, workers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How tests are run. `timeout` in seconds for a test; `use` names the compiler."""
+    """Options of a test run. `timeout` is in seconds per test; `use` names the compiler."""
 
     rules: str = ETHEREUM
     evm: str = "py-evm"
@@ -50,20 +50,20 @@ class Options:
     real_filecoin: bool = False
     shows_logs: bool = False
     report: str = ""
-    """What is collected: `gas`, `coverage`, or nothing."""
+    """Data to collect: `gas`, `coverage` or empty."""
     precompiles: tuple[Precompile | str, ...] = ()
-    """Users' precompiles beside the project's."""
+    """The user's precompiles in addition to the project's."""
     hides_passed: bool = False
-    """Whether tests that pass have no trace, whatever the verbosity."""
+    """True if passing tests have no trace at any verbosity."""
     decodes_internal: bool = False
-    """Whether traces have the calls of functions within contracts."""
+    """True if traces include internal function calls."""
 
 
 @dataclass(slots=True)
 class SuiteSession:
-    """A project with a filter and options. `prepare` first; `tell` is given lines about what takes long there.
+    """A project with a filter and options. Call `prepare` first.
 
-    `watch` gets what runs for long (`run_suites`).
+    `tell` is called with lines of text about slow steps, `watch` with tests that run for long (`run_suites`).
     """
 
     project: Project
@@ -78,12 +78,12 @@ class SuiteSession:
     _layouts: Layouts = field(default_factory=dict)
     _choice: SolcChoice | None = None
     _named: Solc | None = None
-    """Compiler that was announced last."""
+    """The compiler that was announced last."""
     _fork: tuple[str, int] | None = None
-    """The node that tests begin at, and the block."""
+    """URL of the node to fork from, and the block number."""
 
     def prepare(self) -> None:
-        """Compile and find the tests, while workers' modules are loaded. Raises InvalidInput, CompileError."""
+        """Compile and find the tests while workers' modules load. Raises InvalidInput, CompileError."""
         self.wanted.check()
         self._name_unknown_keys()
         if self.project.isolate:
@@ -93,7 +93,7 @@ class SuiteSession:
         self.seed = secrets.randbits(64) if chosen is None else chosen
         names = self._wanted_sources()
         if not names:
-            return  # nothing of what is there is wanted
+            return  # no source matches the filter
         waiting = self._compiler_in_advance(names)
         try:
             sources = read_sources(self.project, names)
@@ -104,17 +104,17 @@ class SuiteSession:
         self.suites, self.corrupt = find_suites(self.artifacts, self._outside_libraries(sources), self.wanted)
 
     def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
-        """npm's compiler, which gets ready while imports are read, where one of these sources seems to have changed."""
+        """Start npm's compiler while imports are read, if one of these sources appears to have changed."""
         if not has_changed(self.project, names):
             return None
         try:
             solc = self._solc_choice().installed(read_texts(self.project, names))
             return solc.start() if solc is not None and solc.is_javascript else None
         except InvalidInput:
-            return None  # what is wrong is said where it is needed
+            return None  # reported where the compiler is needed
 
     def _fork_point(self) -> tuple[str, int] | None:
-        """The node that tests begin at and one block for all of them. Raises InvalidInput."""
+        """Return the node to fork from, and one block number for all tests. Raises InvalidInput."""
         name = self.project.eth_rpc_url
         if name is None:
             return None
@@ -132,7 +132,7 @@ class SuiteSession:
             return url, chain.block(self.project.fork_block_number).number
 
     def compiled(self) -> Artifacts:
-        """The contracts of the project without tests that are not wanted. Raises InvalidInput, CompileError."""
+        """Compile the project without tests outside the filter. Raises InvalidInput, CompileError."""
         self._name_unknown_keys()
         self.artifacts = self._compiled(self._sources())
         return self.artifacts
@@ -142,11 +142,11 @@ class SuiteSession:
             self.tell(line)
 
     def job(self) -> Job:
-        """What runs need to know of it, once it is compiled."""
+        """Return the job of the compiled project."""
         return self._job(None)
 
     def _compiled(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
-        """What forge has compiled of the sources as they are, and the rest, compiled now or before."""
+        """Return the artifacts: those of forge that are current, and the rest, cached or compiled now."""
         version = self._solc_choice().wanted_version()
         force = self.project.force
         found = {} if force else forge_artifacts(self.project, sources, version)
@@ -156,7 +156,7 @@ class SuiteSession:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
             made = self._made(sources, left, solc, waiting)
-            if self.options.report != "coverage":  # whose settings are not the project's
+            if self.options.report != "coverage":  # its compiler settings are not the project's
                 leave_for_forge(self.project, sources, solc.version, made, found)
             found |= made
         if asks_for_layouts(sources):
@@ -174,7 +174,7 @@ class SuiteSession:
             raise
 
     def _storage_layouts(self, sources: Sources) -> Layouts:
-        """None without a compiler: the cheatcode that asks for them says so then, and other tests run."""
+        """Return the storage layouts; empty without a compiler, which makes only the cheatcode that needs them fail."""
         try:
             solc = self._solc(sources)
         except InvalidInput as error:
@@ -198,23 +198,25 @@ class SuiteSession:
         return read_sources(self.project, self._wanted_sources())
 
     def _wanted_sources(self) -> list[str]:
-        """The project's own sources without the tests that are left out. Raises InvalidInput where there are none."""
+        """Return the project's sources without tests outside the filter. Raises InvalidInput if it has no sources."""
         project = self.project
         names = own_sources(project)
         if not names:
             folders = ", ".join(dict.fromkeys((project.src, project.test, project.script)))
-            raise InvalidInput(f"{project.root} has no Solidity sources: foundry.toml names the folders {folders}")
+            raise InvalidInput(
+                f"{project.root} has no Solidity sources: its folders are {folders}; set src in foundry.toml"
+            )
         return [name for name in names if not name.endswith(".t.sol") or self.wanted.takes_path(name)]
 
     def _outside_libraries(self, sources: Sources) -> list[str]:
-        """Return the sources whose contracts forge takes for suites, also imported ones of other folders."""
+        """Return the sources in which forge looks for suites, including imported ones of other folders."""
         below = tuple(f"{lib}/" for lib in self.project.libs)
         return [name for name in sources.texts if name in sources.own or not name.startswith((*below, SHIPPED, "../"))]
 
     def coverage(self, found: SuiteCoverage) -> list[FileCoverage]:
-        """The coverage of the project's own sources by what tests with the report `coverage` have collected.
+        """Return the coverage of the project's own sources, from the data of tests with the report `coverage`.
 
-        Raises InvalidInput where there is no compiler.
+        Raises InvalidInput if there is no compiler.
         """
         from fvm_hypervisor.soltest.coverage import coverage
         from fvm_hypervisor.soltest.known_code import KnownCode
@@ -225,7 +227,7 @@ class SuiteSession:
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
 
     def run(self, network: int | None = None) -> Iterator[SuiteResult]:
-        """Results as suites end; what could not be read comes first. Raises NodeError of the node of a fork."""
+        """Yield results as suites end, unreadable artifacts first. Raises NodeError for the node of a fork."""
         for file, contract, reason in self.corrupt:
             broken = TestResult("setUp()", CaseKind.UNIT, CaseStatus.FAILURE, reason)
             yield SuiteResult(file, contract, [broken])
@@ -234,7 +236,7 @@ class SuiteSession:
             yield from run_suites(self._job(network), self.suites, self.options.workers, self.watch)
 
     def _project_with_solc(self) -> Project:
-        """Return the project, which asks for the release of `--use` if it asks for none itself."""
+        """Return the project with the release of `--use` as its compiler version, if it sets none."""
         compiler, use = self.project.compiler, self.options.use
         if compiler.version is not None or use is None or not VERSION.fullmatch(use):
             return self.project

@@ -1,6 +1,6 @@
-"""Sequences of calls made shorter: the calls are left out by halves, by quarters, and so on to single ones.
+"""Shortening of failing call sequences by delta debugging: remove halves, then quarters, down to single calls.
 
-After Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (2002): delta debugging.
+After Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (2002).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ Step = TypeVar("Step")
 def shortened(
     steps: Sequence[Step], reason: str, fails: Callable[[Sequence[Step]], tuple[int, str] | None], most: int
 ) -> tuple[Sequence[Step], str]:
-    """A sequence that fails still, and why; no single step of it can be left out, if `most` tries and time suffice.
+    """Return a shorter sequence that still fails, and the reason, within `most` tries and a time limit.
 
-    `fails` says after how many steps a sequence fails and why; None where it does not.
+    Given enough tries and time, no single step of it can be removed. `fails` returns the number of steps until a
+    sequence fails and the reason, or None.
     """
     tries, end = 0, monotonic() + SHRINK_SECONDS
     size = len(steps) // 2
@@ -36,6 +37,6 @@ def shortened(
             else:
                 length, reason = failure
                 steps = candidate[:length]
-        again = size == 1 and len(steps) < before  # what was needed by a step that is gone may be left out now
+        again = size == 1 and len(steps) < before  # steps that only a removed step needed may be removable now
         size = size if again else min(size, len(steps)) // 2
     return steps, reason

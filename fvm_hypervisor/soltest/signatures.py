@@ -1,8 +1,8 @@
-"""The functions, events and errors that traces are decoded by, in the order in which forge tries them.
+"""Functions, events and errors that traces are decoded by, in forge's order of preference.
 
 A selector may belong to several functions: those of the console and the cheatcodes come first, then those of the
-project's artifacts, and the first one whose parameters the calldata encode is taken. Rules: Foundry's
-`CallTraceDecoder` (forge 1.7.1).
+project's artifacts; the first one whose parameters the calldata encodes is used. Rules: Foundry's `CallTraceDecoder`
+(forge 1.7.1).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WORD: Final = 32
 
 
 class Signatures:
-    """Functions, events and errors of a project and of forge, by selectors and topics."""
+    """Functions, events and errors of a project and of forge, by selector and topic."""
 
     def __init__(self, known: KnownCode, cheatcodes: ContractInterface) -> None:
         self._known = known
@@ -57,7 +57,7 @@ class Signatures:
         return found
 
     def functions(self, calldata: bytes) -> Sequence[Entry]:
-        """Return the functions that calldata may call, best first; none for data that no ABI encodes."""
+        """Return the functions that calldata may call, best match first; empty for data that is not ABI-encoded."""
         if not is_encoded_call(calldata):
             return ()
         found = self._functions.get(calldata[:_SELECTOR], [])
@@ -68,7 +68,7 @@ class Signatures:
         return found
 
     def error(self, data: bytes) -> tuple[Entry, tuple[Any, ...]] | None:
-        """Return the custom error of revert data and its arguments; None if no interface has it."""
+        """Return the custom error of revert data and its arguments; None if no interface declares it."""
         for entry in self._errors.get(data[:_SELECTOR], ()):
             values = read(entry["inputs"], data[_SELECTOR:])
             if values is not None:
@@ -76,7 +76,7 @@ class Signatures:
         return None
 
     def event(self, log: Log) -> tuple[Entry, list[Any]] | None:
-        """Return the event of a log and its arguments; None if no interface has it."""
+        """Return the event of a log and its arguments; None if no interface declares it."""
         if not log.topics:
             return None
         interfaces = [log_interface(), *self._events.get((log.topics[0], len(log.topics)), ())]
@@ -84,7 +84,7 @@ class Signatures:
 
 
 class CallSignature:
-    """The function that a frame calls at a contract, None for the address of an unknown one, by forge's rules."""
+    """The function that a frame calls; `contract` is None if the contract at the address is unknown. Rules: forge's."""
 
     def __init__(self, signatures: Signatures, frame: CallFrame, contract: KnownContract | None) -> None:
         data = frame.input
@@ -95,29 +95,29 @@ class CallSignature:
         own = None if contract is None else _special(contract, data)
         has_own = contract is None or data[:_SELECTOR] in contract.functions
         self.special = own if self.entry is None or not (has_own or self.is_unsupported) else None
-        """`receive` or `fallback`, where that takes the call."""
+        """`receive` or `fallback`, if that handles the call."""
 
     @property
     def name(self) -> str | None:
-        """The function's name; None where nobody declares it."""
+        """The function's name; None if it is unknown."""
         return self.special or (None if self.entry is None else str(self.entry["name"]))
 
     @property
     def text(self) -> str | None:
-        """The function with the types of its parameters; None where nobody declares it."""
+        """The function's signature; None if it is unknown."""
         if self.special is not None:
             return f"{self.special}()"
         return None if self.entry is None else signature(self.entry)
 
 
 def is_encoded_call(data: bytes) -> bool:
-    """Return whether data may be calldata with a selector: whole words follow it, or zeros behind the last one."""
+    """Return True if data may be calldata with a selector: whole words follow, or zeros after the last one."""
     rest = (len(data) - _SELECTOR) % _WORD
     return len(data) >= _SELECTOR and (not rest or not any(data[-rest:]))
 
 
 def read(items: Sequence[Entry], data: bytes) -> tuple[Any, ...] | None:
-    """Return the values of the types of an ABI's items; None if the data do not encode them."""
+    """Return the values for the types of ABI items; None if the data does not encode them."""
     try:
         return decode_values(items, data, "values", strict=False)
     except AbiMismatch:
@@ -125,7 +125,7 @@ def read(items: Sequence[Entry], data: bytes) -> tuple[Any, ...] | None:
 
 
 def unknown_selector(address: str, data: bytes) -> str:
-    """Return forge's words for a call of a contract that has no such function, and no fallback function."""
+    """Return forge's message for a call of a contract that has neither this function nor a fallback function."""
     return (
         f"unrecognized function selector 0x{data[:_SELECTOR].hex()} for contract {address}, "
         "which has no fallback function."

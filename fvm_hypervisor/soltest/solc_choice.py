@@ -1,10 +1,10 @@
-"""The choice of a project's Solidity compiler, and its installation where this machine has none that fits.
+"""Choice of a project's Solidity compiler, and its installation if no suitable one is installed.
 
-The release is the one that `--use` or foundry.toml names, or else the newest installed one that the pragmas admit, or
-else the newest one that they admit. A native program is taken before npm's compiler: both write the same code. One that
-is not installed is fetched from the Solidity project's binaries, or from npm.
+The release is the one that `--use` or foundry.toml names, otherwise the newest installed one that the pragmas allow,
+otherwise the newest one that they allow. Native programs are preferred to npm's compiler: both produce the same code. A
+missing release is downloaded from the Solidity project's binaries, or from npm.
 
-A compiler that foundry.toml names by its path is a program of the project's choice: it runs only with consent.
+A compiler that foundry.toml names by its path runs only with the user's consent.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from fvm_hypervisor.soltest.version_pragmas import Pragmas, parse_release
 from hypervisor.errors import InvalidInput
 
 Texts = Iterable[tuple[str, str]]
-"""Sources by name, of which the pragmas are read."""
+"""Sources by name, for their pragmas."""
 NPM: Final = "npm"
 _OLDEST: Final = "0.5.0"
-"""Earlier releases compile no standard JSON."""
+"""Oldest supported release; earlier ones lack standard JSON."""
 
 
 def installed_compilers(root: Path) -> list[tuple[str, str]]:
-    """Return the releases of this machine, the newest first, each with where it is from; of `root` none counts."""
+    """Return the installed releases, newest first, with their origins; programs in `root` are ignored."""
     found = [(native.version, native.origin) for native in native_programs(root)]
     found += [(version, NPM) for version in cached_versions()]
     return sorted(found, key=lambda one: parse_release(one[0]), reverse=True)
 
 
 class SolcChoice:
-    """Chooses the compiler of a project; each one is checked once. `tell` gets a line before one is fetched."""
+    """Chooses the compiler of a project; each one is checked once. `tell` is called before a download."""
 
     def __init__(self, project: Project, use: str | None = None, tell: Callable[[str], None] = lambda _: None) -> None:
         self._project, self._use, self._tell = project, use, tell
         self._checked: dict[str, Solc | None] = {}
 
     def solc(self, texts: Texts = ()) -> Solc:
-        """Return the compiler, fetched if necessary. Raises InvalidInput with the remedy."""
+        """Return the compiler, downloaded if necessary. Raises InvalidInput with the remedy."""
         found = self.installed(texts)
         if found is not None:
             return found
@@ -54,7 +54,7 @@ class SolcChoice:
         return found
 
     def installed(self, texts: Texts = ()) -> Solc | None:
-        """Return the compiler if it is on this machine. Raises InvalidInput for one that cannot be used."""
+        """Return the compiler if it is installed. Raises InvalidInput for one that cannot be used."""
         named = self._use or self._project.compiler.version
         if named is not None and not VERSION.fullmatch(named):
             return _of_age(_solc_at(Path(named)) if self._use else self._named_by_project(named))
@@ -70,7 +70,7 @@ class SolcChoice:
         return None
 
     def wanted_version(self) -> str | None:
-        """Return the release that is asked for by name, None where the pragmas choose. Raises InvalidInput."""
+        """Return the release set by name, or None if the pragmas decide. Raises InvalidInput."""
         if self._use is not None and not VERSION.fullmatch(self._use):
             return _solc_at(Path(self._use)).version
         return self._version()
@@ -80,7 +80,7 @@ class SolcChoice:
         return named if named is not None and VERSION.fullmatch(named) else None
 
     def _of_release(self, version: str) -> Solc | None:
-        """An installed compiler of a release: native, or of npm in the cache."""
+        """Return an installed compiler of a release: native, or npm's in the cache."""
         if version not in self._checked:
             self._checked[version] = self._checked_release(version)
         return self._checked[version]
@@ -91,14 +91,15 @@ class SolcChoice:
                 return Solc(version, found.path, False, found.origin)
         return Solc(version, cached_file(version), True, NPM) if version in cached_versions() else None
 
-    # --- what is not installed --------------------------------------------------------------------------------------
+    # --- downloads
+    # ------------------------------------------------------------------------------------------------------
 
     def _newest_release(self, pragmas: Pragmas) -> str:
         found = pragmas.newest(version for version in known_releases() if version not in ABSENT)
         if found is None:
             raise InvalidInput(
-                f"no single release of solc is admitted by all pragmas: {pragmas.shown()}. Name one with --use, or"
-                " leave sources out with --skip: a run compiles all sources with one compiler"
+                f"no release of solc satisfies all pragmas: {pragmas.shown()}. Choose one with --use, or"
+                " exclude sources with --skip: all sources are compiled with the same release"
             )
         return found
 
@@ -106,8 +107,8 @@ class SolcChoice:
         if self._project.offline:
             there = dict.fromkeys(version for version, _ in installed_compilers(self._project.root))
             raise InvalidInput(
-                f"solc {version} is not installed, and --offline (offline in foundry.toml) fetches nothing: run once"
-                f" without it, or name an installed compiler with --use; installed: {', '.join(there) or 'none'}"
+                f"solc {version} is not installed, and --offline (offline in foundry.toml) prevents a download: run"
+                f" once without it, or name an installed compiler with --use; installed: {', '.join(there) or 'none'}"
             )
         from fvm_hypervisor.soltest.solc_download import NativeUnavailable, install_native
 
@@ -130,7 +131,7 @@ class SolcChoice:
 
 def _check_age(version: str) -> None:
     if parse_release(version) < parse_release(_OLDEST):
-        raise InvalidInput(f"solc {version} is too old: versions from {_OLDEST} on can be used")
+        raise InvalidInput(f"solc {version} is too old: {_OLDEST} or newer is required")
 
 
 def _of_age(solc: Solc) -> Solc:
@@ -140,18 +141,18 @@ def _of_age(solc: Solc) -> Solc:
 
 
 def _solc_at(path: Path) -> Solc:
-    """A folder of npm's package, or a program."""
+    """Return the compiler at a path: the folder of npm's package, or a program."""
     if (path / "package.json").is_file():
         return _package(path)
     if not path.is_file():
         raise InvalidInput(
-            f"--use {path}: there is no such folder or program, and a version has three numbers: 0.8.37, say"
+            f"--use {path}: no such folder or program, and not a version with three numbers, such as 0.8.37"
         )
     program = path.resolve()
     done = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     found = VERSION.search(done.stdout)
     if found is None:
-        raise InvalidInput(f"--use {path}: it does not say its version")
+        raise InvalidInput(f"--use {path}: the program does not report its version")
     return Solc(found.group(), program, False)
 
 
@@ -159,5 +160,5 @@ def _package(folder: Path) -> Solc:
     try:
         version = str(json.loads((folder / "package.json").read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise InvalidInput(f"{folder} is not npm's package solc: its package.json names no version") from None
+        raise InvalidInput(f"{folder} is not npm's solc package: its package.json has no version") from None
     return Solc(version, folder.resolve() / "soljson.js", True)

@@ -24,19 +24,19 @@ MIRROR: Final = "FVM_SOLC_BINARIES"
 _BINARIES: Final = "https://binaries.soliditylang.org"
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _SILENCE: Final = 5.0
-"""Seconds after which a server that sends nothing counts as gone; npm is asked then."""
+"""Seconds of silence after which a server is considered unavailable, and npm is used instead."""
 _LARGEST_LIST: Final = 4 << 20
 
 
 class NativeUnavailable(Exception):
-    """The official list has no program for this platform and release, or it cannot be reached."""
+    """Raised if the official list has no program for this platform and release, or cannot be downloaded."""
 
 
 def install_native(version: str, tell: Callable[[str], None]) -> Path:
-    """Download a release's program into the user's cache, checked against the list's SHA-256; return its path.
+    """Download a release's program into the user's cache, verify its SHA-256, and return its path.
 
-    `tell` gets a line before the program is downloaded. Raises NativeUnavailable, and InvalidInput where a program has
-    another SHA-256 than the list says.
+    `tell` is called before the program is downloaded. Raises NativeUnavailable, and InvalidInput if the SHA-256 is not
+    the one in the list.
     """
     name, base = platform_name(), os.environ.get(MIRROR, _BINARIES).rstrip("/")
     if name is None or not base:
@@ -59,7 +59,7 @@ def install_native(version: str, tell: Callable[[str], None]) -> Path:
 
 
 def _keep(folder: Path, content: bytes, digest: str, version: str) -> Path:
-    """Put a program into the cache, if it runs here."""
+    """Store a program in the cache, if it runs on this machine."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         program = Path(scratch) / "solc"
@@ -69,13 +69,13 @@ def _keep(folder: Path, content: bytes, digest: str, version: str) -> Path:
             raise NativeUnavailable(f"solc {version} does not run on this machine")
         pin = Path(scratch) / "sha256"
         pin.write_text(digest, encoding="ascii")
-        for file in (pin, program):  # the program last: it makes the release there
+        for file in (pin, program):  # the program last: its presence marks the release as installed
             file.replace(folder / file.name)
     return folder / "solc"
 
 
 def _listed(url: str, version: str, part: Path) -> tuple[str, str]:
-    """Return the name and the SHA-256 of a release's file in the list. Raises NativeUnavailable, DownloadFailed."""
+    """Return the file name and SHA-256 of a release in the list. Raises NativeUnavailable, DownloadFailed."""
     download(f"{url}/list.json", part, _LARGEST_LIST, timeout=_SILENCE)
     try:
         content: dict[str, Any] = json.loads(part.read_bytes())

@@ -1,11 +1,11 @@
-"""Native solc programs that can be trusted: Foundry's, the user's own, and those of the Solidity project's list.
+"""Trusted native solc programs: Foundry's, the user's own, and those of the Solidity project's list.
 
-- Foundry keeps the releases that it has installed in `~/.svm/VERSION/solc-VERSION`.
-- `solc` on `PATH` counts if its folder lies outside of the project.
-- solc_download.py puts programs of the Solidity project's list into the user's cache, with their SHA-256.
+- Foundry installs releases in `~/.svm/VERSION/solc-VERSION`.
+- `solc` on `PATH` counts if its folder is outside the project.
+- solc_download.py stores programs of the Solidity project's list in the user's cache, with their SHA-256.
 
-A program that was found must belong to the user or to root, may not be writable by everybody, and must report itself
-as the release: a build of other sources than those of the tag would write another version into the metadata.
+A program must belong to the user or to root, must not be world-writable, and must report the expected release: a build
+from other sources than the tag's would write another version into the metadata.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _PLATFORMS: Final = {
 }
 _REPORTED: Final = re.compile(r"^Version: (\d+\.\d+\.\d+)\+commit\.[0-9a-f]{8}\.(?!mod\.)", re.MULTILINE)
 LARGEST: Final = 256 << 20
-"""Bytes of a program: releases have 10 to 80 million."""
+"""Maximum size of a program in bytes; releases have 10 to 80 million."""
 _START: Final = 10.0
 """Seconds that a program may take to report its version."""
 
 
 @dataclass(frozen=True, slots=True)
 class NativeSolc:
-    """A program, the release that it is, and where it is from: `FOUNDRY`, `OFFICIAL` or `PATH`."""
+    """A program, its release, and its origin: `FOUNDRY`, `OFFICIAL` or `PATH`."""
 
     version: str
     path: Path
@@ -54,17 +54,17 @@ class NativeSolc:
 
 
 def native_programs(root: Path) -> Iterator[NativeSolc]:
-    """Yield the programs of this machine that may be trusted, those of the newest release of each folder first.
+    """Yield the trusted programs on this machine, newest releases first within each folder.
 
-    `root` is the project's folder, in which nothing is looked for. `check_native` is for the one that is chosen.
+    The project's folder `root` is not searched. Call `check_native` on the chosen one.
     """
     return (found for found in _candidates(root) if _is_trusted(found.path, root))
 
 
 def check_native(found: NativeSolc) -> bool:
-    """Return True if a program is the release that it is kept as.
+    """Return True if a program is the release of its folder.
 
-    Raises InvalidInput for a program of the user's cache that was changed.
+    Raises InvalidInput if a program in the user's cache was changed.
     """
     if found.origin == OFFICIAL:
         _check_digest(found.path, found.version)
@@ -73,7 +73,7 @@ def check_native(found: NativeSolc) -> bool:
 
 
 def reported_version(path: Path) -> str | None:
-    """Return the release that a program reports itself as; None for a development build, or what does not run."""
+    """Return the release that a program reports; None for a development build, or if it does not run."""
     try:
         done = subprocess.run(  # noqa: S603
             [str(path), "--version"], capture_output=True, timeout=_START, check=False, cwd=path.parent, env={}
@@ -85,13 +85,13 @@ def reported_version(path: Path) -> str | None:
 
 
 def _check_digest(path: Path, version: str) -> None:
-    """Raise InvalidInput if a program of the cache is not the one that the official list has."""
+    """Raise InvalidInput if a program in the cache does not have the SHA-256 of the official list."""
     expected = (path.parent / "sha256").read_text(encoding="ascii").strip()
     digest = sha256(read_bounded(path, LARGEST, "the compiler")).hexdigest()
     if digest != expected:
         raise InvalidInput(
-            f"{path} is not solc {version}: its SHA-256 is {digest}, expected {expected}. Delete {path.parent}: the"
-            " compiler is fetched again"
+            f"{path} is not solc {version}: its SHA-256 is {digest}, expected {expected}. Delete {path.parent} to"
+            " download the compiler again"
         )
 
 
@@ -102,14 +102,14 @@ def _candidates(root: Path) -> Iterator[NativeSolc]:
     if name is not None:
         yield from _kept(native_folder(name), "solc", OFFICIAL)
     own = _on_path(root)
-    if own is not None and _is_trusted(own, root):  # it is executed here
+    if own is not None and _is_trusted(own, root):  # checked before it is executed
         version = reported_version(own)
         if version is not None:
             yield NativeSolc(version, own, PATH)
 
 
 def _kept(folder: Path, name: str, origin: str) -> Iterator[NativeSolc]:
-    """The programs in folders that are called as their release, the newest first."""
+    """Yield the programs in folders named by release, newest first."""
     try:
         versions = [place.name for place in folder.iterdir() if VERSION.fullmatch(place.name)]
     except OSError:
@@ -121,7 +121,7 @@ def _kept(folder: Path, name: str, origin: str) -> Iterator[NativeSolc]:
 
 
 def _foundry_folders() -> Iterator[Path]:
-    """Where Foundry's version manager keeps compilers: in the home folder, or in the folder for data."""
+    """Yield the folders of Foundry's version manager: in the home folder, or in the data folder."""
     try:
         home = Path.home()
     except RuntimeError:
@@ -132,7 +132,7 @@ def _foundry_folders() -> Iterator[Path]:
 
 
 def _on_path(root: Path) -> Path | None:
-    """The first `solc` on PATH; entries that are relative or in the project do not count."""
+    """Return the first `solc` on PATH; entries that are relative or in the project are ignored."""
     entries = [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if Path(entry).is_absolute()]
     outside = [entry for entry in entries if not Path(entry).resolve().is_relative_to(root.resolve())]
     found = shutil.which("solc", path=os.pathsep.join(outside)) if outside else None
@@ -140,7 +140,7 @@ def _on_path(root: Path) -> Path | None:
 
 
 def _is_trusted(path: Path, root: Path) -> bool:
-    """Return True if a program lies outside of the project, and only the user and root may change it."""
+    """Return True if a program is outside the project, and only the user and root may change it."""
     try:
         real = path.resolve(strict=True)
         if real.is_relative_to(root.resolve()) or not real.is_file() or not os.access(real, os.X_OK):
@@ -154,15 +154,15 @@ def _is_safe(place: Path) -> bool:
     found = place.stat()
     if found.st_uid not in (0, os.getuid()):
         return False
-    is_shared = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)  # only owners replace its files
+    is_shared = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)  # only owners replace files
     return is_shared or not found.st_mode & stat.S_IWOTH
 
 
 def platform_name() -> str | None:
-    """Return the official list's name of this platform, None if it has no programs for it."""
+    """Return the official list's name of this platform; None if it has no programs for it."""
     return _PLATFORMS.get((sys.platform, platform.machine()))
 
 
 def native_folder(name: str) -> Path:
-    """Return the folder in the user's cache of programs for a platform."""
+    """Return the folder in the user's cache for programs of a platform."""
     return user_folder("cache") / "solc" / name

@@ -1,8 +1,8 @@
-"""npm's releases of solc in the user's cache: each one is a single file of JavaScript, pinned by its hash.
+"""npm's releases of solc in the user's cache: one JavaScript file per release, pinned by its hash.
 
-`solc_sha256.json` holds the SHA-256 of `soljson.js` in npm's package for each release from 0.5.0 to 0.8.37; for those
-from 0.7.1 to 0.8.11 it is the figure in solc-bin's list of emscripten-wasm32. A later release is pinned by its first
-installation. The file is hashed again each time before Node.js runs it.
+`solc_sha256.json` has the SHA-256 of `soljson.js` in npm's package for each release from 0.5.0 to 0.8.37; from 0.7.1 to
+0.8.11 it is the figure in solc-bin's list of emscripten-wasm32. A later release is pinned at its first installation.
+The file is hashed again each time before Node.js runs it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from hypervisor.user_files import read_bounded, user_folder
 
 VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
 _PACKAGE: Final = {"0.8.7": "0.8.7-fixed"}
-"""npm's versions of the package that are called otherwise: the package 0.8.7 has the compiler 0.7.5 in it."""
+"""npm package versions by release, where they differ: the package 0.8.7 contains the compiler 0.7.5."""
 ABSENT: Final = {"0.8.1": "0.8.0"}
-"""Releases that npm has under no version: the package holds another compiler."""
+"""Releases missing from npm, with the release that the package contains instead."""
 _FILE: Final = "soljson.js"
 _PIN: Final = "sha256"
 _MOST: Final = 64 << 20
-"""Bytes of a compiler. The longest release until now, 0.8.11, has 27 million."""
+"""Maximum size of a compiler in bytes; the largest release so far, 0.8.11, has 27 million."""
 
 
 def find_program(name: str, remedy: str) -> str:
-    """A program of the user's PATH. Raises InvalidInput with the remedy."""
+    """Return the path of a program on PATH. Raises InvalidInput with the remedy."""
     found = shutil.which(name)
     if found is None:
         raise InvalidInput(f"{name} is missing: {remedy}")
@@ -42,27 +42,29 @@ def find_program(name: str, remedy: str) -> str:
 
 
 def cached_versions() -> list[str]:
-    """The releases in the cache, the newest first."""
+    """Return the releases in the cache, newest first."""
     found = (place.parent.name for place in _folder().glob(f"*/{_FILE}"))
     return sorted((name for name in found if VERSION.fullmatch(name)), key=parse_release, reverse=True)
 
 
 def cached_file(version: str) -> Path:
-    """A release in the cache. Raises InvalidInput where it is not the file that was installed."""
+    """Return the path of a release in the cache. Raises InvalidInput if the file was changed."""
     place = _folder() / version / _FILE
     digest = sha256(read_bounded(place, _MOST, "the compiler")).hexdigest()
     if digest != _pinned(version):
         raise InvalidInput(
             f"{place} is not solc {version}: its SHA-256 is {digest}, expected {_pinned(version)}."
-            f" Delete {place.parent}: the compiler is fetched again"
+            f" Delete {place.parent} to download the compiler again"
         )
     return place
 
 
 def install(version: str) -> Path:
-    """npm's package of a release, its compiler put into the cache. Raises InvalidInput with npm's words."""
+    """Install the compiler of npm's package in the cache. Raises InvalidInput with npm's message."""
     if version in ABSENT:
-        raise InvalidInput(f"npm's package of solc {version} holds {ABSENT[version]}: choose another one with --use")
+        raise InvalidInput(
+            f"npm's package of solc {version} contains {ABSENT[version]}: choose another release with --use"
+        )
     folder = _folder() / version
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -74,7 +76,7 @@ def install(version: str) -> Path:
         for name, content in (
             (_PIN, digest.encode()),
             (_FILE, source),
-        ):  # the compiler last: it makes the release there
+        ):  # the compiler last: its presence marks the release as installed
             new = Path(scratch) / name
             new.write_bytes(content)
             new.replace(folder / name)
@@ -92,7 +94,7 @@ def _pinned(version: str) -> str:
     try:
         return (_folder() / version / _PIN).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
-        return "the hash of an installation, and there is none"
+        return "a recorded hash, which is missing"
 
 
 @cache
@@ -103,7 +105,7 @@ def known_releases() -> dict[str, str]:
 
 
 def _download(version: str, scratch: Path) -> bytes:
-    """`soljson.js` of npm's package. npm runs in the empty folder `scratch`: it obeys an `.npmrc` where it stands."""
+    """Return `soljson.js` of npm's package. npm runs in the empty folder `scratch`, since it reads a local `.npmrc`."""
     npm, name = find_program("npm", "install Node.js with npm"), _PACKAGE.get(version, version)
     command = [npm, "pack", f"solc@{name}", "--ignore-scripts", "--loglevel=error"]
     done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)  # noqa: S603

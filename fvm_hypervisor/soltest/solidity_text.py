@@ -1,7 +1,7 @@
-"""A project's sources, each read once; and where in one a place is: its line, the contract and function around it.
+"""Source texts of a project, with the line, contract and function at a position.
 
-Found by the text alone, without a compiler: comments and strings are passed over, braces are counted. What the text
-does not say plainly has no name.
+Positions are resolved without a compiler: comments and strings are skipped, braces counted. Names are empty where the
+text is ambiguous.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CONTRACTS: Final = (b"contract", b"library", b"interface")
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A contract or a function: from its first word to the end of its body, in bytes."""
+    """A contract or function: from its first word to the end of its body, in bytes."""
 
     name: str
     is_contract: bool
@@ -38,7 +38,7 @@ class Definition:
 
 
 class SourceText:
-    """A source."""
+    """A source text."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
@@ -48,25 +48,25 @@ class SourceText:
         return [0, *(found.end() for found in re.finditer(rb"\n", self.text))]
 
     def line(self, place: int) -> int:
-        """The number of the line of a byte, from 1."""
+        """Return the line number of a byte, from 1."""
         return bisect_right(self._lines, place)
 
     def names(self, place: int) -> tuple[str, str]:
-        """Contract and function around a byte; empty where there is none."""
+        """Return the contract and the function around a byte; empty if there is none."""
         around = [found for found in self._definitions if found.start <= place < found.end]
         contracts = [found.name for found in around if found.is_contract]
         functions = [found.name for found in around if not found.is_contract]
         return (contracts[-1] if contracts else ""), (functions[-1] if functions else "")
 
     def is_definition(self, start: int, length: int) -> bool:
-        """Whether a span is that of a whole contract: what stands for code that no statement has."""
+        """Return True if a span covers a whole contract, as for code that belongs to no statement."""
         return any(found.is_contract and found.start == start and length > 1 for found in self._definitions) or (
             self.text[start : start + 9] == b"abstract "
         )
 
     @cached_property
     def mentions(self) -> dict[str, set[str]]:
-        """By the name of a function or modifier every word in its head and body: what it may call is among them."""
+        """Words in the head and body of each function or modifier, by its name: a superset of what it may call."""
         found: dict[str, set[str]] = {}
         for one in self._definitions:
             if not one.is_contract:
@@ -100,14 +100,14 @@ class SourceText:
 
 
 class SourceTexts:
-    """The sources of a project, by their paths from its root, each read once."""
+    """Sources of a project by path relative to its root, each read once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._read: dict[str, SourceText | None] = {}
 
     def get(self, path: str) -> SourceText | None:
-        """A source; None where it is not there, or too long."""
+        """Return a source; None if it is missing or too long."""
         if path not in self._read:
             file = self._root / path
             try:

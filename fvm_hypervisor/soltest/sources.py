@@ -1,4 +1,4 @@
-"""A project's Solidity sources: those of its own folders, and what they import, to the last one."""
+"""Collection of a project's Solidity sources: its own folders, and all direct and indirect imports."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _DECLARATION: Final = re.compile(
 )
 _COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 SHIPPED: Final = "hypervisor/"
-"""How tests import what comes with this package, where the project has no such folder of its own."""
+"""Import prefix of the sources in this package, unless the project has a folder with that name."""
 _SHIPPED_FOLDER: Final = Path(__file__).parent / "solidity"
 FILECOIN_VM: Final = "hypervisor/FilecoinVm.sol"
-"""Imported without a remapping: the interface of Filecoin's own cheatcodes."""
+"""Interface of Filecoin's cheatcodes, imported without a remapping."""
 _OWN: Final = Path(__file__).with_name("solidity")
 LARGEST_SOURCE: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Texts by their paths from the root; `own` are those of the project's folders, the others were imported.
+    """Source texts by path relative to the root; `own` are in the project's folders, the others were imported.
 
-    `imports` are the paths that each of them imports.
+    `imports` has the imported paths of each.
     """
 
     texts: dict[str, str]
@@ -40,7 +40,7 @@ class Sources:
     imports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def closure(self, names: Iterable[str]) -> set[str]:
-        """These sources and all that they import, to the last one."""
+        """Return these sources with all their direct and indirect imports."""
         found: set[str] = set()
         todo = list(names)
         while todo:
@@ -52,7 +52,7 @@ class Sources:
 
 
 def own_sources(project: Project) -> list[str]:
-    """The files of the project's folders that are not left out."""
+    """Return the files in the project's folders that are not skipped."""
     found: set[str] = set()
     for folder in (project.src, project.test, project.script):
         for path in sorted((project.root / folder).rglob("*.sol")):
@@ -64,7 +64,7 @@ def own_sources(project: Project) -> list[str]:
 
 
 def read_sources(project: Project, names: Iterable[str]) -> Sources:
-    """These sources and what they import. Raises InvalidInput, with who imports what cannot be found."""
+    """Read these sources and their imports. Raises InvalidInput naming the importer of a missing source."""
     own = frozenset(names)
     texts: dict[str, str] = {}
     edges: dict[str, tuple[str, ...]] = {}
@@ -90,19 +90,19 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
 
 
 def read_texts(project: Project, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield these sources, without what they import. Raises InvalidInput for one that cannot be read."""
+    """Yield these sources without their imports. Raises InvalidInput for one that cannot be read."""
     return ((name, _read(project.root, name, "")) for name in names)
 
 
 def imports(text: str) -> list[str]:
-    """What a source imports, as it writes it."""
+    """Return the imports of a source, as written."""
     if "import" not in text:
         return []
     return _IMPORT.findall(_COMMENT.sub(" ", text))
 
 
 def declared_contracts(text: str) -> set[str]:
-    """The contracts, libraries and interfaces of a source."""
+    """Return the names of the contracts, libraries and interfaces in a source."""
     return set(_DECLARATION.findall(_COMMENT.sub(" ", text)))
 
 
@@ -121,13 +121,13 @@ def _read(root: Path, name: str, importer: str) -> str:
         if not importer:
             raise InvalidInput(f"{file} cannot be read") from None
         raise InvalidInput(
-            f"{importer}, and there is no {name}: install the library ({_installing(name)}), or look at the remappings "
-            "of foundry.toml and remappings.txt"
+            f"{importer}, but {name} does not exist: install the library ({_installing(name)}), or check the "
+            "remappings of foundry.toml and remappings.txt"
         ) from None
 
 
 def _installing(name: str) -> str:
-    """The command that brings a library into a project, by the first words of what is imported from it."""
+    """Return the command that installs the library of an import."""
     first, _, rest = name.partition("/")
     if first == "forge-std":
         return "git clone --depth 1 https://github.com/foundry-rs/forge-std lib/forge-std"

@@ -1,4 +1,4 @@
-"""A suite on its world: libraries and the test contract created as forge does it, `setUp`, and what a call came to."""
+"""A suite on its world: deployment of libraries and test contract as in forge, `setUp`, and verdicts on calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from store.keccak import keccak
 
 
 class SetUpFailed(Exception):
-    """The test contract could not be made ready: the test-like name of the step, how it ended."""
+    """Raised if the test contract could not be set up, with the step's name and its outcome."""
 
     def __init__(self, step: str, outcome: CallOutcome) -> None:
         super().__init__(step)
@@ -39,7 +39,7 @@ class SetUpFailed(Exception):
 
 
 class SuiteStage:
-    """The test contract on its world. `first_actor` is the ID from which on actors are the suite's."""
+    """The test contract on its world. Actors from the ID `first_actor` on belong to the suite."""
 
     def __init__(self, world: World, artifacts: Artifacts, artifact: ContractArtifact) -> None:
         self.world = world
@@ -53,15 +53,15 @@ class SuiteStage:
         self.address = EthAddress(bytes(20))
         self.libraries: dict[tuple[str, str], bytes] = {}
         self._sound = EMPTY_ARRAY_CID
-        """A state of the cheatcodes' account in which no test has failed."""
+        """State of the cheatcodes' account in which no test has failed."""
 
     @property
     def sender(self) -> EthAddress:
-        """Who creates and calls the test contract."""
+        """Address that creates and calls the test contract."""
         return self.world.setting.sender
 
     def build(self) -> None:
-        """Create libraries and the contract. Raises SetUpFailed, and InvalidInput for a library that is not there."""
+        """Deploy libraries and the contract. Raises SetUpFailed, and InvalidInput for a missing library."""
         world = self.world
         cheats, creation = world.cheatcodes, self.artifact.creation.object
         cheats.state.watches_gas = asks_for_gas(self.artifact.runtime.object)
@@ -81,14 +81,14 @@ class SuiteStage:
             world.set_balance(made, world.setting.balance)
 
     def set_up(self) -> None:
-        """Call `setUp`, if the contract has it. Raises SetUpFailed."""
+        """Call `setUp` if the contract has it. Raises SetUpFailed."""
         if has_special(self.artifact, "setUp"):
             outcome = self.call(selector("setUp()"))
             if not outcome.success or self.has_failed():
                 raise SetUpFailed("setUp()", outcome)
 
     def before_test(self, test: TestFunction) -> bool:
-        """Make the calls that `beforeTestSetup` returns for a test, if the contract has it; whether all succeeded."""
+        """Make the calls that `beforeTestSetup` returns, if the contract has it; return True if all succeeded."""
         if not special_functions(self.artifact, "beforeTestSetup"):
             return True
         here = self.world.snapshot()
@@ -101,33 +101,33 @@ class SuiteStage:
         return all(self.call(bytes(data)).success for data in calls)
 
     def call(self, data: bytes, kept: bool = True) -> CallOutcome:
-        """Call the test contract as a test is called; what is not `kept` has to be taken back (`World.call`)."""
+        """Call the test contract; unless `kept`, the caller must revert the state (`World.call`)."""
         return self.world.call(self.sender, self.address, data, kept=kept)
 
     def _deploy_all_libraries(self) -> None:
-        """Those that any contract needs: a test may ask for its code."""
+        """Deploy the libraries of every contract, for tests that request their code."""
         for place in self.artifacts.places:
             try:
                 self._deploy_libraries(self.artifacts.load(place).creation)
             except InvalidInput:
-                continue  # discovery names what is corrupt, and the cheatcode what is missing
+                continue  # discovery reports corrupt artifacts, the cheatcode missing ones
 
     def _deploy_libraries(self, code: Bytecode) -> None:
         for key in code.libraries():
             if key in self.libraries:
                 continue
             library = self.artifacts.get(*key)
-            self.libraries[key] = bytes(20)  # libraries that need each other: as forge, the first one wins
+            self.libraries[key] = bytes(20)  # for libraries that need each other; as in forge, the first one wins
             self._deploy_libraries(library.creation)
             made, outcome = self.world.deploy(library.creation.linked(self.libraries), LIBRARY_DEPLOYER)
             if made is None:
                 raise SetUpFailed(f"library {key[1]}", outcome)
             self.libraries[key] = made
 
-    # --- how a call ended ---------------------------------------------------------------------------------------
+    # --- outcomes ---------------------------------------------------------------------------------------------------
 
     def has_failed(self) -> bool:
-        """Whether a test has said so in the slot that forge-std uses for it, even if it went back to a state since."""
+        """Return True if a test has set forge-std's failure slot, even if the state was reverted since."""
         if self.world.cheatcodes.state.has_failed:
             return True
         machine = self.world.machine
@@ -142,7 +142,7 @@ class SuiteStage:
         return False
 
     def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[CaseStatus, str | None]:
-        """Whether a test's call is a success, and if not, why."""
+        """Return the status of a test's call, and the reason of a failure."""
         if is_skip(outcome):
             return CaseStatus.SKIPPED, outcome.output[len(MAGIC_SKIP) :].decode("utf-8", "replace")
         ok = outcome.success and not self.has_failed()
@@ -153,7 +153,7 @@ class SuiteStage:
         return CaseStatus.FAILURE, None if outcome.success else self.reason(outcome)
 
     def reason(self, outcome: CallOutcome) -> str:
-        """Why a call failed, in words; of one that did not, where the test has said so itself, forge's for `setUp`."""
+        """Return why a call failed; for a successful `setUp` that set the failure slot, forge's message."""
         if outcome.success:
             return "execution error"
         if outcome.output:
@@ -176,7 +176,7 @@ _FAULTS: Final = {
 
 
 def _fault(words: str) -> str:
-    """How a frame ended that returned nothing, as forge calls it; the machine's own words for what forge has not."""
+    """Return forge's name for a halt without return data, or the machine's message if forge has none."""
     for part, name in _FAULTS.items():
         if part in words:
             return name
@@ -184,21 +184,21 @@ def _fault(words: str) -> str:
 
 
 def is_skip(outcome: CallOutcome) -> bool:
-    """Whether the test asked to be skipped."""
+    """Return True if the test requested to be skipped."""
     return not outcome.success and outcome.output.startswith(MAGIC_SKIP)
 
 
 def is_failed_assertion(outcome: CallOutcome) -> bool:
-    """Return whether a call reverted by an assertion, which fails an invariant test whatever its settings."""
+    """Return True if a call failed by an assertion, which fails an invariant test with any settings."""
     return not outcome.success and (is_assertion(outcome.output) or "INVALID_INSTRUCTION" in outcome.error)
 
 
 def is_rejected(outcome: CallOutcome) -> bool:
-    """Whether an assumption of the test does not hold for its inputs."""
+    """Return True if an assumption of the test rejected its inputs."""
     return not outcome.success and outcome.output.startswith(MAGIC_ASSUME)
 
 
 @cache
 def selector(signature: str) -> bytes:
-    """The first four bytes of calldata."""
+    """Return the first four bytes of calldata for a signature."""
     return bytes(keccak(signature.encode()))[:4]

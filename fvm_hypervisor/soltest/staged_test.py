@@ -1,6 +1,6 @@
-"""One test made ready in this process, to be called any number of times: a debugger runs it again to go back.
+"""A single test set up in this process, to be called repeatedly: a debugger reruns it to step back.
 
-What a call does is taken back before the next one. Who shows it, and how, is the caller's.
+The changes of a call are reverted before the next one. The caller provides the tracers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from store.cid import Cid
 
 @dataclass(frozen=True, slots=True)
 class StagedTest:
-    """A test with what it is called with; `ready` is the state after `setUp`, `root` its root."""
+    """A test with its calldata; `ready` is the state after `setUp`, `root` its state root."""
 
     name: str
     world: World
@@ -41,7 +41,7 @@ class StagedTest:
     calldata: bytes
 
     def call(self, tracer: Tracer) -> CallOutcome:
-        """Call it from the state after `setUp`, with a listener that knows the gas of the rules."""
+        """Call the test from the state after `setUp`, with a tracer that knows the gas of the rules."""
         machine = self.world.machine
         self.world.restore(self.ready)
         machine.tracer = tracer
@@ -51,7 +51,7 @@ class StagedTest:
             machine.tracer = None
 
     def run(self, tracer: Tracer) -> None:
-        """The same with one that takes milligas."""
+        """Call the test with a tracer that expects milligas."""
         rules = self.world.machine.context.rules
         outcome = self.call(rules_named(rules).questions.adapt_tracer(tracer))
         exit_code = ExitCode.OK if outcome.success else ExitCode.EVM_CONTRACT_REVERTED
@@ -62,13 +62,15 @@ class StagedTest:
 def staged_test(
     job: Job, artifacts: Artifacts, suite: Suite, test: TestFunction, *, fails: bool = True
 ) -> Iterator[StagedTest]:
-    """A test after its `setUp`; a fuzz test with the inputs that make it fail. Raises InvalidInput.
+    """Set up a test; a fuzz test gets its failing inputs. Raises InvalidInput.
 
-    A fuzz test that need not fail (`fails`) has those of its last run.
+    Without `fails`, a passing fuzz test gets the inputs of its last run.
     """
     name = f"{suite.file}:{suite.contract}.{test.name}"
     if test.kind is CaseKind.INVARIANT:
-        raise InvalidInput(f"{name} is an invariant test, whose failure is many calls: write its calls into a test")
+        raise InvalidInput(
+            f"{name} is an invariant test, which fails by a sequence of calls: write a unit test with these calls"
+        )
     artifact = artifacts.get(suite.file, suite.contract)
     world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
     try:
@@ -83,10 +85,10 @@ def staged_test(
             stage.set_up()
         except SetUpFailed as failed:
             words = stage.reason(failed.outcome)
-            raise InvalidInput(f"{name} does not begin: {failed.step} of {suite.contract} fails: {words}") from None
+            raise InvalidInput(f"{name} cannot start: {failed.step} of {suite.contract} fails: {words}") from None
         world.cheatcodes.settings = replace(world.cheatcodes.settings, isolates=_isolates(job, suite, test.name))
         if not stage.before_test(test):
-            raise InvalidInput(f"{name} does not begin: a call that beforeTestSetup of {suite.contract} returns fails")
+            raise InvalidInput(f"{name} cannot start: a call that beforeTestSetup of {suite.contract} returns fails")
         root = world.settle()
         ready = world.snapshot()
         data = selector(test.signature) if test.kind is CaseKind.UNIT else _inputs(job, stage, test, ready, name, fails)

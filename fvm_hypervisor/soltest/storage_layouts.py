@@ -1,6 +1,6 @@
-"""solc's storage layouts of a project's contracts: where `vm.getStorageSlots` finds variables.
+"""solc's storage layouts of a project's contracts, for `vm.getStorageSlots`.
 
-They are asked of the compiler without code, as syntax trees are, and only where a source uses the cheatcode.
+They are compiled without code, like syntax trees, and only if a source uses the cheatcode.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _ASKED: Final = ".getStorageSlots"
 
 
 def asks_for_layouts(sources: Sources) -> bool:
-    """Whether a source uses the cheatcode."""
+    """Return True if a source uses the cheatcode."""
     return any(_ASKED in text for text in sources.texts.values())
 
 
 def storage_layouts(project: Project, sources: Sources, solc: Solc) -> Layouts:
-    """The layouts of all contracts. Raises CompileError with the compiler's words."""
+    """Return the layouts of all contracts. Raises CompileError with the compiler's messages."""
     asked = standard_json(project, sources, solc.version)
     asked["settings"]["outputSelection"] = {"*": {"*": ["storageLayout"]}}
     return {

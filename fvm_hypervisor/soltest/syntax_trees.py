@@ -1,8 +1,7 @@
-"""solc's syntax trees of a project's sources: what coverage finds statements and branches in.
+"""solc's syntax trees of a project's sources, which coverage reads statements and branches from.
 
-They are asked of the compiler that made the code, of the same sources, without code: it answers in a fraction of the
-time. Libraries have none. The newest trees of a project are kept in the user's folder, where no
-checkout's files are taken for them.
+They are compiled by the same compiler from the same sources, but without code, which takes a fraction of the time.
+Libraries have none. The latest trees of a project are cached in the user's folder, out of a checkout's reach.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded, user_folder
 
 Trees = dict[str, Mapping[str, Any]]
-"""By source."""
+"""Syntax trees by source."""
 _LARGEST: Final = 256 << 20
-"""Bytes of trees that are kept."""
+"""Maximum size of cached trees in bytes."""
 _LONGEST: Final = 30 * 86400
-"""Seconds for which they are."""
+"""Lifetime of cached trees in seconds."""
 
 
 def syntax_trees(project: Project, sources: Sources, names: Iterable[str], solc: Solc) -> Trees:
-    """Return the trees of the named sources by path. Raises CompileError with the compiler's words."""
+    """Return the trees of the named sources by path. Raises CompileError with the compiler's messages."""
     wanted = sorted(names)
     if not wanted:
-        return {}  # no compiler takes no sources
+        return {}  # the compiler rejects an empty list of sources
     asked = standard_json(project, sources, solc.version, wanted)
     asked["settings"]["outputSelection"] = {name: {"": ["ast"]} for name in wanted}
     question = orjson.dumps([str(solc.path), solc.version, asked], option=orjson.OPT_SORT_KEYS)
@@ -52,7 +51,7 @@ def syntax_trees(project: Project, sources: Sources, names: Iterable[str], solc:
 
 
 def _file_of(project: Project) -> Path | None:
-    """Where a project's trees are kept; None for a user without a home."""
+    """Return the cache file of a project; None for a user without a home."""
     try:
         folder = user_folder("cache") / "syntax-trees"
     except RuntimeError:
@@ -61,7 +60,7 @@ def _file_of(project: Project) -> Path | None:
 
 
 def _kept(file: Path, key: str) -> Trees | None:
-    """The trees of just these sources; None where others are kept, or none."""
+    """Return the cached trees of exactly these sources, or None."""
     try:
         content = orjson.loads(read_bounded(file, _LARGEST, "the syntax trees"))
         trees: Trees = {str(name): dict(tree) for name, tree in content["trees"].items()}
@@ -71,8 +70,8 @@ def _kept(file: Path, key: str) -> Trees | None:
 
 
 def _keep(file: Path, key: str, trees: Trees) -> None:
-    """Keep the trees, and drop those of projects that have not changed for long; without them a run asks again."""
-    with suppress(OSError, InvalidInput, orjson.JSONEncodeError):  # the last one: deeper than JSON is written here
+    """Cache the trees, and delete those of projects that have not changed for long. Errors are ignored."""
+    with suppress(OSError, InvalidInput, orjson.JSONEncodeError):  # orjson has a limit of nesting
         content = orjson.dumps({"key": key, "trees": trees})
         if len(content) > _LARGEST:
             return

@@ -1,7 +1,7 @@
-"""Table tests: a test called once for each row of the fixtures of its parameters, each from the same state.
+"""Table tests: a test called once for each row of its parameters' fixtures, each from the same state.
 
-Rules: forge's. The first parameter's fixture has the number of rows, and that of every other parameter as many; the
-test ends with the first row that fails.
+Rules: forge's. The first parameter's fixture determines the number of rows, which every other fixture must have; the
+test ends at the first failing row.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from fvm_hypervisor.soltest.world import Handle
 
 
 class NoTable(Exception):
-    """The fixtures of a test's parameters do not make a table; the text says why, in forge's words."""
+    """Raised if the fixtures of a test's parameters do not form a table, with forge's message."""
 
 
 def table_rows(stage: SuiteStage, test: TestFunction) -> list[list[Any]]:
-    """Return the arguments of each call of a table test, from the fixtures in the stage's state. Raises NoTable."""
+    """Return the arguments of each call of a table test, from the current fixtures. Raises NoTable."""
     inputs = test.entry["inputs"]
     if not inputs:
         raise NoTable("Table test should have at least one parameter")
@@ -55,7 +55,7 @@ def table_rows(stage: SuiteStage, test: TestFunction) -> list[list[Any]]:
 
 @dataclass(slots=True)
 class TableRun:
-    """A table test on its way. `ready` is the state that each row is called from."""
+    """A running table test. `ready` is the initial state of each row."""
 
     stage: SuiteStage
     test: TestFunction
@@ -63,10 +63,10 @@ class TableRun:
     progress: Callable[[TestResult], None] = lambda _: None
     gases: list[int] = field(default_factory=list)
     last: bytes = b""
-    """Calldata of the newest row that was called."""
+    """Calldata of the latest row."""
 
     def run(self) -> TestResult:
-        """Call the test with each row until one fails or asks to be skipped."""
+        """Call the test with each row until one fails or is skipped."""
         try:
             rows = table_rows(self.stage, self.test)
         except NoTable as lack:

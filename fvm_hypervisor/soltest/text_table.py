@@ -1,4 +1,4 @@
-"""Tables of text with lines between rows, as forge's reports have them."""
+"""Text tables with lines between rows, as in forge's reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: bool = False) -> list[str]:
-    """The lines of a table; the first column is left-aligned, numbers in the others right-aligned unless `left`."""
+    """Return the lines of a table; after the first column, numbers are right-aligned unless `left`."""
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     line = "|" + "+".join("-" * (width + 2) for width in widths) + "|"
     lines = ["╭" + line[1:-1] + "╮", _row(head, widths, left), "+" + "=" * (len(line) - 2) + "+"]

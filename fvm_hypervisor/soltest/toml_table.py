@@ -1,4 +1,4 @@
-"""A table of `foundry.toml` whose values are checked when they are asked for: what is wrong is said with its key."""
+"""Typed access to a table of `foundry.toml`; errors name the key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LARGEST: Final = ("max", "u64::MAX")
 class Table:
     """Values by key; `prefix` is the table's own name with a dot. All methods raise InvalidInput.
 
-    `asked` collects the keys that are asked for, of this table and those in it, with their prefixes.
+    `asked` collects the keys that are read, in this table and its subtables, with their prefixes.
     """
 
     def __init__(self, values: Mapping[str, Any], prefix: str = "", asked: set[str] | None = None) -> None:
@@ -33,33 +33,33 @@ class Table:
         return iter(self._values)
 
     def text(self, name: str, default: str) -> str:
-        """A text; none has a NUL, which no path can have."""
+        """Return a string without NUL, which no path may contain."""
         value = self._of(name, str, default, "text")
         return str(value) if "\0" not in value else self._refuse(name, "text without NUL")
 
     def first_text(self, *names: str) -> str | None:
-        """The text of the first of these keys that is there."""
+        """Return the string of the first of these keys that is set, or None."""
         found = [name for name in names if name in self]
         return self.text(found[0], "") if found else None
 
     def choice(self, name: str, default: str, *others: str) -> str:
-        """One of some words."""
+        """Return one of the allowed words."""
         value = self.text(name, default)
         return value if value in (default, *others) else self._refuse(name, f"one of {', '.join((default, *others))}")
 
     def address(self, name: str, default: str) -> str:
-        """An Ethereum address in hex."""
+        """Return an Ethereum address in hex."""
         value = self.text(name, default)
         digits = value.removeprefix("0x")
         is_hex = len(digits) == 40 and all(digit in "0123456789abcdefABCDEF" for digit in digits)
         return value if is_hex else self._refuse(name, "an address of twenty bytes in hex")
 
     def flag(self, name: str, default: bool) -> bool:
-        """True or false."""
+        """Return a boolean."""
         return bool(self._of(name, bool, default, "true or false"))
 
     def number(self, name: str, default: int, top: int = U32) -> int:
-        """A whole number of 0 to `top`, also as text; `max` is 2^64 - 1, or `top` where that is less."""
+        """Return an integer from 0 to `top`, also given as a string; `max` is 2^64 - 1, or `top` if that is less."""
         value = self.value(name, default)
         if isinstance(value, str):
             if value in _LARGEST:
@@ -75,46 +75,46 @@ class Table:
         return int(value) if value <= top else self._refuse(name, f"at most 2^{top.bit_length()} - 1")
 
     def number_or_none(self, name: str, top: int = U32) -> int | None:
-        """A number, None where there is none."""
+        """Return an integer, or None if the key is not set."""
         return self.number(name, 0, top) if name in self else None
 
     def texts(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """A list of texts."""
+        """Return a list of strings."""
         found = self._of(name, list, default, "a list of texts")
         if not all(isinstance(item, str) and "\0" not in item for item in found):
             self._refuse(name, "a list of texts")
         return tuple(found)
 
     def tables(self, name: str) -> list[Table]:
-        """A list of tables."""
+        """Return a list of tables."""
         found = self._of(name, list, [], "a list of tables")
         if not all(isinstance(item, dict) for item in found):
             self._refuse(name, "a list of tables")
         return [Table(item, f"{self._prefix}{name}.", self.asked) for item in found]
 
     def table(self, name: str) -> Table:
-        """A table in this one; an empty one where there is none."""
+        """Return a subtable; an empty one if the key is not set."""
         return Table(self.values(name), f"{self._prefix}{name}.", self.asked)
 
     def values(self, name: str) -> dict[str, Any]:
-        """What a table in this one holds, unchecked."""
+        """Return the values of a subtable, unchecked."""
         return dict(self._of(name, dict, {}, "a table"))
 
     def value(self, name: str, default: Any = None) -> Any:
-        """What is under a key, unchecked."""
+        """Return the value of a key, unchecked."""
         self.asked.add(self._prefix + name)
         return self._values.get(name, default)
 
     def all_values(self) -> dict[str, Any]:
-        """What this table holds, unchecked."""
+        """Return the values of this table, unchecked."""
         return dict(self._values)
 
     def is_table(self, name: str) -> bool:
-        """Whether there is a table in this one."""
+        """Return True if the value of a key is a table."""
         return isinstance(self.value(name), dict)
 
     def access(self, name: str) -> str:
-        """What may be done with files: `read`, `write`, `read-write` or `none`, also as true or false."""
+        """Return a file permission: `read`, `write`, `read-write` or `none`, also given as true or false."""
         value = self.value(name)
         if isinstance(value, bool):
             return "read-write" if value else "none"

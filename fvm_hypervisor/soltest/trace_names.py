@@ -1,7 +1,7 @@
-"""The names of addresses, contracts and native actors in traces and stacks.
+"""Names of addresses, contracts and native actors in traces and stacks.
 
-In traces an address has its label (`vm.label`), else the contract that a traced call created there, as in forge; stacks
-name a contract by its code. Native actors' methods are named by the actors' schemas.
+In traces an address has its label (`vm.label`), otherwise the contract that a traced call created there, as in forge;
+stacks identify a contract by its code. Native actors' methods are named by the actors' schemas.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from store.keccak import keccak
 VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
 CREATE2_DEPLOYER: Final = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
 MAX_WORDS: Final = 1 << 16
-"""Characters of one revert reason or one native actor's message."""
+"""Maximum number of characters of a revert reason or a native actor's message."""
 PRECOMPILES: Final = {
     1: "ecrecover", 2: "sha256", 3: "ripemd", 4: "identity", 5: "modexp", 6: "ecadd", 7: "ecmul", 8: "ecpairing",
     9: "blake2f", 10: "pointEvaluation", 11: "bls12G1Add", 12: "bls12G1Msm", 13: "bls12G2Add", 14: "bls12G2Msm",
     15: "bls12PairingCheck", 16: "bls12MapFpToG1", 17: "bls12MapFp2ToG2", 256: "p256Verify",
 }  # fmt: skip
-"""Ethereum's precompiles as functions, by the numbers that their addresses are."""
+"""Function names of Ethereum's precompiles by address."""
 _PRECOMPILE_LABELS: Final = {
     1: "ECRecover", 2: "SHA-256", 3: "RIPEMD-160", 4: "Identity", 5: "ModExp", 6: "ECAdd", 7: "ECMul", 8: "ECPairing",
     9: "Blake2F", 10: "PointEvaluation", 11: "BLS12_G1ADD", 12: "BLS12_G1MSM", 13: "BLS12_G2ADD", 14: "BLS12_G2MSM",
@@ -58,12 +58,12 @@ class Names:
     cheatcodes: ContractInterface
     labels: Mapping[EthAddress, str] = field(default_factory=dict)
     precompiles: PrecompileTable | None = None
-    """Users' own."""
+    """Custom precompiles."""
     by_ir: bool = False
-    """True if the compiler used its intermediate representation."""
+    """True if the code was compiled via IR."""
     verbosity: int = 0
     by_code: bool = False
-    """True if contracts that no traced call created, such as those of a fork, are named by their code."""
+    """True if contracts not created by a traced call, such as those of a fork, are named by their code."""
 
     @cached_property
     def signatures(self) -> Signatures:
@@ -72,23 +72,23 @@ class Names:
 
     @cached_property
     def matcher(self) -> CreationMatcher:
-        """The project's contracts by their creation code."""
+        """Finder of the project's contracts by creation code."""
         return CreationMatcher(self.known)
 
     @cached_property
     def identities(self) -> Identities:
-        """The contracts that traced calls created."""
+        """Contracts that traced calls created."""
         return Identities(self.matcher)
 
     def learn(self, roots: Sequence[CallFrame]) -> None:
-        """Identify the contracts that call trees create."""
+        """Identify the contracts created in call trees."""
         self.identities.add_all(roots)
         if self.by_code:
             for frame in walk(roots):
                 self.identities.add_code(frame, self.known.of(frame))
 
     def contract(self, frame: CallFrame) -> KnownContract | None:
-        """Return the contract at the address whose code ran; by the code itself if rules do not trace that address."""
+        """Return the contract at the address whose code ran, or by its code if the rules do not trace that address."""
         is_unplaced = frame.is_delegated and frame.borrowed is None
         return self.known.of(frame) if is_unplaced else self.identities.get(frame.target)
 
@@ -110,7 +110,7 @@ class Names:
         return f"{name}: [{checksummed(address)}]" if name else checksummed(address)
 
     def callee(self, frame: CallFrame) -> str:
-        """Return whose code a frame ran, as traces name it."""
+        """Return the name of the executed code's owner in traces."""
         if is_precompile(frame.target) or self.precompile(frame) is not None:
             return "PRECOMPILES"
         if frame.is_delegated and frame.borrowed is None:
@@ -120,7 +120,7 @@ class Names:
         return self.labels.get(frame.target) or native or self.label(frame.target) or checksummed(frame.target)
 
     def code_name(self, frame: CallFrame) -> str:
-        """Return whose code a frame ran, as stacks name it: by the label, then by the code."""
+        """Return the name of the executed code's owner in stacks: by label, then by code."""
         contract = None if frame.address in self.labels else self.known.of(frame)
         return self.callee(frame) if contract is None else contract.name
 
@@ -131,13 +131,13 @@ class Names:
         return f"f0{frame.actor if actor is None else actor} {self.actor(frame)}".rstrip()
 
     def precompile(self, frame: CallFrame) -> Precompile | None:
-        """Return the user's precompile that was called; None for other calls."""
+        """Return the custom precompile that was called; None for other calls."""
         if self.precompiles is None or frame.creates or frame.is_delegated:
             return None
         return self.precompiles.by_address.get(frame.address)
 
     def actor(self, frame: CallFrame) -> str:
-        """Return the name of the built-in actor that was called, `actor` for a user's."""
+        """Return the name of the built-in actor that was called, `actor` for a custom one."""
         if frame.actor_code is None:
             return ""
         return self.manifest.name_of(frame.actor_code) or "actor"
@@ -163,7 +163,7 @@ class Names:
         }
 
     def revert(self, data: bytes) -> str:
-        """Return revert data in words, custom errors by the interfaces that declare them."""
+        """Return revert data as text; custom errors are decoded by the interfaces that declare them."""
 
         def known(data: bytes) -> str | None:
             found = self.signatures.error(data)
@@ -172,7 +172,7 @@ class Names:
         return printable(said(data, known), MAX_WORDS)
 
     def cheatcode(self, data: bytes) -> tuple[Mapping[str, Any], tuple[Any, ...]] | None:
-        """Return the ABI entry of a cheatcode that calldata calls, and its arguments; None if it is not known."""
+        """Return the ABI entry and the arguments of a cheatcode call; None if the cheatcode is unknown."""
         try:
             return self.cheatcodes.read_call(data)
         except AbiMismatch:
@@ -180,5 +180,5 @@ class Names:
 
 
 def is_precompile(address: EthAddress) -> bool:
-    """Return whether one of Ethereum's precompiles is at an address."""
+    """Return True for the address of one of Ethereum's precompiles."""
     return int.from_bytes(address, "big") in PRECOMPILES

@@ -1,7 +1,7 @@
-"""Call trees of tests as text, in forge's form, across both runtimes.
+"""Call trees of tests as text in forge's format, across both runtimes.
 
-A line has the gas, who is called, the function, the arguments; under it are calls, events and changed slots in order,
-and what came back. What the look follows: the Foundry book, understanding traces; revm-inspectors' `TraceWriter`.
+A line has the gas, the callee, the function and the arguments; below it are calls, events and changed slots in order,
+and the result. Format: the Foundry book, understanding traces; revm-inspectors' `TraceWriter`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from localnet.traces.trace_words import native_words
 
 MOST_LINES: Final = 20_000
 _MAX_SHORT: Final = 999_999
-"""The largest word of a slot that is written as a number."""
+"""Largest word of a slot that is printed as a decimal number."""
 
 
 def trace_text(roots: Sequence[CallFrame], names: Names, *, with_slots: bool = False) -> str:
-    """Return the lines of call trees, each indented by two; `with_slots` also the slots that each frame changed."""
+    """Return the lines of call trees, indented by two; `with_slots` adds the slots that each frame changed."""
     lines: list[str] = []
     todo: list[tuple[CallFrame | _Inside | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
     while todo and len(lines) < MOST_LINES:
@@ -55,19 +55,19 @@ def trace_text(roots: Sequence[CallFrame], names: Names, *, with_slots: bool = F
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
-    """A function of a frame."""
+    """An internal function call of a frame."""
 
     frame: CallFrame
     call: InternalCall
 
 
 def function_head(call: InternalCall, names: Names) -> str:
-    """A function within a contract with its arguments."""
+    """Return an internal function with its arguments."""
     return f"{call.name}({_values(call.arguments, names)})"
 
 
 def _function_result(call: InternalCall, names: Names) -> str:
-    """What a function has returned; nothing of one that returns nothing, as in forge."""
+    """Return the result of a function; empty if it returns nothing, as in forge."""
     return "[Revert]" if call.result is None else _values(call.result, names)
 
 
@@ -78,7 +78,7 @@ def _values(values: Sequence[TypedValue], names: Names) -> str:
 
 
 def _parts(frame: CallFrame, names: Names, call: InternalCall | None = None) -> list[CallFrame | _Inside | str]:
-    """What happened in a frame, or in a function of it, in order."""
+    """Return the content of a frame, or of a function in it, in order."""
     parts: list[CallFrame | _Inside | str] = []
     for item in parts_of(frame, call):
         match item:
@@ -91,12 +91,12 @@ def _parts(frame: CallFrame, names: Names, call: InternalCall | None = None) -> 
             case PrecompileRefusal():
                 parts.append(f"refused by {item.name} at {checksummed(item.address)}: {printable(item.reason)}")
             case SlotWritten():
-                pass  # they come last
+                pass  # appended by `_slots`
     return parts
 
 
 def _slots(frame: CallFrame) -> list[str]:
-    """The slots that a frame changed, in the order of their last changes."""
+    """Return the slots that a frame changed, in the order of their last changes."""
     slots: dict[int, tuple[int, int]] = {}
     for item in frame.items:
         if isinstance(item, SlotWritten):
@@ -146,7 +146,7 @@ def _event(event: EventEmitted, frame: CallFrame, names: Names) -> str:
 
 
 def _field(item: Mapping[str, Any], value: Any, names: Names) -> str:
-    """An argument of an event; of an indexed dynamic one only the hash is there."""
+    """Return an argument of an event; an indexed dynamic one is only available as a hash."""
     if item["indexed"] and isinstance(value, bytes) and not str(item["type"]).startswith("bytes"):
         return f"0x{value.hex()}"
     return value_text(item, value, names.address)

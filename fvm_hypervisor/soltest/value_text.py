@@ -1,4 +1,4 @@
-"""Values of Solidity's types as forge writes them: labelled addresses, numbers with their size, structs."""
+"""Text of Solidity values in forge's format: labelled addresses, numbers with their magnitude, structs."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from bridge.addresses import EthAddress, checksummed
 from hypervisor.printable import printable
 
 LONGEST: Final = 1 << 18
-"""Characters of one value."""
+"""Maximum number of characters of a value."""
 _PLAIN: Final = 9_999
-"""Numbers up to this one are written without their size."""
+"""Largest number without scientific notation."""
 
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"})
 Named = Callable[[EthAddress], str]
-"""An address with its label, where it has one."""
+"""Returns an address with its label, if it has one."""
 
 
 def plain(address: EthAddress) -> str:
-    """An address without labels."""
+    """Return an address without its label."""
     return checksummed(address)
 
 
 def arguments_text(entries: Sequence[Mapping[str, Any]], values: Sequence[Any], named: Named = plain) -> str:
-    """Values by the types of their ABI entries, without names: `1, "text", Vault: [0x...]`."""
+    """Return values by the types of their ABI entries, without names: `1, "text", Vault: [0x...]`."""
     return ", ".join(value_text(entry, value, named) for entry, value in zip(entries, values, strict=True))
 
 
 def value_text(entry: Mapping[str, Any], value: Any, named: Named = plain) -> str:
-    """A value by the type of its ABI entry."""
+    """Return a value as text, by the type of its ABI entry."""
     return _text(str(entry["type"]), entry, value, named)[:LONGEST]
 
 
@@ -61,7 +61,7 @@ def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
 
 
 def number_text(value: int) -> str:
-    """A number, of a large one its size after it: `1795198834 [1.795e9]`."""
+    """Return a number, followed by its scientific notation if it is large: `1795198834 [1.795e9]`."""
     if abs(value) <= _PLAIN:
         return str(value)
     sign, digits = "-" if value < 0 else "", str(abs(value))
@@ -70,18 +70,18 @@ def number_text(value: int) -> str:
 
 
 def _escape(text: str) -> str:
-    """On one line, as Rust writes a string for debugging."""
+    """Escape a text for one line, as Rust's debug format does."""
     return printable(text.translate(_ESCAPES), LONGEST)
 
 
 def _struct(entry: Mapping[str, Any]) -> str:
-    """The name of a struct, without that of the contract that has it."""
+    """Return the name of a struct, without that of its contract."""
     internal = str(entry.get("internalType", ""))
     return internal.removeprefix("struct ").rpartition(".")[2].partition("[")[0] if internal else ""
 
 
 def raw_text(entry: Mapping[str, Any], value: Any) -> str:
-    """The same without the short form of long numbers: as records have it. A text has no quotes."""
+    """Return a value without scientific notation, as records have it. Strings have no quotes."""
     kind = str(entry["type"])
     if kind == "string":
         return str(value)

@@ -1,7 +1,7 @@
-"""Values for fuzz tests: drawn by their types, and made simpler when one has made a test fail.
+"""Random values for fuzz tests by type, and their simplification after a failure.
 
-Numbers are drawn from four wells: the edges of the type, small ones, words that the code itself mentions (the
-dictionary), and the whole range, as forge does in the main.
+Numbers come from four sources: the bounds of the type, small numbers, words of the code (the dictionary), and the whole
+range, mostly as in forge.
 """
 
 from __future__ import annotations
@@ -17,41 +17,44 @@ from fvm_hypervisor.soltest.discovery import type_of
 _LONGEST_ARRAY: Final = 255
 _LONGEST_BYTES: Final = 99
 _LONGEST_TEXT: Final = 31
-"""Elements, bytes and letters at most: forge's lengths, of which each is as likely as the others."""
+"""Maximum numbers of elements, bytes and characters: forge's, with all lengths equally likely."""
 _LETTERS: Final = ((32, 126), (0xA1, 0x2FF), (0x4E00, 0x9FFF), (0x20000, 0x2A6DF))
-"""Ranges of letters that are one, two, three and four bytes long."""
+"""Ranges of characters with UTF-8 encodings of one, two, three and four bytes."""
 _SHORT_ARRAYS: Final = 0.05
-"""The share of arrays with at most eight elements, in which what single elements do is found sooner."""
+"""Share of arrays with at most eight elements, in which effects of single elements are found sooner."""
 _AGAIN: Final = 0.05
-"""The share of arguments that are an earlier one of the same type: a transfer to oneself."""
+"""Share of arguments that repeat an earlier one of the same type, such as a transfer to oneself."""
 _SAME_LENGTH: Final = 0.1
-"""The share of arrays with as many elements as an earlier one of the call, as pairs of arrays mostly are meant."""
+"""Share of arrays with the length of an earlier one in the call, since pairs of arrays usually correspond."""
 _MOST_LENGTHS: Final = 8
 _NEGATIVE: Final = 0.5
-"""The share of known words that are taken below zero, where the type has a sign."""
+"""Share of dictionary words that are negated, for signed types."""
 _NEAR_EDGE: Final = 32
 _NEAR_KNOWN: Final = 16
 _SMALL: Final = 1024
-"""Below it is one number in ten of those that are not known."""
+"""Upper bound of small numbers, which are a tenth of the numbers outside the dictionary."""
 _MOST_ELEMENTS: Final = 1 << 16
-"""Of one call's arrays in all: forge has no such bound, and three dimensions of full length would take minutes."""
+"""Maximum number of array elements in one call.
+
+forge has no maximum, but three dimensions of full length would take minutes.
+"""
 _FIXTURES: Final = 0.5
-"""The share of values that are fixtures, where a parameter has some."""
+"""Share of values that are fixtures, for parameters that have fixtures."""
 
 Inputs = Sequence[Mapping[str, Any]]
 
 
 class Values:
-    """Draws values. `weight` of a hundred words come from the dictionary.
+    """Draws random values. `weight` percent of the words come from the dictionary.
 
-    In half of the calls that is decided for each word, in the others for all words of the call, as in forge: so
-    conditions on several parameters are met together.
+    As in forge, half of the calls decide this for each word, the others for all words of the call, so that conditions
+    on several parameters can be met together.
     """
 
     def __init__(
         self, rng: Random, dictionary: Dictionary, weight: int = 40, fixtures: Mapping[str, Sequence[Any]] | None = None
     ) -> None:
-        """`fixtures`: values by the name of a parameter (fixtures.py)."""
+        """Create a source of values. `fixtures`: values by `parameter_key` (fixtures.py)."""
         self._rng = rng
         self._dictionary = dictionary
         self._weight = weight
@@ -61,13 +64,13 @@ class Values:
         self._lengths: list[int] = []
 
     def begin_call(self) -> None:
-        """What is drawn from here on is of another call."""
+        """Start the values of another call."""
         rng = self._rng
         self._rest, self._lengths = _MOST_ELEMENTS, []
         self._share = self._weight if rng.random() < 0.5 else 100 * (rng.randrange(100) < self._weight)
 
     def arguments(self, inputs: Inputs) -> list[Any]:
-        """One value for each parameter."""
+        """Return a value for each parameter."""
         rng = self._rng
         self.begin_call()
         found: list[Any] = []
@@ -88,7 +91,7 @@ class Values:
         return self.value(entry)
 
     def value(self, entry: Mapping[str, Any]) -> Any:
-        """A value of an ABI entry's type, as `eth_abi` takes it."""
+        """Return a value for an ABI entry's type, in the form that `eth_abi` accepts."""
         kind = str(entry["type"])
         if kind.endswith("]"):
             inner, _, size = kind[:-1].rpartition("[")
@@ -115,11 +118,11 @@ class Values:
         return self._rng.randbytes(24)  # function: an address and a selector
 
     def address(self) -> EthAddress:
-        """An address that is not zero."""
+        """Return an address other than zero."""
         return EthAddress(self._word(20) if self._rng.random() < 0.2 else self._rng.randbytes(20))
 
     def near_known(self) -> int | None:
-        """A word of the dictionary, half of them with a little more or less; None where there is none."""
+        """Return a dictionary word, in half of the cases with a small offset; None if there is none."""
         known = self._dictionary.choose(self._rng) if self._weight else None
         if known is None or self._rng.random() < 0.5:
             return known
@@ -167,12 +170,12 @@ class Values:
                 return text.encode().ljust(size, b"\0")
             short = word.lstrip(b"\0")
             if left and len(short) <= size and self._rng.random() < 0.5:
-                return short.rjust(size, b"\0")  # a number of the source that stands for bytes
+                return short.rjust(size, b"\0")  # a number literal that represents bytes
             return word[:size] if left else word[-size:]
         return self._rng.randbytes(size) if self._rng.randrange(50) else bytes(size)
 
     def _fixed(self, item: Mapping[str, Any], count: int) -> list[Any]:
-        """An array of a fixed length: of one value, where the call's arrays have as many as they may."""
+        """Return an array of fixed length; it repeats one value if the limit of elements is reached."""
         if count > self._rest:
             return [self.value(item)] * count
         self._rest -= count
@@ -199,7 +202,7 @@ class Values:
         return self._rng.randbytes(self._rng.randint(0, _LONGEST_BYTES))
 
     def _shaped(self, known: int) -> bytes:
-        """A word, or its bytes without zeros around them and some more behind them, as calldata begin."""
+        """Return a word, or its bytes without surrounding zeros and with random bytes appended, like calldata."""
         word = known.to_bytes(32, "big")
         if self._rng.random() < 0.5:
             return word
@@ -213,11 +216,11 @@ class Values:
         return "".join(chr(rng.randint(*rng.choice(_LETTERS))) for _ in range(rng.randint(0, _LONGEST_TEXT)))
 
 
-# --- simpler --------------------------------------------------------------------------------------------------------
+# --- simplification -------------------------------------------------------------------------------------------------
 
 
 def simpler(entry: Mapping[str, Any], value: Any) -> Iterator[Any]:
-    """Values of the same type that are simpler, the simplest first; none for what cannot be simpler."""
+    """Yield simpler values of the same type, simplest first; none if the value is minimal."""
     kind = str(entry["type"])
     if kind.endswith("]"):
         yield from _simpler_list({**entry, "type": kind[: kind.rindex("[")]}, value, kind.endswith("[]"))
@@ -238,11 +241,11 @@ def simpler(entry: Mapping[str, Any], value: Any) -> Iterator[Any]:
 
 
 def _simpler_number(value: int, bits: int) -> Iterator[int]:
-    """`bits` of a signed type, whose least number has no counterpart above zero."""
+    """Yield numbers closer to zero. `bits` is the size of a signed type, whose minimum has no positive counterpart."""
     if value < 0 and value != -1 << (bits - 1):
         yield -value
     sign, step = (1 if value > 0 else -1), abs(value)
-    while step:  # zero, then nearer and nearer to the value
+    while step:  # zero, then ever closer to the value
         yield value - sign * step
         step >>= 1
 
@@ -258,7 +261,7 @@ def _simpler_row(value: Any) -> Iterator[Any]:
 
 
 def _simpler_list(item: Mapping[str, Any], value: list[Any], can_shrink: bool) -> Iterator[list[Any]]:
-    """Without all elements, halves, quarters and so on to single ones; with as many of them plain; one by one."""
+    """Yield lists with chunks removed, with chunks set to the plain value, and with single elements simplified."""
     if can_shrink:
         yield from (value[:start] + value[end:] for start, end in _chunks(len(value)))
     plain = plain_value(item)
@@ -271,7 +274,7 @@ def _simpler_list(item: Mapping[str, Any], value: list[Any], can_shrink: bool) -
 
 
 def _chunks(size: int) -> Iterator[tuple[int, int]]:
-    """All of a row, its halves, and so on to its single elements: where they begin and end."""
+    """Yield the bounds of chunks of a list: the whole, its halves, down to single elements."""
     step = size
     while step:
         yield from ((start, min(start + step, size)) for start in range(0, size, step))
@@ -279,7 +282,7 @@ def _chunks(size: int) -> Iterator[tuple[int, int]]:
 
 
 def plain_value(entry: Mapping[str, Any]) -> Any:
-    """The simplest value of a type."""
+    """Return the simplest value of a type."""
     kind = str(entry["type"])
     if kind.endswith("]"):
         inner, _, size = kind[:-1].rpartition("[")
@@ -293,15 +296,15 @@ def plain_value(entry: Mapping[str, Any]) -> Any:
 
 
 def fixture_name(name: str) -> str:
-    """Return the name of a parameter or a fixture as forge compares it."""
+    """Return the name of a parameter or fixture in the form that forge compares."""
     return name.strip("_").lower()
 
 
 def parameter_key(name: str, kind: str) -> str:
-    """By what a parameter finds its fixtures: its name as forge compares it, and its type."""
+    """Return the key of a parameter's fixtures: its normalized name and its type."""
     return f"{fixture_name(name)}:{kind}"
 
 
 def types(inputs: Inputs) -> list[str]:
-    """The parameters' types, as `eth_abi` takes them."""
+    """Return the parameters' types, in the form that `eth_abi` accepts."""
     return [type_of(entry) for entry in inputs]

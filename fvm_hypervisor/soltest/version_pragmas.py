@@ -1,7 +1,7 @@
-"""Version pragmas of Solidity sources: which releases of the compiler they admit.
+"""Version pragmas of Solidity sources and the compiler releases that they allow.
 
 Rules: the Solidity documentation on version pragmas, which refers to npm's semantic versioning; a version without an
-operator admits that release alone.
+operator allows only that release.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def parse_release(version: str) -> Release:
 
 
 class Pragmas:
-    """The version pragmas of a set of sources; `expressions` maps each distinct one to the first source that has it."""
+    """The version pragmas of a set of sources; `expressions` maps each distinct one to its first source."""
 
     def __init__(self, texts: Iterable[tuple[str, str]]) -> None:
         self.expressions: dict[str, str] = {}
@@ -58,16 +58,16 @@ class Pragmas:
                 self.expressions.setdefault(expression, name)
 
     def admit(self, version: str) -> bool:
-        """Return True if every pragma admits the release. Raises InvalidInput for one that cannot be read."""
+        """Return True if every pragma allows the release. Raises InvalidInput for a malformed pragma."""
         release = parse_release(version)
         return all(any(release in one for one in self._ranges(expression)) for expression in self.expressions)
 
     def newest(self, versions: Iterable[str]) -> str | None:
-        """Return the newest of these releases that every pragma admits, None if there is none."""
+        """Return the newest of these releases that every pragma allows, None if there is none."""
         return max((version for version in versions if self.admit(version)), key=parse_release, default=None)
 
     def shown(self) -> str:
-        """List the pragmas, each with a source that has it."""
+        """Return a list of the pragmas, each with a source that contains it."""
         return ", ".join(f"{expression} ({name})" for expression, name in self.expressions.items())
 
     def _ranges(self, expression: str) -> tuple[VersionRange, ...]:
@@ -79,7 +79,7 @@ class Pragmas:
 
 
 def version_pragmas(text: str) -> list[str]:
-    """Return the version expressions of a source's pragmas, outside of comments."""
+    """Return the version expressions of a source's pragmas, ignoring comments."""
     ends = [found.end() for found in _PRAGMA.finditer(text)]
     if not ends:
         return []
@@ -88,7 +88,7 @@ def version_pragmas(text: str) -> list[str]:
 
 @cache
 def version_ranges(expression: str) -> tuple[VersionRange, ...]:
-    """Return the ranges that an expression admits, one for each alternative. Raises ValueError."""
+    """Return the ranges that an expression allows, one for each alternative. Raises ValueError."""
     return tuple(_alternative(part) for part in expression.replace('"', "").replace("'", "").split("||"))
 
 
@@ -108,7 +108,7 @@ def _alternative(text: str) -> VersionRange:
 
 
 def _component(operator: str, parts: Iterable[str | None]) -> VersionRange:
-    """Return the range of one comparison; a part that is missing or a wildcard stands for every number."""
+    """Return the range of one comparison; a missing part or a wildcard matches every number."""
     numbers = []
     for part in parts:
         if part is None or not part.isdigit():
@@ -136,5 +136,5 @@ def _padded(numbers: list[int]) -> Release:
 
 
 def _next(numbers: list[int], place: int) -> Release:
-    """Return the first release after all that share these numbers up to a place."""
+    """Return the first release after all that share these numbers up to a position."""
     return _padded([*numbers[:place], numbers[place] + 1])

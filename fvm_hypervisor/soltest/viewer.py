@@ -1,6 +1,6 @@
-"""What is shown of a test that was run once more, watched: its calls, and where it failed.
+"""Traces and stacks of tests that are repeated with a tracer.
 
-What makes words of that is loaded where there is something to show: most tests pass, unseen.
+Text formatting is imported only when needed, since most tests pass without output.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.trace_names import Names
 
 LONGEST_REPEATED: Final = 20.0
-"""Seconds that a failed test may have taken to be run once more for its stack alone."""
+"""Maximum duration in seconds of a failed test that is repeated for its stack alone."""
 MOST_PLACED: Final = 5_000_000
-"""Gas of a test whose single instructions are listened to, some seconds of the plain engine; of others only calls."""
+"""Maximum gas of a test traced by instruction (a few seconds in the plain engine); others are traced by call."""
 MOST_PLACED_FILECOIN: Final = 10_000_000_000
-"""The same in the network's gas."""
-NO_LINES: Final = "without lines: the test is too long to watch each instruction once more"
+"""The same limit in Filecoin gas."""
+NO_LINES: Final = "without lines: the test is too long to trace each instruction"
 LONGEST_DECODED: Final = 60.0
-"""Seconds of processor time in which internal calls are listened to, where they are asked for."""
+"""Maximum processor time in seconds for tracing internal calls, if requested."""
 SHORT: Final = 0.05
-"""Seconds of a test that was not long, whatever gas it used: an invalid instruction uses up all."""
+"""Duration in seconds below which gas is ignored: an invalid instruction consumes all gas."""
 
 
 class TestViewer:
-    """A `run_test.Viewer`. `verbosity` counts the v's of the command line; `decodes` asks for internal calls.
+    """A `run_test.Viewer`. `verbosity` counts the v's of the command line; `decodes` enables internal calls.
 
-    `by_ir` says that the compiler has gone by its intermediate representation.
+    `by_ir` is True if the code was compiled via IR.
     """
 
-    __test__ = False  # for pytest, which takes the name for one of its own
+    __test__ = False  # keeps pytest from collecting it
 
     def __init__(
         self, artifacts: Artifacts, rules: str, verbosity: int, *, hides_passed: bool = False, decodes: bool = False,
@@ -63,9 +63,9 @@ class TestViewer:
         self._rules, self._verbosity, self._hides_passed = rules, verbosity, hides_passed
 
     def wants(self, result: TestResult) -> bool:
-        """Whether a test is to be run once more: all that failed, for where they did; all others from -vvvv.
+        """Return True if a test must be repeated: every failed test for its stack, all others from -vvvv on.
 
-        One that took long is not, but for its trace: of many runs or sequences only one is repeated.
+        A long unit test is repeated only for a trace; tests with many runs or sequences repeat just one of them.
         """
         if result.status is not CaseStatus.FAILURE:
             return not self._hides_passed and shows_trace(self._verbosity, failed=False)
@@ -73,9 +73,9 @@ class TestViewer:
         return short or shows_trace(self._verbosity, failed=True)
 
     def tracer(self, result: TestResult) -> Tracer:
-        """A fresh listener: of calls and places; of calls alone where a test is long.
+        """Return a new tracer of calls and program counters; of calls only for a long test.
 
-        Where internal calls are asked for they are listened to, however long it is, within a limit of time.
+        If internal calls are requested, they are traced in tests of any length, within a time limit.
         """
         if self._decodes and shows_trace(self._verbosity, result.status is CaseStatus.FAILURE):
             return self.function_tracer()
@@ -84,7 +84,7 @@ class TestViewer:
         return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
 
     def function_tracer(self) -> FunctionFrameTracer:
-        """A fresh listener of calls, places and internal calls, within a limit of time: then it raises OutOfTime."""
+        """Return a new tracer of calls, program counters and internal calls, which raises OutOfTime after its limit."""
         from fvm_hypervisor.soltest.internal_calls import FunctionFrameTracer
 
         return FunctionFrameTracer(
@@ -93,7 +93,7 @@ class TestViewer:
         )  # fmt: skip
 
     def calls_tracer(self) -> FrameTracer:
-        """A listener of calls alone: it takes as long as the test."""
+        """Return a tracer of calls only, which hardly slows a test down."""
         return FrameTracer(self._rules)
 
     def set_up_tracer(self) -> Tracer | None:
@@ -107,7 +107,7 @@ class TestViewer:
         return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(0), clock=process_time))
 
     def collector(self, machine: Hypervisor, report: str, project: Project) -> CoverageCollector | GasCollector:
-        """Return a collector of what all tests do for a report, `gas` or `coverage`."""
+        """Return a collector of data for a report, `gas` or `coverage`."""
         if report == "gas":
             from fvm_hypervisor.soltest.gas_tracer import GasCollector
             from fvm_hypervisor.soltest.trace_names import Names
@@ -119,7 +119,7 @@ class TestViewer:
         return CoverageCollector(self._known)
 
     def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer | None, result: TestResult) -> TestResult:
-        """Return the result with its trace, if it is wanted, and its stack, if it failed.
+        """Return the result with its trace, if requested, and its stack, if it failed.
 
         Without a `tracer` the test itself did not run.
         """
@@ -146,7 +146,7 @@ class TestViewer:
         return shows_trace(self._verbosity, failed, of_setup=True)
 
     def _traces(self, tracer: FrameTracer, names: Names, *, with_slots: bool) -> str:
-        """The call trees of a tracer, without those that create libraries and the test contract, if others follow."""
+        """Return a tracer's call trees, without deployments of libraries and test contract if others follow."""
         from fvm_hypervisor.soltest.trace_text import trace_text
 
         roots = [root for root in tracer.roots if not root.creates] or tracer.roots[-1:]
@@ -154,9 +154,9 @@ class TestViewer:
         return "\n\n".join(trace_text([root], names, with_slots=with_slots) for root in roots)
 
     def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
-        """Who finds the place of what does not end; of a test that was `shown`, of the call that used up its gas.
+        """Return a tracer that locates an endless loop, or the call that ran out of gas in the test `shown`.
 
-        None where that test ended otherwise, or its places are known.
+        None if that test ended in another way, or its program counters are known.
         """
         from fvm_hypervisor.soltest.stack_trace import failing_path
 
@@ -168,13 +168,13 @@ class TestViewer:
         return None if frame is None else LoopTracer(self._rules, frame.number, seconds)
 
     def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
-        """Where what does not end was left, as a stack; empty where it has ended."""
+        """Return the stack at which the loop was stopped; empty if it has ended."""
         from fvm_hypervisor.soltest.stack_trace import open_stack
 
         return open_stack(tracer.cut, self.names(stage), self._sources)
 
     def names(self, stage: SuiteStage, *, by_code: bool = False) -> Names:
-        """Return the names of addresses and codes; `by_code` also those of contracts that no traced call created."""
+        """Return the names of addresses and codes; with `by_code`, also of contracts that no traced call created."""
         from fvm_hypervisor.soltest.trace_names import Names
 
         machine, cheatcodes = stage.world.machine, stage.world.cheatcodes
@@ -186,16 +186,16 @@ class TestViewer:
 
 
 def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:
-    """Whether the calls of a test, or of its setUp, are printed.
+    """Return True if the calls of a test, or of its setUp, are printed.
 
-    Of failed tests from -vvv, of all from -vvvv; of setUp one v later each.
+    Failed tests are printed from -vvv on, all from -vvvv on; setUp one level later each.
     """
     return verbosity >= 5 or (verbosity + failed - of_setup) >= 4
 
 
 @cache
 def cheatcode_interface() -> ContractInterface:
-    """The cheatcodes as an ABI, without parameters' names."""
+    """Return the cheatcodes as an ABI, without parameter names."""
     return ContractInterface([
         {
             "type": "function",

@@ -1,4 +1,4 @@
-"""Waits for a project's sources to change: their times and sizes are looked at, again and again."""
+"""Polling for changes of a project's sources, by modification time and size."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE
 
 BEAT: Final = 0.2
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 _SETTINGS: Final = (CONFIG_FILE, "remappings.txt")
 
 Seen = Mapping[str, tuple[int, int]]
-"""Time in nanoseconds and size, by path from the root."""
+"""Modification time in nanoseconds and size, by path."""
 
 
 def look(project: Project, paths: Sequence[Path] = ()) -> Seen:
-    """How the watched files are now: those under the paths, else the project's own folders and its settings.
+    """Return the state of the watched files: those under `paths`, otherwise the project's own folders and settings.
 
-    Of folders only sources and settings are watched: what a run writes is no change.
+    In folders only sources and settings are watched, so that files written by a run do not count as changes.
     """
     root = project.root
     own = [*(root / name for name in _SETTINGS), *(root / name for name in (project.src, project.test, project.script))]
@@ -37,11 +37,11 @@ def _states(places: Iterable[Path], left_out: Collection[Path]) -> Iterable[tupl
                     found = file.stat()
                     yield str(file), (found.st_mtime_ns, found.st_size)
             except OSError:
-                continue  # it went away meanwhile
+                continue  # deleted meanwhile
 
 
 def _inside(place: Path, left_out: Collection[Path]) -> Iterable[Path]:
-    """Sources and settings under a folder, but for hidden folders and those that are left out."""
+    """Yield sources and settings under a folder, except hidden folders and those in `left_out`."""
     for folder, folders, names in os.walk(place):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name not in left_out)
@@ -49,12 +49,12 @@ def _inside(place: Path, left_out: Collection[Path]) -> Iterable[Path]:
 
 
 def changed(before: Seen, now: Seen) -> list[str]:
-    """The files that are new, gone or others."""
+    """Return the files that were added, deleted or modified."""
     return sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file))
 
 
 def wait_for_change(project: Project, before: Seen, paths: Sequence[Path] = ()) -> list[str]:
-    """The files that have changed since, as soon as there are any and nothing changes any more."""
+    """Wait until files change and the changes settle; return the changed files."""
     while True:
         now = look(project, paths)
         if now != before:

@@ -1,6 +1,7 @@
-"""What the process that forks workers loads, so that a worker begins with it.
+"""Modules that the process that forks workers preloads.
 
-Nothing of it is garbage: a collection meanwhile is lost time, and one in a worker would copy what workers share.
+They are permanent, so garbage collection is off while they load, and they are frozen: a collection in a worker would
+copy shared pages.
 """
 
 import gc

@@ -1,6 +1,6 @@
-"""The process that workers are forked from: it loads their modules, while the program goes on, and runs nothing.
+"""The fork server of worker processes: it preloads their modules, concurrently with the program.
 
-So a worker begins in milliseconds. Nothing is imported here that the program has to load first.
+Workers then start in milliseconds. This module imports nothing that the program itself has to load first.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from fvm_hypervisor.child_processes import no_modules_of_the_folder
 
 
 def prepare_workers() -> None:
-    """Start the process that forks workers, unless it runs, and wait for nothing."""
+    """Start the fork server unless it is running, without waiting for it."""
     get_context("forkserver").set_forkserver_preload(["fvm_hypervisor.soltest.worker_modules"])
     with no_modules_of_the_folder():
-        resource_tracker.ensure_running()  # its own start lets the signal through again
+        resource_tracker.ensure_running()  # its own start unblocks the signal
     with _deaf(), no_modules_of_the_folder():
         forkserver.ensure_running()
 
 
 def start_deaf(process: ForkServerProcess) -> None:
-    """Start a process that does not hear Ctrl-C before it has said what that means to it.
+    """Start a process that ignores Ctrl-C until it has set its own handler.
 
-    The process that forks them all blocks the signal from its start on, and so do its forks.
+    The fork server blocks the signal from its start, and its forks inherit that.
     """
     prepare_workers()
     with _deaf():

@@ -1,8 +1,8 @@
-"""Suites over worker processes. A worker has one world; what a test does to it ends with the worker at the latest.
+"""Distribution of suites over worker processes. A worker has one world, so state does not outlive it.
 
-A test that takes longer than it may, or ends its process, is a failure with its name; the suite's other tests go on in
-a new worker. Workers are forked from one process that has loaded their modules and runs nothing (`forkserver`), so a
-new one starts in milliseconds; each takes over the environment variables of the process that wants it.
+A test that exceeds its time limit or ends its process fails; the other tests of its suite continue in a new worker.
+Workers are forked from a process with preloaded modules (`forkserver`), so that they start in milliseconds; each gets
+the environment variables of the parent.
 """
 
 from __future__ import annotations
@@ -29,22 +29,21 @@ from hypervisor.errors import HypervisorError, InvalidInput
 
 Watch = Callable[[Sequence[tuple[str, float]]], None]
 BEAT: Final = 1.0
-"""Seconds from which on a test is long, and between two looks at what runs."""
+"""Seconds after which a test is reported as running, and between two reports."""
 _START: Final = 60.0
-"""Seconds beyond a test's own that a new process may take for its first."""
+"""Additional seconds for the first test of a new process."""
 _LAST: Final = 1.0
-"""Seconds that a process has to end its programs."""
+"""Seconds for a process to end its programs."""
 _LOOK: Final = 15.0
-"""Seconds in which a new process finds the place at which a test that was stopped does not end."""
+"""Seconds for a new process to locate the endless loop of a stopped test."""
 
 
 def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | None = None) -> Iterator[SuiteResult]:
-    """Results as suites end.
+    """Yield results as suites end.
 
-    `watch` gets each second the tests that have been running for longer than that, and their seconds: the
-    longest first; before a result and at the end that there are none.
-
-    Raises InvalidInput where no world can be made as the job wants it.
+    `watch` is called each second with the tests that have been running for longer than that and their seconds, longest
+    first; before each result and at the end with an empty list. Raises InvalidInput if the job's world cannot be
+    created.
     """
     todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
     running: dict[Connection, SuiteWorker] = {}
@@ -77,11 +76,11 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | N
 
 
 def _ignore_progress(_: Sequence[tuple[str, float]]) -> None:
-    """For callers that do not watch."""
+    """Ignore progress, for callers without `watch`."""
 
 
 def _long(workers: Iterable[SuiteWorker]) -> list[tuple[str, float]]:
-    """The tests that have been running for longer than a beat."""
+    """Return the tests that have been running for longer than a beat."""
     now = monotonic()
     busy = ((worker, worker.suite, now - worker.since) for worker in workers)
     found = [
@@ -93,7 +92,7 @@ def _long(workers: Iterable[SuiteWorker]) -> list[tuple[str, float]]:
 
 
 def _ready(running: Mapping[Connection, SuiteWorker], timeout: float, longest: float) -> list[SuiteWorker]:
-    """Those that have something to say, and those whose time is over, after `longest` seconds at the latest."""
+    """Return the workers with messages and those past their time limit, after at most `longest` seconds."""
     busy = [worker for worker in running.values() if worker.suite is not None]
     now = monotonic()
     rest = max(0.0, min(longest, min((worker.until(timeout) - now for worker in busy), default=0.0)))
@@ -145,9 +144,9 @@ def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker]
 def _replace_worker(
     worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job, reason: str, *, is_late: bool = False
 ) -> Iterator[SuiteResult]:
-    """Blame the test that ran; the rest of its suite goes to another worker, with what is known so far.
+    """Fail the test that ran, and continue its suite in another worker with the results so far.
 
-    That one looks first for the place of a test that was too late.
+    That worker first locates the loop of a test that exceeded its time limit.
     """
     suite, taken = worker.suite, worker.taken()
     worker.result.duration += worker.suite_taken()
@@ -158,12 +157,12 @@ def _replace_worker(
     blamed = next((test for test in suite.tests if test.signature == worker.test), None)
     kind = CaseKind.UNIT if blamed is None else blamed.kind
     result = worker.result
-    known = worker.known  # the test had ended: what is lost was to show why
+    known = worker.known  # the test itself had ended; only its trace is lost
     begun = worker.progress or TestResult(worker.test or "setUp()", kind, CaseStatus.FAILURE)
     result.tests.append(
         replace(begun, status=CaseStatus.FAILURE, reason=reason, duration=taken)
         if known is None
-        else replace(known, stack=(f"unknown, the test was run once more for it: {reason}",))
+        else replace(known, stack=(f"unknown: the repetition of the test failed: {reason}",))
     )
     looks = is_late and known is None and kind is CaseKind.UNIT
     left = _remaining(suite, result) if blamed is not None else ()
@@ -179,7 +178,7 @@ def _replace_worker(
 
 
 def _take_place(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
-    """The stopped test's place is known; the rest of the suite goes on."""
+    """Add the stack of the stopped test, and continue its suite."""
     suite, result = worker.suite, worker.result
     assert suite is not None
     result.tests[-1] = replace(result.tests[-1], stack=stack)
@@ -192,7 +191,7 @@ def _take_place(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterat
 
 
 def _without_place(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
-    """The stopped test's place was not found; the rest of the suite goes on in another worker."""
+    """Continue the suite of a stopped test, whose loop was not located, in another worker."""
     suite, result = worker.suite, worker.result
     assert suite is not None
     del running[worker.pipe]
@@ -207,13 +206,13 @@ def _without_place(worker: SuiteWorker, running: dict[Connection, SuiteWorker], 
 
 
 def _remaining(suite: Suite, result: SuiteResult) -> tuple[TestFunction, ...]:
-    """The tests of a suite that have no result."""
+    """Return the tests of a suite that have no result."""
     done = {test.signature for test in result.tests}
     return tuple(test for test in suite.tests if test.signature not in done)
 
 
 def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
-    """What is known of suites whose workers were stopped: the tests that have ended, and those that ran."""
+    """Yield what is known of suites whose workers were stopped: completed tests, and those that were running."""
     for worker in workers:
         if worker.suite is None:
             continue
@@ -229,7 +228,7 @@ def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
 
 
 def _remedy(worker: SuiteWorker) -> str:
-    """What else a user may change where a test has many runs."""
+    """Return the settings to suggest for a test with many runs."""
     kind = None if worker.progress is None else worker.progress.kind
     if kind is CaseKind.INVARIANT:
         return ", or set invariant.timeout, or lower invariant.runs or invariant.depth, in foundry.toml"
@@ -237,7 +236,7 @@ def _remedy(worker: SuiteWorker) -> str:
 
 
 class SuiteWorker:
-    """A process and what it is doing. It makes itself ready before it is given anything."""
+    """A worker process and its current task. It initializes itself before it gets a job."""
 
     def __init__(self) -> None:
         context = get_context("forkserver")
@@ -255,7 +254,7 @@ class SuiteWorker:
         self.result = SuiteResult("", "")
 
     def give(self, suite: Suite, job: Job, result: SuiteResult | None = None) -> None:
-        """Let it run a suite, or what is left of one."""
+        """Start a suite, or the rest of one."""
         self.suite, self.test, self.known, self.progress = suite, "", None, None
         self.since = self.begun = monotonic()
         self.result = result or SuiteResult(suite.file, suite.contract, warnings=list(suite.warnings))
@@ -263,21 +262,21 @@ class SuiteWorker:
         self.pipe.send(suite)
 
     def look(self, suite: Suite, name: str, job: Job, result: SuiteResult) -> None:
-        """Let it find out where a test of a suite is that did not end, the last one in the suite's result."""
+        """Start to locate the endless loop of a test, which is the last one in the suite's result."""
         self.suite, self.test, self.result, self.since, self.looking = suite, name, result, monotonic(), True
         self._ready_for(job)
         self.pipe.send((suite, name))
 
     def taken(self) -> float:
-        """The seconds that the test has taken which runs."""
+        """Return the seconds that the current test has taken."""
         return max(0.0, monotonic() - self.since)
 
     def suite_taken(self) -> float:
-        """The seconds since the suite, or what is left of it, was given to it."""
+        """Return the seconds since the suite, or the rest of it, was started."""
         return monotonic() - self.begun
 
     def until(self, timeout: float) -> float:
-        """When what it does must have ended, if a test may take N seconds."""
+        """Return the deadline of the current task, with `timeout` seconds per test."""
         return self.since + (_LOOK if self.looking else timeout)
 
     def _ready_for(self, job: Job) -> None:
@@ -287,22 +286,22 @@ class SuiteWorker:
             self.pipe.send(job)
 
     def take(self) -> SuiteResult:
-        """The suite's result; the worker is free."""
+        """Return the suite's result, and mark the worker as idle."""
         self.suite = None
         return self.result
 
     def exit_code(self) -> str:
-        """How the process ended."""
+        """Return the exit status of the process."""
         self.process.join(5)
         return f"status {self.process.exitcode}"
 
     def stop(self) -> None:
-        """Let it end, if it does nothing, and wait for nothing."""
+        """Kill the process if it is idle, without waiting for it."""
         if self.suite is None:
             self.process.kill()
 
     def end(self) -> None:
-        """Stop it, and the programs that its test runs."""
+        """End the process and the programs that its test runs."""
         if self.suite is not None:
             self.process.terminate()
             self.process.join(_LAST)
@@ -312,10 +311,10 @@ class SuiteWorker:
 
 
 def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
-    """A worker's life: one job, one world, suites until the pipe is closed. It ends soon where its parent has ended."""
+    """Run a worker: one job, one world, suites until the pipe is closed. It exits soon after its parent."""
     os.environ.clear()
     os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it and ends its workers
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: _leave())
     when_parent_ends(_leave)
@@ -331,11 +330,11 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
                 server.look(*todo)
     except EOFError:
         return
-    except HypervisorError as error:  # of the world, not of a test: a bundle that is not there
+    except HypervisorError as error:  # an error of the world rather than of a test, such as a missing bundle
         pipe.send(("refused", str(error)))
 
 
 def _leave() -> None:
-    """End this process and the programs that it runs. It imports nothing: a module may be half imported."""
+    """End this process and its programs. Imports nothing, since a module may be half imported."""
     end_programs()
     os._exit(1)

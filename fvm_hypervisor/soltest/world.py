@@ -1,8 +1,8 @@
-"""`World`: a machine for tests. Contracts are created and called as by forge's runner, states are kept and restored.
+"""`World`: a machine for tests. Contracts are created and called as by forge's runner; states can be restored.
 
-Under Ethereum's rules a call is a transaction without checks and fees, and Filecoin's precompiles and actors are there;
-under Filecoin's it is an implicit message. A snapshot is a mark in the state tree: it takes microseconds, and those
-that were taken later end with it.
+Under Ethereum's rules a call is a transaction without checks and fees, with Filecoin's precompiles and actors; under
+Filecoin's it is an implicit message. A snapshot is a mark in the state tree: it takes microseconds, and restoring one
+invalidates later ones.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ from store.remote import RemoteStore
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
 _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
-"""Of a test's message under Filecoin's rules: what ten blocks of the network have. A loop without end uses it up."""
+"""Gas of a test's message under Filecoin's rules: ten blocks of the network. Ends endless loops."""
 
 
-_TAKEN: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the deployer of libraries"}
+_TAKEN: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where tests run: rules, network version, fork of Ethereum, engine; block and money as forge has them."""
+    """Environment of tests: rules, network version, fork of Ethereum, engine; block and balance as in forge."""
 
     rules: str = ETHEREUM
     network: int | None = None
@@ -76,19 +76,19 @@ class Setting:
     sender: EthAddress = DEFAULT_SENDER
     balance: int = (1 << 96) - 1
     fork_url: str | None = None
-    """The node whose network's state tests begin with."""
+    """Node to fork from."""
     fork_number: int | None = None
-    """After which of its blocks; None: its newest."""
+    """Block number to fork at; None for the latest one."""
     precompiles: tuple[Precompile | str, ...] = ()
-    """Users' own, and the names of those that are installed."""
+    """Custom precompiles, and the names of installed ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """How a call ended. `output` is what was returned or reverted with, bare; gas in the rules' own.
+    """Outcome of a call. `output` is the return or revert data, without CBOR; gas is counted by the rules.
 
-    `error` is the machine's word for the end of the call itself, `reason` what its failure began with, where Filecoin's
-    rules say it and no contract does.
+    `error` is the machine's message about the call itself, `reason` the origin of its failure, if Filecoin's rules
+    report it and no contract does.
     """
 
     success: bool
@@ -98,12 +98,12 @@ class CallOutcome:
     error: str = ""
     reason: str = ""
     written: tuple[int, ...] = ()
-    """Words of the slots that were read or written, where `World.notes_slots` asks for them under Ethereum's rules."""
+    """Words of slots that were read or written, if `World.notes_slots` is set under Ethereum's rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A state to come back to."""
+    """A state that can be restored."""
 
     tree: tuple[int, int]
     written: int
@@ -112,10 +112,10 @@ class Handle:
 
 
 class World:
-    """One machine, with the cheatcodes between its calls. One thread at a time may use it."""
+    """A machine with cheatcodes between its calls. Not thread-safe."""
 
     def __init__(self, setting: Setting, cheatcodes: Cheatcodes, machine: Hypervisor | None = None) -> None:
-        """Make a machine with the built-in actors of the genesis, or take one that is there, under the same rules."""
+        """Create a machine with the built-in actors of the genesis, or use an existing one of the same rules."""
         self.setting = setting
         self.cheatcodes = cheatcodes
         limit = setting.code_limit
@@ -146,13 +146,13 @@ class World:
         self._sent = 0
         self._known = ContractCache()
         self.notes_slots = False
-        """Whether outcomes have the words of slots."""
+        """True if outcomes include the words of slots."""
         if setting.fork_url is not None and self._is_ethereum:
             self._begin_at(setting.fork_url, setting.fork_number)
-        self.machine.state_tree.begin()  # for good: marks hold only within a transaction
+        self.machine.state_tree.begin()  # never committed: marks are valid only within a transaction
 
     def _begin_at(self, url: str, number: int | None) -> None:
-        """Begin with the state of a node's network, which is fork 0 of every test. Raises NodeError."""
+        """Begin with the state of a node's network, as fork 0 of every test. Raises NodeError."""
         cheats, machine = self.cheatcodes, self.machine
         origin, chain = cheats.needed_origin(), cheats.remotes.chain(url)
         block = chain.state(number).block
@@ -164,16 +164,16 @@ class World:
         cheats.state.block = replace(cheats.state.block, prevrandao=block.randomness)
 
     def _forked(self, url: str) -> Hypervisor:
-        """A machine under Filecoin's rules with the state of a Filecoin node's network, which is fork 0 of every test.
+        """Return a machine under Filecoin's rules with the state of a Filecoin node, as fork 0 of every test.
 
-        It is read block by block. Raises NodeError, InvalidInput.
+        Blocks are read on demand. Raises NodeError, InvalidInput.
         """
         from localnet.fork.forking import begin_fork
 
         setting, cheats = self.setting, self.cheatcodes
         given = {"--network": setting.network, "--bundle": setting.bundle}
         if named := [f"{option} {value}" for option, value in given.items() if value is not None]:
-            raise InvalidInput(f"a fork has its network's version and actors: leave {' and '.join(named)} out")
+            raise InvalidInput(f"a fork uses its network's version and actors: remove {' and '.join(named)}")
         nodes, store = cheats.remotes.tipsets, MemoryStore()
         point = nodes.point(url, setting.fork_number)
         begin_fork(store, point)
@@ -186,9 +186,9 @@ class World:
         return machine
 
     def make_room_for_forks(self) -> None:
-        """Let what comes into being be apart from what any network has, so that it can be taken from fork to fork.
+        """Give new actors IDs that no network has, so that they can be carried between forks.
 
-        Under Ethereum's rules it is anyway.
+        Not needed under Ethereum's rules.
         """
         if not self._is_ethereum:
             self.cheatcodes.state.asks_for_forks = True
@@ -210,10 +210,10 @@ class World:
     def call(
         self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None, kept: bool = True
     ) -> CallOutcome:
-        """Call a contract and keep what it did; an unknown sender comes into being.
+        """Call a contract and apply its effects; an unknown sender is created.
 
-        What is not `kept` is half written: the caller goes back to an earlier state then. Whether the test has said
-        that it failed is known nevertheless.
+        Unless `kept`, the state is written only partly and the caller must restore an earlier one. The test's failure
+        slot is recorded nevertheless.
         """
         self.touch(from_)
         if self._is_ethereum:
@@ -221,9 +221,9 @@ class World:
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
-        """Create a contract at the address that forge gives it; None where the constructor failed.
+        """Create a contract at the address that forge gives it; return None if the constructor failed.
 
-        Its own code may have any size, not that of contracts which its constructor creates.
+        Its own code may exceed the size limit, but not that of contracts which its constructor creates.
         """
         nonce = self._nonces.get(from_, 0)
         self._nonces[from_] = nonce + 1
@@ -251,7 +251,7 @@ class World:
         kept: bool = True,
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
-        # As forge counts: a transaction's own price comes out of the limit, and is not in the reported gas.
+        # As in forge: the intrinsic gas is part of the limit, but not of the reported gas.
         whole = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
         rest = max(0, limit - intrinsic_gas(whole, fork_named(self.setting.fork)))
         transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, rest, 0, 0)
@@ -276,7 +276,7 @@ class World:
         return outcome, result.created
 
     def _accounts(self) -> Accounts:
-        """Those of a message, which finds by their CIDs what messages before it have read of contracts."""
+        """Return the accounts of a message, which reuse the contract data cached by earlier messages."""
         self._known.trim()
         return Accounts(self.machine, Journal(), block_of(self.machine).filecoin_addresses, self._known)
 
@@ -288,7 +288,7 @@ class World:
     def _send(
         self, to: Address, from_: EthAddress, method: MethodNumber, params: bytes, value: int
     ) -> tuple[CallOutcome, bytes]:
-        self._sent += 1  # the robust addresses of actors that a message creates are made of its sender and nonce
+        self._sent += 1  # robust addresses of created actors derive from the message's sender and nonce
         message = Message(
             to, Address.delegated(EAM_NAMESPACE, from_), self._sent, TokenAmount(value), method, params, _FILECOIN_GAS
         )  # fmt: skip
@@ -302,7 +302,7 @@ class World:
 
     @contextmanager
     def _exempt(self, who: EthAddress) -> Iterator[None]:
-        """Let the contract that is created meanwhile at this address have code of any size."""
+        """Lift the code size limit for the contract created at this address."""
         tree, usual = self.machine.state_tree, CodeLimit(self.setting.code_limit)
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
         exempt = ActorID(self.next_actor) if actor is None else actor
@@ -314,7 +314,7 @@ class World:
 
     @contextmanager
     def _exempt_of_block(self, who: EthAddress) -> Iterator[None]:
-        """The same under Ethereum's rules; what a constructor does to the block stays."""
+        """Lift the code size limit under Ethereum's rules; changes of the block by a constructor persist."""
         self.machine.advance(block=replace(block_of(self.machine), exempt=who))
         try:
             yield
@@ -322,7 +322,7 @@ class World:
             self.machine.advance(block=replace(block_of(self.machine), exempt=None))
 
     def set_nonce(self, who: EthAddress, nonce: int) -> None:
-        """Give an account that is there another nonce."""
+        """Set the nonce of an existing account."""
         tree = self.machine.state_tree
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
         state = None if actor is None else tree.get_actor(actor)
@@ -332,7 +332,7 @@ class World:
     # --- accounts -----------------------------------------------------------------------------------------------
 
     def touch(self, who: EthAddress) -> ActorID:
-        """The actor of an address; an account without money where there was none."""
+        """Return the actor of an address; creates an account without balance if there is none."""
         tree = self.machine.state_tree
         address = Address.delegated(EAM_NAMESPACE, who)
         actor = tree.lookup_id(address)
@@ -343,21 +343,21 @@ class World:
         return actor
 
     def set_balance(self, who: EthAddress, money: int) -> None:
-        """Give an account so much, in attoFIL (wei)."""
+        """Set the balance of an account, in attoFIL (wei)."""
         actor, tree = self.touch(who), self.machine.state_tree
         state = tree.get_actor(actor)
         if state is not None:
             tree.set_actor(actor, state.with_balance(money))
 
     def accounts(self, since: int = 0) -> list[EthAddress]:
-        """Addresses of accounts and contracts whose actors' IDs are not below `since`, in order of creation."""
+        """Return the addresses of accounts and contracts with actor IDs from `since` on, in order of creation."""
         tree = self.machine.state_tree
         states = (tree.get_actor(ActorID(actor)) for actor in range(since, tree.init_state().next_id))
         found = (None if state is None else from_delegated(state.delegated_address) for state in states)
         return [address for address in found if address is not None]
 
     def slots(self, since: int = 0) -> Iterator[tuple[int, int]]:
-        """Slots of contracts whose actors' IDs are not below `since`, with their words."""
+        """Yield the slots and words of contracts with actor IDs from `since` on."""
         tree, store, evm = self.machine.state_tree, self.machine.store, self.machine.manifest.code("evm")
         for actor in range(since, tree.init_state().next_id):
             state = tree.get_actor(ActorID(actor))
@@ -367,17 +367,17 @@ class World:
                     yield from Kamt(store, storage).items()
 
     def nonce(self, who: EthAddress) -> int:
-        """An account's."""
+        """Return the nonce of an account."""
         state = self.machine.state_tree.get_actor(self.touch(who))
         return 0 if state is None else state.nonce
 
     def balance(self, who: EthAddress) -> int:
-        """What an account has, in attoFIL (wei)."""
+        """Return the balance of an account, in attoFIL (wei)."""
         state = self.machine.state_tree.get_actor(self.touch(who))
         return 0 if state is None else state.balance
 
     def contracts(self, since: int = 0) -> list[tuple[EthAddress, bytes]]:
-        """Contracts whose actors' IDs are not below `since`, each with its code, in order of creation."""
+        """Return the contracts with actor IDs from `since` on, each with its code, in order of creation."""
         tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
         found = []
         for actor in range(since, tree.init_state().next_id):
@@ -391,39 +391,39 @@ class World:
 
     @property
     def gas_limit(self) -> int:
-        """What a call is given, in the rules' own gas."""
+        """Gas limit of a call, in the rules' gas."""
         return self.setting.gas_limit if self._is_ethereum else _FILECOIN_GAS
 
     @property
     def next_actor(self) -> int:
-        """The ID of the actor that comes into being next."""
+        """ID of the next actor to be created."""
         return self.machine.state_tree.init_state().next_id
 
     def next_address(self, from_: EthAddress) -> EthAddress:
-        """Where the next contract of a deployer will be."""
+        """Return the address of a deployer's next contract."""
         return create_address(from_, self._nonces.get(from_, 0))
 
     # --- states -------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Handle:
-        """The state as it is now, to come back to with `restore`, as often as needed, or to leave behind by `drop`."""
+        """Take a snapshot of the current state, to `restore` any number of times, or to end with `drop`."""
         mark, written = self.machine.state_tree.begin(), len(self.machine.store.pending)
         return Handle(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces))
 
     def restore(self, handle: Handle) -> None:
-        """Go back; handles that were taken later are void."""
+        """Restore a snapshot; later ones become invalid."""
         self.drop(handle)
         self.machine.state_tree.begin()
 
     def drop(self, handle: Handle) -> None:
-        """Go back for the last time."""
+        """Restore a snapshot for the last time."""
         self.machine.state_tree.rollback(handle.tree)
         self.machine.store.forget_after(handle.written)
         self.cheatcodes.restore(handle.kept, self.machine)
         self._nonces = dict(handle.nonces)
 
     def settle(self) -> Cid:
-        """Make the state as it is now the first one, and return its root; earlier handles are void."""
+        """Commit the current state as the initial one, and return its root; earlier snapshots become invalid."""
         tree = self.machine.state_tree
         tree.commit()
         root = tree.current_root() if tree.is_exchanged else tree.flush()
@@ -431,6 +431,6 @@ class World:
         return root
 
     def close(self) -> None:
-        """Release the machine, and the nodes of forks."""
+        """Close the machine and the nodes of forks."""
         self.machine.close()
         self.cheatcodes.remotes.close()

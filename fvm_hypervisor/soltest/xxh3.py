@@ -1,4 +1,4 @@
-"""XXH3 with 64 bits, by which forge's cache names the content of a source. No seed, the default secret.
+"""XXH3 hash with 64 bits, which forge's cache uses for source contents. No seed, the default secret.
 
 Rules: the specification of XXH3 (github.com/Cyan4973/xxHash, doc/xxhash_spec.md).
 """
@@ -23,11 +23,11 @@ _SECRET: Final = bytes.fromhex(
 )
 _STRIPE: Final = 64
 _STRIPES: Final = (len(_SECRET) - _STRIPE) // 8
-"""Of a block; each takes the secret eight bytes further on."""
+"""Number of stripes in a block; each uses the secret at an offset eight bytes further."""
 
 
 def xxh3_64(data: bytes) -> int:
-    """The hash of bytes."""
+    """Return the hash of bytes."""
     size = len(data)
     if size > 240:
         return _long(data)

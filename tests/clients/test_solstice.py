@@ -35,4 +35,4 @@ def test_the_council_governs_the_streams_of_network_version_29(clients: Path, tm
 def test_before_it_there_are_no_streams(clients: Path, tmp_path: Path) -> None:
     done = outcome_of(clients, tmp_path, "--network", "nv28")
     assert done.returncode == 1
-    assert "vm.governStreams: there are streams of the block reward from network version 29 on" in done.stdout
+    assert "vm.governStreams: streams of the block reward require network version 29 or newer" in done.stdout

@@ -1,6 +1,6 @@
-"""Forge's cheatcodes, and Filecoin's own beside them, for tests written in Solidity.
+"""Forge's cheatcodes, and Filecoin's, for tests written in Solidity.
 
-`Cheatcodes` stands between a machine's calls (`install`); what a test has set is its `state`.
+`Cheatcodes` intercepts a machine's calls (`install`); the settings made by a test are its `state`.
 """
 
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole

@@ -1,6 +1,6 @@
-"""Forks under Ethereum's rules: accounts and slots of a node, and a message whose journal is the same on all forks.
+"""Forks under Ethereum's rules: accounts and slots of a node, and a message journal shared by all forks.
 
-What that journal says of accounts that are not taken along stays on their fork.
+Journal entries about accounts that are not persistent stay on their fork.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from store.cid import EMPTY_ARRAY_CID, cid_of
 
 _OF_ACCOUNT: Final = ("nonce", "code", "created", "destroyed", "transient", "slots", "earlier")
-"""Kinds of journal entries whose second part is an actor."""
+"""Kinds of journal entries whose second element is an actor."""
 
 
 class AccountForks:
@@ -34,37 +34,37 @@ class AccountForks:
 
     @staticmethod
     def at_block(context: Context, url: str, number: int | None) -> NetworkFork:
-        """A fork of a node's network after a block. Raises NodeError."""
+        """Return a fork of a node's network after a block. Raises NodeError."""
         chain = context.cheats.remotes.chain(url)
         state = chain.state(number)
         return NetworkFork(url, context.state.forks.place(url, state.block.number), chain.chain_id, state.block)
 
     @classmethod
     def before(cls, context: Context, url: str, transaction: bytes) -> tuple[NetworkFork, Pending | None]:
-        """A fork of the block before a transaction's, and what comes before that one in its block. Raises NodeError."""
+        """Return a fork of the block before a transaction's, and the earlier transactions. Raises NodeError."""
         block, earlier, _ = transactions_until(context.cheats.remotes.chain(url), transaction)
         return replace(cls.at_block(context, url, block.number - 1), block=block), tuple(earlier) or None
 
     @staticmethod
     def replay(context: Context, pending: Pending) -> None:
-        """Execute what a fork begins with."""
+        """Execute the pending transactions of a fork."""
         assert not isinstance(pending, PendingTipset), "made by `before`"
         replay_all(context, pending)
 
     @staticmethod
     def transact(context: Context, url: str, transaction: bytes) -> None:
-        """Execute a transaction of the network on the active fork, in its own block, which stays. Raises NodeError."""
+        """Execute a network transaction on the active fork, in its own block, which remains set. Raises NodeError."""
         block, _, wanted = transactions_until(context.cheats.remotes.chain(url), transaction)
         replay(context, wanted, block)
 
     @staticmethod
     def leave(context: Context) -> None:
-        """Keep the state of the active fork; of none, what the message has created, which every fork begins with."""
+        """Save the state of the active fork; without one, what the message created, with which every fork begins."""
         _leave(context)
 
     @staticmethod
     def enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
-        """Exchange the state: that of the fork as it was left, and what persistent accounts hold now."""
+        """Replace the state by the fork's saved state and the current state of persistent accounts."""
         _enter(context, number, fork, left)
 
 
@@ -80,7 +80,7 @@ def _origin_of(context: Context) -> ForkOrigin:
 
 
 class _Carried(NamedTuple):
-    """An account that is taken along."""
+    """A persistent account."""
 
     address: EthAddress
     actor: ActorID
@@ -144,7 +144,7 @@ def _carried(context: Context, calls: EthereumCalls) -> Iterator[_Carried]:
 
 
 def _moved(context: Context, state: ActorState, place: int) -> ActorState:
-    """A persistent account on another fork: what it has not written is read there."""
+    """Return a persistent account's state on another fork, from which its unwritten slots are read."""
     machine, origin = context.machine, _origin_of(context)
     if state.code != machine.manifest.code("evm") or state.head == EMPTY_ARRAY_CID:
         return state
@@ -158,7 +158,7 @@ def _moved(context: Context, state: ActorState, place: int) -> ActorState:
 
 
 def _is_of(key: Any, actors: Collection[ActorID]) -> bool:
-    """Whether a journal's entry says something of one of these actors."""
+    """Return True if a journal entry is about one of these actors."""
     match key:
         case (int() as actor, bytes()):
             return actor in actors
@@ -174,7 +174,7 @@ def _of_actors(entries: Mapping[Any, Any], actors: Collection[ActorID]) -> dict[
 def _kept_entries(
     calls: EthereumCalls, actors: Collection[ActorID], addresses: Collection[EthAddress]
 ) -> dict[Any, Any]:
-    """What the message's journal says on every fork: of accounts that are taken along, and of none."""
+    """Return the journal entries valid on every fork: those of persistent accounts, and of no account."""
     warm = {*addresses, *calls.environment.fork.precompiles, *calls.filecoin_precompiles}
     entries = _entries(calls)
     kept = _of_actors(entries, actors)

@@ -1,4 +1,4 @@
-"""Cheatcodes that change accounts: money, code, slots, nonces; and what names them."""
+"""Cheatcodes that change accounts (balance, code, slots, nonce), and labels."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _copy_storage(context: Context, source: EthAddress, target: EthAddress) -> N
 
 
 def _is_left_out(context: Context, account: EthAddress) -> bool:
-    """Whether a mock is put where the real Filecoin is wanted: its code and its slots are left out."""
+    """Return True if mocks of Filecoin's precompiles are ignored: their code and slots are not written."""
     return context.settings.real_filecoin and _is_filecoin(account)
 
 
@@ -151,7 +151,7 @@ def _warm(context: Context, account: EthAddress, slot: bytes) -> None:
 
 @cheatcode("cool(address)")
 def _cool(context: Context, account: EthAddress) -> None:
-    """What was written stays; the next look at each of the account's slots is a first one, as in forge."""
+    """Keep written values, but make the next access to each of the account's slots cold, as in forge."""
     _forget_touches(context, account, None)
 
 
@@ -179,7 +179,7 @@ def _forget_touches(context: Context, account: EthAddress, slot: bytes | None) -
 
 @cheatcode("allowCheatcodes(address)")
 def _allowed(context: Context, account: EthAddress) -> None:
-    """On a fork the network's contracts may use none; else every contract may."""
+    """Allow cheatcodes for a contract of a fork's network; other contracts always may use them."""
     context.state.allowed.add(account)
 
 

@@ -1,4 +1,4 @@
-"""Cheatcodes that write the accounts into a genesis file, and take accounts from one."""
+"""Cheatcodes that write accounts to a genesis file, and load accounts from one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hypervisor.types import ActorID
 from store.json_text import parse_json
 
 _OWN = (VM_ADDRESS, CONSOLE_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER)
-_OTHERS = "accounts of `setUp` are there whether or not the test touches them, slots that hold nothing are not"
+_OTHERS = "accounts of `setUp` are always included, empty slots never"
 _LONGEST_SLOT = 150
-"""Characters, and more."""
+"""Estimated maximum number of characters of a slot."""
 
 
 @cheatcode("dumpState(string)", partial=_OTHERS)
@@ -42,7 +42,7 @@ def _dump(context: Context, path: str) -> None:
 
 
 def _accounts(context: Context) -> Iterator[EthAddress]:
-    """Those that came into being in the test, but for its own contract."""
+    """Yield the accounts that were created in the test, except its own contract."""
     tree = context.calls.tree
     for actor in range(context.settings.first_actor, tree.init_state().next_id):
         state = tree.get_actor(ActorID(actor))
@@ -73,7 +73,7 @@ def _load(context: Context, path: str) -> None:
 
 
 def _account(given: Mapping[str, Any]) -> tuple[int, int, bytes, dict[int, int]]:
-    """Balance, nonce, code, slots."""
+    """Return balance, nonce, code and slots."""
     code = bytes.fromhex(str(given.get("code") or "").removeprefix("0x"))
     slots = {_number(slot): _number(word) for slot, word in (given.get("storage") or {}).items()}
     return _number(given.get("balance", 0)), _number(given.get("nonce") or 0), code, slots

@@ -1,4 +1,4 @@
-"""`setArbitraryStorage`: slots of a contract that hold nothing are drawn when they are first read."""
+"""`setArbitraryStorage`: empty slots of a contract get random words when they are first read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def _arbitrary(context: Context, account: EthAddress) -> None:
 
 @cheatcode("setArbitraryStorage(address,bool)")
 def _arbitrary_over(context: Context, account: EthAddress, overwrite: bool) -> None:
-    """With `overwrite` slots that hold something are drawn, too."""
+    """Draw slots at random; with `overwrite`, also slots that are not empty."""
     context.ethereum("slots that are drawn when they are read")
     context.state.arbitrary[account] = overwrite
 
 
 def fill_slot(state: State, seed: int, host: EthereumHost, slot: int) -> None:
-    """Draw the word of a slot that is about to be read, once; that slot is warm then, as in forge."""
+    """Draw the word of a slot before its first read; the slot is warm afterwards, as in forge."""
     overwrite = state.arbitrary.get(host.address)
     if overwrite is None or (host.address, slot) in state.drawn:
         return

@@ -1,4 +1,4 @@
-"""A call as its frame asks for it, whatever the rules (`Attempt`), and what makes it under these (`Around`)."""
+"""A requested call, independent of the rules (`Attempt`), and the operations of the rules (`Around`)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from runtimes.evm.engine import Answer, CallKind
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A call, or a creation where `kind` is None; `data` is the init code then. `gas` is what the callee may use.
+    """A requested call; a creation if `kind` is None, with the init code in `data`. `gas` is the callee's limit.
 
-    `target` is whose code runs, `receiver` in whose name: a delegate call's is its caller.
+    The code of `target` runs as `receiver`: in a delegate call, the caller.
     """
 
     kind: CallKind | None
@@ -27,27 +27,27 @@ class Attempt:
     static: bool
     depth: int
     second: bool = False
-    """Whether the creation is CREATE2."""
+    """True if the creation is CREATE2."""
     salt: bytes = b""
-    """Of CREATE2, where it is known."""
+    """Salt of CREATE2, if known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What the rules do for attempts."""
+    """Operations of the rules on requested calls."""
 
     ledger: Ledger
     proceed: Callable[[EthAddress | None, EthAddress | None], Answer]
-    """Make the attempt, in another name if one is given, with another contract's code if one is given."""
+    """Make the call, as another sender and with another contract's code if these are given."""
     pay: Callable[[EthAddress, int], bool]
-    """Pay from whom it is and what it costs to call, for a call that is not made; whether the value could be paid."""
+    """Transfer the value and charge a call that is not made; return True if the value could be paid."""
     give_back: Callable[[], None]
-    """Give the frame the gas that a call has used up by failing."""
+    """Return to the frame the gas that a failed call consumed."""
     set_origin: Callable[[EthAddress], None]
     origin: EthAddress
     chain_id: int
     words: Callable[[bytes], str]
     fork_url: Callable[[], str | None]
-    """The node of the active fork."""
+    """Return the node of the active fork."""
     answered: Callable[[Answer], Answer] = lambda answer: answer
-    """Take note of an answer in the callee's place."""
+    """Record an answer that replaces the callee's."""

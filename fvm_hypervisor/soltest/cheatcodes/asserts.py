@@ -1,4 +1,4 @@
-"""The assertions: `assertEq` and its like, with forge's words where they fail."""
+"""Assertion cheatcodes: `assertEq` and the like, with forge's failure messages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _hold(condition: bool, message: str) -> None:
         raise CheatcodeFailure(message, named=False)
 
 
-# --- comparisons: a family for each, over types, with and without a message -----------------------------------------
+# --- comparisons, each over types, with and without a message ------------------------------------------------------
 
 _COMPARISONS: Final[dict[str, tuple[Callable[[Any, Any], bool], str]]] = {
     "Eq": (lambda left, right: bool(left == right), "!="),
@@ -89,7 +89,7 @@ for _name, _kind in product(_COMPARISONS, _NUMBERS):
     _decimal_comparison(_name, _kind)
 
 
-# --- about equal ----------------------------------------------------------------------------------------------------
+# --- approximate equality ------------------------------------------------------------------------------------------
 
 
 def _approximately(kind: str) -> None:

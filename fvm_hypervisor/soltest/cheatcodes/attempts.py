@@ -1,4 +1,4 @@
-"""What happens around a call or creation while something is armed: pranks, mocks, expectations, recordings.
+"""Interception of calls and creations for pranks, mocks, expectations and recordings.
 
 The order is forge's: expected calls, pranks, mocks, the call; then pranks end, reverts are checked, then logs.
 """
@@ -23,7 +23,7 @@ _STATIC_BROADCAST: Final = "`staticcall`s are not allowed after `broadcast`; use
 
 
 def attempt(state: State, what: Attempt, around: Around) -> Answer:
-    """Make the attempt as the test has asked for."""
+    """Make a call with the cheatcodes that apply to it."""
     if state.revert is not None:
         state.revert.deepest = max(state.revert.deepest, what.depth + 1)
     if what.kind is None and state.intercept_code:
@@ -50,7 +50,7 @@ def attempt(state: State, what: Attempt, around: Around) -> Answer:
 
 
 def attempt_result(state: State, what: Attempt, answer: Answer, around: Around) -> Answer:
-    """How the attempt ends for the one who made it."""
+    """Return the result that the caller of an attempt sees."""
     _end_prank(state, what.depth, around)
     assumed = state.assume
     if assumed is not None:
@@ -84,7 +84,7 @@ def attempt_result(state: State, what: Attempt, answer: Answer, around: Around) 
 def check_revert(
     state: State, expected: ExpectedRevert, answer: Answer, creation: bool, words: Callable[[bytes], str]
 ) -> Answer:
-    """The answer in the place of a call that had to revert."""
+    """Return the answer that replaces an expected revert, or the failure if the call did not revert as expected."""
     state.revert = None
     try:
         checked(expected, answer, words)
@@ -102,7 +102,7 @@ def _note_reverter(expected: ExpectedRevert, what: Attempt, answer: Answer) -> N
         expected.reverted_by = what.receiver
 
 
-# --- before ---------------------------------------------------------------------------------------------------------
+# --- before the call -------------------------------------------------------------------------------------------------
 
 
 def _count_call(state: State, what: Attempt) -> None:
@@ -129,7 +129,7 @@ def _count_creation(
 
 
 def _apply_prank(state: State, what: Attempt, around: Around) -> EthAddress | None:
-    """In whose name the attempt is made, None where no prank applies; the origin is set."""
+    """Return the pranked sender of a call, or None; sets the pranked origin."""
     depths = [depth for depth in state.pranks if depth <= what.depth]
     if not depths:
         return None
@@ -174,7 +174,7 @@ def _mock(state: State, what: Attempt) -> Mock | None:
     if exact is not None:
         return exact
     fitting = [mock for mock in mocks if what.data.startswith(mock.data) and mock.value in (None, value)]
-    # the longest calldata first, and of those one with a value before one without
+    # prefer the longest calldata, then a mock with a value
     return max(fitting, key=lambda mock: (mock.data, mock.value is not None), default=None)
 
 
@@ -189,7 +189,7 @@ def _mock_answer(mock: Mock, what: Attempt, sender: EthAddress | None, around: A
 
 
 def _function(state: State, what: Attempt) -> EthAddress | None:
-    """Whose code runs in the callee's place: of the whole calldata first, then of the selector."""
+    """Return the address whose code replaces the callee's: matched by the whole calldata, then by the selector."""
     functions = state.functions.get(what.target) if what.kind is not None else None
     if not functions:
         return None

@@ -1,7 +1,7 @@
-"""What a script broadcasts: each call and creation that it makes in a signer's name is a transaction, kept in order.
+"""Recording of a script's broadcasts: each call and creation as a signer becomes a transaction, in order.
 
-As forge does it: the signer's nonce goes up by one for each, static calls are none, and CREATE2 is a call of the usual
-deployer, whose contract it then is.
+As in forge, each one increments the signer's nonce, static calls are not recorded, and CREATE2 is a call of the default
+deployer, which then creates the contract.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
 from runtimes.evm.engine import Answer, CallKind
 
-NOT_SENT: Final = "`hypervisor script` refuses to send what it makes, before anything is sent"
+NOT_SENT: Final = "`hypervisor script` refuses to send such transactions, before anything is sent"
 
 
 def attach(context: Context, name: str) -> None:
-    """In a script the next transaction is said to have what the cheatcode gives it; in a test nothing is sent."""
+    """Record in a script that the next transaction depends on this cheatcode; no effect in a test."""
     found = context.state.broadcasts
     if found is not None:
         found.attached.append(name)
 
 
 def not_sent(context: Context, name: str) -> None:
-    """While a script broadcasts, the cheatcode has made a transaction that is not sent."""
+    """Record that the cheatcode made a transaction that is not sent, if the script is broadcasting."""
     found = context.state.broadcasts
     if found is not None and any(prank.broadcast for prank in context.state.pranks.values()):
         found.unsendable.append(name)
 
 
 def collecting(found: Broadcasts, what: Attempt, sender: EthAddress, around: Around) -> tuple[Around, EthAddress]:
-    """What makes the attempt and keeps it as a transaction, and in whose name it is made."""
+    """Return the operations that record the call as a transaction, and the sender that makes it."""
     if what.kind not in (CallKind.CALL, None):
         return around, sender
     doer = CREATE2_DEPLOYER if what.second else sender

@@ -1,6 +1,6 @@
-"""`getChain`: networks by name or number, as forge names them, with the project's endpoint of that name.
+"""`getChain`: networks by name or chain ID, with forge's names and the project's endpoint of that name.
 
-Numbers and names: the chain list of alloy (alloy-chains), which is forge's.
+Chain IDs and names: the chain list of alloy (alloy-chains), which forge uses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHAINS: Final = {
 _ALIASES: Final = {"anvil": 31337, "hardhat": 31337, "ethereum": 1, "calibration": 314159}
 _BY_NAME: Final = {**{name: number for number, name in _CHAINS.items()}, **_ALIASES}
 _CHAIN: Final = "(string,uint256,string,string)"
-_SOME: Final = "the networks of Ethereum's larger clients and Filecoin's, not all of forge's list"
+_SOME: Final = "the larger Ethereum networks and Filecoin's, not all of forge's list"
 
 
 @cheatcode("getChain(string)", returns=_CHAIN, partial=_SOME)
@@ -38,7 +38,7 @@ def _by_name(context: Context, alias: str) -> tuple[str, int, str, str]:
     try:
         url = endpoint_url(alias, context.settings.rpc_endpoints, context.settings.environment)
     except InvalidInput:
-        url = ""  # a variable of the environment that is not there
+        url = ""  # an environment variable is missing
     return name, number, alias, url
 
 

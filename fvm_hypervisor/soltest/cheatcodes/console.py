@@ -1,6 +1,6 @@
-"""What tests write, line by line: with `console.log`, and with the `log*` events that DSTest declares.
+"""Output of tests, line by line: `console.log`, and the `log*` events that DSTest declares.
 
-Any contract may emit these events, and what is written stays written where its call reverts, as in forge.
+Any contract may emit these events, and the output remains if the call reverts, as in forge.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _ARRAYS: Final = ("uint256[]", "int256[]", "address[]")
 _DECIMALS: Final = ("int256", "uint256")
 _NAMES: Final[Mapping[int, tuple[str, ...]]] = {1: ("val",), 2: ("key", "val"), 3: ("key", "val", "decimals")}
 _MOST_DECIMALS: Final = 77
-"""Of a number of 256 bits; with more forge writes it without a point."""
+"""Maximum number of decimals of a 256-bit number; with more, forge prints it without a decimal point."""
 
 
 class LogConsole:
-    """The lines of a test."""
+    """The output lines of a test."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def write(self, data: bytes) -> None:
-        """Keep the lines of a call's data; forge leaves empty ones out."""
+        """Append the lines in a call's data; forge skips empty ones."""
         for line in log_text(data).splitlines():
             self._keep(line)
 
     def take(self, log: Log) -> None:
-        """Keep the lines of a log, if it is one of DSTest's."""
+        """Append the lines of a log, if it is one of DSTest's events."""
         types = _events().get(log.topics[0]) if log.topics else None
         text = None if types is None else _text(types, log.data)
         if text is not None:
@@ -53,7 +53,7 @@ class LogConsole:
 
 
 def writes_logs(code: str) -> bool:
-    """Whether code, in hex, has one of the events in it: only then logs of calls that revert have to be seen."""
+    """Return True if code, in hex, contains one of the events, so that logs of reverted calls must be traced."""
     return any(topic in code for topic in _topics())
 
 
@@ -64,7 +64,7 @@ def _topics() -> tuple[str, ...]:
 
 @cache
 def log_interface() -> ContractInterface:
-    """The events as an ABI, by forge's names of their values."""
+    """Return the events as an ABI, with forge's names of their values."""
     return ContractInterface([
         {
             "type": "event",
@@ -81,12 +81,12 @@ def log_interface() -> ContractInterface:
 
 @cache
 def _events() -> Mapping[bytes, tuple[str, ...]]:
-    """The types of each event's values by its topic."""
+    """Return the types of each event's values by topic."""
     return {bytes(keccak(f"{name}({','.join(types)})".encode())): types for name, types in _listed()}
 
 
 def _listed() -> list[tuple[str, tuple[str, ...]]]:
-    """The events with the types of their values."""
+    """Return the events with the types of their values."""
     listed: list[tuple[str, tuple[str, ...]]] = [(name, (kind,)) for name, kind in _ONE.items()]
     listed += [("log_array", (kind,)) for kind in _ARRAYS]
     listed += [(f"log_named_{kind.removesuffix('256')}", ("string", kind)) for kind in _NAMED]
@@ -96,7 +96,7 @@ def _listed() -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _text(types: tuple[str, ...], data: bytes) -> str | None:
-    """An event's values in words; None where the data hold others."""
+    """Return an event's values as text, or None if the data does not match."""
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 

@@ -1,4 +1,4 @@
-"""What a cheatcode works on: the test's state, the message that runs, and who calls."""
+"""Context of a cheatcode call: the test's state, the message, and the caller."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 
 Libraries = Mapping[tuple[str, str], bytes]
-"""The addresses of libraries by file and name."""
+"""Addresses of libraries by file and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,13 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a project allows its tests, and what they may ask about it.
+    """Permissions and environment that a project grants its tests.
 
-    `artifacts` finds a contract by what `getCode` takes: init code and runtime code with the addresses of `libraries`,
-    None where there is none such.
-    `contracts` finds one by its code, init code if it `creates`. `errors` says a custom error in words, `events` reads
-    a log. `file` and `contract` are those of the tests that run, `first_actor` is the ID of the first actor that is
-    theirs. `real_filecoin`: code etched at Filecoin's precompiles is left out, so that suites which mock them run
-    against the real ones. `shows_logs`: what tests write is shown.
+    `artifacts` returns a contract's init code and runtime code for a name of `getCode`, linked with `libraries`, or
+    None. `contracts` returns the artifact of a code (init code if it `creates`). `errors` decodes a custom error,
+    `events` a log. `file` and `contract` are those of the running suite, whose actors start at ID `first_actor`. With
+    `real_filecoin`, code etched at Filecoin's precompiles is ignored, so that suites with mocks run against the real
+    ones. With `shows_logs`, the output of tests is shown.
     """
 
     root: Path = field(default_factory=Path.cwd)
@@ -58,33 +57,33 @@ class Settings:
     permissions: Sequence[Permission] = ()
     ffi: bool = False
     consent: Grant = field(default_factory=Grant)
-    """What the user has consented to."""
+    """Permissions granted by the user."""
     environment: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     artifacts: Callable[[str, Libraries], tuple[bytes, bytes] | None] = lambda _name, _libraries: None
     libraries: Libraries = field(default_factory=dict)
     contracts: Callable[[bytes, bool], ArtifactPlace | None] = lambda _code, _creates: None
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    """Where contracts' variables lie, by source and contract: `storage_layouts`."""
+    """Storage layouts by source and contract (`storage_layouts`)."""
     events: KnownEvents = lambda _: None
     errors: KnownErrors = lambda _: None
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
     real_filecoin: bool = False
     shows_logs: bool = False
     keeps_answers: str = "remote"
+    """Nodes whose responses are cached on disk: `all`, `remote` or `none`."""
     evm_version: str = ""
     """EVM version that the project's tests run on; empty for that of the fork's rules."""
-    """Of which nodes answers are kept on disk: `all`, `remote` or `none`."""
     internal_reverts: bool = False
-    """Whether a revert in the test itself is one that `expectRevert` expects (`allow_internal_expect_revert`)."""
+    """True if `expectRevert` also matches reverts in the test itself (`allow_internal_expect_revert`)."""
     isolates: bool = False
-    """Whether each call of the test contract is a transaction of its own (`isolate`)."""
+    """True if each call of the test contract is a separate transaction (`isolate`)."""
     has_network: bool = False
-    """Whether a script's machine began with the actors of a Filecoin network, whose place no fork can take."""
+    """True if a script's machine was created with the actors of a Filecoin network, which no fork can replace."""
 
 
 class Cheats(Protocol):
-    """The cheatcodes of one run of tests, as single ones see them: `interceptor.Cheatcodes`."""
+    """Interface of `interceptor.Cheatcodes` for single cheatcodes."""
 
     machine: Hypervisor
     settings: Settings
@@ -96,49 +95,49 @@ class Cheats(Protocol):
     remotes: Remotes
 
     def needed_origin(self) -> ForkOrigin | TipsetOrigin:
-        """What hands out the accounts of forks, from the first fork on."""
+        """Return the origin, which assigns actors to forks' accounts; created with the first fork."""
 
     @property
     def active_fork(self) -> int | None:
-        """The number of the active fork."""
+        """Number of the active fork."""
 
     @property
     def fork_url(self) -> str | None:
-        """The URL of its node."""
+        """URL of the active fork's node."""
 
     @property
     def is_armed(self) -> bool:
-        """Whether calls between contracts have to be seen."""
+        """True if calls between contracts must be intercepted."""
 
     def answer(self, context: Context, data: bytes) -> Answer:
-        """Carry out a cheatcode."""
+        """Execute a cheatcode."""
 
     def ask(self, host: EthereumHost, ask: Ask) -> Answer:
-        """Answer what a frame asks for."""
+        """Handle a call or creation that a frame requests."""
 
     @property
     def isolates(self) -> bool:
-        """Whether a call of the test contract is to be a transaction of its own: one in such a transaction is not."""
+        """True if a call of the test contract must be a separate transaction; false within one."""
 
     def isolated(self) -> AbstractContextManager[None]:
-        """What happens inside is such a transaction."""
+        """Mark the calls inside as an isolated transaction."""
 
     def apart(self) -> AbstractContextManager[None]:
-        """Messages inside are no part of the test."""
+        """Exclude the messages inside from the test."""
 
     def renew(self, calls: CallManager) -> None:
-        """Let contracts see the block and the transaction as they are set."""
+        """Apply changes of the block and the transaction to contracts."""
 
     def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
-        """Let contracts see another sender of the message."""
+        """Set the message's origin that contracts see."""
 
     def address_of(self, calls: CallManager, actor: ActorID) -> EthAddress:
-        """An actor's Ethereum address."""
+        """Return an actor's Ethereum address."""
 
 
 @dataclass(slots=True)
 class Context:
-    """One call of a cheatcode. `depth` is that of the frame that calls, 1 for the test's own."""
+    """A call of a cheatcode. `depth` is that of the calling frame, 1 for the test's own."""
 
     cheats: Cheats
     calls: CallManager
@@ -149,7 +148,7 @@ class Context:
 
     @property
     def state(self) -> State:
-        """What cheatcodes have set."""
+        """State set by cheatcodes."""
         return self.cheats.state
 
     @property
@@ -164,24 +163,24 @@ class Context:
 
     @property
     def precompiles(self) -> Collection[EthAddress]:
-        """The addresses whose functions need no code."""
+        """Addresses of precompiles, which have functions but no code."""
         if not isinstance(self.calls, EthereumCalls):
             return ()
         return {*self.calls.environment.fork.precompiles, *self.calls.filecoin_precompiles}
 
     @property
     def origin(self) -> EthAddress:
-        """The message's sender as contracts see it."""
+        """Origin of the message that contracts see."""
         if isinstance(self.calls, EthereumCalls):
             return self.calls.environment.origin
         return self.cheats.address_of(self.calls, self.calls.origin)
 
     def set_origin(self, origin: EthAddress) -> None:
-        """Let contracts see another sender of the message."""
+        """Set the message's origin that contracts see."""
         self.cheats.set_origin(self.calls, origin)
 
     def ethereum(self, what: str) -> EthereumCalls:
-        """The message's calls under Ethereum's rules; CheatcodeFailure under Filecoin's, which have no `what`."""
+        """Return the message's Ethereum calls. Raises CheatcodeFailure under Filecoin's rules, which lack `what`."""
         if not isinstance(self.calls, EthereumCalls):
             raise CheatcodeFailure(f"Filecoin's rules have no {what}")
         return self.calls
@@ -192,14 +191,14 @@ class Context:
         self.cheats.renew(self.calls)
 
     def set_block(self, **changes: Any) -> None:
-        """Change what opcodes see beyond that: fields of `Block`."""
+        """Change further fields that opcodes see: those of `Block`."""
         self.state.block = replace(self.state.block, **changes)
         self.cheats.renew(self.calls)
 
     def create(self, code: bytes, value: int, salt: bytes | None) -> EthAddress:
-        """Create a contract in the name of the one that calls. Raises CheatcodeFailure with what it reverted with."""
+        """Create a contract as the caller. Raises CheatcodeFailure with the revert data."""
         if self.host is None:
-            raise CheatcodeFailure("under Filecoin's rules contracts are created by contracts only: use `new`")
+            raise CheatcodeFailure("under Filecoin's rules only contracts create contracts: use `new`")
         number = None if salt is None else int.from_bytes(salt, "big")
         answer = self.cheats.ask(self.host, CreateAsk(value, code, number))
         if answer.created is None:
@@ -208,16 +207,16 @@ class Context:
 
     @staticmethod
     def shown(address: bytes) -> str:
-        """An address as people read it."""
+        """Return an address with its checksum."""
         return checksummed(EthAddress(address))
 
     @property
     def test(self) -> EthAddress | None:
-        """The contract whose test runs."""
+        """Address of the test contract."""
         test = self.cheats.test
         actor = None if test is None else self.calls.tree.lookup_id(test)
         return None if actor is None else self.cheats.address_of(self.calls, actor)
 
     def said(self, data: bytes) -> str:
-        """A revert in words."""
+        """Return revert data as text."""
         return said(data, self.settings.errors)

@@ -1,4 +1,4 @@
-"""Cheatcodes by which accounts lend themselves code (EIP-7702)."""
+"""Cheatcodes that delegate accounts to code (EIP-7702)."""
 
 from __future__ import annotations
 

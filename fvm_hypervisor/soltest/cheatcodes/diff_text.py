@@ -1,6 +1,6 @@
-"""State diffs as they stand while they are recorded: the slots that were looked at, and what changed, as text and JSON.
+"""Text and JSON of a state diff during its recording: accessed slots and changes.
 
-What failed calls did is left out of text and JSON, as in forge, and so is what calls that still run have done.
+As in forge, failed calls are left out, and so are calls that are still running.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
 _LONGEST_ROW = 300
-"""Characters of a slot's change in JSON, and more."""
+"""Estimated maximum number of characters of a slot's change in JSON."""
 
 
 @dataclass(slots=True)
 class _Changes:
-    """What became of an account: the value before and the last one."""
+    """Changes of an account: first and last values."""
 
     balance: tuple[int, int] | None = None
     nonce: tuple[int, int] | None = None
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
     named: bool = False
-    """Whether forge looks for its contract's name."""
+    """True if forge looks up the contract's name."""
 
 
 @cheatcode("getStorageAccesses()", returns=f"{SLOT}[]")
@@ -79,7 +79,7 @@ def _json(context: Context) -> str:
 
 
 def _changes(context: Context) -> list[tuple[EthAddress, _Changes]]:
-    """By account, in the order of addresses."""
+    """Return the changes by account, in the order of addresses."""
     found: dict[EthAddress, _Changes] = {}
     state = context.state
     for access in state.diff or ():
@@ -106,7 +106,7 @@ def _note(found: dict[EthAddress, _Changes], access: AccountAccess) -> None:
 
 
 def _contract(context: Context, account: EthAddress, changes: _Changes) -> str | None:
-    """The source and name of the contract at an address."""
+    """Return the source and name of the contract at an address."""
     code = context.ledger.code(account) if changes.named else b""
     found = context.settings.contracts(code, False) if code else None
     return None if found is None else f"{found.file}:{found.name}"

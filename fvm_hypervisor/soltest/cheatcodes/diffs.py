@@ -1,4 +1,4 @@
-"""State diffs: calls, creations and slots as `stopAndReturnStateDiff` lists them."""
+"""State diffs: calls, creations and slots, as returned by `stopAndReturnStateDiff`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RESUME: Final = 6
 
 
 def open_access(state: State, what: Attempt, sender: EthAddress | None, around: Around) -> AccountAccess:
-    """List an attempt before it is made; a creation's account is known only after."""
+    """Record an attempt before it is made; a creation's address is set afterwards."""
     assert state.diff is not None
     ledger = around.ledger
     access = AccountAccess(
@@ -39,7 +39,7 @@ def open_access(state: State, what: Attempt, sender: EthAddress | None, around: 
 
 
 def close_access(state: State, access: AccountAccess, what: Attempt, answer: Answer, around: Around) -> None:
-    """Complete an attempt when it has ended; if it failed, all below it have."""
+    """Complete the record of an attempt; if it failed, nested ones are marked as reverted too."""
     ledger = around.ledger
     if access in state.open_diffs:
         state.open_diffs.remove(access)
@@ -58,7 +58,7 @@ def close_access(state: State, access: AccountAccess, what: Attempt, answer: Ans
 
 
 def note_slot(state: State, account: EthAddress, slot: int, written: bool, before: int, after: int) -> None:
-    """List a slot under the attempt that runs; in a row of its own where others were listed since that began."""
+    """Record a slot access of the current call, in a new row if other calls were recorded since it began."""
     assert state.diff is not None
     if not state.open_diffs:
         return

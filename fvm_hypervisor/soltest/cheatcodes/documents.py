@@ -1,7 +1,7 @@
-"""Documents (JSON, and TOML as JSON): paths into them, and their values as values of the ABI.
+"""Documents (JSON, and TOML as JSON): JSON paths, and conversion of values to ABI values.
 
-A value without a type is taken as forge takes it: numbers as uint256 or int256, texts in hexadecimal as address (20
-bytes), bytes32 (32 bytes) or bytes, objects as tuples in the order of their keys.
+Untyped values are converted as in forge: numbers to uint256 or int256, hexadecimal strings to address (20 bytes),
+bytes32 (32 bytes) or bytes, objects to tuples ordered by key.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from fvm_hypervisor.soltest.cheatcodes.values import encode, split
 _STEP: Final = re.compile(r"""\.?([A-Za-z_][\w\- ]*)|\[\s*(\d+|\*|'[^']*'|"[^"]*")\s*\]|\.(\d[\w\-]*)|(\.\*)""")
 _HALF: Final = 1 << 255
 MOST_NESTED: Final = 64
-_TOO_DEEP: Final = "what it was given is nested too deeply"
+_TOO_DEEP: Final = "the input is nested too deeply"
 
 
 def read_json(text: str) -> Any:
-    """The value of a JSON text. Raises CheatcodeFailure."""
+    """Return the value of a JSON text. Raises CheatcodeFailure."""
     try:
         document = json_text.read(text)
     except ValueError as error:
@@ -39,7 +39,7 @@ def read_json(text: str) -> Any:
 
 
 def select(document: Any, path: str) -> list[Any]:
-    """The values that a path leads to."""
+    """Return the values that a path selects."""
     rest = path.strip().removeprefix("$")
     found = [document]
     at = 0
@@ -65,7 +65,7 @@ def _below(value: Any, name: str, bracket: bool) -> Sequence[Any]:
 
 
 def at(document: Any, path: str) -> Any:
-    """The one value that a path leads to, a list where it leads to several. Raises CheatcodeFailure."""
+    """Return the value that a path selects, a list of several. Raises CheatcodeFailure if there is none."""
     found = select(document, path)
     if not found:
         raise CheatcodeFailure(f'path "{path}" must return exactly one JSON value')
@@ -73,23 +73,23 @@ def at(document: Any, path: str) -> Any:
 
 
 def exists(document: Any, path: str) -> bool:
-    """Whether a path leads anywhere."""
+    """Return True if a path selects anything."""
     return bool(select(document, path))
 
 
 def keys(document: Any, path: str) -> list[str]:
-    """The keys of the object that a path leads to."""
+    """Return the keys of the object that a path selects."""
     value = at(document, path)
     if not isinstance(value, Mapping):
         raise CheatcodeFailure(f'JSON value at "{path}" is not an object')
     return list(value)
 
 
-# --- values of the ABI ----------------------------------------------------------------------------------------------
+# --- ABI values ------------------------------------------------------------------------------------------------------
 
 
 def guessed(value: Any) -> tuple[str, Any]:
-    """The type and the value of the ABI that a value without a type is."""
+    """Return the ABI type and value of an untyped value."""
     match value:
         case None:
             return "bytes32", bytes(32)
@@ -108,7 +108,7 @@ def guessed(value: Any) -> tuple[str, Any]:
             parts = [guessed(value[key]) for key in sorted(value)]
             return f"({','.join(kind for kind, _ in parts)})", tuple(part for _, part in parts)
         case _:
-            raise CheatcodeFailure(f"{value!r:.60} has no type of the ABI")
+            raise CheatcodeFailure(f"{value!r:.60} has no ABI type")
 
 
 def _guessed_text(text: str) -> tuple[str, Any]:
@@ -131,13 +131,13 @@ def _guessed_list(values: Sequence[Any]) -> tuple[str, Any]:
     kinds = {kind for kind, _ in parts}
     if kinds == {"uint256", "int256"}:
         return "int256[]", [part for _, part in parts]
-    if len(kinds) > 1:  # as forge does: in a row, each by its own type
+    if len(kinds) > 1:  # as in forge: a tuple, each element by its own type
         return f"({','.join(kind for kind, _ in parts)})", tuple(part for _, part in parts)
     return f"{parts[0][0] if parts else 'bytes32'}[]", [part for _, part in parts]
 
 
 def encoded(value: Any) -> bytes:
-    """A value without a type as the ABI has it."""
+    """Return an untyped value, ABI-encoded."""
     kind, part = guessed(value)
     if isinstance(value, dict) and not value:
         return b""
@@ -145,7 +145,7 @@ def encoded(value: Any) -> bytes:
 
 
 def coerced(value: Any, kind: str) -> Any:
-    """A value of a document as one of a type. Raises CheatcodeFailure."""
+    """Return a document's value as a value of a type. Raises CheatcodeFailure."""
     if kind.endswith("[]"):
         if not isinstance(value, list):
             return read_value(_text(value), kind)
@@ -185,7 +185,7 @@ _STRUCT: Final = re.compile(r"\s*(\w+)\s*\((.*?)\)\s*(?=\w+\s*\(|$)", re.DOTALL)
 
 
 def typed(value: Any, description: str) -> bytes:
-    """A value by the description of a type: one of the ABI, or structs as EIP-712 writes them."""
+    """Return a value encoded by a type description: an ABI type, or structs in EIP-712's notation."""
     if is_type(description):
         return encode([description], [coerced(value, description)])
     structs = _structs(description)
@@ -194,7 +194,7 @@ def typed(value: Any, description: str) -> bytes:
 
 
 def typed_array(values: Any, description: str) -> bytes:
-    """A list of values by the description of the type of each, as `typed` takes it."""
+    """Return a list of values encoded by the description of their type, as in `typed`."""
     if is_type(description):
         return typed(values, f"{description}[]")
     structs = _structs(description)

@@ -1,4 +1,4 @@
-"""Cheatcodes with keys of Ed25519: what is signed is a namespace with the message after it."""
+"""Ed25519 cheatcodes; the signed message is prefixed by a namespace."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Expected logs: which of those that come is which that was announced, and what forge says of one that is not.
+"""Expected logs (`expectEmit`): matching of logs with expectations, and forge's mismatch messages.
 
-Rules: forge's `expectEmit`. The first log after the announcement fills it, announcements are met in their order, other
+Rules: forge's. The first log after the cheatcode defines the expected one; expected logs must come in order, but other
 logs may come between them.
 """
 
@@ -16,25 +16,25 @@ from fvm_hypervisor.soltest.cheatcodes.state import ExpectedEmit, State
 
 @dataclass(frozen=True, slots=True)
 class ReadLog:
-    """A log by its event: the name, and each parameter's name and value in words."""
+    """A decoded log: the event's name, and each parameter's name and value as text."""
 
     name: str
     values: tuple[tuple[str, str], ...]
 
 
 KnownEvents = Callable[[Log], ReadLog | None]
-"""Reads a log by the events of the project; None for one that is none of them."""
+"""Decodes a log by the project's events; None if none matches."""
 _ANONYMOUS = "use vm.expectEmitAnonymous to match anonymous events"
 
 
 def announce(state: State, expected: ExpectedEmit) -> None:
-    """Expect a log, after those that are still to come and before those that have."""
+    """Add an expected log, after pending ones and before those already found."""
     at = next((at for at, known in enumerate(state.emits) if known.found), len(state.emits))
     state.emits.insert(at, expected)
 
 
 def take(state: State, emitter: EthAddress, log: Log, events: KnownEvents) -> None:
-    """Let a log fill or meet an announcement."""
+    """Process a log: it defines an expected log, or is compared with one."""
     emits = state.emits
     if all(expected.found for expected in emits):
         return
@@ -103,9 +103,9 @@ def _meets(expected: ExpectedEmit, log: Log) -> bool:
 
 
 def unmet(state: State, depth: int) -> tuple[str, bool] | None:
-    """What a call at `depth` that succeeded has left out of what was announced there; whether as a bare string.
+    """Return the message for missing logs after a successful call at `depth`, and True for a bare string.
 
-    Forge gives some of its words as a cheatcode's failure and some as an ABI string without a selector.
+    Forge returns some of its messages as a cheatcode failure and some as an ABI string without a selector.
     """
     emits = state.emits
     if not any(expected.depth == depth for expected in emits):
@@ -121,7 +121,7 @@ def unmet(state: State, depth: int) -> tuple[str, bool] | None:
 
 
 def left_over(state: State) -> str | None:
-    """What is wrong at the end of the test with what was announced."""
+    """Return the message for logs that are still missing at the end of a test, or None."""
     missing = [expected for expected in state.emits if not expected.found and expected.count > 0]
     state.emits.clear()
     if not missing:
@@ -133,7 +133,7 @@ def left_over(state: State) -> str | None:
 
 
 def mismatch(expected: ExpectedEmit, log: Log, events: KnownEvents) -> str:
-    """How a log differs from the one that was expected, by the names and values of the project's events."""
+    """Return how a log differs from the expected one, with the names and values of the project's events."""
     wanted = expected.log
     assert wanted is not None
     want, have = (None, None) if expected.anonymous else (events(wanted), events(log))
@@ -161,7 +161,7 @@ def mismatch(expected: ExpectedEmit, log: Log, events: KnownEvents) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """A word that differs: the number of the parameter, if each took one word."""
+    """A differing word, and the number of its parameter, assuming one word per parameter."""
 
     place: int
     want: bytes

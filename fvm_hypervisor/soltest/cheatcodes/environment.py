@@ -127,7 +127,7 @@ def _evm_version(context: Context) -> str:
 
 @cheatcode("setEvmVersion(string)", partial="code for forks before Prague runs by Prague's rules")
 def _set_evm_version(context: Context, version: str) -> None:
-    """For the calls that come; the frames that run end by the rules that they began with."""
+    """Set the version of later calls; running frames keep theirs."""
     calls = context.ethereum("fork")
     name = version.strip().lower()
     if name not in EVM_VERSIONS:

@@ -1,6 +1,6 @@
-"""Values of the ABI by the library, eth_abi: those of every type, and what is wrong with data and values.
+"""ABI values by eth_abi: all types, and detailed errors.
 
-`values` takes the shorter ways, and comes here for the rest, so that tests which never need it do not load it.
+`values` has faster code for common types and imports this module only for the others.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 
 
 class _BoundedStream(ContextFramesBytesIO):
-    """Encoded values, of which no more is read than a cheatcode may take: many offsets may lead to one text."""
+    """A stream of encoded values with a limit on the bytes read, since many offsets may share one text."""
 
     taken = 0
 
     def read(self, size: int | None = -1) -> bytes:
         rest = len(self.getbuffer()) - self.tell()
         self.taken += max(0, rest if size is None or size < 0 else min(size, rest))
-        check_size(self.taken, "what the arguments hold")
+        check_size(self.taken, "the content of the arguments")
         return super().read(size)
 
 
@@ -38,16 +38,16 @@ class _BoundedDecoder(ABIDecoder):
 
 
 def decode_any(types: Sequence[str], data: bytes) -> list[Any]:
-    """The values of some types. Raises CheatcodeFailure."""
+    """Return the decoded values. Raises CheatcodeFailure."""
     try:
         values = _BoundedDecoder(registry).decode(types, data, strict=False)
     except (DecodingError, OverflowError, UnicodeDecodeError) as error:
-        raise CheatcodeFailure(f"the calldata are not of the cheatcode's parameters: {error}") from None
+        raise CheatcodeFailure(f"the calldata does not match the cheatcode's parameters: {error}") from None
     return [_to_bytes(_parse(kind), value) for kind, value in zip(types, values, strict=True)]
 
 
 def encode_any(types: Sequence[str], values: Sequence[Any]) -> bytes:
-    """Values as the ABI has them. Raises CheatcodeFailure for a value that is not of its type."""
+    """Return the encoded values. Raises CheatcodeFailure for a value of the wrong type."""
     try:
         return encode_abi(types, values)
     except (EncodingError, OverflowError, TypeError, ValueError) as error:

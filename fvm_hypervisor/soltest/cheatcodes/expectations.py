@@ -1,4 +1,4 @@
-"""Cheatcodes that say what has to happen: reverts, logs, calls, creations."""
+"""Cheatcodes that expect reverts, logs, calls and creations."""
 
 from __future__ import annotations
 

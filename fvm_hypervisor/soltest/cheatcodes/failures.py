@@ -1,4 +1,4 @@
-"""How a cheatcode fails, and how what a call reverted with is said in words: forge's error and forge's words."""
+"""Failures of cheatcodes, and revert data as text, with forge's error and wording."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from bridge.reverts import panic_text
 from fvm_hypervisor.soltest.cheatcodes.texts import read_text, write_text
 
 CHEATCODE_ERROR: Final = bytes.fromhex("eeaa9e6f")
-"""The selector of `CheatcodeError(string)`."""
+"""Selector of `CheatcodeError(string)`."""
 ERROR: Final = bytes.fromhex("08c379a0")
 PANIC: Final = bytes.fromhex("4e487b71")
 _OFFSET: Final = (32).to_bytes(32, "big")
-"""In front of the only value."""
+"""Offset of a single dynamic value."""
 _ASSERTION: Final = b"assertion failed"
 _ASSERT_PANIC: Final = (1).to_bytes(32, "big")
 MAGIC_ASSUME: Final = b"FOUNDRY::ASSUME"
 MAGIC_SKIP: Final = b"FOUNDRY::SKIP"
 
 KnownErrors = Callable[[bytes], str | None]
-"""The words of a custom error's data, None where no interface has it."""
+"""Decodes custom errors to text; None if no interface declares the error."""
 
 
 class CheatcodeFailure(Exception):
-    """A cheatcode that fails: with words, or with exactly these bytes."""
+    """Raised if a cheatcode fails, with a message or exact revert data."""
 
     def __init__(self, message: str, data: bytes | None = None, named: bool = True) -> None:
         super().__init__(message)
         self.message = message
         self.data = data
         self.named = named
-        """Whether the cheatcode's name is put before the words."""
+        """True if the message is prefixed with the cheatcode's name."""
 
 
 def failure_data(message: str) -> bytes:
-    """What a call reverts with whose cheatcode failed."""
+    """Return the revert data of a failed cheatcode."""
     return CHEATCODE_ERROR + _OFFSET + write_text(message.encode())
 
 
@@ -54,7 +54,7 @@ def _text(data: bytes) -> bytes | None:
 
 
 def is_assertion(data: bytes) -> bool:
-    """Return whether a call that reverted with this data failed by an assertion, as forge decides it."""
+    """Return True if revert data is that of a failed assertion, by forge's rules."""
     if data[:4] == PANIC:
         return data[4:] == _ASSERT_PANIC
     words = unwrap_error(data) if data[:4] in (ERROR, CHEATCODE_ERROR) else b""
@@ -62,7 +62,7 @@ def is_assertion(data: bytes) -> bool:
 
 
 def unwrap_error(data: bytes) -> bytes:
-    """The words in an `Error(string)` or a cheatcode's failure; other data as they are."""
+    """Return the message of an `Error(string)` or a cheatcode's failure; other data unchanged."""
     if data[:4] in (ERROR, CHEATCODE_ERROR):
         text = _text(data[4:])
         return data if text is None else text
@@ -70,7 +70,7 @@ def unwrap_error(data: bytes) -> bytes:
 
 
 def said(data: bytes, known: KnownErrors = lambda _: None) -> str:
-    """What a call reverted with, as forge says it."""
+    """Return revert data as text, in forge's wording."""
     if not data:
         return "EvmError: Revert"
     if data.startswith(MAGIC_SKIP):

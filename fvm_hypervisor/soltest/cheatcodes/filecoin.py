@@ -1,7 +1,7 @@
-"""Filecoin's own cheatcodes: epochs with cron, FIL for any address, built-in actors, miners, DataCap, state, gas.
+"""Filecoin's cheatcodes: epochs with cron, balances of any address, built-in actors, miners, DataCap, state, gas.
 
-They are selectors of the same address; the interface is `FilecoinVm.sol` beside this package. What they do by messages
-is done by messages of the system's kind, outside the one that runs: without gas, seen by no prank and no expectation.
+They share the address of forge's cheatcodes; the interface is `FilecoinVm.sol` in this package. Messages that they send
+are implicit ones outside the current message: they cost no gas and are ignored by pranks and expectations.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from store.schema import SchemaError
 
 EPOCH_SECONDS: Final = 30
 MOST_EPOCHS: Final = 100_000
-"""At once: each runs cron."""
+"""Maximum number of epochs per call; each runs cron."""
 _LONGEST_TIMELOCK: Final = 1 << 40
 _IMPLICIT_GAS: Final = Gas(BLOCK_GAS_LIMIT * 1_000)
 
 
 @contextmanager
 def _separate_messages(context: Context) -> Iterator[Hypervisor]:
-    """The machine for messages beside the one that runs. What actors refuse is the cheatcode's failure."""
+    """Yield the machine for messages outside the current one. Actors' errors become cheatcode failures."""
     try:
         with context.cheats.apart():
             yield context.machine
@@ -69,19 +69,19 @@ def _address(text: str) -> Address:
 
 @cheatcode("advanceEpochs(uint256)", "nullRounds(uint256)", filecoin=True)
 def _advance(context: Context, count: int) -> None:
-    """Let epochs end without a block's reward: cron runs at the end of each."""
+    """End epochs without block rewards; cron runs at the end of each."""
     _run_epochs(context, count, None)
 
 
 @cheatcode("advanceEpochs(uint256,uint64)", filecoin=True)
 def _advance_mining(context: Context, count: int, miner: int) -> None:
-    """Let epochs end with a block of a miner's in each, which has its reward before cron runs."""
+    """End epochs with one block of a miner each, whose reward is paid before cron runs."""
     _run_epochs(context, count, Address.id(miner))
 
 
 def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
     if count > MOST_EPOCHS:
-        raise CheatcodeFailure(f"{count} epochs are too many at once: at most {MOST_EPOCHS}")
+        raise CheatcodeFailure(f"{count} epochs exceed the limit of {MOST_EPOCHS} per call")
     blocks = FilecoinBlocks()
     with _separate_messages(context) as machine:
         for _ in range(count):
@@ -99,7 +99,7 @@ def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
 
 @cheatcode("mintFil(string,uint256)", filecoin=True)
 def _mint(context: Context, to: str, amount: int) -> None:
-    """Give an address (f0 to f4, 0x) N attoFIL more; accounts come into being."""
+    """Add attoFIL to the balance of an address (f0 to f4, 0x); accounts are created."""
     address, machine = _address(to), context.machine
     try:
         set_balance(machine, address, TokenAmount(machine.balance(address) + amount))
@@ -122,7 +122,7 @@ def _actor_id(context: Context, of: str) -> int:
 
 @cheatcode("actorAddress(string)", returns="address", filecoin=True)
 def _actor_address(context: Context, of: str) -> EthAddress:
-    """How contracts see the actor behind an address."""
+    """Return the address under which contracts see an actor."""
     actor = ActorID(_actor_id(context, of))
     state = context.machine.state_tree.get_actor(actor)
     return to_ethereum(actor, None if state is None else state.delegated_address)
@@ -140,7 +140,7 @@ def _fil_address(_context: Context, account: EthAddress) -> str:
 def _call_as(
     context: Context, from_: int, to: int, method: int, codec: int, params: bytes, value: int
 ) -> tuple[int, int, bytes]:
-    """Call an actor's method in another actor's name: exit code (negative: the error number), codec, answer."""
+    """Call an actor's method as another actor; return exit code (or negative error number), codec and data."""
     calls, host = context.calls, context.host
     block = Block(codec or CBOR, params) if params else None
     call = Call(ActorID(from_), Address.id(to), MethodNumber(method), block, TokenAmount(value))
@@ -162,7 +162,7 @@ def _call_as(
 
 @cheatcode("prankActor(uint64)", filecoin=True)
 def _prank_actor(context: Context, actor: int) -> None:
-    """Let the next call be made by an actor of the network."""
+    """Make the next call as an actor of the network."""
     from fvm_hypervisor.soltest.cheatcodes.pranks import begin
 
     if context.machine.state_tree.get_actor(ActorID(actor)) is None:
@@ -172,7 +172,7 @@ def _prank_actor(context: Context, actor: int) -> None:
 
 @cheatcode("createMiner(address,uint256,uint256)", returns="uint64", filecoin=True)
 def _create_miner(context: Context, owner: EthAddress, raw: int, adjusted: int) -> int:
-    """A storage miner of an account's, with so much power (bytes, raw and quality-adjusted) and no sectors."""
+    """Create a storage miner of an account with this power (bytes, raw and quality-adjusted) and no sectors."""
     from bridge.bindings import storagepower
     from localnet.miners.miner import FUNDS, WINDOW_PROOF, report_deposit
 
@@ -194,7 +194,7 @@ def _create_miner(context: Context, owner: EthAddress, raw: int, adjusted: int) 
 
 @cheatcode("grantDataCap(string,uint256)", filecoin=True)
 def _grant(context: Context, client: str, size: int) -> None:
-    """Make an account a verified client with DataCap for N bytes more."""
+    """Make an account a verified client, or add to its DataCap (bytes)."""
     _grant_datacap(context, _address(client), size)
 
 
@@ -213,11 +213,11 @@ def _grant_datacap(context: Context, client: Address, size: int) -> None:
 
 @cheatcode("governStreams(address,uint64)", filecoin=True)
 def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
-    """Let an address govern the streams of the block reward: what it writes waits N epochs."""
+    """Let an address govern the streams of the block reward; its changes take effect after `timelock` epochs."""
     context.ledger.touch(authority)
     schema = actor_schema("reward")
     if timelock > _LONGEST_TIMELOCK:
-        raise CheatcodeFailure(f"a timelock of {timelock} epochs is longer than any network lives")
+        raise CheatcodeFailure(f"timelock {timelock} exceeds the limit of {_LONGEST_TIMELOCK} epochs")
     with _separate_messages(context) as machine:
         actor, tree = machine.state_tree.lookup_id(to_filecoin(authority)), machine.state_tree
         state = tree.get_actor(REWARD_ACTOR)
@@ -226,7 +226,7 @@ def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
         try:
             fields = schema.read("StateV19", get_object(machine.store, state.head))
         except SchemaError:
-            raise CheatcodeFailure("there are streams of the block reward from network version 29 on") from None
+            raise CheatcodeFailure("streams of the block reward require network version 29 or newer") from None
         fields |= {"swa_actor": Address.id(actor).to_bytes(), "swa_timelock_epochs": timelock}
         tree.set_actor(REWARD_ACTOR, state.with_head(put_object(machine.store, schema.write("StateV19", fields))))
 
@@ -243,12 +243,12 @@ def _send_message(
     return result.return_data
 
 
-# --- looking --------------------------------------------------------------------------------------------------------
+# --- queries --------------------------------------------------------------------------------------------------------
 
 
 @cheatcode("readActorState(string)", returns="string", filecoin=True)
 def _read_state(context: Context, path: str) -> str:
-    """What is at a path of the state, as `hypervisor inspect` shows it, in JSON."""
+    """Return the state at a path as JSON, like `hypervisor inspect`."""
     machine = context.machine
     try:
         found = StateInspector(machine.store, _root_now(context)).look(path)
@@ -261,9 +261,9 @@ def _read_state(context: Context, path: str) -> str:
 def _filecoin_gas(
     context: Context, sender: EthAddress, to: EthAddress, value: int, data: bytes
 ) -> tuple[int, int, bytes]:
-    """What a message to a contract would use in Filecoin's gas as the state is now: gas, exit code, answer.
+    """Return Filecoin gas, exit code and return data of a message to a contract in the current state.
 
-    It is executed under Filecoin's rules on a copy of the state, and nothing of it is kept.
+    It is executed under Filecoin's rules on a copy of the state, which is discarded.
     """
     machine = context.machine
     context.ledger.touch(sender)
@@ -271,7 +271,7 @@ def _filecoin_gas(
     with context.cheats.apart():
         limit = CodeLimit(block_of(machine).code_limit)
         copy = machine.fork(root, context=replace(machine.context, rules=FILECOIN, block=limit))
-        copy.tracer = None  # it is no call of the test, and its gas is of another kind
+        copy.tracer = None  # not a call of the test, and its gas is in other units
         message = Message(
             to_filecoin(to),
             to_filecoin(sender),
@@ -288,7 +288,7 @@ def _filecoin_gas(
 
 
 def _root_now(context: Context) -> Cid:
-    """The state root with everything that the message has done so far."""
+    """Return the state root including the changes of the current message."""
     tree = context.calls.tree
     mark = tree.begin()
     try:

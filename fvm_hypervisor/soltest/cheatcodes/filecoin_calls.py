@@ -1,7 +1,7 @@
-"""Attempts under Filecoin's rules: calls between actors that are calls of contracts, seen by the call manager.
+"""Interception of calls under Filecoin's rules: contract calls between actors, seen by the call manager.
 
-A frame's state is written before it calls and read again after, so cheatcodes change actors as they are. Not there:
-delegate calls in another name, and slots that are recorded.
+A frame's state is written before a call and read again afterwards, so cheatcodes change actors directly. Unsupported:
+pranked delegate calls, and recording of slots.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from runtimes.evm.engine import Answer, CallKind
 from store.cid import CBOR
 
 _SELECTOR: Final = 4
-"""Bytes that say which function is called."""
+"""Size of a function selector in bytes."""
 
 
 def shown(address: bytes) -> str:
-    """An address as people read it."""
+    """Return an address with its checksum."""
     return checksummed(EthAddress(address))
 
 
 def ethereum_address_of(calls: CallManager, actor: ActorID) -> EthAddress:
-    """How contracts see an actor."""
+    """Return the address under which contracts see an actor."""
     state = calls.tree.get_actor(actor)
     return masked_id(actor) if state is None else to_ethereum(actor, state.delegated_address)
 
 
 def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
-    """A call between actors below the test itself."""
+    """Handle a call between actors below the test itself."""
     actor = calls.tree.lookup_id(call.to)
     target = _target(calls, call, actor)
     if target is None:
@@ -80,19 +80,19 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
 
 
 def _missing_on_fork(cheats: Cheats, call: Call, target: EthAddress, data: bytes) -> str | None:
-    """What is to be said of a call of a function, None where its callee has code or is no contract's address."""
+    """Return the diagnosis of a call to a contract missing on the fork, or None."""
     if call.method != INVOKE_EVM or len(data) < _SELECTOR or unmask_id(target) is not None:
         return None
     return None if FilecoinLedger(cheats.machine).code(target) else missing_contract(cheats, target)
 
 
 def _is_denied_creation(cheats: Cheats, calls: CallManager, call: Call) -> bool:
-    """Whether a contract creates one that may use no cheatcodes."""
+    """Return True if the created contract may not use cheatcodes, because its creator may not."""
     return _kind_of(call) is None and is_denied(cheats, calls, ethereum_address_of(calls, call.from_))
 
 
 def _target(calls: CallManager, call: Call, actor: ActorID | None) -> EthAddress | None:
-    """Whom a contract calls, None where it is no call of a contract's."""
+    """Return the contract that is called; None if the call is not a contract call."""
     if call.method == INVOKE_EVM:
         if actor is not None:
             return ethereum_address_of(calls, actor)
@@ -164,7 +164,7 @@ def _kind_of(call: Call) -> CallKind | None:
 
 
 def _answer_of(result: CallResult, kind: CallKind | None) -> Answer:
-    """A call's result as its caller sees it."""
+    """Return a call's result in the form that contracts see."""
     ok, data = result.exit_code == ExitCode.OK, b"" if result.block is None else result.block.data
     if kind is None and ok:
         return Answer(True, created=CreateReturn.decode(data).eth_address)

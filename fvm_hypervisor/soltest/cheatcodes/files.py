@@ -1,7 +1,6 @@
-"""Cheatcodes with files, within what the project's `fs_permissions` allow, and with the project's contracts.
+"""Cheatcodes for files, restricted by the project's `fs_permissions`, and for the project's contracts.
 
-A path is taken from the project's root and followed to where it leads before it is compared, so that a link does not
-lead out.
+A path is relative to the project's root; links are resolved before it is compared with the permissions.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _ALLOWED: Final = {"read": ("read", "read-write", "true"), "write": ("write", "r
 
 
 def allowed(context: Context, path: str, access: str) -> Path:
-    """The file that a path leads to, if the project allows this access (`read` or `write`). Raises CheatcodeFailure."""
+    """Return the file at a path if the project allows this access (`read` or `write`). Raises CheatcodeFailure."""
     root = context.settings.root
     try:
         target = (root / path).resolve()
@@ -31,26 +30,26 @@ def allowed(context: Context, path: str, access: str) -> Path:
     except (OSError, ValueError, RuntimeError) as error:
         raise CheatcodeFailure(f'failed to resolve path "{path}": {error}') from None
     fitting = [(len(place.parts), row.access) for row, place in rows if target.is_relative_to(place)]
-    # the row that says most about the path wins
+    # the most specific row takes precedence
     if not fitting or max(fitting)[1] not in _ALLOWED[access]:
         raise CheatcodeFailure(f"the path {path} is not allowed to be accessed for {access} operations")
     if access == "write" and target == (root / "foundry.toml").resolve():
         raise CheatcodeFailure("access to `foundry.toml` is not allowed")
     if not target.is_relative_to(root.resolve()):
         context.settings.consent.require(Consent.FILES, f"a test wants to {access} {target}, outside of the project")
-    if access == "write" and target.is_relative_to((root / ".git").resolve()):  # git runs programs that it finds there
-        context.settings.consent.require(Consent.FILES, f"a test wants to write {target}, which git obeys")
+    if access == "write" and target.is_relative_to((root / ".git").resolve()):  # git executes hooks in this folder
+        context.settings.consent.require(Consent.FILES, f"a test wants to write {target}, which git may execute")
     return target
 
 
 def read_bytes(context: Context, path: str) -> bytes:
-    """A file's bytes. Raises CheatcodeFailure."""
+    """Return a file's content. Raises CheatcodeFailure."""
     target = allowed(context, path, "read")
     try:
         if not target.exists():
             raise CheatcodeFailure(f'failed to open file "{target}": No such file or directory (os error 2)')
         with target.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)  # a device says nothing of its size
+            data = file.read(LARGEST_FILE + 1)  # a device reports no size
     except OSError as error:
         raise CheatcodeFailure(f'failed to read from "{target}": {error.strerror}') from None
     if len(data) > LARGEST_FILE:
@@ -59,7 +58,7 @@ def read_bytes(context: Context, path: str) -> bytes:
 
 
 def read_text(context: Context, path: str) -> str:
-    """A file's text. Raises CheatcodeFailure."""
+    """Return a file's text. Raises CheatcodeFailure."""
     try:
         return read_bytes(context, path).decode()
     except UnicodeDecodeError:
@@ -200,7 +199,7 @@ def _metadata(context: Context, path: str) -> tuple[bool, bool, int, bool, int, 
 
 
 _ROW: Final = 9 * 32
-"""The shortest entry in the ABI, with its offset and a word for each text."""
+"""Minimum ABI size of an entry in bytes: its offset and a word for each text."""
 _ENTRY: Final = "(string,string,uint64,bool,bool)[]"
 
 
@@ -234,7 +233,7 @@ def _entries(context: Context, path: str, depth: int) -> list[Any]:
     return found
 
 
-# --- contracts of the project ---------------------------------------------------------------------------------------
+# --- contracts of the project --------------------------------------------------------------------------------------
 
 
 _ASKING: Final = tuple(
@@ -250,7 +249,7 @@ _ASKING: Final = tuple(
 
 
 def asks_for_code(code: str) -> bool:
-    """Whether code, in hex, mentions a cheatcode that gives a contract's code, which may need libraries."""
+    """Return True if code, in hex, contains a cheatcode that returns a contract's code, which may need libraries."""
     return any(found in code for found in _ASKING)
 
 

@@ -1,6 +1,6 @@
-"""Who may use cheatcodes while a fork is active: the test and what it creates, not the network's own contracts.
+"""Access to cheatcodes on a fork: denied to the network's contracts, granted to the test and what it creates.
 
-`allowCheatcodes` lets others use them. As in forge.
+`allowCheatcodes` grants it to others. As in forge.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from runtimes.evm.ethereum.accounts import delegated_address
 
 
 def is_denied(cheats: Cheats, calls: CallManager, account: EthAddress) -> bool:
-    """Whether a contract may use none."""
+    """Return True if a contract may not use cheatcodes."""
     origin, state = cheats.origin, cheats.state
     if origin is None or origin.active is None or account in state.allowed:
         return False
@@ -24,14 +24,14 @@ def is_denied(cheats: Cheats, calls: CallManager, account: EthAddress) -> bool:
 
 
 def note_etched(context: Context, account: EthAddress) -> None:
-    """Take note of code that a test puts where no contract of its own is."""
+    """Record code that a test etches at an address without code, to deny it cheatcodes."""
     origin = context.cheats.origin
     if origin is not None and origin.active is not None and not context.ledger.code(account):
         context.state.denied.add(account)
 
 
 def check_access(context: Context) -> None:
-    """Raise CheatcodeFailure for a caller that may use no cheatcodes."""
+    """Raise CheatcodeFailure if the caller may not use cheatcodes."""
     if is_denied(context.cheats, context.calls, context.caller):
         raise CheatcodeFailure(
             f"cheatcodes are not enabled for {checksummed(context.caller)}; see `vm.allowCheatcodes(address)`",

@@ -1,4 +1,4 @@
-"""Why a test on a fork may have failed: it called a contract that the active fork does not have. forge's words."""
+"""Diagnosis of failed tests on forks: calls to contracts missing on the active fork, in forge's words."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from runtimes.evm.engine import CallAsk
 from runtimes.evm.ethereum.host import EthereumHost
 
 _SELECTOR: Final = 4
-"""Bytes that say which function is called."""
+"""Size of a function selector in bytes."""
 
 
 def missing_on_fork(cheats: Cheats, host: EthereumHost, ask: CallAsk) -> str | None:
-    """What is to be said of a call under Ethereum's rules, None where its callee has code or needs none."""
+    """Return the diagnosis of a call under Ethereum's rules; None if the callee has code or is a precompile."""
     if len(ask.data) < _SELECTOR or host.accounts.has_code(ask.address):
         return None
     if ask.address in host.fork.precompiles or host.is_beyond_guest(ask.address):
@@ -23,7 +23,7 @@ def missing_on_fork(cheats: Cheats, host: EthereumHost, ask: CallAsk) -> str | N
 
 
 def missing_contract(cheats: Cheats, address: EthAddress) -> str | None:
-    """What is to be said of a call to an address without code; None where no fork is active."""
+    """Return the diagnosis of a call to an address without code; None without an active fork."""
     origin = cheats.origin
     active = None if origin is None else origin.active
     if origin is None or active is None:

@@ -1,7 +1,7 @@
-"""The forks of a test, whatever the rules: which is active, changes that are whole or none, what is taken along.
+"""Forks of a test, independent of the rules: the active fork, atomic changes, and persistent accounts.
 
-Persistent accounts are carried: the test contract, the sender, the cheatcodes' own, and what `makePersistent` names.
-What leaving and entering a fork means is the rules' (`account_forks`, `tipset_forks`).
+Persistent accounts are the test contract, the sender, the cheatcodes' own, and those of `makePersistent`. The rules
+implement leaving and entering a fork (`account_forks`, `tipset_forks`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from store.blockstore import StoreError
 
 @contextmanager
 def node_errors() -> Iterator[None]:
-    """What a node refuses is the cheatcode's failure."""
+    """Convert node errors to cheatcode failures."""
     try:
         yield
     except ConsentNeeded:
@@ -38,7 +38,7 @@ def node_errors() -> Iterator[None]:
 
 
 def endpoint_of(context: Context, name: str) -> str:
-    """The URL of a node by its name or itself. Raises CheatcodeFailure."""
+    """Return the URL of a node, given as URL or alias. Raises CheatcodeFailure."""
     try:
         url = endpoint_url(name, context.settings.rpc_endpoints, context.settings.environment)
     except InvalidInput as error:
@@ -48,7 +48,7 @@ def endpoint_of(context: Context, name: str) -> str:
 
 
 def fork_of(context: Context, number: int) -> NetworkFork:
-    """A fork by its number. Raises CheatcodeFailure."""
+    """Return a fork by its number. Raises CheatcodeFailure."""
     forks = context.state.forks.forks
     if number >= len(forks):
         raise CheatcodeFailure(f"No matching fork found for {number}")
@@ -56,15 +56,15 @@ def fork_of(context: Context, number: int) -> NetworkFork:
 
 
 def active_fork(context: Context) -> int | None:
-    """The number of the active fork, if there is one."""
+    """Return the number of the active fork, or None."""
     return context.cheats.active_fork
 
 
 @contextmanager
 def fork_change(context: Context) -> Iterator[None]:
-    """A change of forks: whole, or, where it fails, none; and undone with the call that it is made in.
+    """Make a change of forks atomic, and undo it if the enclosing call reverts.
 
-    The state tree is undone by itself, the block and the book are by `undo_reverted`.
+    The state tree reverts by itself; `undo_reverted` reverts the block and the fork records.
     """
     calls, book, block = context.calls, context.state.forks, context.state.block
     origin = context.cheats.needed_origin()
@@ -81,7 +81,7 @@ def fork_change(context: Context) -> Iterator[None]:
 
 
 def undo_reverted(cheats: Cheats, calls: CallManager) -> None:
-    """Bring the block and the book back to where the state tree is, which a call that failed has taken back."""
+    """Revert the block and the fork records to the state tree, after a failed call."""
     book = cheats.state.forks
     if not book.changes or cheats.origin is None:
         return
@@ -93,7 +93,7 @@ def undo_reverted(cheats: Cheats, calls: CallManager) -> None:
 
 
 def persistent_accounts(context: Context) -> set[EthAddress]:
-    """What is taken along; of a script not its sender, which has on each network what it has there, and its nonce."""
+    """Return the persistent accounts; in a script without its sender, whose balance and nonce differ per network."""
     found = context.state.persistent | {context.caller, VM_ADDRESS}
     if context.state.broadcasts is None:
         found.add(context.origin)
@@ -101,5 +101,5 @@ def persistent_accounts(context: Context) -> set[EthAddress]:
 
 
 def address_of(state: ActorState) -> EthAddress | None:
-    """The Ethereum address that an actor has of its own."""
+    """Return an actor's own Ethereum address, or None."""
     return None if state.delegated_address is None else ethereum_address(state.delegated_address)

@@ -1,4 +1,4 @@
-"""Transactions of a network on a fork: executed between two instructions of the test."""
+"""Network transactions executed on a fork, between two instructions of the test."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 
 def replay_all(context: Context, transactions: Iterable[ReadTransaction]) -> None:
-    """Execute transactions of the network on the active fork. Raises CheatcodeFailure."""
+    """Execute network transactions on the active fork. Raises CheatcodeFailure."""
     for transaction in transactions:
         replay(context, transaction, None)
 
 
 def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -> None:
-    """Execute a transaction of the network on the active fork, in its own block, which stays, where that is given.
+    """Execute a network transaction on the active fork; in its own block, which remains set, if `block` is given.
 
     Raises CheatcodeFailure.
     """
@@ -37,7 +37,7 @@ def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -
 
 
 def execute_beside(context: Context, execute: Callable[[], T]) -> T:
-    """What a transaction of its own comes to in the middle of the message that runs, which sees what it has changed."""
+    """Execute a separate transaction within the current message, which sees its changes; return its result."""
     calls = context.ethereum("transactions in the middle of a message")
     calls.accounts.write_back()
     mark = calls.tree.begin()

@@ -1,4 +1,4 @@
-"""Cheatcodes of forks: several networks in one test, each with a state of its own. Semantics: forge's."""
+"""Fork cheatcodes: several networks in one test, each with its own state. Semantics: forge's."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 
 
 class ForkRules(Protocol):
-    """What forks are under a set of rules."""
+    """Operations on forks under a set of rules."""
 
     @staticmethod
     def at_block(context: Context, url: str, number: int | None) -> NetworkFork:
-        """A fork of a node's network after a block, the newest one by default. Raises NodeError, InvalidInput."""
+        """Return a fork of a node's network after a block, by default the latest. Raises NodeError, InvalidInput."""
 
     @classmethod
     def before(cls, context: Context, url: str, transaction: bytes) -> tuple[NetworkFork, Pending | None]:
-        """A fork of the block before a transaction's, and what comes before that one in its block.
+        """Return a fork of the block before a transaction's, and the earlier transactions of its block.
 
         Raises NodeError, InvalidInput.
         """
 
     @staticmethod
     def replay(context: Context, pending: Pending) -> None:
-        """Execute what a fork begins with. Raises NodeError, InvalidInput."""
+        """Execute the pending transactions of a fork. Raises NodeError, InvalidInput."""
 
     @staticmethod
     def transact(context: Context, url: str, transaction: bytes) -> None:
-        """Execute a transaction of the network on the active fork, in its own block, which stays. Raises NodeError."""
+        """Execute a network transaction on the active fork, in its own block, which remains set. Raises NodeError."""
 
     @staticmethod
     def leave(context: Context) -> None:
-        """Keep the state of the active fork; of none, what the message has created, which every fork begins with."""
+        """Save the state of the active fork; without one, what the message created, with which every fork begins."""
 
     @staticmethod
     def enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
-        """Exchange the state: that of the fork as it was left, and what persistent accounts hold now."""
+        """Replace the state by the fork's saved state and the current state of persistent accounts."""
 
 
 def _rules(context: Context) -> ForkRules:
-    """Those of the test, loaded once it has a fork: under Filecoin's rules with all that executes blocks."""
+    """Return the rules of the test; imported on use, since Filecoin's include all of block execution."""
     if isinstance(context.calls, EthereumCalls):
         from fvm_hypervisor.soltest.cheatcodes.account_forks import AccountForks
 
@@ -65,11 +65,11 @@ _ASKING: Final = tuple(
 
 
 def asks_for_forks(code: str) -> bool:
-    """Whether code, in hex, mentions a cheatcode after which the state may be another network's."""
+    """Return True if code, in hex, contains a cheatcode that may change to another network's state."""
     return any(found in code for found in _ASKING)
 
 
-# --- making forks ---------------------------------------------------------------------------------------------------
+# --- creation --------------------------------------------------------------------------------------------------------
 
 
 @cheatcode("createFork(string)", returns="uint256")
@@ -122,7 +122,7 @@ def _new_fork(context: Context, name: str, number: int | None) -> int:
 
 
 def _new_fork_before(context: Context, name: str, transaction: bytes) -> int:
-    """A fork of the block before a transaction's, after what came before that one in its block."""
+    """Create a fork of the block before a transaction's, with the earlier transactions pending."""
     url = endpoint_of(context, name)
     context.cheats.needed_origin()
     with node_errors():
@@ -134,7 +134,7 @@ def _new_fork_before(context: Context, name: str, transaction: bytes) -> int:
     return len(forks) - 1
 
 
-# --- selecting ------------------------------------------------------------------------------------------------------
+# --- selection -------------------------------------------------------------------------------------------------------
 
 
 @cheatcode("selectFork(uint256)")
@@ -210,7 +210,7 @@ def _roll_to_transaction(context: Context, number: int, transaction: bytes) -> N
 
 
 def _rolled(context: Context, number: int, fork: NetworkFork) -> bool:
-    """Let a fork begin at another place; whether it is the active one."""
+    """Move a fork to another block; return True if it is the active one."""
     book = context.state.forks
     book.forks[number] = fork
     book.left.pop(number, None)

@@ -1,4 +1,4 @@
-"""Attempts of frames under Ethereum's rules: what a frame asks for as an `Attempt`, and what carries it out."""
+"""Calls of frames under Ethereum's rules: conversion of a request to an `Attempt`, and its execution."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from store.cid import DAG_CBOR, RAW
 
 
 def attempt_of(host: EthereumHost, ask: Ask) -> Attempt:
-    """What a frame asks for."""
+    """Return the attempt that a frame requests."""
     depth = host.calls.depth
     if isinstance(ask, CallAsk):
         own = ask.kind in (CallKind.DELEGATECALL, CallKind.CALLCODE)
@@ -42,7 +42,7 @@ def attempt_of(host: EthereumHost, ask: Ask) -> Attempt:
 
 
 def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
-    """What carries the attempt out."""
+    """Return the operations that execute the attempt."""
     accounts, calls = host.accounts, host.calls
 
     def proceed(sender: EthAddress | None, code: EthAddress | None) -> Answer:
@@ -69,7 +69,7 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
 
 
 def _pay(host: EthereumHost, ask: Ask, payer: EthAddress, amount: int) -> bool:
-    """Pay what a call costs that is not made, and its value; whether that could be paid."""
+    """Charge a call that is not made and transfer its value; return True if the value could be paid."""
     assert isinstance(ask, CallAsk), "creations are not mocked"
     host.charge(host.access(ask.address) + (host.prices.call_value - host.prices.call_stipend if ask.value else 0))
     ledger = EthereumLedger(host.accounts)
@@ -81,7 +81,7 @@ def _pay(host: EthereumHost, ask: Ask, payer: EthAddress, amount: int) -> bool:
 
 
 def _give_back(cheats: Cheats, host: EthereumHost) -> None:
-    """Give the frame what its call had left when it failed."""
+    """Return to the frame the gas that its failed call had left."""
     host.gas.settle()
     host.calls.gas.used -= cheats.unused
     cheats.unused = 0
@@ -89,7 +89,7 @@ def _give_back(cheats: Cheats, host: EthereumHost) -> None:
 
 
 def _with_code(host: EthereumHost, ask: CallAsk, caller: EthAddress, code: EthAddress) -> Answer:
-    """Call an account as if it had another's code: the account runs that in its own name, for the caller."""
+    """Call an account with another account's code, which runs as the account, on behalf of the caller."""
     accounts, ledger = host.accounts, EthereumLedger(host.accounts)
     host.charge(host.access(ask.address))
     if ask.value and ask.kind is CallKind.CALL:
@@ -113,7 +113,7 @@ def _with_code(host: EthereumHost, ask: CallAsk, caller: EthAddress, code: EthAd
 
 
 def trace_answer(host: EthereumHost, ask: CallAsk, answer: Answer) -> Answer:
-    """Trace a call that was answered in the callee's place."""
+    """Trace a call that was answered by a mock."""
     if host.calls.tracer is not None:
         to = host.accounts.filecoin_address(ask.address)
         static = host.static or ask.kind is CallKind.STATICCALL

@@ -1,4 +1,4 @@
-"""Cheatcodes that draw numbers. They are drawn from the run's seed, so that a run can be repeated."""
+"""Cheatcodes for random numbers, which are derived from the run's seed to be repeatable."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TOP = 1 << 256
 
 
 def draw(context: Context, size: int = 32) -> bytes:
-    """Random bytes; the same seed and the same calls give the same ones."""
+    """Return random bytes, determined by the seed and the previous draws."""
     return drawn(context.state, context.settings.seed, size)
 
 
 def drawn(state: State, of_run: int, size: int = 32) -> bytes:
-    """The same with the seed of the run, which a test may have set another one for."""
+    """Return random bytes from the run's seed, or from the seed that the test has set."""
     out = b""
     while len(out) < size:
         state.randomness += 1
@@ -82,7 +82,7 @@ def _bool(context: Context) -> bool:
 @cheatcode("randomBytes(uint256)", returns="bytes")
 def _bytes(context: Context, size: int) -> bytes:
     if size > 1 << 20:
-        raise CheatcodeFailure(f"{size} random bytes are too many: at most {1 << 20}")
+        raise CheatcodeFailure(f"{size} random bytes exceed the limit of {1 << 20}")
     return draw(context, size)
 
 
@@ -108,7 +108,7 @@ def _bound_int(_context: Context, value: int, low: int, high: int) -> int:
 
 
 def _bound_value(value: int, low: int, high: int, largest: int) -> int:
-    """The value if it is between, else one that it stands for: as forge-std's StdUtils has it."""
+    """Return the value if it is within the bounds, otherwise a replacement, as forge-std's StdUtils does."""
     if low > high:
         raise CheatcodeFailure(f"max must be greater than or equal to min: {high} < {low}")
     if low <= value <= high:

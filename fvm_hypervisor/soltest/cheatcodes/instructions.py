@@ -1,4 +1,4 @@
-"""Cheatcodes about single instructions: where they may write memory, and a record of them."""
+"""Cheatcodes for single instructions: safe memory ranges, and debug recordings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
 
 def _expect_safe(context: Context, start: int, end: int, depth: int) -> None:
-    context.ethereum("watching of instructions")
+    context.ethereum("tracing of instructions")
     if start >= end:
         raise CheatcodeFailure(f"memory range start ({start}) is greater than end ({end})")
     watch(context.cheats, context.calls, context.caller, context.depth)
@@ -39,7 +39,7 @@ def _stop_safe_memory(context: Context) -> None:
     unwatch(context.cheats, context.calls)
 
 
-# --- a record of instructions ---------------------------------------------------------------------------------------
+# --- debug recordings -----------------------------------------------------------------------------------------------
 
 
 @cheatcode("startDebugTraceRecording()")
@@ -59,8 +59,8 @@ def _stop_steps(context: Context) -> Sequence[Any]:
         raise CheatcodeFailure("nothing recorded")
     if recording.is_cut:
         raise CheatcodeFailure(
-            f"more than {MOST_STEPS} instructions, or such that read more than {MOST_STEP_MEMORY >> 20} MiB of memory, "
-            "were to be recorded: record a shorter part of the test"
+            f"the recording exceeds {MOST_STEPS} instructions or {MOST_STEP_MEMORY >> 20} MiB of memory: "
+            "record a shorter part of the test"
         )
     return [
         (list(step.stack), step.memory, step.opcode, step.depth, step.out_of_gas, step.contract)

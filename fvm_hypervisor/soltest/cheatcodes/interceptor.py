@@ -1,8 +1,7 @@
-"""`Cheatcodes`: what stands between the calls of a test and the machine, and answers at the cheatcodes' address.
+"""`Cheatcodes`: intercepts the calls of a test and executes cheatcodes.
 
-Under Ethereum's rules it sees what frames ask for (`ask`), under Filecoin's the calls between actors (`send`); what is
-done there is the same (`attempts`). The outermost call of a message is the test itself: at its end everything that was
-expected must have come.
+Under Ethereum's rules it handles the requests of frames (`ask`), under Filecoin's the calls between actors (`send`);
+both go through `attempts`. The outermost call of a message is the test itself: at its end all expectations must be met.
 """
 
 from __future__ import annotations
@@ -67,11 +66,11 @@ from store.keccak import keccak
 
 _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _KEEPING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
-"""How the names of cheatcodes begin that keep as much as they are given."""
+"""Prefixes of cheatcodes that store their input."""
 _UNNAMED: Final = ("assert", "rpcUrl")
 _ON_NETWORK: Final = (
-    "the script runs on the Filecoin network of --rpc-url, ETH_RPC_URL or eth_rpc_url, with its actors, and no fork "
-    "can take their place: name no node, and select a fork of that network, too"
+    "the script runs on the Filecoin network of --rpc-url, ETH_RPC_URL or eth_rpc_url, whose actors a fork cannot "
+    "replace: remove the URL, and select a fork of that network"
 )
 CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd"
@@ -81,18 +80,18 @@ CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What `Cheatcodes.snapshot` keeps."""
+    """A snapshot taken by `Cheatcodes.snapshot`."""
 
     state: Mapping[str, Any]
     context: MachineContext
     lines: tuple[str, ...]
-    """What was written by then: forge shows what `setUp` writes with each test."""
+    """Output up to the snapshot: forge shows the output of `setUp` with each test."""
 
 
 class TestExterns:
     """The machine's externs with the randomness and the block hashes of a test's block."""
 
-    __test__ = False  # for pytest, which takes the name for one of its own
+    __test__ = False  # keeps pytest from collecting it
 
     def __init__(self, outer: Externs, machine: Hypervisor, cheats: Cheatcodes) -> None:
         self._outer = outer
@@ -100,9 +99,9 @@ class TestExterns:
         self._cheats = cheats
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """The block's prevrandao; where none is set, zeros, on a fork of a Filecoin network what its node says.
+        """Return the block's prevrandao; if unset, the fork's value under Filecoin's rules, otherwise zeros.
 
-        Of other epochs as before.
+        Other epochs are passed to the outer externs.
         """
         own, fork = self._cheats.state.block.prevrandao, self._fork
         if epoch == self._machine.context.epoch and (fork is None or own is not None):
@@ -110,7 +109,7 @@ class TestExterns:
         return (fork or self._outer).beacon_randomness(epoch)
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        """A block's hash as the digest of a CID: the keccak-256 of its number in words, as forge has it."""
+        """Return a block's hash as the digest of a CID: as in forge, keccak-256 of the number as decimal text."""
         known, origin = self._cheats.state.block.hashes.get(epoch), self._cheats.origin
         if known is None and origin is not None:
             known = origin.block_hash(epoch)
@@ -118,7 +117,7 @@ class TestExterns:
         return Cid(cid_of(b"")[: -len(digest)] + digest)
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """As before, and on a fork of a Filecoin network what its node says."""
+        """Return the node's value on a fork of a Filecoin network, otherwise that of the outer externs."""
         return (self._fork or self._outer).chain_randomness(epoch)
 
     @property
@@ -131,14 +130,14 @@ _OUTSIDE: Final = frozenset((
     "ffi", "tryFfi", "rpc", "rpcJson", "writeFile", "writeFileBinary", "writeLine", "writeJson", "writeToml",
     "removeFile", "copyFile", "createDir", "removeDir",
 ))  # fmt: skip
-"""Cheatcodes that run programs, ask nodes anything, or write files."""
+"""Cheatcodes that run programs, query nodes, or write files."""
 
 
 class Cheatcodes:
-    """The cheatcodes of one run of tests; an interceptor of a machine's calls (`install`).
+    """The cheatcodes of one test run, installed as the interceptor of a machine's calls.
 
-    `machine` is the one that they are installed in. `state` is what a test has set; `snapshot` and `restore` copy it,
-    with the block, beside the machine's own.
+    `state` is what a test has set; `snapshot` and `restore` copy it together with the block, separately from the
+    machine's state.
     """
 
     machine: Hypervisor
@@ -151,18 +150,18 @@ class Cheatcodes:
         self._apart = 0
         self._is_isolated = False
         self.test: Address | None = None
-        """The contract whose test runs."""
+        """Address of the test contract."""
         self.remotes = Remotes(self.settings.keeps_answers)
         self.origin: ForkOrigin | TipsetOrigin | None = None
         self.is_forked = False
-        """Whether the machine itself began on a fork, under Filecoin's rules: number 0 of every test."""
+        """True if the machine itself is a fork, under Filecoin's rules: number 0 of every test."""
         self.outside: set[str] = set()
-        """The cheatcodes that have been called and may change what is outside the machine."""
+        """Names of called cheatcodes that may have effects outside the machine."""
         self.unused = 0
-        """Gas that was left when the last call failed, had it not been used up by its failure."""
+        """Gas that the last failed call had left before its failure consumed all."""
 
     def install(self, machine: Hypervisor) -> None:
-        """Stand between the machine's calls, and put code where Solidity looks for it before it calls."""
+        """Install the interceptor, and set code at addresses where Solidity expects code before a call."""
         self.machine = machine
         machine.interceptor = self
         machine.externs = TestExterns(machine.externs, machine, self)
@@ -178,11 +177,11 @@ class Cheatcodes:
                 set_code(machine, Address.delegated(10, address), code)
 
     def snapshot(self, machine: Hypervisor) -> Kept:
-        """What is set now, and the block."""
+        """Return the state set by cheatcodes, the block and the output."""
         return Kept(self.state.image(), machine.context, tuple(self.console.lines))
 
     def restore(self, kept: Kept, machine: Hypervisor) -> None:
-        """Go back to what was kept; the machine's state is the world's to bring back."""
+        """Restore a snapshot; `World` restores the machine's state."""
         self.state = State.of_image(kept.state)
         if self.origin is not None:
             self.origin.book = self.state.forks
@@ -192,7 +191,7 @@ class Cheatcodes:
         self.console.lines = list(kept.lines)
 
     def needed_origin(self) -> ForkOrigin | TipsetOrigin:
-        """What hands out the accounts of forks, from the first fork on. Raises CheatcodeFailure."""
+        """Return the origin, which assigns actors to forks' accounts; created on first use. Raises CheatcodeFailure."""
         if self.settings.has_network:
             raise CheatcodeFailure(_ON_NETWORK)
         if self.origin is None:
@@ -206,52 +205,52 @@ class Cheatcodes:
 
     @property
     def active_fork(self) -> int | None:
-        """The number of the active fork."""
+        """Number of the active fork, or None."""
         if self.origin is None:
             return 0 if self.is_forked else None
         return self.origin.active
 
     @property
     def fork_url(self) -> str | None:
-        """The URL of its node."""
+        """URL of the active fork's node, or None."""
         active = self.active_fork
         return None if active is None else self.state.forks.forks[active].url
 
-    # --- the interceptor's --------------------------------------------------------------------------------------
+    # --- interceptor ------------------------------------------------------------------------------------------------
 
     @property
     def is_armed(self) -> bool:
-        """Whether calls between contracts have to be seen."""
+        """True if calls between contracts must be intercepted."""
         return self.state.is_armed or self.isolates
 
     @property
     def isolates(self) -> bool:
-        """Whether a call of the test contract is to be a transaction of its own: one in such a transaction is not."""
+        """True if a call of the test contract must be a separate transaction; false within one."""
         return self.settings.isolates and not self._is_isolated
 
     @property
     def watches(self) -> bool:
-        """Whether all that frames do has to be seen."""
+        """True if all operations of frames must be intercepted."""
         return self.state.watches
 
     def sees(self, depth: int) -> bool:
-        """Whether calls that frames at this depth and below it make have to be seen."""
+        """Return True if calls by frames at this depth or deeper must be intercepted."""
         return self.isolates or self.state.sees(depth)
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
-        """Let a call proceed; the outermost is the test."""
+        """Handle a call; the outermost is the test."""
         if self._apart:
             return proceed(call)
         if calls.depth == 0:
             self.test = call.to
             undo_reverted(self, calls)
             if not self.state.snapshots:
-                self.state.forks.changes.clear()  # nothing takes them back any more
+                self.state.forks.changes.clear()  # no snapshot can restore them any more
             if self.state.watches_steps:
                 watch(self, calls, ZERO_ADDRESS, 0)
             if self.state.asks_for_forks:
                 self.state.forks.first_actor = calls.tree.init_state().next_id
-            self._suppose(calls)  # the rest of the block is the machine's, as the message has found it
+            self._suppose(calls)  # the rest of the block is the machine's and already set
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
             result = self._send_measured(calls, call, proceed) if self.state.watches_gas else proceed(call)
@@ -270,7 +269,7 @@ class Cheatcodes:
         return result
 
     def ask(self, host: EthereumHost, ask: Ask) -> Answer:
-        """Answer what a frame asks for."""
+        """Handle a call or creation that a frame requests."""
         if self._apart:
             return answers.answer(host, ask)
         if isinstance(ask, CallAsk):
@@ -299,9 +298,9 @@ class Cheatcodes:
         return answer
 
     def _keep_deals(self, host: EthereumHost, answer: Answer) -> None:
-        """What was dealt in a call that failed stays dealt: forge takes it back with the whole test only.
+        """Keep balances and nonces set in a failed call: forge reverts them with the whole test only.
 
-        What was dealt in a call that passed is its caller's: from then on only that one's failure would undo it.
+        After a successful call they belong to its caller, whose failure would be the next to revert them.
         """
         depth, ledger = host.calls.depth, EthereumLedger(host.accounts)
         for deal in self.state.deals:
@@ -312,19 +311,19 @@ class Cheatcodes:
         self.state.deals = [deal for deal in self.state.deals if deal.depth > 1]
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
-        """Take an actor's event for those that are recorded or expected, where it is a log."""
+        """Process an actor's event if it has the form of a log."""
         log = None if self._apart else entries_to_log(event.entries)
         if log is not None:
             self.take_log(self.address_of(calls, event.emitter), log)
 
     def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
-        """Take a log for those that are recorded or expected."""
+        """Process a log."""
         if self._apart:
             return
         self.take_log(calls.accounts.address_of(emitter), log)
 
     def take_log(self, emitter: EthAddress, log: Log) -> None:
-        """Take a log for those that are recorded or expected, and for the console."""
+        """Pass a log to the console, the recorder and the expectations."""
         self.console.take(log)
         if self.state.logs is not None:
             self.state.logs.append(RecordedLog(log.topics, log.data, emitter))
@@ -332,7 +331,7 @@ class Cheatcodes:
             emits.take(self.state, emitter, log, self.settings.events)
 
     def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
-        """Take a slot for those that are recorded."""
+        """Record the access to a slot."""
         state = self.state
         if state.arbitrary:
             if word is None:
@@ -350,7 +349,7 @@ class Cheatcodes:
             note_slot(state, host.address, slot, word is not None, before, before if word is None else word)
 
     def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        """Take what may be a mapping's slot, with its key and the mapping's own."""
+        """Record a hash that may be a mapping's slot, with its key and the mapping's slot."""
         if self.state.mappings is not None:
             slots = self.state.mappings.setdefault(host.address, MappingSlots())
             slots.hashes[int.from_bytes(digest, "big")] = data[:32], int.from_bytes(data[32:], "big")
@@ -363,7 +362,7 @@ class Cheatcodes:
         return trace_answer(host, ask, self.answer(context, ask.data))
 
     def answer(self, context: Context, data: bytes) -> Answer:
-        """Carry out a cheatcode; an expected failure of it is none."""
+        """Execute a cheatcode; an expected failure becomes a success."""
         before = self.state.revert
         answer = self._carry_out(context, data)
         expected = self.state.revert
@@ -382,21 +381,21 @@ class Cheatcodes:
             if entry.name in _OUTSIDE:
                 self.outside.add(entry.name)
             if entry.name.startswith(_KEEPING):
-                check_size(self.state.kept + len(data), "what the test keeps", MOST_KEPT)
+                check_size(self.state.kept + len(data), "the input that the test stores", MOST_KEPT)
                 self.state.kept += len(data)
             given = entry.run(context, *decode(entry.parameters, data[4:]))
             if not entry.returns:
                 return Answer(True, given if isinstance(given, bytes) else b"")
             return Answer(True, encode(entry.returns, given if len(entry.returns) > 1 else [given]))
         except RecursionError:
-            return Answer(False, failure_data(f"vm.{entry.name}: what it was given is nested too deeply"))
+            return Answer(False, failure_data(f"vm.{entry.name}: the input is nested too deeply"))
         except CheatcodeFailure as failure:
             if failure.data is not None:
                 return Answer(False, failure.data)
             named = failure.named and not any(part in entry.name for part in _UNNAMED)
             return Answer(False, failure_data(f"vm.{entry.name}: {failure.message}" if named else failure.message))
 
-    # --- the end of the test ------------------------------------------------------------------------------------
+    # --- end of the test --------------------------------------------------------------------------------------------
 
     def _end(self, calls: CallManager, result: CallResult) -> CallResult:
         state = self.state
@@ -420,7 +419,7 @@ class Cheatcodes:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Messages inside are no part of the test: nothing of them is changed, expected or recorded."""
+        """Exclude the messages inside from the test: they are not changed, expected or recorded."""
         self._apart += 1
         try:
             yield
@@ -429,17 +428,17 @@ class Cheatcodes:
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """What happens inside is a transaction of its own in the test."""
+        """Mark the calls inside as an isolated transaction."""
         self._is_isolated = True
         try:
             yield
         finally:
             self._is_isolated = False
 
-    # --- what contracts see -------------------------------------------------------------------------------------
+    # --- environment of contracts -----------------------------------------------------------------------------------
 
     def renew(self, calls: CallManager) -> None:
-        """Let contracts see the block and the transaction as they are set."""
+        """Apply changes of the block and the transaction to contracts."""
         if isinstance(calls, EthereumCalls):
             calls.renew_block()
             self._suppose(calls)
@@ -448,7 +447,7 @@ class Cheatcodes:
             calls.prices = self.machine.context.network.prices
 
     def _suppose(self, calls: CallManager) -> None:
-        """Let contracts see of the transaction what cheatcodes have set."""
+        """Apply the transaction fields set by cheatcodes."""
         if not isinstance(calls, EthereumCalls):
             return
         block: BlockValues = self.state.block
@@ -462,7 +461,7 @@ class Cheatcodes:
         calls.environment = around
 
     def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
-        """Let contracts see another sender of the message."""
+        """Set the message's origin that contracts see."""
         if isinstance(calls, EthereumCalls):
             calls.environment = replace(calls.environment, origin=origin)
         else:
@@ -470,7 +469,7 @@ class Cheatcodes:
             calls.origin_address = Address.id(calls.origin)
 
     def address_of(self, calls: CallManager, actor: ActorID) -> EthAddress:
-        """An actor's Ethereum address."""
+        """Return an actor's Ethereum address."""
         if isinstance(calls, EthereumCalls):
             return calls.accounts.address_of(actor)
         return filecoin_calls.ethereum_address_of(calls, actor)

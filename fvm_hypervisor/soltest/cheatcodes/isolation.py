@@ -1,9 +1,9 @@
-"""`isolate`: each call and creation of the test contract's own frame is a transaction of its own, as forge makes it.
+"""`isolate`: each call and creation by the test contract's own frame is a separate transaction, as in forge.
 
-Such a transaction has its price (21,000 and its data) on top of the call's, begins cold, with its own transient storage
-and refunds; its sender is the calling account, whose nonce a call counts up. It pays no fees. A static call is none:
-before it everything is made cold. What it comes to in the test's own frame follows forge 1.7.1 to the unit of gas:
-refunds count there once more, and what a transaction used beyond its call's limit is not charged.
+The transaction costs its intrinsic gas (21,000 and its data) in addition to the call's, begins with cold accounts, and
+has its own transient storage and refunds. Its sender is the caller, whose nonce a call increments. It pays no fees. A
+static call is not a transaction, but all accounts are made cold before it. The gas charged to the test's frame equals
+forge 1.7.1 exactly: refunds count there once more, and gas beyond the call's limit is not charged.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.validation import InvalidTransaction
 
 _BASE: Final = 21_000
-"""Gas that the transaction's limit has beyond its call's."""
+"""Gas added to the call's limit for the transaction's limit."""
 _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _DEPTH: Final = 1
-"""Of the test contract's own frame."""
+"""Depth of the test contract's own frame."""
 
 
 def isolating_send(cheats: Cheats, host: EthereumHost, ask: Ask) -> Send | None:
-    """What makes a frame's call as a transaction, None where it is a call like any other."""
+    """Return the function that makes a frame's call as a transaction; None for an ordinary call."""
     if not cheats.isolates or host.calls.depth != _DEPTH:
         return None
     if isinstance(ask, CallAsk):
@@ -43,7 +43,7 @@ def isolating_send(cheats: Cheats, host: EthereumHost, ask: Ask) -> Send | None:
 
 
 def make_cold(cheats: Cheats, host: EthereumHost) -> None:
-    """What comes before a static call of the test contract."""
+    """Make all accounts cold before a static call of the test contract."""
     if cheats.isolates and host.calls.depth == _DEPTH:
         environment = host.calls.environment
         host.gas.settle()
@@ -67,7 +67,7 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, ask: Ask, call: Call) 
     if isinstance(ask, CallAsk):
         to, data = ask.address, ask.data
     else:
-        to, data, nonce = None, ask.init_code, nonce - 1  # counted up by the frame
+        to, data, nonce = None, ask.init_code, nonce - 1  # already incremented by the frame
     gas = min(limit + _BASE, calls.environment.block.gas_limit)
     transaction = Transaction(DYNAMIC_FEE, None, nonce, to, call.value, data, gas, 0, 0)
     sender, context = accounts.address_of(call.from_), machine.context

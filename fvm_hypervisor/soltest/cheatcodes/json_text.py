@@ -1,4 +1,4 @@
-"""JSON as texts: numbers with a fraction or an exponent stay as they were written, for no float holds each of them."""
+"""JSON that preserves numbers with a fraction or an exponent as written, since floats are inexact."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any, Final, NoReturn
 from store.json_text import check_depth
 
 _DEEPEST: Final = 127
-"""Levels that forge reads (serde_json, `Deserializer::remaining_depth`)."""
+"""Maximum nesting that forge reads (serde_json, `Deserializer::remaining_depth`)."""
 _NUMBER: Final = re.compile(r"(-?[0-9.]+)(?:[eE]([+-]?)([0-9]+))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that is not written as an integer, as forge writes it: `1.10`, `1e+23`."""
+    """A number that is not written as an integer, in forge's notation: `1.10`, `1e+23`."""
 
     text: str
 
     @classmethod
     def read(cls, text: str) -> Number:
-        """A number as JSON has it."""
+        """Return the number for a JSON number."""
         found = _NUMBER.fullmatch(text)
         assert found is not None, "the readers of JSON and TOML let nothing else pass"
         digits, sign, power = found.groups()
@@ -33,9 +33,9 @@ class Number:
 
     @property
     def integer(self) -> int | None:
-        """The integer that forge takes it for where no type is named, None where it refuses: read as a float.
+        """Integer that forge reads if no type is given; None if forge rejects the number.
 
-        Only a number with an exponent is taken; what a float does not hold of its digits is lost, as in forge.
+        Only numbers with an exponent are accepted; they are read as floats and lose digits, as in forge.
         """
         if "e" not in self.text or isinf(float(self.text)):
             return None
@@ -44,12 +44,12 @@ class Number:
 
     @property
     def plain(self) -> Decimal:
-        """The decimal digits that stand for the float nearest to it."""
+        """Shortest decimal representation of the nearest float."""
         return Decimal(repr(float(self.text)))
 
 
 def read(text: str) -> Any:
-    """The value of a JSON text: numbers as int or Number. ValueError."""
+    """Return the value of a JSON text, with numbers as int or Number. Raises ValueError."""
     check_depth(text, _DEEPEST)
     return json.loads(text, parse_float=Number.read, parse_constant=_no_number)
 
@@ -59,7 +59,7 @@ def _no_number(name: str) -> NoReturn:
 
 
 def written(value: Any, indent: int | None = None, level: int = 0) -> str:
-    """A value as JSON: without blanks, or a line for each part, indented by N blanks a level."""
+    """Return a value as JSON: compact, or a line per element with `indent` spaces per level."""
     if isinstance(value, Number):
         return value.text
     if not isinstance(value, Mapping | list | tuple):

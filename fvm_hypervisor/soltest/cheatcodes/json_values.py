@@ -1,4 +1,4 @@
-"""Cheatcodes with JSON: reading values, and making objects."""
+"""JSON cheatcodes: reading of values, and construction of objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS: Final = {
 }  # fmt: skip
 
 _SAFE: Final = 1 << 63
-"""Larger numbers are written as texts, as forge does."""
+"""Numbers from this one on are written as strings, as in forge."""
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
@@ -75,11 +75,11 @@ def _typed_array(_context: Context, text: str, key: str, description: str) -> by
     return documents.typed_array(documents.at(documents.read_json(text), key), description)
 
 
-# --- making ---------------------------------------------------------------------------------------------------------
+# --- construction ---------------------------------------------------------------------------------------------------
 
 
 def as_json(kind: str, value: Any) -> Any:
-    """A value of the ABI as JSON has it; a text that is an object of JSON is that object."""
+    """Return an ABI value as a JSON value; a string with a JSON object becomes that object."""
     if kind.endswith("[]"):
         return [as_json(kind[:-2], item) for item in value]
     if kind.startswith("("):
@@ -128,13 +128,13 @@ def _serialize_json(context: Context, name: str, text: str) -> str:
     return text
 
 
-@cheatcode("serializeJsonType(string,bytes)", returns="string", partial="types of the ABI, no structs by name")
+@cheatcode("serializeJsonType(string,bytes)", returns="string", partial="ABI types only, no structs by name")
 def _serialize_type(_context: Context, description: str, data: bytes) -> str:
     return written(as_json(description, _decode(description, data)))
 
 
 @cheatcode(
-    "serializeJsonType(string,string,string,bytes)", returns="string", partial="types of the ABI, no structs by name"
+    "serializeJsonType(string,string,string,bytes)", returns="string", partial="ABI types only, no structs by name"
 )
 def _serialize_type_in(context: Context, name: str, key: str, description: str, data: bytes) -> str:
     return _put(context, name, key, as_json(description, _decode(description, data)))
@@ -142,7 +142,7 @@ def _serialize_type_in(context: Context, name: str, key: str, description: str, 
 
 def _decode(description: str, data: bytes) -> Any:
     if not is_type(description):
-        raise CheatcodeFailure(f"'{description}' is not a type of the ABI")
+        raise CheatcodeFailure(f"'{description}' is not an ABI type")
     return decode([description], data)[0]
 
 
@@ -166,7 +166,7 @@ def _write_at(context: Context, text: str, path: str, key: str) -> None:
 
 
 def replaced(document: Any, key: str, value: Any) -> Any:
-    """The document with another value where a path leads; its last step may be new in an object."""
+    """Replace the value at a path; its last step may be a new member of an object."""
     parts = [part for part in key.strip().removeprefix("$").replace("]", "").replace("[", ".").split(".") if part]
     if not parts:
         return value

@@ -1,4 +1,4 @@
-"""Accounts as cheatcodes change them: by Ethereum address, within a message, under either set of rules."""
+"""Accounts for cheatcodes: by Ethereum address, within a message, under either set of rules."""
 
 from __future__ import annotations
 
@@ -24,88 +24,88 @@ class Ledger(Protocol):
     """The accounts of a message."""
 
     def find(self, address: EthAddress) -> ActorID | None:
-        """The actor behind an address."""
+        """Return the actor of an address, or None."""
 
     def touch(self, address: EthAddress) -> ActorID:
-        """The actor behind an address, brought into being where there is none."""
+        """Return the actor of an address, created if there is none."""
 
     def balance(self, address: EthAddress) -> int:
-        """In attoFIL."""
+        """Return the balance in attoFIL."""
 
     def set_balance(self, address: EthAddress, amount: int) -> None:
-        """Give it another balance."""
+        """Set the balance in attoFIL."""
 
     def nonce(self, address: EthAddress) -> int:
-        """Ethereum's nonce."""
+        """Return Ethereum's nonce."""
 
     def set_nonce(self, address: EthAddress, nonce: int) -> None:
-        """Give it another nonce."""
+        """Set Ethereum's nonce."""
 
     def code(self, address: EthAddress) -> bytes:
-        """Its runtime code."""
+        """Return the runtime code."""
 
     def set_code(self, address: EthAddress, code: bytes) -> None:
-        """Give it other runtime code."""
+        """Set the runtime code."""
 
     def load(self, address: EthAddress, slot: int) -> int:
-        """A slot's word."""
+        """Return the word of a slot."""
 
     def store(self, address: EthAddress, slot: int, word: int) -> None:
         """Write a slot."""
 
     def slots(self, address: EthAddress) -> list[int]:
-        """The slots that hold something."""
+        """Return the slots that are not zero."""
 
 
 class EthereumLedger:
-    """Ethereum's accounts, whose changes the message writes back at its end. What is looked at is warm, as in forge."""
+    """Ethereum's accounts, written back at the end of the message. Accessed accounts become warm, as in forge."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
     def find(self, address: EthAddress) -> ActorID | None:
-        """The actor behind an address."""
+        """Return the actor of an address, or None."""
         return self._accounts.find(address)
 
     def touch(self, address: EthAddress) -> ActorID:
-        """The actor behind an address, brought into being where there is none."""
+        """Return the actor of an address, created if there is none."""
         actor = self._warm(address)
         return self._accounts.create_account(address) if actor is None else actor
 
     def balance(self, address: EthAddress) -> int:
-        """In attoFIL."""
+        """Return the balance in attoFIL."""
         return self._accounts.balance(self._warm(address))
 
     def set_balance(self, address: EthAddress, amount: int) -> None:
-        """Give it another balance."""
+        """Set the balance in attoFIL."""
         actor = self.touch(address)
         self._accounts.add_balance(actor, amount - self._accounts.balance(actor))
 
     def nonce(self, address: EthAddress) -> int:
-        """Ethereum's nonce."""
+        """Return Ethereum's nonce."""
         actor = self._warm(address)
         return 0 if actor is None else self._accounts.nonce(actor)
 
     def set_nonce(self, address: EthAddress, nonce: int) -> None:
-        """Give it another nonce."""
+        """Set Ethereum's nonce."""
         self._accounts.set_nonce(self.touch(address), nonce)
 
     def code(self, address: EthAddress) -> bytes:
-        """Its runtime code."""
+        """Return the runtime code."""
         return self._accounts.code(self._warm(address))
 
     def delegate(self, address: EthAddress, to: EthAddress | None) -> None:
-        """Lend an account the code behind another address, or no longer any."""
+        """Delegate an account to the code of another address, or remove its delegation."""
         self._accounts.set_delegation(self.touch(address), to)
 
     def set_code(self, address: EthAddress, code: bytes) -> None:
-        """Give it other runtime code; at a masked ID a contract stands in for the actor from then on, as mocks do."""
+        """Set the runtime code; at a masked ID, the contract replaces the actor, as mocks do."""
         if self._accounts.filecoin_address(address).protocol is AddressProtocol.ID:
             self._accounts.create_account(address)
         self._accounts.set_code(self._contract(address), code)
 
     def load(self, address: EthAddress, slot: int) -> int:
-        """A slot's word."""
+        """Return the word of a slot."""
         actor = self._warm(address)
         return 0 if actor is None else self._accounts.load(actor, slot)[0]
 
@@ -114,7 +114,7 @@ class EthereumLedger:
         self._accounts.store(self._contract(address), slot, word)
 
     def slots(self, address: EthAddress) -> list[int]:
-        """The slots that hold something."""
+        """Return the slots that are not zero."""
         actor = self.find(address)
         return [] if actor is None else self._accounts.slots(actor)
 
@@ -125,25 +125,25 @@ class EthereumLedger:
     def _contract(self, address: EthAddress) -> ActorID:
         actor = self.touch(address)
         if not self._accounts.is_ethereum(actor):
-            raise CheatcodeFailure(f"0x{address.hex()} is a native actor, which has neither code nor slots")
+            raise CheatcodeFailure(f"0x{address.hex()} is a native actor, which has no EVM code or slots")
         self._accounts.become_contract(actor)
         return actor
 
 
 class FilecoinLedger:
-    """Actors of the network, changed as a development network changes them by hand."""
+    """Actors of the network, changed by the same functions as on a development network."""
 
     def __init__(self, machine: Hypervisor) -> None:
         self._machine = machine
 
     def find(self, address: EthAddress) -> ActorID | None:
-        """The actor behind an address."""
+        """Return the actor of an address, or None."""
         tree = self._machine.state_tree
         actor = tree.lookup_id(to_filecoin(address))
         return None if actor is None or tree.get_actor(actor) is None else actor
 
     def touch(self, address: EthAddress) -> ActorID:
-        """The actor behind an address, brought into being where there is none."""
+        """Return the actor of an address, created if there is none."""
         actor = self.find(address)
         if actor is None:
             self._change(lambda: set_balance(self._machine, to_filecoin(address), TokenAmount(0)))
@@ -152,37 +152,37 @@ class FilecoinLedger:
         return actor
 
     def balance(self, address: EthAddress) -> int:
-        """In attoFIL."""
+        """Return the balance in attoFIL."""
         return self._machine.balance(to_filecoin(address))
 
     def set_balance(self, address: EthAddress, amount: int) -> None:
-        """Give it another balance."""
+        """Set the balance in attoFIL."""
         self._change(lambda: set_balance(self._machine, to_filecoin(address), TokenAmount(amount)))
 
     def nonce(self, address: EthAddress) -> int:
-        """Ethereum's nonce."""
+        """Return Ethereum's nonce."""
         return nonce_of(self._machine, to_filecoin(address))
 
     def set_nonce(self, address: EthAddress, nonce: int) -> None:
-        """Give it another nonce."""
+        """Set Ethereum's nonce."""
         self._change(lambda: set_nonce(self._machine, to_filecoin(address), nonce))
 
     def code(self, address: EthAddress) -> bytes:
-        """Its runtime code."""
+        """Return the runtime code."""
         return code_of(self._machine, to_filecoin(address))
 
     def set_code(self, address: EthAddress, code: bytes) -> None:
-        """Give it other runtime code; not at precompiles, which no contract's call passes by."""
+        """Set the runtime code. Raises CheatcodeFailure for a precompile, which calls always reach."""
         context = self._machine.context
         own = context.precompiles is not None and address in context.precompiles.by_address
         if own or filecoin_rules(context.network).is_reserved(address):
             raise CheatcodeFailure(
-                f"{checksummed(address)} is a precompile's address, which no code stands in for under Filecoin's rules"
+                f"{checksummed(address)} is a precompile, whose code cannot be replaced under Filecoin's rules"
             )
         self._change(lambda: set_code(self._machine, to_filecoin(address), code))
 
     def load(self, address: EthAddress, slot: int) -> int:
-        """A slot's word."""
+        """Return the word of a slot."""
         storage = self._storage(address)
         return 0 if storage is None else storage.get(slot)
 
@@ -194,7 +194,7 @@ class FilecoinLedger:
         self._change(lambda: set_storage(self._machine, to_filecoin(address), {slot: word}))
 
     def slots(self, address: EthAddress) -> list[int]:
-        """The slots that hold something."""
+        """Return the slots that are not zero."""
         storage = self._storage(address)
         return [] if storage is None else [slot for slot, _ in storage.items()]
 

@@ -1,4 +1,4 @@
-"""Cheatcodes about gas: pausing its metering, and measuring it."""
+"""Gas cheatcodes: pausing of metering, and measurement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import CallGas, GasMeter
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, selector
 
 _OWN_COST: Final = 171
-"""Gas that forge takes for that of starting a measurement."""
+"""Gas that forge attributes to starting a measurement."""
 
 
 def _used(context: Context) -> int:
@@ -44,7 +44,7 @@ def _reset(context: Context) -> None:
         context.host.gas.refill()
 
 
-# --- named measurements, which files under snapshots/ keep ----------------------------------------------------------
+# --- named measurements, stored in files under snapshots/ ----------------------------------------------------------
 
 
 @cheatcode("startSnapshotGas(string)")
@@ -63,7 +63,7 @@ def _start_meter(context: Context, group: str, name: str) -> None:
         group, name = state.active_meter
         raise CheatcodeFailure(f"gas snapshot was already started with group: {group} and name: {name}")
     used = _used(context)
-    # as forge: from where the measurement before this one ended, if there was any
+    # as in forge: from the end of the previous measurement, if there was one
     before = max(0, used - state.last_measured) if context.host is not None and state.last_measured else 0
     state.meters[group, name] = GasMeter(group, name, used - before)
     state.active_meter = group, name
@@ -79,7 +79,7 @@ def _stop_gas(context: Context) -> int:
 
 @cheatcode("stopSnapshotGas(string)", returns="uint256")
 def _stop_gas_name(context: Context, _name: str) -> int:
-    """The one that is active: forge does not look at a name without its group."""
+    """Stop the active measurement: forge ignores a name without a group."""
     return _stop_gas(context)
 
 
@@ -94,7 +94,7 @@ def _stop_meter(context: Context, group: str, name: str) -> int:
     if meter is None:
         raise CheatcodeFailure(f"no gas snapshot was started with the name: {name} in group: {group}")
     used = _used(context)
-    if context.host is not None:  # Ethereum's rules: up to the call of this cheatcode, which is warm
+    if context.host is not None:  # Ethereum's rules: excludes the call of this cheatcode, which is warm
         used -= context.host.prices.warm
         state.last_measured = used
     if state.active_meter == (group, name):
@@ -113,7 +113,7 @@ def _snapshot_value_group(context: Context, group: str, name: str, value: int) -
 
 
 def _note(context: Context, group: str, name: str, value: int) -> int:
-    """Keep a value for the files. The group is a file's name."""
+    """Store a value for the snapshot files. The group is used as a file name."""
     if "/" in group or "\0" in group:
         raise CheatcodeFailure(f"the group '{group}' is not the name of a file")
     context.state.measured[group, name] = value
@@ -146,7 +146,7 @@ _ASKING: Final = tuple(
 
 
 def asks_for_gas(code: str) -> bool:
-    """Whether code, in hex, mentions a cheatcode that looks back at the last call: only then calls are measured."""
+    """Return True if code, in hex, contains a cheatcode that needs the gas of the last call."""
     return any(found in code for found in _ASKING)
 
 

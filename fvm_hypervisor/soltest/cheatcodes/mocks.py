@@ -1,4 +1,4 @@
-"""Cheatcodes that answer in a callee's place."""
+"""Cheatcodes that mock calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _mock(
     with_code: bool = True,
 ) -> None:
     if with_code and not context.ledger.code(callee) and callee not in context.precompiles:
-        context.ledger.set_code(callee, b"\0")  # Solidity looks for code before it calls
+        context.ledger.set_code(callee, b"\0")  # Solidity checks for code before a call
     mocks = context.state.mocks.setdefault(callee, [])
     mocks[:] = [mock for mock in mocks if (mock.data, mock.value) != (data, value)]
     mocks.append(Mock(data, value, deque(answers), reverts))

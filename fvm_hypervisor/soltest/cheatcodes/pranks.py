@@ -1,4 +1,4 @@
-"""Cheatcodes that let calls be made by others: pranks and broadcasts, which in tests are no more than that."""
+"""Pranks and broadcasts; in tests, broadcasts are pranks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _stop_prank(context: Context) -> None:
 
 @cheatcode("readCallers()", returns="uint8,address,address")
 def _read_callers(context: Context) -> tuple[int, EthAddress, EthAddress]:
-    """Mode (0 none, 3 prank, 4 lasting prank), sender and origin of the next call."""
+    """Return mode (0 none, 3 prank, 4 recurrent prank), sender and origin of the next call."""
     depths = [depth for depth in context.state.pranks if depth <= context.depth]
     if not depths:
         return 0, context.origin, context.origin
@@ -109,7 +109,7 @@ def _stop_broadcast(context: Context) -> None:
 
 
 def _usual_sender(context: Context) -> EthAddress:
-    """Who sends where the script names nobody."""
+    """Return the sender of a broadcast that names none."""
     found = context.state.broadcasts
     return DEFAULT_SENDER if found is None else found.sender
 
@@ -130,7 +130,7 @@ def begin(
     delegates: bool = False,
     broadcast: bool = False,
 ) -> None:
-    """Let calls of the caller's be made by another. Raises CheatcodeFailure."""
+    """Start a prank for calls by the caller. Raises CheatcodeFailure."""
     if delegates and not context.ledger.code(sender):
         raise CheatcodeFailure("cannot `prank` delegate call from an EOA")
     depths = [depth for depth in context.state.pranks if depth <= context.depth]

@@ -1,4 +1,4 @@
-"""Cheatcodes that reach beyond the machine: environment variables and, where the project allows it, programs."""
+"""Cheatcodes for environment variables and, if the project allows it, programs."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def _needed(context: Context, name: str) -> str:
 
 
 def _value(name: str, text: str, kind: str) -> Any:
-    # the value may be a secret: the error says only that it is not of its type
+    # The value may be a secret, so the error does not contain it.
     return read_value(text, kind, shown=f"${name}")
 
 
 def _list(name: str, text: str, delimiter: str, kind: str) -> list[Any]:
     parts = [part.strip() for part in pieces(text, delimiter)]
-    return [_value(name, part, kind) for part in parts] if parts[0] else []  # forge: nothing first, nothing at all
+    return [_value(name, part, kind) for part in parts] if parts[0] else []  # as in forge: empty if the first part is
 
 
 def _or(default: Any, value: Callable[[], Any]) -> Any:
-    """The value of a variable, or the default where it is none of its type, as forge has it."""
+    """Return the value of a variable, or the default if it is not of the type, as in forge."""
     try:
         return value()
     except CheatcodeFailure:
@@ -81,7 +81,7 @@ for _name, _kind in _KINDS.items():
 @cheatcode("setEnv(string,string)")
 def _set(context: Context, name: str, value: str) -> None:
     if not name or "=" in name or "\0" in name + value:
-        raise CheatcodeFailure("the name of an environment variable is not empty and has neither `=` nor NUL")
+        raise CheatcodeFailure("the name of an environment variable must not be empty or contain `=` or NUL")
     context.state.environment[name] = value
 
 
@@ -109,14 +109,14 @@ def _run(context: Context, command: Sequence[str]) -> subprocess.CompletedProces
     environment = {**context.settings.environment, **context.state.environment}
     try:
         return run_program(
-            command, context.settings.root, environment, partial(check_size, what="what the command wrote")
+            command, context.settings.root, environment, partial(check_size, what="the output of the command")
         )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise CheatcodeFailure(f'failed to execute command "{" ".join(command)}": {error}') from None
 
 
 def _output(data: bytes) -> bytes:
-    """What a program wrote: the bytes that it says in hexadecimal, else its text without blanks around it."""
+    """Return a program's output: decoded if it is hexadecimal, otherwise stripped."""
     text = data.strip()
     try:
         return bytes.fromhex(text.decode().removeprefix("0x"))

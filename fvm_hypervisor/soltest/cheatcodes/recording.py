@@ -1,4 +1,4 @@
-"""Cheatcodes that record: logs, slots, state diffs, mappings."""
+"""Recording cheatcodes: logs, slots, state diffs, mappings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ACCESS = (
 )
 
 _SEEN: Final = PLAIN
-"""The engine whose hashes are seen one by one."""
+"""Engine that reports single hashes."""
 
 # --- logs -----------------------------------------------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ def _recorded_logs_json(context: Context) -> str:
 
 
 def note_write(context: Context, account: EthAddress, slot: int, word: int) -> None:
-    """List a slot that a cheatcode is about to write."""
+    """Record a slot that a cheatcode is about to write."""
     if context.state.diff is not None:
         note_slot(context.state, account, slot, True, context.ledger.load(account, slot), word)
 
@@ -119,11 +119,11 @@ def _word(number: int) -> bytes:
 # --- mappings -------------------------------------------------------------------------------------------------------
 
 
-@cheatcode("startMappingRecording()", partial="with `--evm py-evm` only: the other engine's hashes are not seen")
+@cheatcode("startMappingRecording()", partial="with `--evm py-evm` only: the other engine does not report hashes")
 def _start_mappings(context: Context) -> None:
     context.ethereum("recording of mappings")
     if context.machine.registry.options.get(ENGINE_OPTION, _SEEN) != _SEEN:
-        raise CheatcodeFailure("mappings are recorded on the engine py-evm only: run with --evm py-evm")
+        raise CheatcodeFailure("recording of mappings requires the engine py-evm: run with --evm py-evm")
     if context.state.mappings is None:
         context.state.mappings = {}
 

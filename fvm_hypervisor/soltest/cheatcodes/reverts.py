@@ -1,4 +1,4 @@
-"""Expected reverts: whether a call that has ended is one, and what forge says if it is not."""
+"""Expected reverts: comparison with a call's result, and forge's messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import AcceptableRevert, AssumeNoRe
 from runtimes.evm.engine import Answer
 
 DUMMY_OUTPUT: Final = bytes(8192)
-"""What an expected revert gives its caller: Solidity decodes it as whatever the call returns."""
+"""Return data of a call that reverted as expected; Solidity decodes it as any type."""
 DUMMY_ADDRESS: Final = bytes(19) + b"\x01"
 
 Words = Callable[[bytes], str]
@@ -33,7 +33,7 @@ def checked(expected: ExpectedRevert, answer: Answer, words: Words) -> None:
 
 
 def check_reason(reason: bytes | None, partial: bool, data: bytes, words: Words, within: bool = False) -> None:
-    """Raise CheatcodeFailure unless a call reverted with the reason; `within`: as a part of it will do."""
+    """Raise CheatcodeFailure unless a call reverted with the reason; with `within`, a substring suffices."""
     if reason is None:
         return
     if not data and reason:
@@ -73,7 +73,7 @@ def _check_none(expected: ExpectedRevert, answer: Answer) -> None:
 
 
 def voids(assumed: AssumeNoRevert, answer: Answer, words: Words) -> bool:
-    """Whether a call that reverted makes the run void."""
+    """Return True if a reverted call makes the run be rejected."""
     return not assumed.reasons or any(_acceptable(assumed, reason, answer, words) for reason in assumed.reasons)
 
 

@@ -1,4 +1,4 @@
-"""Cheatcodes that ask nodes: any method by `rpc`, and logs."""
+"""Cheatcodes that query nodes: any RPC method, and logs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from store.json_text import parse_json
 _NO_FORK_URL: Final = "no active fork URL found"
 _MOST_TOPICS: Final = 4
 _MOST_LOGS: Final = 16 << 20
-"""Bytes of the logs that `eth_getLogs` gives."""
+"""Maximum size of the response to `eth_getLogs` in bytes."""
 _LOG: Final = "(address,bytes32[],bytes,bytes32,uint64,bytes32,uint64,uint256,bool)"
 
 

@@ -1,4 +1,4 @@
-"""What a node answers as the bytes that `rpc` gives: values without types, as those of a JSON document."""
+"""Conversion of RPC results to the bytes that `rpc` returns: untyped values, as in JSON documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fvm_hypervisor.soltest.cheatcodes.values import encode
 
 
 def rpc_bytes(answer: Any) -> bytes:
-    """Bytes, a hash or an address as they are, any other value as the ABI has it. Raises CheatcodeFailure."""
+    """Return bytes, hashes and addresses unchanged, other values ABI-encoded. Raises CheatcodeFailure."""
     if isinstance(answer, float):
         raise CheatcodeFailure(f"failed to parse result: unsupported JSON number: {answer}")
     kind, value = guessed(answer)

@@ -1,6 +1,6 @@
-"""Whether an instruction touches only memory that a test has called safe (`vm.expectSafeMemory`), by forge's rules.
+"""Check of memory accesses against safe ranges (`vm.expectSafeMemory`), by forge's rules.
 
-An instruction that writes must stay within one range; one that reads may do so wherever there is memory already.
+An instruction that writes must stay within one range; one that reads may also access memory that already exists.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from runtimes.evm.engine import FrameStopped
 from runtimes.evm.opcodes import NUMBERS
 
 Range = tuple[int, int]
-"""The first byte and the one behind the last."""
+"""First byte, and the byte after the last."""
 SCRATCH: Final[Range] = (0, 0x60)
-"""What solc's code may always write: scratch space and the free memory pointer."""
+"""Memory that solc's code may always write: scratch space and the free memory pointer."""
 
 _LARGEST: Final = (1 << 64) - 1
 _WORD: Final = 32
@@ -27,17 +27,17 @@ _WRITES: Final = {NUMBERS[name]: at for name, at in {
     "CALLDATACOPY": (0, 2), "CODECOPY": (0, 2), "RETURNDATACOPY": (0, 2), "EXTCODECOPY": (1, 3), "CALL": (5, 6),
     "STATICCALL": (4, 5), "DELEGATECALL": (4, 5),
 }.items()} | {_CALLCODE: (5, 6)}  # fmt: skip
-"""Where on the stack, from 0 at its top, offset and size are of what is written."""
+"""Stack positions, from 0 at the top, of offset and size of written memory."""
 _READS: Final = {NUMBERS[name]: at for name, at in {
     "KECCAK256": (0, 1), "LOG0": (0, 1), "LOG1": (0, 1), "LOG2": (0, 1), "LOG3": (0, 1), "LOG4": (0, 1),
     "CREATE": (1, 2), "CREATE2": (1, 2), "RETURN": (0, 1), "REVERT": (0, 1),
 }.items()}  # fmt: skip
-"""The same of what is read."""
+"""Stack positions, from 0 at the top, of offset and size of read memory."""
 _STOP: Final = selector("stopExpectSafeMemory()")
 
 
 def check_memory(ranges: Sequence[Range], step: EvmStep) -> None:
-    """Raises FrameStopped with forge's words where the instruction goes beyond all ranges."""
+    """Raise FrameStopped with forge's message if the instruction leaves all ranges."""
     stack, opcode = step.stack[::-1], step.opcode
     places = _WRITES.get(opcode) or _READS.get(opcode)
     if places is not None and len(stack) > places[1]:
@@ -58,12 +58,12 @@ def _fits(ranges: Sequence[Range], first: int, last: int) -> bool:
 
 
 def _stores_stop(opcode: int, stack: Sequence[int]) -> bool:
-    """Whether the selector of `stopExpectSafeMemory` is written, for the call that ends all this."""
+    """Return True if the selector of `stopExpectSafeMemory` is written, for the call that ends the check."""
     return opcode == _MSTORE and len(stack) > 1 and stack[1].to_bytes(_WORD, "big").startswith(_STOP)
 
 
 def _stops(step: EvmStep, stack: Sequence[int]) -> bool:
-    """Whether that call is made."""
+    """Return True if that call is made."""
     at = stack[3] if step.opcode == _CALL else 0
     is_vm = step.opcode == _CALL and stack[1].to_bytes(_WORD, "big")[12:] == VM_ADDRESS
     return is_vm and step.memory[at : at + len(_STOP)] == _STOP

@@ -1,7 +1,7 @@
-"""Cheatcodes of scripts that tests meet: what scripts of the project have deployed, and what has no effect in a test.
+"""Script cheatcodes in tests: deployments of the project's scripts, and cheatcodes without effect.
 
-What forge's scripts leave behind is read: `broadcast/<script>/<chain>/run-<time>.json`. No question is asked: there
-is no terminal, and so these fail in forge's words.
+Deployments are read from forge's files: `broadcast/<script>/<chain>/run-<time>.json`. Prompts fail with forge's error,
+since there is no terminal.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _TYPES: Final = ("CALL", "CREATE", "CREATE2")
 _CREATIONS: Final = ("CREATE", "CREATE2")
 
 Summary = tuple[bytes, int, EthAddress, int, bool]
-"""Hash, type, contract, block, whether it succeeded."""
+"""Hash, type, contract, block, and True for success."""
 
 
 def _broadcasts(context: Context, name: str, chain: int, types: Sequence[str]) -> list[Summary]:
-    """What scripts have sent to a contract, or created it with, the last first."""
+    """Return the transactions that scripts sent to a contract or created it with, latest first."""
     found: list[Summary] = []
     for run in _runs(context, chain):
         try:
@@ -43,7 +43,7 @@ def _broadcasts(context: Context, name: str, chain: int, types: Sequence[str]) -
 
 
 def _runs(context: Context, chain: int) -> Iterator[Any]:
-    """The files of one chain; the latest run is in a file of its own, too."""
+    """Yield the files of one chain, without the copy of the latest run."""
     for file in sorted((context.settings.root / "broadcast").glob(f"**/{chain}/*.json")):
         if file.name.endswith("-latest.json"):
             continue
@@ -100,7 +100,7 @@ def _deployments(context: Context, name: str, chain: int) -> list[EthAddress]:
     return [summary[2] for summary in _broadcasts(context, name, chain, _CREATIONS)]
 
 
-_NO_TERMINAL = "there is no terminal: it fails, as in forge without one"
+_NO_TERMINAL = "fails, as in forge without a terminal"
 
 
 @cheatcode("prompt(string)", "promptSecret(string)", returns="string", partial=_NO_TERMINAL)
@@ -110,12 +110,12 @@ def _prompt(_context: Context, _text: str) -> str:
     raise CheatcodeFailure("IO error: not a terminal")
 
 
-_OF_TRANSACTIONS = "without effect, as in forge's tests: it is for the transactions of scripts"
+_OF_TRANSACTIONS = "without effect, as in forge's tests: it applies to scripts' transactions"
 
 
 @cheatcode(*overloads("accessList", ("(address,bytes32[])[]",)), "noAccessList()", partial=_OF_TRANSACTIONS)
 def _for_transactions(_context: Context, *_given: Any) -> None:
-    """The calls of a test are no transactions."""
+    """Do nothing: the calls of a test are not transactions."""
 
 
 @cheatcode("attachBlob(bytes)", partial=f"{_OF_TRANSACTIONS}; {NOT_SENT}")

@@ -1,6 +1,6 @@
-"""The cheatcodes of forge that are not there, by signature: a call of one fails with its name.
+"""Unsupported cheatcodes of forge, by signature; calling one fails with its name.
 
-The list is forge-std's interface without the table; a test keeps it so.
+A test keeps the list equal to forge-std's interface without the table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 
-_TEMPO: Final = "it is of the network Tempo, whose tokens and fees are nowhere else: leave it out"
+_TEMPO: Final = "it is specific to the network Tempo: remove it"
 MISSING: Final[Mapping[str, str]] = {
     "assumeImplicitApproval(address)": _TEMPO,
     "expectLogoURIUpdated(address,address,string)": _TEMPO,
@@ -20,7 +20,7 @@ MISSING: Final[Mapping[str, str]] = {
     "setLogoURI(address,string)": _TEMPO,
     "setTip20LogoURI(address,string)": _TEMPO,
 }
-"""Each with why, and what to do instead."""
+"""Reason and remedy by signature."""
 
 
 @cache
@@ -29,7 +29,7 @@ def _missing() -> dict[bytes, str]:
 
 
 def name_of(data: bytes) -> str | None:
-    """The name of the cheatcode with a selector, None of an unknown one."""
+    """Return the name of the cheatcode with a selector, or None."""
     entry = table().get(data)
     signature = _missing().get(data) if entry is None else entry.signature
     return None if signature is None else signature.split("(", 1)[0]

@@ -1,4 +1,4 @@
-"""Cheatcodes with keys: addresses, signatures, wallets, encodings of transactions."""
+"""Key cheatcodes: addresses, signatures, wallets, and encodings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WALLET: Final = "(address,uint256,uint256,uint256)"
 
 
 def account_of(key: int) -> Account:
-    """The account of a private key. Raises CheatcodeFailure."""
+    """Return the account of a private key. Raises CheatcodeFailure."""
     if key == 0:
         raise CheatcodeFailure("private key cannot be 0")
     if key >= ORDER:
@@ -76,7 +76,7 @@ def _sign_wallet(_context: Context, wallet: Sequence[Any], digest: bytes) -> tup
 
 @cheatcode("signWithNonceUnsafe(uint256,bytes32,uint256)", returns="uint8,bytes32,bytes32")
 def _sign_with_nonce(_context: Context, key: int, digest: bytes, nonce: int) -> tuple[int, bytes, bytes]:
-    """ECDSA with the nonce that is given, the lower of both s (SEC 1, 4.1.3; EIP-2)."""
+    """Sign by ECDSA with the given nonce and the lower s (SEC 1, 4.1.3; EIP-2)."""
     account_of(key)
     if nonce == 0:
         raise CheatcodeFailure("nonce cannot be 0")
@@ -150,7 +150,7 @@ def _sign_p256(_context: Context, key: int, digest: bytes) -> tuple[bytes, bytes
 
 def _derive(mnemonic: str, path: str, index: int) -> int:
     if index >= HARDENED:
-        raise CheatcodeFailure(f"the index {index} is too large: less than {HARDENED}")
+        raise CheatcodeFailure(f"index {index} is out of range (less than {HARDENED})")
     try:
         numbers = (*read_path(path), index)
         return int.from_bytes(derived_key(mnemonic, numbers), "big")
@@ -210,7 +210,7 @@ def _remember(context: Context, key: int) -> EthAddress:
 @cheatcode("rememberKeys(string,string,uint32)", returns="address[]")
 def _remember_keys(context: Context, mnemonic: str, path: str, count: int) -> list[EthAddress]:
     if count > _MOST_KEYS:
-        raise CheatcodeFailure(f"{count} keys are too many: at most {_MOST_KEYS}")
+        raise CheatcodeFailure(f"{count} keys exceed the limit of {_MOST_KEYS}")
     return [_wallet(context, _derive(mnemonic, path, index))[0] for index in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Cheatcodes that keep the state and go back to it, in the middle of a test."""
+"""Cheatcodes that take and restore snapshots of the state within a test."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _go_back(context: Context, number: int) -> bool:
     names: dict[Hashable, Any] = {
         key: value for key, value in calls.journal.items() if isinstance(key, tuple) and key[0] == "address"
     }
-    calls.journal.go_back_to({**names, **kept.journal})  # whose logs they were stays known
+    calls.journal.go_back_to({**names, **kept.journal})  # addresses remain known, for recorded logs
     context.machine.context = kept.context
     context.state.block = kept.block
     context.cheats.renew(calls)

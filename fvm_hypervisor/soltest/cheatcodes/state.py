@@ -1,4 +1,4 @@
-"""What cheatcodes have set: it lives as long as a test and is copied where a test starts from what `setUp` left."""
+"""State set by cheatcodes. It lasts for a test, and is copied from the state after `setUp`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runtimes.evm.engine import CallKind
 
 VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b1dd12d"))
 FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
-"""What a test sets that fails without reverting (forge-std's `fail`), in the storage of the cheatcodes' address."""
+"""Slot at the cheatcodes' address that forge-std's `fail` sets to fail a test without a revert."""
 CONSOLE_ADDRESS: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
 CREATE2_DEPLOYER: Final = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
 DEFAULT_SENDER: Final = EthAddress(bytes.fromhex("1804c8ab1f12e6bbf3894d4083f33e07309d1f38"))
@@ -26,7 +26,7 @@ DEFAULT_SENDER: Final = EthAddress(bytes.fromhex("1804c8ab1f12e6bbf3894d4083f33e
 
 @dataclass(slots=True)
 class Prank:
-    """Calls from `caller` at `depth` are made by `sender`; those below see `origin` as well, where it is given."""
+    """A prank: calls from `caller` at `depth` are made as `sender`; nested ones see `origin` too, if it is set."""
 
     caller: EthAddress
     sender: EthAddress
@@ -41,11 +41,11 @@ class Prank:
 
 @dataclass(frozen=True, slots=True)
 class BroadcastCall:
-    """What a script has sent: `to` is None where a contract is created, `created` the contract that came to be.
+    """A call broadcast by a script: `to` is None for a creation, `created` the created contract.
 
-    `second` where CREATE2 was asked for: it is a call of its deployer then. `funds` is what the sender has before it in
-    the script's run, where no gas is paid, in attoFIL (wei). `url` is the node of the fork on which it was made, None
-    on the network that the script began with; `code` what was called.
+    `second` is True for CREATE2, which becomes a call of its deployer. `funds` is the sender's balance before it in the
+    script's run, where gas is free, in attoFIL (wei). `url` is the node of the active fork, None on the network that
+    the script began with; `code` is the callee's.
     """
 
     sender: EthAddress
@@ -62,21 +62,21 @@ class BroadcastCall:
 
 @dataclass(slots=True)
 class Broadcasts:
-    """The transactions of a script, and who signs: `sender` where the script names nobody."""
+    """Transactions of a script and its keys. `sender` is the default signer."""
 
     sender: EthAddress
     calls: list[BroadcastCall] = field(default_factory=list)
     keys: dict[EthAddress, bytes] = field(default_factory=dict)
-    """Those that the script itself has given to `broadcast` and `startBroadcast`."""
+    """Keys that the script passed to `broadcast` and `startBroadcast`."""
     attached: list[str] = field(default_factory=list)
-    """Cheatcodes that have given the next transaction what transactions of scripts do not have."""
+    """Cheatcodes that set unsupported fields of the next transaction."""
     unsendable: list[str] = field(default_factory=list)
-    """Those whose transaction has come."""
+    """Cheatcodes that made or changed a transaction which cannot be sent."""
 
 
 @dataclass(slots=True)
 class Deal:
-    """A balance that was dealt, or a nonce that was set, in a call at a depth or one below it that has passed."""
+    """A balance or nonce set in a call at `depth`, or in a nested call that succeeded."""
 
     account: EthAddress
     amount: int
@@ -86,7 +86,7 @@ class Deal:
 
 @dataclass(slots=True)
 class ExpectedRevert:
-    """The next call has to revert; `reason` None takes any reason. `kind` is `call` or `cheatcode`."""
+    """Expectation that the next call reverts; `reason` None matches any. `cheatcode` expects a cheatcode's revert."""
 
     depth: int
     reason: bytes | None = None
@@ -102,7 +102,7 @@ class ExpectedRevert:
 
 @dataclass(slots=True)
 class AcceptableRevert:
-    """A revert that makes a fuzz run void."""
+    """A revert that rejects the inputs of a fuzz run."""
 
     reason: bytes
     partial: bool
@@ -111,7 +111,7 @@ class AcceptableRevert:
 
 @dataclass(slots=True)
 class AssumeNoRevert:
-    """Should the next call revert, the run is void; `reasons` empty takes any."""
+    """Assumption that the next call does not revert, else the run is rejected; empty `reasons` match any revert."""
 
     depth: int
     reasons: list[AcceptableRevert]
@@ -120,7 +120,7 @@ class AssumeNoRevert:
 
 @dataclass(slots=True)
 class ExpectedEmit:
-    """A log that has to come; `log` is filled by the one that the test itself emits next."""
+    """An expected log; `log` is set by the next one that the test emits."""
 
     depth: int
     checks: tuple[bool, bool, bool, bool, bool]
@@ -135,7 +135,7 @@ class ExpectedEmit:
 
 @dataclass(slots=True)
 class ExpectedCall:
-    """Calls that have to be made; `exactly` that often, else at least."""
+    """Expected calls: exactly `count` if `exactly`, otherwise at least."""
 
     value: int | None
     gas: int | None
@@ -147,7 +147,7 @@ class ExpectedCall:
 
 @dataclass(slots=True)
 class ExpectedCreate:
-    """A creation that has to be made."""
+    """An expected creation."""
 
     deployer: EthAddress
     code: bytes
@@ -156,7 +156,7 @@ class ExpectedCreate:
 
 @dataclass(slots=True)
 class Mock:
-    """What is answered in a callee's place: the answers one after the other, the last one for ever."""
+    """A mocked call: the answers in turn, the last one repeatedly."""
 
     data: bytes
     value: int | None
@@ -166,7 +166,7 @@ class Mock:
 
 @dataclass(slots=True)
 class RecordedLog:
-    """A log as `getRecordedLogs` gives it."""
+    """A log as returned by `getRecordedLogs`."""
 
     topics: tuple[bytes, ...]
     data: bytes
@@ -175,7 +175,7 @@ class RecordedLog:
 
 @dataclass(slots=True)
 class GasMeter:
-    """A metering of gas that was begun: its group and name, and what was used then."""
+    """A started gas measurement: its group and name, and the gas used so far."""
 
     group: str
     name: str
@@ -184,7 +184,7 @@ class GasMeter:
 
 @dataclass(frozen=True, slots=True)
 class CallGas:
-    """What a call was given and has used, and the refunds that it was promised, in Ethereum's gas."""
+    """Gas limit, gas used and refunds of a call, in Ethereum's gas."""
 
     limit: int
     used: int
@@ -193,7 +193,7 @@ class CallGas:
 
 @dataclass(slots=True)
 class StorageAccess:
-    """A slot looked at, as state diffs list it."""
+    """An access to a slot, as listed by state diffs."""
 
     account: EthAddress
     slot: int
@@ -205,7 +205,7 @@ class StorageAccess:
 
 @dataclass(slots=True)
 class AccountAccess:
-    """A call or creation as state diffs list it."""
+    """A call or creation, as listed by state diffs."""
 
     chain: int
     kind: int
@@ -226,12 +226,12 @@ class AccountAccess:
 
 MOST_STEPS: Final = 100_000
 MOST_STEP_MEMORY: Final = 64 << 20
-"""Instructions that are recorded, and bytes of memory that these read, at most."""
+"""Maximum number of recorded instructions, and maximum bytes of memory that they read."""
 
 
 @dataclass(frozen=True, slots=True)
 class DebugStep:
-    """An instruction as `stopAndReturnDebugTraceRecording` gives it: the stack's top is first."""
+    """An instruction as returned by `stopAndReturnDebugTraceRecording`, with the stack's top first."""
 
     stack: tuple[int, ...]
     memory: bytes
@@ -243,14 +243,14 @@ class DebugStep:
 
 @dataclass(slots=True)
 class DebugRecording:
-    """The instructions since `startDebugTraceRecording`; `is_cut` where they are more than a test may record."""
+    """Instructions since `startDebugTraceRecording`; `is_cut` if they exceeded the limits."""
 
     steps: list[DebugStep] = field(default_factory=list)
     is_cut: bool = False
     _memory: int = 0
 
     def add(self, step: DebugStep) -> None:
-        """Record one, while there is room."""
+        """Record an instruction within the limits."""
         self._memory += len(step.memory)
         self.is_cut = self.is_cut or len(self.steps) == MOST_STEPS or self._memory > MOST_STEP_MEMORY
         if not self.is_cut:
@@ -259,14 +259,14 @@ class DebugRecording:
 
 @dataclass(slots=True)
 class MappingSlots:
-    """The slots of a contract's mappings: of each its key and the mapping's slot; of a mapping its slots in order."""
+    """Slots of a contract's mappings: key and parent by slot, and child slots by mapping, in order."""
 
     hashes: dict[int, tuple[bytes, int]] = field(default_factory=dict)
     keys: dict[int, tuple[bytes, int]] = field(default_factory=dict)
     children: dict[int, list[int]] = field(default_factory=dict)
 
     def written(self, slot: int) -> None:
-        """Take a slot that is written, and the mappings that it lies in."""
+        """Record a written slot, and the mappings that contain it."""
         while slot in self.hashes and slot not in self.keys:
             _, parent = self.keys[slot] = self.hashes[slot]
             self.children.setdefault(parent, []).append(slot)
@@ -275,7 +275,7 @@ class MappingSlots:
 
 @dataclass(frozen=True, slots=True)
 class StateSnapshot:
-    """What `snapshotState` keeps: the actors, the message's journal, and the block."""
+    """A snapshot by `snapshotState`: the actors, the message's journal, and the block."""
 
     tree: TreeImage
     journal: Mapping[Any, Any]
@@ -283,13 +283,13 @@ class StateSnapshot:
     block: BlockValues
 
     def __deepcopy__(self, _memo: object) -> StateSnapshot:
-        """Itself: nothing of it ever changes."""
+        """Return itself, since it is immutable."""
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class BlockValues:
-    """What opcodes see of the block and the transaction beyond the machine's context; None: as it comes."""
+    """Block and transaction values for opcodes beyond the machine's context; None for the default."""
 
     prevrandao: bytes | None = None
     hashes: Mapping[int, bytes] = field(default_factory=dict)
@@ -300,10 +300,10 @@ class BlockValues:
 
 @dataclass(slots=True)
 class State:
-    """Everything that cheatcodes have set."""
+    """All state set by cheatcodes."""
 
     broadcasts: Broadcasts | None = None
-    """Of a script; None in a test, where a broadcast is a prank."""
+    """Transactions of a script; None in a test, where a broadcast is a prank."""
     pranks: dict[int, Prank] = field(default_factory=dict)
     deals: list[Deal] = field(default_factory=list)
     revert: ExpectedRevert | None = None
@@ -323,43 +323,43 @@ class State:
     diff: list[AccountAccess] | None = None
     open_diffs: list[AccountAccess] = field(default_factory=list)
     safe_memory: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    """By depth, the ranges of memory that frames may write."""
+    """Memory ranges that frames may write, by depth."""
     steps: DebugRecording | None = None
-    """The instructions since `startDebugTraceRecording`."""
+    """Instructions since `startDebugTraceRecording`."""
     arbitrary: dict[EthAddress, bool] = field(default_factory=dict)
-    """Contracts whose slots are drawn when they are read, with whether those that hold something are, too."""
+    """Contracts with random slots; True if slots that are not empty are replaced too."""
     drawn: set[tuple[EthAddress, int]] = field(default_factory=set)
-    """Slots that were read since, or written."""
+    """Slots that were read or written since."""
     evm_version: str | None = None
-    """What `setEvmVersion` has set."""
+    """Version set by `setEvmVersion`."""
     failure: str | None = None
-    """What makes the call fail that runs now, at its end."""
+    """Message with which the current call fails at its end."""
     missing: str | None = None
-    """What was called that the active fork lacks, in words."""
+    """Diagnosis of a call to a contract that the active fork lacks."""
     has_failed: bool = False
-    """Whether `FAILED_SLOT` was set when the test went back to an earlier state."""
+    """True if `FAILED_SLOT` was set before the test reverted to an earlier state."""
     snapshots: dict[int, StateSnapshot] = field(default_factory=dict)
     next_snapshot: int = 0
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
     delegations: dict[EthAddress, int] = field(default_factory=dict)
-    """The nonces of the last delegations that were attached, by who lends itself code."""
+    """Nonce of the latest attached delegation, by authority."""
     persistent: set[EthAddress] = field(default_factory=lambda: {VM_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER})
-    """The accounts that a change of forks would leave, beside the test contract."""
+    """Accounts that are kept when forks change, in addition to the test contract."""
     allowed: set[EthAddress] = field(default_factory=set)
-    """Contracts that `allowCheatcodes` names."""
+    """Contracts allowed by `allowCheatcodes`."""
     denied: set[EthAddress] = field(default_factory=set)
-    """Contracts on a fork that may use no cheatcodes: what those of the network have created, and what was etched."""
+    """Contracts on a fork that may not use cheatcodes: created by the network's contracts, or etched."""
     forks: ForkBook = field(default_factory=ForkBook)
     asks_for_forks: bool = False
-    """Whether, under Filecoin's rules, the test contract has a cheatcode in its code that makes or rolls forks."""
+    """True if, under Filecoin's rules, the test contract's code contains a cheatcode that creates or rolls forks."""
     keys: dict[EthAddress, int] = field(default_factory=dict)
     """Private keys of wallets, by address."""
     environment: dict[str, str] = field(default_factory=dict)
-    """What `setEnv` has set."""
+    """Variables set by `setEnv`."""
     randomness: int = 0
-    """How many random numbers were drawn; the seed is the run's."""
+    """Number of random draws so far."""
     seed: int | None = None
-    """The seed of `setSeed`, in the place of the run's."""
+    """Seed set by `setSeed`, instead of the run's."""
     paused_gas: dict[int, int] = field(default_factory=dict)
     meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
     active_meter: tuple[str, str] | None = None
@@ -368,36 +368,36 @@ class State:
     measured: dict[tuple[str, str], int] = field(default_factory=dict)
     """Values by group and name, for the files under snapshots/."""
     watches_gas: bool = False
-    """Whether the gas of each call is kept: the test contract has a cheatcode that asks for it."""
+    """True if the gas of each call is recorded, because the test contract contains a cheatcode that needs it."""
     watches_logs: bool = False
-    """Whether logs are shown, and the test contract has such in its code: those of calls that revert, too."""
+    """True if logs of reverted calls are shown too, because the test contract contains log events."""
     last_call: CallGas | None = None
     intercept_code: bool = False
     kept: int = 0
-    """The calldata of cheatcodes that keep what they are given: bytes."""
+    """Total calldata in bytes of cheatcodes that store their input."""
     reading: dict[str, int] = field(default_factory=dict)
-    """How far files are read, line by line: bytes."""
+    """Read positions in files, in bytes."""
 
     @property
     def is_armed(self) -> bool:
-        """Whether calls between contracts, or slots, have to be seen."""
+        """True if calls between contracts, or slots, must be intercepted."""
         return bool(self.pranks or self.revert or self._sees_all or self.watches)
 
     @property
     def watches(self) -> bool:
-        """Whether slots have to be seen, and what is hashed, with all calls."""
+        """True if slots and hashes must be intercepted in addition to calls."""
         return bool(self.recording or self.diff is not None or self.mappings is not None or self.arbitrary)
 
     @property
     def watches_steps(self) -> bool:
-        """Whether instructions have to be seen."""
+        """True if instructions must be traced."""
         return bool(self.safe_memory) or self.steps is not None
 
     def sees(self, depth: int) -> bool:
-        """Whether calls that frames at this depth or below it make have to be seen, and their logs in order.
+        """Return True if calls by frames at this depth or deeper must be intercepted, and their logs in order.
 
-        A prank is about calls at its own depth, unless the origin is another, and so is an expected revert, unless it
-        needs a reverter.
+        A prank affects calls at its own depth only, unless it sets the origin; the same holds for an expected revert,
+        unless it names a reverter.
         """
         revert = self.revert
         return (
@@ -424,7 +424,10 @@ class State:
         )
 
     def image(self) -> Mapping[str, Any]:
-        """What is set, for `of_image`. Little ever is, and each run of a fuzz test begins with it."""
+        """Return the fields that differ from the defaults, for `of_image`.
+
+        Usually there are few; each run of a fuzz test starts from them.
+        """
         values = _VALUES(self)
         if values == _NOTHING_SET:
             return {}
@@ -433,7 +436,7 @@ class State:
 
     @classmethod
     def of_image(cls, image: Mapping[str, Any]) -> State:
-        """A state of its own in which that is set and nothing else."""
+        """Return an independent state with exactly these fields set."""
         made = cls()
         for name, value in deepcopy(image).items() if image else ():
             setattr(made, name, value)

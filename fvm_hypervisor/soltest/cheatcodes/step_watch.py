@@ -1,6 +1,6 @@
-"""A tracer that cheatcodes put before a message's own: it holds frames to safe memory, and records instructions.
+"""Tracer that wraps a message's own, to check safe memory and to record instructions.
 
-It hears every instruction from where a test asks for it to where it is asked no more; else engines tell nothing.
+It is active only while a test needs it, since engines are slow if they report every instruction.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from runtimes.evm.opcodes import NUMBERS
 
 
 class Stated(Protocol):
-    """Who has a test's state, which is another one after each test."""
+    """An owner of a test's state, which is replaced after each test."""
 
     state: State
 
 
 class StepWatch:
-    """The tracer; `calls` is the message's, whose tracer it takes the place of."""
+    """The wrapping tracer; `calls` is the message's call manager, whose tracer it replaces."""
 
     def __init__(self, cheats: Stated, calls: CallManager) -> None:
         self._cheats = cheats
         self._calls = calls
         self.before: Tracer = calls.tracer or _Nobody()
         self._contracts: dict[int, EthAddress] = {}
-        """Whose code the frames at each depth run."""
+        """Address whose code the frame at each depth runs."""
         self._last: dict[int, int] = {}
-        """The number of the last recorded instruction at each depth."""
+        """Index of the last recorded instruction at each depth."""
         self._borrowed: EthAddress | None = None
 
     def goes_on(self, contract: EthAddress, depth: int) -> None:
-        """A frame goes on that ran before this one listened: it is noted unless its code is known."""
+        """Record the contract of a frame that was running before this tracer, unless it is known."""
         self._contracts.setdefault(depth, contract)
 
     def event(self, event: TraceEvent, /) -> None:
-        """Note whose code a frame runs; the event goes on to the tracer before."""
+        """Record whose code a frame runs, and forward the event."""
         if isinstance(event, CodeBorrowed):
             self._borrowed = event.address
         elif isinstance(event, EvmFrame):
@@ -53,7 +53,7 @@ class StepWatch:
         self.before.event(event)
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Record and check an instruction; the event goes on to the tracer before, if it wants such."""
+        """Record and check an instruction, and forward it to the wrapped tracer if it accepts steps."""
         before = self.before
         if isinstance(before, PlaceTracer):
             if isinstance(event, EvmStep):
@@ -75,7 +75,7 @@ class StepWatch:
             steps[last] = replace(steps[last], out_of_gas=True)
         if isinstance(event, EvmStep) and not recording.is_cut:
             if event.opcode == _SSTORE and event.gas <= _STIPEND:
-                self._last.pop(depth, None)  # forge does not call this out of gas: it fails before it is paid for
+                self._last.pop(depth, None)  # forge does not report it as out of gas
             else:
                 self._last[depth] = len(steps)
             stack = tuple(reversed(event.stack[max(0, len(event.stack) - _INPUTS.get(event.opcode, 0)) :]))
@@ -84,30 +84,30 @@ class StepWatch:
 
 
 def watch(cheats: Stated, calls: CallManager, caller: EthAddress, depth: int) -> None:
-    """Listen to a message's instructions from now on. Raises CheatcodeFailure in the debugger, which listens too."""
+    """Start to trace a message's instructions. Raises CheatcodeFailure in the debugger, which traces them itself."""
     if isinstance(calls.tracer, StepWatch):
         return
     if isinstance(calls.tracer, PausingTracer):
-        raise CheatcodeFailure("instructions are not watched while the debugger runs the test: leave --debug out")
+        raise CheatcodeFailure("instructions cannot be traced in the debugger: remove --debug")
     calls.tracer = watcher = StepWatch(cheats, calls)
     watcher.goes_on(caller, depth)
 
 
 def unwatch(cheats: Stated, calls: CallManager) -> None:
-    """Listen no more where no cheatcode needs it: an engine that tells every instruction is slow."""
+    """Stop tracing unless a cheatcode still needs it."""
     if isinstance(calls.tracer, StepWatch) and not cheats.state.watches_steps:
         calls.tracer = calls.tracer.before
 
 
 class _Nobody:
-    """The tracer of a message that had none: calls that have begun with one tell it of their ends."""
+    """The tracer of a message that had none; running calls report their ends to it."""
 
     def event(self, _: TraceEvent, /) -> None:
         pass
 
 
 def _inputs() -> dict[int, int]:
-    """How many words of the stack each opcode takes or looks at (the Yellow Paper's delta)."""
+    """Return the number of stack words that each opcode reads (the Yellow Paper's delta)."""
     rows = """
         0 STOP ADDRESS ORIGIN CALLER CALLVALUE CALLDATASIZE CODESIZE GASPRICE RETURNDATASIZE COINBASE TIMESTAMP NUMBER
         0 PREVRANDAO GASLIMIT CHAINID SELFBALANCE BASEFEE PC MSIZE GAS JUMPDEST PUSH0 INVALID
@@ -137,16 +137,16 @@ _READS: Final = {NUMBERS[name]: at for at, names in {
     (3, 4): "DELEGATECALL STATICCALL",
     (4, 5): "CALL",
 }.items() for name in names.split()} | {_CALLCODE: (4, 5)}  # fmt: skip
-"""Where on the stack, from 1 at its top, offset and size are of the memory that an opcode reads."""
+"""Stack positions, from 1 at the top, of offset and size of the memory that an opcode reads."""
 _WORD: Final = 32
 _SSTORE: Final = NUMBERS["SSTORE"]
 _STIPEND: Final = 2300
-"""With no more gas than a call's stipend no slot is written (EIP-2200)."""
+"""Maximum gas at which SSTORE fails: a call's stipend (EIP-2200)."""
 _MOST_PADDED: Final = 1 << 20
 
 
 def _memory_read(step: EvmStep) -> bytes:
-    """The memory that an instruction reads, with zeros for what lies behind its end, as far as that can be paid."""
+    """Return the memory that an instruction reads, padded with zeros beyond its end up to a limit."""
     stack = step.stack
     if step.opcode == NUMBERS["MLOAD"]:
         offset, size = (stack[-1] if stack else 0), _WORD

@@ -1,4 +1,4 @@
-"""The cheatcode that says in which slots a variable lies, by the compiler's storage layout."""
+"""The cheatcode that returns a variable's slots, from the compiler's storage layout."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def _slots(context: Context, target: EthAddress, layout: Mapping[str, Any], vari
     if kind["encoding"] == "inplace":
         return list(_run(first, int(kind["numberOfBytes"]), first + 1))
     word = context.ledger.load(target, first)
-    if not word & 1:  # text of less than 32 bytes lies beside its length
+    if not word & 1:  # strings shorter than 32 bytes share the slot of their length
         return [first]
     start = int.from_bytes(keccak(first.to_bytes(_WORD, "big")), "big")
     return [first, *_run(start, word >> 1, start)]
 
 
 def _run(first: int, size: int, least_end: int) -> range:
-    """The slots that `size` bytes take from slot `first` on. Raises CheatcodeFailure for more than are answered."""
+    """Return the slots of `size` bytes from slot `first` on. Raises CheatcodeFailure above the size limit."""
     count = -(-size // _WORD)
     check_size(count * _WORD)
     return range(first, max(first + count, least_end))

@@ -1,4 +1,4 @@
-"""Cheatcodes between values and texts."""
+"""Cheatcodes that convert values to strings and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEX: Final = re.compile(r"[0-9a-fA-F]*")
 
 
 def show(kind: str, value: Any) -> str:
-    """A value of a type as forge prints it."""
+    """Return a value as forge prints it."""
     if kind.endswith("[]"):
         return f"[{', '.join(show(kind[:-2], item) for item in value)}]"
     if kind == "address":
@@ -31,7 +31,7 @@ def show(kind: str, value: Any) -> str:
 
 
 def units(number: int, decimals: int) -> str:
-    """A number in units of 10^decimals."""
+    """Return a number in units of 10^decimals."""
     if decimals > MOST_DECIMALS:
         return str(number)
     whole, rest = divmod(abs(number), 10**decimals)
@@ -46,11 +46,11 @@ for _kind in ("address", "bytes", "bytes32", "bool", "uint256", "int256"):
     _to_string(_kind)
 
 
-# --- texts to values ------------------------------------------------------------------------------------------------
+# --- strings to values ----------------------------------------------------------------------------------------------
 
 
 class _Malformed(ValueError):
-    """A text that is no value of its type, and where that shows."""
+    """A string that is not a valid value, and the position of the error."""
 
     def __init__(self, why: str, at: int = 0) -> None:
         super().__init__(why)
@@ -59,7 +59,7 @@ class _Malformed(ValueError):
 
 
 def read_value(text: str, kind: str, shown: str | None = None) -> Any:
-    """The value of a type that a text is. Raises CheatcodeFailure, with `shown` in the text's place."""
+    """Return the value of a string. Raises CheatcodeFailure, whose message has `shown` instead of the string."""
     try:
         return _read(text.strip(), kind)
     except _Malformed as error:
@@ -104,7 +104,7 @@ def _read_bytes(text: str, kind: str) -> bytes:
 
 
 def read_number(text: str, kind: str) -> int:
-    """A number of a type, in decimal, hexadecimal or with an exponent. ValueError."""
+    """Return a number in decimal, hexadecimal or exponent notation. Raises ValueError."""
     unsigned = kind.startswith("u")
     bits = int(kind.removeprefix("u").removeprefix("int") or 256)
     number = int(text, 16) if re.fullmatch(r"[+-]?0x[0-9a-fA-F]+", text) else _decimal(text)
@@ -120,7 +120,7 @@ def read_number(text: str, kind: str) -> int:
 
 _UNITS: Final = {"wei": 0, "gwei": 9, "ether": 18}
 _LARGEST_POWER: Final = 400
-"""Of ten, beyond which a number is too large for every type."""
+"""Power of ten beyond which a number is too large for every type."""
 _TOO_LARGE: Final = "number too large to fit in target type"
 _NO_PREFIX: Final = 'missing hex prefix ("0x") for hex string'
 
@@ -159,7 +159,7 @@ for _name, _kind in (
 
 
 def is_type(kind: str) -> bool:
-    """Whether a text names a type of the ABI."""
+    """Return True if a string is an ABI type."""
     from eth_abi.exceptions import ABITypeError, ParseError
     from eth_abi.grammar import parse
 
@@ -170,7 +170,7 @@ def is_type(kind: str) -> bool:
     return True
 
 
-# --- texts to texts -------------------------------------------------------------------------------------------------
+# --- strings to strings ---------------------------------------------------------------------------------------------
 
 
 @cheatcode("toLowercase(string)", returns="string")
@@ -190,14 +190,17 @@ def _trim(_context: Context, text: str) -> str:
 
 @cheatcode("replace(string,string,string)", returns="string")
 def _replace(_context: Context, text: str, old: str, new: str) -> str:
-    # the letters of the answer, of which none is shorter than a byte
+    # A lower bound of the result's size: each character has at least one byte.
     check_size(len(text) + text.count(old) * (len(new) - len(old)))
     return text.replace(old, new)
 
 
 def pieces(text: str, delimiter: str) -> list[str]:
-    """What is between the delimiters; without one, each letter between two empty texts. Raises CheatcodeFailure."""
-    check_size(64 * (text.count(delimiter) + 1) + len(text))  # an offset, a length and the letters
+    """Split a string; without a delimiter, return each character between two empty strings.
+
+    Raises CheatcodeFailure if the result is too large.
+    """
+    check_size(64 * (text.count(delimiter) + 1) + len(text))  # an offset, a length and the characters
     return text.split(delimiter) if delimiter else ["", *text, ""]
 
 

@@ -1,7 +1,7 @@
-"""The table of cheatcodes: by selector, what each takes, gives and does.
+"""Table of cheatcodes by selector.
 
-A handler is a function of a `Context` and the decoded arguments; its decorators name the signatures that it serves.
-What it returns is encoded as the types in `returns`: nothing, one value, or a tuple of several.
+A handler is a function of a `Context` and the decoded arguments; its decorators name the signatures that it implements.
+Its result is encoded as the types in `returns`: none, one value, or a tuple of several.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ MODULES: Final = (
     "transactions",
     "typed",
 )
-"""The modules of this package whose functions are cheatcodes."""
+"""Modules of this package that define cheatcodes."""
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Cheatcode:
-    """One cheatcode; `partial` says what of forge's is not there, `filecoin` that forge does not have it."""
+    """A cheatcode. `partial` names missing behaviour, `filecoin` is True for cheatcodes that forge lacks."""
 
     signature: str
     returns: tuple[str, ...]
@@ -65,22 +65,22 @@ class Cheatcode:
 
     @property
     def name(self) -> str:
-        """Its name without parameters."""
+        """Name without parameters."""
         return self.signature.split("(", 1)[0]
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The types of its parameters."""
+        """Types of the parameters."""
         return split(self.signature.split("(", 1)[1][:-1])
 
     @property
     def selector(self) -> bytes:
-        """The first four bytes of a call."""
+        """First four bytes of a call."""
         return selector(self.signature)
 
 
 def selector(signature: str) -> bytes:
-    """The selector of a signature with canonical types."""
+    """Return the selector of a signature with canonical types."""
     return bytes(keccak(signature.encode())[:4])
 
 
@@ -90,7 +90,7 @@ _TABLE: Final[dict[bytes, Cheatcode]] = {}
 def cheatcode(
     *signatures: str, returns: str = "", partial: str = "", filecoin: bool = False
 ) -> Callable[[Handler], Handler]:
-    """Serve these signatures by the function."""
+    """Register the function for these signatures."""
 
     def register(handler: Handler) -> Handler:
         for signature in signatures:
@@ -104,13 +104,13 @@ def cheatcode(
 
 
 def overloads(name: str, *parameters: Sequence[str]) -> tuple[str, ...]:
-    """The signatures of one name with these lists of types."""
+    """Return the signatures of one name with these lists of types."""
     return tuple(f"{name}({','.join(types)})" for types in parameters)
 
 
 @cache
 def table() -> dict[bytes, Cheatcode]:
-    """Every cheatcode by its selector."""
+    """Return every cheatcode by selector."""
     for module in MODULES:
         import_module(f"fvm_hypervisor.soltest.cheatcodes.{module}")
     return _TABLE

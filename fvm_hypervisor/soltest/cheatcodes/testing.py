@@ -1,4 +1,4 @@
-"""Cheatcodes about the test itself: assumptions, skipping, what is known of the run."""
+"""Test cheatcodes: assumptions, skipping, and information about the run."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _breakpoint_if(context: Context, name: str, _on: bool) -> None:
 
 @cheatcode("pauseTracing()", "resumeTracing()", partial="traces show everything")
 def _tracing(_context: Context) -> None:
-    """Traces show everything."""
+    """Do nothing: traces show everything."""
 
 
 @cheatcode("sleep(uint256)", partial=f"no longer than {_LONGEST_SLEEP:.0f} seconds")
@@ -113,7 +113,7 @@ def _compare(version: str) -> int:
 
 @cheatcode("isContext(uint8)", returns="bool")
 def _is_context(_context: Context, kind: int) -> bool:
-    """Groups and kinds of forge's `ForgeContext`: 0 to 3 are those of `forge test`; a test is all that is run here."""
+    """Return True for a test context: 0 and 1 of forge's `ForgeContext`."""
     return kind in (0, 1)
 
 

@@ -1,6 +1,6 @@
-"""Texts in the ABI that are as compilers write them, read and written without the library.
+"""Encoding and decoding of ABI strings in canonical form, without eth_abi.
 
-eth_abi takes a sixth of a second to load, which most runs of tests need not wait for: it decides what is not so plain.
+Loading eth_abi takes a sixth of a second, which most test runs can avoid; it handles the other cases.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ _WORD: Final = 32
 
 
 def read_text(data: bytes, index: int, count: int) -> bytes | None:
-    """The bytes or text that is the value at `index` of `count`, each of which has one word in front.
+    """Return the bytes or string at `index` of `count` values with one head word each.
 
-    None where they are not all there, or lie in front: what that means is the library's to say.
+    None if it is truncated or overlaps the head: eth_abi then decides.
     """
     start = int.from_bytes(data[index * _WORD : (index + 1) * _WORD], "big")
     begin = start + _WORD
@@ -24,5 +24,5 @@ def read_text(data: bytes, index: int, count: int) -> bytes | None:
 
 
 def write_text(data: bytes) -> bytes:
-    """The length of bytes or of a text in UTF-8, itself, and zeros up to a whole word."""
+    """Return the length of bytes or UTF-8 text, its content, and zeros up to a whole word."""
     return len(data).to_bytes(_WORD, "big") + data + bytes(-len(data) % _WORD)

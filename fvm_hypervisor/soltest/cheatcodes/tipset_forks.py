@@ -1,7 +1,7 @@
-"""Forks under Filecoin's rules: states of tipsets, each with its actors, its address book and its network version.
+"""Forks under Filecoin's rules: states of tipsets, each with its actors, addresses and network version.
 
-An account that is taken along keeps the ID that it has, where it runs or sends; another one has on the other fork the
-ID that its address has there. A contract is taken along with all of its slots.
+A persistent account that runs or sends keeps its ID; others get the ID that their address has on the other fork. A
+contract is carried with all of its slots.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class TipsetForks:
 
     @staticmethod
     def at_block(context: Context, url: str, number: int | None) -> NetworkFork:
-        """A fork of a node's network after the tipset of an epoch. Raises NodeError, InvalidInput."""
+        """Return a fork of a node's network after the tipset of an epoch. Raises NodeError, InvalidInput."""
         return _fork(context, context.cheats.remotes.tipsets.point(url, number))
 
     @classmethod
     def before(cls, context: Context, url: str, transaction: bytes) -> tuple[NetworkFork, Pending | None]:
-        """A fork of the tipset before a transaction's, and the transaction's own. Raises NodeError, InvalidInput."""
+        """Return a fork of the tipset before a transaction's, and that tipset. Raises NodeError, InvalidInput."""
         nodes = context.cheats.remotes.tipsets
         pending = nodes.pending(url, transaction)
         past = nodes.past(url, pending.tipset)
@@ -56,7 +56,7 @@ class TipsetForks:
 
     @staticmethod
     def replay(context: Context, pending: Pending) -> None:
-        """Execute a tipset as far as the message that is pending, in its block. Raises NodeError, InvalidInput."""
+        """Execute a tipset up to the pending message, in its block. Raises NodeError, InvalidInput."""
         assert isinstance(pending, PendingTipset), "made by `before`"
         nodes, machine = context.cheats.remotes.tipsets, context.machine
         past = nodes.past(pending.url, pending.tipset)
@@ -74,7 +74,7 @@ class TipsetForks:
 
     @staticmethod
     def transact(context: Context, url: str, transaction: bytes) -> None:
-        """Execute a message of the network on the active fork, in its own block, which stays, whatever its nonce.
+        """Execute a network message on the active fork with any nonce, in its own block, which remains set.
 
         Raises NodeError, InvalidInput.
         """
@@ -99,7 +99,7 @@ class TipsetForks:
 
     @staticmethod
     def leave(context: Context) -> None:
-        """Keep the state of the active fork; of none, what the message has created, which every fork begins with."""
+        """Save the state of the active fork; without one, what the message created, with which every fork begins."""
         calls, book, active = context.calls, context.state.forks, active_fork(context)
         actors = calls.tree.image().actors
         if active is not None:
@@ -112,7 +112,7 @@ class TipsetForks:
 
     @staticmethod
     def enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
-        """Exchange the state: that of the fork as it was left, and what persistent accounts hold now."""
+        """Replace the state by the fork's saved state and the current state of persistent accounts."""
         origin, tree, machine = _origin_of(context), context.calls.tree, context.machine
         origin.remotes.tipsets.prefer(fork.url)
         rows, codes, next_id = list(_carried(context)), machine.manifest, tree.init_state().next_id
@@ -131,7 +131,7 @@ class TipsetForks:
 
 
 class _Carried(NamedTuple):
-    """An account that is taken along; `runs`: messages or frames that have not ended know it by its ID."""
+    """A persistent account; `runs` is True if unfinished messages or frames refer to it by ID."""
 
     address: EthAddress
     actor: ActorID
@@ -146,7 +146,7 @@ def _origin_of(context: Context) -> TipsetOrigin:
 
 
 def _is_own(actor: ActorID, first: int) -> bool:
-    """Whether an actor came into being with the running message; marks of forks are none."""
+    """Return True if the running message created an actor; the marks of forks do not count."""
     return first <= actor and actor not in (MARK, CHANGE)
 
 
@@ -154,7 +154,7 @@ def _fork(context: Context, point: ForkPoint) -> NetworkFork:
     rules = context.machine.context.rules
     if point.rules != rules:
         raise InvalidInput(
-            f"the node's network has the rules '{point.rules}', and the tests run under '{rules}': run them with "
+            f"the node's network has the rules '{point.rules}', but the tests run under '{rules}': run them with "
             f"--rules {point.rules}"
         )
     return fork_at(context.state.forks, point)
@@ -171,7 +171,7 @@ def _carried(context: Context) -> Iterator[_Carried]:
 
 
 def _created_first(context: Context, others: Collection[EthAddress]) -> Iterator[_Carried]:
-    """What the message had created when it selected a fork for the first time."""
+    """Yield the accounts that the message had created when it first selected a fork."""
     first = context.state.forks.first
     for actor, state in () if first is None else first.actors.items():
         address = None if state is None else address_of(state)
@@ -180,15 +180,15 @@ def _created_first(context: Context, others: Collection[EthAddress]) -> Iterator
 
 
 def _put(context: Context, row: _Carried, kind: str | None) -> None:
-    """Let an account of another fork be on the one that was entered. Raises CheatcodeFailure."""
+    """Put an account on the entered fork. Raises CheatcodeFailure."""
     tree, machine = context.calls.tree, context.machine
     address = Address.delegated(EAM_NAMESPACE, row.address)
     known, there = tree.lookup_id(address), tree.get_actor(row.actor)
     is_taken = there is not None and there.delegated_address != address
     if is_taken and row.runs:
         raise CheatcodeFailure(
-            f"{checksummed(row.address)} is the actor f0{row.actor}, and on this fork another actor has that ID: the "
-            "test contract has to call the cheatcodes of forks itself, so that it gets an ID that no network has"
+            f"{checksummed(row.address)} is actor f0{row.actor}, an ID that another actor has on this fork: the "
+            "test contract must call the fork cheatcodes itself, so that it gets an ID unused by networks"
         )
     actor = row.actor
     if not row.runs and known is not None:
@@ -202,12 +202,12 @@ def _put(context: Context, row: _Carried, kind: str | None) -> None:
 
 
 def executed_message(work: TipsetWork, message: Cid) -> CarriedMessage:
-    """The message that a tipset executes under a CID. Raises InvalidInput for a copy of one that comes before it."""
+    """Return the message that a tipset executes under a CID. Raises InvalidInput for a repeated message."""
     found = next((one for one in work.messages() if message in (one.cid, one.message.cid())), None)
     if found is None:
         raise InvalidInput(
-            f"message {show(message)} is not executed at epoch {work.epoch}: its tipset holds it once more, signed "
-            "otherwise, and that one is; name that one"
+            f"message {show(message)} is not executed at epoch {work.epoch}: its tipset contains it twice, with "
+            "different signatures; use the CID of the other one"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Cheatcodes with TOML: read as the JSON that says the same, written from JSON."""
+"""TOML cheatcodes: TOML is converted to equivalent JSON, and written from JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _read(text: str) -> Any:
 
 
 def _number(text: str) -> Number | str:
-    """A number with a point or an exponent: forge holds it in a float, and tells those that are no numbers as texts."""
+    """Return a number with a fraction or an exponent: a float as in forge, and text if it is not finite."""
     value = float(text)
     if isfinite(value):
         return Number.read(repr(value))
@@ -110,12 +110,12 @@ def _write_at(context: Context, text: str, path: str, key: str) -> None:
 def _object(text: str) -> dict[str, Any]:
     value = documents.read_json(text)
     if not isinstance(value, dict):
-        raise CheatcodeFailure("a TOML document is an object")
+        raise CheatcodeFailure("a TOML document must be a JSON object")
     return value
 
 
 def _toml(table: dict[str, Any], name: str = "") -> str:
-    """A table in TOML: its values first, then the tables in it."""
+    """Return a table as TOML: its values first, then its subtables."""
     lines = [f"[{name}]"] if name else []
     inner = {key: value for key, value in table.items() if isinstance(value, dict)}
     lines += [

@@ -1,4 +1,4 @@
-"""Cheatcodes that execute signed transactions in the middle of a test, and that give blocks' headers."""
+"""Cheatcodes that execute signed transactions within a test, and that return block headers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HEADER: Final = (
     ("baseFeePerGas", True), ("withdrawalsRoot", False), ("blobGasUsed", True), ("excessBlobGas", True),
     ("parentBeaconBlockRoot", False), ("requestsHash", False),
 )  # fmt: skip
-"""A header's fields in order, and whether each is a number; those from `baseFeePerGas` on came with later forks."""
+"""Fields of a header in order; True for numbers. Those from `baseFeePerGas` on were added by later forks."""
 _OPTIONAL: Final = 15
 
 
@@ -44,7 +44,7 @@ def _parsed(raw: bytes) -> SignedTransaction:
 
 @cheatcode("executeTransaction(bytes)", returns="bytes")
 def _execute(context: Context, raw: bytes) -> bytes:
-    """Without fees, as forge does; a transaction that fails gives what it reverted with."""
+    """Execute a transaction without fees, as forge does; a failed one reverts with its data."""
     signed = _parsed(raw)
     context.ethereum("transactions in the middle of a message")
     before = context.machine.context
@@ -61,7 +61,7 @@ def _execute(context: Context, raw: bytes) -> bytes:
 
 @cheatcode("broadcastRawTransaction(bytes)", partial=NOT_SENT)
 def _broadcast(context: Context, raw: bytes) -> None:
-    """It is executed, with its fees; nothing is sent."""
+    """Execute a transaction with its fees, without sending it."""
     signed = _parsed(raw)
     context.ethereum("transactions in the middle of a message")
     _apply(context, signed, signed.transaction)
@@ -89,7 +89,7 @@ def _header(context: Context, number: int) -> bytes:
 
 
 def read_header(answer: Any) -> bytes:
-    """A block's header from what a node answers; its hash is checked. KeyError, TypeError or ValueError for another."""
+    """Return the header in a node's response, with its hash verified. Raises KeyError, TypeError or ValueError."""
     if not isinstance(answer, Mapping):
         raise TypeError("no block")
     fields: list[bytes] = []
@@ -100,5 +100,5 @@ def read_header(answer: Any) -> bytes:
         fields.append(rlp.number(quantity(value)) if is_number else bytes_of(value, _LONGEST_FIELD))
     header = rlp.encode(fields)
     if bytes(keccak(header)) != bytes_of(answer["hash"], 32):
-        raise ValueError("its fields do not have its hash: a network whose blocks have others than Ethereum's")
+        raise ValueError("the hash does not match the header: the network's headers differ from Ethereum's")
     return header

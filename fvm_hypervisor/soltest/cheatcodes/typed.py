@@ -1,6 +1,6 @@
-"""Cheatcodes with typed data (EIP-712): hashes of types, structures and whole texts.
+"""EIP-712 cheatcodes: hashes of types, structs and typed data.
 
-A type is a definition, `Mail(Person to,string text)Person(string name)`, whose parts may come in any order and with
+A type is a definition, `Mail(Person to,string text)Person(string name)`, whose parts may be in any order and contain
 spaces, or the name of one in the file that `forge bind-json` writes.
 """
 
@@ -58,11 +58,11 @@ def _hash_bound_struct(context: Context, path: str, name: str, data: bytes) -> b
 def _hash_typed_data(_context: Context, text: str) -> bytes:
     document = documents.read_json(text)
     if not isinstance(document, dict):
-        raise CheatcodeFailure("the typed data are not an object")
+        raise CheatcodeFailure("the typed data is not a JSON object")
     types, domain = document.get("types"), document.get("domain")
     if isinstance(types, dict) and isinstance(domain, dict):
         members = [{"name": name, "type": kind} for name, kind in _DOMAIN_MEMBERS.items() if name in domain]
-        document["types"] = {**types, DOMAIN: members}  # forge goes by what is there, whatever the text declares
+        document["types"] = {**types, DOMAIN: members}  # forge ignores the declared type
         if document.get("primaryType") not in document["types"]:
             raise CheatcodeFailure(f"missing type in type resolution: {document.get('primaryType')}")
     try:
@@ -79,7 +79,7 @@ def _definition(context: Context, type_: str) -> str:
 
 
 def _bound(context: Context, path: str, name: str) -> str:
-    """The definition that a file of bindings has for a name."""
+    """Return the definition of a name in a file of bindings."""
     for found, definition in _SCHEMA.findall(read_text(context, path)):
         if found == name:
             return str(definition)
@@ -87,7 +87,7 @@ def _bound(context: Context, path: str, name: str) -> str:
 
 
 def _types(definition: str) -> Types:
-    """The structures of a definition."""
+    """Return the structs of a definition."""
     types: Types = {}
     at = 0
     while definition[at:].strip():
@@ -97,14 +97,14 @@ def _types(definition: str) -> Types:
         name, inside = component.groups()
         members = [_MEMBER.fullmatch(part) for part in inside.split(",")] if inside.strip() else []
         if any(member is None for member in members):
-            raise CheatcodeFailure(f"parser error: the members of {name} are not a list of types with names")
+            raise CheatcodeFailure(f"parser error: the members of {name} are not a list of types and names")
         types[name] = [{"type": member[1], "name": member[2]} for member in members if member is not None]
         at = component.end()
     return types
 
 
 def _primary(types: Types) -> str:
-    """The type that no other one uses. Raises CheatcodeFailure where there is not one, or one that is used is not."""
+    """Return the only type that no other uses. Raises CheatcodeFailure for none or several, or a missing type."""
     used = {_bare(member["type"]) for members in types.values() for member in members}
     for name in sorted(used):
         if name not in types and not _ATOM.fullmatch(name):
@@ -122,12 +122,12 @@ def _bare(kind: str) -> str:
 
 
 def _canonical(definition: str) -> str:
-    """The primary type, then those that it uses by name."""
+    """Return the primary type, followed by the types that it uses, by name."""
     types = _types(definition)
     return type_text(types, _primary(types))
 
 
-# --- structures -----------------------------------------------------------------------------------------------------
+# --- structs ---------------------------------------------------------------------------------------------------------
 
 
 def _hash(definition: str, data: bytes) -> bytes:
@@ -148,9 +148,9 @@ def _hash(definition: str, data: bytes) -> bytes:
 
 
 def _abi_type(types: Types, kind: str, depth: int = 0) -> str:
-    """The type of the ABI behind one of the definition's."""
+    """Return the ABI type of a definition's type."""
     if depth > _DEEPEST:
-        raise CheatcodeFailure("what it was given is nested too deeply")
+        raise CheatcodeFailure("the input is nested too deeply")
     name, bracket, sizes = kind.partition("[")
     if name in types:
         name = check_type(f"({','.join(_abi_type(types, member['type'], depth + 1) for member in types[name])})")
@@ -160,7 +160,7 @@ def _abi_type(types: Types, kind: str, depth: int = 0) -> str:
 
 
 def _members(types: Types, kind: str, value: Any) -> Any:
-    """A decoded value with structures by their members' names."""
+    """Return a decoded value with structs as mappings by member name."""
     if kind.endswith("]"):
         return [_members(types, kind[: kind.rindex("[")], item) for item in value]
     if kind not in types:

@@ -1,4 +1,4 @@
-"""Values of the ABI in and out of cheatcodes: addresses are bytes, the common types take a short way."""
+"""ABI encoding and decoding for cheatcodes: addresses are bytes, and common types have faster code."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _BITS: Final = {
     **{f"uint{bits}": (bits, False) for bits in range(8, 257, 8)},
     **{f"int{bits}": (bits, True) for bits in range(8, 257, 8)},
 }
-"""How wide a number's type is, and whether it has a sign."""
+"""Bits of number types; True for signed ones."""
 _SIZES: Final = {f"bytes{size}": size for size in range(1, 33)}
 
 
 @lru_cache(maxsize=1024)
 def split(types: str) -> tuple[str, ...]:
-    """The types of a list, `uint256,(string,bool)[]`."""
+    """Split a list of types, such as `uint256,(string,bool)[]`."""
     parts, depth, start = [], 0, 0
     for at, letter in enumerate(types):
         depth += (letter == "(") - (letter == ")")
@@ -45,11 +45,11 @@ def split(types: str) -> tuple[str, ...]:
 
 
 def decode(types: Sequence[str], data: bytes) -> list[Any]:
-    """The values of some types. Raises CheatcodeFailure."""
+    """Return the decoded values. Raises CheatcodeFailure."""
     readers = [_WORDS.get(kind) for kind in types]
     if None not in readers:
         if len(data) < _WORD * len(readers):
-            raise CheatcodeFailure("the calldata are too short for the cheatcode's parameters")
+            raise CheatcodeFailure("the calldata is too short for the cheatcode's parameters")
         return [read(data[at * _WORD : (at + 1) * _WORD]) for at, read in enumerate(readers) if read is not None]
     values = _words_and_texts(types, readers, data)
     if values is not None:
@@ -62,7 +62,7 @@ def decode(types: Sequence[str], data: bytes) -> list[Any]:
 def _words_and_texts(
     types: Sequence[str], readers: Sequence[Callable[[bytes], Any] | None], data: bytes
 ) -> list[Any] | None:
-    """The values, if each is a word or a text, and all are there; None where the library has to look at them."""
+    """Return the values if all are complete words or strings; None if eth_abi must decide."""
     found: list[Any] = []
     size = 0
     for at, (kind, read) in enumerate(zip(types, readers, strict=True)):
@@ -80,11 +80,11 @@ def _words_and_texts(
             found.append(text if kind == "bytes" else text.decode())
         except UnicodeDecodeError:
             return None
-    return found if size <= MOST_BYTES // 2 else None  # near the bound the library counts what else it reads
+    return found if size <= MOST_BYTES // 2 else None  # near the limit, eth_abi counts the bytes it reads
 
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
-    """Values as the ABI has them. Raises CheatcodeFailure for a value that is not of its type."""
+    """Return the encoded values. Raises CheatcodeFailure for a value of the wrong type."""
     words = [_word(kind, value) for kind, value in zip(types, values, strict=True)]
     if None not in words:
         return b"".join(word for word in words if word is not None)
@@ -101,7 +101,7 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
 
 
 def _word(kind: str, value: Any) -> bytes | None:
-    """The short way for a value of one word; None where it has to be looked at."""
+    """Return the encoding of a one-word value; None if it needs checking."""
     if isinstance(value, int):
         bits, signed = _BITS.get(kind, (0, False))
         low, high = (-1 << (bits - 1), 1 << (bits - 1)) if signed else (0, 1 << bits)
@@ -114,7 +114,7 @@ def _word(kind: str, value: Any) -> bytes | None:
 
 
 def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
-    """The short way for words, texts and arrays: the encoding, and whether an offset leads to it."""
+    """Return the encoding of words, strings and arrays, and True if it is dynamic; None if it needs checking."""
     if kind.endswith("]") and isinstance(value, list | tuple):
         inner, _, size = kind[:-1].rpartition("[")
         if size and int(size) != len(value):
@@ -140,7 +140,7 @@ def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
 
 
 def _joined(parts: Sequence[tuple[bytes, bool]]) -> bytes:
-    """Parts behind each other as the ABI has them: offsets first, what they lead to at the end."""
+    """Return parts concatenated by the ABI's rules: offsets first, dynamic content at the end."""
     place = sum(_WORD if has_offset else len(data) for data, has_offset in parts)
     heads, tails = [], []
     for data, has_offset in parts:

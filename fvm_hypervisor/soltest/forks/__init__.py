@@ -1,1 +1,1 @@
-"""Forks of networks in tests: accounts and slots of a node at a block, read when something touches them."""
+"""Forks of networks in tests: accounts and slots of a node at a block, read on access."""

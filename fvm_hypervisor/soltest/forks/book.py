@@ -1,4 +1,4 @@
-"""What a test knows of its forks: which there are, which is active, and the state of those that are not."""
+"""Forks of a test: all forks, the active one, and the saved states of the others."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from localnet.fork.remote_chain import RemoteBlock
 from localnet.fork.remote_transactions import ReadTransaction
 
 Pending = tuple[ReadTransaction, ...] | PendingTipset
-"""What a fork executes before it is first used, under either set of rules."""
+"""Work to execute before a fork is first used, under either set of rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForkPlace:
-    """Where a fork begins: after a block of a node's network; under Filecoin's rules `point` is that tipset."""
+    """State at which a fork begins: after a block of a node; under Filecoin's rules, `point` is that tipset."""
 
     url: str
     number: int
     point: ForkPoint | None = None
 
     def __deepcopy__(self, _memo: object) -> ForkPlace:
-        """Itself: nothing of it ever changes."""
+        """Return itself, since it is immutable."""
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkFork:
-    """A fork of a node's network: `place` is where it begins, in `ForkBook.places`."""
+    """A fork of a node's network. `place` is its index in `ForkBook.places`."""
 
     url: str
     place: int
@@ -42,15 +42,15 @@ class NetworkFork:
     block: RemoteBlock
 
     def __deepcopy__(self, _memo: object) -> NetworkFork:
-        """Itself: nothing of it ever changes."""
+        """Return itself, since it is immutable."""
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class LeftState:
-    """A fork that was left: its actors as they were written, what the message says of them besides, and the block.
+    """Saved state of an inactive fork: its actors, its entries in the message's journal, and the block.
 
-    `entries` are of the journal of one message, and say nothing to another.
+    `entries` belong to the journal of one message, and are ignored in others.
     """
 
     actors: Mapping[ActorID, ActorState | None]
@@ -60,15 +60,15 @@ class LeftState:
     randomness: bytes | None = None
 
     def __deepcopy__(self, _memo: object) -> LeftState:
-        """Itself: nothing of it ever changes."""
+        """Return itself, since it is immutable."""
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class ForkChange:
-    """What the book and the block were before a change of forks, in which nothing else is written: to undo it.
+    """Undo record of a change of forks: the fork records and the block before it.
 
-    `number` is the change's own: the state tree says which one was the last, so it goes back with the call.
+    `number` identifies the change. The state tree stores the number of the latest change, which reverts with the call.
     """
 
     number: int
@@ -81,15 +81,15 @@ class ForkChange:
     hashes: Mapping[int, bytes]
 
     def __deepcopy__(self, _memo: object) -> ForkChange:
-        """Itself: nothing of it ever changes."""
+        """Return itself, since it is immutable."""
         return self
 
 
 @dataclass(slots=True)
 class ForkBook:
-    """The forks by their numbers.
+    """The forks by number.
 
-    A place is a state at which a fork begins: each `createFork` and `rollFork` makes one, so that two forks of one
+    A place is an initial state of a fork. Each `createFork` and `rollFork` makes a new one, so that two forks of one
     block share nothing that a test writes.
     """
 
@@ -97,23 +97,23 @@ class ForkBook:
     places: list[ForkPlace] = field(default_factory=list)
     left: dict[int, LeftState] = field(default_factory=dict)
     pending: dict[int, Pending] = field(default_factory=dict)
-    """What a fork executes before it is first used: the transactions of its block that come before the wanted one."""
+    """Earlier transactions of the block, to execute before a fork is first used."""
     first: LeftState | None = None
-    """What was created in the message that has selected a fork for the first time: every fork begins with it."""
+    """Accounts created in the message before it first selected a fork; every fork begins with them."""
     changes: list[ForkChange] = field(default_factory=list)
-    """Those that a call which fails may take back, the oldest first."""
+    """Changes that a failed call may revert, oldest first."""
     last_change: int = 0
-    """The number of the latest change that was ever made."""
+    """Number of the latest change, including reverted ones."""
     first_actor: int | None = None
-    """Under Filecoin's rules, where the test asks for forks: the ID from which on actors are the running message's."""
+    """First actor ID of the running message, under Filecoin's rules, if the test uses forks."""
 
     def place(self, url: str, number: int, point: ForkPoint | None = None) -> int:
-        """A new place."""
+        """Add a place, and return its index."""
         self.places.append(ForkPlace(url, number, point))
         return len(self.places) - 1
 
     def note_change(self, context: MachineContext, randomness: bytes | None, hashes: Mapping[int, bytes]) -> int:
-        """Keep what is, before a change; the change's number."""
+        """Record the current values before a change, and return the change's number."""
         self.last_change += 1
         self.changes.append(
             ForkChange(
@@ -124,7 +124,7 @@ class ForkBook:
         return self.last_change
 
     def undo_after(self, last: int) -> ForkChange | None:
-        """Undo the changes after a number; the oldest of them. Forks that were made meanwhile stay, as in forge."""
+        """Undo the changes after a number, and return the oldest of them. New forks remain, as in forge."""
         undone = None
         while self.changes and self.changes[-1].number > last:
             undone = self.changes.pop()

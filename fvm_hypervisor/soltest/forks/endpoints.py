@@ -1,4 +1,4 @@
-"""Nodes by name: an alias of `rpc_endpoints`, or a URL; `${NAME}` in it stands for a variable of the environment."""
+"""Resolution of node names: an alias of `rpc_endpoints` or a URL; `${NAME}` is an environment variable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
 
 def endpoint_url(name: str, endpoints: Mapping[str, str], environment: Mapping[str, str]) -> str:
-    """The URL that a name means. Raises InvalidInput."""
+    """Return the URL of a name. Raises InvalidInput."""
     url = endpoints.get(name, name)
 
     def value(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""A fork's block as the machine's context."""
+"""Conversion of a fork's block to the machine's context."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localnet.fork.remote_chain import RemoteBlock
 
 
 def block_context(context: MachineContext, block: RemoteBlock, chain_id: int) -> MachineContext:
-    """The context with the number, time, fee, coinbase and chain of a block; the rules stay, as in forge."""
+    """Return the context with the number, time, fee, coinbase and chain of a block; the rules stay, as in forge."""
     own = context.block
     if isinstance(own, EthereumBlock):
         own = replace(own, coinbase=block.coinbase, gas_limit=block.gas_limit, excess_blob_gas=block.excess_blob_gas)

@@ -1,7 +1,7 @@
-"""`ForkOrigin`: the accounts of the fork that is active, as actors of the machine's state tree.
+"""`ForkOrigin`: the accounts of the active fork as actors of the machine's state tree.
 
-A remote account has an ID of its own at each place where a fork begins. A contract's storage begins with what the node
-has (`localnet.fork.remote_accounts`).
+A remote account has a separate ID for each place. A contract's storage begins with the node's
+(`localnet.fork.remote_accounts`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from store.kamt import EMPTY_KAMT
 
 
 class ForkOrigin(ForkMarks):
-    """See `hypervisor.state_tree.StateOrigin`; of one machine."""
+    """The state origin of one machine; see `hypervisor.state_tree.StateOrigin`."""
 
     def __init__(self, machine: Hypervisor, remotes: Remotes) -> None:
         super().__init__(machine, remotes)
@@ -31,10 +31,10 @@ class ForkOrigin(ForkMarks):
         self._names: dict[ActorID, tuple[int, EthAddress]] = {}
         self._of_address: dict[EthAddress, list[ActorID]] = {}
 
-    # --- which state --------------------------------------------------------------------------------------------
+    # --- states -------------------------------------------------------------------------------------------------
 
     def state_at(self, place: int) -> RemoteState:
-        """The network's state at a place. Raises NodeError."""
+        """Return the network's state at a place. Raises NodeError."""
         begun = self.book.places[place]
         return self.remotes.state(begun.url, begun.number)
 
@@ -43,7 +43,7 @@ class ForkOrigin(ForkMarks):
         return self.remotes.state_key(begun.url, begun.number)
 
     def block_hash(self, number: int) -> bytes | None:
-        """The hash of a block of the active fork's network; None where no fork is active, or the block is later."""
+        """Return the hash of a block on the active fork's network; None without a fork, or for a later block."""
         place = self.place
         if place is None:
             return None
@@ -53,7 +53,7 @@ class ForkOrigin(ForkMarks):
     # --- actors -------------------------------------------------------------------------------------------------
 
     def lookup_id(self, address: Address) -> ActorID | None:
-        """The ID behind the address of an account that the network has, or that was carried here from another fork."""
+        """Return the ID of a network account, or of an account carried from another fork, or None."""
         who = ethereum_address(address)
         place = None if who is None or unmask_id(who) is not None else self.place
         if who is None or place is None:
@@ -72,7 +72,7 @@ class ForkOrigin(ForkMarks):
         return actor if tree.get_actor(actor) is not None else None
 
     def actor(self, actor: ActorID) -> ActorState | None:
-        """The state of an account that the network has. Raises NodeError."""
+        """Return the state of a network account, or None. Raises NodeError."""
         named = self._names.get(actor)
         if named is None or named[0] != self.place:
             return None
@@ -89,16 +89,16 @@ class ForkOrigin(ForkMarks):
         return actor_of(account, who, self._key_at(place), self.machine.manifest, put)
 
     def removed(self, _actor: ActorID) -> ActorState | None:
-        """Return None: what a test writes is not flushed."""
+        """Return None: changes made by a test are not flushed."""
         return None
 
     def address_of(self, actor: ActorID) -> EthAddress | None:
-        """The address of one of the network's accounts."""
+        """Return the address of a network account, or None."""
         named = self._names.get(actor)
         return None if named is None else named[1]
 
     def holds(self, left: LeftState, address: EthAddress) -> bool:
-        """Whether there is a contract at an address on a fork that was left, as far as was written there."""
+        """Return True if an inactive fork has a written contract at an address."""
         tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
         own = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))
         known = {*self.others_of(address), *(() if own is None else (own,))}
@@ -106,16 +106,16 @@ class ForkOrigin(ForkMarks):
         return any(state is not None and state.code == evm for state in found)
 
     def others_of(self, address: EthAddress) -> list[ActorID]:
-        """The IDs that an address has had as the network's account."""
+        """Return the IDs that were assigned to an address as a network account."""
         return self._of_address.get(address, [])
 
     # --- slots --------------------------------------------------------------------------------------------------
 
     def words(self, store: Blockstore, root: Cid) -> RemoteWords | None:
-        """A remote contract's storage under its root; None for the root of a contract that was created here."""
+        """Return the storage of a remote contract by root; None for a contract created here."""
         return remote_words(store, root, self.remotes.state_of)
 
     def at_place(self, root: Cid, place: int) -> Cid:
-        """A storage's root with the network's state at another place behind what was written."""
+        """Return a storage root whose unwritten slots are read at another place."""
         words = None if root == EMPTY_KAMT else self.words(self.machine.store, root)
         return root if words is None else words.moved(self._key_at(place))

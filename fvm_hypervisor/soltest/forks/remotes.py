@@ -1,4 +1,4 @@
-"""The nodes that tests ask, by URL: one for accounts and slots, and those for tipsets."""
+"""Connections to nodes by URL: for accounts and slots, and for tipsets."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from localnet.fork.remote_chain import RemoteChain, RemoteState, is_local
 
 
 class Remotes:
-    """The nodes that are asked for accounts and slots (`chain`), and those for tipsets, actors and blocks."""
+    """Nodes for accounts and slots (`chain`), and nodes for tipsets, actors and blocks."""
 
     def __init__(self, keeps: str = "remote") -> None:
-        """`keeps`: of which nodes answers are kept on disk: `all`, `remote` for those of other machines, or `none`."""
+        """Set the nodes whose responses are cached on disk: `all`, `remote` (on other machines) or `none`."""
         self._keeps = keeps
         self._chains: dict[str, RemoteChain] = {}
         self._states: dict[bytes, RemoteState] = {}
         self.tipsets = TipsetNodes()
 
     def chain(self, url: str) -> RemoteChain:
-        """A node. InvalidInput for what is no URL."""
+        """Return a node. Raises InvalidInput for an invalid URL."""
         found = self._chains.get(url)
         if found is None:
             caches = self._keeps == "all" or (self._keeps == "remote" and not is_local(url))
@@ -27,22 +27,22 @@ class Remotes:
         return found
 
     def state(self, url: str, number: int) -> RemoteState:
-        """The state of a node's network after a block. Raises NodeError, InvalidInput."""
+        """Return the state of a node's network after a block. Raises NodeError, InvalidInput."""
         return self.chain(url).state(number)
 
     def state_key(self, url: str, number: int) -> bytes:
-        """What identifies that state among those of all nodes. Raises as `state`."""
+        """Return a key that identifies this state among all nodes. Raises as `state`."""
         state = self.state(url, number)
         key = sha256(b"%d %b %b" % (number, state.block.hash, url.encode())).digest()
         self._states[key] = state
         return key
 
     def state_of(self, key: bytes) -> RemoteState:
-        """The state that a key identifies."""
+        """Return the state with a key."""
         return self._states[key]
 
     def close(self) -> None:
-        """Release all connections and files."""
+        """Close all connections and files."""
         for chain in self._chains.values():
             chain.close()
         self.tipsets.close()

@@ -1,8 +1,8 @@
-"""`TipsetOrigin`: the actors of the fork that is active under Filecoin's rules, read from its node block by block.
+"""`TipsetOrigin`: the actors of the active fork under Filecoin's rules, read from its node on demand.
 
-Each fork has the state of a tipset, with its own address book, actors' code and network version. The machine's tree
-holds what was written alone; behind it is the state where the active fork begins, or the machine's own where none is.
-What tests create has IDs that no network has (`make_room`), so that it can be taken from one fork to another.
+Each fork has the state of a tipset, with its own addresses, actor code and network version. The machine's tree contains
+only changes; the initial state of the active fork, or the machine's own, is behind it. Actors created by tests have IDs
+that no network uses (`make_room`), so that they can be carried between forks.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from store.words import StoredWords
 
 
 class TipsetOrigin(ForkMarks):
-    """See `hypervisor.state_tree.StateOrigin`; of one machine."""
+    """The state origin of one machine; see `hypervisor.state_tree.StateOrigin`."""
 
     def __init__(self, machine: Hypervisor, remotes: Remotes, is_forked: bool) -> None:
-        """From now on the machine's tree reads through it. `is_forked`: the machine began on a fork, number 0."""
+        """Attach to the machine's tree. `is_forked`: the machine was created on a fork, number 0."""
         super().__init__(machine, remotes)
         if is_forked:
             self.first = 0
@@ -43,12 +43,12 @@ class TipsetOrigin(ForkMarks):
         machine.state_tree.read_all_from(self)
 
     def begun(self) -> ForkPlace | None:
-        """Where the active fork begins."""
+        """Return the initial state of the active fork, or None."""
         place = self.place
         return None if place is None else self.book.places[place]
 
     def tree_at(self, place: int) -> StateTree:
-        """The network's state at a place."""
+        """Return the network's state tree at a place."""
         point = self.book.places[place].point
         assert point is not None, "under Filecoin's rules places are tipsets"
         if point.state not in self._trees:
@@ -57,12 +57,12 @@ class TipsetOrigin(ForkMarks):
 
     @property
     def externs(self) -> Externs | None:
-        """What the node of the active fork says of the past."""
+        """Chain history from the node of the active fork, or None."""
         begun = self.begun()
         return None if begun is None or begun.point is None else self.remotes.tipsets.externs(begun.point)
 
     def block_hash(self, number: int) -> bytes | None:
-        """The hash of a tipset's key, of the active fork's network; None without a fork, and of later epochs."""
+        """Return the hash of a tipset's key on the active fork's network; None without a fork, or for a later epoch."""
         begun, externs = self.begun(), self.externs
         if begun is None or externs is None or number > begun.number:
             return None
@@ -71,7 +71,7 @@ class TipsetOrigin(ForkMarks):
     # --- actors -------------------------------------------------------------------------------------------------
 
     def current_root(self) -> Cid:
-        """The root of the active fork's state with all that was written. Nothing changes."""
+        """Return the root of the active fork's state with all changes, without modifying the tree."""
         mark = self.machine.state_tree.get_actor(MARK)
         copy = StateTree(self.machine.store, (self._own if mark is None else self.tree_at(mark.balance)).flushed_root)
         for actor, state in self.machine.state_tree.image().actors.items():
@@ -80,33 +80,33 @@ class TipsetOrigin(ForkMarks):
         return copy.flush()
 
     def lookup_id(self, _address: Address) -> ActorID | None:
-        """None: the address book is the init actor's state, which each fork has its own of."""
+        """Return None: addresses are in the init actor's state, which each fork has."""
         return None
 
     def actor(self, actor: ActorID) -> ActorState | None:
-        """The state of an actor where the active fork begins."""
+        """Return the state of an actor in the initial state of the active fork."""
         if actor in (MARK, CHANGE):
             return None
         mark = self.machine.state_tree.get_actor(MARK)
         return (self._own if mark is None else self.tree_at(mark.balance)).get_actor(actor)
 
     def removed(self, _actor: ActorID) -> ActorState | None:
-        """None: actors that a tree lacks are not those of an origin, which has all of them."""
+        """Return None: the origin contains all actors."""
         return None
 
     def words(self, _store: Blockstore, _root: Cid) -> StoredWords | None:
-        """None: all slots are in blocks."""
+        """Return None: all slots are in blocks."""
         return None
 
     def address_of(self, actor: ActorID) -> EthAddress | None:
-        """The address of one of the network's own actors."""
+        """Return the address of a network actor, or None."""
         place = self.place
         state = None if place is None or actor >= FIRST_OWN_ID else self.tree_at(place).get_actor(actor)
         return None if state is None else from_delegated(state.delegated_address)
 
 
 def fork_at(book: ForkBook, point: ForkPoint) -> NetworkFork:
-    """A fork after a tipset, in a place of its own."""
+    """Return a fork after a tipset, at a new place."""
     block = RemoteBlock(
         number=point.height, hash=bytes(point.key)[-32:], timestamp=point.timestamp, base_fee=point.base_fee,
         coinbase=ZERO_ADDRESS, randomness=bytes(32), gas_limit=BLOCK_GAS_LIMIT,
@@ -115,7 +115,7 @@ def fork_at(book: ForkBook, point: ForkPoint) -> NetworkFork:
 
 
 def make_room(machine: Hypervisor, people: Iterable[EthAddress]) -> None:
-    """Let what comes into being have IDs that no network has; accounts that are there already are moved to such."""
+    """Make new actors get IDs that no network uses, and move these existing accounts to such IDs."""
     tree = machine.state_tree
     init = tree.init_state()
     if init.next_id >= FIRST_OWN_ID:

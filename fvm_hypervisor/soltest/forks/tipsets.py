@@ -1,7 +1,7 @@
-"""Filecoin's nodes as forks of tests ask them: where a fork begins, the blocks of its state, and its past.
+"""Filecoin nodes for forks of tests: fork points, blocks of their state, and chain history.
 
-A block cannot be forged: its bytes are checked against its CID (`store.remote`). What a node says besides is believed,
-in the shapes that it is documented in (`localnet.fork.forking`, `localnet.chain.node_source`).
+Blocks are verified against their CIDs (`store.remote`). Other data is trusted if it has the documented form
+(`localnet.fork.forking`, `localnet.chain.node_source`).
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PendingTipset:
-    """A message of a node's chain in its tipset: what comes before it there is executed first."""
+    """A message of a node's chain in its tipset, whose earlier messages are to be executed first."""
 
     url: str
     tipset: tuple[Cid, ...]
     message: Cid
 
     def __deepcopy__(self, _memo: object) -> PendingTipset:
-        """Itself: nothing of it ever changes."""
+        """Return itself, since it is immutable."""
         return self
 
 
 class TipsetNodes:
-    """All nodes of a run's forks; as a `store.remote.Remote` the far side of one store for all of them."""
+    """All nodes of a run's forks; a `store.remote.Remote` for one store shared by them."""
 
     def __init__(self) -> None:
         self._clients: dict[str, NodeClient] = {}
-        """The node of the fork that was made or entered last is the last one."""
+        """Clients by URL; the node of the fork used last comes last."""
         self._points: dict[tuple[str, int], ForkPoint] = {}
         self._origins: dict[ForkPoint, Origin] = {}
         self._sources: dict[str, NodeSource] = {}
 
     def point(self, url: str, epoch: int | None) -> ForkPoint:
-        """Where a fork begins: after the tipset of an epoch, or the newest one. Raises NodeError, InvalidInput."""
+        """Return the fork point after the tipset of an epoch, or the latest one. Raises NodeError, InvalidInput."""
         known = None if epoch is None else self._points.get((url, epoch))
         if known is None:
             known = find_fork_point(ForkSource(url, epoch))
@@ -58,7 +58,7 @@ class TipsetNodes:
         return known
 
     def prefer(self, url: str) -> None:
-        """Ask a node first from now on."""
+        """Query this node first from now on."""
         client = self._client(url)
         del self._clients[url]
         self._clients[url] = client
@@ -69,39 +69,40 @@ class TipsetNodes:
         return self._clients[url]
 
     def externs(self, point: ForkPoint) -> Origin:
-        """What the node of a fork says of the past."""
+        """Return the chain history from the node of a fork."""
         if point not in self._origins:
             self._origins[point] = Origin(point, MemoryStore(), self._client(point.url))
         return self._origins[point]
 
     def source(self, url: str) -> NodeSource:
-        """The past of a node's chain. Raises NodeError, InvalidInput."""
+        """Return the history of a node's chain. Raises NodeError, InvalidInput."""
         if url not in self._sources:
-            from localnet.chain.node_source import NodeSource  # with all that executes blocks, as few tests do
+            from localnet.chain.node_source import NodeSource  # imports all of block execution, which few tests need
 
             self._sources[url] = NodeSource(url)
         return self._sources[url]
 
     def pending(self, url: str, transaction: bytes) -> PendingTipset:
-        """The tipset of a transaction. Raises NodeError, InvalidInput."""
+        """Return the tipset of a transaction. Raises NodeError, InvalidInput."""
         found = self.source(url).find_message(f"0x{transaction.hex()}")
         return PendingTipset(url, tuple(found.tipset), found.cid)
 
     def past(self, url: str, tipset: Sequence[Cid]) -> PastTipset:
-        """A tipset with its messages. Raises NodeError, InvalidInput."""
+        """Return a tipset with its messages. Raises NodeError, InvalidInput."""
         from localnet.chain.tipset_sources import read_past_tipset
 
         return read_past_tipset(self.source(url), tipset)
 
     def vested(self, url: str, past: PastTipset, epoch: ChainEpoch) -> TokenAmount:
-        """attoFIL that are vested at an epoch."""
+        """Return the attoFIL vested at an epoch."""
         return self.source(url).vested_at(past.headers, epoch)
 
-    # --- as a remote ------------------------------------------------------------------------------------------
+    # --- remote ---------------------------------------------------------------------------------------------------
 
     def block(self, cid: Cid) -> bytes | None:
-        """The bytes that some node has under a CID. Raises RemoteUnavailable where one does not answer, and no other
-        has the block.
+        """Return the bytes of a block from any node.
+
+        Raises RemoteUnavailable if a node did not respond and no other has the block.
         """
         failure: RemoteUnavailable | None = None
         for client in reversed(self._clients.values()):
@@ -117,7 +118,7 @@ class TipsetNodes:
         return None
 
     def close(self) -> None:
-        """Release all connections."""
+        """Close all connections."""
         for client in self._clients.values():
             client.close()
         for source in self._sources.values():

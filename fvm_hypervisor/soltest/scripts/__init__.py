@@ -1,1 +1,1 @@
-"""Scripts of Foundry projects: run on a fork of a node's network, tried with real actors, and sent."""
+"""Scripts of Foundry projects: execution on a fork of a node's network, simulation, and sending."""

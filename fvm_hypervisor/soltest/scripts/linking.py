@@ -1,7 +1,7 @@
-"""The libraries that a script and what it deploys are linked to: at which addresses, and what has to be deployed first.
+"""Libraries of a script and of the contracts it deploys: their addresses, and which must be deployed first.
 
-As in forge, libraries that are not given are deployed by the usual CREATE2 deployer with the salt 0, so that their
-addresses follow from their code and are there for the next script.
+As in forge, libraries without a given address are deployed by the default CREATE2 deployer with salt 0, so that their
+addresses follow from their code and the next script finds them.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ SALT: Final = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Linking:
-    """Where libraries are, and the code of those that are deployed before the script, in this order."""
+    """Addresses of libraries, and the code of those to deploy before the script, in order."""
 
     addresses: Libraries
     codes: Sequence[tuple[EthAddress, bytes]]
 
     @property
     def lines(self) -> list[str]:
-        """The libraries as forge's records have them."""
+        """The libraries in the format of forge's records."""
         return sorted(f"{file}:{name}:{checksummed(where)}" for (file, name), where in self.addresses.items())
 
 
 def linking_of(artifacts: Artifacts, artifact: ContractArtifact, given: Libraries) -> Linking:
-    """The libraries of a script; `given` are those that are there. Raises InvalidInput for what cannot be linked."""
+    """Return the libraries of a script; `given` ones already exist. Raises InvalidInput if linking is impossible."""
     needed: set[tuple[str, str]] = set()
     todo = [artifact]
     while todo:
@@ -45,7 +45,7 @@ def linking_of(artifacts: Artifacts, artifact: ContractArtifact, given: Librarie
     addresses = {key: given[key] for key in needed & given.keys()}
     left = sorted(needed - given.keys(), key=lambda key: (Path(key[0]).name, key[1], key[0]))
     codes = []
-    while left:  # the first whose own libraries are placed; the last one takes its place, as in forge: nonces follow
+    while left:  # the last one moves to the position of the linked one, as in forge, so that nonces are equal
         places = (n for n, key in enumerate(left) if addresses.keys() >= set(artifacts.get(*key).creation.libraries()))
         place = next(places, None)
         if place is None:
@@ -61,7 +61,7 @@ def linking_of(artifacts: Artifacts, artifact: ContractArtifact, given: Librarie
 
 
 def given_libraries(texts: Sequence[str]) -> Libraries:
-    """What `--libraries` says: FILE:NAME:ADDRESS, several with commas between. Raises InvalidInput."""
+    """Return the libraries of `--libraries`: FILE:NAME:ADDRESS, separated by commas. Raises InvalidInput."""
     found = {}
     for text in (part.strip() for line in texts for part in line.split(",")):
         file, _, rest = text.partition(":")

@@ -1,7 +1,7 @@
-"""What a script sends: it is run by Ethereum's rules on a fork of a node's network, actors and all, as tests are run.
+"""Execution of scripts under Ethereum's rules, on a fork of a node's network including its actors, like tests.
 
-The script itself has no transaction: only what it does between `startBroadcast` and `stopBroadcast`, or after
-`broadcast`, is one each. Rules: forge's (the Foundry book on scripting).
+Calls between `startBroadcast` and `stopBroadcast`, or after `broadcast`, become transactions; the script itself does
+not. Rules: forge's (the Foundry book on scripting).
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from localnet.state.contract_state import code_of
 from store.overlay import OverlayStore
 
 _DEPLOYER: Final = EthAddress(b"deployer of a script")
-"""Who deploys the script itself, so that no signer's nonce is used for it."""
-_UNSEEN: Final = "no trace: it takes a second run, and the first one has called what would be done twice"
+"""Address that deploys the script itself, so that no signer's nonce is used."""
+_UNSEEN: Final = "no trace: it requires a second run, which would repeat the effects of the first"
 
 
 class ScriptFailed(HypervisorError):
-    """A script that reverts; the message has its reason, trace and backtrace in lines."""
+    """Raised if a script reverts; the message has the reason, trace and backtrace in lines."""
 
     has_lines = True
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTransaction:
-    """A transaction of a script as people and records read it: `kind` is CREATE, CREATE2 or CALL."""
+    """A transaction of a script with decoded details: `kind` is CREATE, CREATE2 or CALL."""
 
     call: BroadcastCall
     kind: str
@@ -62,26 +62,26 @@ class PlannedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class ScriptPlan:
-    """What a run of a script came to: its transactions in order, keys that it named, returned values, what it wrote."""
+    """Result of a script's run: transactions in order, keys that it named, return values and output."""
 
     transactions: tuple[PlannedTransaction, ...]
     keys: Mapping[EthAddress, bytes]
     returned: Mapping[str, tuple[str, str]]
-    """Type and text by name, or by number where it has none."""
+    """Type and text by name, or by index for unnamed values."""
     lines: tuple[str, ...]
     gas_used: int
     trace: str = ""
     unsendable: tuple[str, ...] = ()
-    """Cheatcodes by which a transaction has a delegation or a blob, or is signed already."""
+    """Cheatcodes that made a transaction with a delegation or a blob, or a signed one."""
     libraries: tuple[str, ...] = ()
-    """FILE:NAME:ADDRESS of what the script and its contracts are linked to."""
+    """FILE:NAME:ADDRESS of the linked libraries."""
 
 
 def run_script(
     job: Job, artifacts: Artifacts, artifact: ContractArtifact, calldata: bytes, sender: EthAddress,
     network: Network | None = None, given: Libraries | None = None,
 ) -> ScriptPlan:  # fmt: skip
-    """Run a script's `setUp` and the function of the calldata: on a fork of the network, of the job's node, or alone.
+    """Run a script's `setUp` and a function: on a fork of `network` or of the job's node, or without a network.
 
     Raises ScriptFailed, InvalidInput, NodeError.
     """
@@ -102,12 +102,12 @@ def run_script(
 
 
 def selects_forks(artifact: ContractArtifact) -> bool:
-    """Whether a script's code mentions a cheatcode that makes a fork."""
+    """Return True if a script's code contains a cheatcode that creates a fork."""
     return asks_for_forks(artifact.creation.object)
 
 
 def _machine(job: Job, network: Network) -> Hypervisor:
-    """A machine at the network's state, under Ethereum's rules, at its next block."""
+    """Return a machine with the network's state, under Ethereum's rules, at its next block."""
     there = network.machine
     context = replace(
         there.context,
@@ -162,7 +162,7 @@ class _ScriptRun:
         )
 
     def _run(self, stage: SuiteStage) -> CallOutcome:
-        """Make the script ready and call it; the outcome of the last step."""
+        """Deploy the script and call it; return the outcome of the last step."""
         stage.world.cheatcodes.state.broadcasts = Broadcasts(self.sender)
         refused = self._deploy_libraries(stage)
         if refused is not None:
@@ -178,7 +178,7 @@ class _ScriptRun:
         return stage.world.call(self.sender, stage.address, self.calldata)
 
     def _deploy_libraries(self, stage: SuiteStage) -> CallOutcome | None:
-        """Let libraries that are not there yet be the script's first transactions; how one failed."""
+        """Deploy missing libraries as the script's first transactions; return the outcome of a failed one."""
         world, broadcasts = stage.world, stage.world.cheatcodes.state.broadcasts
         assert broadcasts is not None, "a script broadcasts"
         stage.libraries.update(self.linking.addresses)
@@ -196,7 +196,7 @@ class _ScriptRun:
         return None
 
     def _view(self, base: Any, outcome: CallOutcome) -> TestResult:
-        """The same run once more, watched."""
+        """Repeat the run with a tracer."""
         world = self.world
         world.restore(base)
         viewer = TestViewer(self.artifacts, ETHEREUM, self.job.verbosity)
@@ -212,13 +212,13 @@ class _ScriptRun:
         return viewer.show(stage, None, tracer, result)
 
     def _entry(self) -> Mapping[str, Any] | None:
-        """The function that was called; None for calldata that the fallback has taken."""
+        """Return the called function, or None for the fallback."""
         functions = (entry for entry in self.artifact.abi if entry.get("type") == "function")
         return next((entry for entry in functions if selector(signature(entry)) == self.calldata[:4]), None)
 
 
 class _Reader:
-    """Names what transactions do, by the project's contracts."""
+    """Decodes transactions by the project's contracts."""
 
     def __init__(self, artifacts: Artifacts) -> None:
         self._known = KnownCode(artifacts)
@@ -272,5 +272,5 @@ def _returned(entry: Mapping[str, Any], output: bytes) -> dict[str, tuple[str, s
 
 
 def shown(address: EthAddress | None) -> str | None:
-    """An address for people."""
+    """Return an address with its checksum, or None."""
     return None if address is None else checksummed(address)

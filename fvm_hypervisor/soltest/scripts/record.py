@@ -1,8 +1,8 @@
-"""What a script has sent, in the files that forge keeps: `broadcast/<script>/<chain>/run-latest.json` and one by time.
+"""Records of sent scripts, in forge's files: `broadcast/<script>/<chain>/run-latest.json` and a copy by time.
 
-Without transactions sent it is `dry-run/` below that. Of another function than `run` the file bears its name. A run
-over several networks is one file, `broadcast/multi/<script>-latest/run.json`; the URLs of their nodes, which may hold a
-key, are in one of the same name in the project's cache.
+Without sent transactions, the folder is `dry-run/` below that. For functions other than `run` the file has their name.
+A run over several networks is one file, `broadcast/multi/<script>-latest/run.json`; the URLs of the nodes, which may
+contain a key, are in a file of the same name in the project's cache.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
 _LARGEST: Final = 256 << 20
-"""Bytes of a record."""
+"""Maximum size of a record in bytes."""
 _MULTI: Final = "multi"
 _NOT_SENT: Final = ("authorizationList", "blobVersionedHashes", "blobs", "sidecar")
-"""What forge's records have of transactions of types 3 and 4."""
+"""Fields of transactions of types 3 and 4 in forge's records."""
 
 
 @dataclass(slots=True)
 class ScriptRecord:
-    """A run of a script on a chain. Transactions and receipts are in forge's form; times in milliseconds."""
+    """A run of a script on a chain. Transactions and receipts are in forge's format; times in milliseconds."""
 
     root: Path
     folder: str
@@ -41,11 +41,11 @@ class ScriptRecord:
     is_sent: bool = True
     libraries: list[str] = field(default_factory=list)
     whole: MultiRecord | None = None
-    """The record that this one is a part of, and that is written in its place."""
+    """The record of several networks that contains this one, and is written instead."""
 
     @property
     def latest(self) -> Path:
-        """The file of the last run."""
+        """File of the latest run."""
         return self._place / f"{self.name}-latest.json" if self.whole is None else self.whole.latest
 
     @property
@@ -55,18 +55,18 @@ class ScriptRecord:
 
     @property
     def pending(self) -> list[str]:
-        """The hashes of what was sent and has no receipt."""
+        """Hashes of sent transactions without a receipt."""
         done = {receipt["transactionHash"] for receipt in self.receipts}
         return [row["hash"] for row in self.transactions if row["hash"] is not None and row["hash"] not in done]
 
     @property
     def is_done(self) -> bool:
-        """Whether each transaction has its receipt."""
+        """True if each transaction has a receipt."""
         done = {receipt["transactionHash"] for receipt in self.receipts}
         return all(row["hash"] in done for row in self.transactions)
 
     def created(self) -> Iterator[tuple[str, bytes]]:
-        """Yield address and init code of each contract that a transaction has created."""
+        """Yield address and init code of each created contract."""
         done = {receipt["transactionHash"] for receipt in self.receipts if receipt.get("status") == "0x1"}
         for row in self.transactions:
             if row["hash"] in done and row["transactionType"] != "CALL" and row["contractAddress"] is not None:
@@ -75,11 +75,11 @@ class ScriptRecord:
 
     @property
     def resume_options(self) -> str:
-        """The options that take this run up."""
+        """Options that resume this run."""
         return "--resume" if self.whole is None else "--resume --multi"
 
     def content(self) -> dict[str, Any]:
-        """What is written, as forge writes it."""
+        """Return the content of the file in forge's format."""
         return {
             "transactions": self.transactions,
             "receipts": self.receipts,
@@ -92,7 +92,7 @@ class ScriptRecord:
         }
 
     def write(self) -> None:
-        """Write both files. Raises InvalidInput where that cannot be."""
+        """Write both files. Raises InvalidInput if a write fails."""
         if self.whole is not None:
             self.whole.write()
             return
@@ -100,7 +100,7 @@ class ScriptRecord:
 
     @classmethod
     def read(cls, root: Path, folder: str, name: str, chain: int) -> ScriptRecord:
-        """The last run. Raises InvalidInput where there is none, or something else."""
+        """Read the latest run. Raises InvalidInput if there is none or it is malformed."""
         record = cls(root, folder, name, chain, 0)
         others = record._others()
         if not record.latest.exists() and others:
@@ -122,14 +122,14 @@ class ScriptRecord:
         return record
 
     def _others(self) -> list[Path]:
-        """The last runs of the same function of the script elsewhere: over several networks, on other chains."""
+        """Return the latest runs of the same function elsewhere: over several networks, or on other chains."""
         base = self.root / self.folder
         places = [base.parent / _MULTI / f"{base.name}-latest" / f"{self.name}.json"]
         places += sorted(base.glob(f"*/{self.name}-latest.json"))
         return [place for place in places if place.exists() and place != self.latest]
 
     def take(self, content: dict[str, Any]) -> None:
-        """Take what a file has. Raises one of _UNREADABLE for something else."""
+        """Load the content of a file. Raises one of _UNREADABLE if it is malformed."""
         rows, receipts = content["transactions"], content["receipts"]
         self.timestamp, self.returns = int(content["timestamp"]), dict(content["returns"])
         self.libraries = [str(library) for library in content.get("libraries") or ()]
@@ -140,7 +140,7 @@ class ScriptRecord:
         self.transactions, self.receipts = list(rows), list(receipts)
 
     def check_chain(self) -> None:
-        """Raise InvalidInput where a transaction is of another chain."""
+        """Raise InvalidInput if a transaction is of another chain."""
         others = {int(row["transaction"]["chainId"], 16) for row in self.transactions} - {self.chain}
         if others:
             raise InvalidInput(
@@ -151,9 +151,9 @@ class ScriptRecord:
 
 @dataclass(slots=True)
 class MultiRecord:
-    """A run over several networks: parts that are sent one after the other, each with the URL of its node.
+    """A run over several networks: parts that are sent in turn, each with the URL of its node.
 
-    `cache` is the project's folder for what is kept.
+    `cache` is the project's cache folder.
     """
 
     root: Path
@@ -167,17 +167,17 @@ class MultiRecord:
 
     @property
     def latest(self) -> Path:
-        """The file of the last run."""
+        """File of the latest run."""
         return self._file("broadcast", "latest")
 
     def add(self, part: ScriptRecord, url: str) -> None:
-        """Let a record be the next part."""
+        """Append a record as the next part."""
         part.whole = self
         self.parts.append(part)
         self.urls.append(url)
 
     def write(self) -> None:
-        """Write all files. Raises InvalidInput where that cannot be."""
+        """Write all files. Raises InvalidInput if a write fails."""
         deployments = [part.content() for part in self.parts]
         urls = [
             {"transactions": [{"rpc": url}] * len(part.transactions)}
@@ -190,7 +190,7 @@ class MultiRecord:
 
     @classmethod
     def read(cls, root: Path, cache: str, script: str, name: str) -> MultiRecord:
-        """The last run. Raises InvalidInput where there is none, or something else."""
+        """Read the latest run. Raises InvalidInput if there is none or it is malformed."""
         record = cls(root, cache, script, name, 0)
         urls_file = record._file(cache, "latest")
         for file in (record.latest, urls_file):
@@ -229,7 +229,7 @@ def _how_to_resume(file: Path) -> str:
 
 
 def _is_open(file: Path, since: int) -> bool:
-    """Whether a record is of a later time, in milliseconds, and has transactions without a receipt."""
+    """Return True if a record is later than a time in milliseconds and has transactions without a receipt."""
     try:
         content = parse_json(read_bounded(file, _LARGEST, "the record"))
         parts = content.get("deployments", [content])
@@ -256,7 +256,7 @@ def _no_record(file: Path, error: Exception) -> InvalidInput:
 
 
 def _check(row: dict[str, Any]) -> None:
-    """Raise ValueError, KeyError or TypeError for what is no transaction."""
+    """Raise ValueError, KeyError or TypeError for a malformed transaction."""
     sent = row["transaction"]
     if row["transactionType"] != "CALL":
         row["contractAddress"]
@@ -274,7 +274,7 @@ def _check(row: dict[str, Any]) -> None:
 
 
 def row_of(planned: PlannedTransaction, gas: int, chain: int) -> dict[str, Any]:
-    """A transaction in forge's form, not sent yet."""
+    """Return an unsent transaction in forge's format."""
     call = planned.call
     return {
         "hash": None,
@@ -298,10 +298,10 @@ def row_of(planned: PlannedTransaction, gas: int, chain: int) -> dict[str, Any]:
 
 
 def returns_of(plan: ScriptPlan) -> dict[str, Any]:
-    """Returned values in forge's form."""
+    """Return a script's return values in forge's format."""
     return {name: {"internal_type": kind, "value": text} for name, (kind, text) in plan.returned.items()}
 
 
 def rows_of(planned: Sequence[PlannedTransaction], gas: Sequence[int], chain: int) -> list[dict[str, Any]]:
-    """Transactions with their gas limits."""
+    """Return transactions with their gas limits, in forge's format."""
     return [row_of(one, limit, chain) for one, limit in zip(planned, gas, strict=True)]

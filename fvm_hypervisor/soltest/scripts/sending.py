@@ -1,4 +1,4 @@
-"""A script's transactions: tried on a fork of the network, for their gas, and sent to its node."""
+"""Simulation of a script's transactions on a fork, for their gas, and sending to the node."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ NO_SENDER: Final = (
     "--private-key, or by --unlocked --sender where the node signs"
 )
 _POLL: Final = 0.2
-"""Seconds between two questions for a receipt."""
+"""Seconds between two requests for a receipt."""
 
 Ask = Callable[..., Any]
-"""What the node answers, by a reader, a method and its parameters (`NodeClient.read`)."""
+"""Sends a request: a reader of the response, a method and its parameters (`NodeClient.read`)."""
 
 
 class SimulationFailed(HypervisorError):
-    """A transaction of a script that the network would not execute as the script has seen it."""
+    """Raised if the network would not execute a transaction as the script did."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriedTransaction:
-    """What a transaction took on the fork: the limit that an estimate gives, and the gas it used."""
+    """Gas limit from the estimate, and gas used, of a simulated transaction."""
 
     gas_limit: int
     gas_used: int
@@ -51,9 +51,9 @@ class TriedTransaction:
 def simulate(
     network: Network, planned: Sequence[PlannedTransaction], percent: int = 130, first: int = 1
 ) -> list[TriedTransaction]:
-    """Execute transactions on a fork of the network in their senders' names, each in a block, with real actors.
+    """Execute transactions on a fork of the network as their senders, one per block, with real actors.
 
-    Limits are the estimates, times `percent` per cent; `first` is the number of the first one in the script. Raises
+    Gas limits are the estimates, times `percent` percent; `first` is the number of the first one in the script. Raises
     SimulationFailed.
     """
     tried = []
@@ -77,7 +77,7 @@ def simulate(
 
 
 def check_sendable(plan: ScriptPlan) -> None:
-    """Raise InvalidInput where a transaction has a delegation or a blob, or is signed already."""
+    """Raise InvalidInput if a transaction has a delegation or a blob, or is already signed."""
     if plan.unsendable:
         names = ", ".join(f"vm.{name}" for name in plan.unsendable)
         raise InvalidInput(
@@ -90,11 +90,10 @@ def check_sendable(plan: ScriptPlan) -> None:
 def check_funds(
     ask: Ask, planned: Iterable[tuple[int, PlannedTransaction, int]], price: int, by: str = "--resume"
 ) -> None:
-    """Raise SimulationFailed where a sender cannot pay all its transactions on a network, before any is sent.
+    """Raise SimulationFailed if a sender cannot pay all its transactions on a network, before any is sent.
 
-    They come with their numbers and their gas limits, 0 where one is not known yet: it counts as that of a transfer.
-    The price is the highest, in attoFIL. What a sender has before a transaction is what it has there in the script's
-    run, less the fees until then.
+    `planned` has their numbers and gas limits; an unknown limit is 0 and counts as that of a transfer. `price` is the
+    maximum, in attoFIL. The balance before a transaction is that of the script's run, minus the fees so far.
     """
     fees: dict[EthAddress, int] = {}
     for number, one, limit in planned:
@@ -111,9 +110,9 @@ def check_funds(
 
 
 def check_order(planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
-    """Raise InvalidInput where a sender's transactions on a network do not follow each other by their nonces.
+    """Raise InvalidInput if a sender's transactions on a network do not have ascending nonces.
 
-    They come with their numbers. Each fork begins with the network's nonces, so those of two forks are the same.
+    `planned` has their numbers. Each fork begins with the network's nonces, so two forks of it use the same ones.
     """
     last: dict[EthAddress, tuple[int, int]] = {}
     for number, one in planned:
@@ -128,7 +127,7 @@ def check_order(planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
 
 
 def check_nonces(ask: Ask, planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
-    """Raise SimulationFailed where a sender's first nonce on a network is used, before any is sent there."""
+    """Raise SimulationFailed if a sender's first nonce on a network is already used, before any is sent there."""
     seen: set[EthAddress] = set()
     for number, one in planned:
         sender, nonce = one.call.sender, one.call.nonce
@@ -144,7 +143,7 @@ def check_nonces(ask: Ask, planned: Iterable[tuple[int, PlannedTransaction]]) ->
 
 
 def check_price(ask: Ask, gas_price: int | None) -> None:
-    """Raise InvalidInput for a highest price below the base fee of the newest block: what has it would only wait."""
+    """Raise InvalidInput if the maximum price is below the base fee of the latest block."""
     if gas_price is None:
         return
     base = ask(_base_fee, "eth_getBlockByNumber", "latest", False)
@@ -156,18 +155,18 @@ def check_price(ask: Ask, gas_price: int | None) -> None:
 
 
 def check_sender(sender: EthAddress, keys: Container[EthAddress]) -> None:
-    """Raise InvalidInput where a transaction is sent by Foundry's default sender, as forge refuses it."""
+    """Raise InvalidInput for a transaction from Foundry's default sender, as forge does."""
     if not is_named(sender, keys):
         raise InvalidInput(NO_SENDER)
 
 
 def is_named(sender: EthAddress, keys: Container[EthAddress]) -> bool:
-    """Whether it is not the sender that stands in where none is named."""
+    """Return True unless it is the default sender without a key."""
     return sender != DEFAULT_SENDER or sender in keys
 
 
 def title(one: PlannedTransaction) -> str:
-    """A transaction in few words."""
+    """Return a short description of a transaction."""
     if one.kind != "CALL":
         return f"new {one.contract or 'contract'}"
     called = one.contract or shown(one.address)
@@ -177,7 +176,7 @@ def title(one: PlannedTransaction) -> str:
 def fees(
     ask: Ask, *, legacy: bool = False, gas_price: int | None = None, priority: int | None = None
 ) -> dict[str, str]:
-    """What a transaction that is sent now offers for gas, as fields of a request: what is given, else the node's."""
+    """Return the fee fields of a transaction sent now: the given values, otherwise the node's."""
     usual = ask(quantity, "eth_gasPrice") if gas_price is None else gas_price
     if legacy:
         return {"gasPrice": hex(usual)}
@@ -187,13 +186,16 @@ def fees(
 
 
 def highest(price: Mapping[str, str]) -> int:
-    """The most that gas may cost with these fees, in attoFIL."""
+    """Return the maximum price of gas with these fees, in attoFIL."""
     return int(price.get("maxFeePerGas", price.get("gasPrice", "0x0")), 16)
 
 
 @dataclass(slots=True)
 class ScriptSender:
-    """Sends what a record has and has no receipt of. `tell` is given a line for each receipt; `timeout` in seconds."""
+    """Sends the transactions of a record that have no receipt.
+
+    `tell` is called with a line for each receipt; `timeout` is in seconds.
+    """
 
     ask: Ask
     record: ScriptRecord
@@ -206,11 +208,11 @@ class ScriptSender:
     timeout: float = 120.0
     tell: Callable[[str], None] = lambda _: None
     before: int = 0
-    """Transactions of the script that come before those of the record."""
+    """Number of the script's transactions before those of the record."""
     _waiting: list[dict[str, Any]] = field(default_factory=list)
 
     def check(self) -> None:
-        """Raise InvalidInput where a transaction has failed, or a signer has no known key: before anything is sent."""
+        """Raise InvalidInput if a transaction has failed, or a signer's key is unknown, before anything is sent."""
         for receipt in self.record.receipts:
             self._check_receipt(receipt)
         done = {receipt["transactionHash"] for receipt in self.record.receipts}
@@ -226,7 +228,7 @@ class ScriptSender:
                 )
 
     def _check_receipt(self, receipt: dict[str, Any]) -> None:
-        """Raise InvalidInput for a receipt that is not one of this chain, or of a transaction that has failed."""
+        """Raise InvalidInput for a receipt of another chain, or of a failed transaction."""
         transaction = receipt["transactionHash"]
         if receipt.get("status") != "0x1":
             raise InvalidInput(
@@ -241,7 +243,7 @@ class ScriptSender:
             )
 
     def send_all(self) -> None:
-        """Send, and wait for all receipts. Raises NodeError, SimulationFailed where one fails."""
+        """Send the transactions, and wait for all receipts. Raises NodeError, SimulationFailed if one fails."""
         done = {receipt["transactionHash"] for receipt in self.record.receipts}
         for row in self.record.transactions:
             if row["hash"] in done:
@@ -254,7 +256,7 @@ class ScriptSender:
         self._collect()
 
     def _send(self, row: dict[str, Any]) -> None:
-        """Send a transaction. The hash of a signed one is in the record before the node has it."""
+        """Send a transaction. The hash of a signed one is recorded before it is sent."""
         sent = row["transaction"]
         sender = _address(sent["from"])
         next_nonce = self.ask(quantity, "eth_getTransactionCount", sent["from"], "latest")
@@ -292,9 +294,9 @@ class ScriptSender:
         self.ask(partial(_same_hash, row["hash"]), "eth_sendRawTransaction", f"0x{signed.raw().hex()}")
 
     def _check_funds(self, row: dict[str, Any], price: Mapping[str, str]) -> None:
-        """Raise SimulationFailed where a sender cannot pay for what it sends: the value, and gas at its highest price.
+        """Raise SimulationFailed if a sender cannot pay the value and the gas at its maximum price.
 
-        A gas limit that is not known yet counts as that of a transfer.
+        An unknown gas limit counts as that of a transfer.
         """
         sent = row["transaction"]
         gas, value = int(sent["gas"], 16) or _LEAST_GAS, int(sent["value"], 16)
@@ -341,7 +343,7 @@ def _hash(answer: Any) -> str:
 
 
 def _same_hash(own: str, answer: Any) -> str:
-    """The hash that was asked for; ValueError for another one."""
+    """Return the hash in a response. Raises ValueError if it is another one."""
     found = _hash(answer)
     if found != own.lower():
         raise ValueError(f"the transaction's hash is {own}")
@@ -349,7 +351,7 @@ def _same_hash(own: str, answer: Any) -> str:
 
 
 def _base_fee(answer: Any) -> int:
-    """Of a block; 0 of a network without one."""
+    """Return the base fee of a block; 0 on a network without one."""
     return quantity(answer.get("baseFeePerGas") or "0x0")
 
 
@@ -360,7 +362,7 @@ def _is_known(answer: Any) -> bool:
 
 
 def _receipt_of(transaction: str, answer: Any) -> dict[str, Any] | None:
-    """The receipt of a transaction, None where there is none yet."""
+    """Return the receipt of a transaction, or None if there is none yet."""
     if not _is_known(answer):
         return None
     quantity(answer["gasUsed"])

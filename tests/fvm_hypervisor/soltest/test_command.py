@@ -28,7 +28,7 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_project_is_named(tmp_path: Path) -> None:
-    assert refused(str(tmp_path)).startswith(f"there is no foundry.toml in {tmp_path} or above")
+    assert refused(str(tmp_path)).startswith(f"there is no foundry.toml in {tmp_path} or its parents")
 
 
 def test_a_setting_that_is_none_is_named_with_its_file(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_key_that_is_unknown_is_named_and_the_tests_run(project: Path) -> None
 
 def test_a_project_without_sources_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").write_text('[profile.default]\nsrc = "contracts"\n')
-    words = f"{tmp_path} has no Solidity sources: foundry.toml names the folders contracts, test, script"
+    words = f"{tmp_path} has no Solidity sources: its folders are contracts, test, script; set src in foundry.toml"
     assert refused(str(tmp_path)) == words
 
 
@@ -164,7 +164,7 @@ SKIP = [b"FOUNDRY::SKIP".hex()]
 @pytest.mark.parametrize(
     ("functions", "words"),
     [
-        ({"setUp()": FAIL, "testFine()": PASS}, "does not begin: setUp() of Suite fails: EvmError: Revert"),
+        ({"setUp()": FAIL, "testFine()": PASS}, "cannot start: setUp() of Suite fails: EvmError: Revert"),
         ({"testFine(uint8)": [f"6c{SKIP[0]}60981b5f52", "600d5ffd"]}, "testFine is skipped: there is no call to show"),
     ],
     ids=["a setUp that fails", "a fuzz test that is skipped"],

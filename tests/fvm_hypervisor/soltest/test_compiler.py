@@ -134,7 +134,7 @@ def test_a_release_that_was_changed_in_the_cache_is_refused(tmp_path: Path, cach
     place = put(cache, "0.8.999", SOURCE.format("cached"))
     place.write_text(HOSTILE.format(path="x"))
     with pytest.raises(
-        InvalidInput, match=r"is not solc 0\.8\.999: its SHA-256 is .*Delete .*: the compiler is fetched again"
+        InvalidInput, match=r"is not solc 0\.8\.999: its SHA-256 is .*Delete .* to download the compiler again"
     ):
         choose_solc(project(tmp_path), "0.8.999")
 
@@ -178,8 +178,8 @@ def test_offline_no_compiler_is_fetched_and_the_installed_ones_are_named(tmp_pat
     with pytest.raises(InvalidInput) as raised:
         choose_solc(offline, None, pytest.fail)
     assert str(raised.value) == (
-        "solc 0.8.20 is not installed, and --offline (offline in foundry.toml) fetches nothing: run once without it, or"
-        " name an installed compiler with --use; installed: 0.8.998"
+        "solc 0.8.20 is not installed, and --offline (offline in foundry.toml) prevents a download: run once"
+        " without it, or name an installed compiler with --use; installed: 0.8.998"
     )
     assert choose_solc(offline, "0.8.998").version == "0.8.998"
 
@@ -188,7 +188,7 @@ def test_pragmas_that_no_release_meets_are_named_with_their_sources(tmp_path: Pa
     with pytest.raises(InvalidInput) as raised:
         choose_solc(project(tmp_path), A="pragma solidity =0.7.6;", B="pragma solidity ^0.8.0;")
     assert str(raised.value).startswith(
-        "no single release of solc is admitted by all pragmas: =0.7.6 (A), ^0.8.0 (B). Name one with --use"
+        "no release of solc satisfies all pragmas: =0.7.6 (A), ^0.8.0 (B). Choose one with --use"
     )
 
 
@@ -243,7 +243,7 @@ def test_what_npm_has_under_a_wrong_version_is_refused_or_taken_from_the_right_o
 ) -> None:
     """npm's packages solc 0.8.1 and 0.8.7 have the compilers 0.8.0 and 0.7.5 in them, as their own version says."""
     fake_npm(tmp_path, monkeypatch, f"echo $2 >> {tmp_path}/asked; exit 1")
-    with pytest.raises(InvalidInput, match=r"npm's package of solc 0\.8\.1 holds 0\.8\.0: choose another one"):
+    with pytest.raises(InvalidInput, match=r"npm's package of solc 0\.8\.1 contains 0\.8\.0: choose another release"):
         choose_solc(project(tmp_path), "0.8.1")
     with pytest.raises(InvalidInput, match=r"npm could not get solc 0\.8\.7"):
         choose_solc(project(tmp_path), "0.8.7")
@@ -270,7 +270,7 @@ def test_a_compiler_that_is_too_old_is_refused_before_npm_gets_it(tmp_path: Path
     found = project(tmp_path)
     asked = replace(found, compiler=CompilerSettings(version="0.4.26"))
     for wanted, use in ((found, "0.4.26"), (found, str(tmp_path / "old")), (asked, None)):
-        with pytest.raises(InvalidInput, match=r"solc 0\.4\.26 is too old: versions from 0\.5\.0 on can be used"):
+        with pytest.raises(InvalidInput, match=r"solc 0\.4\.26 is too old: 0\.5\.0 or newer is required"):
             choose_solc(wanted, use, pytest.fail)
 
 
@@ -278,7 +278,7 @@ def test_a_compiler_that_is_too_old_is_refused_before_npm_gets_it(tmp_path: Path
 def test_a_folder_that_is_not_npms_compiler_is_refused_with_the_reason(content: str, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "package.json").write_text(content)
-    with pytest.raises(InvalidInput, match=r"other is not npm's package solc: its package.json names no version$"):
+    with pytest.raises(InvalidInput, match=r"other is not npm's solc package: its package.json has no version$"):
         choose_solc(project(tmp_path), str(tmp_path / "other"))
 
 
@@ -287,7 +287,7 @@ def test_a_compiler_that_ends_without_an_answer_is_named_with_its_words(tmp_path
     put(cache, "0.8.999", "throw new Error('no way')")
     with pytest.raises(
         CompileError,
-        match=r"soljson\.js, which says it is solc 0\.8\.999, answered no JSON; it ended with 1: [\s\S]*no way",
+        match=r"soljson\.js, which says it is solc 0\.8\.999, printed no JSON; its exit code is 1: [\s\S]*no way",
     ):
         choose_solc(project(tmp_path), None).start().ask({})
 

@@ -68,7 +68,7 @@ CASES = {
     "ffi": ("ffi = true", RUNS, "vm.ffi runs the program 'touch' (ffi of foundry.toml)"),
     "read": (FILES, READS, "/secret, outside of the project (fs_permissions of foundry.toml)"),
     "write": (FILES, WRITES, "/written, outside of the project (fs_permissions of foundry.toml)"),
-    "hooks": (FILES, HOOKS, "pre-commit, which git obeys (fs_permissions of foundry.toml)"),
+    "hooks": (FILES, HOOKS, "pre-commit, which git may execute (fs_permissions of foundry.toml)"),
     "url": ("", FORKS, "a test asks the node http://192.0.2.1:1 (rpc_endpoints of foundry.toml)"),
     "alias": (
         'rpc_endpoints = { far = "http://192.0.2.1:1" }',
@@ -197,7 +197,7 @@ def test_a_list_that_is_broken_trusts_nothing(tmp_path: Path) -> None:
     (place,) = (tmp_path / "data").rglob("trusted.json")
     place.write_text("[", encoding="utf-8")
     status, output = hypervisor("test", folder)
-    assert (status, "is not a list of trusted projects: delete it" in output) == (2, True)
+    assert (status, "is not a valid list of trusted projects; delete it" in output) == (2, True)
     assert not (folder / "ran").exists()
 
 

@@ -210,9 +210,9 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
     [
         (["--junit", "--json"], "--json and --junit do not go together"),
         (["--watch", "--json"], "--watch prints results for people"),
-        (["--block-number", "many"], "of the command line's options, block_number is 'many', expected a number"),
-        (["--sender", "0x12"], "of the command line's options, sender is '0x12', expected an address"),
-        (["--out", "../elsewhere"], "of the command line's options"),
+        (["--block-number", "many"], "command line: block_number is 'many', expected a number"),
+        (["--sender", "0x12"], "command line: sender is '0x12', expected an address"),
+        (["--out", "../elsewhere"], "command line"),
         (["--fuzz-input-file", "nowhere"], "there is no file nowhere"),
         (["--snapshot", "check"], "there is no gas snapshot"),
         (["--snap", "gas"], "--snap names the file of --snapshot: give --snapshot write, check or diff, too"),
@@ -220,7 +220,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
         (["--fork-block-number", "3"], "--fork-block-number is a block of a node's network: name the node by"),
         (["--lib-paths", "nope"], "there is no folder nope in"),
         (["--optimize", "yes"], "'yes' is not a value of --optimize: expected true or false"),
-        (["--evm-version", "moon"], "of the command line's options, evm_version is 'moon', expected one of osaka, "),
+        (["--evm-version", "moon"], "command line: evm_version is 'moon', expected one of osaka, "),
         (["--root", "nowhere"], "there is no foundry.toml in nowhere"),
     ],
 )

@@ -43,9 +43,7 @@ def test_what_a_precompile_would_answer_nevertheless_is_refused_under_filecoins_
     assert found["testElsewhere()"].status is CaseStatus.SUCCESS
     reason = (found["testThere()"].reason or "").lower()
     name = cheatcode.partition("(")[0].lower()
-    assert reason == (
-        f"vm.{name}: {address} is a precompile's address, which no code stands in for under filecoin's rules"
-    )
+    assert reason == (f"vm.{name}: {address} is a precompile, whose code cannot be replaced under filecoin's rules")
 
 
 @pytest.mark.parametrize("address", [CALL_ACTOR_ID, EMPTY_SLOT, PLAIN])

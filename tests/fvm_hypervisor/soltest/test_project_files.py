@@ -34,7 +34,7 @@ def root(tmp_path: Path) -> Path:
 def test_folders_that_are_written_to_are_the_projects_own(root: Path, key: str, place: str) -> None:
     (root / "linked").symlink_to(root.parent / "elsewhere")
     (root / "foundry.toml").write_text(f'[profile.default]\n{key} = "{place}"\n')
-    with pytest.raises(InvalidInput, match=f"{key} .* out of the project"):
+    with pytest.raises(InvalidInput, match=f"{key} .* outside the project"):
         load_project(root)
 
 
@@ -56,7 +56,7 @@ def test_a_link_of_a_files_name_is_replaced_and_one_of_its_folders_refused(root:
     write_inside(root, root / "file.json", b"written")
     assert (victim.read_text(), (root / "file.json").read_text()) == ("kept", "written")
     (root / "out").symlink_to(victim.parent)
-    with pytest.raises(InvalidInput, match="out of the project"):
+    with pytest.raises(InvalidInput, match="outside the project"):
         write_inside(root, root / "out" / "victim", b"written")
     assert victim.read_text() == "kept"
 
@@ -65,9 +65,9 @@ def test_neither_snapshots_nor_what_was_compiled_follow_a_link(root: Path) -> No
     elsewhere = root.parent / "elsewhere"
     (root / "snapshots").symlink_to(elsewhere)
     (root / "cache").symlink_to(elsewhere)
-    with pytest.raises(InvalidInput, match="out of the project"):
+    with pytest.raises(InvalidInput, match="outside the project"):
         write({"group": {"a": "1"}}, root / "snapshots", root)
-    with pytest.raises(InvalidInput, match="out of the project"):
+    with pytest.raises(InvalidInput, match="outside the project"):
         CompiledCache(root / "cache" / "hypervisor", root).put("A.sol", "0" * 64, {}, set())
     assert list(elsewhere.iterdir()) == []
 

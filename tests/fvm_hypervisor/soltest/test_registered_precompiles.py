@@ -177,7 +177,9 @@ def test_a_mock_stands_in_for_it_under_ethereums_rules(run_contracts: Run) -> No
     assert found["testGood()"].status is CaseStatus.SUCCESS
 
 
-@pytest.mark.parametrize(("rules", "words"), [("ethereum", "cannot use precompile"), ("filecoin", "no code stands in")])
+@pytest.mark.parametrize(
+    ("rules", "words"), [("ethereum", "cannot use precompile"), ("filecoin", "whose code cannot be replaced")]
+)
 def test_no_code_is_put_there(run_contracts: Run, rules: str, words: str) -> None:
     etched = [*_cheats("etch(address,bytes)", PLACE, bytes.fromhex("602a5f5260205ff3")), "00"]
     found = run_contracts({"Etches": {"testEtches()": etched}}, precompiles=(ADDER,), rules=rules)["Etches"]

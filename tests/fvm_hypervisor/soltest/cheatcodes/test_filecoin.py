@@ -15,7 +15,7 @@ REFUSED = {
     "testNobodyToMintFor()": "vm.mintFil: there is no actor f01234, and none can be made at such an address",
     "testNoSuchPath()": "vm.readActorState: an actor has no 'zzz': there are id, type, code, head, nonce, balance, "
     "delegated_address, state",
-    "testTooManyEpochs()": "vm.advanceEpochs: 1000000 epochs are too many at once: at most 100000",
+    "testTooManyEpochs()": "vm.advanceEpochs: 1000000 epochs exceed the limit of 100000 per call",
 }
 
 

@@ -35,5 +35,5 @@ def test_who_holds_the_output_of_a_program_is_ended_with_it(tmp_path: Path) -> N
 
 
 def test_output_without_end_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheatcodeFailure, match="would be longer than 16777216 bytes"):
+    with pytest.raises(CheatcodeFailure, match="exceeds the limit of 16777216 bytes"):
         run_program(["yes"], tmp_path, ENVIRONMENT, check_size)

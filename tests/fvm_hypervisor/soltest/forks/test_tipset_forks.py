@@ -149,7 +149,7 @@ def test_a_wrong_answer_is_named(
 
 def test_an_id_that_another_actor_has_on_a_fork_is_named(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     (test,) = run(tmp_path, "^TipsetElsewhere$", tipsets, rules="filecoin")["TipsetElsewhere"].values()
-    assert "on this fork another actor has that ID: the test contract has to call" in (test.reason or "")
+    assert "that another actor has on this fork: the test contract must call" in (test.reason or "")
 
 
 def test_a_node_of_ethereums_alone_is_refused(networks: Mapping[str, str], tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_second_copy_of_a_message_that_is_signed_otherwise_is_named() -> None:
     blocks = tuple(MinedBlock(Address.id(1000), 1, (carried,)) for carried in (first, second))
     work = TipsetWork(ChainEpoch(5), 0, TokenAmount(0), blocks)
     assert executed_message(work, first.cid) is executed_message(work, message.cid()) is first
-    with pytest.raises(InvalidInput, match="is not executed at epoch 5: its tipset holds it once more"):
+    with pytest.raises(InvalidInput, match="is not executed at epoch 5: its tipset contains it twice"):
         executed_message(work, second.cid)
 
 

@@ -202,7 +202,7 @@ def test_without_a_node_a_script_runs_alone(project: Path) -> None:
         (["--sig", "0xzz"], "--sig '0xzz' is not calldata"),
         (["--sender", "f01"], "the sender f01 is not an address of Ethereum's"),
         (["--ledger", "x"], "--ledger is an option of forge that this command does not have: keys are given by"),
-        (["--optimizer-runs", "few"], "of the command line's options, optimizer_runs is 'few', expected a number"),
+        (["--optimizer-runs", "few"], "command line: optimizer_runs is 'few', expected a number"),
     ],
 )
 def test_what_cannot_be_is_named(project: Path, options: list[str], words: str) -> None:
@@ -517,7 +517,7 @@ def test_what_a_script_does_outside_is_done_once(tmp_path: Path, end: str, optio
     forge_out(tmp_path, "script/Log.s.sol", "contract Log {}", {"Log": artifact({"run()": [call]})})
     said = run(tmp_path, *options, status=status, file="Log.s.sol")
     assert (tmp_path / "log.txt").read_text(encoding="utf-8") == "x\n"
-    assert "would be done twice (vm.writeLine)" in " ".join(said.split())
+    assert "would repeat the effects of the first (vm.writeLine)" in " ".join(said.split())
 
 
 def vm_call(signature: str, *values: Any) -> str:
