@@ -1,4 +1,4 @@
-"""A run of compiled test contracts, without a compiler, in this process or as users run them."""
+"""Execution of compiled test contracts without a compiler, in this process or in workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Results = dict[str, dict[str, TestResult]]
 
 @pytest.fixture
 def run_contracts(tmp_path: Path) -> Callable[..., Results]:
-    """Runs contracts, given by their functions' bodies or as artifacts; results by contract and signature.
+    """Run contracts, given by function bodies or as artifacts; return results by contract and signature.
 
     Whole suites' results are put into `suites_found`, where one is given. They run in this process, unless a `timeout`
     must be able to stop them: then in workers, as `hypervisor test` runs them.
@@ -50,7 +50,7 @@ def run_contracts(tmp_path: Path) -> Callable[..., Results]:
 
 
 def run_here(job: Job, suites: Sequence[Suite]) -> Iterator[SuiteResult]:
-    """What a worker does with suites, without its process."""
+    """Yield the results of suites like a worker, but in this process."""
     result = SuiteResult("", "")
 
     def tell(kind: str, said: Any) -> None:

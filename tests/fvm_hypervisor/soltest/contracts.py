@@ -1,4 +1,4 @@
-"""Compiled test contracts without a compiler: functions as bytecode, put behind a dispatcher, with their interface.
+"""Compiled test contracts without a compiler: functions as bytecode behind a dispatcher, with their ABI.
 
 A body is a list of opcodes in hex, of `@name` for the place of a label (PUSH2) and of `name:` for the label itself. A
 function begins with the stack that holds its selector; a body that ends with `00` succeeds.
@@ -17,12 +17,12 @@ from store.keccak import keccak
 PASS = ["00"]
 FAIL = ["5f5ffd"]
 LOOP = ["again:", "600019", "600119", "80", "09", "50", "@again", "56"]
-"""As `tests.endless`: slow for its gas, compiled or not."""
+"""Like `tests.endless`: slow for its gas, compiled or not."""
 CONSOLE = "000000000000000000636f6e736f6c652e6c6f67"
 
 
 def assembled(parts: Sequence[str]) -> bytes:
-    """The code of a body."""
+    """Return the code of a body."""
     labels: dict[str, int] = {}
     for _ in range(2):
         code = b""
@@ -38,7 +38,7 @@ def assembled(parts: Sequence[str]) -> bytes:
 
 
 def runtime(functions: Mapping[str, Sequence[str]]) -> bytes:
-    """Code that dispatches to bodies by selector; anything else reverts."""
+    """Return code that dispatches to bodies by selector; anything else reverts."""
     parts = ["5f3560e01c"]
     for number, signature in enumerate(functions):
         parts += [f"8063{keccak(signature.encode())[:4].hex()}14", f"@f{number}", "57"]
@@ -54,20 +54,20 @@ def _own(part: str, number: int) -> str:
 
 
 def creation(code: bytes) -> bytes:
-    """Init code that returns this code."""
+    """Return init code that returns this code."""
     head = bytes.fromhex("61") + len(code).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3")
     return head + code
 
 
 def entry(signature: str, mutability: str = "nonpayable") -> dict[str, Any]:
-    """The ABI entry of a function."""
+    """Return the ABI entry of a function."""
     name, _, types = signature.rstrip(")").partition("(")
     inputs = [{"name": f"a{index}", "type": kind} for index, kind in enumerate(types.split(",")) if kind]
     return {"type": "function", "name": name, "inputs": inputs, "outputs": [], "stateMutability": mutability}
 
 
 def artifact(functions: Mapping[str, Sequence[str]], init_code: bytes | None = None) -> dict[str, Any]:
-    """A contract as forge's and this project's caches hold it."""
+    """Return a contract in the form of forge's and this project's caches."""
     code = runtime(functions)
     return {
         "abi": [entry(signature) for signature in functions],
@@ -78,7 +78,7 @@ def artifact(functions: Mapping[str, Sequence[str]], init_code: bytes | None = N
 
 
 def write(folder: Path, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Files of contracts by name."""
+    """Write a file per contract by name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contracts.items():
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
@@ -86,7 +86,7 @@ def write(folder: Path, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
 
 
 def forge_out(root: Path, file: str, text: str, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
-    """What forge leaves in `out` of a source: a file for each contract, with the compiler's metadata."""
+    """Write forge's output of a source to `out`: a file per contract, with the compiler's metadata."""
     build = root / "out" / "build-info"
     build.mkdir(parents=True)
     (build / "61a89ac0d564c2e4.json").write_text(json.dumps({"source_id_to_path": {"0": file}}), encoding="utf-8")
@@ -107,7 +107,7 @@ def forge_out(root: Path, file: str, text: str, contracts: Mapping[str, Mapping[
 
 
 def counting_suite(counter: dict[str, Any], holds: str) -> dict[str, list[str]]:
-    """An invariant of what count() of a counter says, which is in memory at 0 then."""
+    """Return an invariant test of a counter's count(), which is in memory at 0 when `holds` runs."""
     init_code = bytes.fromhex(counter["bytecode"]["object"])
     # setUp creates the counter of the init code in memory, word by word, and keeps its address in slot 0
     words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]

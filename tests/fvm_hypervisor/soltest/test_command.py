@@ -1,4 +1,4 @@
-"""`hypervisor test`: words and exit status, also for what cannot be run; the documented JSON."""
+"""`hypervisor test`: messages and exit status, also for invalid input; the documented JSON."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "solidity-tests.md"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project that forge has compiled: a contract whose tests pass, one whose tests do not."""
+    """A project compiled by forge: a contract whose tests pass, one whose tests do not."""
     text = "contract Good {}\ncontract Bad {}\n"
     (tmp_path / "foundry.toml").touch()
     (tmp_path / "test").mkdir()
@@ -100,7 +100,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def documented(after: str) -> set[str]:
-    """The names in the first column of the page's first table behind some words."""
+    """Return the names in the first column of the page's first table after some words."""
     table = PAGE.read_text(encoding="utf-8").split(after)[1].split("\n\n")[1]
     return set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 
@@ -183,7 +183,7 @@ def test_what_cannot_be_drawn_is_said_after_all_results(
     assert found.exit_code == 2
     assert "total tests)" in found.stdout
     assert words in " ".join(found.stderr.split())
-    assert "Other" not in kept.read_text() or "setUp" in words  # of failing tests no snapshot is written
+    assert "Other" not in kept.read_text() or "setUp" in words  # no snapshot is written for failing tests
 
 
 @pytest.mark.parametrize("option", ["--flamegraph", "--flamechart", "--debug"])

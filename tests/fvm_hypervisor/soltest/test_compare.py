@@ -1,4 +1,4 @@
-"""What `hypervisor test --network nv27,nv28` says of results that differ, and what no difference is."""
+"""Differences that `hypervisor test --network nv27,nv28` reports between results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compiled is kept for the next run; another process may read it at any moment."""
+"""Compiled sources are cached for the next run; other processes may read the cache at any moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which compiler runs: a pinned release, fetched where none is there, and nothing of the checkout without consent."""
+"""Choice of the compiler: a pinned release, downloaded if missing, and nothing of the checkout without consent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HOSTILE = "require('fs').writeFileSync({path!r}, 'ran'); module.exports = {{ cwr
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache of a user who has no compiler; npm fails unless a test has its own."""
+    """The cache of a user without compilers; npm fails unless a test provides its own."""
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     fake_npm(tmp_path, monkeypatch, "echo 'npm error offline' >&2; exit 1")
@@ -47,7 +47,7 @@ def choose_solc(
 
 
 def put(cache: Path, version: str, source: str, pin: str | None = None) -> Path:
-    """A release in the cache, as an installation leaves it."""
+    """Put a release into the cache, as an installation does."""
     folder = cache / version
     folder.mkdir(parents=True)
     (folder / "soljson.js").write_text(source)
@@ -56,7 +56,7 @@ def put(cache: Path, version: str, source: str, pin: str | None = None) -> Path:
 
 
 def package(folder: Path, version: str, source: str) -> None:
-    """npm's package solc in a folder; its index.js, which Node.js would take, is the hostile one as well."""
+    """Create npm's solc package in a folder; its index.js, which Node.js would load, is the hostile one too."""
     folder.mkdir(parents=True)
     (folder / "package.json").write_text(f'{{"name": "solc", "version": "{version}"}}')
     for name in ("index.js", "soljson.js"):
@@ -140,7 +140,7 @@ def test_a_release_that_was_changed_in_the_cache_is_refused(tmp_path: Path, cach
 
 
 def test_a_known_release_has_the_hash_of_the_table_whatever_lies_beside_it(tmp_path: Path, cache: Path) -> None:
-    """solc-bin's list has this figure for 0.8.9."""
+    """solc-bin's list has this hash for 0.8.9."""
     put(cache, "0.8.9", SOURCE.format("cached"))
     with pytest.raises(
         InvalidInput, match=r"expected 5b25f987aae32a0275fdc6c1be36cc47cf126024a04dafd8e4be39a1d1d1422c"
@@ -157,7 +157,7 @@ def test_the_newest_of_the_cache_is_taken_where_the_project_asks_for_none(tmp_pa
 def test_npm_brings_a_release_of_the_table_that_foundry_toml_or_the_pragmas_ask_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With one line, and without --use: its SHA-256 is known. 0.8.37 is the newest release of the table."""
+    """With one line of output, without --use: its SHA-256 is known. 0.8.37 is the latest release of the table."""
     source = SOURCE.format("npm's").encode()
     monkeypatch.setattr(
         "fvm_hypervisor.soltest.solc_packages.known_releases",
@@ -195,7 +195,7 @@ def test_pragmas_that_no_release_meets_are_named_with_their_sources(tmp_path: Pa
 def test_npm_brings_a_release_which_is_pinned_from_then_on(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """npm stands in an empty folder of the cache meanwhile: a checkout's .npmrc names no registry for it."""
+    """npm runs in an empty folder of the cache, so a checkout's .npmrc cannot set a registry."""
     source = SOURCE.format("npm's").encode()
     package_file = tarball(tmp_path / "solc.tgz", source)
     fake_npm(
@@ -241,7 +241,7 @@ def test_what_npm_must_not_bring_is_refused_and_not_kept(
 def test_what_npm_has_under_a_wrong_version_is_refused_or_taken_from_the_right_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """npm's packages solc 0.8.1 and 0.8.7 have the compilers 0.8.0 and 0.7.5 in them, as their own version says."""
+    """npm's solc packages 0.8.1 and 0.8.7 contain the compilers 0.8.0 and 0.7.5, as their versions report."""
     fake_npm(tmp_path, monkeypatch, f"echo $2 >> {tmp_path}/asked; exit 1")
     with pytest.raises(InvalidInput, match=r"npm's package of solc 0\.8\.1 contains 0\.8\.0: choose another release"):
         choose_solc(project(tmp_path), "0.8.1")
@@ -265,7 +265,7 @@ def test_what_npm_says_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_compiler_that_is_too_old_is_refused_before_npm_gets_it(tmp_path: Path) -> None:
-    """npm's solc takes standard JSON from 0.5.0 on."""
+    """npm's solc supports standard JSON from 0.5.0 on."""
     package(tmp_path / "old", "0.4.26", "")
     found = project(tmp_path)
     asked = replace(found, compiler=CompilerSettings(version="0.4.26"))

@@ -1,4 +1,4 @@
-"""The compiler makes code of what has changed, and is not run where nothing has."""
+"""The compiler generates code for changed sources only, and does not run if nothing has changed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ print(json.dumps({{"contracts": contracts, "sources": numbers}}))
 
 
 class Compiled:
-    """A project with a compiler that writes down what it is asked; each run's sources with code, and all given ones."""
+    """A project with a compiler that records its input: by run, the sources with code and all sources."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.log = root, root / "asked"
@@ -60,13 +60,13 @@ class Compiled:
         file.write_text(text, encoding="utf-8")
 
     def run(self) -> tuple[set[str], set[str]]:
-        """Which sources the compiler made code of, and which it was given."""
+        """Return the sources for which the compiler generated code, and those that it was given."""
         lines = self.runs()
         assert len(lines) <= 1
         return (set(lines[0][0]), set(lines[0][1])) if lines else (set(), set())
 
     def runs(self, **more: Any) -> list[tuple[list[str], list[str], int]]:
-        """The same of each of the compiler's processes, with its number."""
+        """Return the same for each compiler process, with its number."""
         self.log.write_text("", encoding="utf-8")
         sources = read_sources(self.project, own_sources(self.project))
         found = compiled_sources(self.project, sources, sources.texts, self.solc, **more)
@@ -139,7 +139,7 @@ def test_another_compiler_compiles_everything(compiled: Compiled) -> None:
 
 
 def test_many_sources_are_shared_by_processes_each_of_which_is_given_all(compiled: Compiled) -> None:
-    """So the numbers of sources, on which code through the IR depends, are those of one process."""
+    """Indices of sources, which code via the IR depends on, equal those of one process."""
     names = {f"src/Many{number}.sol" for number in range(40)}
     for name in names:
         compiled.write(name, f'import "./Base.sol"; contract {Path(name).stem} is Base {{}}')
@@ -196,7 +196,7 @@ def test_what_is_newer_than_what_was_compiled_last_has_changed(compiled: Compile
     for known in FILES:
         os.utime(compiled.root / known, ns=(at - 1, at - 1))
     assert not has_changed(project, FILES)
-    os.utime(file, ns=(at, at))  # in the same moment: files' times are not exact everywhere
+    os.utime(file, ns=(at, at))  # at the same moment: modification times are not exact everywhere
     assert has_changed(project, FILES)
     assert not has_changed(project, [other for other in FILES if other != name])
     assert has_changed(replace(project, cache="elsewhere"), [name])

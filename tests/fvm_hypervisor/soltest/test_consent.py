@@ -1,4 +1,4 @@
-"""What a checkout asks for beyond contracts in a sandbox needs consent; without it the run stops and names the key."""
+"""Project settings beyond the sandbox need consent; without it the run stops and names the key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCE = "contract Suite {}"
 
 
 def cheatcode(signature: str, values: Sequence[Any]) -> list[str]:
-    """A body that calls a cheatcode, and reverts with its answer where it fails."""
+    """Return a body that calls a cheatcode, and reverts with its return data if it fails."""
     types = signature.partition("(")[2].removesuffix(")")
     data = selector(signature) + (encode(types.split(","), values) if types else b"")
     words = [data[place : place + 32].ljust(32, b"\0") for place in range(0, len(data), 32)]
@@ -59,7 +59,7 @@ def project(tmp_path: Path, settings: str, *bodies: Sequence[str]) -> Path:
 
 
 def hypervisor(*arguments: str | Path) -> tuple[int, str]:
-    """Exit status and output, errors too."""
+    """Return exit status and output, including errors."""
     found = CliRunner().invoke(app, [str(argument) for argument in arguments])
     return found.exit_code, found.output
 
@@ -118,7 +118,7 @@ def test_an_option_for_programs_consents_to_these_alone(tmp_path: Path) -> None:
 
 
 def test_files_of_the_project_and_nodes_of_this_machine_need_no_consent(tmp_path: Path) -> None:
-    """Nobody answers at the node's port: the test fails by that."""
+    """The port is closed, so the test fails without a node."""
     folder = project(tmp_path, FILES, INSIDE, NEAR)
     status, output = hypervisor("test", folder)
     assert status == 1

@@ -1,4 +1,4 @@
-"""Corpora: inputs that come over new edges are kept in forge's form, run again, and lead further when changed."""
+"""Corpora: inputs that reach new edges are stored in forge's format, run again, and mutated."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, counting
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
 OF_FORGE = '[{"sender":"0x1804c8ab1f12e6bbf3894d4083f33e07309d1f38","target":"0x7fa9385be102ac3eac297483dd6233d62b3e1496","calldata":"0xCALLDATA"}]'  # noqa: E501
-"""As forge wrote it."""
+"""A file written by forge."""
 NAME_OF_FORGE = "3eaec691-9b34-4ad2-af22-6e37893ee21b-1795379846.json"
 NESTED = "testFuzz(uint8,uint8,uint8)"
 BLIND = FuzzSettings(runs=5000, seed=3, dictionary_weight=0)
@@ -44,7 +44,10 @@ GUIDED = replace(BLIND, corpus_dir="cache/corpus")
 
 
 def nested() -> list[str]:
-    """Fails for the bytes 0x9b, 0x3d, 0x67: by chance once in 16 million runs, one after the other in some thousand."""
+    """Return a body that fails for the bytes 0x9b, 0x3d, 0x67: by chance once in 16 million runs.
+
+    Found byte by byte, it takes some thousand runs.
+    """
     body: list[str] = []
     for place, byte in ((4, "9b"), (36, "3d"), (68, "67")):
         body += [f"60{place:02x}35", f"60{byte}", "14", f"@more{place}", "57", "00", f"more{place}:"]
@@ -67,12 +70,12 @@ def test_a_corpus_finds_byte_by_byte_what_chance_does_not(run_contracts: Run, tm
     assert guided.status is CaseStatus.FAILURE
     assert guided.counterexample[0].arguments == "155, 61, 103"
     assert 3 <= len(kept(tmp_path)) <= 8
-    again = found(GUIDED)  # one of the inputs that are kept is that one
+    again = found(GUIDED)  # one of the stored inputs is that one
     assert (again.status, again.runs) == (CaseStatus.FAILURE, 0)
 
 
 def with_argument() -> dict[str, Any]:
-    """A contract whose constructor puts its argument into the code, as an immutable value, and jumps on its way."""
+    """Return a contract whose constructor sets its argument as an immutable, and jumps."""
     code = runtime({"value()": [f"7f{bytes(32).hex()}", "5f5260205ff3"]})
     place, size, begin = code.index(bytes(32)), len(code), 30
     copies = [f"61{size:04x}", f"61{begin:04x}", "5f39", "6020", f"61{begin + size:04x}", f"61{place:04x}", "39"]
@@ -86,7 +89,7 @@ def with_argument() -> dict[str, Any]:
 
 
 def creating(made: dict[str, Any]) -> list[str]:
-    """`new C(x).value()` with the test's first argument."""
+    """Return code for `new C(x).value()` with the test's first argument."""
     init_code = bytes.fromhex(made["bytecode"]["object"])
     words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]
     stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
@@ -115,7 +118,7 @@ def test_a_kept_failure_that_passes_now_goes_before_the_corpus(run_contracts: Ru
     project = Project(tmp_path, fuzz=GUIDED)
     found = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast", seed=3)["Suite"][NESTED]
     assert (found.status, found.counterexample[0].arguments) == (CaseStatus.FAILURE, "155, 61, 103")
-    assert found.gases[0] == min(found.gases)  # the kept input, which ends at the first comparison
+    assert found.gases[0] == min(found.gases)  # the stored input, which ends at the first comparison
     assert kept(tmp_path)
 
 
@@ -213,7 +216,7 @@ def test_long_inputs_are_compressed_unless_they_shall_not(tmp_path: Path, count:
     (file,) = (tmp_path / "corpus" / "A" / "testA" / "worker0" / "corpus").iterdir()
     assert file.suffix == suffix
     assert list(CorpusFolder(tmp_path, settings, "A", "testA(uint8)").read()) == [tuple(calls(count))]
-    CorpusFolder(tmp_path, settings, "A", "testA(uint8)").write(calls(count))  # what is there is known by reading alone
+    CorpusFolder(tmp_path, settings, "A", "testA(uint8)").write(calls(count))  # files count only if read
 
 
 @pytest.mark.parametrize(
@@ -267,7 +270,7 @@ TAKE = "take(uint8,uint8)"
 
 
 def careful() -> dict[str, Any]:
-    """Counts only where it is given both bytes."""
+    """Return a counter that counts only if it is given both bytes."""
     body: list[str] = []
     for place, byte in ((4, "9b"), (36, "3d")):
         body += [f"60{place:02x}35", f"60{byte}", "14", f"@more{place}", "57", "00", f"more{place}:"]
@@ -286,19 +289,20 @@ def test_sequences_of_a_corpus_are_kept_and_made_again(run_contracts: Run, tmp_p
     assert [step.arguments for step in first.counterexample] == ["155, 61"]
     rows = [json.loads(file.read_text(encoding="utf-8")) for file in kept(tmp_path, "Suite", "invariantFew")]
     assert {row["target"] for sequence in rows for row in sequence} == {first.counterexample[0].address.lower()}
-    again = found(7)  # one of the sequences that are kept is that one
+    again = found(7)  # one of the stored sequences is that one
     assert (again.status, again.runs) == (CaseStatus.FAILURE, 0)
     assert [step.arguments for step in again.counterexample] == ["155, 61"]
 
 
-# --- edges and changes, by hand ---------------------------------------------------------------------------------------
+# --- edges and mutations, by hand
+# --------------------------------------------------------------------------------------
 
 
 JUMPS = bytes.fromhex("56") * 8
 
 
 def contract_of(code: bytes, creates: bool) -> str | None:
-    """By the last letter; z is unknown."""
+    """Return the contract by the last letter; z is unknown."""
     return None if code[-1:] == b"z" else code[-1:].decode() + "+" * creates
 
 
@@ -340,7 +344,7 @@ def test_edges_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(edges, "MOST_EDGES", 2)
     seen = EdgeMap()
     assert [seen.learn(Counter({(0, 1, place): 1})) for place in range(4)] == [True, True, False, False]
-    assert seen.learn(Counter({(0, 1, 1): 2}))  # another class of one that is there
+    assert seen.learn(Counter({(0, 1, 1): 2}))  # another class of a known edge
     assert (len(seen.seen), seen.features) == (2, 3)
 
 

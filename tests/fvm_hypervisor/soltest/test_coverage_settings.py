@@ -1,4 +1,4 @@
-"""The settings that coverage is compiled with are those of `forge coverage` 1.7.1."""
+"""The compiler settings for coverage are those of `forge coverage` 1.7.1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fuzz tests know: slots, answers, events and the code's words, as far as the settings have them."""
+"""The fuzz dictionary: slots, return data, events and pushed words, as the settings include them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.fvm_hypervisor.soltest.contracts import FAIL, artifact, counting_suit
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 EMPTY_HASH = "5f5f20"
-"""keccak256 of nothing: a word that no source and no code has."""
+"""keccak256 of nothing: a word that occurs in no source and no code."""
 STATE = StateWords((1000,), ((2000,), (3000,)), (4000, 5000))
 SOURCES = SourceLiterals((6000, 7000), ("one", "two"))
 
 
 def drawn(dictionary: Dictionary) -> set[int | None]:
-    """What is drawn, by thousands: neighbours count as the word, and so does a word whose bits are turned."""
+    """Return thousands of draws; neighbours and inverted words count as the word."""
     rng = Random(1)
     words = (dictionary.choose(rng) for _ in range(2000))
     return {None if word is None else round(min(word, 2**256 - 1 - word), -3) for word in words}
@@ -115,7 +115,7 @@ def test_an_invariant_test_knows_the_slots_that_calls_have_written(
         "count()": ["5f545f5260205ff3"],
     })  # fmt: skip
     settings = InvariantSettings(runs=10, depth=40, include_storage=included)
-    suite = counting_suite(counter, "5f5115")  # count() is none
+    suite = counting_suite(counter, "5f5115")  # count() is zero
     project = Project(tmp_path, invariant=settings)
     (found,) = run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"].values()
     assert found.status is (CaseStatus.FAILURE if included else CaseStatus.SUCCESS)

@@ -1,4 +1,4 @@
-"""Which contracts and functions are tests, what filters take, and settings in comments: as forge has them."""
+"""Discovery of suites and tests, filters, and inline settings, compared with forge."""
 
 from __future__ import annotations
 

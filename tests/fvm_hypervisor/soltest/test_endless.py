@@ -1,4 +1,4 @@
-"""Tests that do not end: their place is found, Ctrl-C stops them with a result, and nothing of them stays behind."""
+"""Tests that never end: they are located, Ctrl-C stops them with a result, and no process remains."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ SOURCE = """contract Endless {
 """
 WORK = "while (true) n += 1;"
 TURN = ["6001", "01", "50", "6001"]
-"""What the loop does: it leaves a number on the stack."""
+"""Body of the loop: it leaves a number on the stack."""
 
 
 def looping(first: str = "testLoops()") -> dict[str, Any]:
-    """A contract that loops, with the places of its instructions: those of the loop, and none of what is before."""
+    """Return a contract that loops, with the source spans of the loop's instructions only."""
     made = artifact({first: ["6001", "again:", *TURN, "@again", "56"]})
     code = bytes.fromhex(made["deployedBytecode"]["object"])
     before = [f"{SOURCE.index('uint256 n')}:13:0:-"] * len(code)
@@ -61,7 +61,7 @@ def looping(first: str = "testLoops()") -> dict[str, Any]:
 
 
 def job_of(folder: Path, contract: dict[str, Any], **settings: Any) -> Job:
-    """A project of one test contract, with its source."""
+    """Return the job of a project with one test contract, including its source."""
     write(folder / "artifacts", {"Endless": contract})
     (folder / "test").mkdir()
     (folder / "test" / "T.t.sol").write_text(SOURCE, encoding="utf-8")
@@ -75,7 +75,7 @@ def results(job: Job) -> Iterator[SuiteResult]:
 
 
 def test_what_runs_for_long_is_named_until_its_result_comes(tmp_path: Path) -> None:
-    limit = round(2.5 * slowness(), 1)  # long enough for the test to begin and to be looked at
+    limit = round(2.5 * slowness(), 1)  # long enough for the test to start and to be reported
     job = job_of(tmp_path, looping(), timeout=limit)
     suites, _ = find_suites(Artifacts(tmp_path, job.places, job.sources), ["test/T.t.sol"], SuiteFilter())
     seen: list[Sequence[tuple[str, float]]] = []
@@ -83,7 +83,7 @@ def test_what_runs_for_long_is_named_until_its_result_comes(tmp_path: Path) -> N
     assert f"no end after {limit:g} seconds" in (test.reason or "")
     named = [running for running in seen if running]
     names = {name for running in named for name, _ in running}
-    assert {"Endless.testLoops()"} <= names <= {"Endless.testLoops()", "Endless.setUp()"}  # on a slow machine that, too
+    assert {"Endless.testLoops()"} <= names <= {"Endless.testLoops()", "Endless.setUp()"}  # the latter if slow
     assert all(seconds >= 1 for running in named for _, seconds in running)
     assert not seen[-1]
 
@@ -98,7 +98,7 @@ def test_a_loop_that_uses_up_its_gas_is_shown_where_it_is(rules: str, tmp_path: 
 
 
 def storing(*end: str) -> list[str]:
-    """A body that writes a slot 1,000,000 times, 130 million gas, and ends so."""
+    """Return a body that writes a slot 1,000,000 times, for 130 million gas, and ends with `end`."""
     return ["620f4240", "again:", "805f55", "60019003", "80", "@again", "57", *end]
 
 
@@ -108,14 +108,14 @@ def test_a_long_test_that_fails_takes_little_more_than_one_that_passes(tmp_path:
     ((passed, failed),) = (sorted(suite.tests, key=lambda test: test.status.value)[::-1] for suite in results(job))
     assert (passed.status, failed.status) == (CaseStatus.SUCCESS, CaseStatus.FAILURE)
     assert (failed.stack, failed.note) == (("Endless.testReverts",), NO_LINES)
-    assert failed.duration < 5 * passed.duration + 6  # fifteen seconds and more where each slot is asked for
+    assert failed.duration < 5 * passed.duration + 6  # fifteen seconds and more if each slot were traced
 
 
 @pytest.mark.parametrize("name", ["testLoops()", "setUp()"])
 @pytest.mark.oracle
 def test_a_loop_that_is_stopped_by_the_clock_is_shown_where_it_is(name: str, tmp_path: Path) -> None:
     looped = looping(name)
-    looped["abi"].append({**looped["abi"][0], "name": "testOther"})  # nothing in the code: it reverts
+    looped["abi"].append({**looped["abi"][0], "name": "testOther"})  # not in the code: it reverts
     (suite,) = results(job_of(tmp_path, looped, evm="py-evm", timeout=3.0))
     found = {test.signature: (test.reason, test.stack) for test in suite.tests}
     assert found.pop(name) == ("no end after 3 seconds: stopped (--timeout)", PLACE)
@@ -247,7 +247,7 @@ def _stop_at(module: int) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="module")
 def modules() -> int:
-    """How many a worker looks for; other Pythons have other numbers."""
+    """Return how many modules a worker looks for, which differs by Python version."""
     status, found, errors = _stop_at(0)
     assert (status, errors) == (0, "")
     return int(found)
@@ -284,7 +284,7 @@ def test_ctrl_c_at_the_start_of_a_worker_is_the_parents_alone(tmp_path: Path) ->
 
 
 def _runs(process: int) -> bool:
-    """Whether a process is there; one that nobody has asked for its end is not."""
+    """Return True if a process exists; an unreaped zombie does not count."""
     try:
         text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
     except OSError:

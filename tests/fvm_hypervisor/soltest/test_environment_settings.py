@@ -1,4 +1,4 @@
-"""Variables of the environment and profiles: what `forge config` of 1.7.1 says of the same ones.
+"""Environment variables and profiles, compared with `forge config` of 1.7.1.
 
 `make soltests` asks it (tests/soltests/test_environment.py).
 """

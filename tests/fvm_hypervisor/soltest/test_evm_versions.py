@@ -1,4 +1,4 @@
-"""The EVM version that tests run on: that of foundry.toml, or the newest one that its solc knows, as in forge 1.7.1."""
+"""EVM version of tests: foundry.toml's, or the latest one that its solc supports, as in forge 1.7.1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.serving import fork_of
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
 CREATES = {"testCreates()": ["60405f5ff05000"]}
-"""Creates a contract of two words of init code."""
+"""Code that creates a contract with two words of init code."""
 
 
 # By `forge config`: 0.8.17 gives london, 0.8.19 paris, 0.8.20 shanghai, 0.8.27 prague, 0.8.30 osaka.
@@ -42,7 +42,7 @@ def test_no_newer_version_is_run_than_the_projects_compiler_knows(
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 def test_words_of_init_code_cost_from_shanghai_on(run_contracts: Run, evm: str, tmp_path: Path) -> None:
-    """EIP-3860: two gas a word."""
+    """EIP-3860: two gas per word."""
 
     def gas(version: str) -> int:
         project = Project(tmp_path, compiler=CompilerSettings(evm_version=version))

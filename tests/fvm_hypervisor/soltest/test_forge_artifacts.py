@@ -1,4 +1,4 @@
-"""Forge's artifacts stand for compiling only where all that a source declares is there, whole and up to date."""
+"""Forge's artifacts replace compilation only if those of a source are complete, intact and current."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def found(root: Path, **settings: Any) -> CompiledSource | None:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """What forge leaves of the source: a file for each contract."""
+    """Forge's output for the source: a file for each contract."""
     return forge_out(tmp_path, FILE, TEXT, {"ATest": EMPTY, "BTest": EMPTY})
 
 
@@ -87,7 +87,7 @@ def test_one_that_gives_its_source_another_number_than_its_run_is_compiled_anew(
 
 
 def second_build(root: Path) -> None:
-    """What forge leaves of another source that it compiled alone: there, too, its number is 0."""
+    """Write forge's output for another source, compiled alone: its index is 0, too."""
     metadata = {
         "compiler": {"version": "0.8.30+commit.73712a01"},
         "settings": {"compilationTarget": {OTHER: "C"}, "evmVersion": "osaka"},
@@ -138,7 +138,7 @@ library L$ { function f() internal {} }
 
 
 def test_a_cache_that_leads_out_of_the_artifacts_leads_nowhere(tmp_path: Path, out: Path) -> None:
-    """Its paths are a stranger's: what lies elsewhere is not opened."""
+    """Its paths are untrusted: files elsewhere are not opened."""
     (build,) = (path.stem for path in (tmp_path / "out" / "build-info").iterdir())
     outside = (out / "BTest.json").rename(tmp_path / "BTest.json")
 

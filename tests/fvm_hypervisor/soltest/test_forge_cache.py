@@ -1,4 +1,4 @@
-"""What is left for forge is what forge would have written; its own files of other settings stay as they are."""
+"""Files written for forge equal forge's own; its files of other settings are not changed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEAD = "// SPDX-License-Identifier: MIT\npragma solidity ^0.8.20;\n"
 
 
 class Left:
-    """A project of these sources, compiled, and what is left of them for forge."""
+    """A project of these sources, compiled, and its files for forge."""
 
     def __init__(self, root: Path) -> None:
         self.project = Project(root, compiler=CompilerSettings(optimizer=True))
@@ -54,7 +54,7 @@ class Left:
         return found
 
     def leave(self, *names: str) -> dict[str, Any] | None:
-        """Leave these sources; the cache file then."""
+        """Write these sources for forge, and return the cache file."""
         leave_for_forge(self.project, self.sources, "0.8.37", self.compiled(*names), {})
         content: dict[str, Any] | None = json.loads(self.file.read_bytes()) if self.file.is_file() else None
         return content
@@ -84,7 +84,7 @@ def test_a_new_cache_has_forges_form(left: Left) -> None:
 
 
 def test_an_entry_whose_import_has_changed_is_not_kept(left: Left) -> None:
-    """Its own hash is the same: with the import's new one beside it, forge would take it."""
+    """Its own hash is unchanged: with the import's new one beside it, forge would use it."""
     left.leave("src/A.sol", "src/L.sol")
     name = "src/L.sol"
     left.sources.texts[name] += "// one line\n"
@@ -105,7 +105,7 @@ def test_an_entry_of_which_nothing_has_changed_is_kept(left: Left) -> None:
 
 
 def test_a_text_is_hashed_once_and_its_hash_kept(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
-    """XXH3 is long to compute in Python; forge's hash is the same whether it was kept or not."""
+    """XXH3 is slow in Python; the hash must be the same whether it was cached or not."""
     hashed: list[bytes] = []
 
     def counting(data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""What `hypervisor test` has of the options of `forge test` (1.7.1), and what it says of the others."""
+"""Options of `forge test` (1.7.1) that `hypervisor test` supports, and messages about the others."""
 
 from __future__ import annotations
 
@@ -118,17 +118,17 @@ def test_fail_fast_ends_behind_the_first_suite_that_fails(
     assert done.stdout.count("Suite result: FAILED") == count
 
 
-# --- what the options do --------------------------------------------------------------------------------------------
+# --- effects of options ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def failing(tmp_path: Path) -> Path:
-    """A project with a test of each end."""
+    """A project with a test of each status."""
     (tmp_path / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\n')
     (tmp_path / "test").mkdir()
     text = "contract Few {} contract Many {}"
     (tmp_path / "test" / "T.t.sol").write_text(text, encoding="utf-8")
-    small = ["600435", "6103e8", "11", "@good", "57", *FAIL, "good:", "00"]  # the number is below 1,000
+    small = ["600435", "6103e8", "11", "@good", "57", *FAIL, "good:", "00"]  # the number must be below 1,000
     made = {
         "Few": artifact({"testOne()": PASS}),
         "Many": artifact({"testBroken()": FAIL, "testOther()": PASS, "testSmall(uint256)": small}),
@@ -176,7 +176,7 @@ def test_junit_has_a_case_for_each_test(failing: Path) -> None:
 
 
 def test_a_rerun_takes_the_tests_that_failed(failing: Path) -> None:
-    assert "Ran 3 tests for test/T.t.sol:Many" in run(failing, "--rerun", status=1)  # none are known: all
+    assert "Ran 3 tests for test/T.t.sol:Many" in run(failing, "--rerun", status=1)  # no failures are known: all run
     assert (failing / "cache" / "test-failures").read_text() == "testBroken|testSmall"
     text = run(failing, "--rerun", status=1)
     assert "Ran 2 tests for test/T.t.sol:Many" in text
@@ -231,7 +231,7 @@ def test_what_cannot_be_is_named(project: Path, options: list[str], words: str) 
 
 
 def test_an_option_takes_the_place_of_its_key(project: Path) -> None:
-    """The code asks for the block's number, its time, its limit of gas, and the chain's: each has to be as given."""
+    """The code reads the block's number, timestamp and gas limit, and the chain ID: each must be as given."""
     asked = {"43": 77, "42": 88, "45": 99_000_000, "46": 123}
     checks = [
         part for opcode, value in asked.items() for part in (opcode, f"63{value:08x}", "14", "15", "@bad", "57")
@@ -258,7 +258,7 @@ def test_the_optimizer_may_be_named_alone(project: Path, monkeypatch: pytest.Mon
 
 
 def test_gas_of_all_tests_is_written_and_compared(failing: Path) -> None:
-    """Lines and words are those of forge 1.7.1's `forge snapshot`."""
+    """Lines and messages equal those of forge 1.7.1's `forge snapshot`."""
     good = ("--nmt", "Broken|Small")
     run(failing, *good, "--snapshot", "write")
     file = failing / ".gas-snapshot"
@@ -293,7 +293,7 @@ def test_a_change_runs_the_tests_of_its_file(project: Path) -> None:
 
 
 def test_what_a_run_writes_is_no_change(project: Path) -> None:
-    """`src` is the project's folder, in which out/ and cache/ are, too."""
+    """`src` is the project's folder, which also contains out/ and cache/."""
     loaded = replace(load_project(project), src=".")
     before = look(loaded)
     for name in ("cache/test-failures", "cache/A.sol", "out/B.sol", ".git/C.sol", "notes.txt"):

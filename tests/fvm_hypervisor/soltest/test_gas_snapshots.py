@@ -1,4 +1,4 @@
-"""Files under `snapshots/` are forge's, byte for byte, and what differs from them is reported in its words."""
+"""Files under `snapshots/` equal forge's byte for byte, and differences are reported in its words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invariants: sequences of calls from the state that setUp left, the shortest that breaks one, and their targets."""
+"""Invariants: call sequences from the state after setUp, the shortest that breaks one, and their targets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CALL_ANOTHER = "5f5f5f5f5f61dead5af150"
 def test_a_number_that_only_the_code_under_test_mentions_breaks_an_invariant(
     run_contracts: Run, tmp_path: Path
 ) -> None:
-    """As forge 1.7.1 in each of seven seeds; the code has the number less 1, so its words do not tell it."""
+    """Equal to forge 1.7.1 in each of seven seeds; the code contains the number minus 1, so its words do not reveal it."""
     for folder, text in (
         ("test", 'import "../src/A.sol"; contract Suite {}'),
         ("src", "uint256 constant A = 0x4d2e9a41;"),
@@ -35,7 +35,7 @@ def test_a_number_that_only_the_code_under_test_mentions_breaks_an_invariant(
         (tmp_path / folder / ("T.t.sol" if folder == "test" else "A.sol")).write_text(text, encoding="utf-8")
     counter = artifact({"take(uint256)": [X, "634d2e9a4060010114", "@bad", "57", "00", "bad:", *STORE_ONE],
                         "count()": ["5f545f5260205ff3"]})  # fmt: skip
-    suite = counting_suite(counter, "5f5115")  # count() is none
+    suite = counting_suite(counter, "5f5115")  # count() is zero
     for seed in range(7):
         settings = InvariantSettings(runs=10, depth=20)
         project = Project(tmp_path, invariant=settings)
@@ -44,7 +44,7 @@ def test_a_number_that_only_the_code_under_test_mentions_breaks_an_invariant(
 
 
 def test_several_steps_in_their_order_are_found_one_by_one(run_contracts: Run, tmp_path: Path) -> None:
-    """Each of six functions goes on only where the one before it has come; by chance once in 16,000 sequences."""
+    """Each of six functions proceeds only after the previous one; by chance once in 16,000 sequences."""
     names = [f"step{number}()" for number in range(6)]
     counter = artifact({
         **{name: ["5f54", f"60{at:02x}", "14", "@go", "57", *FAIL, "go:", f"60{2 * at + 1:02x}", "5f5500"]
@@ -78,7 +78,7 @@ def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> 
 
 
 def test_sequences_of_an_invariant_begin_each_from_the_state_that_set_up_left(run_contracts: Run) -> None:
-    # a sequence has twenty calls, so count() is never above twenty but where two pile up
+    # a sequence has twenty calls, so count() never exceeds twenty unless two sequences add up
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60155f5110")
     test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
@@ -101,7 +101,7 @@ def test_an_invariant_that_never_held_has_a_stack_without_a_sequence(run_contrac
 
 
 def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contracts: Run, tmp_path: Path) -> None:
-    seldom = [X, "60ff16600460010114", "@bad", "57", "00", "bad:", "60015f5500"]  # where the last byte is 5
+    seldom = [X, "60ff16600460010114", "@bad", "57", "00", "bad:", "60015f5500"]  # if the last byte is 5
     counter = artifact({"up(uint256)": seldom, "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60015f5110")
     project = Project(tmp_path, invariant=InvariantSettings(runs=20, depth=500))
@@ -155,11 +155,11 @@ def test_an_invariant_without_targets_says_so(run_contracts: Run) -> None:
 
 COUNTER = "0x5615deb798bb3e4dfa0139dfa1b3d433cc23b72f"
 
-"""Where forge's test contract creates its first contract."""
+"""Address of the first contract that forge's test contract creates."""
 
 
 def answers(kind: str, value: object) -> list[str]:
-    """A body that returns a value."""
+    """Return a body that returns a value."""
     data = encode([kind], [value])
     stores = [f"7f{data[at : at + 32].hex()}61{at:04x}52" for at in range(0, len(data), 32)]
     return [*stores, f"61{len(data):04x}5ff3"]
@@ -183,7 +183,7 @@ def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> 
 
 
 def test_calls_that_revert_by_themselves_are_counted_on_the_fast_engine(run_contracts: Run) -> None:
-    """What a failed frame has logged is asked for where cheatcodes listen: the guest has to have written it."""
+    """Logs of failed frames are needed where cheatcodes listen, so the guest must have written them."""
     counter = artifact({"up()": ["5f546001015f5500"], "fail()": [CALL_ANOTHER, *FAIL], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "61ffff5f5110")  # count() is less than 65,535
     found = {

@@ -1,4 +1,4 @@
-"""Failures that forge 1.7.1 has kept are replayed here, and files that are none are passed by."""
+"""Failures stored by forge 1.7.1 are replayed, and malformed files are ignored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fvm_hypervisor.soltest.contracts import artifact, counting_suite
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
 OF_A_FUZZ_TEST = '{"warp":null,"roll":null,"sender":null,"addr":null,"calldata":"0xb39e4d030000000000000000000000000000000000000000000000000000002ab6a0e2bb","contract_name":null,"func_name":null,"signature":null,"args":"183452623547 [1.834e11]","raw_args":"183452623547"}'  # noqa: E501
-"""As forge wrote it."""
+"""A file written by forge."""
 
 
 def kept(root: Path, place: str, content: str) -> None:
@@ -27,7 +27,7 @@ def kept(root: Path, place: str, content: str) -> None:
 
 
 def step(calldata: str, contract: str) -> dict[str, object]:
-    """A call as forge keeps it."""
+    """Return a call in forge's format."""
     return {
         "warp": None, "roll": None, "sender": "0x469dcfe3e9267e3cbcb9540b07b5ffb637f7cbe2", "addr": contract,
         "calldata": calldata, "contract_name": "test/T.t.sol:Counter", "func_name": "up", "signature": "up()",
@@ -78,12 +78,12 @@ def test_a_kept_sequence_that_still_fails_is_the_result_without_a_search(run_con
     assert (found.runs, found.calls, found.reverts, found.metrics) == (1, 1, 1, ())
     assert [call.sender for call in found.counterexample] == ["0x469DCFE3e9267E3CBcB9540B07B5Ffb637F7CbE2"] * 3
     for steps in ([step(up, where)] * 2, [step(up, f"0x{7:040x}")] * 3, [step("0x01020304", where)] * 3):
-        found = again(*steps)  # it does not fail any more, or is of other contracts: searched for anew
+        found = again(*steps)  # it no longer fails, or is of other contracts: searched again
         assert (found.status, found.is_replayed) == (CaseStatus.FAILURE, False)
 
 
 def test_an_invariants_calls_are_counted_by_function(run_contracts: Run) -> None:
-    """Of a call that its assumption refuses forge counts the call and the refusal, not a revert."""
+    """Forge counts a call with a failed assumption as a call and a rejection, not as a revert."""
     counter = artifact({
         "up()": ["5f546001015f5500"],
         "no()": ["5f5ffd"],

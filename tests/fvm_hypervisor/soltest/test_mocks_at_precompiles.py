@@ -1,4 +1,4 @@
-"""Code and mocks at the addresses of precompiles: where they would not be asked, the cheatcode says so."""
+"""Code and mocks at addresses of precompiles: if they would have no effect, the cheatcode fails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORDINARY = "0x00000000000000000000000000000000000f0099"
 
 
 def body(cheatcode: str, address: str) -> list[str]:
-    """Make the cheatcode put 42 there, call the address, and pass if it answers 42."""
+    """Return a body that sets a result of 42 by the cheatcode, calls the address, and passes if it returns 42."""
     given = [ANSWERS_42] if cheatcode == ETCH else [b"", (42).to_bytes(32, "big")]
     kinds = cheatcode[cheatcode.index("(") + 1 : -1].split(",")
     data = selector(cheatcode) + encode(kinds, [address, *given])

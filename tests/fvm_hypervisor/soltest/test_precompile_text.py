@@ -1,4 +1,4 @@
-"""Calls of precompiles in traces read as in forge's. Expected: what forge 1.7.1 prints for these calls."""
+"""Text of precompile calls in traces equals forge's. Expected: forge 1.7.1's output for these calls."""
 
 from __future__ import annotations
 

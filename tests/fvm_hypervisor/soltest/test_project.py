@@ -1,4 +1,4 @@
-"""foundry.toml as forge reads it: profiles, sections, defaults, remappings; what is wrong is said with its key."""
+"""foundry.toml as forge reads it: profiles, sections, defaults, remappings; errors name the key."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_an_endpoint_has_settings_of_its_own(tmp_path: Path) -> None:
 
 
 def test_keys_of_a_profile_may_be_written_with_hyphens_or_humps(tmp_path: Path) -> None:
-    """As forge 1.7.1 takes them, by `forge config`; keys of tables in a profile it does not."""
+    """Rule: `forge config` of forge 1.7.1; not for keys of tables in a profile."""
     toml = "[profile.default]\nviaIr = true\nOptimizer-Runs = 77\n[profile.default.fuzz]\nmax-test-rejects = 7\n"
     found = project(tmp_path, toml)
     assert (found.compiler.via_ir, found.compiler.runs, found.fuzz.max_test_rejects) == (True, 77, 65536)
@@ -138,7 +138,7 @@ def test_keys_of_a_profile_may_be_written_with_hyphens_or_humps(tmp_path: Path) 
 
 
 def test_keys_that_forge_does_not_know_are_named(tmp_path: Path) -> None:
-    """Forge 1.7.1 warns of the same ones; other profiles' keys are not looked at."""
+    """Forge 1.7.1 warns of the same ones; other profiles' keys are not checked."""
     toml = """
 [profile.default]
 optimiser = true
@@ -193,7 +193,7 @@ def test_the_project_is_found_from_a_folder_below_it(tmp_path: Path) -> None:
         find_root(Path("/"))
 
 
-# The rules are solc's: the longest prefix wins, a context holds for the sources below it.
+# Rules of solc: the longest prefix wins, a context applies to the sources below it.
 @pytest.mark.parametrize(
     ("imported", "importer", "found"),
     [
@@ -235,7 +235,7 @@ def test_libraries_are_remapped_by_themselves(tmp_path: Path) -> None:
     }
 
 
-# Each with what `forge remappings` of 1.7.1 prints for these files.
+# Each with the output of `forge remappings` of 1.7.1 for these files.
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -287,7 +287,7 @@ remappings = ["aa=lib/solmate", "bb/=lib/solmate/src", "file.sol=src/F.sol", "ee
         "test/A.t.sol": 'import "solmate/src/T.sol"; import "bb/T.sol"; import "aa/src/T.sol";',
     }
     found = project(tmp_path, toml, files)
-    # what `forge remappings` of 1.7.1 prints for these files
+    # output of `forge remappings` of 1.7.1 for these files
     assert {str(remapping) for remapping in found.remappings} == {
         "solmate/=lib/solmate/", "aa/=lib/solmate/", "bb/=lib/solmate/src/", "file.sol=src/F.sol", "ee/=./lib/x/",
         "hh/=/abs/", "ctx:cc/=lib/b/", "inner/=lib/solmate/src/", "sol/=lib/solmate/foo.sol",
@@ -315,7 +315,7 @@ def test_a_library_says_in_its_own_foundry_toml_where_its_imports_lead(tmp_path:
             "lib/inner/lib/deeper/code/D.sol": "",
         },
     )
-    # `forge remappings` of 1.7.1 says these two, among others
+    # `forge remappings` of 1.7.1 prints these two, among others
     assert {str(remapping) for remapping in found.remappings} >= {
         "@deep/=lib/inner/lib/deeper/code/",
         "inner/=lib/inner/src/",
@@ -405,7 +405,7 @@ def test_a_library_that_is_not_there_comes_with_the_command_that_brings_it(
     with pytest.raises(InvalidInput) as refused:
         read_sources(found, own_sources(found))
     assert f"{imported} does not exist: install the library ({command})" in str(refused.value)
-    (tmp_path / "lib/forge-std/src").mkdir(parents=True)  # where the first command puts it
+    (tmp_path / "lib/forge-std/src").mkdir(parents=True)  # where the first command installs it
     (tmp_path / "lib/forge-std/src/Test.sol").write_text("")
     if imported.startswith("forge-std"):
         again = project(tmp_path, "[profile.default]", {})
@@ -415,7 +415,7 @@ def test_a_library_that_is_not_there_comes_with_the_command_that_brings_it(
 def test_only_what_is_not_the_compilers_own_is_asked_for_since_old_ones_refuse_keys_that_they_do_not_know(
     tmp_path: Path,
 ) -> None:
-    """`appendCBOR` came with solc 0.8.18: 0.7.6 says 'Unknown key "appendCBOR"'."""
+    """`appendCBOR` came with solc 0.8.18: 0.7.6 fails with 'Unknown key "appendCBOR"'."""
     found = project(tmp_path, "[profile.default]\n", {"src/A.sol": "contract A {}"})
     assert standard_json(found, read_sources(found, ["src/A.sol"]), "0.7.6")["settings"]["metadata"] == {}
     found = project(tmp_path, "[profile.default]\nbytecode_hash = 'none'\ncbor_metadata = false")

@@ -1,4 +1,4 @@
-"""A project that was got from elsewhere: what a run of its tests writes, and what it prints."""
+"""Untrusted projects: the files that a test run writes, and its output."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_terminal_does_not_obey_the_words_of_a_failure() -> None:
 
 @pytest.mark.parametrize("kind", ["device", "pipe"])
 def test_what_has_no_end_is_not_read(root: Path, kind: str) -> None:
-    """Reading `/dev/zero` took all memory, and a pipe held the command up for ever."""
+    """`/dev/zero` would fill the memory, and a pipe would block."""
 
     def placed(path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

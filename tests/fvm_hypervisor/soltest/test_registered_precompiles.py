@@ -1,4 +1,4 @@
-"""Users' precompiles in Solidity tests: what foundry.toml and the command line may name, and what traces say.
+"""Custom precompiles in Solidity tests: those of foundry.toml and the command line, and their traces.
 
 Expected: sums done by hand, forge's words for precompiles in traces.
 """
@@ -34,9 +34,9 @@ ADDS = bytes(
       (i32.add (i32.load8_u offset=31 (local.get $at)) (i32.load8_u offset=63 (local.get $at))))
     (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.const 32))))""")
 )
-"""The sum of the last bytes of two words."""
+"""Returns the sum of the last bytes of two words."""
 CALLS = ["6028", "5f52", "6002", "602052", f"60205f60405f73{PLACE[2:]}5afa"]
-"""Ask for 40 + 2; whether that has succeeded is on the stack, and the answer at 0."""
+"""Code that requests 40 + 2; leaves the success flag on the stack, and the result in memory at 0."""
 GOOD = [*CALLS, "5f51602a1416", "@good", "57", "5f5ffd", "good:", "00"]
 FAILS = ["5f5f60035f73" + PLACE[2:] + "5afa", "@bad", "57", "00", "bad:", "5f5ffd"]
 ADDER = Precompile("adder", PLACE, 150, module=ADDS, gas_per_word=3, signature="add(uint256,uint256)(uint256)")
@@ -52,7 +52,7 @@ TEXT = "contract Adds {}\n"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project that forge has compiled, whose tests need the precompile of its foundry.toml."""
+    """A project compiled by forge, whose tests need the precompile of its foundry.toml."""
     (tmp_path / "foundry.toml").write_text(TOML)
     (tmp_path / "adder.wasm").write_bytes(ADDS)
     (tmp_path / "test").mkdir()
@@ -103,7 +103,7 @@ def test_one_that_is_not_installed_is_refused(project: Path) -> None:
 
 @pytest.mark.parametrize("key", ["python", "function", "entry_point", "module"])
 def test_no_python_of_a_checkout_runs(project: Path, key: str) -> None:
-    """Neither one that a table names, nor one that lies where an import would find it."""
+    """Neither one named by a table, nor one where an import would find it."""
     (project / "evil.py").write_text("raise SystemExit('it ran')")
     table = TOML.replace('wasm = "adder.wasm"', f'{key} = "evil:run"')
     (project / "foundry.toml").write_text(table)
@@ -170,7 +170,7 @@ def _cheats(call: str, *given: object) -> list[str]:
 
 
 def test_a_mock_stands_in_for_it_under_ethereums_rules(run_contracts: Run) -> None:
-    """As for any address; without one the same test passes."""
+    """The mock works as at any address; without it the same test passes."""
     mocked = [*_cheats("mockCall(address,bytes,bytes)", PLACE, b"", (7).to_bytes(32, "big")), *GOOD]
     found = run_contracts({"Mocks": {"testMocked()": mocked, "testGood()": GOOD}}, precompiles=(ADDER,))["Mocks"]
     assert found["testMocked()"].status is CaseStatus.FAILURE

@@ -1,4 +1,4 @@
-"""Suites run to their end whatever their tests do, and each result names what happened. Words are forge's."""
+"""Suites run to their end whatever their tests do, and each result names the cause. Messages are forge's."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_test_without_end_is_stopped_and_the_others_run_on(run_contracts: Run)
 
 @pytest.mark.oracle
 def test_memory_without_bound_is_out_of_gas(run_contracts: Run) -> None:
-    huge = ["600160ff1b51"]  # looks at memory at 2^255
+    huge = ["600160ff1b51"]  # reads memory at 2^255
     found = run_contracts({"Memory": {"testGrows()": ["again:", "60015952", "@again", "56"], "testHuge()": huge}})
     assert found["Memory"]["testHuge()"].reason == "EvmError: InvalidOperandOOG"
     assert found["Memory"]["testGrows()"].status is CaseStatus.FAILURE
@@ -117,7 +117,7 @@ def test_a_fuzz_test_has_its_runs_and_the_seed_repeats_them(run_contracts: Run) 
 
 
 def test_an_assumption_that_only_a_number_of_the_source_meets_is_met(run_contracts: Run, tmp_path: Path) -> None:
-    # forge passes `vm.assume(x == 77)`, too: it draws the numbers of the source; the code has this one less 1
+    # forge passes `vm.assume(x == 77)` too: it draws the numbers of the source; the code has this one minus 1
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "T.t.sol").write_text("contract Rejects { uint256 a = 0x4d2e9a41; }", encoding="utf-8")
     refuses = "7f" + MAGIC_ASSUME.ljust(32, b"\0").hex() + f"5f5260{len(MAGIC_ASSUME):02x}5ffd"
@@ -140,7 +140,7 @@ def test_an_assumption_that_only_a_number_of_the_source_meets_is_met(run_contrac
 def test_a_run_in_which_another_contract_reverts_fails_only_where_the_project_says_so(
     run_contracts: Run, tmp_path: Path, callee: str, own: bool, strict: bool, status: CaseStatus
 ) -> None:
-    """As forge 1.7.1 with `fuzz.fail_on_revert = false`: the first revert decides, an invalid opcode is none."""
+    """Rule: forge 1.7.1 with `fuzz.fail_on_revert = false`: the first revert decides; an invalid opcode is not one."""
     counter = artifact({"count()": [callee]})
     suite = {"setUp()": counting_suite(counter, "5f")["setUp()"]}
     suite["testFuzz(uint8)"] = ["63" + selector("count()").hex() + "60e01b5f52", "5f5f60045f5f545afa50"]
@@ -151,7 +151,7 @@ def test_a_run_in_which_another_contract_reverts_fails_only_where_the_project_sa
 
 
 def test_code_that_needs_libraries_comes_with_their_addresses(run_contracts: Run) -> None:
-    """As forge, which creates all libraries of the project before each suite."""
+    """Rule: forge deploys all libraries of the project before each suite."""
     needing = artifact({}, b"\x73" + bytes(20))
     needing["bytecode"] = {
         "object": f"73__${'0' * 34}$__",
@@ -161,7 +161,7 @@ def test_code_that_needs_libraries_comes_with_their_addresses(run_contracts: Run
     words = [asked[at : at + 32].ljust(32, b"\0") for at in range(0, len(asked), 32)]
     stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
     call = f"5f5f60{len(asked):02x}5f5f737109709ecfa91a80626ff3989d68f67f5b1dd12d5af150"
-    linked = "602060405f3e" + "5f5160581c" + f"73{'ff' * 20}16"  # the 20 bytes behind the first one
+    linked = "602060405f3e" + "5f5160581c" + f"73{'ff' * 20}16"  # the 20 bytes after the first one
     suite = {"testCode()": [*stores, call, linked, "@good", "57", "5f5ffd", "good:", "00"]}
     found = run_contracts({"Suite": suite, "Lib": {"use()": PASS}, "Needing": needing})["Suite"]["testCode()"]
     assert (found.status, found.reason) == (CaseStatus.SUCCESS, None)
@@ -173,7 +173,7 @@ def test_a_contract_asks_a_native_actor_under_both_rules(run_contracts: Run, rul
     words = [48890204, 0, 1, 0, 0xC0, 7, 0]
     stores = [f"7f{word:064x}60{32 * place:02x}52" for place, word in enumerate(words)]
     call = f"5f5f60e05f73{'fe' + '00' * 18 + '05'}5af450"
-    # the answer: exit code 0, and seven letters of "DataCap" in CBOR behind it
+    # the response: exit code 0, and seven letters of "DataCap" in CBOR after it
     check = ["60205f5f3e", "5f51", "@bad", "57", "3d609f10", "@good", "57", "bad:"]
     suite = {"testName()": [*stores, call, *check, "5f5ffd", "good:", "00"]}
     test = run_contracts({"Native": suite}, rules=rules)["Native"]["testName()"]
@@ -193,7 +193,7 @@ def test_a_loop_without_end_uses_up_its_gas_and_ends_within_seconds(run_contract
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
 @pytest.mark.oracle
 def test_a_loop_without_end_uses_up_what_ten_blocks_of_filecoin_have(run_contracts: Run, evm: str) -> None:
-    gas = 10**11  # the network's block has 10^10: FIP-0115 and lotus, BlockGasLimit
+    gas = 10**11  # the network's block limit is 10^10: FIP-0115 and lotus, BlockGasLimit
     bodies = {"testAfter()": PASS, "testLoops()": LOOP if evm == "fast" else HASHES}
     found = run_contracts({"Endless": bodies}, evm=evm, rules="filecoin", timeout=100.0)["Endless"]
     assert (found["testLoops()"].reason, found["testLoops()"].gas) == ("EvmError: OutOfGas", gas)
@@ -229,18 +229,18 @@ def test_a_result_that_is_known_is_not_lost_to_the_search_for_its_stack(run_cont
 
 
 LONGEST = 24_576
-"""Of a contract's code: EIP-170, and Filecoin's EVM actor."""
+"""Code size limit of a contract: EIP-170, and Filecoin's EVM actor."""
 
 
 def sized(size: int) -> list[str]:
-    """A body that, in a later block, creates a contract of `size` bytes of code, and reverts where it cannot."""
+    """Return a body that, in a later block, creates a contract with `size` bytes of code, and reverts if it fails."""
     init_code = "61" + size.to_bytes(2, "big").hex() + "5ff3"  # return(0, size)
     roll = f"631f7b4f305f5260056020525f5f6024601c5f73{VM_ADDRESS.hex()}5af150"
     return [roll, f"64{init_code}5f52", "6005601b5ff0", "@made", "57", "5f5ffd", "made:", "00"]
 
 
 def larger(functions: dict[str, list[str]]) -> dict[str, Any]:
-    """A test contract whose code is longer than a deployed contract's may be."""
+    """Return a test contract whose code exceeds the size limit of deployed contracts."""
     made = artifact(functions)
     code = bytes.fromhex(made["deployedBytecode"]["object"]) + bytes(LONGEST)
     head = bytes.fromhex("61") + len(code).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3")
@@ -296,7 +296,7 @@ def test_a_revert_without_data_has_forges_words_under_both_rules(rules: str, run
 
 
 def asking(*words: int) -> list[str]:
-    """A body that delegate-calls call_actor_id with these words, and reverts."""
+    """Return a body that delegate-calls call_actor_id with these words, and reverts."""
     stored = "".join(f"7f{word:064x}61{32 * place:04x}52" for place, word in enumerate(words))
     asked = f"5f5f61{32 * len(words):04x}5f73fe{'00' * 18}055af4"
     return [f"{stored}{asked}", "5f5ffd"]
@@ -307,7 +307,7 @@ def asking(*words: int) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        # method, value, flags, codec, where the parameters are, the actor, and their length
+        # method, value, flags, codec, offset of the parameters, the actor, and their length
         ((2, 0, 0, 0, 192, 5, 0), "call_actor_id at 0xfe00000000000000000000000000000000000005 "
          "(method 2 cannot be called: contracts may call method 0 and methods from 1024, in a call to f05)"),
         ((2000, 0, 9, 0, 192, 5, 0), "call_actor_id at 0xfe00000000000000000000000000000000000005 "
@@ -341,7 +341,7 @@ TOO_MUCH = f"7f{HAS + 1:064x}"
 def test_what_a_contract_cannot_pay_is_in_trace_and_backtrace(
     body: str, head: str, place: str, evm: str, run_contracts: Run
 ) -> None:
-    # as forge 1.7.1 shows it: the call that was not made, with no gas, and OutOfFunds
+    # as in forge 1.7.1: the call that was not made, with no gas, and OutOfFunds
     bodies = {"testPays()": [body, "5f5ffd"], "testPaysAll()": [body.replace(TOO_MUCH, f"7f{HAS:064x}"), "00"]}
     found = run_contracts({"Paying": bodies}, evm=evm, verbosity=3)["Paying"]
     test, words = found["testPays()"], f"OutOfFunds: the caller has {HAS} of {HAS + 1} wei (attoFIL)"
@@ -370,7 +370,7 @@ def test_a_call_that_was_not_paid_counts_in_the_gas_report(run_contracts: Run) -
 
 def test_a_suite_that_was_stopped_says_how_long_it_took(run_contracts: Run) -> None:
     suites: list[SuiteResult] = []
-    # on a slow machine it is stopped before its test begins
+    # on a slow machine it is stopped before its test starts
     (found,) = run_contracts({"Endless": {"testLoops()": LOOP}}, suites, timeout=1.0)["Endless"].values()
     assert found.reason == "no end after 1 seconds: stopped (--timeout)"
     assert 1.0 <= found.duration <= suites[0].duration

@@ -1,4 +1,4 @@
-"""Sequences are made as short as delta debugging can (Zeller and Hildebrandt): long ones in few tries."""
+"""Sequences are shortened by delta debugging (Zeller and Hildebrandt), long ones in few tries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fvm_hypervisor.soltest.shrinking import shortened
 
 
 def needs(*wanted: int) -> tuple[list[int], list[int]]:
-    """What 500 steps come to where these fail together, in this order; how many tries it took, one for each entry."""
+    """Return what 500 steps are shortened to if these fail together, in this order, and an entry for each try."""
     tries: list[int] = []
 
     def fails(steps: Sequence[int]) -> tuple[int, str] | None:
@@ -35,7 +35,7 @@ def test_only_what_is_needed_is_left(wanted: tuple[int, ...]) -> None:
 def test_what_only_a_step_needed_that_is_gone_goes_too() -> None:
     def fails(steps: Sequence[int]) -> tuple[int, str] | None:
         pairs = all((2 * pair in steps) == (2 * pair + 1 in steps) or 2 * pair not in steps for pair in range(4))
-        return (len(steps), "why") if 9 in steps and pairs else None  # an even step fails otherwise without the next
+        return (len(steps), "why") if 9 in steps and pairs else None  # an even step needs the next
 
     assert shortened(list(range(10)), "why", fails, 5000)[0] == [9]
 

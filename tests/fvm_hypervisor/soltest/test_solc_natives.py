@@ -1,4 +1,4 @@
-"""Native compilers: Foundry's, the user's own outside of the project, those of the official list by its SHA-256."""
+"""Native compilers: Foundry's, the user's own outside the project, those of the official list by SHA-256."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMIT = "a1b79de6"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home of a user who has no compiler, on a machine of the list's platform; npm is named by what it says."""
+    """The home of a user without compilers, on a platform of the list; npm is identified by its message."""
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     for module in ("solc_natives", "solc_download"):
@@ -42,7 +42,7 @@ def put_program(path: Path, script: str) -> Path:
 
 
 def native(version: str, build: str = f"+commit.{COMMIT}.Linux.g++") -> str:
-    """A program that reports a version, and answers standard JSON with its environment."""
+    """Return a program that reports a version, and responds to standard JSON with its environment."""
     return f"""case "$1" in
 --version) echo "solc, the solidity compiler commandline interface"; echo "Version: {version}{build}" ;;
 *) cat >/dev/null; echo "{{\\"secret\\": \\"$TOKEN\\", \\"at\\": \\"$PWD\\"}}" ;;
@@ -102,7 +102,7 @@ def test_foundrys_other_folder_is_looked_at(tmp_path: Path) -> None:
     ["-develop.2025.1.1+commit.a1b79de6.Linux.g++", "+commit.a1b79de6.mod.Linux.g++", "", "-nightly+commit.a1b79de6.L"],
 )
 def test_a_development_build_is_not_the_release(tmp_path: Path, home: Path, build: str) -> None:
-    """It writes another version into the metadata, and so another hash behind the code."""
+    """It writes another version into the metadata, and so another hash at the end of the code."""
     foundrys(home, "0.8.20", native("0.8.20", build))
     put_program(tmp_path / "bin" / "solc", native("0.8.20", build))
     with pytest.raises(InvalidInput, match=r"npm error called"):
@@ -142,7 +142,7 @@ def test_a_program_that_everybody_may_change_does_not_run(tmp_path: Path, home: 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The URL of a server of the files in a folder."""
+    """URL of a server of the files in a folder."""
 
     class Files(Handler):
         def do_GET(self) -> None:
@@ -154,7 +154,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def listed(folder: Path, version: str, content: str, digest: str | None = None) -> None:
-    """A release on the official site: the list, in its form, and the program."""
+    """Put a release on the official site: the list, in its format, and the program."""
     name = f"solc-{PLATFORM}-v{version}+commit.{COMMIT}"
     program = put_program(folder / PLATFORM / name, content)
     known = sha256(program.read_bytes()).hexdigest() if digest is None else digest

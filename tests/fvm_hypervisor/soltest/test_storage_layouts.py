@@ -1,4 +1,4 @@
-"""The compiler is asked for storage layouts only where a source uses the cheatcode, and for nothing else then.
+"""Storage layouts are compiled only if a source uses the cheatcode, and then without other output.
 
 That slots are forge's is shown in cheatcodes/test_beside_forge.py. The form is that of the Solidity documentation.
 """
@@ -21,7 +21,7 @@ LAYOUT = {"storage": [{"label": "kept", "slot": "0", "type": "t_uint256"}], "typ
 
 
 class AskedSolc:
-    """A compiler that keeps what it is asked, and knows one layout."""
+    """A compiler that records its input, and returns one layout."""
 
     version = "0.8.30"
 

@@ -1,4 +1,4 @@
-"""Syntax trees are asked of the compiler once for the same sources; what is kept of others is not taken for them."""
+"""Syntax trees are compiled once for the same sources; cached trees of other sources are not used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TREE = {"nodeType": "SourceUnit", "src": "0:9:0"}
 
 
 class Compiler:
-    """A program that answers with one tree and counts how often it was asked; and a project."""
+    """A program that returns one tree and counts its runs; and a project."""
 
     def __init__(self, folder: Path, tree: object = TREE) -> None:
         self.project = Project(folder / "project")

@@ -1,4 +1,4 @@
-"""Kinds of tests and special functions of test contracts, as forge 1.7.1 runs or refuses them.
+"""Kinds of tests and special functions of test contracts, as forge 1.7.1 runs or rejects them.
 
 `make soltests` runs the same kinds, compiled from Solidity, by both (tests/soltests/projects/kinds).
 """
@@ -27,14 +27,14 @@ REMOVED = "`testFail*` has been removed. Consider changing to test_Revert[If|Whe
 
 
 def returning(kind: str, value: Any) -> list[str]:
-    """A body that returns a value of a type."""
+    """Return a body that returns a value of a type."""
     data = encode([kind], [value])
     words = [f"7f{data[at : at + 32].hex()}61{at:04x}52" for at in range(0, len(data), 32)]
     return [*words, f"61{len(data):04x}5ff3"]
 
 
 def table_suite(fixtures: dict[str, tuple[str, Any]], tests: dict[str, list[str]]) -> dict[str, Any]:
-    """A contract with fixtures that are functions, by their names with types and values, and with tests."""
+    """Return a contract with fixture functions, by name with type and value, and with tests."""
     made = artifact({**{f"{name}()": returning(*found) for name, found in fixtures.items()}, **tests})
     for entry in made["abi"]:
         if entry["name"] in fixtures:
@@ -134,7 +134,7 @@ def test_calls_that_before_test_setup_returns_are_made_before_their_test(run_con
     assert found["Reverts"]["testNever()"].status is CaseStatus.FAILURE
 
 
-# Panic(1), Error("an assertion failed") and INVALID fail an invariant test of forge's; other reverts do not
+# Panic(1), Error("an assertion failed") and INVALID fail an invariant test of forge; other reverts do not
 @pytest.mark.parametrize(
     ("body", "status"),
     [

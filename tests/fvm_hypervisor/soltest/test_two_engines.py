@@ -1,4 +1,4 @@
-"""`--evm both`: tests end as on each engine alone, whose words are what is expected."""
+"""`--evm both`: tests end as on each engine alone, whose messages are expected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Run = Callable[..., dict[str, dict[str, TestResult]]]
 
 
 def test_two_engines_side_by_side_use_the_gas_of_each_and_log_once(run_contracts: Run) -> None:
-    """Memory and a log before the first call; the second test's tree is one that was left before."""
+    """Memory and a log before the first call; the second test's tree was left before."""
     cheats = {
         name: f"63{selector(f'{name}()').hex()}60e01b5f525f5f60045f5f737109709ecfa91a80626ff3989d68f67f5b1dd12d5af150"
         for name in ("recordLogs", "getRecordedLogs")
@@ -33,17 +33,17 @@ def test_two_engines_side_by_side_use_the_gas_of_each_and_log_once(run_contracts
 
 VM = "737109709ecfa91a80626ff3989d68f67f5b1dd12d"
 LOG = f"6004355f527f{keccak(b'log_uint(uint256)').hex()}60205fa1"
-"""Logs the first argument; the topic is DSTest's."""
+"""Code that logs the first argument; the topic is DSTest's."""
 
 
 def asking(cheatcode: str, word: str) -> str:
-    """Calls a cheatcode with the word that this code leaves on the stack, and leaves whether it passed."""
+    """Return code that calls a cheatcode with the word on the stack, and leaves the success flag."""
     return f"63{selector(cheatcode).hex()}60e01b5f52{word}6004525f5f60245f5f{VM}5af1"
 
 
 @pytest.mark.parametrize("shows_logs", [False, True])
 def test_a_test_that_nobody_watches_ends_the_same_though_it_runs_whole(run_contracts: Run, shows_logs: bool) -> None:
-    """The fast engine runs such a one as one tree; py-evm asks at every step. The last two leave the tree."""
+    """The fast engine runs such a test as one tree; py-evm stops at every step. The last two leave the tree."""
     suite = {
         "testFuzz_store(uint128)": ["6004355f55", "00"],
         "testFuzz_log(uint128)": [LOG, "00"],

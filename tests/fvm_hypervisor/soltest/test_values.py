@@ -1,4 +1,4 @@
-"""Fuzz inputs are of their types, can be repeated, and become as simple as they can be; forge writes them so."""
+"""Fuzz inputs match their types, are repeatable, and are simplified; forge prints them in the same way."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_value_that_is_not_of_its_type_is_not_encoded(kind: str, value: Any) -
 
 
 def damaged(data: bytes, rng: Random) -> bytes:
-    """The data with a byte changed, or cut: offsets that lead nowhere, lengths of more than there is, dirty words."""
+    """Return the data with a byte changed, or truncated: invalid offsets, excessive lengths, dirty words."""
     if rng.random() < 0.3:
         return data[: rng.randrange(len(data))]
     at = rng.choice([rng.randrange(len(data)), rng.randrange(len(data)) | 31, 31])
@@ -131,14 +131,14 @@ def test_words_of_the_code_are_drawn_as_they_are() -> None:
 
 
 def test_places_to_jump_to_are_no_words_of_the_code() -> None:
-    code = bytes.fromhex("610006" + "610309" + "5b" + "60075b")  # of two bytes 6 is a JUMPDEST, and 777 is none
+    code = bytes.fromhex("610006" + "610309" + "5b" + "60075b")  # of two bytes 6 is a JUMPDEST, and 777 is not
     assert list(pushed(code)) == [777, 7]
 
 
 def test_numbers_of_the_projects_sources_are_drawn_as_often_as_all_words_of_the_code() -> None:
     values = Values(Random(3), Dictionary(range(1000, 15_000), [77, 78]))
     drawn = [values.value({"type": "uint256"}) for _ in range(4000)]
-    assert all(200 < drawn.count(number) < 600 for number in (77, 78))  # a fifth of all, by halves
+    assert all(200 < drawn.count(number) < 600 for number in (77, 78))  # a fifth of all, in equal parts
 
 
 @pytest.mark.parametrize(

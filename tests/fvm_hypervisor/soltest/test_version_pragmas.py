@@ -1,4 +1,4 @@
-"""Version pragmas admit the releases that npm's semantic versioning admits.
+"""Version pragmas allow the releases that npm's semantic versioning allows.
 
 Expectations come from npm's semver 7, and for two comparisons without a blank, which it does not take, from solc.
 """

@@ -1,4 +1,4 @@
-"""The world that tests run in: what it changes for one deployment ends with it."""
+"""The world that tests run in: its changes for one deployment end with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypervisor.context import FILECOIN
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")
 """Init code that returns one byte more than EIP-170 allows."""
 CREATES_ONE = bytes.fromhex("646160015ff35f526005601b5ff05f5260205ff3")
-"""Code that creates it and returns its address, 0 where it cannot be."""
+"""Code that creates it and returns its address, or 0 on failure."""
 
 
 def test_only_the_test_contract_may_be_larger_and_only_as_it_is_deployed() -> None:

@@ -1,4 +1,4 @@
-"""XXH3: the hashes of the reference implementation, for each of the ranges of lengths that it treats alike."""
+"""XXH3: the hashes of the reference implementation, for each range of lengths that it treats alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REFERENCE = {
     240: 0xD6DFBF67B0675B54, 241: 0xC614C8C3575348C1, 1024: 0xF22EF3DC84FF47EA, 1025: 0x43F869A83769A435,
     4096: 0x5D9027C84D5F33F7,
 }  # fmt: skip
-"""By length, what libxxhash 0.8.1 says of bytes that count by seven, modulo 251."""
+"""Hashes by libxxhash 0.8.1, by length, of bytes that increase by seven, modulo 251."""
 
 
 @pytest.mark.parametrize(("length", "expected"), REFERENCE.items())

@@ -1,4 +1,4 @@
-"""What forge says of the contracts beside this file, and the contracts compiled: `golden.json.gz`.
+"""Forge's results for the contracts beside this file, and the compiled contracts: `golden.json.gz`.
 
 python -m tests.fvm_hypervisor.soltest.cheatcodes.golden FOLDER     make it from a folder in which forge has run
 
@@ -38,13 +38,13 @@ SOURCES: Final = (
 
 RUNS: Final = (
     ("--nmc", "FilecoinTest|HostileTest|SlotsTest"),
-    ("--mc", "SlotsTest", "--extra-output", "storageLayout"),  # with layouts forge's state diffs name variables
+    ("--mc", "SlotsTest", "--extra-output", "storageLayout"),  # forge needs layouts to name variables in state diffs
 )
-"""The options of forge's runs."""
+"""Options of forge's runs."""
 
 
 def of_forge(results: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """What forge said, as the file holds it: status, reason and gas by suite and test."""
+    """Return forge's results in the form of the file: status, reason and gas by suite and test."""
     return {
         suite.split(":")[1]: {
             name: {

@@ -1,4 +1,4 @@
-"""Runs one of the compiled contracts' tests in this process."""
+"""Execution of the compiled contracts' tests in this process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(
     report: list[SuiteCoverage] | None = None,
     network: int | None = None,
 ) -> dict[str, TestResult]:
-    """Results by signature; what tests did for a report of gas is put into `report`."""
+    """Return the results by signature; data for a gas report is stored in `report`."""
     places = []
     for number, (place, artifact) in enumerate(GOLDEN["artifacts"].items()):
         file = folder / "out" / f"{number}.json"

@@ -1,4 +1,4 @@
-"""Every cheatcode test of `contracts/` ends as it does in forge: the same status, words, gas and logs.
+"""Every cheatcode test of `contracts/` ends as in forge: the same status, message, gas and logs.
 
 Expected: what forge said (`golden.json.gz`; `make clients` asks it again).
 """
@@ -15,10 +15,10 @@ from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 
 OTHER_GAS: Final = {
-    "testDealReverted()": "an account that a failed call dealt to is warm in forge",
-    "testDealtInFailed()": "an account that a failed call dealt to is warm in forge",
-    "testDealtInFailedThenSpent()": "an account that a failed call dealt to is warm in forge",
-    "testPassedOnThenFailed()": "an account that a failed call dealt to is warm in forge",
+    "testDealReverted()": "an account whose balance a failed call set is warm in forge",
+    "testDealtInFailed()": "an account whose balance a failed call set is warm in forge",
+    "testDealtInFailedThenSpent()": "an account whose balance a failed call set is warm in forge",
+    "testPassedOnThenFailed()": "an account whose balance a failed call set is warm in forge",
     "testDiff()": "recording makes accounts warm at other places",
     "testDiffDeep()": "recording makes accounts warm at other places",
     "testDiffResumes()": "recording makes accounts warm at other places",
@@ -28,18 +28,18 @@ OTHER_GAS: Final = {
     "testDiffUnchanged()": "recording makes accounts warm at other places",
     "testNoDiff()": "recording makes accounts warm at other places",
     "testStorageAccesses()": "recording makes accounts warm at other places",
-    "testIntercept()": "init code that is intercepted is paid for by the word",
+    "testIntercept()": "intercepted init code costs gas per word",
     "testCountZeroBad()": "a forbidden log fails the call at its end, in forge at once",
     "testHanging()": "an expectation that hangs ends the test at another place",
     "testInvalidReason()": "an invalid opcode uses up its gas",
     "testUncaughtInvalid()": "an invalid opcode uses up its gas",
-    "testBroadcast()": "a static call behind a broadcast is not paid for",
+    "testBroadcast()": "a static call after a broadcast costs no gas",
     "testDeploy()": "forge deploys without the price of code",
     "testArtifactPaths()": "paths are longer or shorter here",
     "testDir()": "paths are longer or shorter here",
     "testMissing()": "paths are longer or shorter here",
-    "testPause()": "what resuming costs is counted elsewhere",
-    "testTypeReorder()": "the answer has another length",
+    "testPause()": "the gas of resuming is counted elsewhere",
+    "testTypeReorder()": "the response has another length",
 }  # fmt: skip
 
 
@@ -64,5 +64,5 @@ def test_every_gas_that_differs_belongs_to_a_test() -> None:
 
 
 def _here(reason: str, folder: Path) -> str:
-    """What forge said of a file of its folder, said of one of ours."""
+    """Return forge's message about a file with the path of ours."""
     return re.sub(r'"/[^"]*/files/', f'"{folder}/files/', reason)

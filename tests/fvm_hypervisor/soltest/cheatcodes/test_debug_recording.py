@@ -1,4 +1,4 @@
-"""A debug recording is limited by instructions and by the memory that they read, and says when it is cut."""
+"""A debug recording is limited by instructions and the memory that they read, and reports that it was cut."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_it_ends_at_the_number_of_instructions(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_it_ends_at_the_memory_that_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One instruction may read a mebibyte, and a test makes thousands of them."""
+    """One instruction may read a mebibyte, and a test executes thousands of them."""
     monkeypatch.setattr(state, "MOST_STEP_MEMORY", 2500)
     recording = DebugRecording()
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Filecoin's own cheatcodes do what `contracts/Filecoin.t.sol` says, on the bundle's actors, under Ethereum's rules.
+"""Filecoin's cheatcodes do what `contracts/Filecoin.t.sol` expects, on the bundle's actors, under Ethereum's rules.
 
 Expected: the actors' exit codes (USR_FORBIDDEN, no such method), thirty seconds an epoch, the figures that were asked
 for, as the actors' own state has them; in words here what is refused.
@@ -20,7 +20,7 @@ REFUSED = {
 
 
 def test_filecoins_cheatcodes_do_what_they_say(tmp_path: Path) -> None:
-    found = run("FilecoinTest", tmp_path, network=28)  # the last with DataCap
+    found = run("FilecoinTest", tmp_path, network=28)  # the last version with DataCap
     assert {name: test.reason for name, test in found.items() if test.status.value != "Success"} == REFUSED
     assert len(found) == 12
 
@@ -29,4 +29,4 @@ def test_gas_that_was_asked_for_is_in_no_report(tmp_path: Path) -> None:
     report: list[SuiteCoverage] = []
     run("FilecoinTest", tmp_path, report=report)
     counter = report[0].gas["test/Filecoin.t.sol", "Counter"].functions
-    assert max(gas for calls in counter.values() for gas in calls) < 100_000  # Ethereum's, of one slot
+    assert max(gas for calls in counter.values() for gas in calls) < 100_000  # Ethereum gas, for one slot

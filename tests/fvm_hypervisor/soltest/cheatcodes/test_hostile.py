@@ -1,4 +1,4 @@
-"""Cheatcodes that are given what they cannot take: each test fails with words, and the others go on."""
+"""Cheatcodes with excessive or malformed input: the test fails with a message, and the others continue."""
 
 from __future__ import annotations
 

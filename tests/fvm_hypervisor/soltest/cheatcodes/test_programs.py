@@ -1,4 +1,4 @@
-"""Programs that tests run with `ffi`: they end, with all that they have begun, and write no more than can be held."""
+"""Programs that tests run with `ffi` end with all their children, and their output is limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same tests under Filecoin's rules end as in forge, but for what Ethereum alone has and the network forbids."""
+"""The same tests under Filecoin's rules end as in forge, except for features of Ethereum only."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ ONLY_ETHEREUMS: Final = {
     "testNone()", "testRandao()", "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()",
     "testSnapshotNone()", "testTakenBack()",
 }  # fmt: skip
-"""These fail and say so."""
+"""These fail with a message."""
 
 OTHERWISE: Final = {
-    "testCaughtThenSpent()": "what a failed call was dealt is taken back with it",
-    "testDealReverted()": "what a failed call was dealt is taken back with it",
-    "testDealtInFailed()": "what a failed call was dealt is taken back with it",
-    "testDealtInFailedThenSpent()": "what a failed call was dealt is taken back with it",
-    "testNonceOfReverted()": "a nonce that a failed call set is taken back with it",
-    "testPassedOnThenFailed()": "what a failed call was dealt is taken back with it",
+    "testCaughtThenSpent()": "a balance set in a failed call reverts with it",
+    "testDealReverted()": "a balance set in a failed call reverts with it",
+    "testDealtInFailed()": "a balance set in a failed call reverts with it",
+    "testDealtInFailedThenSpent()": "a balance set in a failed call reverts with it",
+    "testNonceOfReverted()": "a nonce set in a failed call reverts with it",
+    "testPassedOnThenFailed()": "a balance set in a failed call reverts with it",
     "testDefaults()": "the block has randomness, and the network's gas limit",
-    "testClone()": "no code stands in at an address of the precompiles'",
-    "testMockReceive()": "no code stands in at an address of the precompiles'",
-    "testLoadPrecompile()": "the precompile is an actor's address like others",
-    "testGas()": "50,000 gas are too little for a call",
-    "testGasValue()": "50,000 gas are too little for a call",
-    "testIntercept()": "the init code comes as the address manager's parameters",
-    "testMockDelegate()": "a delegate call does not say whose code it runs",
-    "testMockNoCode()": "the address is one of the precompiles'",
-    "testPause()": "gas is the network's",
-    "testAttachBlob()": "there is no opcode of blobs",
-    "testCreate()": "only contracts create contracts, in no other's name",
-    "testCreate2()": "only contracts create contracts, in no other's name",
-    "testCreateInStart()": "only contracts create contracts, in no other's name",
-    "testCreateValue()": "only contracts create contracts, in no other's name",
-    "testDelegatePrank()": "delegate calls are made in no other's name",
+    "testClone()": "code of precompiles cannot be replaced",
+    "testMockReceive()": "code of precompiles cannot be replaced",
+    "testLoadPrecompile()": "the precompile's address is that of an ordinary actor",
+    "testGas()": "50,000 gas are not enough for a call",
+    "testGasValue()": "50,000 gas are not enough for a call",
+    "testIntercept()": "the init code is a parameter of the address manager",
+    "testMockDelegate()": "a delegate call does not name the code's owner",
+    "testMockNoCode()": "the address is a precompile",
+    "testPause()": "gas is Filecoin's",
+    "testAttachBlob()": "there are no blob opcodes",
+    "testCreate()": "contracts can only be created by contracts, not pranked",
+    "testCreate2()": "contracts can only be created by contracts, not pranked",
+    "testCreateInStart()": "contracts can only be created by contracts, not pranked",
+    "testCreateValue()": "contracts can only be created by contracts, not pranked",
+    "testDelegatePrank()": "delegate calls cannot be pranked",
 }  # fmt: skip
 
 NAMESAKES: Final = {
@@ -51,7 +51,7 @@ NAMESAKES: Final = {
 
 
 OF_INSTRUCTIONS: Final = {"MemoryOfSetUpTest", "MemoryTest", "StepsTest"}
-"""Contracts whose tests watch single instructions."""
+"""Contracts whose tests trace single instructions."""
 
 
 @pytest.mark.parametrize("contract", sorted(OF_INSTRUCTIONS))
@@ -75,5 +75,5 @@ def test_tests_end_as_in_forge(contract: str, tmp_path: Path) -> None:
 
 
 def test_filecoins_own_cheatcodes_do_the_same(tmp_path: Path) -> None:
-    found = run("FilecoinTest", tmp_path, rules="filecoin", network=28)  # the last with DataCap
+    found = run("FilecoinTest", tmp_path, rules="filecoin", network=28)  # the last version with DataCap
     assert sum(test.status.value == "Success" for test in found.values()) == 9

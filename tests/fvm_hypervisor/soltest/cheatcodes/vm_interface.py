@@ -10,7 +10,7 @@ _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def signatures(source: str) -> set[str]:
-    """Every function of the interfaces in a source."""
+    """Return every function of the interfaces in a source."""
     source = _COMMENT.sub("", source)
     structs = {
         found[1]: [field.split()[0] for field in found[2].split(";") if field.strip()]

@@ -1,4 +1,4 @@
-"""The two small networks that the tests fork: a contract, and some transactions, alone and several in a block.
+"""The two small networks that the tests fork: a contract, and transactions, alone and several in a block.
 
 The same transactions are sent to any node of Ethereum's rules with anvil's accounts: to anvil, and to this project's.
 """
@@ -18,7 +18,7 @@ BUMP: Final = "68110b2f"
 
 
 def build(url: str, creation: str, number: int, gas: int = 1_000_000) -> list[str]:
-    """Blocks 1 to 7; the hashes of the three transactions of block 6. Each has so much gas."""
+    """Make blocks 1 to 7; return the hashes of the three transactions of block 6. `gas` is the limit of each."""
     with NodeClient(url) as node:
         numbered = [f"0x{SET}{number:064x}", f"0x{SET}{number * 10:064x}", f"0x{BUMP}", f"0x{BUMP}"]
         _wait_for(node, [_send(node, {"data": creation, "value": "0x5"}, 0, gas)])
@@ -34,7 +34,7 @@ def build(url: str, creation: str, number: int, gas: int = 1_000_000) -> list[st
 
 
 def environment(first: str, hashes: list[str], second: str) -> dict[str, str]:
-    """What the tests' contracts ask of their environment."""
+    """Return the environment that the tests' contracts read."""
     with NodeClient(first) as node:
         block: dict[str, Any] = node.ask("eth_getBlockByNumber", "0x6", False)
     return {"FIRST_URL": first, "SECOND_URL": second, "TX1": hashes[0], "TX2": hashes[2], "HASH6": block["hash"]}
@@ -46,7 +46,7 @@ def _send(node: NodeClient, what: dict[str, str], nonce: int, gas: int) -> str:
 
 
 def _wait_for(node: NodeClient, hashes: list[str]) -> None:
-    """Anvil answers before it makes the block."""
+    """Wait for transactions: anvil responds before it makes the block."""
     end = monotonic() + 30 * slowness()
     while not all(node.ask("eth_getTransactionReceipt", sent) for sent in hashes):
         assert monotonic() < end, f"not all of {', '.join(hashes)} are in a block"

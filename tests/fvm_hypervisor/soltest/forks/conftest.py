@@ -16,7 +16,7 @@ CREATION = GOLDEN["artifacts"]["test/Counter.sol:Counter"]["bytecode"]["object"]
 
 @pytest.fixture(scope="session")
 def networks() -> Iterator[Mapping[str, str]]:
-    """What the contracts ask of their environment: the nodes, and what is in their blocks."""
+    """The environment that the contracts read: the nodes, and the content of their blocks."""
     first, second = Network(rules="ethereum"), Network(rules="ethereum", chain_id=777)
     with serving(first) as one, serving(second) as two:
         hashes = chains.build(one, CREATION, 8601)

@@ -1,4 +1,4 @@
-"""What forge says of the contracts beside this file, run on forks of anvil, and the contracts compiled.
+"""Forge's results for the contracts beside this file on forks of anvil, and the compiled contracts.
 
 python -m tests.fvm_hypervisor.soltest.forks.golden FOLDER     make `golden.json.gz` from a folder in which forge has
 run
@@ -35,7 +35,7 @@ missing = "${NOT_THERE_URL}"
 
 
 def of_forge(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What forge said: status, reason, logs and the gas of unit tests, by suite and test."""
+    """Return forge's results: status, reason, logs and the gas of unit tests, by suite and test."""
     return {
         suite.split(":")[1]: {
             name: {
@@ -51,7 +51,7 @@ def of_forge(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def artifacts(folder: Path) -> dict[str, dict[str, Any]]:
-    """The compiled contracts by source and name, as far as tests need them."""
+    """Return the compiled contracts by source and name, reduced to what tests need."""
     found: dict[str, dict[str, Any]] = {}
     for source in (
         "Counter.sol",

@@ -1,4 +1,4 @@
-"""Runs the contracts' tests on forks, in this process."""
+"""Execution of the contracts' tests on forks, in this process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Results = dict[str, dict[str, TestResult]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a run needs."""
+    """Inputs of a run."""
 
     job: Job
     artifacts: Artifacts
@@ -32,7 +32,7 @@ class Prepared:
 
 
 def run(folder: Path, contracts: str, environment: Mapping[str, str], tests: str | None = None, **job: Any) -> Results:
-    """Results by contract and signature. `tests` is a pattern of names; what else is given is the job's."""
+    """Return results by contract and signature. `tests` is a pattern of names; other arguments go to the job."""
     ready = prepare(folder, contracts, environment, tests, **job)
     found = {}
     for suite in ready.suites:
@@ -48,7 +48,7 @@ def run(folder: Path, contracts: str, environment: Mapping[str, str], tests: str
 def prepare(
     folder: Path, contracts: str, environment: Mapping[str, str], tests: str | None = None, **job: Any
 ) -> Prepared:
-    """The same without the run."""
+    """Prepare the same run without executing it."""
     places = []
     for number, (place, artifact) in enumerate(GOLDEN["artifacts"].items()):
         file = folder / "out" / f"{number}.json"

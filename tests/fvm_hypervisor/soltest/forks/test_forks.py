@@ -1,4 +1,4 @@
-"""Every test on forks ends as it does in forge on forks of anvil: the same status, words, logs, and gas but for a few.
+"""Every test on forks ends as in forge on forks of anvil: the same status, messages and logs, and mostly the gas.
 
 Expected: what forge said (`golden.json.gz`; `make clients` asks it again). The networks here are this project's own.
 """
@@ -36,7 +36,7 @@ OTHER_WORDS: Final = {
     "test_execBad()": "bytes that are no transaction are refused in this project's words",
     "test_execPoor()": "so is a transaction that its sender cannot pay",
 }
-"""Tests that fail with other words."""
+"""Tests that fail with other messages."""
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
@@ -63,7 +63,7 @@ def _compare(wanted: dict[str, dict[str, object]], found: dict[str, TestResult])
 def test_a_header_has_the_hash_of_its_block() -> None:
     block = GOLDEN["block"]
     header = read_header(block)
-    assert f"0x{keccak(header).hex()}" == block["hash"]  # anvil's
+    assert f"0x{keccak(header).hex()}" == block["hash"]  # anvil's hash
     with pytest.raises(ValueError, match="hash does not match the header"):
         read_header({**block, "gasUsed": "0x1"})
     with pytest.raises(KeyError, match="stateRoot"):

@@ -1,4 +1,4 @@
-"""Nodes that answer what they should not: the test fails with the node, the method and the value, within bounds."""
+"""Nodes with malformed responses: the test fails, naming the node, the method and the value, within limits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SOUND: Final[Mapping[str, Any]] = {
 
 
 def node(answers: Mapping[str, Any], asked: list[str] | None = None) -> AbstractContextManager[str]:
-    """The URL of a node that answers each method alike; a number is a status, an Event a wait."""
+    """Serve a node with fixed responses by method; a number is a status, an Event a wait."""
 
     class Node(Handler):
         def do_POST(self) -> None:
@@ -57,7 +57,7 @@ def node(answers: Mapping[str, Any], asked: list[str] | None = None) -> Abstract
 
 
 _CODE: Final = bytes.fromhex("60005460005260206000f3")
-"""It returns what is in slot 0."""
+"""Code that returns slot 0."""
 _WRONG: Final[list[tuple[str, Any, str]]] = [
     ("eth_chainId", "one", "eth_chainId with 'one'"),
     ("eth_chainId", "0x" + "f" * 64, "number of 64 bits"),
@@ -140,7 +140,7 @@ def test_what_was_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_threads_that_keep_answers_at_once_lose_none(tmp_path: Path) -> None:
-    """An account's three questions are asked beside each other."""
+    """An account's three requests are sent concurrently."""
     cache = AnswerCache(tmp_path / "answers.sqlite")
 
     def use(number: int) -> str | None:
@@ -155,7 +155,7 @@ def test_threads_that_keep_answers_at_once_lose_none(tmp_path: Path) -> None:
 
 
 def test_another_nodes_answers_are_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Both name the same chain, block and hash; the first one lies."""
+    """Both nodes name the same chain, block and hash; the first one lies."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with node({**SOUND, "eth_getStorageAt": "0x" + "ff" * 32}) as liar, RemoteChain(liar, caches=True) as chain:
         assert chain.state(7).word(_counter(), 3) == (1 << 256) - 1
@@ -183,7 +183,7 @@ def test_a_file_of_answers_is_named_without_credentials(monkeypatch: pytest.Monk
 
 
 class _Connection(sqlite3.Connection):
-    """Counts those that are open."""
+    """A connection that counts the open ones."""
 
     open_ones = 0
 
@@ -198,7 +198,7 @@ class _Connection(sqlite3.Connection):
 
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> type[_Connection]:
-    """Those to files of answers, counted."""
+    """Count the connections to cache files."""
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=_Connection))
     monkeypatch.setattr(_Connection, "open_ones", 0)
     return _Connection

@@ -1,4 +1,4 @@
-"""Several forks under Filecoin's rules: two networks of this project's own, of different chains, heights and versions.
+"""Multiple forks under Filecoin's rules: two networks of this project, with different chains, heights and versions.
 
 Tests that forge runs on forks of anvil end alike, but for what Ethereum alone has; what native actors hold on each fork
 is told by the networks themselves.
@@ -47,7 +47,7 @@ _GAS: Final = 100_000_000
 
 @pytest.fixture(scope="module")
 def tipsets() -> Iterator[Mapping[str, str]]:
-    """What the contracts ask of their environment: the nodes, and what their networks hold."""
+    """The environment that the contracts read: the nodes, and the content of their networks."""
     first, second = Network(chain_id=31337), Network(chain_id=777, network=28)
     with serving(first) as one, serving(second) as two:
         hashes = chains.build(one, CREATION, 8601, _GAS)
@@ -63,7 +63,7 @@ def tipsets() -> Iterator[Mapping[str, str]]:
 
 
 def _reward(url: str, epoch: int) -> str:
-    """What the reward actor f02 has, by the node's own word."""
+    """Return the balance of the reward actor f02, as the node reports it."""
     with NodeClient(url) as node:
         return str(int(node.ask("eth_getBalance", "0xff" + "00" * 18 + "02", hex(epoch)), 16))
 
@@ -80,19 +80,19 @@ OTHER_WORDS: Final = {
     "test_bigBlock()": f"vm.createFork: {_FUTURE.format((1 << 64) - 1)}",
     "test_future()": f"vm.createFork: {_FUTURE.format(999999)}",
     "test_futureSelect()": f"vm.createSelectFork: {_FUTURE.format(999999)}",
-    # a contract that was etched begins with the nonce 1, so it creates another address
+    # an etched contract begins with nonce 1, so it creates another address
     "test_make()": "cheatcodes are not enabled for 0x1FCb066abB2C4B85A0696105A32dc04d5462565b; see "
     "`vm.allowCheatcodes(address)`",
     "test_rollDown()": f"vm.rollFork: {_FUTURE.format(999999)}",
-    # a node has words of its own for an unknown method
+    # a node has its own message for an unknown method
     "test_rpcError()": 'vm.rpc: "eth_nothing": server returned an error response: error code -32601: the method '
     "'eth_nothing' does not exist or is not available",
-    # a message is looked for, not a transaction
+    # it looks for a message, not a transaction
     "test_transactUnknown()": f"vm.transact: FIRST_URL knows no transaction 0x{5:064x}",
 }
-"""Tests that fail with other words than in forge."""
+"""Tests that fail with other messages than in forge."""
 OTHER_LOGS: Final = {"test_remotePersistent()": ["n 86017", "seen 86010"]}
-"""A contract is taken along with all of its slots."""
+"""A contract is carried with all of its slots."""
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
@@ -222,7 +222,7 @@ def test_the_fork_that_a_machine_begins_on_begins_at_the_first_place() -> None:
 
 
 def _hostile(url: str, method: str, answer: Callable[[Any], Any], folder: Path) -> str:
-    """Why a test fails on a fork of a node that answers one method otherwise than a sound one."""
+    """Return why a test fails on a fork of a node with a changed response to one method."""
 
     class Between(Handler):
         def do_POST(self) -> None:

@@ -1,4 +1,4 @@
-"""What forge says of the contracts beside this file with `isolate = true`, and the contracts compiled.
+"""Forge's results for the contracts beside this file with `isolate = true`, and the compiled contracts.
 
 python -m tests.fvm_hypervisor.soltest.isolation.golden FOLDER     make `golden.json.gz` from a folder in which forge
 has run
@@ -36,7 +36,7 @@ seed = "0x1"
 
 
 def gas_of_forge(report: list[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
-    """By contract and function: least, mean, median and most gas, and the calls."""
+    """Return minimum, mean, median and maximum gas and the number of calls, by contract and function."""
     return {
         row["contract"]: {
             function: [found["min"], found["mean"], found["median"], found["max"], found["calls"]]

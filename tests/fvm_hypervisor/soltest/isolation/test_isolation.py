@@ -1,4 +1,4 @@
-"""With `isolate` each test ends as in forge, with its gas to the unit, and so does the gas report.
+"""With `isolate` each test and the gas report equal forge's, including every unit of gas.
 
 Expected: what forge said (`golden.json.gz`; `make clients` asks it again).
 """
@@ -36,7 +36,7 @@ def run(
     folder: Path, contract: str, evm: str, isolate: bool = True, report: list[SuiteCoverage] | None = None,
     tests: str | None = None, rules: str = "ethereum",
 ) -> Mapping[str, TestResult]:  # fmt: skip
-    """Results by signature; what tests did for a report of gas is put into `report`."""
+    """Return the results by signature; data for a gas report is stored in `report`."""
     shutil.copytree(HERE / "contracts", folder / "test")
     (folder / "out").mkdir()
     places = []

@@ -1,4 +1,4 @@
-"""With `isolate`, a test's calls cost the same each, however many came before: in executed lines, in entries.
+"""With `isolate`, the cost of a test's calls does not grow with their number: in executed lines, in entries.
 
 Compiled modules execute no lines that can be counted; of that form the lines of all others are.
 """
@@ -29,12 +29,12 @@ CALL = f"{{0}} 0 MSTORE 0 0 32 0 0 0x{CALLEE.hex()} GAS CALL POP"
 LOOK = f"0 0 32 0 0x{CALLEE.hex()} GAS STATICCALL POP"
 OWN = "{0} {0} SSTORE"
 STORES = "0 CALLDATALOAD SLOAD POP 7 0 CALLDATALOAD SSTORE"
-"""Writes 7 to the slot that the first word names."""
+"""Code that writes 7 to the slot named by the first word."""
 READS = "0 CALLDATALOAD SLOAD POP"
 
 
 def lines_of(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:
-    """The lines of this project that an action executes, on every thread that it starts and on this one."""
+    """Return the number of this project's lines that an action executes, on all threads that it starts and this one."""
     count, before = 0, sys.gettrace()
     ours: dict[CodeType, bool] = {}
 
@@ -56,7 +56,7 @@ def lines_of(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> i
         plain(jobs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(deep_stack, "_live", live)  # its threads are started without `threading`
+        patched.setattr(deep_stack, "_live", live)  # its threads are not started by `threading`
         threading.settrace(call)
         sys.settrace(call)
         try:
@@ -68,7 +68,7 @@ def lines_of(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> i
 
 
 def apply(made: Hypervisor, accounts: Accounts | None = None) -> TransactionResult:
-    """One message to the contract, as a test's."""
+    """Apply one message to the contract, like a test's."""
     transaction = Transaction(DYNAMIC_FEE, None, 0, CONTRACT, 0, b"", 1 << 36, 0, 0)
     result = Application(made, transaction, SENDER, paid=False, accounts=accounts).apply_implicit()
     assert result.success, result.message
@@ -76,7 +76,7 @@ def apply(made: Hypervisor, accounts: Accounts | None = None) -> TransactionResu
 
 
 def isolated(steps: str, count: int, callee: str) -> Hypervisor:
-    """A machine with a test contract that goes through some steps again and again."""
+    """Return a machine with a test contract that repeats some steps."""
     made = machine(" ".join(steps.format(number) for number in range(1, count + 1)), callee, evm="py-evm")
     Cheatcodes(Settings(isolates=True)).install(made)
     return made
@@ -89,7 +89,7 @@ def test_the_work_for_a_call_does_not_grow_with_the_calls_before_it(
     steps: str, callee: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = []
-    for count in (1, 10, 40, 70):  # what is made once is made for the first
+    for count in (1, 10, 40, 70):  # the first run creates what is created once
         journal = Journal()
 
         def run(count: int = count, journal: Journal = journal) -> None:

@@ -1,4 +1,4 @@
-"""Runs of the project of this folder, once for all tests."""
+"""Runs of the project in this folder, shared by all tests."""
 
 from __future__ import annotations
 

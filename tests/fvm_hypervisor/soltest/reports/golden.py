@@ -1,4 +1,4 @@
-"""The project of this folder compiled, with and without the IR, and its tests run in this process.
+"""The project in this folder compiled, with and without the IR, and its tests run in this process.
 
 python -m tests.fvm_hypervisor.soltest.reports.golden PROFILE     keep the artifacts of forge's `out` as the profile's
 """
@@ -35,7 +35,7 @@ def forge(name: str) -> str:
 
 @dataclass
 class ReportProject:
-    """The project in a profile, its artifacts in a folder."""
+    """The project with a profile, its artifacts in a folder."""
 
     folder: Path
     profile: str = "default"
@@ -54,7 +54,7 @@ class ReportProject:
         self.artifacts = Artifacts(HERE, places, sources)
 
     def run(self, verbosity: int = 0, report: str = "", tests: str | None = None) -> Iterator[SuiteResult]:
-        """Run the suites, each in a world of its own, with the tests whose names match."""
+        """Run the suites, each in its own world, with the tests whose names match."""
         project = replace(self.project, isolate=report == "gas")
         suites, _ = find_suites(self.artifacts, [TESTS], SuiteFilter(test=tests))
         for suite in suites:
@@ -76,7 +76,7 @@ class ReportProject:
 
 
 def _write(profile: str) -> None:
-    """Keep what forge has compiled."""
+    """Store what forge has compiled."""
     (build,) = (HERE / "out" / "build-info").glob("*.json")
     contracts = []
     for path in sorted((HERE / "out").glob("*.sol/*.json")):

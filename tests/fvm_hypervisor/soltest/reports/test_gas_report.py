@@ -1,4 +1,4 @@
-"""The gas report is forge's, as tables and as JSON. Expected: `forge test --gas-report` of forge 1.7.1."""
+"""The gas report equals forge's, as tables and as JSON. Expected: `forge test --gas-report` of forge 1.7.1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fvm_hypervisor.soltest.reports.conftest import Runs
 from tests.fvm_hypervisor.soltest.reports.golden import HERE, forge
 
 RANDOM = {("src/Proxy.sol:Vault", "set(uint256)"), ("test/Proxy.t.sol:Helper", "add(uint256)")}
-"""Functions that fuzz and invariant tests call: their gas depends on inputs, which are others than forge's."""
+"""Functions called by fuzz and invariant tests, whose gas depends on random inputs."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def report(runs: Runs) -> dict[str, GasUse]:
 
 
 def without_random(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The report with the number of calls alone where gas depends on random inputs."""
+    """Return the report with only the number of calls where gas depends on random inputs."""
     return [
         {
             **row,
@@ -65,6 +65,6 @@ def test_contracts_may_be_chosen_and_test_functions_included(runs: Runs) -> None
 
     assert names(gas_reports=("Fees",)) == {"Fees"}
     assert names(gas_reports_ignore=("Fees", "Vault", "Factory")) == {"Proxy", "Helper", "ProxyTest"}
-    assert names(gas_reports=("Fees",), gas_reports_ignore=("Fees",)) == {"Fees"}  # as forge, which warns
+    assert names(gas_reports=("Fees",), gas_reports_ignore=("Fees",)) == {"Fees"}  # as in forge, which warns
     included = reported(found, replace(Project(HERE), gas_reports_include_tests=True))
     assert {"setUp()", "test_delegates()"} <= included["test/Proxy.t.sol:ProxyTest"].functions.keys()

@@ -1,4 +1,4 @@
-"""Traces of proxies, libraries, factories and reverts are forge's, text for text. Expected: forge 1.7.1."""
+"""Traces of proxies, libraries, factories and reverts equal forge's text. Expected: forge 1.7.1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fvm_hypervisor.soltest.reports.golden import forge
 
 
 def sections(text: str) -> dict[str, str]:
-    """What is printed of each test, without its backtrace."""
+    """Return the output of each test, without its backtrace."""
     body = re.sub(r"^(Suite result|Ran |Failing tests|Encountered).*$", "", text, flags=re.MULTILINE)
     parts = re.findall(r"^\[(?:PASS|FAIL|SKIP).*?(?=^\[(?:PASS|FAIL|SKIP)|\Z)", body, re.MULTILINE | re.DOTALL)
     found: dict[str, str] = {}
@@ -41,7 +41,7 @@ def test_traces_are_forges(runs: Runs, profile: str, verbosity: int, file: str) 
 
 
 def test_the_last_run_of_a_test_with_several_is_shown(runs: Runs) -> None:
-    """Inputs are random: compared are the calls that they are put into."""
+    """Inputs are random, so only the calls are compared."""
 
     def calls(text: str) -> list[str]:
         lines = re.findall(r"(\w+::\w+|\[Stop\]|\[Return\])", text.partition("Traces:")[2])

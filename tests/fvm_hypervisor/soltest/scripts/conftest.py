@@ -1,4 +1,4 @@
-"""The project of scripts, compiled (`record.sh`), and a node that they are sent to."""
+"""The project of scripts, compiled (`record.sh`), and a node to send them to."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture
 def url(network: Network) -> Iterator[str]:
-    """Where the network answers."""
+    """URL of the network's node."""
     with serving(network) as url:
         yield url

@@ -1,4 +1,4 @@
-"""`hypervisor create` and `verify-bytecode` of the project that forge has compiled; beside forge in tests/clients."""
+"""`hypervisor create` and `verify-bytecode` on a project compiled by forge; tests/clients compares with forge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fvm_hypervisor.soltest.scripts.test_scripts import KEY, OTHER_KEY, SE
 from tests.fvm_hypervisor.soltest.scripts.test_scripts import run as script
 
 COUNTER = "src/Counter.sol:Counter"
-FIRST = "0x5FbDB2315678afecb367f032d93F642f64180aa3"  # the first contract of the first account, as on every such chain
+FIRST = "0x5FbDB2315678afecb367f032d93F642f64180aa3"  # the first contract of the first account, on every new chain
 NOT_FOUND = "the transaction that made the contract is not known"
 
 
@@ -38,7 +38,7 @@ def verify(project: Path, url: str, address: str, *options: str, status: int = 0
 
 
 def changed(project: Path, change: Any) -> None:
-    """The compiler has made other code of Counter."""
+    """Replace the compiled code of Counter."""
     (file,) = (project / "out").rglob("Counter.json")
     content = json.loads(file.read_text(encoding="utf-8"))
     for name in ("bytecode", "deployedBytecode"):
@@ -47,7 +47,7 @@ def changed(project: Path, change: Any) -> None:
 
 
 def other_metadata(code: bytes) -> bytes:
-    """As after a change of a comment: another hash in the CBOR behind the code."""
+    """Return code with other metadata, as after a change of a comment: another hash in the CBOR at the end."""
     place = code.rindex(b"ipfs") + 12
     return code[:place] + bytes(byte ^ 0xFF for byte in code[place : place + 20]) + code[place + 20 :]
 
@@ -152,7 +152,8 @@ def test_a_constructor_that_fails_sends_nothing(project: Path, url: str, network
     assert network.nonce(SENDER) == 0
 
 
-# --- what is there ----------------------------------------------------------------------------------------------------
+# --- bytecode verification
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def deployed(project: Path, url: str) -> str:
 def test_code_of_the_project_matches_in_full_and_in_part(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
         create(project, url, COUNTER, "--private-key", KEY, "--broadcast", "--constructor-args", "42")
-        both = "Creation code matched with status {0}\nRuntime code matched with status {0}\n"  # forge's words
+        both = "Creation code matched with status {0}\nRuntime code matched with status {0}\n"  # forge's message
         assert verify(project, url, FIRST) == both.format("full")
         assert verify(project, url, FIRST, "--constructor-args", "42") == both.format("full")
         assert verify(project, url, FIRST, "--encoded-constructor-args", f"{42:064x}") == both.format("full")
@@ -218,7 +219,7 @@ def test_what_is_behind_creation_code_has_to_be_arguments(project: Path, url: st
 def test_creations_are_found_in_the_records_of_scripts(
     project: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By CREATE and CREATE2, where the node does not say who made a contract."""
+    """Contracts made by CREATE and CREATE2, if the node does not report a contract's creator."""
     script(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     rows = record(project)["transactions"]
     from fvm_hypervisor.cli import verify_bytecode
@@ -261,7 +262,7 @@ def test_without_a_node_nothing_is_compared(project: Path) -> None:
 
 
 def made_by(release: tuple[int, int, int]) -> Any:
-    """As another release of solc makes it: its number in the CBOR behind the code (the Solidity documentation)."""
+    """Return code as by another release of solc: its version in the CBOR at the end (the Solidity documentation)."""
 
     def change(code: bytes) -> bytes:
         place = code.rindex(b"dsolcC") + 6
@@ -273,7 +274,7 @@ def made_by(release: tuple[int, int, int]) -> Any:
 def test_the_compiler_that_made_other_code_is_named(project: Path, url: str, deployed: str) -> None:
     words = "it was made by solc 0.8.37, compared with 0.8.30: try --use 0.8.37"
     changed(project, made_by((0, 8, 30)))
-    assert "status partial" in verify(project, url, deployed)  # nothing but the metadata is another
+    assert "status partial" in verify(project, url, deployed)  # only the metadata differs
     changed(project, other_code)
     said = verify(project, url, deployed, status=1)
     assert said.count(words) == 2  # creation and runtime
@@ -282,7 +283,7 @@ def test_the_compiler_that_made_other_code_is_named(project: Path, url: str, dep
 
 
 def test_the_record_of_forge_is_read(project: Path, url: str, deployed: str) -> None:
-    """A record of an earlier chain names a transaction that is not there: the next one is asked for."""
+    """A record of an earlier chain names a missing transaction: the next record is used."""
     rows = json.loads((HERE / "forge_run.json").read_text(encoding="utf-8"))
     folder = project / "broadcast" / "Old.s.sol" / "31415926"
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""`hypervisor test --debug`: one test under the debugger, forwards and back, over lines and native calls."""
+"""`hypervisor test --debug`: one test in the debugger, forwards and backwards, over lines and native calls."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_native_calls_are_in_the_same_view(project: Path) -> None:
 def test_a_fuzz_test_begins_with_the_input_that_makes_it_fail(project: Path) -> None:
     text = debug(project, "testFuzz_broken", "continue")
     assert "the message has ended: exit 33" in text
-    assert "testFuzz_broken(more=999)" in text  # the least that is too many with the one that is there
+    assert "testFuzz_broken(more=999)" in text  # the smallest value that is too much
 
 
 @pytest.mark.parametrize(

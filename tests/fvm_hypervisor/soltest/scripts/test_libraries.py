@@ -1,4 +1,4 @@
-"""A script's libraries: deployed first, at the addresses and under the nonces of forge 1.7.1 (`linked.json`)."""
+"""A script's libraries: deployed first, at the addresses and with the nonces of forge 1.7.1 (`linked.json`)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def linked(tmp_path: Path) -> Path:
 
 
 def sent(root: Path, url: str, *options: str, status: int = 0) -> dict[str, Any]:
-    """The record of a run that is broadcast."""
+    """Return the record of a run that is broadcast."""
     place = ["script", str(root / "script" / "Linked.s.sol"), "--root", str(root), "--rpc-url", url]
     done = CliRunner().invoke(app, [*place, "--private-key", KEY, "--broadcast", *options])
     assert done.exit_code == status, done.output
@@ -47,7 +47,7 @@ def sent(root: Path, url: str, *options: str, status: int = 0) -> dict[str, Any]
 
 
 def compared(rows: list[dict[str, Any]]) -> list[Any]:
-    """Transactions but for what another network makes of them; forge leaves out the value of a library's."""
+    """Return transactions without fields that differ by network; forge omits the value of a library's."""
     own = ("hash", "transaction")
     fields = ("from", "to", "input", "nonce")
     return [
@@ -62,7 +62,7 @@ def test_libraries_are_deployed_first_as_by_forge(linked: Path, rules: str) -> N
         found = sent(linked, url)
         assert compared(found["transactions"]) == compared(RUN["transactions"])
         assert (found["libraries"], found["returns"]) == (RUN["libraries"], RUN["returns"])
-        (again,) = sent(linked, url)["transactions"]  # they are there now
+        (again,) = sent(linked, url)["transactions"]  # they are deployed now
         assert (again["contractName"], again["transaction"]["nonce"]) == ("Linked", "0x4")
 
 

@@ -1,4 +1,4 @@
-"""Scripts whose transactions go to several networks: those of forge 1.7.1, in its form (`multi.json`)."""
+"""Scripts with transactions on several networks: equal to those of forge 1.7.1, in its format (`multi.json`)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def root(tmp_path: Path) -> Path:
 
 @contextmanager
 def networks(monkeypatch: pytest.MonkeyPatch, *rules: str) -> Iterator[list[Network]]:
-    """Two networks, whose nodes the project names by variables."""
+    """Two networks, whose nodes the project names by environment variables."""
     with ExitStack() as stack:
         found = []
         for name, chain, of in zip(("FIRST_URL", "SECOND_URL"), CHAINS, rules, strict=True):
@@ -66,14 +66,14 @@ def run(root: Path, *options: str, name: str = "run", status: int = 0) -> str:
 
 
 def multi(root: Path, name: str = "run", folder: str = "broadcast/multi") -> list[dict[str, Any]]:
-    """The parts of the record."""
+    """Return the parts of the record."""
     file = root / folder / "Multi.s.sol-latest" / f"{name}.json"
     found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["deployments"]
     return found
 
 
 def compared(parts: list[dict[str, Any]]) -> list[Any]:
-    """What networks with other fees and gas have in common."""
+    """Return the fields that do not depend on fees and gas."""
     fields = ("from", "to", "input", "nonce", "chainId")
     return [
         (
@@ -89,7 +89,7 @@ def compared(parts: list[dict[str, Any]]) -> list[Any]:
 
 
 def word(network: Network, row: dict[str, Any]) -> int:
-    """What the box of a transaction holds."""
+    """Return the content of the box that a transaction created."""
     box = EthAddress(bytes.fromhex(row["contractAddress"][2:]))
     return int.from_bytes(network.call(box, selector("word()")), "big")
 
@@ -140,7 +140,7 @@ def test_the_network_of_the_named_node_is_one_of_them(root: Path, rules: str, mo
 
 
 def test_on_a_filecoin_network_no_fork_takes_its_actors_place(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the script's own code does not say that it selects one: else the network is read by accounts and slots."""
+    """The script's code does not show that it selects a fork, else the network is read by accounts and slots."""
     monkeypatch.setattr(plan, "selects_forks", lambda _: False)
     with networks(monkeypatch, "filecoin", "ethereum") as (first, second):
         words = run(root, "--broadcast", "--rpc-url", "first", name="single", status=1)
@@ -180,7 +180,7 @@ def test_forks_of_one_network_that_begin_with_one_nonce_are_refused(
 
 
 def test_nothing_is_sent_where_a_nonce_is_used_on_a_later_network(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The script runs at a block of the first network that is not the newest."""
+    """The script runs at a block of the first network that is not the latest."""
     with networks(monkeypatch, "ethereum", "ethereum") as (first, second):
         run(root, "--broadcast", "--rpc-url", "first", name="mixed")
         rows = FORGES["runs"]["run"][0]["transactions"]
@@ -219,7 +219,7 @@ def test_a_later_run_over_several_networks_is_not_taken_for_done(root: Path, mon
 
 
 def test_no_fork_is_selected_during_a_broadcast(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In forge's words."""
+    """The message is forge's."""
     with networks(monkeypatch, "ethereum", "ethereum"):
         words = run(root, name="within", status=1)
         assert "vm.createSelectFork: cannot select forks during a broadcast" in words

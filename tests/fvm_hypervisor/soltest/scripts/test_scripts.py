@@ -1,4 +1,4 @@
-"""`hypervisor script`: what forge 1.7.1 has kept of the same script, and what its transactions do on the chain."""
+"""`hypervisor script`: compared with forge 1.7.1's records of the same script, and its transactions' effects."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def record(project: Path, name: str = "run", folder: str = "") -> dict[str, Any]
 
 
 def without_gas(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Transactions but for what another network makes of them: hashes, gas, the chain's number."""
+    """Return transactions without fields that differ by network: hashes, gas, the chain ID."""
     return [
         {**row, "hash": None, "transaction": {**row["transaction"], "gas": None, "chainId": None}} for row in rows
     ]  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_script_calls_actors(project: Path, url: str, network: Network) -> Non
 def test_a_run_that_was_cut_is_resumed(
     project: Path, url: str, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second receipt does not come; the third and fourth transactions are not sent."""
+    """The second receipt is missing; the third and fourth transactions are not sent."""
     receipt, asked = sending.ScriptSender._receipt, []
 
     def lost(sender: sending.ScriptSender, transaction: str) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def test_a_transaction_that_the_network_refuses_is_named(project: Path, url: str
 def test_without_a_node_a_script_runs_alone(project: Path) -> None:
     text = run(project, "--sig", "runWith(uint256)", "3")
     assert "Script ran successfully." in text
-    assert "made: contract Counter 0x5b73C5498c1E3b4dbA84de0F1833c4a029d90519" in text  # as forge 1.7.1 says
+    assert "made: contract Counter 0x5b73C5498c1E3b4dbA84de0F1833c4a029d90519" in text  # as in forge 1.7.1
     assert not (project / "broadcast").exists()
 
 
@@ -310,7 +310,7 @@ def test_a_script_that_cannot_pay_for_its_creation_says_so(tmp_path: Path) -> No
 def test_a_record_of_another_chain_is_not_resumed(project: Path, url: str) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     known = record(project)["receipts"][0]["transactionHash"]
-    with Network() as network, serving(network) as other:  # of the same chain id
+    with Network() as network, serving(network) as other:  # with the same chain ID
         words = run(project, "--rpc-url", other, "--private-key", KEY, "--resume", status=2)
         assert "the chain of this node is not the one of" in words
         assert f"it has no transaction {known}, whose receipt is in the record" in words
@@ -386,7 +386,7 @@ def test_no_transaction_offers_more_than_the_amount(
         sent = [node.ask("eth_getTransactionByHash", row["hash"]) for row in record(project)["transactions"]]
     offered = sum(int(one["gas"], 16) * int(one.get("maxFeePerGas") or one["gasPrice"], 16) for one in sent)
     amount = float(text.split("at most ")[1].split(" FIL")[0])
-    assert offered / 10**18 <= amount * 1.2  # the base fee of a block may be an eighth above the last one's
+    assert offered / 10**18 <= amount * 1.2  # a block's base fee may be an eighth above the previous one's
     assert amount <= offered / 10**18 * 1.5
 
 
@@ -400,7 +400,7 @@ def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str)
 
 
 def test_a_node_under_ethereums_rules_is_read_by_accounts_and_slots(project: Path) -> None:
-    """The same run as forge's, on the same kind of node, and once more: it meets what the first has made."""
+    """The run equals forge's on the same kind of node; a second one finds what the first created."""
     with Network(rules="ethereum") as network, serving(network) as url:
         run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
         file = project / "broadcast" / "Deploy.s.sol" / "31337" / "run-latest.json"
@@ -414,7 +414,7 @@ def test_a_node_under_ethereums_rules_is_read_by_accounts_and_slots(project: Pat
 
 
 def changed_answers(monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]) -> None:
-    """Nodes answer a method otherwise."""
+    """Change the response of nodes to a method."""
     ask = NodeClient.ask
 
     def other(client: NodeClient, asked: str, *params: Any) -> Any:
@@ -481,7 +481,7 @@ def test_behind_a_transaction_that_has_failed_nothing_is_resumed(project: Path, 
 
 
 def test_calldata_of_no_function_in_the_interface_is_run(project: Path) -> None:
-    """As a fallback takes it: the interface does not have what is called."""
+    """The fallback handles it: the ABI lacks the called function."""
     (file,) = (project / "out").rglob("Deploy.json")
     content = json.loads(file.read_text(encoding="utf-8"))
     content["abi"] = [entry for entry in content["abi"] if entry.get("name") != "run"]
@@ -521,7 +521,7 @@ def test_what_a_script_does_outside_is_done_once(tmp_path: Path, end: str, optio
 
 
 def vm_call(signature: str, *values: Any) -> str:
-    """Code that calls a cheatcode, and fails where it does."""
+    """Return code that calls a cheatcode and fails if it fails."""
     types = signature[signature.index("(") + 1 : -1]
     kinds = tuple(types.split(",")) if types and not types.startswith("(") else ((types,) if types else ())
     data = selector(signature) + encode(kinds, values)
@@ -531,7 +531,7 @@ def vm_call(signature: str, *values: Any) -> str:
 
 
 def assembled_script(root: Path, *parts: str) -> Path:
-    """A project with a script of this code, in which each call has to succeed."""
+    """Return a project with a script of this code, in which each call must succeed."""
     (root / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\n', encoding="utf-8")
     (root / "script").mkdir()
     (root / "script" / "Own.s.sol").write_text("contract Own {}", encoding="utf-8")
@@ -570,7 +570,7 @@ def test_what_a_transaction_would_lose_is_refused_before_anything_is_sent(
 
 @pytest.mark.parametrize("name", ATTACHMENTS)
 def test_what_no_transaction_has_is_not_refused(tmp_path: Path, name: str) -> None:
-    """An attachment is the next transaction's: behind the last one it is for the script's own calls."""
+    """An attachment belongs to the next transaction; after the last one it belongs to the script's own calls."""
     root = assembled_script(tmp_path, BROADCAST, TRANSFER, ATTACHMENTS[name])
     with Network(rules="ethereum") as network, serving(network) as url:
         run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Own.s.sol")
@@ -589,7 +589,7 @@ def test_a_transaction_that_is_signed_already_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["authorizationList", "blobVersionedHashes"])
 def test_a_record_with_more_than_is_sent_is_not_resumed(project: Path, url: str, network: Network, name: str) -> None:
-    """A record of forge's, whose transaction would lose that."""
+    """A record of forge whose transaction would lose the field."""
     run(project, "--rpc-url", url, "--private-key", KEY)
     content = record(project, folder="dry-run")
     content["transactions"][1]["transaction"][name] = [{}]

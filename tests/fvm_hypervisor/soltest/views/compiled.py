@@ -24,7 +24,7 @@ FILE = HERE / "compiled.json"
 
 
 def compiled(folder: Path) -> Artifacts:
-    """The contracts, each written to a file in a folder."""
+    """Return the contracts, each written to a file in a folder."""
     content = json.loads(FILE.read_text(encoding="utf-8"))
     places = []
     for number, (file, name, artifact) in enumerate(content["contracts"]):
@@ -35,7 +35,7 @@ def compiled(folder: Path) -> Artifacts:
 
 
 def trees() -> dict[str, Any]:
-    """solc's syntax trees by path."""
+    """Return solc's syntax trees by path."""
     found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))["trees"]
     return found
 
@@ -43,7 +43,7 @@ def trees() -> dict[str, Any]:
 def write(solc: str) -> None:
     project = load_project(HERE)
     sources, compiler = read_sources(project, own_sources(project)), SolcChoice(project, solc).solc()
-    with TemporaryDirectory() as empty:  # all sources in one run of the compiler: they have the same numbers
+    with TemporaryDirectory() as empty:  # all sources in one run of the compiler, so that they share their indices
         fresh = replace(project, cache=empty)
         found = artifacts_of(HERE, compiled_sources(fresh, sources, sources.texts, compiler))
         contracts = [(place.file, place.name, json.loads(place.path.read_bytes())) for place in found.places]

@@ -1,4 +1,4 @@
-"""One run of the project of this folder in this process, watched by any viewer."""
+"""One run of the project of this folder in this process, with any viewer."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
 
 @pytest.fixture(scope="session")
 def forge() -> Callable[[str], str]:
-    """What forge said, by file."""
+    """Read forge's output by file name."""
     return cache(lambda name: (HERE / "forge" / name).read_text(encoding="utf-8"))
 
 
 @pytest.fixture
 def watched() -> list[SuiteCoverage]:
-    """What runs with a report have collected."""
+    """Data collected by runs with a report."""
     return []
 
 
 @pytest.fixture
 def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]:
-    """Runs the suite with a viewer, and for a report: results by signature."""
+    """Run the suite with a viewer, and for a report: results by signature."""
     project = load_project(HERE)
     worlds: list[World] = []
     ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter())

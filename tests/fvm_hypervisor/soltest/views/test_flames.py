@@ -1,4 +1,4 @@
-"""A test's gas as boxes: forge's figures, functions among calls, native actors among contracts; merged in a graph."""
+"""Flame graphs of a test's gas: forge's figures, internal functions, native actors; merged in a graph."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GRAPH = [
     ("BankTest.test_withdraws", 45935), ("Bank.withdraw", 24891), ("Ledger.account", 4494), ("console.log", 3679),
     ("Bank.ledger", 569), ("Ledger.take", 13927), ("Ledger._take", 310), ("Sums.minus", 248), ("Sums.minus", 248),
 ]  # fmt: skip
-"""What forge's flame graph of the test has, by its titles, row after row; what costs nothing is left out."""
+"""Titles of forge's flame graph of the test, row by row; boxes without gas are left out."""
 
 
 def boxes(roots: Sequence[FlameBox]) -> Iterator[FlameBox]:
@@ -108,7 +108,7 @@ def test_native_actors_are_among_contracts_and_functions(artifacts: Artifacts) -
     machine = Hypervisor.open()
     names = Names(KnownCode(artifacts), machine.manifest, cheatcode_interface())
     tracer = FrameTracer("filecoin")
-    # AddBalance (2) of the market without money, from a contract that nobody knows
+    # AddBalance (2) of the market without funds, from an unknown contract
     tracer.event(CallStarted(ActorID(1), Address.id(100), INVOKE_EVM, TokenAmount(0), b"", 0, False, 0))
     tracer.event(
         CallStarted(ActorID(100), Address.id(5), MethodNumber(2), TokenAmount(0), b"\x42\x00\x64", 81, False, 0)

@@ -1,4 +1,4 @@
-"""Functions within contracts are in traces as in forge's, and those in which a call fails, too; values by hand."""
+"""Internal functions in traces equal forge's, including those in which a call fails; values by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fvm_hypervisor.soltest.views.conftest import Watch
 from tests.fvm_hypervisor.soltest.views.test_traces import sections, without_backtrace
 
 PASSING = ["test_expects()", "test_fails_assert()", "test_fails_own_words()", "test_withdraws()"]
-"""Tests in which no function is open where a call reverts: forge leaves those out."""
+"""Tests in which no function is open when a call reverts: forge leaves those out."""
 
 
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
@@ -115,7 +115,7 @@ def _words(*words: int) -> bytes:
     ],
 )  # fmt: skip
 def test_values_are_read_by_solidity_s_layout(parameter: Parameter, stack: list[int], value: object) -> None:
-    # solc's layout in memory: a length and what follows it; rows of texts point to them; bytes are on the left
+    # solc's layout in memory: a length and its content; arrays of strings point to them; bytes are left-aligned
     memory = bytes(32) + _words(3) + b"abc".ljust(32, b"\0") + _words(2, 7, 8) + _words(1, 32)
     calldata = b"fourxyz"[:4] + b"xyz" + _words(9)
     (found,) = read_values([parameter], ValuePlace([5, *stack], memory, calldata))
@@ -135,7 +135,7 @@ def test_what_does_not_fit_is_unknown() -> None:
 
 
 def test_a_value_of_many_words_is_unknown_soon() -> None:
-    # a row of 256 pointers to itself; read to the end it has 16 million words
+    # an array of 256 pointers to itself; read completely, it has 16 million words
     memory = _words(256, *[0] * 256)
     parameter = Parameter("uint256[][][]", "memory")
     begin = process_time()
@@ -156,7 +156,7 @@ def test_the_first_internal_calls_are_kept_and_the_trace_says_how_many_are_not(
     trace = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))["test_withdraws()"].trace
     names = re.compile(r"Ledger::_take|Sums::minus")
     assert names.findall(whole) == ["Ledger::_take", "Sums::minus", "Sums::minus"]
-    assert names.findall(trace) == ["Sums::minus"]  # that within _take, which ends first
+    assert names.findall(trace) == ["Sums::minus"]  # the one within _take, which ends first
     assert trace.endswith("\n  ... 3 internal calls are left out, those after the first 1")
 
 

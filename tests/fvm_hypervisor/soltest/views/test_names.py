@@ -1,4 +1,4 @@
-"""What a project's interfaces declare is named in traces wherever it is met, also of code that nobody knows.
+"""Declarations of a project's interfaces are used to decode every trace, also of unknown code.
 
 Expected: the lines of forge 1.7.1 for a contract whose code was etched, called by an interface that has no code.
 """
@@ -54,7 +54,7 @@ def selector(signature: str) -> bytes:
 
 @pytest.fixture
 def names(tmp_path: Path) -> Names:
-    """Those of a project that has nothing but an interface."""
+    """Names of a project with just an interface."""
     empty = {"object": ""}
     (tmp_path / "I.json").write_text(json.dumps({"abi": ABI, "bytecode": empty, "deployedBytecode": empty}))
     artifacts = Artifacts(tmp_path, [ArtifactPlace("src/I.sol", "IOnly", tmp_path / "I.json")], {})
@@ -63,7 +63,7 @@ def names(tmp_path: Path) -> Names:
 
 
 def lines(names: Names, data: bytes, exit_code: int, output: bytes, *events: EventEmitted) -> list[str]:
-    """The trace of one call."""
+    """Return the trace of one call."""
     tracer = FrameTracer("filecoin")
     to = Address.delegated(10, RAW)
     tracer.event(CallStarted(ActorID(1), to, INVOKE_EVM, TokenAmount(0), byte_string(data), CBOR, False, 0))
@@ -139,7 +139,7 @@ def test_logs_look_as_forges_whether_an_interface_knows_them_or_not(names: Names
     unknown = [b"\0" * 31 + b"\1", b"\0" * 31 + b"\2"]
     shown = lines(
         names, ASK + encode(["uint256"], [5]), ExitCode.OK, b"",
-        log_of([bytes(keccak(b"log(string)"))], encode(["string"], ["a"])),  # DSTest names no value
+        log_of([bytes(keccak(b"log(string)"))], encode(["string"], ["a"])),  # DSTest does not name the value
         log_of(unknown, b""), log_of([], b"\5"),
     )  # fmt: skip
     assert shown[1:-1] == [
@@ -159,7 +159,7 @@ def test_a_frame_that_was_stopped_says_by_what(names: Names) -> None:
 
 
 def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
-    """forge shows a mocked call as one of no gas."""
+    """forge shows a mocked call without gas."""
     told: list[Answer] = []
 
     def answered(answer: Answer) -> Answer:

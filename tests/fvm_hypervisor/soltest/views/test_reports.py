@@ -27,7 +27,7 @@ def covered(artifacts: Artifacts, watch: Watch, watched: list[SuiteCoverage]) ->
 
 
 def records(text: str, kind: str, file: str = "src/Bank.sol") -> list[str]:
-    """The records of a kind of one file in lcov's format."""
+    """Return the records of a kind for one file in lcov's format."""
     (section,) = (part for part in text.split("end_of_record") if f"SF:{file}\n" in part)
     return sorted(re.findall(rf"^{kind}:(.*)$", section, re.MULTILINE))
 
@@ -40,7 +40,7 @@ def test_lines_and_functions_ran_as_often_as_forge_says(covered: list[FileCovera
 
 
 def test_branches_are_forges_but_for_the_call_of_a_try(covered: list[FileCoverage], forge: Forge) -> None:
-    # forge takes the way of success for covered where the call was made: here the call failed, and line 93 has 0 hits.
+    # forge counts the success path as covered if the call was made: here the call failed, and line 93 has 0 hits.
     ours, theirs = set(records(lcov(covered), "BRDA")), set(records(forge("lcov.info"), "BRDA"))
     assert ours ^ theirs == {"92,5,0,0", "92,5,0,1"}
     assert "93,0" in records(forge("lcov.info"), "DA")

@@ -1,4 +1,4 @@
-"""Call trees are forge's, character for character; stacks have forge's lines and more functions."""
+"""Call trees equal forge's text; stacks have forge's lines and more functions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAILING = ["assert", "deep", "in_library", "own_words"]
 
 
 def sections(text: str) -> dict[str, str]:
-    """What forge or we print of each test."""
+    """Return forge's or our output for each test."""
     body = text.split("\nSuite result")[0]
     found = re.findall(r"^(\[(?:PASS|FAIL).*?)(?=^\[(?:PASS|FAIL)|\Z)", body, re.MULTILINE | re.DOTALL)
     return {str(re.search(r"(\w+\(\)) \(", part)[1]): part for part in found}  # type: ignore[index]  # each has a name
@@ -68,7 +68,7 @@ def test_stacks_have_the_lines_of_forges(
     lines = re.findall(r"^  at .*?\(((?:src|test)/\w+(?:\.t)?\.sol:\d+):\d+\)", theirs, re.MULTILINE)
     ours = re.findall(r"\((.*?)\)", "\n".join(result.stack))
     if test == "own_words":
-        lines = lines[1:]  # forge begins at the call whose failure the contract has answered in words of its own
+        lines = lines[1:]  # forge starts at the call whose failure the contract replaced by its own message
     assert lines
     assert [line for line in ours if line in lines] == lines
     assert not result.trace
@@ -111,7 +111,7 @@ def test_slots_are_shown_with_five(artifacts: Artifacts, watch: Watch, forge: Ca
     theirs = re.findall(r"@ 1: .*", sections(forge("steps.txt"))["test_withdraws()"])
     assert theirs[0] in found
     assert "storage changes:" in found
-    assert "→ new BankTest" not in found  # as forge, which shows no deployment
+    assert "→ new BankTest" not in found  # as in forge, which shows no deployment
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_native_call_is_a_line_of_the_stack(artifacts: Artifacts) -> None:
     machine = Hypervisor.open()
     names = Names(KnownCode(artifacts), machine.manifest, cheatcode_interface())
     tracer = frames.FrameTracer("filecoin")
-    # AddBalance (2) of the market without money, from a contract that nobody knows
+    # AddBalance (2) of the market without funds, from an unknown contract
     tracer.event(CallStarted(ActorID(1), Address.id(100), INVOKE_EVM, TokenAmount(0), b"", 0, False, 0))
     tracer.event(
         CallStarted(ActorID(100), Address.id(5), MethodNumber(2), TokenAmount(0), b"\x42\x00\x64", 81, False, 0)
@@ -215,7 +215,7 @@ def test_functions_that_have_returned_are_not_in_the_stack(tmp_path: Path) -> No
 
 
 def test_places_in_functions_that_cannot_have_run_are_passed_over(tmp_path: Path) -> None:
-    # the optimizer has merged the calls of both tests and says that they are the first one's
+    # the optimizer has merged the calls of both tests, and attributes them to the first
     text = b"""contract T { function test_one() public { box.put(1); }
 function test_two() public { box.put(2); _own(); }
 function _own() internal m { x; } modifier m() { _deep(); _; } function _deep() internal { y; } }"""
