@@ -26,7 +26,7 @@ CALL_ANOTHER = "5f5f5f5f5f61dead5af150"
 def test_a_number_that_only_the_code_under_test_mentions_breaks_an_invariant(
     run_contracts: Run, tmp_path: Path
 ) -> None:
-    """Equal to forge 1.7.1 in each of seven seeds; the code contains the number minus 1, so its words do not reveal it."""
+    """Equal to forge 1.7.1 in seven seeds; the code contains the number minus 1, so its words do not reveal it."""
     for folder, text in (
         ("test", 'import "../src/A.sol"; contract Suite {}'),
         ("src", "uint256 constant A = 0x4d2e9a41;"),
