@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels compiled interpreted supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels compiled interpreted docs supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -209,8 +209,13 @@ compiled: environment ## compile the modules of compiled.toml in place, which ta
 interpreted: environment ## undo `make compiled`
 	@$(RUN)/python hatch_build.py interpreted
 
+docs: environment ## build the documentation site into build/docs; dead links and warnings are errors
+	@scripts/tools docs $(RUN)/python
+	@build/tools/docs/bin/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -c docs -d build/docs-cache . build/docs $(ARGS)
+	@echo "build/docs/index.html"
+
 supply-chain: environment ## check the licences and known vulnerabilities of all dependencies
-	@scripts/audit-tools $(RUN)/python
+	@scripts/tools audit $(RUN)/python
 	@$(RUN)/python -m tests.packaging.supply_chain
 
 lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)
@@ -218,6 +223,8 @@ lock: ## resolve the dependencies of pyproject.toml into requirements.lock (need
 		--output-file requirements.lock pyproject.toml $(ARGS)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group audit \
 		--output-file requirements-audit.lock $(ARGS)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group docs \
+		--output-file requirements-docs.lock $(ARGS)
 
 environment:
 	@scripts/bootstrap $(VENV) $(PYTHON)

@@ -21,9 +21,9 @@ from typing import Any, Final
 
 from tests.packaging.project import PROJECT
 
-_TOOLS: Final = PROJECT / "build" / "audit" / "bin"
+_TOOLS: Final = PROJECT / "build" / "tools" / "audit" / "bin"
 _TABLE: Final = Path(__file__).with_name("licences.toml")
-_LOCKS: Final = ("requirements.lock", "requirements-audit.lock")
+_LOCKS: Final = ("requirements.lock", "requirements-audit.lock", "requirements-docs.lock")
 _CLASSIFIER: Final = "License :: OSI Approved :: "
 _CLASSIFIERS: Final = {
     "Apache Software License": "Apache-2.0",
