@@ -148,7 +148,7 @@ def script(
     from fvm_hypervisor.cli.script_networks import HowToSend, ScriptNetworks, ScriptSending
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.project import find_root, load_project
-    from fvm_hypervisor.soltest.scripts.linking import given_libraries
+    from fvm_hypervisor.soltest.scripts.linking import libraries_option
     from fvm_hypervisor.soltest.scripts.plan import ScriptFailed, run_script, selects_forks
     from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord
     from fvm_hypervisor.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, is_named
@@ -172,7 +172,7 @@ def script(
         )
     opened = keystore_keys(keystore or (), account or (), password or (), password_file or ())
     keys = {signer.address: signer.private_key for signer in map(account_of, [*(private_key or ()), *opened])}
-    linked = given_libraries(libraries or ())
+    linked = libraries_option(libraries or ())
     sender = _sender(sender_, list(keys), project.sender)
     place = source_path(home, file) if file else ""
     own = named_precompiles(precompile)

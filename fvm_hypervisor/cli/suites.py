@@ -256,7 +256,7 @@ class SuiteRuns:
             wanted = self.wanted if run_all else self._concerned(files, failed_first=failed_first)
 
     def _concerned(self, files: Sequence[str], *, failed_first: bool) -> SuiteFilter:
-        from fvm_hypervisor.soltest.kept_failures import failed_names
+        from fvm_hypervisor.soltest.stored_failures import failed_names
 
         failed = failed_names(self.project) if failed_first else None
         if failed is not None:
@@ -273,7 +273,7 @@ def _ignore(_: str) -> None:
 
 def _keep_failures(project: Project, suites: list[SuiteResult]) -> None:
     """Keep what failed for the next run, and say what was replayed of the last one."""
-    from fvm_hypervisor.soltest.kept_failures import failure_file, keep_failures
+    from fvm_hypervisor.soltest.stored_failures import failure_file, write_failures
 
     for suite in suites:
         for test in suite.tests:
@@ -283,7 +283,7 @@ def _keep_failures(project: Project, suites: list[SuiteResult]) -> None:
                     f'Warning: Replayed invariant failure from "{file}" file.\n'
                     "Remove the file to ignore the failure and to search for others.\n"
                 )
-    keep_failures(project, suites)
+    write_failures(project, suites)
 
 
 def _with_filter(session: SuiteSession) -> str:

@@ -236,9 +236,9 @@ def run_tests(
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.gas_snapshot_file import SEED
-    from fvm_hypervisor.soltest.kept_failures import failed_names
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.session import Options
+    from fvm_hypervisor.soltest.stored_failures import failed_names
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import OFFICIAL_EVM
     from hypervisor.user_files import check_output

@@ -29,7 +29,7 @@ def trust(
 
     Example: hypervisor trust --revoke
     """
-    from fvm_hypervisor.soltest.consent import asked_keys, set_trust
+    from fvm_hypervisor.soltest.consent import consent_keys, set_trust
     from fvm_hypervisor.soltest.project import find_root
 
     if lists:
@@ -42,7 +42,7 @@ def trust(
     else:
         set_trust(root, is_trusted=True)
         words = "is trusted"
-    asked = [] if revoke else asked_keys(root)
+    asked = [] if revoke else consent_keys(root)
     if as_json:
         keys = [{"profile": profile or None, "key": key, "value": value} for profile, key, value in asked]
         typer.echo(json.dumps({"project": str(root), "trusted": not revoke, "keys": keys}, default=str))

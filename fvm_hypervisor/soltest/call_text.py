@@ -13,10 +13,10 @@ from bridge.abi import AbiMismatch, ContractInterface
 from bridge.addresses import checksummed
 from fvm_hypervisor.soltest.frames import CallFrame
 from fvm_hypervisor.soltest.precompile_text import precompile_arguments, precompile_result
+from fvm_hypervisor.soltest.redaction import UNNAMED, redacted_arguments, redacted_result, redactions, url_redactions
 from fvm_hypervisor.soltest.signatures import CallSignature, read, unknown_selector
 from fvm_hypervisor.soltest.trace_names import CREATE2_DEPLOYER, MAX_WORDS, PRECOMPILES, VM, Names, is_precompile
 from fvm_hypervisor.soltest.value_text import LONGEST, arguments_text, plain, value_text
-from fvm_hypervisor.soltest.withheld import UNNAMED, all_withheld, answer_withheld, withheld, withheld_urls
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.printable import printable
 from localnet.contracts.registered_precompiles import PrecompileCall
@@ -82,13 +82,13 @@ def _cheatcode_words(data: bytes, names: Names) -> tuple[str, str]:
     if name == "expectRevert" and (not values or isinstance(values[0], bytes)):
         rest = arguments_text(inputs[1:], values[1:], names.address)
         return name, ", ".join(part for part in (names.revert(values[0] if values else data), rest) if part)
-    secrets = {**withheld(name, inputs), **withheld_urls(name, values)}
+    secrets = {**redactions(name, inputs), **url_redactions(name, values)}
     named = plain if name in UNNAMED else names.address
     shown = (
         f'"{secrets[place]}"' if place in secrets else value_text(entry, value, named)
         for place, (entry, value) in enumerate(zip(inputs, values, strict=True))
     )
-    return name, all_withheld(name, inputs) or ", ".join(shown)
+    return name, redacted_arguments(name, inputs) or ", ".join(shown)
 
 
 def _log_text(data: bytes) -> str:
@@ -148,7 +148,7 @@ def _returned(frame: CallFrame, data: bytes, names: Names) -> str:
         return hex_text(data)
     if frame.target == VM:
         found = names.cheatcode(frame.input)
-        secret = None if found is None else answer_withheld(str(found[0]["name"]))
+        secret = None if found is None else redacted_result(str(found[0]["name"]))
         if secret is not None and data:
             return secret
     values = read(signature.entry["outputs"], data)

@@ -16,15 +16,15 @@ from fvm_hypervisor.soltest.known_code import KnownCode
 from hypervisor.tracing import CallEnded, CallStarted, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import OutOfTime
 
-MOST_COUNTED: Final = 10_000_000
+MAX_COUNTED: Final = 10_000_000
 """Maximum number of instructions counted in one call (about 30 seconds); longer calls are usually endless loops."""
 
 
 class VisitTracer:
-    """A `PlaceTracer` that counts executed instructions by code, up to `MOST_COUNTED` in one call."""
+    """A `PlaceTracer` that counts executed instructions by code, up to `MAX_COUNTED` in one call."""
 
     def __init__(self) -> None:
-        self._left = MOST_COUNTED
+        self._left = MAX_COUNTED
         self.found: dict[tuple[bytes, bool], list[int]] = {}
         self._open: list[tuple[bool, list[int]]] = []
         self._here: list[int] = []
@@ -34,7 +34,7 @@ class VisitTracer:
         match event:
             case CallStarted():
                 if not self._open:
-                    self._left = MOST_COUNTED
+                    self._left = MAX_COUNTED
                 self._open.append((event.method == 1, []))
                 self._here = []
             case EvmFrame() if self._open:
@@ -55,7 +55,7 @@ class VisitTracer:
         self._left -= 1
         if self._left < 0:
             self._open.clear()
-            raise OutOfTime(f"after {MOST_COUNTED} instructions")
+            raise OutOfTime(f"after {MAX_COUNTED} instructions")
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Count the instruction of a full step."""

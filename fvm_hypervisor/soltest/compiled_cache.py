@@ -21,7 +21,7 @@ from hypervisor.user_files import read_bounded
 
 CACHE_FOLDER: Final = "hypervisor"
 """Name of the folder below the project's cache folder."""
-_LARGEST_INDEX: Final = 16 << 20
+_MAX_INDEX: Final = 16 << 20
 """Maximum size of an index in bytes; it has a name and a number per contract and source."""
 _FORMAT: Final = 3
 """Version of the cache format; other versions are ignored."""
@@ -66,7 +66,7 @@ class CompiledCache:
         """Return the cached contracts of a source, or None if they are missing or incomplete."""
         folder = self._of(key)
         try:
-            content = orjson.loads(read_bounded(folder / "index.json", _LARGEST_INDEX, "the index"))
+            content = orjson.loads(read_bounded(folder / "index.json", _MAX_INDEX, "the index"))
             places = []
             for number, (name, size) in enumerate(content["contracts"]):
                 path = folder / f"{number}.json"

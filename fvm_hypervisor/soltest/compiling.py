@@ -31,7 +31,7 @@ OUTPUTS: Final = (
 
 _SHARE: Final = 16
 """Minimum number of sources per additional process."""
-_MOST_RUNS: Final = 4
+_MAX_RUNS: Final = 4
 """Maximum number of concurrent processes: each may use a gigabyte of memory."""
 
 
@@ -130,7 +130,7 @@ def compiled_sources(
 
 def shares(sources: Sources, names: Sequence[str], runs: int) -> list[list[str]]:
     """Split these sources into as many parts as are worthwhile, with about the same length of text."""
-    count = max(1, min(runs, _MOST_RUNS, len(names) // _SHARE))
+    count = max(1, min(runs, _MAX_RUNS, len(names) // _SHARE))
     found: list[list[str]] = [[] for _ in range(count)]
     lengths = [0] * count
     for name in sorted(names, key=lambda name: (-len(sources.texts[name]), name)):

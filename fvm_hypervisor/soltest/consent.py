@@ -85,7 +85,7 @@ def is_on_this_machine(url: str) -> bool:
 # --- trusted projects -----------------------------------------------------------------------------------------------
 
 
-def asked_keys(root: Path) -> list[tuple[str, str, Any]]:
+def consent_keys(root: Path) -> list[tuple[str, str, Any]]:
     """Return the keys of a project's foundry.toml that need consent: profile (or empty), key, value."""
     file = Path(os.environ.get("FOUNDRY_CONFIG", root / CONFIG_FILE))
     try:
@@ -110,7 +110,7 @@ def _plain(name: str) -> str:
 
 def keys_digest(root: Path) -> str:
     """Return a digest of the keys that need consent; it changes with each of them."""
-    return sha256(json.dumps(asked_keys(root), default=str).encode()).hexdigest()
+    return sha256(json.dumps(consent_keys(root), default=str).encode()).hexdigest()
 
 
 def trusted_projects() -> dict[str, str]:

@@ -17,9 +17,9 @@ from fvm_hypervisor.soltest.edges import ContractOf, EdgeMap, EdgeTracer
 from fvm_hypervisor.soltest.project import CorpusSettings
 from hypervisor.machine import Hypervisor
 
-CHANGED_INPUTS: Final = 0.7
+INPUT_MUTATION_SHARE: Final = 0.7
 """Share of a fuzz test's inputs that are mutations of corpus inputs."""
-CHANGED_SEQUENCES: Final = 0.3
+SEQUENCE_MUTATION_SHARE: Final = 0.3
 """Share of invariant sequences that are mutations; other sequences may start with calls that reached a new state."""
 _NEWEST: Final = 0.5
 """Probability of choosing the newest input, which usually reaches deepest."""
@@ -71,7 +71,7 @@ class Corpus(Generic[Input]):
         finally:
             self.machine.tracer = before
 
-    def came_new(self) -> bool:
+    def reached_new_edges(self) -> bool:
         """Return True if calls since the last check reached new edges."""
         return self._tracer is not None and self.edges.learn(self._tracer.taken())
 

@@ -19,9 +19,9 @@ from time import time
 from typing import Final
 from uuid import UUID
 
-from fvm_hypervisor.soltest.kept_failures import KeptCall, bare_name, hex_bytes
 from fvm_hypervisor.soltest.project import CorpusSettings
 from fvm_hypervisor.soltest.project_files import write_inside
+from fvm_hypervisor.soltest.stored_failures import StoredCall, bare_name, hex_bytes
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
@@ -46,7 +46,7 @@ class CorpusFolder:
         self._compresses = settings.corpus_gzip
         self._names: set[str] = set()
 
-    def read(self) -> Iterator[tuple[KeptCall, ...]]:
+    def read(self) -> Iterator[tuple[StoredCall, ...]]:
         """Yield the stored inputs in the order of their file names; duplicates of a name are skipped."""
         if self._folder is None:
             return
@@ -62,7 +62,7 @@ class CorpusFolder:
                 self._names.add(name)
                 yield calls
 
-    def write(self, calls: Sequence[KeptCall]) -> None:
+    def write(self, calls: Sequence[StoredCall]) -> None:
         """Write an input. Raises InvalidInput if the file cannot be written."""
         rows = [_row(call) for call in calls]
         content = json.dumps(rows, separators=(",", ":")).encode()
@@ -78,7 +78,7 @@ class CorpusFolder:
             raise InvalidInput(f"the corpus cannot be written to {place.parent}: {error.strerror}") from None
 
 
-def _calls(file: Path) -> tuple[KeptCall, ...]:
+def _calls(file: Path) -> tuple[StoredCall, ...]:
     try:
         content = read_bounded(file, _LARGEST, "the file")
         if file.suffix.lower() == ".gz":
@@ -94,10 +94,10 @@ def _calls(file: Path) -> tuple[KeptCall, ...]:
         sender, target, calldata = (hex_bytes(row.get(name)) for name in ("sender", "target", "calldata"))
         if sender is None or target is None or calldata is None or len(sender) != 20 or len(target) != 20:
             return ()
-        found.append(KeptCall(sender, target, calldata))
+        found.append(StoredCall(sender, target, calldata))
     return tuple(found)
 
 
-def _row(call: KeptCall) -> dict[str, str]:
+def _row(call: StoredCall) -> dict[str, str]:
     parts = {"sender": call.sender, "target": call.address, "calldata": call.calldata}
     return {name: f"0x{data.hex()}" for name, data in parts.items()}

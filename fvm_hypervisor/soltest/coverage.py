@@ -24,7 +24,7 @@ from fvm_hypervisor.soltest.text_table import table
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable
 
-_MOST_SHOWN: Final = 60
+_MAX_TEXT: Final = 60
 """Maximum number of characters of an item's text."""
 _PUSH1, _PUSH4, _JUMPI = 0x60, 0x63, 0x57
 
@@ -203,7 +203,7 @@ def item_lines(files: Sequence[FileCoverage], root: Path) -> Iterator[str]:
 
 
 def _short(words: str) -> str:
-    shown = words if len(words) <= _MOST_SHOWN else f"{words[: _MOST_SHOWN // 2]}...{words[-_MOST_SHOWN // 2 :]}"
+    shown = words if len(words) <= _MAX_TEXT else f"{words[: _MAX_TEXT // 2]}...{words[-_MAX_TEXT // 2 :]}"
     return f'"{printable(shown)}"'
 
 

@@ -17,11 +17,11 @@ from bridge.events import entries_to_log
 from fvm_hypervisor.soltest.project import DictionarySettings
 from fvm_hypervisor.soltest.world import CallOutcome
 
-MOST_WORDS: Final = 1 << 17
+MAX_WORDS: Final = 1 << 17
 """Maximum number of words in a dictionary, whatever the settings request (about 20 MB)."""
-_MOST_FOUND: Final = 4096
+_MAX_FOUND: Final = 4096
 """Maximum number of words from runs."""
-_MOST_OUTPUT: Final = 1024
+_MAX_OUTPUT: Final = 1024
 """Maximum number of bytes examined of return data or an event's data."""
 _NEAR: Final = 0.25
 """Probability of changing a chosen word."""
@@ -67,7 +67,7 @@ class Dictionary:
         words: Iterable[int] = (),
         literals: Iterable[int] = (),
         texts: Iterable[str] = (),
-        most: int = MOST_WORDS,
+        most: int = MAX_WORDS,
         storage: bool = True,
         state: Iterable[int] = (),
     ) -> None:
@@ -75,15 +75,15 @@ class Dictionary:
 
         `most` is the maximum number of words in total, including those that runs add.
         """
-        self._literals = list(dict.fromkeys(literals))[:MOST_WORDS]
-        self._texts = list(dict.fromkeys(texts))[:MOST_WORDS]
+        self._literals = list(dict.fromkeys(literals))[:MAX_WORDS]
+        self._texts = list(dict.fromkeys(texts))[:MAX_WORDS]
         self._state = list(islice(dict.fromkeys(state), most))
         self._words = list(islice(dict.fromkeys(words), most - len(self._state)))
         self._known = {*self._words, *self._state}
         self._sharp = [number for number in self._literals if number in self._known]
         self._found: list[int] = []
-        self._most_found = min(_MOST_FOUND, most - len(self._words) - len(self._state))
-        self._wells = self._full_wells()
+        self._max_found = min(_MAX_FOUND, most - len(self._words) - len(self._state))
+        self._pools = self._nonempty_pools()
         self.takes_storage = storage
         """True if storage slots that calls write are remembered."""
 
@@ -97,12 +97,12 @@ class Dictionary:
             chain.from_iterable(pushed),
             sources.numbers[:most],
             sources.texts[:most],
-            min(settings.max_fuzz_dictionary_values, MOST_WORDS),
+            min(settings.max_fuzz_dictionary_values, MAX_WORDS),
             settings.include_storage,
             chain(state.addresses, storage),
         )
 
-    def _full_wells(self) -> list[list[int]]:
+    def _nonempty_pools(self) -> list[list[int]]:
         """Return the pools that are not empty, each repeated by its weight."""
         weighted = (
             (_SHARP, self._sharp or self._literals), (_LITERALS, self._literals), (_FOUND, self._found),
@@ -112,11 +112,11 @@ class Dictionary:
 
     def add(self, word: int) -> None:
         """Remember a word from a run."""
-        if len(self._found) < self._most_found and word not in self._known:
+        if len(self._found) < self._max_found and word not in self._known:
             self._known.add(word)
             self._found.append(word)
             if len(self._found) == 1:
-                self._wells = self._full_wells()
+                self._pools = self._nonempty_pools()
 
     def add_outcome(self, outcome: CallOutcome) -> None:
         """Remember what a call returned, emitted and wrote."""
@@ -132,21 +132,21 @@ class Dictionary:
                 self.add(word)
 
     def _add_data(self, data: bytes) -> None:
-        for at in range(0, min(len(data), _MOST_OUTPUT) - _WORD + 1, _WORD):
+        for at in range(0, min(len(data), _MAX_OUTPUT) - _WORD + 1, _WORD):
             self.add(int.from_bytes(data[at : at + _WORD], "big"))
 
     def forget_runs(self) -> None:
         """Forget words from runs, since the next run starts from another state."""
         self._known.difference_update(self._found)
         self._found.clear()
-        self._wells = self._full_wells()
+        self._pools = self._nonempty_pools()
 
     def choose(self, rng: Random, top: int = _TOP) -> int | None:
         """Return a word or a variation of one, preferably below `top`; None if there are no words."""
-        if not self._wells:
+        if not self._pools:
             return None
         for _ in range(_TRIES):
-            well = rng.choice(self._wells)
+            well = rng.choice(self._pools)
             if well is self._found and rng.random() < 0.5:
                 word = well[-rng.randint(1, min(_RECENT, len(well)))]
             else:

@@ -65,17 +65,17 @@ class SuiteFilter:
             ]
         )
 
-    def takes_path(self, file: str) -> bool:
+    def matches_path(self, file: str) -> bool:
         """Return True if tests in this source match the path filters."""
         if self.inside is not None and file != self.inside and not file.startswith(f"{self.inside}/"):
             return False
         return (self.path is None or _fits(file, self.path)) and (self.no_path is None or not _fits(file, self.no_path))
 
-    def takes_contract(self, name: str) -> bool:
+    def matches_contract(self, name: str) -> bool:
         """Return True if tests of this contract match the contract filters."""
         return _wanted(name, self.contract, self.no_contract)
 
-    def takes_test(self, signature: str) -> bool:
+    def matches_test(self, signature: str) -> bool:
         """Return True if this test matches the test filters."""
         return _wanted(signature, self.test, self.no_test)
 
@@ -172,21 +172,21 @@ def find_suites(
     suites, corrupt = [], []
     for place in artifacts.places:
         warnings: tuple[str, ...] = ()
-        if place.file not in mine or not wanted.takes_path(place.file) or not wanted.takes_contract(place.name):
+        if place.file not in mine or not wanted.matches_path(place.file) or not wanted.matches_contract(place.name):
             continue
         try:
             artifact = artifacts.load(place)
-            found = tests_of(artifact) if _can_be_made(artifact) else []
+            found = tests_of(artifact) if _is_deployable(artifact) else []
             warnings = suite_warnings(artifact) if found else ()
         except (InvalidInput, KeyError, TypeError) as error:
             corrupt.append((place.file, place.name, str(error)))
             continue
-        tests = tuple(test for test in found if wanted.takes_test(test.signature))
+        tests = tuple(test for test in found if wanted.matches_test(test.signature))
         if tests:
             suites.append(Suite(place.file, place.name, tests, warnings))
     return suites, corrupt
 
 
-def _can_be_made(artifact: ContractArtifact) -> bool:
+def _is_deployable(artifact: ContractArtifact) -> bool:
     constructor = next((entry for entry in artifact.abi if entry.get("type") == "constructor"), {})
     return bool(artifact.creation.object) and not constructor.get("inputs")

@@ -20,11 +20,11 @@ from bridge.evm_steps import EvmFrame, EvmStep
 from hypervisor.tracing import CallEnded, CallStarted, PlaceTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
 from hypervisor.types import METHOD_CONSTRUCTOR
 
-MOST_PLACES: Final = 1 << 20
+MAX_PLACES: Final = 1 << 20
 """Number of executed instructions that are buffered before their edges are counted."""
-MOST_EDGES: Final = 1 << 18
+MAX_EDGES: Final = 1 << 18
 """Maximum number of edges remembered per test (about 60 MB); further edges do not count as new."""
-_MOST_CODES: Final = 256
+_MAX_CODES: Final = 256
 """Maximum number of codes whose contracts are cached."""
 _JUMPS: Final = b"\x56\x57"
 _CLASSES: Final = (1, 2, 3, 4, 8, 16, 32, 128)
@@ -44,7 +44,7 @@ class EdgeTracer:
 
     def __init__(self, contract_of: ContractOf, other: Tracer | None = None) -> None:
         self._contract_of = contract_of
-        self._number_of = lru_cache(_MOST_CODES)(self._number)
+        self._number_of = lru_cache(_MAX_CODES)(self._number)
         self._numbers: dict[tuple[Hashable, bool], int] = {}
         """Number of each contract's init code (True) or runtime code (False)."""
         self._places = array("I")
@@ -103,7 +103,7 @@ class EdgeTracer:
 
     def _note(self, counter: int) -> None:
         self._places.append(counter)
-        if len(self._places) >= MOST_PLACES:
+        if len(self._places) >= MAX_PLACES:
             self._count()
 
     def _begin(self, number: int, code: bytes) -> None:
@@ -123,7 +123,7 @@ class EdgeTracer:
 
 @dataclass(slots=True)
 class EdgeMap:
-    """Edges and their hit count classes that a test has reached, up to MOST_EDGES."""
+    """Edges and their hit count classes that a test has reached, up to MAX_EDGES."""
 
     seen: dict[tuple[int, int, int], int] = field(default_factory=dict)
     """Bit mask of hit count classes by edge."""
@@ -137,7 +137,7 @@ class EdgeMap:
         for edge, count in found.items():
             bit = _bit(count)
             known = seen.get(edge, 0)
-            if not known & bit and (known or len(seen) < MOST_EDGES):
+            if not known & bit and (known or len(seen) < MAX_EDGES):
                 seen[edge] = known | bit
                 self.features += 1
         return self.features > before

@@ -11,24 +11,24 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import OutOfTime, TimeLimit
 
-MOST_WATCHED: Final = 400_000
+MAX_TRACED: Final = 400_000
 """Maximum number of traced instructions; several seconds in the plain engine."""
-LONGEST_WATCHED: Final = 10.0
+MAX_TRACED_SECONDS: Final = 10.0
 """Maximum time in seconds, including what runs before and native actors."""
 _CLOCK: Final = 4096
 """Number of instructions between two checks of the time."""
 
 
 class LoopTracer(PlacedFrameTracer):
-    """Stops execution (OutOfTime) after MOST_WATCHED instructions; `cut` are the calls that were open.
+    """Stops execution (OutOfTime) after MAX_TRACED instructions; `cut` are the calls that were open.
 
     If `within`, the number of a frame, is set, only instructions of that frame and its callees count, and `cut` stays
     empty if the frame was not reached.
     """
 
-    def __init__(self, rules: str, within: int | None = None, seconds: float = LONGEST_WATCHED) -> None:
+    def __init__(self, rules: str, within: int | None = None, seconds: float = MAX_TRACED_SECONDS) -> None:
         super().__init__(rules)
-        self._watching = TimeLimit(min(seconds, LONGEST_WATCHED), clock=process_time)
+        self._watching = TimeLimit(min(seconds, MAX_TRACED_SECONDS), clock=process_time)
         self.cut: tuple[CallFrame, ...] = ()
         self._within = within
         self._inside = within is None
@@ -62,7 +62,7 @@ class LoopTracer(PlacedFrameTracer):
     def _count(self) -> None:
         self._seen += 1
         self._watched += self._inside
-        if self._watched > MOST_WATCHED:
+        if self._watched > MAX_TRACED:
             self._stop()
         if self._seen % _CLOCK == 0:
             self._look_at_clock()
@@ -77,7 +77,7 @@ class LoopTracer(PlacedFrameTracer):
         raise OutOfTime(f"after {self._watched} instructions")
 
 
-def used_up(path: Sequence[CallFrame]) -> CallFrame | None:
+def out_of_gas_frame(path: Sequence[CallFrame]) -> CallFrame | None:
     """Return the innermost frame on a failure's path if it is an untraced contract that ran out of gas, else None."""
     last = path[-1] if path else None
     if last is None or last.end is None or last.is_native or last.counters:

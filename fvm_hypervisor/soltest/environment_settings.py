@@ -85,7 +85,7 @@ def environment_settings(environment: Mapping[str, str]) -> EnvironmentSettings:
     variables = {name.upper(): (name, value) for name, value in environment.items()}
     own = [_setting(*variables[name], name.removeprefix("FOUNDRY_")) for name in _named(variables, "FOUNDRY_")]
     return EnvironmentSettings(
-        (*_of_dapptools(variables), *own),
+        (*_dapptools_settings(variables), *own),
         tuple(_remappings(environment)),
         environment.get("FOUNDRY_PROFILE"),
         environment.get("FOUNDRY_CONFIG"),
@@ -119,7 +119,7 @@ def _setting(variable: str, text: str, name: str) -> EnvironmentSetting:
     return EnvironmentSetting(variable, key, value)
 
 
-def _of_dapptools(variables: Mapping[str, tuple[str, str]]) -> Iterator[EnvironmentSetting]:
+def _dapptools_settings(variables: Mapping[str, tuple[str, str]]) -> Iterator[EnvironmentSetting]:
     """Yield the settings from dapptools variables that forge supports. Empty variables are ignored."""
     for prefix in ("DAPP_", "DAPP_TEST_"):
         for name in _named(variables, prefix):

@@ -27,11 +27,11 @@ from localnet.contracts.forge_builds import FORGE_CACHE, LARGEST_BUILD_INFO
 _PROFILE: Final = "default"
 _HASHES: Final = "hashes.json"
 _HASH: Final = re.compile("[0-9a-f]{16}")
-_LARGEST_HASHES: Final = 16 << 20
+_MAX_HASHES: Final = 16 << 20
 """Maximum size of the file of hashes in bytes; a source takes about a hundred."""
 
 
-def leave_for_forge(
+def write_forge_cache(
     project: Project,
     sources: Sources,
     version: str,
@@ -125,7 +125,7 @@ class ContentHashes:
         self._root, self._file = root, file
         self._used: dict[str, str] = {}
         try:
-            found = orjson.loads(read_bounded(file, _LARGEST_HASHES, "the hashes"))
+            found = orjson.loads(read_bounded(file, _MAX_HASHES, "the hashes"))
             self._known = {str(key): value for key, value in found.items() if _is_hash(value)}
         except (OSError, ValueError, AttributeError):
             self._known = {}

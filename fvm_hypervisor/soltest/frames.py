@@ -36,7 +36,7 @@ from localnet.calls.time_limit import TimeLimit
 from localnet.rules.installed import rules_named
 from store.cid import RAW, Cid
 
-MOST_COUNTERS: Final = 2_000_000
+MAX_COUNTERS: Final = 2_000_000
 """Maximum number of program counters stored per frame; the newest ones are retained."""
 
 OUT_OF_FUNDS: Final = "OutOfFunds"
@@ -150,7 +150,7 @@ class CallFrame:
     def note(self, counter: int) -> None:
         """Record the program counter of an instruction."""
         self.counters.append(counter)
-        if len(self.counters) > MOST_COUNTERS:
+        if len(self.counters) > MAX_COUNTERS:
             half = len(self.counters) // 2
             del self.counters[:half]
             self.dropped += half
@@ -277,7 +277,7 @@ def parts_of(
     return [*found, *frame.items[begin:end]]
 
 
-def by_end(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
+def frames_by_end(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
     """Yield every frame in the order of their ends, callees before callers."""
     todo, found = list(roots), []
     while todo:
@@ -287,7 +287,7 @@ def by_end(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
     return reversed(found)
 
 
-class _Taker:
+class _CallbackTracer:
     """A tracer that calls a function."""
 
     def __init__(self, take: Callable[[TraceEvent], None]) -> None:
@@ -305,7 +305,7 @@ class FrameTracer:
         self._open: list[CallFrame] = []
         self._begun = 0
         self._borrowed: CodeBorrowed | None = None
-        self._units = rules_named(rules).questions.adapt_tracer(_Taker(self._take))
+        self._units = rules_named(rules).questions.adapt_tracer(_CallbackTracer(self._take))
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the frames."""
@@ -365,7 +365,7 @@ class PlacedFrameTracer(FrameTracer):
 
     def __init__(self, rules: str, limit: TimeLimit | None = None) -> None:
         super().__init__(rules)
-        self._note: Callable[[int], None] = _nowhere
+        self._note: Callable[[int], None] = _ignore_place
         self._limit = limit
         self._until_clock = _CLOCK
 
@@ -389,10 +389,10 @@ class PlacedFrameTracer(FrameTracer):
 
     def _end(self, event: CallEnded) -> None:
         super()._end(event)
-        self._note = self._open[-1].note if self._open else _nowhere
+        self._note = self._open[-1].note if self._open else _ignore_place
 
 
-def _nowhere(_: int) -> None:
+def _ignore_place(_: int) -> None:
     """Ignore an instruction: no frame is open."""
 
 

@@ -17,24 +17,24 @@ from typing import Any, Final
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
-from fvm_hypervisor.soltest.corpus import CHANGED_INPUTS, Corpus, CorpusInput
+from fvm_hypervisor.soltest.corpus import INPUT_MUTATION_SHARE, Corpus, CorpusInput
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import TestFunction
 from fvm_hypervisor.soltest.fixtures import find_fixtures
-from fvm_hypervisor.soltest.frames import FrameTracer, by_end
-from fvm_hypervisor.soltest.kept_failures import KeptCall
-from fvm_hypervisor.soltest.mutations import changed_arguments
+from fvm_hypervisor.soltest.frames import FrameTracer, frames_by_end
+from fvm_hypervisor.soltest.mutations import mutate_arguments
 from fvm_hypervisor.soltest.project import FuzzSettings
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, is_rejected, selector
+from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import Values, simpler, types
 from fvm_hypervisor.soltest.world import CallOutcome, Handle
 
-_MOST_SHRINKS: Final = 5000
+_MAX_SHRINKS: Final = 5000
 SHRINK_SECONDS: Final = 20.0
-_TELL_SECONDS: Final = 0.5
+_PROGRESS_SECONDS: Final = 0.5
 
 
 class Deadline:
@@ -53,7 +53,7 @@ class Deadline:
         time = monotonic()
         if time < self._next:
             return False
-        self._next = time + _TELL_SECONDS
+        self._next = time + _PROGRESS_SECONDS
         return True
 
 
@@ -101,7 +101,7 @@ class FuzzRun:
             if of is None or corpus is None:
                 ended = self._run_with(values.arguments(inputs))
             else:
-                ended = self._run_with(changed_arguments(rng, values, inputs, of.input, corpus.other(rng)), of)
+                ended = self._run_with(mutate_arguments(rng, values, inputs, of.input, corpus.other(rng)), of)
             if ended is not None:
                 return ended
         return self._result(CaseStatus.SUCCESS, None)
@@ -120,7 +120,7 @@ class FuzzRun:
                     f"`vm.assume` rejected too many inputs ({self.settings.max_test_rejects} allowed)",
                 )
             return None
-        if corpus is not None and corpus.came_new():
+        if corpus is not None and corpus.reached_new_edges():
             corpus.keep(arguments, of)
         status, reason = self._verdict(arguments, outcome)
         if status is CaseStatus.FAILURE:
@@ -140,11 +140,11 @@ class FuzzRun:
         folder = CorpusFolder(self.root, settings, artifact.name, self.test.signature)
 
         def write(arguments: list[Any]) -> None:
-            folder.write([KeptCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
+            folder.write([StoredCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
 
         world = self.stage.world
         contract_of = world.cheatcodes.settings.contracts
-        corpus = self._corpus = Corpus(settings, world.machine, CHANGED_INPUTS, write, contract_of)
+        corpus = self._corpus = Corpus(settings, world.machine, INPUT_MUTATION_SHARE, write, contract_of)
         for calls in folder.read():
             arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
             if arguments is None:
@@ -155,7 +155,7 @@ class FuzzRun:
             if is_rejected(outcome):
                 corpus.forget()
                 continue
-            if corpus.came_new():
+            if corpus.reached_new_edges():
                 corpus.keep(arguments, written=False)
             status, reason = self._verdict(arguments, outcome)
             if status is CaseStatus.FAILURE:
@@ -203,7 +203,7 @@ class FuzzRun:
             self._call(arguments)
         finally:
             machine.tracer = before
-        first = next((frame for frame in by_end(tracer.roots) if frame.is_reverted_call), None)
+        first = next((frame for frame in frames_by_end(tracer.roots) if frame.is_reverted_call), None)
         return first is not None and (first.acts_as or first.address) not in (self.stage.address, VM_ADDRESS)
 
     def _failure(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
@@ -250,7 +250,7 @@ def shrink(better: Callable[[Any], Any], fails: Callable[[Any], Any], value: Any
     while True:
         for number, candidate in enumerate(islice(better(value), at, None), at):
             tries += 1
-            if tries > _MOST_SHRINKS or monotonic() > end:
+            if tries > _MAX_SHRINKS or monotonic() > end:
                 return value, found
             failure = fails(candidate)
             if failure is not None:

@@ -16,7 +16,7 @@ from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.frames import CallFrame, walk
 from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract, Pattern
 
-_LARGEST_SCORE: Final = 0.85
+_MAX_SCORE: Final = 0.85
 """Share of differing bytes at which two codes are considered different contracts."""
 _MAX_ADDED: Final = 32
 """Difference in length, in bytes, that is always allowed; longer codes may differ by a tenth."""
@@ -50,7 +50,7 @@ class CreationMatcher:
             *(found for found in near if _runtime_length(found) >= size),
             *(found for found in near if _runtime_length(found) < size),
         ]
-        best, least = None, _LARGEST_SCORE
+        best, least = None, _MAX_SCORE
         for contract in longer_first:
             score = _difference(contract.creation, _without_arguments(contract, init_code))
             if not score:

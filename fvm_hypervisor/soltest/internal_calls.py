@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.solidity_text import SourceTexts
 from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import TimeLimit
 
-MOST_CALLS: Final = 100_000
+MAX_CALLS: Final = 100_000
 """Maximum number of internal calls recorded per message, in the order of their ends."""
 _CLOCK: Final = 4096
 """Number of instructions between two checks of the time."""
@@ -87,7 +87,7 @@ class FunctionFrameTracer(FrameTracer):
         self._until_clock = _CLOCK
         self._walks: list[_Walk] = []
         self.left_out = 0
-        """Number of internal calls not recorded because of MOST_CALLS."""
+        """Number of internal calls not recorded because of MAX_CALLS."""
         self._kept = 0
         self._codes: dict[tuple[bytes, bool], _Walk] = {}
         self._functions: dict[SourceSpan, _Function | None] = {}
@@ -167,7 +167,7 @@ class FunctionFrameTracer(FrameTracer):
         if function is None or not isinstance(step, EvmStep):
             return
         frame, values = self._open[-1], tuple[TypedValue, ...]()
-        if self._kept < MOST_CALLS:
+        if self._kept < MAX_CALLS:
             values = read_values(function.inputs, ValuePlace(step.stack, step.memory, frame.input, self._reverses))
         walk.entered.append(
             _Entered(function, jump, here, step.gas + _JUMP, len(frame.items), len(frame.functions), values)
@@ -193,7 +193,7 @@ class FunctionFrameTracer(FrameTracer):
             self._keep(frame, one, walk.gas, None)
 
     def _keep(self, frame: CallFrame, one: _Entered, gas: int, result: tuple[TypedValue, ...] | None) -> None:
-        if self._kept >= MOST_CALLS:  # calls within it remain, attached to the frame
+        if self._kept >= MAX_CALLS:  # calls within it remain, attached to the frame
             self.left_out += 1
             return
         self._kept += 1

@@ -16,9 +16,9 @@ from fvm_hypervisor.soltest.frames import TypedValue
 
 UNKNOWN: Final = TypedValue(None, "<unknown>")
 _WORD: Final = 32
-_MOST_ELEMENTS: Final = 256
-_MOST_BYTES: Final = 4096
-_MOST_WORDS: Final = 1024
+_MAX_ELEMENTS: Final = 256
+_MAX_BYTES: Final = 4096
+_MAX_WORDS: Final = 1024
 """Maximum number of memory words read per value: pointers may be cyclic or share a target."""
 _ELEMENTARY: Final = re.compile(
     r"(?P<kind>(?:u?int)(?:\d{1,3})?|bytes(?:[1-9]|[12]\d|3[0-2])?|string|bool|address)(?P<arrays>(?:\[\d{0,6}\]){0,16})"
@@ -113,11 +113,11 @@ def _of_word(kind: str, word: int) -> Any:
 
 
 class _Reader:
-    """Reads one value from memory, with a limit of _MOST_WORDS words."""
+    """Reads one value from memory, with a limit of _MAX_WORDS words."""
 
     def __init__(self, memory: bytes) -> None:
         self._memory = memory
-        self._left = _MOST_WORDS
+        self._left = _MAX_WORDS
 
     def value(self, kind: str, at: int) -> Any:
         """Return the value at an offset. Raises IndexError, ValueError."""
@@ -129,7 +129,7 @@ class _Reader:
             return _of_word(kind, self._word(at))
         inner, _, size_text = kind[:-1].rpartition("[")
         count = int(size_text) if size_text else self._word(at)
-        if count > _MOST_ELEMENTS:
+        if count > _MAX_ELEMENTS:
             raise ValueError(f"{count} elements")
         begin = at if size_text else at + _WORD
         places = range(begin, begin + count * _WORD, _WORD)
@@ -144,7 +144,7 @@ class _Reader:
     def _spend(self, words: int) -> None:
         self._left -= words
         if self._left < 0:
-            raise ValueError(f"more than {_MOST_WORDS} words")
+            raise ValueError(f"more than {_MAX_WORDS} words")
 
 
 def _in_calldata(kind: str, data: bytes, words: Sequence[int]) -> Any:
@@ -153,7 +153,7 @@ def _in_calldata(kind: str, data: bytes, words: Sequence[int]) -> Any:
         return _text(kind, _cut(data, *words))
     inner, _, size = kind[:-1].rpartition("[")
     count = int(size) if size else words[1]
-    if inner.endswith("]") or inner in ("string", "bytes") or count > _MOST_ELEMENTS:
+    if inner.endswith("]") or inner in ("string", "bytes") or count > _MAX_ELEMENTS:
         raise ValueError(kind)
     return [_of_word(inner, _word(data, place)) for place in range(words[0], words[0] + count * _WORD, _WORD)]
 
@@ -163,7 +163,7 @@ def _word(data: bytes, at: int) -> int:
 
 
 def _cut(data: bytes, at: int, size: int) -> bytes:
-    if size > _MOST_BYTES or at + size > len(data):
+    if size > _MAX_BYTES or at + size > len(data):
         raise IndexError(at)
     return data[at : at + size]
 

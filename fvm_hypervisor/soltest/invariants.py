@@ -16,20 +16,20 @@ from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
-from fvm_hypervisor.soltest.corpus import CHANGED_SEQUENCES, Corpus, CorpusInput
+from fvm_hypervisor.soltest.corpus import SEQUENCE_MUTATION_SHARE, Corpus, CorpusInput
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, signature
 from fvm_hypervisor.soltest.fixtures import find_fixtures
 from fvm_hypervisor.soltest.fuzz import Deadline
 from fvm_hypervisor.soltest.invariant_targets import FuzzTarget, NoTargets, TargetFilters, find_targets
-from fvm_hypervisor.soltest.kept_failures import KeptCall
 from fvm_hypervisor.soltest.maximizing import BestSequence, is_maximizing, returned_value
-from fvm_hypervisor.soltest.mutations import changed_arguments, changed_sequence
+from fvm_hypervisor.soltest.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.project import InvariantSettings
 from fvm_hypervisor.soltest.results import CallMetrics, CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.shrinking import shortened
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, is_rejected, selector
+from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import Values
 from fvm_hypervisor.soltest.world import CallOutcome, Handle
@@ -42,11 +42,11 @@ _SENDERS: Final = 64
 
 Each gets an account in advance, which costs as much as a call.
 """
-_BEGUN: Final = 0.4
+_PREFIX_SHARE: Final = 0.4
 """Share of sequences that begin with calls of an earlier one."""
-_MOST_BEGINNINGS: Final = 64
-_MOST_PLACES: Final = 4096
-_STRANGERS: Final = 0.05
+_MAX_PREFIXES: Final = 64
+_MAX_SEEN: Final = 4096
+_NEW_SENDER_SHARE: Final = 0.05
 """Share of calls by a new random sender."""
 
 
@@ -75,7 +75,7 @@ class SequenceStep:
         )
 
 
-class SequenceBeginnings:
+class SequencePrefixes:
     """Prefixes for later sequences: calls that reached something new, so that multi-step states are found stepwise.
 
     Something new is a function that succeeds and writes values of other magnitudes than before.
@@ -89,17 +89,17 @@ class SequenceBeginnings:
         """Store the calls, all of which succeeded, if the last one reached something new."""
         target = steps[-1].target
         place = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.written))
-        if place in self._seen or len(self._seen) == _MOST_PLACES:
+        if place in self._seen or len(self._seen) == _MAX_SEEN:
             return
         self._seen.add(place)
-        if len(self._kept) < _MOST_BEGINNINGS:
+        if len(self._kept) < _MAX_PREFIXES:
             self._kept.append(tuple(steps))
         else:
-            self._kept[rng.randrange(_MOST_BEGINNINGS)] = tuple(steps)
+            self._kept[rng.randrange(_MAX_PREFIXES)] = tuple(steps)
 
     def choose(self, rng: Random) -> tuple[SequenceStep, ...]:
         """Return the calls that a sequence begins with; usually none."""
-        return rng.choice(self._kept) if self._kept and rng.random() < _BEGUN else ()
+        return rng.choice(self._kept) if self._kept and rng.random() < _PREFIX_SHARE else ()
 
 
 def call_sequence(
@@ -133,7 +133,7 @@ class InvariantRun:
     ready: Handle
     dictionary: Dictionary
     progress: Callable[[TestResult], None] = lambda _: None
-    kept: Sequence[KeptCall] = ()
+    kept: Sequence[StoredCall] = ()
     """Sequence of an earlier failure, which is replayed first."""
     root: Path = Path()
     """The project's folder, which contains the corpus."""
@@ -142,9 +142,9 @@ class InvariantRun:
     reverts: int = 0
     _targets: list[FuzzTarget] = field(default_factory=list)
     _senders: list[EthAddress] = field(default_factory=list)
-    _strangers: float = 0.0
+    _new_sender_share: float = 0.0
     _due: Deadline = field(default_factory=Deadline)
-    _beginnings: SequenceBeginnings = field(default_factory=SequenceBeginnings)
+    _prefixes: SequencePrefixes = field(default_factory=SequencePrefixes)
     _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
     _best: BestSequence[SequenceStep] | None = None
@@ -167,14 +167,14 @@ class InvariantRun:
         values = Values(rng, self.dictionary, self.settings.dictionary_weight, find_fixtures(stage))
         stage.world.restore(self.ready)
         if not self._senders:
-            self._senders, self._strangers = [values.address() for _ in range(_SENDERS)], _STRANGERS
+            self._senders, self._new_sender_share = [values.address() for _ in range(_SENDERS)], _NEW_SENDER_SHARE
             for sender in self._senders:
                 stage.world.touch(sender)
             self.ready = stage.world.snapshot()
         broken = self._check()
         if broken is not None:
             return self._result(CaseStatus.FAILURE, broken)
-        again = self._kept_failure()
+        again = self._replayed_failure()
         if again is not None:
             return again
         self._due = Deadline(self.settings.timeout)
@@ -184,17 +184,17 @@ class InvariantRun:
         while self.runs < self.settings.runs and not self._due.over():
             stage.world.restore(self.ready)
             self.dictionary.forget_runs()
-            stage.world.notes_slots = self.dictionary.takes_storage
+            stage.world.records_slots = self.dictionary.takes_storage
             try:
                 failure = self._sequence(rng, values, excluded)
             finally:
-                stage.world.notes_slots = False
+                stage.world.records_slots = False
             self.runs += 1
             if failure is not None:
                 return self._failure(*failure)
         return self._result(CaseStatus.SUCCESS, None) if self._best is None else self._maximum(self._best)
 
-    def _kept_failure(self) -> TestResult | None:
+    def _replayed_failure(self) -> TestResult | None:
         """Return the failure of an earlier run if its calls are still possible and still break the invariant."""
         steps = self._steps_of(self.kept)
         found = self._replay(steps) if steps else None
@@ -213,11 +213,11 @@ class InvariantRun:
         folder = CorpusFolder(self.root, settings, stage.artifact.name, self.test.signature)
 
         def write(steps: tuple[SequenceStep, ...]) -> None:
-            folder.write([KeptCall(step.sender, step.target.address, step.calldata) for step in steps])
+            folder.write([StoredCall(step.sender, step.target.address, step.calldata) for step in steps])
 
         world = stage.world
         contract_of = world.cheatcodes.settings.contracts
-        corpus = self._corpus = Corpus(settings, world.machine, CHANGED_SEQUENCES, write, contract_of)
+        corpus = self._corpus = Corpus(settings, world.machine, SEQUENCE_MUTATION_SHARE, write, contract_of)
         for calls in folder.read():
             steps = self._steps_of(calls)[: settings.depth]
             if not steps:
@@ -225,13 +225,13 @@ class InvariantRun:
             if self._due.over():
                 break
             failure = self._replay(steps)
-            if corpus.came_new():
+            if corpus.reached_new_edges():
                 corpus.keep(tuple(steps), written=False)
             if failure is not None:
                 return self._failure(steps[: failure[0]], failure[1])
         return None
 
-    def _steps_of(self, calls: Sequence[KeptCall]) -> list[SequenceStep]:
+    def _steps_of(self, calls: Sequence[StoredCall]) -> list[SequenceStep]:
         """Return stored calls as steps; empty if one of them is not a call of a target."""
         targets = {(target.address, target.selector): target for target in self._targets}
         steps = []
@@ -253,7 +253,7 @@ class InvariantRun:
         rejects = 0
         corpus = self._corpus
         of = None if corpus is None else corpus.choose(rng)
-        begun = iter(self._beginnings.choose(rng) if of is None else self._changed(rng, values, excluded, of))
+        begun = iter(self._prefixes.choose(rng) if of is None else self._changed(rng, values, excluded, of))
         done: list[SequenceStep] = []
         newest: tuple[SequenceStep, ...] = ()
         while len(steps) < self.settings.depth and not self._due.over():
@@ -275,9 +275,9 @@ class InvariantRun:
             if outcome.success:
                 self.dictionary.add_outcome(outcome)
                 done.append(step)
-                self._beginnings.look(rng, done, outcome)
+                self._prefixes.look(rng, done, outcome)
                 self._improve(done)
-            if corpus is not None and corpus.came_new():
+            if corpus is not None and corpus.reached_new_edges():
                 newest = tuple(done) if outcome.success else (*done, step)
             why = self._after(outcome)
             if why is not None:
@@ -299,14 +299,14 @@ class InvariantRun:
             if not step.arguments:
                 return self._step(rng, values, excluded)
             inputs = step.target.entry["inputs"]
-            found = changed_arguments(rng, values, inputs, step.arguments, values.arguments(inputs))
+            found = mutate_arguments(rng, values, inputs, step.arguments, values.arguments(inputs))
             return replace(step, arguments=tuple(found))
 
-        return changed_sequence(rng, of.input, self._corpus.other(rng), change, self.settings.depth)
+        return mutate_sequence(rng, of.input, self._corpus.other(rng), change, self.settings.depth)
 
     def _step(self, rng: Random, values: Values, excluded: set[EthAddress]) -> SequenceStep:
         target = rng.choice(self._targets)
-        sender = values.address() if rng.random() < self._strangers else rng.choice(self._senders)
+        sender = values.address() if rng.random() < self._new_sender_share else rng.choice(self._senders)
         while sender in excluded or not any(sender):
             sender = EthAddress(rng.randbytes(20))
         return SequenceStep(sender, target, tuple(values.arguments(target.entry["inputs"])))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.frames import CallFrame
 
 _ADDRESS: Final = 20
-_MOST_FOUND: Final = 1024
+_MAX_FOUND: Final = 1024
 """Maximum number of codes in the cache: repeated tests create contracts with other arguments each time."""
 
 
@@ -222,7 +222,7 @@ class KnownCode:
         """Return the contract with this runtime code, or with this init code if `creates`."""
         key = code, creates
         if key not in self._found:
-            if len(self._found) >= _MOST_FOUND:
+            if len(self._found) >= _MAX_FOUND:
                 del self._found[next(iter(self._found))]
             self._found[key] = self._creating(code) if creates else self._running(code)
         return self._found[key]

@@ -19,13 +19,13 @@ _KNOWN: Final = 0.4
 """Share of changed numbers that are a dictionary word, or near one."""
 _NEGATIVE: Final = 0.5
 """Share of dictionary words that are negated, for signed types."""
-_MOST_REPEATS: Final = 8
+_MAX_REPEATS: Final = 8
 _LONGEST: Final = 255
 
 Step = TypeVar("Step")
 
 
-def changed_arguments(
+def mutate_arguments(
     rng: Random, values: Values, inputs: Inputs, arguments: Sequence[Any], other: Sequence[Any]
 ) -> list[Any]:
     """Return arguments with one or two changed; `other` are those of another input."""
@@ -36,41 +36,41 @@ def changed_arguments(
     for _ in range(1 + (rng.random() < _SECOND)):
         place = rng.randrange(len(found))
         taken = rng.random() < _TAKEN
-        found[place] = other[place] if taken else changed_value(rng, values, inputs[place], found[place])
+        found[place] = other[place] if taken else mutate_value(rng, values, inputs[place], found[place])
     return found
 
 
-def changed_value(rng: Random, values: Values, entry: Mapping[str, Any], value: Any) -> Any:
+def mutate_value(rng: Random, values: Values, entry: Mapping[str, Any], value: Any) -> Any:
     """Return a value of the same type, similar or drawn anew."""
     kind = str(entry["type"])
     if kind == "tuple":
         place = rng.randrange(len(value)) if value else 0
         parts = entry["components"]
         return tuple(
-            changed_value(rng, values, parts[at], part) if at == place else part for at, part in enumerate(value)
+            mutate_value(rng, values, parts[at], part) if at == place else part for at, part in enumerate(value)
         )
     if rng.random() < _FRESH:
         return values.value(entry)
     if kind.endswith("]"):
         item = {**entry, "type": kind[: kind.rindex("[")]}
-        return _changed_row(rng, value, lambda part: changed_value(rng, values, item, part), lambda: values.value(item),
+        return _mutate_list(rng, value, lambda part: mutate_value(rng, values, item, part), lambda: values.value(item),
                             can_grow=kind.endswith("[]"))  # fmt: skip
     match value:
         case bool():
             return not value
         case int():
-            return _changed_number(rng, values, value, kind)
+            return _mutate_number(rng, values, value, kind)
         case str():
-            return "".join(_changed_row(rng, list(value), lambda _: chr(rng.randint(32, 126)), lambda: "a"))
+            return "".join(_mutate_list(rng, list(value), lambda _: chr(rng.randint(32, 126)), lambda: "a"))
         case _:
-            row = _changed_row(
+            row = _mutate_list(
                 rng, list(value), lambda byte: byte ^ (1 << rng.randrange(8)), lambda: rng.randrange(256),
                 can_grow=kind == "bytes",
             )  # fmt: skip
             return bytes(row)
 
 
-def _changed_number(rng: Random, values: Values, value: int, kind: str) -> int:
+def _mutate_number(rng: Random, values: Values, value: int, kind: str) -> int:
     is_signed, bits = kind.startswith("int"), int(kind.removeprefix("u").removeprefix("int") or 256)
     known = values.near_known() if rng.random() < _KNOWN else None
     way = rng.randrange(4)
@@ -88,7 +88,7 @@ def _changed_number(rng: Random, values: Values, value: int, kind: str) -> int:
     return value - (1 << bits) if is_signed and value >> (bits - 1) else value
 
 
-def _changed_row(
+def _mutate_list(
     rng: Random, row: Sequence[Any], change: Callable[[Any], Any], new: Callable[[], Any], can_grow: bool = True
 ) -> list[Any]:
     """Return a list with an element changed, duplicated, added or removed."""
@@ -104,7 +104,7 @@ def _changed_row(
     return found
 
 
-def changed_sequence(
+def mutate_sequence(
     rng: Random, one: Sequence[Step], other: Sequence[Step], change: Callable[[Step], Step], depth: int
 ) -> list[Step]:
     """Return a mutation of two sequences: spliced, mixed, with a step repeated or changed, or truncated.
@@ -115,7 +115,7 @@ def changed_sequence(
     if way == 0:
         found = [*one[: place + 1], *other[rng.randrange(len(other)) :]]
     elif way == 1:
-        found = [*one[:place], *[one[place]] * rng.randint(2, _MOST_REPEATS), *one[place + 1 :]]
+        found = [*one[:place], *[one[place]] * rng.randint(2, _MAX_REPEATS), *one[place + 1 :]]
     elif way == 2:
         found = [rng.choice(pair) for pair in zip(one, other, strict=False)]
     elif way == 3:

@@ -12,7 +12,7 @@ from typing import Final
 from bridge.addresses import EthAddress, checksummed
 
 _WORD: Final = 32
-_MOST_WORDS: Final = 512
+_MAX_WORDS: Final = 512
 """Maximum number of words decoded from a list; longer input is shown as bytes."""
 
 
@@ -68,7 +68,7 @@ def _modexp(data: bytes) -> str | None:
 
 
 def _pairing(data: bytes) -> str | None:
-    if len(data) % (6 * _WORD) or len(data) > _MOST_WORDS * _WORD:
+    if len(data) % (6 * _WORD) or len(data) > _MAX_WORDS * _WORD:
         return None
     pairs = (data[at : at + 6 * _WORD] for at in range(0, len(data), 6 * _WORD))
     return ", ".join(f"[{', '.join(map(str, _numbers(pair)))}]" for pair in pairs)

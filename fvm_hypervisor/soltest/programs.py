@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-_LONGEST_RUN: Final = 60.0
+_MAX_SECONDS: Final = 60.0
 """Seconds."""
 _RUNNING: Final = set[int]()
 """Process groups of the programs that are running."""
@@ -28,7 +28,7 @@ def run_program(
     folder: Path,
     environment: Mapping[str, str],
     check: Callable[[int], None],
-    seconds: float = _LONGEST_RUN,
+    seconds: float = _MAX_SECONDS,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program until it exits and its output is closed; kill its process group on failure.
 

@@ -169,7 +169,7 @@ class Project:
     eth_rpc_url: str | None = None
     """Node to fork from, by URL or by its alias in `rpc_endpoints`."""
     fork_block_number: int | None = None
-    keeps_answers: str = "remote"
+    rpc_cache: str = "remote"
     """Nodes whose responses are cached on disk: `all`, `remote` (on other machines) or `none`."""
     precompiles: tuple[Precompile, ...] = ()
     """WASM modules that contracts may call by address."""
@@ -315,7 +315,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         rpc_endpoints=_endpoints(table.table("rpc_endpoints")),
         eth_rpc_url=table.first_text("eth_rpc_url"),
         fork_block_number=table.number_or_none("fork_block_number", U64),
-        keeps_answers=_keeps(table),
+        rpc_cache=_rpc_cache(table),
         precompiles=precompiles_of(table.values("precompiles"), root),
         match={key: table.text(key, "") for key in _FILTERS if key in table},
     )
@@ -421,7 +421,7 @@ def _permission(row: Table) -> tuple[str, str]:
     return row.access("access"), row.text("path", "")
 
 
-def _keeps(table: Table) -> str:
+def _rpc_cache(table: Table) -> str:
     """Return the nodes whose responses are cached on disk; URL patterns of forge are treated as `remote`."""
     if table.flag("no_storage_caching", False):
         return "none"

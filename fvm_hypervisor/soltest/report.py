@@ -10,7 +10,7 @@ from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.text_table import table
 from hypervisor.printable import printable
 
-_MOST_WORDS: Final = 10_000
+_MAX_WORDS: Final = 10_000
 """Maximum number of characters of a line from a contract or project; unprintable ones are escaped."""
 _STATUSES: Final = (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
 _TAGS = {CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP"}
@@ -19,7 +19,7 @@ _TAGS = {CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIP
 def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
     """Yield a test's line, followed by its metrics, logs, trace and stack."""
     tag = _TAGS[test.status]
-    why = f": {printable(test.reason, _MOST_WORDS)}" if test.reason else ""
+    why = f": {printable(test.reason, _MAX_WORDS)}" if test.reason else ""
     if len(test.counterexample) == 1 and not test.counterexample[0].contract:
         why += f"; counterexample: {test.counterexample[0].text()}"
     yield f"[{tag}{why}]{_sequence(test)} {test.signature} {test.figures()}"
@@ -38,7 +38,7 @@ def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
         yield ""
     if test.stack:
         yield "Backtrace:"
-        yield from (f"  at {printable(line, _MOST_WORDS)}" for line in test.stack)
+        yield from (f"  at {printable(line, _MAX_WORDS)}" for line in test.stack)
         if test.note:
             yield f"  ({test.note})"
         yield ""
@@ -66,7 +66,7 @@ def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
     count = len(suite.tests)
     yield ""
     yield f"Ran {count} test{'' if count == 1 else 's'} for {printable(suite.name)}"
-    yield from (f"Warning: {printable(warning, _MOST_WORDS)}" for warning in suite.warnings)
+    yield from (f"Warning: {printable(warning, _MAX_WORDS)}" for warning in suite.warnings)
     for test in sorted(suite.tests, key=lambda test: test.signature):
         yield from lines_of(test, verbosity)
     yield verdict(suite)

@@ -13,17 +13,17 @@ from typing import Final, Protocol
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.consent import ConsentNeeded
-from fvm_hypervisor.soltest.dictionary import MOST_WORDS, Dictionary, SourceLiterals, StateWords, pushed
+from fvm_hypervisor.soltest.dictionary import MAX_WORDS, Dictionary, SourceLiterals, StateWords, pushed
 from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functions, suite_defect
 from fvm_hypervisor.soltest.endless import LoopTracer
 from fvm_hypervisor.soltest.fuzz import FuzzRun
 from fvm_hypervisor.soltest.inline import flag, inline_settings, isolates, with_settings
 from fvm_hypervisor.soltest.invariants import InvariantRun, call_sequence
-from fvm_hypervisor.soltest.kept_failures import kept_input, kept_sequence
 from fvm_hypervisor.soltest.literals import own_literals
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
+from fvm_hypervisor.soltest.stored_failures import stored_input, stored_sequence
 from fvm_hypervisor.soltest.table_tests import TableRun
 from fvm_hypervisor.soltest.world import Handle, World
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -141,7 +141,7 @@ class SuiteRun:
         finally:
             world.drop(base)
 
-    def place_of(self, name: str) -> tuple[str, ...]:
+    def loop_stack(self, name: str) -> tuple[str, ...]:
         """Return the stack at which `setUp()` or a test without inputs loops endlessly; empty if unknown."""
         test = next((test for test in self.suite.tests if test.signature == name), None)
         tracer = None if self.viewer is None else self.viewer.loop_tracer()
@@ -278,12 +278,12 @@ class SuiteRun:
             return lambda: TableRun(stage, test, ready, self.progress).run()
         contract, name = self.suite.contract, test.signature
         if test.kind is CaseKind.FUZZ:
-            kept = kept_input(self.project, contract, name)
+            kept = stored_input(self.project, contract, name)
             return lambda: FuzzRun(
                 stage, test, fuzz, self.seed, ready, Dictionary.of(fuzz, state, sources), self.progress, kept,
                 self.project.root,
             ).run()  # fmt: skip
-        sequence = kept_sequence(self.project, contract, name)
+        sequence = stored_sequence(self.project, contract, name)
         return lambda: InvariantRun(
             stage, test, invariant, self.seed, ready, Dictionary.of(invariant, state, sources), self.progress, sequence,
             self.project.root,
@@ -307,8 +307,8 @@ class SuiteRun:
             return viewer.show(stage, seen, None, result) if viewer.wants(result) else result
         again = partial(self._again, stage, test, ready, result, fails_on_revert)
         if not viewer.wants(result):
-            used_up = result.status is CaseStatus.FAILURE and result.gas > self.world.gas_limit * 9 // 10
-            loop = viewer.loop_tracer() if used_up else None
+            out_of_gas_frame = result.status is CaseStatus.FAILURE and result.gas > self.world.gas_limit * 9 // 10
+            loop = viewer.loop_tracer() if out_of_gas_frame else None
             return result if loop is None else self._with_place(stage, result, loop, again)
         never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
         if result.kind is not CaseKind.UNIT and not (result.counterexample or result.last_run or never_held):
@@ -373,7 +373,7 @@ class SuiteRun:
 
     def _words(self, stage: SuiteStage) -> StateWords:
         world, since = self.world, stage.first_actor
-        slots = dict.fromkeys(chain.from_iterable(islice(world.slots(since), MOST_WORDS)))
+        slots = dict.fromkeys(chain.from_iterable(islice(world.slots(since), MAX_WORDS)))
         return StateWords(
             tuple(int.from_bytes(address, "big") for address in world.accounts(since)),
             tuple(tuple(dict.fromkeys(pushed(code))) for _, code in world.contracts(since)),

@@ -65,7 +65,7 @@ class SuiteServer:
 
         def found() -> tuple[str, ...]:
             run = SuiteRun(self._world, self._artifacts, self._job.project, suite, self._job.seed, viewer=self._viewer)
-            return run.place_of(name)
+            return run.loop_stack(name)
 
         try:
             self._tell("place", self._world.machine.stacks.on_one_thread(found))
@@ -127,7 +127,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         rpc_endpoints=dict(project.rpc_endpoints),
         real_filecoin=job.real_filecoin,
         shows_logs=job.shows_logs,
-        keeps_answers=project.keeps_answers,
+        rpc_cache=project.rpc_cache,
         evm_version=_evm_version(project),
     )
 

@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.compiler import CompileError, CompilerRun, Solc
 from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, has_changed
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.forge_artifacts import forge_artifacts
-from fvm_hypervisor.soltest.forge_cache import leave_for_forge
+from fvm_hypervisor.soltest.forge_cache import write_forge_cache
 from fvm_hypervisor.soltest.inline import check_isolation
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import Project
@@ -24,7 +24,7 @@ from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, Te
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.solc_packages import VERSION
 from fvm_hypervisor.soltest.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
-from fvm_hypervisor.soltest.storage_layouts import Layouts, asks_for_layouts, storage_layouts
+from fvm_hypervisor.soltest.storage_layouts import Layouts, storage_layouts, uses_storage_slots
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
 from fvm_hypervisor.soltest.worker_processes import prepare_workers
 from fvm_hypervisor.soltest.workers import Watch, run_suites
@@ -157,9 +157,9 @@ class SuiteSession:
             left = sources.texts.keys() - found.keys()
             made = self._made(sources, left, solc, waiting)
             if self.options.report != "coverage":  # its compiler settings are not the project's
-                leave_for_forge(self.project, sources, solc.version, made, found)
+                write_forge_cache(self.project, sources, solc.version, made, found)
             found |= made
-        if asks_for_layouts(sources):
+        if uses_storage_slots(sources):
             self._layouts = self._storage_layouts(sources)
         return artifacts_of(self.project.root, found)
 
@@ -206,7 +206,7 @@ class SuiteSession:
             raise InvalidInput(
                 f"{project.root} has no Solidity sources: its folders are {folders}; set src in foundry.toml"
             )
-        return [name for name in names if not name.endswith(".t.sol") or self.wanted.takes_path(name)]
+        return [name for name in names if not name.endswith(".t.sol") or self.wanted.matches_path(name)]
 
     def _outside_libraries(self, sources: Sources) -> list[str]:
         """Return the sources in which forge looks for suites, including imported ones of other folders."""

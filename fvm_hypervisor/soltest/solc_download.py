@@ -25,7 +25,7 @@ _BINARIES: Final = "https://binaries.soliditylang.org"
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 _SILENCE: Final = 5.0
 """Seconds of silence after which a server is considered unavailable, and npm is used instead."""
-_LARGEST_LIST: Final = 4 << 20
+_MAX_LIST: Final = 4 << 20
 
 
 class NativeUnavailable(Exception):
@@ -76,7 +76,7 @@ def _keep(folder: Path, content: bytes, digest: str, version: str) -> Path:
 
 def _listed(url: str, version: str, part: Path) -> tuple[str, str]:
     """Return the file name and SHA-256 of a release in the list. Raises NativeUnavailable, DownloadFailed."""
-    download(f"{url}/list.json", part, _LARGEST_LIST, timeout=_SILENCE)
+    download(f"{url}/list.json", part, _MAX_LIST, timeout=_SILENCE)
     try:
         content: dict[str, Any] = json.loads(part.read_bytes())
         file = content["releases"][version]

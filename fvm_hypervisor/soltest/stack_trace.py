@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.trace_names import VM, Names
 from hypervisor.exit_codes import exit_name
 from localnet.traces.console_log import CONSOLE
 
-MOST_FRAMES: Final = 64
+MAX_FRAMES: Final = 64
 _SILENT: Final = frozenset((VM, CONSOLE))
 
 
@@ -30,7 +30,7 @@ def stack_trace(root: CallFrame, names: Names, sources: SourceTexts) -> tuple[st
     for place, frame in enumerate(path):
         below = path[place + 1] if place + 1 < len(path) else None
         lines = [*_frame_lines(frame, below, names, sources), *lines]
-    return tuple(lines[:MOST_FRAMES])
+    return tuple(lines[:MAX_FRAMES])
 
 
 def open_stack(path: Sequence[CallFrame], names: Names, sources: SourceTexts) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def open_stack(path: Sequence[CallFrame], names: Names, sources: SourceTexts) ->
     lines: list[str] = []
     for frame in path:
         lines = [*_frame_lines(frame, None, names, sources), *lines]
-    return tuple(lines[:MOST_FRAMES])
+    return tuple(lines[:MAX_FRAMES])
 
 
 def failing_path(root: CallFrame) -> list[CallFrame]:

@@ -11,9 +11,9 @@ from bridge.evm_state import EvmState
 from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.console import writes_logs
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, CheatcodeFailure, is_assertion, said
-from fvm_hypervisor.soltest.cheatcodes.files import asks_for_code
-from fvm_hypervisor.soltest.cheatcodes.forks import asks_for_forks
-from fvm_hypervisor.soltest.cheatcodes.metering import asks_for_gas
+from fvm_hypervisor.soltest.cheatcodes.files import uses_code_cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.forks import uses_fork_cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.metering import uses_last_call_gas
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, special_functions
@@ -47,8 +47,8 @@ class SuiteStage:
         self.artifact = artifact
         self.errors = KnownErrors(artifacts)
         self.errors.prefer(artifact)
-        if asks_for_forks(artifact.creation.object):
-            world.make_room_for_forks()
+        if uses_fork_cheatcodes(artifact.creation.object):
+            world.reserve_actor_ids()
         self.first_actor = world.next_actor
         self.address = EthAddress(bytes(20))
         self.libraries: dict[tuple[str, str], bytes] = {}
@@ -64,10 +64,10 @@ class SuiteStage:
         """Deploy libraries and the contract. Raises SetUpFailed, and InvalidInput for a missing library."""
         world = self.world
         cheats, creation = world.cheatcodes, self.artifact.creation.object
-        cheats.state.watches_gas = asks_for_gas(self.artifact.runtime.object)
+        cheats.state.watches_gas = uses_last_call_gas(self.artifact.runtime.object)
         cheats.state.watches_logs = cheats.settings.shows_logs and writes_logs(creation)
         self._deploy_libraries(self.artifact.creation)
-        if asks_for_code(self.artifact.runtime.object):
+        if uses_code_cheatcodes(self.artifact.runtime.object):
             self._deploy_all_libraries()
         self.address = world.next_address(self.sender)
         is_ethereum = world.setting.rules == ETHEREUM

@@ -15,12 +15,12 @@ from fvm_hypervisor.soltest.sources import Sources
 
 Layouts = Mapping[tuple[str, str], Mapping[str, Any]]
 """`storageLayout` of the compiler's output, by source and contract."""
-_ASKED: Final = ".getStorageSlots"
+_CHEATCODE: Final = ".getStorageSlots"
 
 
-def asks_for_layouts(sources: Sources) -> bool:
+def uses_storage_slots(sources: Sources) -> bool:
     """Return True if a source uses the cheatcode."""
-    return any(_ASKED in text for text in sources.texts.values())
+    return any(_CHEATCODE in text for text in sources.texts.values())
 
 
 def storage_layouts(project: Project, sources: Sources, solc: Solc) -> Layouts:

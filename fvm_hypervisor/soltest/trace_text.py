@@ -22,7 +22,7 @@ from hypervisor.printable import printable
 from hypervisor.tracing import EventEmitted
 from localnet.traces.trace_words import native_words
 
-MOST_LINES: Final = 20_000
+MAX_LINES: Final = 20_000
 _MAX_SHORT: Final = 999_999
 """Largest word of a slot that is printed as a decimal number."""
 
@@ -31,7 +31,7 @@ def trace_text(roots: Sequence[CallFrame], names: Names, *, with_slots: bool = F
     """Return the lines of call trees, indented by two; `with_slots` adds the slots that each frame changed."""
     lines: list[str] = []
     todo: list[tuple[CallFrame | _Inside | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
-    while todo and len(lines) < MOST_LINES:
+    while todo and len(lines) < MAX_LINES:
         item, first, rest = todo.pop()
         parts: list[CallFrame | _Inside | str]
         if isinstance(item, str):
@@ -49,7 +49,7 @@ def trace_text(roots: Sequence[CallFrame], names: Names, *, with_slots: bool = F
             last = place == len(parts) - 1
             todo.append((parts[place], inner + ("└─ " if last else "├─ "), inner + ("    " if last else "│   ")))
     if todo:
-        lines.append(f"  ... cut after {MOST_LINES:,} lines")
+        lines.append(f"  ... cut after {MAX_LINES:,} lines")
     return "\n".join(lines)
 
 

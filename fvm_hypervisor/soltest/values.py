@@ -14,9 +14,9 @@ from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import type_of
 
-_LONGEST_ARRAY: Final = 255
-_LONGEST_BYTES: Final = 99
-_LONGEST_TEXT: Final = 31
+_MAX_ARRAY: Final = 255
+_MAX_BYTES_LENGTH: Final = 99
+_MAX_TEXT: Final = 31
 """Maximum numbers of elements, bytes and characters: forge's, with all lengths equally likely."""
 _LETTERS: Final = ((32, 126), (0xA1, 0x2FF), (0x4E00, 0x9FFF), (0x20000, 0x2A6DF))
 """Ranges of characters with UTF-8 encodings of one, two, three and four bytes."""
@@ -26,14 +26,14 @@ _AGAIN: Final = 0.05
 """Share of arguments that repeat an earlier one of the same type, such as a transfer to oneself."""
 _SAME_LENGTH: Final = 0.1
 """Share of arrays with the length of an earlier one in the call, since pairs of arrays usually correspond."""
-_MOST_LENGTHS: Final = 8
+_MAX_LENGTHS: Final = 8
 _NEGATIVE: Final = 0.5
 """Share of dictionary words that are negated, for signed types."""
 _NEAR_EDGE: Final = 32
 _NEAR_KNOWN: Final = 16
 _SMALL: Final = 1024
 """Upper bound of small numbers, which are a tenth of the numbers outside the dictionary."""
-_MOST_ELEMENTS: Final = 1 << 16
+_MAX_ELEMENTS: Final = 1 << 16
 """Maximum number of array elements in one call.
 
 forge has no maximum, but three dimensions of full length would take minutes.
@@ -60,13 +60,13 @@ class Values:
         self._weight = weight
         self._fixtures = {} if fixtures is None else fixtures
         self._share = weight
-        self._rest = _MOST_ELEMENTS
+        self._rest = _MAX_ELEMENTS
         self._lengths: list[int] = []
 
     def begin_call(self) -> None:
         """Start the values of another call."""
         rng = self._rng
-        self._rest, self._lengths = _MOST_ELEMENTS, []
+        self._rest, self._lengths = _MAX_ELEMENTS, []
         self._share = self._weight if rng.random() < 0.5 else 100 * (rng.randrange(100) < self._weight)
 
     def arguments(self, inputs: Inputs) -> list[Any]:
@@ -187,10 +187,10 @@ class Values:
             count = min(rng.choice(self._lengths), self._rest)
             self._rest -= count
             return count
-        most = 8 if rng.random() < _SHORT_ARRAYS else _LONGEST_ARRAY
+        most = 8 if rng.random() < _SHORT_ARRAYS else _MAX_ARRAY
         count = min(rng.randint(0, most), self._rest)
         self._rest -= count
-        if len(self._lengths) < _MOST_LENGTHS:
+        if len(self._lengths) < _MAX_LENGTHS:
             self._lengths.append(count)
         return count
 
@@ -199,7 +199,7 @@ class Values:
         if known is not None:
             text = self._known_text()
             return self._shaped(known) if text is None else text.encode()
-        return self._rng.randbytes(self._rng.randint(0, _LONGEST_BYTES))
+        return self._rng.randbytes(self._rng.randint(0, _MAX_BYTES_LENGTH))
 
     def _shaped(self, known: int) -> bytes:
         """Return a word, or its bytes without surrounding zeros and with random bytes appended, like calldata."""
@@ -213,7 +213,7 @@ class Values:
         text = self._known_text() if rng.randrange(100) < self._share else None
         if text is not None:
             return text
-        return "".join(chr(rng.randint(*rng.choice(_LETTERS))) for _ in range(rng.randint(0, _LONGEST_TEXT)))
+        return "".join(chr(rng.randint(*rng.choice(_LETTERS))) for _ in range(rng.randint(0, _MAX_TEXT)))
 
 
 # --- simplification -------------------------------------------------------------------------------------------------

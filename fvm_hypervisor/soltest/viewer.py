@@ -15,7 +15,7 @@ from bridge.ethereum_block import ETHEREUM
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import split
-from fvm_hypervisor.soltest.endless import LONGEST_WATCHED, LoopTracer, used_up
+from fvm_hypervisor.soltest.endless import MAX_TRACED_SECONDS, LoopTracer, out_of_gas_frame
 from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.project import Project
     from fvm_hypervisor.soltest.trace_names import Names
 
-LONGEST_REPEATED: Final = 20.0
+MAX_REPEATED_SECONDS: Final = 20.0
 """Maximum duration in seconds of a failed test that is repeated for its stack alone."""
-MOST_PLACED: Final = 5_000_000
+MAX_PLACED_GAS: Final = 5_000_000
 """Maximum gas of a test traced by instruction (a few seconds in the plain engine); others are traced by call."""
-MOST_PLACED_FILECOIN: Final = 10_000_000_000
+MAX_PLACED_FILECOIN_GAS: Final = 10_000_000_000
 """The same limit in Filecoin gas."""
 NO_LINES: Final = "without lines: the test is too long to trace each instruction"
-LONGEST_DECODED: Final = 60.0
+MAX_DECODED_SECONDS: Final = 60.0
 """Maximum processor time in seconds for tracing internal calls, if requested."""
 SHORT: Final = 0.05
 """Duration in seconds below which gas is ignored: an invalid instruction consumes all gas."""
@@ -69,7 +69,7 @@ class TestViewer:
         """
         if result.status is not CaseStatus.FAILURE:
             return not self._hides_passed and shows_trace(self._verbosity, failed=False)
-        short = result.kind is not CaseKind.UNIT or result.duration <= LONGEST_REPEATED
+        short = result.kind is not CaseKind.UNIT or result.duration <= MAX_REPEATED_SECONDS
         return short or shows_trace(self._verbosity, failed=True)
 
     def tracer(self, result: TestResult) -> Tracer:
@@ -79,7 +79,10 @@ class TestViewer:
         """
         if self._decodes and shows_trace(self._verbosity, result.status is CaseStatus.FAILURE):
             return self.function_tracer()
-        if result.gas > (MOST_PLACED if self._rules == ETHEREUM else MOST_PLACED_FILECOIN) and result.duration > SHORT:
+        if (
+            result.gas > (MAX_PLACED_GAS if self._rules == ETHEREUM else MAX_PLACED_FILECOIN_GAS)
+            and result.duration > SHORT
+        ):
             return self.calls_tracer()
         return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
 
@@ -89,7 +92,7 @@ class TestViewer:
 
         return FunctionFrameTracer(
             self._rules, self._known, self._sources, reverses=self._by_ir,
-            limit=TimeLimit(LONGEST_DECODED, clock=process_time),
+            limit=TimeLimit(MAX_DECODED_SECONDS, clock=process_time),
         )  # fmt: skip
 
     def calls_tracer(self) -> FrameTracer:
@@ -123,7 +126,7 @@ class TestViewer:
 
         Without a `tracer` the test itself did not run.
         """
-        from fvm_hypervisor.soltest.internal_calls import MOST_CALLS, FunctionFrameTracer
+        from fvm_hypervisor.soltest.internal_calls import MAX_CALLS, FunctionFrameTracer
         from fvm_hypervisor.soltest.stack_trace import stack_trace
 
         names = self.names(stage)
@@ -137,7 +140,7 @@ class TestViewer:
             trace = "\n\n".join(self._traces(part, names, with_slots=part is run) for part in shown)
             left_out = sum(part.left_out for part in shown if isinstance(part, FunctionFrameTracer))
             if left_out:
-                trace += f"\n  ... {left_out:,} internal calls are left out, those after the first {MOST_CALLS:,}"
+                trace += f"\n  ... {left_out:,} internal calls are left out, those after the first {MAX_CALLS:,}"
         stack = stack_trace(run.roots[-1], names, self._sources) if failed and run is not None and run.roots else ()
         has_places = isinstance(tracer, PlacedFrameTracer | FunctionFrameTracer)
         return replace(result, trace=trace, stack=stack, note="" if has_places or not stack else NO_LINES)
@@ -163,8 +166,8 @@ class TestViewer:
         if shown is None:
             return LoopTracer(self._rules)
         roots = cast(FrameTracer, shown).roots
-        frame = used_up(failing_path(roots[-1])) if roots else None
-        seconds = LONGEST_WATCHED if result is None else explaining_time(result.duration)
+        frame = out_of_gas_frame(failing_path(roots[-1])) if roots else None
+        seconds = MAX_TRACED_SECONDS if result is None else explaining_time(result.duration)
         return None if frame is None else LoopTracer(self._rules, frame.number, seconds)
 
     def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker]
             elif kind == "known":
                 worker.known = said
             elif kind == "place":
-                yield from _take_place(worker, job, said)
+                yield from _add_stack(worker, job, said)
                 return
             elif kind == "refused":
                 raise InvalidInput(said)
@@ -129,13 +129,13 @@ def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker]
                 return
     except (EOFError, OSError):
         if worker.looking:
-            yield from _without_place(worker, running, job)
+            yield from _continue_suite(worker, running, job)
             return
         yield from _replace_worker(worker, running, job, f"the test ended its process ({worker.exit_code()})")
         return
     if suite is not None and worker.until(job.timeout) <= now:
         if worker.looking:
-            yield from _without_place(worker, running, job)
+            yield from _continue_suite(worker, running, job)
             return
         words = f"no end after {job.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
         yield from _replace_worker(worker, running, job, words, is_late=True)
@@ -149,7 +149,7 @@ def _replace_worker(
     That worker first locates the loop of a test that exceeded its time limit.
     """
     suite, taken = worker.suite, worker.taken()
-    worker.result.duration += worker.suite_taken()
+    worker.result.duration += worker.suite_seconds()
     del running[worker.pipe]
     worker.end()
     if suite is None:
@@ -177,7 +177,7 @@ def _replace_worker(
         again.give(replace(suite, tests=left), job, result)
 
 
-def _take_place(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
+def _add_stack(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
     """Add the stack of the stopped test, and continue its suite."""
     suite, result = worker.suite, worker.result
     assert suite is not None
@@ -190,7 +190,7 @@ def _take_place(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterat
         yield worker.take()
 
 
-def _without_place(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
+def _continue_suite(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
     """Continue the suite of a stopped test, whose loop was not located, in another worker."""
     suite, result = worker.suite, worker.result
     assert suite is not None
@@ -223,7 +223,7 @@ def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
             if worker.known is None:
                 begun = replace(begun, status=CaseStatus.FAILURE, reason="interrupted (Ctrl-C)")
             result.tests.append(replace(begun, duration=worker.taken()))
-            result.duration += worker.suite_taken()
+            result.duration += worker.suite_seconds()
         yield result
 
 
@@ -271,7 +271,7 @@ class SuiteWorker:
         """Return the seconds that the current test has taken."""
         return max(0.0, monotonic() - self.since)
 
-    def suite_taken(self) -> float:
+    def suite_seconds(self) -> float:
         """Return the seconds since the suite, or the rest of it, was started."""
         return monotonic() - self.begun
 

@@ -18,11 +18,11 @@ from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, Kept
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
-from fvm_hypervisor.soltest.forks.book import NetworkFork
 from fvm_hypervisor.soltest.forks.environment import block_context
-from fvm_hypervisor.soltest.forks.tipset_origin import fork_at, make_room
+from fvm_hypervisor.soltest.forks.fork_records import NetworkFork
+from fvm_hypervisor.soltest.forks.tipset_origin import fork_at, reserve_actor_ids
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -98,7 +98,7 @@ class CallOutcome:
     error: str = ""
     reason: str = ""
     written: tuple[int, ...] = ()
-    """Words of slots that were read or written, if `World.notes_slots` is set under Ethereum's rules."""
+    """Words of slots that were read or written, if `World.records_slots` is set under Ethereum's rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Handle:
 
     tree: tuple[int, int]
     written: int
-    kept: Kept
+    kept: CheatcodeSnapshot
     nonces: Mapping[EthAddress, int]
 
 
@@ -137,7 +137,7 @@ class World:
             )
             install_labs(machine, setting.rules)
         self.machine = machine
-        self._bring_people()
+        self._create_accounts()
         cheatcodes.install(self.machine)
         if setting.precompiles:
             offer_precompiles(self.machine, setting.precompiles, _TAKEN)
@@ -145,7 +145,7 @@ class World:
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0
         self._known = ContractCache()
-        self.notes_slots = False
+        self.records_slots = False
         """True if outcomes include the words of slots."""
         if setting.fork_url is not None and self._is_ethereum:
             self._begin_at(setting.fork_url, setting.fork_number)
@@ -154,7 +154,7 @@ class World:
     def _begin_at(self, url: str, number: int | None) -> None:
         """Begin with the state of a node's network, as fork 0 of every test. Raises NodeError."""
         cheats, machine = self.cheatcodes, self.machine
-        origin, chain = cheats.needed_origin(), cheats.remotes.chain(url)
+        origin, chain = cheats.require_origin(), cheats.remotes.chain(url)
         block = chain.state(number).block
         fork = NetworkFork(url, cheats.state.forks.place(url, block.number), chain.chain_id, block)
         cheats.state.forks.forks.append(fork)
@@ -185,16 +185,16 @@ class World:
         cheats.state.forks.forks.append(fork_at(cheats.state.forks, point))
         return machine
 
-    def make_room_for_forks(self) -> None:
+    def reserve_actor_ids(self) -> None:
         """Give new actors IDs that no network has, so that they can be carried between forks.
 
         Not needed under Ethereum's rules.
         """
         if not self._is_ethereum:
-            self.cheatcodes.state.asks_for_forks = True
-            make_room(self.machine, (self.setting.sender, LIBRARY_DEPLOYER, VM_ADDRESS, CREATE2_DEPLOYER))
+            self.cheatcodes.state.uses_fork_cheatcodes = True
+            reserve_actor_ids(self.machine, (self.setting.sender, LIBRARY_DEPLOYER, VM_ADDRESS, CREATE2_DEPLOYER))
 
-    def _bring_people(self) -> None:
+    def _create_accounts(self) -> None:
         people = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
         if self._is_ethereum:
             accounts = {
@@ -271,7 +271,7 @@ class World:
             raise
         tree.commit()
         words = "" if result.success else result.message or f"exit code {result.exit_code}"
-        slots = application.accounts.slot_words() if self.notes_slots else ()
+        slots = application.accounts.slot_words() if self.records_slots else ()
         outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, words, "", slots)
         return outcome, result.created
 

@@ -6,7 +6,7 @@
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.context import Permission, Settings
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
-from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, Kept
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, DEFAULT_SENDER, VM_ADDRESS
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "MAGIC_ASSUME",
     "MAGIC_SKIP",
     "VM_ADDRESS",
+    "CheatcodeSnapshot",
     "Cheatcodes",
-    "Kept",
     "LogConsole",
     "Permission",
     "Settings",

@@ -14,8 +14,8 @@ from bridge.evm_state import EvmState
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, address_of, persistent_accounts
 from fvm_hypervisor.soltest.cheatcodes.fork_transactions import replay, replay_all
-from fvm_hypervisor.soltest.forks.book import LeftState, NetworkFork, Pending
 from fvm_hypervisor.soltest.forks.environment import block_context
+from fvm_hypervisor.soltest.forks.fork_records import NetworkFork, Pending, SavedForkState
 from fvm_hypervisor.soltest.forks.origin import ForkOrigin
 from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
 from hypervisor.address import Address
@@ -63,7 +63,7 @@ class AccountForks:
         _leave(context)
 
     @staticmethod
-    def enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
+    def enter(context: Context, number: int, fork: NetworkFork, left: SavedForkState | None) -> None:
         """Replace the state by the fork's saved state and the current state of persistent accounts."""
         _enter(context, number, fork, left)
 
@@ -74,7 +74,7 @@ def _calls_of(context: Context) -> EthereumCalls:
 
 
 def _origin_of(context: Context) -> ForkOrigin:
-    origin = context.cheats.needed_origin()
+    origin = context.cheats.require_origin()
     assert isinstance(origin, ForkOrigin), "the rules are Ethereum's"
     return origin
 
@@ -91,11 +91,11 @@ def _leave(context: Context) -> None:
     calls, book, active = _calls_of(context), context.state.forks, active_fork(context)
     actors, entries, block = calls.tree.image().actors, _entries(calls), context.state.block
     if active is not None:
-        book.left[active] = LeftState(actors, entries, calls.journal, context.machine.context, block.prevrandao)
+        book.left[active] = SavedForkState(actors, entries, calls.journal, context.machine.context, block.prevrandao)
         return
     created = {key[1] for key in entries if _is_kind(key, "created")}
     kept = {actor: state for actor, state in actors.items() if actor in created}
-    book.first = LeftState(kept, _of_actors(entries, created), calls.journal)
+    book.first = SavedForkState(kept, _of_actors(entries, created), calls.journal)
 
 
 def _entries(calls: EthereumCalls) -> dict[Any, Any]:
@@ -106,11 +106,11 @@ def _is_kind(key: Any, kind: str) -> bool:
     return isinstance(key, tuple) and bool(key) and key[0] == kind
 
 
-def _enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
+def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkState | None) -> None:
     origin, calls = _origin_of(context), _calls_of(context)
     tree = calls.tree
     carried = list(_carried(context, calls))
-    begun = left or context.state.forks.first or LeftState({}, {}, calls.journal)
+    begun = left or context.state.forks.first or SavedForkState({}, {}, calls.journal)
     actors, dropped = dict(begun.actors), {row.actor for row in carried}
     actors[INIT_ACTOR] = tree.get_actor(INIT_ACTOR)
     for address, actor, state in carried:
@@ -188,7 +188,7 @@ def _kept_entries(
     return kept
 
 
-def _set_block(context: Context, fork: NetworkFork, left: LeftState | None) -> None:
+def _set_block(context: Context, fork: NetworkFork, left: SavedForkState | None) -> None:
     machine = context.machine
     if left is None or left.context is None:
         machine.context = block_context(machine.context, fork.block, fork.chain_id)

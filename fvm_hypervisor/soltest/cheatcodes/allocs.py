@@ -18,7 +18,7 @@ from store.json_text import parse_json
 
 _OWN = (VM_ADDRESS, CONSOLE_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER)
 _OTHERS = "accounts of `setUp` are always included, empty slots never"
-_LONGEST_SLOT = 150
+_SLOT_SIZE = 150
 """Estimated maximum number of characters of a slot."""
 
 
@@ -28,7 +28,7 @@ def _dump(context: Context, path: str) -> None:
     for account in _accounts(context):
         ledger = context.ledger
         code, slots = ledger.code(account), ledger.slots(account)
-        size += 2 * len(code) + _LONGEST_SLOT * (1 + len(slots))
+        size += 2 * len(code) + _SLOT_SIZE * (1 + len(slots))
         check_size(size, "the file")
         nonce, balance = ledger.nonce(account), ledger.balance(account)
         if nonce or balance or code or slots:

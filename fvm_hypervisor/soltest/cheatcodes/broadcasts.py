@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.addresses import EthAddress, create2_address
-from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
+from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
 from runtimes.evm.engine import Answer, CallKind
@@ -33,40 +33,42 @@ def not_sent(context: Context, name: str) -> None:
         found.unsendable.append(name)
 
 
-def collecting(found: Broadcasts, what: Attempt, sender: EthAddress, around: Around) -> tuple[Around, EthAddress]:
+def collecting(
+    found: Broadcasts, request: CallRequest, sender: EthAddress, operations: CallOperations
+) -> tuple[CallOperations, EthAddress]:
     """Return the operations that record the call as a transaction, and the sender that makes it."""
-    if what.kind not in (CallKind.CALL, None):
-        return around, sender
-    doer = CREATE2_DEPLOYER if what.second else sender
-    return replace(around, proceed=_kept(found, what, sender, around)), doer
+    if request.kind not in (CallKind.CALL, None):
+        return operations, sender
+    doer = CREATE2_DEPLOYER if request.second else sender
+    return replace(operations, proceed=_kept(found, request, sender, operations)), doer
 
 
 def _kept(
-    found: Broadcasts, what: Attempt, sender: EthAddress, around: Around
+    found: Broadcasts, request: CallRequest, sender: EthAddress, operations: CallOperations
 ) -> Callable[[EthAddress | None, EthAddress | None], Answer]:
     def proceed(name: EthAddress | None, code: EthAddress | None) -> Answer:
-        ledger = around.ledger
+        ledger = operations.ledger
         nonce = ledger.nonce(sender)
         place = len(found.calls)
-        made = _transaction(what, sender, nonce)
-        found.calls.append(replace(made, funds=ledger.balance(sender), url=around.fork_url()))
+        made = _transaction(request, sender, nonce)
+        found.calls.append(replace(made, funds=ledger.balance(sender), url=operations.fork_url()))
         found.unsendable += found.attached
         found.attached.clear()
-        answer = around.proceed(name, code)
+        answer = operations.proceed(name, code)
         ledger.set_nonce(sender, nonce + 1)
-        if what.kind is None and answer.created is not None:
+        if request.kind is None and answer.created is not None:
             found.calls[place] = replace(found.calls[place], created=answer.created)
-        if what.kind is not None:
-            found.calls[place] = replace(found.calls[place], code=ledger.code(what.target))
+        if request.kind is not None:
+            found.calls[place] = replace(found.calls[place], code=ledger.code(request.target))
         return answer
 
     return proceed
 
 
-def _transaction(what: Attempt, sender: EthAddress, nonce: int) -> BroadcastCall:
-    if what.second:
-        created = create2_address(CREATE2_DEPLOYER, what.salt, what.data)
-        data = what.salt + what.data
-        return BroadcastCall(sender, nonce, CREATE2_DEPLOYER, what.value, data, created, second=True)
-    to = None if what.kind is None else what.target
-    return BroadcastCall(sender, nonce, to, what.value, what.data)
+def _transaction(request: CallRequest, sender: EthAddress, nonce: int) -> BroadcastCall:
+    if request.second:
+        created = create2_address(CREATE2_DEPLOYER, request.salt, request.data)
+        data = request.salt + request.data
+        return BroadcastCall(sender, nonce, CREATE2_DEPLOYER, request.value, data, created, second=True)
+    to = None if request.kind is None else request.target
+    return BroadcastCall(sender, nonce, to, request.value, request.data)

@@ -24,7 +24,7 @@ _NAMED: Final = ("address", "bytes32", "int256", "uint256", "bytes", "string")
 _ARRAYS: Final = ("uint256[]", "int256[]", "address[]")
 _DECIMALS: Final = ("int256", "uint256")
 _NAMES: Final[Mapping[int, tuple[str, ...]]] = {1: ("val",), 2: ("key", "val"), 3: ("key", "val", "decimals")}
-_MOST_DECIMALS: Final = 77
+_MAX_DECIMALS: Final = 77
 """Maximum number of decimals of a 256-bit number; with more, forge prints it without a decimal point."""
 
 
@@ -119,7 +119,7 @@ def _shown(kind: str, value: Any) -> str:
 
 
 def _with_point(number: int, decimals: int) -> str:
-    if decimals > _MOST_DECIMALS:
+    if decimals > _MAX_DECIMALS:
         return str(number)
     whole, part = divmod(abs(number), 10**decimals)
     return f"{'-' if number < 0 else ''}{whole}.{part:0{decimals}d}"

@@ -70,7 +70,7 @@ class Settings:
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
     real_filecoin: bool = False
     shows_logs: bool = False
-    keeps_answers: str = "remote"
+    rpc_cache: str = "remote"
     """Nodes whose responses are cached on disk: `all`, `remote` or `none`."""
     evm_version: str = ""
     """EVM version that the project's tests run on; empty for that of the fork's rules."""
@@ -94,7 +94,7 @@ class Cheats(Protocol):
     origin: ForkOrigin | TipsetOrigin | None
     remotes: Remotes
 
-    def needed_origin(self) -> ForkOrigin | TipsetOrigin:
+    def require_origin(self) -> ForkOrigin | TipsetOrigin:
         """Return the origin, which assigns actors to forks' accounts; created with the first fork."""
 
     @property

@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.cheatcodes.recording import SLOT
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
-_LONGEST_ROW = 300
+_ROW_SIZE = 300
 """Estimated maximum number of characters of a slot's change in JSON."""
 
 
@@ -91,7 +91,7 @@ def _changes(context: Context) -> list[tuple[EthAddress, _Changes]]:
             if slot.written and not slot.reverted:
                 before, _ = account.slots.get(slot.slot, (slot.before, 0))
                 account.slots[slot.slot] = before, slot.after
-    check_size(_LONGEST_ROW * sum(1 + len(changes.slots) for changes in found.values()))
+    check_size(_ROW_SIZE * sum(1 + len(changes.slots) for changes in found.values()))
     return sorted((key, value) for key, value in found.items() if value.balance or value.nonce or value.slots)
 
 

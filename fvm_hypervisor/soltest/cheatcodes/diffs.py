@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.addresses import EthAddress
-from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
+from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, State, StorageAccess
 from runtimes.evm.engine import Answer, CallKind
 
@@ -13,24 +13,26 @@ _KINDS: Final = {CallKind.CALL: 0, CallKind.DELEGATECALL: 1, CallKind.CALLCODE: 
 RESUME: Final = 6
 
 
-def open_access(state: State, what: Attempt, sender: EthAddress | None, around: Around) -> AccountAccess:
-    """Record an attempt before it is made; a creation's address is set afterwards."""
+def open_access(
+    state: State, request: CallRequest, sender: EthAddress | None, operations: CallOperations
+) -> AccountAccess:
+    """Record a call before it is made; a creation's address is set afterwards."""
     assert state.diff is not None
-    ledger = around.ledger
+    ledger = operations.ledger
     access = AccountAccess(
-        chain=around.chain_id,
-        kind=_KINDS[what.kind],
-        account=what.target,
-        accessor=sender or what.caller,
-        initialized=what.kind is not None and ledger.find(what.target) is not None,
-        old_balance=0 if what.kind is None else ledger.balance(what.target),
+        chain=operations.chain_id,
+        kind=_KINDS[request.kind],
+        account=request.target,
+        accessor=sender or request.caller,
+        initialized=request.kind is not None and ledger.find(request.target) is not None,
+        old_balance=0 if request.kind is None else ledger.balance(request.target),
         new_balance=0,
         deployed=b"",
-        value=what.value,
-        data=what.data,
+        value=request.value,
+        data=request.data,
         reverted=False,
-        depth=what.depth,
-        old_nonce=0 if what.kind is None else ledger.nonce(what.target),
+        depth=request.depth,
+        old_nonce=0 if request.kind is None else ledger.nonce(request.target),
         new_nonce=0,
     )
     state.diff.append(access)
@@ -38,12 +40,14 @@ def open_access(state: State, what: Attempt, sender: EthAddress | None, around: 
     return access
 
 
-def close_access(state: State, access: AccountAccess, what: Attempt, answer: Answer, around: Around) -> None:
-    """Complete the record of an attempt; if it failed, nested ones are marked as reverted too."""
-    ledger = around.ledger
+def close_access(
+    state: State, access: AccountAccess, request: CallRequest, answer: Answer, operations: CallOperations
+) -> None:
+    """Complete the record of a call; if it failed, nested ones are marked as reverted too."""
+    ledger = operations.ledger
     if access in state.open_diffs:
         state.open_diffs.remove(access)
-    if what.kind is None and answer.created is not None:
+    if request.kind is None and answer.created is not None:
         access.account, access.initialized = answer.created, True
         access.deployed = ledger.code(answer.created)
     access.new_balance, access.new_nonce = ledger.balance(access.account), ledger.nonce(access.account)

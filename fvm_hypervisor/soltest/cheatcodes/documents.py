@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.cheatcodes.values import encode, split
 
 _STEP: Final = re.compile(r"""\.?([A-Za-z_][\w\- ]*)|\[\s*(\d+|\*|'[^']*'|"[^"]*")\s*\]|\.(\d[\w\-]*)|(\.\*)""")
 _HALF: Final = 1 << 255
-MOST_NESTED: Final = 64
+MAX_NESTING: Final = 64
 _TOO_DEEP: Final = "the input is nested too deeply"
 
 
@@ -30,7 +30,7 @@ def read_json(text: str) -> Any:
     except ValueError as error:
         raise CheatcodeFailure(f"failed parsing JSON: {error}") from None
     level = [document]
-    for _ in range(MOST_NESTED):
+    for _ in range(MAX_NESTING):
         inner = [list(value.values()) if isinstance(value, dict) else value for value in level]
         level = [item for value in inner if isinstance(value, list) for item in value]
         if not level:
@@ -233,7 +233,7 @@ def _structured(value: Any, kind: str, structs: Mapping[str, Sequence[tuple[str,
 
 
 def _flat(kind: str, structs: Mapping[str, Sequence[tuple[str, ...]]], depth: int = 0) -> str:
-    if depth > MOST_NESTED:
+    if depth > MAX_NESTING:
         raise CheatcodeFailure(_TOO_DEEP)
     if kind.endswith("[]"):
         return f"{_flat(kind[:-2], structs, depth + 1)}[]"

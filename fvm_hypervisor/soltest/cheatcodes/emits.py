@@ -120,7 +120,7 @@ def unmet(state: State, depth: int) -> tuple[str, bool] | None:
     return None
 
 
-def left_over(state: State) -> str | None:
+def missing_at_end(state: State) -> str | None:
     """Return the message for logs that are still missing at the end of a test, or None."""
     missing = [expected for expected in state.emits if not expected.found and expected.count > 0]
     state.emits.clear()

@@ -41,9 +41,9 @@ from store.cid import CBOR, Cid
 from store.schema import SchemaError
 
 EPOCH_SECONDS: Final = 30
-MOST_EPOCHS: Final = 100_000
+MAX_EPOCHS: Final = 100_000
 """Maximum number of epochs per call; each runs cron."""
-_LONGEST_TIMELOCK: Final = 1 << 40
+_MAX_TIMELOCK: Final = 1 << 40
 _IMPLICIT_GAS: Final = Gas(BLOCK_GAS_LIMIT * 1_000)
 
 
@@ -80,8 +80,8 @@ def _advance_mining(context: Context, count: int, miner: int) -> None:
 
 
 def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
-    if count > MOST_EPOCHS:
-        raise CheatcodeFailure(f"{count} epochs exceed the limit of {MOST_EPOCHS} per call")
+    if count > MAX_EPOCHS:
+        raise CheatcodeFailure(f"{count} epochs exceed the limit of {MAX_EPOCHS} per call")
     blocks = FilecoinBlocks()
     with _separate_messages(context) as machine:
         for _ in range(count):
@@ -216,8 +216,8 @@ def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
     """Let an address govern the streams of the block reward; its changes take effect after `timelock` epochs."""
     context.ledger.touch(authority)
     schema = actor_schema("reward")
-    if timelock > _LONGEST_TIMELOCK:
-        raise CheatcodeFailure(f"timelock {timelock} exceeds the limit of {_LONGEST_TIMELOCK} epochs")
+    if timelock > _MAX_TIMELOCK:
+        raise CheatcodeFailure(f"timelock {timelock} exceeds the limit of {_MAX_TIMELOCK} epochs")
     with _separate_messages(context) as machine:
         actor, tree = machine.state_tree.lookup_id(to_filecoin(authority)), machine.state_tree
         state = tree.get_actor(REWARD_ACTOR)

@@ -14,12 +14,12 @@ from bridge.addresses import EthAddress, checksummed, create_address, masked_id,
 from bridge.cbor import ParamsError, byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
-from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
-from fvm_hypervisor.soltest.cheatcodes.attempts import attempt
+from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import said
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_contract
+from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from hypervisor.address import Address
@@ -68,10 +68,10 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
     if not cheats.is_armed:
         return proceed(call)
     if not cheats.state.forks.forks:
-        return _attempt_call(cheats, calls, call, target, data, proceed)
+        return _intercept_call(cheats, calls, call, target, data, proceed)
     missing, is_denied_caller = _missing_on_fork(cheats, call, target, data), _is_denied_creation(cheats, calls, call)
     try:
-        result = _attempt_call(cheats, calls, call, target, data, proceed)
+        result = _intercept_call(cheats, calls, call, target, data, proceed)
     finally:
         cheats.state.missing = missing or cheats.state.missing
     if is_denied_caller and result.exit_code == ExitCode.OK and result.block is not None:
@@ -117,7 +117,7 @@ def _calldata(call: Call) -> bytes:
     return call.params.data
 
 
-def _attempt_call(
+def _intercept_call(
     cheats: Cheats, calls: CallManager, call: Call, target: EthAddress, data: bytes,
     proceed: Callable[[Call], CallResult],
 ) -> CallResult:  # fmt: skip
@@ -134,8 +134,8 @@ def _attempt_call(
         return made[0][0]
 
     gas = (calls.gas.available if call.gas_limit is None else call.gas_limit) // MILLIGAS_PER_GAS
-    what = Attempt(kind, caller, target, target, call.value, data, gas, call.read_only, calls.depth)
-    around = Around(
+    request = CallRequest(kind, caller, target, target, call.value, data, gas, call.read_only, calls.depth)
+    operations = CallOperations(
         ledger=ledger,
         proceed=make,
         pay=lambda payer, amount: _pay(calls, ledger, payer, target, amount),
@@ -146,7 +146,7 @@ def _attempt_call(
         words=lambda text: said(text, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
     )
-    answer = attempt(cheats.state, what, around)
+    answer = intercept_call(cheats.state, request, operations)
     if made and answer is made[0][0]:
         return made[0][1]
     if kind is None and answer.success:

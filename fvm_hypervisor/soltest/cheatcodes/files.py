@@ -236,7 +236,7 @@ def _entries(context: Context, path: str, depth: int) -> list[Any]:
 # --- contracts of the project --------------------------------------------------------------------------------------
 
 
-_ASKING: Final = tuple(
+_SIGNATURE_SELECTORS: Final = tuple(
     selector(signature).hex()
     for signature in (
         *overloads("getCode", ("string",)),
@@ -248,9 +248,9 @@ _ASKING: Final = tuple(
 )
 
 
-def asks_for_code(code: str) -> bool:
+def uses_code_cheatcodes(code: str) -> bool:
     """Return True if code, in hex, contains a cheatcode that returns a contract's code, which may need libraries."""
-    return any(found in code for found in _ASKING)
+    return any(found in code for found in _SIGNATURE_SELECTORS)
 
 
 def _artifact(context: Context, name: str) -> tuple[bytes, bytes]:

@@ -15,8 +15,8 @@ from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.consent import ConsentNeeded
-from fvm_hypervisor.soltest.forks.book import NetworkFork
 from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+from fvm_hypervisor.soltest.forks.fork_records import NetworkFork
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
@@ -67,7 +67,7 @@ def fork_change(context: Context) -> Iterator[None]:
     The state tree reverts by itself; `undo_reverted` reverts the block and the fork records.
     """
     calls, book, block = context.calls, context.state.forks, context.state.block
-    origin = context.cheats.needed_origin()
+    origin = context.cheats.require_origin()
     number = book.note_change(context.machine.context, block.prevrandao, block.hashes)
     mark = calls.begin()
     try:

@@ -8,7 +8,7 @@ from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, endpoint_of, fork_change, fork_of, node_errors
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads, selector
-from fvm_hypervisor.soltest.forks.book import LeftState, NetworkFork, Pending
+from fvm_hypervisor.soltest.forks.fork_records import NetworkFork, Pending, SavedForkState
 from runtimes.evm.ethereum.calls import EthereumCalls
 
 
@@ -39,7 +39,7 @@ class ForkRules(Protocol):
         """Save the state of the active fork; without one, what the message created, with which every fork begins."""
 
     @staticmethod
-    def enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
+    def enter(context: Context, number: int, fork: NetworkFork, left: SavedForkState | None) -> None:
         """Replace the state by the fork's saved state and the current state of persistent accounts."""
 
 
@@ -54,7 +54,7 @@ def _rules(context: Context) -> ForkRules:
     return TipsetForks()
 
 
-_ASKING: Final = tuple(
+_SIGNATURE_SELECTORS: Final = tuple(
     selector(signature).hex()
     for signature in (
         *overloads("createFork", ("string",), ("string", "uint256"), ("string", "bytes32")),
@@ -64,9 +64,9 @@ _ASKING: Final = tuple(
 )
 
 
-def asks_for_forks(code: str) -> bool:
+def uses_fork_cheatcodes(code: str) -> bool:
     """Return True if code, in hex, contains a cheatcode that may change to another network's state."""
-    return any(found in code for found in _ASKING)
+    return any(found in code for found in _SIGNATURE_SELECTORS)
 
 
 # --- creation --------------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def _block_number(number: int) -> int:
 
 def _new_fork(context: Context, name: str, number: int | None) -> int:
     url = endpoint_of(context, name)
-    context.cheats.needed_origin()
+    context.cheats.require_origin()
     with node_errors():
         fork = _rules(context).at_block(context, url, number)
     forks = context.state.forks.forks
@@ -124,7 +124,7 @@ def _new_fork(context: Context, name: str, number: int | None) -> int:
 def _new_fork_before(context: Context, name: str, transaction: bytes) -> int:
     """Create a fork of the block before a transaction's, with the earlier transactions pending."""
     url = endpoint_of(context, name)
-    context.cheats.needed_origin()
+    context.cheats.require_origin()
     with node_errors():
         fork, pending = _rules(context).before(context, url, transaction)
     forks = context.state.forks.forks
@@ -162,7 +162,7 @@ def _active_fork(context: Context) -> int:
 
 @cheatcode("rollFork(uint256)")
 def _roll(context: Context, number: int) -> None:
-    _roll_to(context, _needed_active(context), _block_number(number))
+    _roll_to(context, _require_active_fork(context), _block_number(number))
 
 
 @cheatcode("rollFork(uint256,uint256)")
@@ -172,7 +172,7 @@ def _roll_one(context: Context, fork: int, number: int) -> None:
 
 @cheatcode("rollFork(bytes32)")
 def _roll_before(context: Context, transaction: bytes) -> None:
-    _roll_to_transaction(context, _needed_active(context), transaction)
+    _roll_to_transaction(context, _require_active_fork(context), transaction)
 
 
 @cheatcode("rollFork(uint256,bytes32)")
@@ -180,7 +180,7 @@ def _roll_one_before(context: Context, fork: int, transaction: bytes) -> None:
     _roll_to_transaction(context, fork, transaction)
 
 
-def _needed_active(context: Context) -> int:
+def _require_active_fork(context: Context) -> int:
     active = active_fork(context)
     if active is None:
         raise CheatcodeFailure("No fork active")
@@ -225,12 +225,12 @@ def _rolled(context: Context, number: int, fork: NetworkFork) -> bool:
 
 @cheatcode("transact(bytes32)")
 def _transact(context: Context, transaction: bytes) -> None:
-    _transact_on(context, _needed_active(context), transaction)
+    _transact_on(context, _require_active_fork(context), transaction)
 
 
 @cheatcode("transact(uint256,bytes32)")
 def _transact_on(context: Context, number: int, transaction: bytes) -> None:
-    fork, rules, active = fork_of(context, number), _rules(context), _needed_active(context)
+    fork, rules, active = fork_of(context, number), _rules(context), _require_active_fork(context)
     if active == number:
         with node_errors():
             rules.transact(context, fork.url, transaction)

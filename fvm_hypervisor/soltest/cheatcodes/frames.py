@@ -1,11 +1,11 @@
-"""Calls of frames under Ethereum's rules: conversion of a request to an `Attempt`, and its execution."""
+"""Calls of frames under Ethereum's rules: conversion of a request to an `CallRequest`, and its execution."""
 
 from __future__ import annotations
 
 from bridge.addresses import EthAddress, create2_address, create_address
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams
-from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
+from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats
 from fvm_hypervisor.soltest.cheatcodes.failures import said
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send
@@ -23,26 +23,28 @@ from runtimes.evm.ethereum.prices import all_but_one_64th
 from store.cid import DAG_CBOR, RAW
 
 
-def attempt_of(host: EthereumHost, ask: Ask) -> Attempt:
-    """Return the attempt that a frame requests."""
+def call_request(host: EthereumHost, ask: Ask) -> CallRequest:
+    """Return the call that a frame requests."""
     depth = host.calls.depth
     if isinstance(ask, CallAsk):
         own = ask.kind in (CallKind.DELEGATECALL, CallKind.CALLCODE)
         gas = min(ask.gas, all_but_one_64th(host.gas.left)) + (host.prices.call_stipend if ask.value else 0)
         static = host.static or ask.kind is CallKind.STATICCALL
         receiver = host.address if own else ask.address
-        return Attempt(ask.kind, host.address, ask.address, receiver, ask.value, ask.data, gas, static, depth)
+        return CallRequest(ask.kind, host.address, ask.address, receiver, ask.value, ask.data, gas, static, depth)
     nonce = host.accounts.nonce(host.actor)
     if ask.salt is None:
         made = create_address(host.address, nonce)
     else:
         made = create2_address(host.address, ask.salt.to_bytes(32, "big"), ask.init_code)
     second, salt = ask.salt is not None, b"" if ask.salt is None else ask.salt.to_bytes(32, "big")
-    return Attempt(None, host.address, made, made, ask.value, ask.init_code, host.gas.left, False, depth, second, salt)
+    return CallRequest(
+        None, host.address, made, made, ask.value, ask.init_code, host.gas.left, False, depth, second, salt
+    )
 
 
-def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
-    """Return the operations that execute the attempt."""
+def call_operations(cheats: Cheats, host: EthereumHost, ask: Ask) -> CallOperations:
+    """Return the operations that execute the call."""
     accounts, calls = host.accounts, host.calls
 
     def proceed(sender: EthAddress | None, code: EthAddress | None) -> Answer:
@@ -54,7 +56,7 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
             return _with_code(host, ask, sender or host.address, code)
         return answers.answer(host, ask, asker, isolating_send(cheats, host, ask))
 
-    return Around(
+    return CallOperations(
         ledger=EthereumLedger(accounts),
         proceed=proceed,
         pay=lambda payer, amount: _pay(host, ask, payer, amount),

@@ -8,7 +8,7 @@ from typing import Any
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.safe_memory import SCRATCH
-from fvm_hypervisor.soltest.cheatcodes.state import MOST_STEP_MEMORY, MOST_STEPS, DebugRecording
+from fvm_hypervisor.soltest.cheatcodes.state import MAX_STEP_MEMORY, MAX_STEPS, DebugRecording
 from fvm_hypervisor.soltest.cheatcodes.step_watch import unwatch, watch
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
@@ -59,7 +59,7 @@ def _stop_steps(context: Context) -> Sequence[Any]:
         raise CheatcodeFailure("nothing recorded")
     if recording.is_cut:
         raise CheatcodeFailure(
-            f"the recording exceeds {MOST_STEPS} instructions or {MOST_STEP_MEMORY >> 20} MiB of memory: "
+            f"the recording exceeds {MAX_STEPS} instructions or {MAX_STEP_MEMORY >> 20} MiB of memory: "
             "record a shorter part of the test"
         )
     return [

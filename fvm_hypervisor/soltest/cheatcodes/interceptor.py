@@ -1,7 +1,7 @@
 """`Cheatcodes`: intercepts the calls of a test and executes cheatcodes.
 
 Under Ethereum's rules it handles the requests of frames (`ask`), under Filecoin's the calls between actors (`send`);
-both go through `attempts`. The outermost call of a message is the test itself: at its end all expectations must be met.
+both use `interception`. The outermost call of a message is the test itself: at its end all expectations must be met.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from bridge.ethereum_block import ETHEREUM
 from bridge.events import Log, entries_to_log
 from fvm_hypervisor.soltest.cheatcodes import emits, filecoin_calls
 from fvm_hypervisor.soltest.cheatcodes.arbitrary import fill_slot
-from fvm_hypervisor.soltest.cheatcodes.attempts import attempt, check_revert
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.context import Context, Settings
 from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
@@ -25,10 +24,11 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure
 from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_on_fork
 from fvm_hypervisor.soltest.cheatcodes.fork_states import undo_reverted
-from fvm_hypervisor.soltest.cheatcodes.frames import around_ask, attempt_of, trace_answer
+from fvm_hypervisor.soltest.cheatcodes.frames import call_operations, call_request, trace_answer
+from fvm_hypervisor.soltest.cheatcodes.interception import check_revert, intercept_call
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send, make_cold
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
-from fvm_hypervisor.soltest.cheatcodes.limits import MOST_KEPT, check_size
+from fvm_hypervisor.soltest.cheatcodes.limits import MAX_STORED, check_size
 from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING, name_of
 from fvm_hypervisor.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
@@ -65,7 +65,7 @@ from store.cid import CBOR, Cid, cid_of
 from store.keccak import keccak
 
 _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
-_KEEPING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
+_STORING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
 """Prefixes of cheatcodes that store their input."""
 _UNNAMED: Final = ("assert", "rpcUrl")
 _ON_NETWORK: Final = (
@@ -79,7 +79,7 @@ CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CheatcodeSnapshot:
     """A snapshot taken by `Cheatcodes.snapshot`."""
 
     state: Mapping[str, Any]
@@ -151,7 +151,7 @@ class Cheatcodes:
         self._is_isolated = False
         self.test: Address | None = None
         """Address of the test contract."""
-        self.remotes = Remotes(self.settings.keeps_answers)
+        self.remotes = Remotes(self.settings.rpc_cache)
         self.origin: ForkOrigin | TipsetOrigin | None = None
         self.is_forked = False
         """True if the machine itself is a fork, under Filecoin's rules: number 0 of every test."""
@@ -176,11 +176,11 @@ class Cheatcodes:
             for address, code in ((VM_ADDRESS, b"\0"), (CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE)):
                 set_code(machine, Address.delegated(10, address), code)
 
-    def snapshot(self, machine: Hypervisor) -> Kept:
+    def snapshot(self, machine: Hypervisor) -> CheatcodeSnapshot:
         """Return the state set by cheatcodes, the block and the output."""
-        return Kept(self.state.image(), machine.context, tuple(self.console.lines))
+        return CheatcodeSnapshot(self.state.image(), machine.context, tuple(self.console.lines))
 
-    def restore(self, kept: Kept, machine: Hypervisor) -> None:
+    def restore(self, kept: CheatcodeSnapshot, machine: Hypervisor) -> None:
         """Restore a snapshot; `World` restores the machine's state."""
         self.state = State.of_image(kept.state)
         if self.origin is not None:
@@ -190,7 +190,7 @@ class Cheatcodes:
             machine.follow_manifest()
         self.console.lines = list(kept.lines)
 
-    def needed_origin(self) -> ForkOrigin | TipsetOrigin:
+    def require_origin(self) -> ForkOrigin | TipsetOrigin:
         """Return the origin, which assigns actors to forks' accounts; created on first use. Raises CheatcodeFailure."""
         if self.settings.has_network:
             raise CheatcodeFailure(_ON_NETWORK)
@@ -248,7 +248,7 @@ class Cheatcodes:
                 self.state.forks.changes.clear()  # no snapshot can restore them any more
             if self.state.watches_steps:
                 watch(self, calls, ZERO_ADDRESS, 0)
-            if self.state.asks_for_forks:
+            if self.state.uses_fork_cheatcodes:
                 self.state.forks.first_actor = calls.tree.init_state().next_id
             self._suppose(calls)  # the rest of the block is the machine's and already set
             return self._end(calls, proceed(call))
@@ -282,14 +282,14 @@ class Cheatcodes:
                 self.console.write(ask.data)
                 return trace_answer(host, ask, Answer(True))
         if self.state.is_armed:
-            answer = attempt(self.state, attempt_of(host, ask), around_ask(self, host, ask))
+            answer = intercept_call(self.state, call_request(host, ask), call_operations(self, host, ask))
         else:
             answer = answers.answer(host, ask, send=isolating_send(self, host, ask))
         undo_reverted(self, host.calls)
         if isinstance(host.calls.tracer, StepWatch):
             host.calls.tracer.goes_on(host.address, host.calls.depth)
         if self.state.deals:
-            self._keep_deals(host, answer)
+            self._preserve_deals(host, answer)
         if self.state.forks.forks and answer.success:
             if isinstance(ask, CallAsk):
                 self.state.missing = missing_on_fork(self, host, ask) or self.state.missing
@@ -297,7 +297,7 @@ class Cheatcodes:
                 self.state.denied.add(answer.created)
         return answer
 
-    def _keep_deals(self, host: EthereumHost, answer: Answer) -> None:
+    def _preserve_deals(self, host: EthereumHost, answer: Answer) -> None:
         """Keep balances and nonces set in a failed call: forge reverts them with the whole test only.
 
         After a successful call they belong to its caller, whose failure would be the next to revert them.
@@ -314,15 +314,15 @@ class Cheatcodes:
         """Process an actor's event if it has the form of a log."""
         log = None if self._apart else entries_to_log(event.entries)
         if log is not None:
-            self.take_log(self.address_of(calls, event.emitter), log)
+            self.handle_log(self.address_of(calls, event.emitter), log)
 
     def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
         """Process a log."""
         if self._apart:
             return
-        self.take_log(calls.accounts.address_of(emitter), log)
+        self.handle_log(calls.accounts.address_of(emitter), log)
 
-    def take_log(self, emitter: EthAddress, log: Log) -> None:
+    def handle_log(self, emitter: EthAddress, log: Log) -> None:
         """Pass a log to the console, the recorder and the expectations."""
         self.console.take(log)
         if self.state.logs is not None:
@@ -364,14 +364,14 @@ class Cheatcodes:
     def answer(self, context: Context, data: bytes) -> Answer:
         """Execute a cheatcode; an expected failure becomes a success."""
         before = self.state.revert
-        answer = self._carry_out(context, data)
+        answer = self._execute(context, data)
         expected = self.state.revert
         waited = expected is not None and expected is before and expected.cheatcode
         if waited and expected is not None and context.depth <= expected.depth:
             return check_revert(self.state, expected, answer, False, said)
         return answer
 
-    def _carry_out(self, context: Context, data: bytes) -> Answer:
+    def _execute(self, context: Context, data: bytes) -> Answer:
         entry = table().get(data[:4])
         if entry is None:
             return Answer(False, failure_data(_unknown(data[:4])))
@@ -380,8 +380,8 @@ class Cheatcodes:
                 check_access(context)
             if entry.name in _OUTSIDE:
                 self.outside.add(entry.name)
-            if entry.name.startswith(_KEEPING):
-                check_size(self.state.kept + len(data), "the input that the test stores", MOST_KEPT)
+            if entry.name.startswith(_STORING):
+                check_size(self.state.kept + len(data), "the input that the test stores", MAX_STORED)
                 self.state.kept += len(data)
             given = entry.run(context, *decode(entry.parameters, data[4:]))
             if not entry.returns:
@@ -413,7 +413,7 @@ class Cheatcodes:
         missing, state.missing = state.missing, None
         if result.exit_code != ExitCode.OK:
             return result if missing is None else _revert_result(encode(["string"], [missing]))
-        message = state.failure or _missing_call(state) or emits.left_over(state) or _missing_creation(state)
+        message = state.failure or _missing_call(state) or emits.missing_at_end(state) or _missing_creation(state)
         state.failure = None
         return result if message is None else _revert_result(failure_data(message))
 

@@ -9,16 +9,16 @@ from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 
-MOST_BYTES: Final = 16 << 20
+MAX_BYTES: Final = 16 << 20
 """Maximum size of decoded arguments and of return data in bytes: a word per value and length, and the texts."""
-MOST_KEPT: Final = 256 << 20
+MAX_STORED: Final = 256 << 20
 """Maximum total size in bytes of calldata to cheatcodes that store their input, per test."""
-LONGEST_TYPE: Final = 1 << 14
+MAX_TYPE_LENGTH: Final = 1 << 14
 """Maximum number of characters of a type description, with structs expanded."""
 _WORD: Final = 32
 
 
-def check_size(size: int, what: str = "the return data", most: int = MOST_BYTES) -> None:
+def check_size(size: int, what: str = "the return data", most: int = MAX_BYTES) -> None:
     """Raise CheatcodeFailure if a size in bytes exceeds the limit."""
     if size > most:
         raise CheatcodeFailure(f"{what} exceeds the limit of {most} bytes")
@@ -26,8 +26,8 @@ def check_size(size: int, what: str = "the return data", most: int = MOST_BYTES)
 
 def check_type(description: str) -> str:
     """Return a type description. Raises CheatcodeFailure if it is too long."""
-    if len(description) > LONGEST_TYPE:
-        raise CheatcodeFailure(f"the type is longer than {LONGEST_TYPE} characters")
+    if len(description) > MAX_TYPE_LENGTH:
+        raise CheatcodeFailure(f"the type is longer than {MAX_TYPE_LENGTH} characters")
     return description
 
 

@@ -139,15 +139,15 @@ def _snapshot_last_group(context: Context, group: str, name: str) -> int:
     return _note(context, group, name, _last(context).used)
 
 
-_ASKING: Final = tuple(
+_SIGNATURE_SELECTORS: Final = tuple(
     selector(signature).hex()
     for signature in ("lastCallGas()", "snapshotGasLastCall(string)", "snapshotGasLastCall(string,string)")
 )
 
 
-def asks_for_gas(code: str) -> bool:
+def uses_last_call_gas(code: str) -> bool:
     """Return True if code, in hex, contains a cheatcode that needs the gas of the last call."""
-    return any(found in code for found in _ASKING)
+    return any(found in code for found in _SIGNATURE_SELECTORS)
 
 
 def _last(context: Context) -> CallGas:

@@ -71,7 +71,7 @@ def _read_callers(context: Context) -> tuple[int, EthAddress, EthAddress]:
 
 @cheatcode("broadcast()", partial=_NO_TRANSACTIONS)
 def _broadcast(context: Context) -> None:
-    sender = _usual_sender(context)
+    sender = _default_sender(context)
     begin(context, sender, sender, once=True, broadcast=True)
 
 
@@ -82,7 +82,7 @@ def _broadcast_as(context: Context, signer: EthAddress) -> None:
 
 @cheatcode("startBroadcast()", partial=_NO_TRANSACTIONS)
 def _start_broadcast(context: Context) -> None:
-    sender = _usual_sender(context)
+    sender = _default_sender(context)
     begin(context, sender, sender, once=False, broadcast=True)
 
 
@@ -108,7 +108,7 @@ def _stop_broadcast(context: Context) -> None:
     _stop_prank(context)
 
 
-def _usual_sender(context: Context) -> EthAddress:
+def _default_sender(context: Context) -> EthAddress:
     """Return the sender of a broadcast that names none."""
     found = context.state.broadcasts
     return DEFAULT_SENDER if found is None else found.sender

@@ -19,8 +19,8 @@ from localnet.fork.node_client import NodeError
 from store.json_text import parse_json
 
 _NO_FORK_URL: Final = "no active fork URL found"
-_MOST_TOPICS: Final = 4
-_MOST_LOGS: Final = 16 << 20
+_MAX_TOPICS: Final = 4
+_MAX_LOGS: Final = 16 << 20
 """Maximum size of the response to `eth_getLogs` in bytes."""
 _LOG: Final = "(address,bytes32[],bytes,bytes32,uint64,bytes32,uint64,uint256,bool)"
 
@@ -78,7 +78,7 @@ def _json(answer: Any) -> str:
 def _logs(context: Context, first: int, last: int, target: EthAddress, topics: Sequence[bytes]) -> list[Any]:
     if max(first, last) >= 1 << 64:
         raise CheatcodeFailure("blocks in block range must be less than 2^64")
-    if len(topics) > _MOST_TOPICS:
+    if len(topics) > _MAX_TOPICS:
         raise CheatcodeFailure("topics array must contain at most 4 elements")
     wanted = {
         "fromBlock": hex(first),
@@ -98,11 +98,11 @@ def _read_logs(answer: Any) -> list[Any]:
         raise TypeError("no list")
     size, found = 0, []
     for log in answer:
-        if not isinstance(log, Mapping) or not isinstance(log["topics"], list) or len(log["topics"]) > _MOST_TOPICS:
+        if not isinstance(log, Mapping) or not isinstance(log["topics"], list) or len(log["topics"]) > _MAX_TOPICS:
             raise TypeError("no log")
-        data = bytes_of(log["data"], _MOST_LOGS)
+        data = bytes_of(log["data"], _MAX_LOGS)
         size += len(data) + 512
-        check_size(size, "the logs", _MOST_LOGS)
+        check_size(size, "the logs", _MAX_LOGS)
         topics = [word_of(topic) for topic in log["topics"]]
         found.append((
             EthAddress(word_of(log["address"], 20)), topics, data, word_of(log["blockHash"]),

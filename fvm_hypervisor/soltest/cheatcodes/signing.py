@@ -17,7 +17,7 @@ from store.keccak import keccak
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-_MOST_KEYS: Final = 1000
+_MAX_KEYS: Final = 1000
 _WALLET: Final = "(address,uint256,uint256,uint256)"
 
 
@@ -209,8 +209,8 @@ def _remember(context: Context, key: int) -> EthAddress:
 
 @cheatcode("rememberKeys(string,string,uint32)", returns="address[]")
 def _remember_keys(context: Context, mnemonic: str, path: str, count: int) -> list[EthAddress]:
-    if count > _MOST_KEYS:
-        raise CheatcodeFailure(f"{count} keys exceed the limit of {_MOST_KEYS}")
+    if count > _MAX_KEYS:
+        raise CheatcodeFailure(f"{count} keys exceed the limit of {_MAX_KEYS}")
     return [_wallet(context, _derive(mnemonic, path, index))[0] for index in range(count)]
 
 

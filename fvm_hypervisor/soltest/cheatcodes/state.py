@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
-from fvm_hypervisor.soltest.forks.book import ForkBook
+from fvm_hypervisor.soltest.forks.fork_records import ForkRecords
 from hypervisor.context import MachineContext
 from hypervisor.state_tree import TreeImage
 from runtimes.evm.engine import CallKind
@@ -224,8 +224,8 @@ class AccountAccess:
     slots: list[StorageAccess] = field(default_factory=list)
 
 
-MOST_STEPS: Final = 100_000
-MOST_STEP_MEMORY: Final = 64 << 20
+MAX_STEPS: Final = 100_000
+MAX_STEP_MEMORY: Final = 64 << 20
 """Maximum number of recorded instructions, and maximum bytes of memory that they read."""
 
 
@@ -252,7 +252,7 @@ class DebugRecording:
     def add(self, step: DebugStep) -> None:
         """Record an instruction within the limits."""
         self._memory += len(step.memory)
-        self.is_cut = self.is_cut or len(self.steps) == MOST_STEPS or self._memory > MOST_STEP_MEMORY
+        self.is_cut = self.is_cut or len(self.steps) == MAX_STEPS or self._memory > MAX_STEP_MEMORY
         if not self.is_cut:
             self.steps.append(step)
 
@@ -349,8 +349,8 @@ class State:
     """Contracts allowed by `allowCheatcodes`."""
     denied: set[EthAddress] = field(default_factory=set)
     """Contracts on a fork that may not use cheatcodes: created by the network's contracts, or etched."""
-    forks: ForkBook = field(default_factory=ForkBook)
-    asks_for_forks: bool = False
+    forks: ForkRecords = field(default_factory=ForkRecords)
+    uses_fork_cheatcodes: bool = False
     """True if, under Filecoin's rules, the test contract's code contains a cheatcode that creates or rolls forks."""
     keys: dict[EthAddress, int] = field(default_factory=dict)
     """Private keys of wallets, by address."""

@@ -19,7 +19,7 @@ from hypervisor.tracing import PausingTracer, PlaceTracer, RuntimeEvent, StepTra
 from runtimes.evm.opcodes import NUMBERS
 
 
-class Stated(Protocol):
+class StateOwner(Protocol):
     """An owner of a test's state, which is replaced after each test."""
 
     state: State
@@ -28,10 +28,10 @@ class Stated(Protocol):
 class StepWatch:
     """The wrapping tracer; `calls` is the message's call manager, whose tracer it replaces."""
 
-    def __init__(self, cheats: Stated, calls: CallManager) -> None:
+    def __init__(self, cheats: StateOwner, calls: CallManager) -> None:
         self._cheats = cheats
         self._calls = calls
-        self.before: Tracer = calls.tracer or _Nobody()
+        self.before: Tracer = calls.tracer or _NullTracer()
         self._contracts: dict[int, EthAddress] = {}
         """Address whose code the frame at each depth runs."""
         self._last: dict[int, int] = {}
@@ -83,7 +83,7 @@ class StepWatch:
             recording.add(DebugStep(stack, _memory_read(event), event.opcode, depth, False, contract))
 
 
-def watch(cheats: Stated, calls: CallManager, caller: EthAddress, depth: int) -> None:
+def watch(cheats: StateOwner, calls: CallManager, caller: EthAddress, depth: int) -> None:
     """Start to trace a message's instructions. Raises CheatcodeFailure in the debugger, which traces them itself."""
     if isinstance(calls.tracer, StepWatch):
         return
@@ -93,13 +93,13 @@ def watch(cheats: Stated, calls: CallManager, caller: EthAddress, depth: int) ->
     watcher.goes_on(caller, depth)
 
 
-def unwatch(cheats: Stated, calls: CallManager) -> None:
+def unwatch(cheats: StateOwner, calls: CallManager) -> None:
     """Stop tracing unless a cheatcode still needs it."""
     if isinstance(calls.tracer, StepWatch) and not cheats.state.watches_steps:
         calls.tracer = calls.tracer.before
 
 
-class _Nobody:
+class _NullTracer:
     """The tracer of a message that had none; running calls report their ends to it."""
 
     def event(self, _: TraceEvent, /) -> None:
@@ -142,7 +142,7 @@ _WORD: Final = 32
 _SSTORE: Final = NUMBERS["SSTORE"]
 _STIPEND: Final = 2300
 """Maximum gas at which SSTORE fails: a call's stipend (EIP-2200)."""
-_MOST_PADDED: Final = 1 << 20
+_MAX_PADDED: Final = 1 << 20
 
 
 def _memory_read(step: EvmStep) -> bytes:
@@ -155,4 +155,4 @@ def _memory_read(step: EvmStep) -> bytes:
         if at is None or len(stack) < at[1]:
             return b""
         offset, size = stack[-at[0]], stack[-at[1]]
-    return step.memory[offset : offset + size].ljust(min(size, _MOST_PADDED), b"\0")
+    return step.memory[offset : offset + size].ljust(min(size, _MAX_PADDED), b"\0")

@@ -13,7 +13,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size, check_type
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
-MOST_DECIMALS: Final = 77
+MAX_DECIMALS: Final = 77
 _HEX: Final = re.compile(r"[0-9a-fA-F]*")
 
 
@@ -32,7 +32,7 @@ def show(kind: str, value: Any) -> str:
 
 def units(number: int, decimals: int) -> str:
     """Return a number in units of 10^decimals."""
-    if decimals > MOST_DECIMALS:
+    if decimals > MAX_DECIMALS:
         return str(number)
     whole, rest = divmod(abs(number), 10**decimals)
     return f"{'-' if number < 0 else ''}{whole}.{str(rest).rjust(decimals, '0')}"

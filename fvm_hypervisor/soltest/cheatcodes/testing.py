@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
 from hypervisor.errors import InvalidInput
 
-_LONGEST_SLEEP = 10.0
+_MAX_SLEEP = 10.0
 
 
 @cheatcode("assume(bool)")
@@ -78,9 +78,9 @@ def _tracing(_context: Context) -> None:
     """Do nothing: traces show everything."""
 
 
-@cheatcode("sleep(uint256)", partial=f"no longer than {_LONGEST_SLEEP:.0f} seconds")
+@cheatcode("sleep(uint256)", partial=f"no longer than {_MAX_SLEEP:.0f} seconds")
 def _sleep(_context: Context, milliseconds: int) -> None:
-    time.sleep(min(milliseconds / 1000, _LONGEST_SLEEP))
+    time.sleep(min(milliseconds / 1000, _MAX_SLEEP))
 
 
 @cheatcode("unixTime()", returns="uint256")

@@ -14,8 +14,8 @@ from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, address_of, persistent_accounts
-from fvm_hypervisor.soltest.forks.book import LeftState, NetworkFork, Pending
-from fvm_hypervisor.soltest.forks.marks import CHANGE, MARK
+from fvm_hypervisor.soltest.forks.fork_markers import CHANGE, MARK
+from fvm_hypervisor.soltest.forks.fork_records import NetworkFork, Pending, SavedForkState
 from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin, fork_at
 from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
 from hypervisor.address import Address
@@ -104,14 +104,14 @@ class TipsetForks:
         actors = calls.tree.image().actors
         if active is not None:
             randomness = context.state.block.prevrandao
-            book.left[active] = LeftState(actors, {}, calls.journal, context.machine.context, randomness)
+            book.left[active] = SavedForkState(actors, {}, calls.journal, context.machine.context, randomness)
             return
         first = book.first_actor
         created = {} if first is None else {actor: state for actor, state in actors.items() if _is_own(actor, first)}
-        book.first = LeftState(created, {}, calls.journal)
+        book.first = SavedForkState(created, {}, calls.journal)
 
     @staticmethod
-    def enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
+    def enter(context: Context, number: int, fork: NetworkFork, left: SavedForkState | None) -> None:
         """Replace the state by the fork's saved state and the current state of persistent accounts."""
         origin, tree, machine = _origin_of(context), context.calls.tree, context.machine
         origin.remotes.tipsets.prefer(fork.url)
@@ -140,7 +140,7 @@ class _Carried(NamedTuple):
 
 
 def _origin_of(context: Context) -> TipsetOrigin:
-    origin = context.cheats.needed_origin()
+    origin = context.cheats.require_origin()
     assert isinstance(origin, TipsetOrigin), "the rules are Filecoin's"
     return origin
 
@@ -217,7 +217,7 @@ def _go_to(machine: Hypervisor, past: PastTipset) -> None:
     machine.advance(epoch=work.epoch, timestamp=work.timestamp, base_fee=work.base_fee)
 
 
-def _set_block(context: Context, fork: NetworkFork, left: LeftState | None) -> None:
+def _set_block(context: Context, fork: NetworkFork, left: SavedForkState | None) -> None:
     machine = context.machine
     if left is not None and left.context is not None:
         machine.context = left.context

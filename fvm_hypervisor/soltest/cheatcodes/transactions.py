@@ -23,7 +23,7 @@ from runtimes.evm.ethereum.application import Application, TransactionResult
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from store.keccak import keccak
 
-_LONGEST_FIELD: Final = 1 << 16
+_MAX_FIELD: Final = 1 << 16
 _HEADER: Final = (
     ("parentHash", False), ("sha3Uncles", False), ("miner", False), ("stateRoot", False), ("transactionsRoot", False),
     ("receiptsRoot", False), ("logsBloom", False), ("difficulty", True), ("number", True), ("gasLimit", True),
@@ -97,7 +97,7 @@ def read_header(answer: Any) -> bytes:
         if place >= _OPTIONAL and answer.get(name) is None:
             break
         value = answer[name]
-        fields.append(rlp.number(quantity(value)) if is_number else bytes_of(value, _LONGEST_FIELD))
+        fields.append(rlp.number(quantity(value)) if is_number else bytes_of(value, _MAX_FIELD))
     header = rlp.encode(fields)
     if bytes(keccak(header)) != bytes_of(answer["hash"], 32):
         raise ValueError("the hash does not match the header: the network's headers differ from Ethereum's")

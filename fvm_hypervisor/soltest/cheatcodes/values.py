@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.limits import MOST_BYTES, check_values
+from fvm_hypervisor.soltest.cheatcodes.limits import MAX_BYTES, check_values
 from fvm_hypervisor.soltest.cheatcodes.texts import read_text, write_text
 
 _WORD: Final = 32
@@ -80,7 +80,7 @@ def _words_and_texts(
             found.append(text if kind == "bytes" else text.decode())
         except UnicodeDecodeError:
             return None
-    return found if size <= MOST_BYTES // 2 else None  # near the limit, eth_abi counts the bytes it reads
+    return found if size <= MAX_BYTES // 2 else None  # near the limit, eth_abi counts the bytes it reads
 
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:

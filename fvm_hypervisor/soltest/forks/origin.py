@@ -7,8 +7,8 @@ A remote account has a separate ID for each place. A contract's storage begins w
 from __future__ import annotations
 
 from bridge.addresses import EthAddress, unmask_id
-from fvm_hypervisor.soltest.forks.book import LeftState
-from fvm_hypervisor.soltest.forks.marks import FIRST_OWN_ID, ForkMarks
+from fvm_hypervisor.soltest.forks.fork_markers import FIRST_OWN_ID, ForkMarkers
+from fvm_hypervisor.soltest.forks.fork_records import SavedForkState
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
@@ -22,7 +22,7 @@ from store.cid import Cid
 from store.kamt import EMPTY_KAMT
 
 
-class ForkOrigin(ForkMarks):
+class ForkOrigin(ForkMarkers):
     """The state origin of one machine; see `hypervisor.state_tree.StateOrigin`."""
 
     def __init__(self, machine: Hypervisor, remotes: Remotes) -> None:
@@ -97,7 +97,7 @@ class ForkOrigin(ForkMarks):
         named = self._names.get(actor)
         return None if named is None else named[1]
 
-    def holds(self, left: LeftState, address: EthAddress) -> bool:
+    def holds(self, left: SavedForkState, address: EthAddress) -> bool:
         """Return True if an inactive fork has a written contract at an address."""
         tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
         own = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))

@@ -13,7 +13,7 @@ class Remotes:
 
     def __init__(self, keeps: str = "remote") -> None:
         """Set the nodes whose responses are cached on disk: `all`, `remote` (on other machines) or `none`."""
-        self._keeps = keeps
+        self._rpc_cache = keeps
         self._chains: dict[str, RemoteChain] = {}
         self._states: dict[bytes, RemoteState] = {}
         self.tipsets = TipsetNodes()
@@ -22,7 +22,7 @@ class Remotes:
         """Return a node. Raises InvalidInput for an invalid URL."""
         found = self._chains.get(url)
         if found is None:
-            caches = self._keeps == "all" or (self._keeps == "remote" and not is_local(url))
+            caches = self._rpc_cache == "all" or (self._rpc_cache == "remote" and not is_local(url))
             found = self._chains[url] = RemoteChain(url, caches)
         return found
 

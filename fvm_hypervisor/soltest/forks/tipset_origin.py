@@ -2,7 +2,7 @@
 
 Each fork has the state of a tipset, with its own addresses, actor code and network version. The machine's tree contains
 only changes; the initial state of the active fork, or the machine's own, is behind it. Actors created by tests have IDs
-that no network uses (`make_room`), so that they can be carried between forks.
+that no network uses (`reserve_actor_ids`), so that they can be carried between forks.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, from_delegated
-from fvm_hypervisor.soltest.forks.book import ForkBook, ForkPlace, NetworkFork
-from fvm_hypervisor.soltest.forks.marks import CHANGE, FIRST_OWN_ID, MARK, ForkMarks
+from fvm_hypervisor.soltest.forks.fork_markers import CHANGE, FIRST_OWN_ID, MARK, ForkMarkers
+from fvm_hypervisor.soltest.forks.fork_records import ForkPlace, ForkRecords, NetworkFork
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
 from hypervisor.externs import Externs
@@ -28,7 +28,7 @@ from store.remote import RemoteStore
 from store.words import StoredWords
 
 
-class TipsetOrigin(ForkMarks):
+class TipsetOrigin(ForkMarkers):
     """The state origin of one machine; see `hypervisor.state_tree.StateOrigin`."""
 
     def __init__(self, machine: Hypervisor, remotes: Remotes, is_forked: bool) -> None:
@@ -105,7 +105,7 @@ class TipsetOrigin(ForkMarks):
         return None if state is None else from_delegated(state.delegated_address)
 
 
-def fork_at(book: ForkBook, point: ForkPoint) -> NetworkFork:
+def fork_at(book: ForkRecords, point: ForkPoint) -> NetworkFork:
     """Return a fork after a tipset, at a new place."""
     block = RemoteBlock(
         number=point.height, hash=bytes(point.key)[-32:], timestamp=point.timestamp, base_fee=point.base_fee,
@@ -114,7 +114,7 @@ def fork_at(book: ForkBook, point: ForkPoint) -> NetworkFork:
     return NetworkFork(point.url, book.place(point.url, point.height, point), point.chain_id, block)
 
 
-def make_room(machine: Hypervisor, people: Iterable[EthAddress]) -> None:
+def reserve_actor_ids(machine: Hypervisor, people: Iterable[EthAddress]) -> None:
     """Make new actors get IDs that no network uses, and move these existing accounts to such IDs."""
     tree = machine.state_tree
     init = tree.init_state()

@@ -60,7 +60,7 @@ def linking_of(artifacts: Artifacts, artifact: ContractArtifact, given: Librarie
     return Linking(addresses, codes)
 
 
-def given_libraries(texts: Sequence[str]) -> Libraries:
+def libraries_option(texts: Sequence[str]) -> Libraries:
     """Return the libraries of `--libraries`: FILE:NAME:ADDRESS, separated by commas. Raises InvalidInput."""
     found = {}
     for text in (part.strip() for line in texts for part in line.split(",")):

@@ -14,7 +14,7 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
 from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.forks import asks_for_forks
+from fvm_hypervisor.soltest.cheatcodes.forks import uses_fork_cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
 from fvm_hypervisor.soltest.cheatcodes.values import decode
@@ -39,7 +39,7 @@ from store.overlay import OverlayStore
 
 _DEPLOYER: Final = EthAddress(b"deployer of a script")
 """Address that deploys the script itself, so that no signer's nonce is used."""
-_UNSEEN: Final = "no trace: it requires a second run, which would repeat the effects of the first"
+_NO_TRACE: Final = "no trace: it requires a second run, which would repeat the effects of the first"
 
 
 class ScriptFailed(HypervisorError):
@@ -103,7 +103,7 @@ def run_script(
 
 def selects_forks(artifact: ContractArtifact) -> bool:
     """Return True if a script's code contains a cheatcode that creates a fork."""
-    return asks_for_forks(artifact.creation.object)
+    return uses_fork_cheatcodes(artifact.creation.object)
 
 
 def _machine(job: Job, network: Network) -> Hypervisor:
@@ -148,7 +148,7 @@ class _ScriptRun:
         planned = _Reader(self.artifacts).planned(calls) if outcome.success else ()
         outside = world.cheatcodes.outside
         viewed = self._view(base, outcome) if shows and not outside else None
-        unseen = f"{_UNSEEN} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
+        unseen = f"{_NO_TRACE} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
         if not outcome.success:
             text = f"the script failed: {stage.reason(outcome)}"
             seen = [viewed.trace.rstrip()] if viewed is not None and viewed.trace else []

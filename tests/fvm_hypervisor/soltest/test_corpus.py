@@ -20,12 +20,12 @@ from fvm_hypervisor.soltest import corpus, edges
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer
-from fvm_hypervisor.soltest.kept_failures import KeptCall
-from fvm_hypervisor.soltest.mutations import changed_arguments, changed_sequence
+from fvm_hypervisor.soltest.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.project import CorpusSettings, FuzzSettings, InvariantSettings, Project, load_project
 from fvm_hypervisor.soltest.report import lines_of
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import selector
+from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.values import Values
 from hypervisor import Address
 from hypervisor.errors import InvalidInput
@@ -205,8 +205,8 @@ def test_files_are_of_forges_form(run_contracts: Run, tmp_path: Path) -> None:
         assert row["calldata"].startswith(f"0x{selector(NESTED).hex()}")
 
 
-def calls(count: int) -> list[KeptCall]:
-    return [KeptCall(b"\x11" * 20, b"\x22" * 20, bytes([number]) * 40) for number in range(count)]
+def calls(count: int) -> list[StoredCall]:
+    return [StoredCall(b"\x11" * 20, b"\x22" * 20, bytes([number]) * 40) for number in range(count)]
 
 
 @pytest.mark.parametrize(("count", "gzips", "suffix"), [(5, True, ".json"), (60, True, ".gz"), (60, False, ".json")])
@@ -341,7 +341,7 @@ def test_codes_are_told_apart_by_their_contract() -> None:
 
 
 def test_edges_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "MOST_EDGES", 2)
+    monkeypatch.setattr(edges, "MAX_EDGES", 2)
     seen = EdgeMap()
     assert [seen.learn(Counter({(0, 1, place): 1})) for place in range(4)] == [True, True, False, False]
     assert seen.learn(Counter({(0, 1, 1): 2}))  # another class of a known edge
@@ -371,7 +371,7 @@ def test_changed_arguments_are_of_their_types() -> None:
     arguments, other = values.arguments(inputs), values.arguments(inputs)
     differing = set()
     for _ in range(400):
-        found = changed_arguments(rng, values, inputs, arguments, other)
+        found = mutate_arguments(rng, values, inputs, arguments, other)
         encode([*KINDS, "(int256,string)"], found)
         changed = [place for place, value in enumerate(found) if value != arguments[place]]
         assert len(changed) <= 2
@@ -382,7 +382,7 @@ def test_changed_arguments_are_of_their_types() -> None:
 
 def test_changed_sequences_are_of_the_steps_of_both_and_not_too_long() -> None:
     rng = Random(1)  # repeatable
-    found = [changed_sequence(rng, "abcd", "wxyz", str.upper, 6) for _ in range(500)]
+    found = [mutate_sequence(rng, "abcd", "wxyz", str.upper, 6) for _ in range(500)]
     assert max(map(len, found)) == 6
     assert set("".join(map("".join, found))) == set("abcdwxyzABCD")
     assert {"".join(one) for one in found} >= {"ab", "aBcd", "abcdyz", "abbcd"}

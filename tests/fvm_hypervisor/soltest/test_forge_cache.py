@@ -11,7 +11,7 @@ import pytest
 
 from fvm_hypervisor.soltest.artifact import ArtifactPlace
 from fvm_hypervisor.soltest.compiled_cache import CompiledSource
-from fvm_hypervisor.soltest.forge_cache import leave_for_forge
+from fvm_hypervisor.soltest.forge_cache import write_forge_cache
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.remappings import Remapping
 from fvm_hypervisor.soltest.sources import Sources
@@ -55,7 +55,7 @@ class Left:
 
     def leave(self, *names: str) -> dict[str, Any] | None:
         """Write these sources for forge, and return the cache file."""
-        leave_for_forge(self.project, self.sources, "0.8.37", self.compiled(*names), {})
+        write_forge_cache(self.project, self.sources, "0.8.37", self.compiled(*names), {})
         content: dict[str, Any] | None = json.loads(self.file.read_bytes()) if self.file.is_file() else None
         return content
 
@@ -146,7 +146,7 @@ def test_hashes_that_cannot_be_read_are_made_again(left: Left, spoilt: bytes) ->
 def test_a_cache_that_cannot_be_read_stays(left: Left, spoilt: bytes) -> None:
     left.file.parent.mkdir()
     left.file.write_bytes(spoilt)
-    leave_for_forge(left.project, left.sources, "0.8.37", left.compiled("src/A.sol"), {})
+    write_forge_cache(left.project, left.sources, "0.8.37", left.compiled("src/A.sol"), {})
     assert left.file.read_bytes() == spoilt
     assert not (left.project.root / "out").exists()
 

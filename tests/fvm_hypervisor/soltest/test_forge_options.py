@@ -185,7 +185,7 @@ def test_a_rerun_takes_the_tests_that_failed(failing: Path) -> None:
 
 
 def test_a_run_begins_with_the_input_that_failed_before(failing: Path) -> None:
-    """The file is forge's: see `tests/fvm_hypervisor/soltest/test_kept_failures.py`."""
+    """The file is forge's: see `tests/fvm_hypervisor/soltest/test_stored_failures.py`."""
     run(failing, "--mt", "Small", status=1)
     kept = failing / "cache" / "fuzz" / "failures" / "Many" / "testSmall"
     content = json.loads(kept.read_text())

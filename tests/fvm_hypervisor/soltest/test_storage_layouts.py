@@ -15,7 +15,7 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.session import Options, SuiteSession
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.sources import own_sources, read_sources
-from fvm_hypervisor.soltest.storage_layouts import asks_for_layouts, storage_layouts
+from fvm_hypervisor.soltest.storage_layouts import storage_layouts, uses_storage_slots
 
 LAYOUT = {"storage": [{"label": "kept", "slot": "0", "type": "t_uint256"}], "types": {}}
 
@@ -61,6 +61,6 @@ def test_layouts_are_asked_for_where_a_source_uses_the_cheatcode(
 def test_nothing_but_layouts_is_asked_for(tmp_path: Path) -> None:
     solc, found = AskedSolc(), project(tmp_path, "vm.getStorageSlots(a, b);")
     sources = read_sources(found, own_sources(found))
-    assert asks_for_layouts(sources)
+    assert uses_storage_slots(sources)
     assert storage_layouts(found, sources, solc) == {("test/A.t.sol", "A"): LAYOUT}  # type: ignore[arg-type]
     assert solc.asked[0]["settings"]["outputSelection"] == {"*": {"*": ["storageLayout"]}}

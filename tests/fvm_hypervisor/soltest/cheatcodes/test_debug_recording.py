@@ -14,7 +14,7 @@ STEP = DebugStep((), bytes(1000), 0x20, 1, False, EthAddress(bytes(20)))
 
 
 def test_it_ends_at_the_number_of_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "MOST_STEPS", 3)
+    monkeypatch.setattr(state, "MAX_STEPS", 3)
     recording = DebugRecording()
     found = []
     for _ in range(5):
@@ -25,7 +25,7 @@ def test_it_ends_at_the_number_of_instructions(monkeypatch: pytest.MonkeyPatch) 
 
 def test_it_ends_at_the_memory_that_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """One instruction may read a mebibyte, and a test executes thousands of them."""
-    monkeypatch.setattr(state, "MOST_STEP_MEMORY", 2500)
+    monkeypatch.setattr(state, "MAX_STEP_MEMORY", 2500)
     recording = DebugRecording()
     for _ in range(3):
         recording.add(STEP)

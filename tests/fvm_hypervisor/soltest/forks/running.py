@@ -63,11 +63,11 @@ def prepare(
         "second": "${SECOND_URL}",
         "missing": "${NOT_THERE_URL}",
     }
-    keeps = job.pop("keeps_answers", "none")
+    keeps = job.pop("rpc_cache", "none")
     project = Project(
         folder,
         rpc_endpoints=endpoints,
-        keeps_answers=keeps,
+        rpc_cache=keeps,
         compiler=CompilerSettings(evm_version="prague"),
         fuzz=FuzzSettings(runs=16, seed=1),
     )

@@ -20,7 +20,7 @@ from fvm_hypervisor.debugger.session import Session
 from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.subjects import Subject
 from fvm_hypervisor.soltest.cheatcodes.tipset_forks import executed_message
-from fvm_hypervisor.soltest.forks.marks import ForkMarks
+from fvm_hypervisor.soltest.forks.fork_markers import ForkMarkers
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from fvm_hypervisor.soltest.forks.tipsets import TipsetNodes
 from fvm_hypervisor.soltest.staged_test import staged_test
@@ -216,7 +216,7 @@ def test_a_second_copy_of_a_message_that_is_signed_otherwise_is_named() -> None:
 
 def test_the_fork_that_a_machine_begins_on_begins_at_the_first_place() -> None:
     with Hypervisor.open() as machine:
-        marks = ForkMarks(machine, Remotes())
+        marks = ForkMarkers(machine, Remotes())
         marks.first = 7
         assert (marks.active, marks.place) == (7, 0)
 

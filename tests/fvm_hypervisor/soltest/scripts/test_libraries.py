@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
-from fvm_hypervisor.soltest.scripts.linking import given_libraries, linking_of
+from fvm_hypervisor.soltest.scripts.linking import libraries_option, linking_of
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.rpc.server import serving
@@ -79,7 +79,7 @@ def test_a_library_that_is_named_is_not_deployed(linked: Path) -> None:
 @pytest.mark.parametrize("text", ["", "A.sol", "A.sol:A", "A.sol:A:0x12", ":A:0x" + "12" * 20, "A.sol::0x" + "12" * 20])
 def test_what_is_no_library_is_named(text: str) -> None:
     with pytest.raises(InvalidInput, match="is not a library: expected FILE:NAME"):
-        given_libraries([text])
+        libraries_option([text])
 
 
 def test_libraries_that_need_each_other_are_refused(tmp_path: Path) -> None:
@@ -92,5 +92,5 @@ def test_libraries_that_need_each_other_are_refused(tmp_path: Path) -> None:
     known = Known(tmp_path, (), {})
     with pytest.raises(InvalidInput, match="the libraries A, B need each other"):
         linking_of(known, known.get("L.sol", "Own"), {})
-    there = given_libraries(["./L.sol:A:0x" + "12" * 20])
+    there = libraries_option(["./L.sol:A:0x" + "12" * 20])
     assert linking_of(known, known.get("L.sol", "Own"), there).codes == []

@@ -69,7 +69,7 @@ def test_a_picture_has_the_gas_of_forges(artifacts: Artifacts, tmp_path: Path, c
 def test_a_test_that_is_too_long_is_drawn_by_its_calls(
     artifacts: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(viewer, "LONGEST_DECODED", 0.0)
+    monkeypatch.setattr(viewer, "MAX_DECODED_SECONDS", 0.0)
     monkeypatch.setattr(internal_calls, "_CLOCK", 1)
     ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter(test="test_withdraws"))
     job = Job(load_project(HERE), artifacts.places, artifacts.sources, seed=1)

@@ -152,7 +152,7 @@ def test_the_first_internal_calls_are_kept_and_the_trace_says_how_many_are_not(
 ) -> None:
     whole = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))["test_withdraws()"].trace
     assert "left out" not in whole
-    monkeypatch.setattr(internal_calls, "MOST_CALLS", 1)
+    monkeypatch.setattr(internal_calls, "MAX_CALLS", 1)
     trace = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))["test_withdraws()"].trace
     names = re.compile(r"Ledger::_take|Sums::minus")
     assert names.findall(whole) == ["Ledger::_take", "Sums::minus", "Sums::minus"]

@@ -18,8 +18,8 @@ from bridge.addresses import EthAddress
 from bridge.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
-from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
-from fvm_hypervisor.soltest.cheatcodes.attempts import _mock, _mock_answer
+from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
+from fvm_hypervisor.soltest.cheatcodes.interception import _answer_by_mock, _mock
 from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
 from fvm_hypervisor.soltest.frames import FrameTracer
 from fvm_hypervisor.soltest.known_code import KnownCode
@@ -166,13 +166,13 @@ def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
         told.append(answer)
         return answer
 
-    around = cast(Around, SimpleNamespace(pay=lambda *_: True, answered=answered))
-    what = cast(Attempt, SimpleNamespace(value=0, kind=CallKind.CALL, caller=RAW, target=RAW, data=b"\1"))
+    around = cast(CallOperations, SimpleNamespace(pay=lambda *_: True, answered=answered))
+    what = cast(CallRequest, SimpleNamespace(value=0, kind=CallKind.CALL, caller=RAW, target=RAW, data=b"\1"))
     state = State()
     state.mocks[RAW] = [Mock(b"\1", None, deque([b"\2"]), True)]
     mock = _mock(state, what)
     assert mock is not None
-    assert _mock_answer(mock, what, None, around) == Answer(False, b"\2")
+    assert _answer_by_mock(mock, what, None, around) == Answer(False, b"\2")
     assert told == [Answer(False, b"\2")]
 
 

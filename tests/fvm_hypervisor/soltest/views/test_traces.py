@@ -158,7 +158,7 @@ library L { function g() internal { e; } }"""
 
 
 def test_the_newest_places_of_a_long_frame_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "MOST_COUNTERS", 10)
+    monkeypatch.setattr(frames, "MAX_COUNTERS", 10)
     start = CallStarted(ActorID(1), Address.id(2), MethodNumber(3), TokenAmount(0), b"", 0, False, 0)
     tracer = frames.PlacedFrameTracer("filecoin")
     tracer.event(start)

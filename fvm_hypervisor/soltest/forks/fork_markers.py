@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.addresses import EthAddress
-from fvm_hypervisor.soltest.forks.book import ForkBook, LeftState
+from fvm_hypervisor.soltest.forks.fork_records import ForkRecords, SavedForkState
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
@@ -24,16 +24,16 @@ FIRST_OWN_ID: Final = 1 << 40
 """First ID above those of any network; no init actor will ever assign so many."""
 _FIRST_PLACE: Final = 0
 """Place of the fork on which a machine was created."""
-_NOBODY: Final = cid_of(b"fork", RAW)
+_MARKER_CODE: Final = cid_of(b"fork", RAW)
 
 
-class ForkMarks:
+class ForkMarkers:
     """Fork records of the running test in the state tree of one machine."""
 
     def __init__(self, machine: Hypervisor, remotes: Remotes) -> None:
         self.machine = machine
         self.remotes = remotes
-        self.book = ForkBook()
+        self.book = ForkRecords()
         """Fork records of the running test."""
 
         self.first: int | None = None
@@ -56,7 +56,7 @@ class ForkMarks:
     @staticmethod
     def mark(number: int, place: int) -> tuple[ActorID, ActorState]:
         """Return the actor that stores the active fork."""
-        return MARK, ActorState(_NOBODY, nonce=number, balance=TokenAmount(place))
+        return MARK, ActorState(_MARKER_CODE, nonce=number, balance=TokenAmount(place))
 
     @property
     def last_change(self) -> int:
@@ -67,9 +67,9 @@ class ForkMarks:
     @staticmethod
     def change(number: int) -> tuple[ActorID, ActorState]:
         """Return the actor that stores the latest change of forks."""
-        return CHANGE, ActorState(_NOBODY, nonce=number)
+        return CHANGE, ActorState(_MARKER_CODE, nonce=number)
 
-    def holds(self, left: LeftState, address: EthAddress) -> bool:
+    def holds(self, left: SavedForkState, address: EthAddress) -> bool:
         """Return True if an inactive fork has a written contract at an address."""
         evm, named = self.machine.manifest.code("evm"), Address.delegated(EAM_NAMESPACE, address)
         return any(

@@ -34,7 +34,7 @@ class ForkPlace:
 
 @dataclass(frozen=True, slots=True)
 class NetworkFork:
-    """A fork of a node's network. `place` is its index in `ForkBook.places`."""
+    """A fork of a node's network. `place` is its index in `ForkRecords.places`."""
 
     url: str
     place: int
@@ -47,7 +47,7 @@ class NetworkFork:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftState:
+class SavedForkState:
     """Saved state of an inactive fork: its actors, its entries in the message's journal, and the block.
 
     `entries` belong to the journal of one message, and are ignored in others.
@@ -59,7 +59,7 @@ class LeftState:
     context: MachineContext | None = None
     randomness: bytes | None = None
 
-    def __deepcopy__(self, _memo: object) -> LeftState:
+    def __deepcopy__(self, _memo: object) -> SavedForkState:
         """Return itself, since it is immutable."""
         return self
 
@@ -73,9 +73,9 @@ class ForkChange:
 
     number: int
     forks: tuple[NetworkFork, ...]
-    left: Mapping[int, LeftState]
+    left: Mapping[int, SavedForkState]
     pending: Mapping[int, Pending]
-    first: LeftState | None
+    first: SavedForkState | None
     context: MachineContext
     randomness: bytes | None
     hashes: Mapping[int, bytes]
@@ -86,7 +86,7 @@ class ForkChange:
 
 
 @dataclass(slots=True)
-class ForkBook:
+class ForkRecords:
     """The forks by number.
 
     A place is an initial state of a fork. Each `createFork` and `rollFork` makes a new one, so that two forks of one
@@ -95,10 +95,10 @@ class ForkBook:
 
     forks: list[NetworkFork] = field(default_factory=list)
     places: list[ForkPlace] = field(default_factory=list)
-    left: dict[int, LeftState] = field(default_factory=dict)
+    left: dict[int, SavedForkState] = field(default_factory=dict)
     pending: dict[int, Pending] = field(default_factory=dict)
     """Earlier transactions of the block, to execute before a fork is first used."""
-    first: LeftState | None = None
+    first: SavedForkState | None = None
     """Accounts created in the message before it first selected a fork; every fork begins with them."""
     changes: list[ForkChange] = field(default_factory=list)
     """Changes that a failed call may revert, oldest first."""

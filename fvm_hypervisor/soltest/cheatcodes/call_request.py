@@ -1,4 +1,4 @@
-"""A requested call, independent of the rules (`Attempt`), and the operations of the rules (`Around`)."""
+"""A requested call, independent of the rules (`CallRequest`), and the operations of the rules (`CallOperations`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtimes.evm.engine import Answer, CallKind
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class CallRequest:
     """A requested call; a creation if `kind` is None, with the init code in `data`. `gas` is the callee's limit.
 
     The code of `target` runs as `receiver`: in a delegate call, the caller.
@@ -33,7 +33,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class CallOperations:
     """Operations of the rules on requested calls."""
 
     ledger: Ledger

@@ -33,27 +33,27 @@ UNNAMED: Final = ("signDelegation", "signAndAttachDelegation")
 _ANSWERS: Final = {"createEd25519Key": _KEY, "createWallet": _KEY, "deriveKey": _KEY, "readFile": "<file>"}
 
 
-def all_withheld(name: str, inputs: Sequence[Mapping[str, Any]]) -> str | None:
+def redacted_arguments(name: str, inputs: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the replacement of all arguments of a cheatcode; None if they are handled one by one."""
     by_key = bool(inputs) and inputs[0]["type"] in ("uint256", "tuple")
     return _KEY if name in _OF_KEYS or (name in _BY_KEY and by_key) else None
 
 
-def withheld(name: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[int, str]:
+def redactions(name: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[int, str]:
     """Return the replacements of single arguments, by position."""
     found = _SECRETS.get(name, {})
     is_other = found.get(0) == _KEY and inputs[0]["type"] not in ("uint256", "tuple")
     return {} if is_other else found
 
 
-def withheld_urls(name: str, values: Sequence[Any]) -> Mapping[int, str]:
+def url_redactions(name: str, values: Sequence[Any]) -> Mapping[int, str]:
     """Return the replacements of URLs, which may contain a token; aliases of `rpc_endpoints` are shown."""
     first = values[0] if values else None
     named = name in _OF_NODES and isinstance(first, str)
     return {0: _URL} if named and str(first).startswith(("http", "ws")) else {}
 
 
-def answer_withheld(name: str) -> str | None:
+def redacted_result(name: str) -> str | None:
     """Return the replacement of a cheatcode's return value; None if it may be shown."""
     if name.startswith("env") and name != "envExists":
         return "<env var value>"

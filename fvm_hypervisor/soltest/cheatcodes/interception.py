@@ -10,8 +10,8 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import emits
-from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import collecting
+from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.diffs import close_access, open_access
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, checked, voids
@@ -22,59 +22,61 @@ from runtimes.evm.engine import Answer, CallKind
 _STATIC_BROADCAST: Final = "`staticcall`s are not allowed after `broadcast`; use `startBroadcast` instead"
 
 
-def attempt(state: State, what: Attempt, around: Around) -> Answer:
+def intercept_call(state: State, request: CallRequest, operations: CallOperations) -> Answer:
     """Make a call with the cheatcodes that apply to it."""
     if state.revert is not None:
-        state.revert.deepest = max(state.revert.deepest, what.depth + 1)
-    if what.kind is None and state.intercept_code:
+        state.revert.deepest = max(state.revert.deepest, request.depth + 1)
+    if request.kind is None and state.intercept_code:
         state.intercept_code = False
-        return Answer(False, what.data)
-    _count_call(state, what)
-    sender = _apply_prank(state, what, around)
-    prank = state.pranks.get(what.depth)
+        return Answer(False, request.data)
+    _count_call(state, request)
+    sender = _apply_prank(state, request, operations)
+    prank = state.pranks.get(request.depth)
     once = prank is not None and prank.broadcast and prank.once
-    if sender is not None and once and what.kind is CallKind.STATICCALL:
+    if sender is not None and once and request.kind is CallKind.STATICCALL:
         return Answer(False, failure_data(_STATIC_BROADCAST))
     if sender is not None and prank is not None and prank.broadcast and state.broadcasts is not None:
-        around, sender = collecting(state.broadcasts, what, sender, around)
-    mock = _mock(state, what)
-    access = open_access(state, what, sender, around) if state.diff is not None else None
+        operations, sender = collecting(state.broadcasts, request, sender, operations)
+    mock = _mock(state, request)
+    access = open_access(state, request, sender, operations) if state.diff is not None else None
     answer = (
-        around.proceed(sender, _function(state, what)) if mock is None else _mock_answer(mock, what, sender, around)
+        operations.proceed(sender, _function(state, request))
+        if mock is None
+        else _answer_by_mock(mock, request, sender, operations)
     )
     if access is not None:
-        close_access(state, access, what, answer, around)
-    if what.kind is None and answer.success and answer.created is not None:
-        _count_creation(state, what, sender, answer.created, around)
-    return attempt_result(state, what, answer, around)
+        close_access(state, access, request, answer, operations)
+    if request.kind is None and answer.success and answer.created is not None:
+        _count_creation(state, request, sender, answer.created, operations)
+    return intercepted_result(state, request, answer, operations)
 
 
-def attempt_result(state: State, what: Attempt, answer: Answer, around: Around) -> Answer:
-    """Return the result that the caller of an attempt sees."""
-    _end_prank(state, what.depth, around)
+def intercepted_result(state: State, request: CallRequest, answer: Answer, operations: CallOperations) -> Answer:
+    """Return the result that the caller sees."""
+    _end_prank(state, request.depth, operations)
     assumed = state.assume
     if assumed is not None:
         if not answer.success and assumed.reverted_by is None:
-            assumed.reverted_by = what.receiver
-        if what.depth <= assumed.depth:
+            assumed.reverted_by = request.receiver
+        if request.depth <= assumed.depth:
             state.assume = None
             if not answer.success:
-                return Answer(False, MAGIC_ASSUME) if voids(assumed, answer, around.words) else answer
+                return Answer(False, MAGIC_ASSUME) if voids(assumed, answer, operations.words) else answer
     expected = state.revert
     if expected is not None and not expected.cheatcode:
-        _note_reverter(expected, what, answer)
-        if what.depth <= expected.depth:
-            checked_answer = check_revert(state, expected, answer, what.kind is None, around.words)
+        _note_reverter(expected, request, answer)
+        if request.depth <= expected.depth:
+            checked_answer = check_revert(state, expected, answer, request.kind is None, operations.words)
             if checked_answer.success and not answer.success:
-                around.give_back()
+                operations.give_back()
             return checked_answer
     if not answer.success:
         return answer
     if state.failure is not None:
         message, state.failure = state.failure, None
         return Answer(False, failure_data(message))
-    if not what.static:
-        missing = emits.unmet(state, what.depth)
+    if not request.static:
+        missing = emits.unmet(state, request.depth)
         if missing is not None:
             message, bare = missing
             return Answer(False, encode(["string"], [message]) if bare else failure_data(message))
@@ -96,68 +98,68 @@ def check_revert(
     return Answer(True, created=EthAddress(DUMMY_ADDRESS)) if creation else Answer(True, DUMMY_OUTPUT)
 
 
-def _note_reverter(expected: ExpectedRevert, what: Attempt, answer: Answer) -> None:
+def _note_reverter(expected: ExpectedRevert, request: CallRequest, answer: Answer) -> None:
     first = expected.reverted_by is None or expected.count > 1
     if first and not answer.success and expected.reverter is not None:
-        expected.reverted_by = what.receiver
+        expected.reverted_by = request.receiver
 
 
 # --- before the call -------------------------------------------------------------------------------------------------
 
 
-def _count_call(state: State, what: Attempt) -> None:
-    value = what.value if what.kind in (CallKind.CALL, CallKind.CALLCODE) else None
-    for (data, kind), expected in state.calls.get(what.target, {}).items() if what.kind is not None else ():
+def _count_call(state: State, request: CallRequest) -> None:
+    value = request.value if request.kind in (CallKind.CALL, CallKind.CALLCODE) else None
+    for (data, kind), expected in state.calls.get(request.target, {}).items() if request.kind is not None else ():
         if (
-            what.data.startswith(data)
+            request.data.startswith(data)
             and expected.value in (None, value)
-            and expected.gas in (None, what.gas)
-            and (expected.min_gas is None or expected.min_gas <= what.gas)
-            and kind in (None, what.kind)
+            and expected.gas in (None, request.gas)
+            and (expected.min_gas is None or expected.min_gas <= request.gas)
+            and kind in (None, request.kind)
         ):
             expected.seen += 1
 
 
 def _count_creation(
-    state: State, what: Attempt, sender: EthAddress | None, created: EthAddress, around: Around
+    state: State, request: CallRequest, sender: EthAddress | None, created: EthAddress, operations: CallOperations
 ) -> None:
-    kind, deployer = "CREATE2" if what.second else "CREATE", sender or what.caller
+    kind, deployer = "CREATE2" if request.second else "CREATE", sender or request.caller
     for expected in state.creates:
-        if (expected.deployer, expected.kind) == (deployer, kind) and expected.code == around.ledger.code(created):
+        if (expected.deployer, expected.kind) == (deployer, kind) and expected.code == operations.ledger.code(created):
             state.creates.remove(expected)
             return
 
 
-def _apply_prank(state: State, what: Attempt, around: Around) -> EthAddress | None:
+def _apply_prank(state: State, request: CallRequest, operations: CallOperations) -> EthAddress | None:
     """Return the pranked sender of a call, or None; sets the pranked origin."""
-    depths = [depth for depth in state.pranks if depth <= what.depth]
+    depths = [depth for depth in state.pranks if depth <= request.depth]
     if not depths:
         return None
     prank = state.pranks[max(depths)]
-    here = what.depth == prank.depth
+    here = request.depth == prank.depth
     sender = None
-    if what.kind is CallKind.DELEGATECALL:
+    if request.kind is CallKind.DELEGATECALL:
         if not (prank.delegates and here):
             return None
         sender = prank.sender
-    elif what.caller != prank.caller:
+    elif request.caller != prank.caller:
         return None
     elif here:
         sender = prank.sender
     if sender is not None:
-        around.ledger.touch(sender)
+        operations.ledger.touch(sender)
         prank.used = True
     if prank.origin is not None:
-        around.set_origin(prank.origin)
+        operations.set_origin(prank.origin)
         prank.used = True
     return sender
 
 
-def _end_prank(state: State, depth: int, around: Around) -> None:
+def _end_prank(state: State, depth: int, operations: CallOperations) -> None:
     prank = state.pranks.get(depth)
     if prank is not None:
         if prank.origin is not None:
-            around.set_origin(prank.old_origin)
+            operations.set_origin(prank.old_origin)
         if prank.once:
             del state.pranks[depth]
 
@@ -165,32 +167,32 @@ def _end_prank(state: State, depth: int, around: Around) -> None:
 # --- mocks ----------------------------------------------------------------------------------------------------------
 
 
-def _mock(state: State, what: Attempt) -> Mock | None:
-    mocks = state.mocks.get(what.target) if what.kind is not None else None
+def _mock(state: State, request: CallRequest) -> Mock | None:
+    mocks = state.mocks.get(request.target) if request.kind is not None else None
     if not mocks:
         return None
-    value = what.value if what.kind in (CallKind.CALL, CallKind.CALLCODE) else None
-    exact = next((mock for mock in mocks if mock.data == what.data and mock.value == value), None)
+    value = request.value if request.kind in (CallKind.CALL, CallKind.CALLCODE) else None
+    exact = next((mock for mock in mocks if mock.data == request.data and mock.value == value), None)
     if exact is not None:
         return exact
-    fitting = [mock for mock in mocks if what.data.startswith(mock.data) and mock.value in (None, value)]
+    fitting = [mock for mock in mocks if request.data.startswith(mock.data) and mock.value in (None, value)]
     # prefer the longest calldata, then a mock with a value
     return max(fitting, key=lambda mock: (mock.data, mock.value is not None), default=None)
 
 
-def _mock_answer(mock: Mock, what: Attempt, sender: EthAddress | None, around: Around) -> Answer:
+def _answer_by_mock(mock: Mock, request: CallRequest, sender: EthAddress | None, operations: CallOperations) -> Answer:
     output = mock.answers[0] if mock.answers else b""
-    pays = what.value if what.kind is CallKind.CALL and not mock.reverts else 0
-    if not around.pay(sender or what.caller, pays):
+    pays = request.value if request.kind is CallKind.CALL and not mock.reverts else 0
+    if not operations.pay(sender or request.caller, pays):
         return Answer(False)
     if len(mock.answers) > 1:
         mock.answers.popleft()
-    return around.answered(Answer(not mock.reverts, output))
+    return operations.answered(Answer(not mock.reverts, output))
 
 
-def _function(state: State, what: Attempt) -> EthAddress | None:
+def _function(state: State, request: CallRequest) -> EthAddress | None:
     """Return the address whose code replaces the callee's: matched by the whole calldata, then by the selector."""
-    functions = state.functions.get(what.target) if what.kind is not None else None
+    functions = state.functions.get(request.target) if request.kind is not None else None
     if not functions:
         return None
-    return functions.get(what.data) or functions.get(what.data[:4])
+    return functions.get(request.data) or functions.get(request.data[:4])

@@ -30,7 +30,7 @@ _SCIENTIFIC: Final = re.compile(r" \[-?[0-9.]+e[0-9]+\]")
 
 
 @dataclass(frozen=True, slots=True)
-class KeptCall:
+class StoredCall:
     """A call of a failed sequence: caller, callee and calldata."""
 
     sender: bytes
@@ -47,7 +47,7 @@ def failed_names(project: Project) -> str | None:
     return text.strip() or None
 
 
-def keep_failures(project: Project, suites: Iterable[SuiteResult]) -> None:
+def write_failures(project: Project, suites: Iterable[SuiteResult]) -> None:
     """Write the failures, if any. Raises InvalidInput if a write fails."""
     failed = [
         (suite, test) for suite in suites for test in suite.tests if test.status is CaseStatus.FAILURE
@@ -71,14 +71,14 @@ def failure_file(project: Project, kind: CaseKind, contract: str, signature: str
     return project.root / folder / "failures" / contract / bare_name(signature)
 
 
-def kept_input(project: Project, contract: str, signature: str) -> bytes | None:
+def stored_input(project: Project, contract: str, signature: str) -> bytes | None:
     """Return the calldata of a fuzz test's earlier failure, or that of `--fuzz-input-file` if given."""
     given = project.fuzz.input_file
     content = _read(failure_file(project, CaseKind.FUZZ, contract, signature) if given is None else Path(given))
     return None if content is None else hex_bytes(content.get("calldata"))
 
 
-def kept_sequence(project: Project, contract: str, signature: str) -> tuple[KeptCall, ...]:
+def stored_sequence(project: Project, contract: str, signature: str) -> tuple[StoredCall, ...]:
     """Return the calls of an invariant test's earlier failure; empty if unknown."""
     content = _read(failure_file(project, CaseKind.INVARIANT, contract, signature))
     rows = None if content is None else content.get("call_sequence")
@@ -89,7 +89,7 @@ def kept_sequence(project: Project, contract: str, signature: str) -> tuple[Kept
         sender, address, calldata = (hex_bytes(row.get(name)) for name in ("sender", "addr", "calldata"))
         if sender is None or address is None or calldata is None or len(sender) != 20 or len(address) != 20:
             return ()
-        found.append(KeptCall(sender, address, calldata))
+        found.append(StoredCall(sender, address, calldata))
     return tuple(found)
 
 
