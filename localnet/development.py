@@ -164,11 +164,17 @@ class DevelopmentChain(BlockProduction):
     def load_state(self, packed: bytes, limit: int = LARGEST) -> Tipset:
         """Take another network's state in place of this one's, in a new block. Raises InvalidInput.
 
+        A state of anvil, under Ethereum's rules, replaces the whole chain by its own.
         `limit`: bytes that the state may have once it is decompressed.
         """
         from localnet.chain.state_file import load_state
 
-        return load_state(self.chain, octets(packed, "a state"), limit)
+        before = self.chain.rewritten
+        head = load_state(self.chain, octets(packed, "a state"), limit)
+        if self.chain.rewritten != before:  # it replaced the chain
+            self.forget_snapshots()
+            self.mempool.clear()
+        return head
 
 
 def _signed_for(candidate: Candidate) -> int | None:

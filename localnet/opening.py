@@ -45,13 +45,14 @@ from localnet.ledger.genesis import (
     network_genesis,
 )
 from localnet.ledger.index import ChainIndex, miners_entries
+from localnet.ledger.records import Execution, Tipset
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, check_not_ahead
 from localnet.preinstalled import preinstall
 from localnet.rules.installed import rules_named, rules_of
 from localnet.rules.parts import NetworkRules
 from localnet.state.controls import set_balance
 from localnet.state.named_code import keep_named_code
-from store.blockstore import Store
+from store.blockstore import Blockstore, Store
 from store.bounded import BoundedStore
 from store.overlay import OverlayStore
 from store.remote import RemoteStore
@@ -183,12 +184,13 @@ class Opening:
         """
         machine, remote = chain.machine, cast(RemoteStore, chain.machine.base)
         blocks = cast(AccountBlocks, remote.remote)
-        first = chain.index.tipset(chain.index.first)
+        first = chain.index.tipset(chain.index.first).state
+        state = first if remote.has(first) else chain.head.state  # of a file, which has no older one
         fork = None if source is None else connect(None, source, self._folder, blocks)
 
-        def begin() -> None:
+        def begin(headers: Blockstore) -> list[tuple[Tipset, list[Execution]]]:
             machine.read_from(None)
-            machine.restore(Snapshot(first.state, {}))
+            machine.restore(Snapshot(state, {}))
             if fork is None:
                 base_state(machine)
                 for address, amount in self._funds.items():
@@ -201,10 +203,11 @@ class Opening:
                 if chain.origin is None and self.chain_id is None:
                     machine.advance(chain_id=fork.point.chain_id)
             self._grant_datacap(machine)
+            return [(chain.first(headers, fork, timestamp), [])]
 
         try:
             with naming_origin():
-                chain.restart(fork, timestamp, begin)
+                chain.restart(fork, begin)
         except BaseException:
             if fork is not None:
                 fork.chain.close()

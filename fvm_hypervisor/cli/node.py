@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 _SERVER, _CHAIN, _ACCOUNTS, _BLOCKS = "Server", "Chain and state", "Accounts", "Blocks"
 _FACADE = "Let contracts call built-in actors by their Solidity interfaces, which no real network does."
 _FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory). A folder, not a file."
-_LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made here."
+_LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made; with --rules ethereum also anvil's."
+_DUMP = "Write the state to this file when the node ends: with --rules ethereum in anvil's format, as JSON."
 _HOST = "The address to listen at. Beyond this machine the node signs for no account, unless --unlock is given."
 _DEFERRED = "Let receipts be known one block later, as on the network: `latest` is then not yet `pending`."
 _INDEX = (
@@ -116,7 +117,7 @@ def node(
     state: Annotated[Path | None, typer.Option(metavar="DIR", rich_help_panel=_CHAIN, help=_FOLDER)] = None,
     dump_state: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help="Write the state to this file when the node ends."),
+        typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_DUMP),
     ] = None,
     keep_states: Annotated[
         int | None, typer.Option(min=1, metavar="N", rich_help_panel=_CHAIN, help=_KEEP, show_default=False)
@@ -273,6 +274,7 @@ def node(
 
     Example: hypervisor node --rules lab --lab lanes
     """
+    from bridge.ethereum_block import ETHEREUM
     from fvm_hypervisor.cli.node_banner import config
     from fvm_hypervisor.cli.progress import words_line
     from hypervisor.argument_checks import whole_number
@@ -285,6 +287,7 @@ def node(
     from localnet.contracts.amounts import attofil
     from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
     from localnet.network import Network
+    from localnet.rpc.anvil_dump import anvil_state
     from localnet.rpc.interval import Interval
     from localnet.rpc.node import FORK_QUESTION_TIME, NodeLimits
 
@@ -380,7 +383,8 @@ def node(
             ),
         )
         if dump_state is not None:
-            _write(dump_state, opened.dump_state())
+            of_anvil = opened.rules.name == ETHEREUM
+            _write(dump_state, anvil_state(opened) if of_anvil else opened.dump_state())
 
 
 def _print_actor_logs() -> None:

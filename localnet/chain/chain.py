@@ -6,7 +6,7 @@ A tipset is executed when it is made; its state root and receipts are named by t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -200,12 +200,10 @@ class Chain(ChainReader):
     def _begin(self, timestamp: int, origin: Origin | EthereumFork | None) -> None:
         """Commit the first tipset, which executes nothing: the genesis state, or another network's as it was."""
         blocks = BufferedStore(MemoryStore())
-        if origin is None:
-            tipset = self._genesis(blocks, timestamp)
-        elif isinstance(origin, EthereumFork):
-            tipset = first_tipset(blocks, origin, self.machine.root, self.machine.context.chain_id)
-        else:
+        if isinstance(origin, Origin):
             tipset = self._begin_fork(blocks, origin.point)
+        else:
+            tipset = self.first(blocks, origin, timestamp)
         self._enter(tipset)
         self.machine.flush(blocks.pending.items(), {**network_entries(self.record), **tipset_entries(tipset, [])})
         self.index.head = tipset.height
@@ -296,46 +294,58 @@ class Chain(ChainReader):
 
     # --- moving the head --------------------------------------------------------------------------------------
 
-    def restart(self, origin: EthereumFork | None, timestamp: int, begin: Callable[[], None]) -> None:
-        """Replace the chain by a new one: a fork that begins after a block of `origin`, or a genesis at `timestamp`.
+    def restart(
+        self,
+        origin: EthereumFork | None,
+        begin: Callable[[Blockstore], Sequence[tuple[Tipset, list[Execution]]]],
+    ) -> Tipset:
+        """Replace the chain by a new one, and return its head; `origin` is the node of a fork.
 
-        `begin` changes the machine's state to that of the first tipset. The chain is unchanged where that fails.
+        `begin` changes the machine's state to that of the head. It returns the tipsets of the new chain, oldest first,
+        with their executions, and puts their headers into a store. The chain is unchanged if it fails.
         """
         blocks, accounts = BufferedStore(MemoryStore()), self.machine.origin
         chain_id, reported = self.machine.context.chain_id, self.index.first
         try:
             with self._undone_on_failure(self.machine.snapshot()):
-                begin()
-                self.producer = NO_PRODUCER
-                if origin is None:
-                    tipset = self._genesis(blocks, timestamp)
-                else:
-                    tipset = first_tipset(blocks, origin, self.machine.root, self.machine.context.chain_id)
-                self._enter(tipset)
+                tipsets = begin(blocks)
+                self.producer, head = NO_PRODUCER, tipsets[-1][0]
+                self._enter(head)
                 self.rewritten += 1  # before the index changes, as in `go_back`
-                self.machine.flush(blocks.pending.items(), self._first_entries(tipset, origin))
+                self.machine.flush(blocks.pending.items(), self._new_entries(tipsets, origin))
         except BaseException:
             self.machine.advance(chain_id=chain_id)
             self.machine.read_from(accounts)
             raise
-        self.states.restart(tipset)
+        self.states.restart(head)
         for watcher in tuple(self.watchers):
-            watcher.reverted(self._above(reported), tipset)
-        self.head, self.origin = tipset, origin
-        self.index.head = self.index.first = tipset.height
+            watcher.reverted(self._above(reported), head)
+        self.head, self.origin = head, origin
+        self.index.head, self.index.first = head.height, tipsets[0][0].height
         self.index.chain_ids = [self.machine.context.chain_id]
         self._externs.attach(self.index, origin)
+        return head
 
-    def _first_entries(self, tipset: Tipset, origin: EthereumFork | None) -> dict[bytes, bytes | None]:
-        """The index's entries of a chain that consists of its first tipset."""
-        return {
+    def first(self, blocks: Blockstore, origin: EthereumFork | None, timestamp: int) -> Tipset:
+        """Return the tipset that a chain begins with at the machine's state: a genesis, or that of a fork."""
+        if origin is None:
+            return self._genesis(blocks, timestamp)
+        return first_tipset(blocks, origin, self.machine.root, self.machine.context.chain_id)
+
+    def _new_entries(
+        self, tipsets: Sequence[tuple[Tipset, list[Execution]]], origin: EthereumFork | None
+    ) -> dict[bytes, bytes | None]:
+        """The index's entries of a chain that consists of these tipsets; only the state of the last one is there."""
+        entries = {
             **(forgotten_entries() if origin is None else origin.point.entries()),
-            **first_entries(tipset.height),
+            **first_entries(tipsets[0][0].height),
             **chain_ids_entries([self.machine.context.chain_id]),
             **network_entries(self.record),
-            **retained_entries(tipset.height),
-            **tipset_entries(tipset, []),
+            **retained_entries(tipsets[-1][0].height),
         }
+        for tipset, executions in tipsets:
+            entries |= tipset_entries(tipset, executions)
+        return entries
 
     def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None, *, remembered: bool = False) -> None:
         """Make an earlier tipset the head again, with the state that it has in `tipset`.

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import gzip
 import io
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch
+from localnet.chain.anvil_state import load_anvil_state
 from localnet.chain.clock import LATEST_TIME
 from store.blockstore import BlockNotFound, StoreCorrupt, get_object, put_object
 from store.buffered import BufferedStore
@@ -19,6 +20,7 @@ from store.car import CarError, read_car
 from store.cid import Cid, show
 from store.codec import CodecError, link, unlink
 from store.compression import LARGEST, CompressionError, gunzip
+from store.json_text import parse_json
 from store.overlay import OverlayStore
 from store.transfer import write_blocks
 from store.walk import blocks_below
@@ -30,10 +32,6 @@ if TYPE_CHECKING:
 _FORMAT: Final = 2
 _WITHOUT_RULES: Final = 1
 """The older format, which does not name the rules."""
-_OF_ANVIL: Final = (
-    "this is JSON, as anvil dumps its state: a state here is of actors, and has another format; take one that a node "
-    "of this program dumped, or set balances, code and storage by anvil_setBalance and its siblings"
-)
 _GZIP_MARK: Final = b"\x1f\x8b"
 _FURTHEST: Final = 1_100_000
 """Epochs that a state may be ahead of the network: a year of them. Each is kept as a null round."""
@@ -54,13 +52,18 @@ def dump_state(chain: Chain) -> bytes:
 def load_state(chain: Chain, packed: bytes, limit: int = LARGEST) -> Tipset:
     """Put a state in place of the head's, in a block of its own, at the state's epoch or after the head.
 
+    A state of anvil replaces the whole chain (`localnet.chain.anvil_state`).
+
     `limit`: bytes that it may have once it is decompressed.
 
     Raises InvalidInput for what is no such file, and for a state of another bundle, with nothing changed.
     """
     blocks = BufferedStore(chain.machine.base)
+    data = _unpack(packed, limit)
+    if is_json(data):
+        return load_anvil_state(chain, _parse_json(data))
     try:
-        reader = read_car(io.BytesIO(_unpack(packed, limit)))
+        reader = read_car(io.BytesIO(data))
         for cid, data in reader:
             blocks.put(cid, data)
         (root,) = reader.roots
@@ -85,17 +88,28 @@ def load_state(chain: Chain, packed: bytes, limit: int = LARGEST) -> Tipset:
 
 
 def _unpack(packed: bytes, limit: int) -> bytes:
-    if packed.lstrip()[:1] == b"{":
-        raise InvalidInput(_OF_ANVIL)
+    if is_json(packed):
+        return packed
     if not packed.startswith(_GZIP_MARK):
         raise InvalidInput("this is not a state that a network has dumped: it is not compressed with gzip")
     try:
-        data = gunzip(packed, limit)
+        return gunzip(packed, limit)
     except CompressionError as error:
         raise InvalidInput(f"this is not a state that a network has dumped: {error}") from None
-    if data.lstrip()[:1] == b"{":
-        raise InvalidInput(_OF_ANVIL)
-    return data
+
+
+def is_json(data: bytes) -> bool:
+    """Return True if a decompressed state is JSON, as anvil's are."""
+    return data.lstrip()[:1] == b"{"
+
+
+def _parse_json(data: bytes) -> dict[str, Any]:
+    try:
+        parsed = parse_json(data)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"this is not a state file of anvil: {error}") from None
+    assert isinstance(parsed, dict), "it begins with a brace"
+    return parsed
 
 
 def _check_rules(chain: Chain, rules: object) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 from bridge.addresses import EthAddress
+from bridge.ethereum_block import ETHEREUM
 from hypervisor.address import Address
+from localnet.rpc.anvil_dump import anvil_state
 from localnet.rpc.lotus_values import filecoin_address
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
@@ -62,12 +65,14 @@ def auto_impersonate_account(node: Node, on: bool) -> None:
 
 
 def dump_state(node: Node) -> str:
-    """The state as data for anvil_loadState of a node with the same built-in actors."""
-    return as_data(node.network.dump_state())
+    """The state for anvil_loadState: under Ethereum's rules anvil's form, else for a node with the same actors."""
+    if node.network.rules.name != ETHEREUM:
+        return as_data(node.network.dump_state())
+    return as_data(gzip.compress(anvil_state(node.network), 6, mtime=0))
 
 
 def load_state(node: Node, state: bytes) -> bool:
-    """Take another node's state in place of this one's, in a new block."""
+    """Take another node's state in place of this one's, in a new block; a state of anvil replaces the chain."""
     node.network.load_state(state)
     return True
 

@@ -24,12 +24,12 @@ NOBODY = "0x" + "99" * 20
 
 
 @contextmanager
-def anvil() -> Iterator[str]:
+def anvil(*options: str) -> Iterator[str]:
     folder = installed(PROJECT / "build" / "clients", EXAMPLE)
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = str(found.getsockname()[1])
-    process = subprocess.Popen([folder / "node_modules" / ".bin" / "anvil", "--port", port, "--silent"])
+    process = subprocess.Popen([folder / "node_modules" / ".bin" / "anvil", "--port", port, "--silent", *options])
     try:
         url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
         while True:

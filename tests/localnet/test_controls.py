@@ -272,7 +272,7 @@ class TestStateFiles:
     @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["as a file", "as anvil_dumpState answers"])
     def test_anvils_state_is_told_from_damage(self, network: Network, pack: Callable[[bytes], bytes]) -> None:
         of_anvil = b'{"block":{"number":"0x1"},"accounts":{"0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266":{"nonce":1}}}'
-        with pytest.raises(InvalidInput, match=r"as anvil dumps its state.* another format"):
+        with pytest.raises(InvalidInput, match=r"a state of anvil.* under the rules 'filecoin'.*--rules ethereum"):
             network.load_state(pack(of_anvil))
 
     def test_a_state_may_have_as_many_bytes_as_the_limit_says(self, network: Network) -> None:

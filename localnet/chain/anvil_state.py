@@ -1,0 +1,257 @@
+"""State files of anvil: accounts, blocks and transactions as JSON, in place of a chain under Ethereum's rules.
+
+The blocks keep their numbers, hashes, transactions and receipts. The file holds one state, that after the newest block,
+so older states cannot be read. Format: crates/anvil/src/eth/backend/db.rs, `SerializableState`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge import rlp
+from bridge.addresses import EthAddress, create_address, to_filecoin
+from bridge.cbor import byte_string
+from bridge.ethereum_block import ETHEREUM, next_base_fee
+from bridge.events import Log, log_to_entries
+from bridge.params import CreateReturn
+from bridge.receipts import bloom
+from bridge.transaction_messages import message_of
+from bridge.transactions import SignedTransaction
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Receipt, SignedMessage
+from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from localnet.fork.answers import bounded, bytes_of, quantity, word_of
+from localnet.fork.ethereum_fork import EthereumFork
+from localnet.fork.node_client import NodeError
+from localnet.fork.remote_chain import LARGEST_CODE
+from localnet.fork.remote_transactions import ReadTransaction, read_transaction
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
+from localnet.ledger.candidates import NO_SIGNATURE
+from localnet.ledger.records import GENESIS_PARENT, IMPERSONATED, Emitted, Execution, Tipset
+from localnet.state.contract_state import code_of
+from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
+from store.blockstore import Blockstore
+from store.cid import cid_of
+from store.keccak import keccak
+
+if TYPE_CHECKING:
+    from localnet.chain.chain import Chain
+
+_LARGEST_DATA: Final = 1 << 24
+"""Maximum number of bytes of calldata, output or log data."""
+_NO_STATE: Final = cid_of(b"\x60")
+"""State root of the blocks before the newest one, which no store has."""
+_HEADER: Final = (
+    "parentHash", "sha3Uncles", "miner", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom", "difficulty",
+    "number", "gasLimit", "gasUsed", "timestamp", "extraData", "mixHash", "nonce", "baseFeePerGas", "withdrawalsRoot",
+    "blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash",
+)  # fmt: skip
+"""Fields of a header in the order in which its hash covers them; the last ones came with forks."""
+_NUMBERS: Final = frozenset(
+    ("difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas", "blobGasUsed", "excessBlobGas")
+)
+
+Json = Mapping[str, Any]
+
+
+def header_hash(header: Json) -> bytes:
+    """Return the hash of a block's header, given as JSON."""
+    fields: list[rlp.Item] = []
+    for name in _HEADER:
+        value = header.get(name)
+        if value is None:
+            break
+        fields.append(rlp.number(quantity(value)) if name in _NUMBERS else bytes_of(value, _LARGEST_DATA))
+    return bytes(keccak(rlp.encode(fields)))
+
+
+def load_anvil_state(chain: Chain, state: Json) -> Tipset:
+    """Replace a chain by that of a state file, and return its head. Accounts that the file lacks stay as they are.
+
+    Raises InvalidInput for a file of another shape, with the chain as it was.
+    """
+    if chain.rules.name != ETHEREUM:
+        raise InvalidInput(
+            f"this is a state of anvil, and the network is under the rules '{chain.rules.name}': load it on a network "
+            "under Ethereum's rules (--rules ethereum)"
+        )
+    if isinstance(chain.origin, EthereumFork):
+        raise InvalidInput("a state of anvil cannot be loaded on a fork: leave out the fork, or the state")
+    machine = chain.machine
+
+    def begin(blocks: Blockstore) -> list[tuple[Tipset, list[Execution]]]:
+        _put_accounts(machine, state["accounts"], chain.rules.limits.balance)
+        return _Blocks(state, machine, blocks).tipsets()
+
+    try:
+        return chain.restart(None, begin)
+    except InvalidInput:
+        raise
+    except (HypervisorError, NodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else f"{error}"
+        raise InvalidInput(f"this is not a state file of anvil 1.0 or newer: {reason}") from None
+
+
+def _put_accounts(machine: Hypervisor, accounts: Json, limit: TokenAmount) -> None:
+    for text, account in accounts.items():
+        address, code = EthAddress(word_of(text, 20)), bytes_of(account["code"], LARGEST_CODE)
+        owner = to_filecoin(address)
+        set_balance(machine, address, TokenAmount(quantity(account["balance"])), limit)
+        if code or code_of(machine, owner):
+            set_code(machine, address, code)
+        set_nonce(machine, address, _number(account["nonce"]))
+        slots = {quantity(slot): quantity(value) for slot, value in (account.get("storage") or {}).items()}
+        if slots:
+            set_storage(machine, address, slots, bare=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """An executed transaction of the file: what it was, and its receipt."""
+
+    read: ReadTransaction
+    is_impersonated: bool
+    info: Json
+    receipt: Json
+
+
+class _Blocks:
+    """The blocks of a file as tipsets."""
+
+    def __init__(self, state: Json, machine: Hypervisor, store: Blockstore) -> None:
+        self._state, self._machine, self._store = state, machine, store
+        self._mined = {
+            (_number(each["block_number"]), _number(each["info"]["transaction_index"])): each
+            for each in state.get("transactions") or ()
+        }
+
+    def tipsets(self) -> list[tuple[Tipset, list[Execution]]]:
+        """Return the tipsets up to the newest one, oldest first, without a gap."""
+        env = self._state["block"]
+        best = self._state.get("best_block_number")
+        last = _number(env["number"] if best is None else best)
+        by_number = {_number(block["header"]["number"]): block for block in self._state.get("blocks") or ()}
+        first = last
+        while first - 1 in by_number:
+            first -= 1
+        found = by_number.get(last)
+        if found is None:
+            return [(self._tipset(_header_of(env, last), last, last, []), [])]
+        return [self._executed(by_number[number], first, last) for number in range(first, last + 1)]
+
+    def _executed(self, block: Json, first: int, last: int) -> tuple[Tipset, list[Execution]]:
+        header = block["header"]
+        number = _number(header["number"])
+        executions = [
+            self._execution(self._done(each, number, place), header) for place, each in enumerate(block["transactions"])
+        ]
+        return self._tipset(header, first, last, executions), executions
+
+    def _tipset(self, header: Json, first: int, last: int, executions: list[Execution]) -> Tipset:
+        number, gas_used = bounded(quantity(header["number"])), Gas(bounded(quantity(header["gasUsed"])))
+        base_fee, timestamp = quantity(header.get("baseFeePerGas") or "0x0"), bounded(quantity(header["timestamp"]))
+        limit = Gas(bounded(quantity(header["gasLimit"])))
+        chain_id = self._machine.context.chain_id
+        settings = BlockSettings(
+            chain_id, EthAddress(word_of(header["miner"], 20)), limit, randomness=word_of(header["mixHash"])
+        )
+        state = self._machine.root if number == last else _NO_STATE
+        receipts = put_receipts(self._store, [execution.receipt for execution in executions])
+        messages = put_messages(self._store, [execution.message for execution in executions])
+        block = BlockHeader(
+            NO_PRODUCER, ChainEpoch(number), (), state, receipts, messages, timestamp, TokenAmount(base_fee),
+            settings.encoded(chain_id),
+        )  # fmt: skip
+        return Tipset(
+            height=ChainEpoch(number),
+            key=key_of_hash(header_hash(header)),
+            block=block.put(self._store),
+            parent=GENESIS_PARENT if number == first else number - 1,
+            timestamp=timestamp,
+            base_fee=TokenAmount(base_fee),
+            next_base_fee=TokenAmount(next_base_fee(base_fee, min(gas_used, limit), limit)),
+            before=state,
+            state=state,
+            receipts=receipts,
+            gas_used=gas_used,
+            bloom=bloom(log for execution in executions for log in execution.logs()),
+            transactions=tuple(execution.hash for execution in executions),
+            settings=settings,
+            next_settings=BlockSettings(chain_id=chain_id, gas_limit=limit),
+        )
+
+    def _done(self, entry: Json, number: int, place: int) -> _Done:
+        mined = self._mined.get((number, place))
+        if mined is None:
+            raise ValueError(f"block {number} has no receipt of transaction {place}")
+        info, receipt = mined["info"], mined["receipt"]
+        # An impersonated transaction has a hash that covers its sender; that of the entry does not.
+        read = read_transaction({**entry["transaction"], "from": info["from"], "hash": info["transaction_hash"]})
+        return _Done(read, entry.get("impersonated_sender") is not None, info, receipt)
+
+    def _execution(self, done: _Done, header: Json) -> Execution:
+        transaction, sender = done.read.transaction, done.read.sender
+        if done.is_impersonated:
+            kind, message = IMPERSONATED, SignedMessage(message_of(transaction, sender), NO_SIGNATURE)
+        else:
+            signed = SignedTransaction(transaction, *done.read.signature)
+            kind, message = transaction.type, self._carry(signed, sender)
+        gas_used = Gas(_number(done.info["gas_used"]))
+        base_fee = quantity(header.get("baseFeePerGas") or "0x0")
+        price = min(transaction.max_fee, base_fee + transaction.max_priority_fee)
+        succeeded = bool(quantity(done.receipt["status"]))
+        output = bytes_of(done.info.get("out") or "0x", _LARGEST_DATA)
+        if succeeded and transaction.to is None:
+            output = CreateReturn(ActorID(0), None, create_address(sender, transaction.nonce)).encode()
+        elif output:
+            output = byte_string(output)
+        return Execution(
+            hash=done.read.hash,
+            kind=kind,
+            message=message,
+            sender=sender,
+            to=transaction.to,
+            receipt=Receipt(ExitCode.OK if succeeded else ExitCode.EVM_CONTRACT_REVERTED, output, gas_used),
+            paid=TokenAmount(price * gas_used),
+            events=tuple(map(_event, done.receipt["logs"])),
+            words="" if succeeded else str(done.info.get("exit") or ""),
+        )
+
+    def _carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
+        from localnet.rules.installed import rules_of
+
+        return rules_of(self._machine).messages.carry(signed, sender)
+
+
+def _event(log: Json) -> Emitted:
+    shaped = Log(tuple(word_of(topic) for topic in log["topics"]), bytes_of(log["data"], _LARGEST_DATA))
+    return Emitted(ActorID(0), EthAddress(word_of(log["address"], 20)), tuple(log_to_entries(shaped)))
+
+
+def _header_of(env: Json, number: int) -> Json:
+    """Return the header of a block of which the file has the environment only."""
+    zero = "0x" + "00" * 32
+    return {
+        **dict.fromkeys(_HEADER[:6], zero),
+        "miner": env["beneficiary"],
+        "logsBloom": "0x",
+        "difficulty": "0x0",
+        "number": hex(number),
+        "gasLimit": hex(_number(env["gas_limit"])),
+        "gasUsed": "0x0",
+        "timestamp": hex(_number(env["timestamp"])),
+        "extraData": "0x",
+        "mixHash": env.get("prevrandao") or zero,
+        "nonce": "0x0000000000000000",
+        "baseFeePerGas": hex(_number(env["basefee"])),
+    }
+
+
+def _number(value: Any) -> int:
+    """Return a number of 64 bits, written as a number or as a quantity. Raises TypeError, ValueError."""
+    return bounded(value if type(value) is int and value >= 0 else quantity(value))
