@@ -236,11 +236,11 @@ class SuiteRuns:
         Of a test file its tests, of another source all; with `failed_first` those that have failed, and all once none
         of them does.
         """
-        from fvm_hypervisor.soltest.watching import look, wait_for_change
+        from fvm_hypervisor.soltest.watching import file_states, wait_for_change
 
         wanted = self.wanted
         while True:
-            seen = look(self.project)
+            seen = file_states(self.project)
             try:
                 status = self.once(wanted=wanted)
                 if failed_first and not status and wanted is not self.wanted:

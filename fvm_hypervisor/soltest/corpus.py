@@ -48,19 +48,19 @@ class Corpus(Generic[Input]):
     write: Callable[[Input], None]
     contract_of: ContractOf
     edges: EdgeMap = field(default_factory=EdgeMap)
-    _kept: list[CorpusInput[Input]] = field(default_factory=list)
+    _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
 
     @property
-    def guides(self) -> bool:
+    def stores_inputs(self) -> bool:
         """True if inputs are stored; otherwise edges are only counted."""
         return self.settings.corpus_dir is not None
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._inputs)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def tracing(self) -> Iterator[None]:
         """Trace executed instructions, in addition to the machine's current tracer."""
         before = self.machine.tracer
         if self._tracer is None:
@@ -73,43 +73,43 @@ class Corpus(Generic[Input]):
 
     def reached_new_edges(self) -> bool:
         """Return True if calls since the last check reached new edges."""
-        return self._tracer is not None and self.edges.learn(self._tracer.taken())
+        return self._tracer is not None and self.edges.add(self._tracer.take_edges())
 
-    def forget(self) -> None:
+    def discard_edges(self) -> None:
         """Discard the calls since the last check."""
         if self._tracer is not None:
-            self._tracer.taken()
+            self._tracer.take_edges()
 
-    def keep(self, input_: Input, of: CorpusInput[Input] | None = None, *, written: bool = True) -> None:
+    def add(self, input_: Input, of: CorpusInput[Input] | None = None, *, written: bool = True) -> None:
         """Add an input that reached something new; `of` is the input that it was mutated from."""
-        if not self.guides:
+        if not self.stores_inputs:
             return
         if of is not None:
             of.changes = 0
-        if len(self._kept) >= max(_MOST, self.settings.corpus_min_size):
+        if len(self._inputs) >= max(_MOST, self.settings.corpus_min_size):
             self._evict_one()
-        self._kept.append(CorpusInput(input_))
+        self._inputs.append(CorpusInput(input_))
         if written:
             self.write(input_)
 
     def choose(self, rng: Random) -> CorpusInput[Input] | None:
         """Return an input to mutate, or None if the run needs a fresh one or the corpus is empty."""
-        if not self._kept or rng.random() >= self.share:
+        if not self._inputs or rng.random() >= self.share:
             return None
-        found = self._kept[-1] if rng.random() < _NEWEST else rng.choice(self._kept)
+        found = self._inputs[-1] if rng.random() < _NEWEST else rng.choice(self._inputs)
         found.changes += 1
         return found
 
     def figures(self) -> tuple[int, int, int] | None:
         """Return the numbers of edges, edge features and inputs, or None if they are not shown."""
         shown = self.settings.show_edge_coverage
-        return (len(self.edges.seen), self.edges.features, len(self._kept)) if shown else None
+        return (len(self.edges.seen), self.edges.features, len(self._inputs)) if shown else None
 
     def other(self, rng: Random) -> Input:
         """Return a random input. The corpus must not be empty."""
-        return rng.choice(self._kept).input
+        return rng.choice(self._inputs).input
 
     def _evict_one(self) -> None:
         """Remove the oldest input with enough unsuccessful mutations, otherwise the oldest input."""
         enough = self.settings.corpus_min_mutations
-        del self._kept[next((at for at, kept in enumerate(self._kept) if kept.changes >= enough), 0)]
+        del self._inputs[next((at for at, one in enumerate(self._inputs) if one.changes >= enough), 0)]

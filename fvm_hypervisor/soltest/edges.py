@@ -37,7 +37,7 @@ ContractOf = Callable[[bytes, bool], Hashable | None]
 
 
 class EdgeTracer:
-    """A `PlaceTracer` that records edges; `taken` returns those since its last call.
+    """A `PlaceTracer` that records edges; `take_edges` returns those since its last call.
 
     Events are also forwarded to `other`.
     """
@@ -89,8 +89,8 @@ class EdgeTracer:
         if self._steps is not None:
             self._steps.step(event)
 
-    def taken(self) -> Edges:
-        """Return the edges of the calls since the last `taken`."""
+    def take_edges(self) -> Edges:
+        """Return the edges of the calls since the last `take_edges`."""
         self._count()
         found, self._found = self._found, Counter()
         self._open.clear()
@@ -130,7 +130,7 @@ class EdgeMap:
     features: int = 0
     """Number of pairs of edge and class."""
 
-    def learn(self, found: Edges) -> bool:
+    def add(self, found: Edges) -> bool:
         """Remember edges. Return True if an edge or its class is new."""
         before = self.features
         seen = self.seen

@@ -30,7 +30,7 @@ from fvm_hypervisor.soltest.stage import SuiteStage, is_rejected, selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import Values, simpler, types
-from fvm_hypervisor.soltest.world import CallOutcome, Handle
+from fvm_hypervisor.soltest.world import CallOutcome, WorldSnapshot
 
 _MAX_SHRINKS: Final = 5000
 SHRINK_SECONDS: Final = 20.0
@@ -65,10 +65,10 @@ class FuzzRun:
     test: TestFunction
     settings: FuzzSettings
     seed: int
-    ready: Handle
+    ready: WorldSnapshot
     dictionary: Dictionary
     progress: Callable[[TestResult], None] = lambda _: None
-    kept: bytes | None = None
+    stored: bytes | None = None
     """Calldata of an earlier failure, which is run first."""
     root: Path = Path()
     """The project's folder, which contains the corpus."""
@@ -85,9 +85,9 @@ class FuzzRun:
         fixtures = find_fixtures(self.stage)
         self.stage.world.restore(self.ready)
         values = Values(rng, self.dictionary, self.settings.dictionary_weight, fixtures)
-        due, kept = Deadline(self.settings.timeout), self._arguments_of(self.kept)
-        if kept is not None and self.settings.runs:
-            ended = self._run_with(kept)
+        due, stored = Deadline(self.settings.timeout), self._arguments_of(self.stored)
+        if stored is not None and self.settings.runs:
+            ended = self._run_with(stored)
             if ended is not None:
                 return ended
         broken = self._begin_corpus(due)
@@ -113,7 +113,7 @@ class FuzzRun:
         if is_rejected(outcome):
             self.rejects += 1
             if corpus is not None:
-                corpus.forget()
+                corpus.discard_edges()
             if self.rejects > self.settings.max_test_rejects:
                 return self._result(
                     CaseStatus.FAILURE,
@@ -121,7 +121,7 @@ class FuzzRun:
                 )
             return None
         if corpus is not None and corpus.reached_new_edges():
-            corpus.keep(arguments, of)
+            corpus.add(arguments, of)
         status, reason = self._verdict(arguments, outcome)
         if status is CaseStatus.FAILURE:
             return self._failure(arguments, outcome, reason)
@@ -153,17 +153,17 @@ class FuzzRun:
                 break
             outcome = self._watched(corpus, arguments)
             if is_rejected(outcome):
-                corpus.forget()
+                corpus.discard_edges()
                 continue
             if corpus.reached_new_edges():
-                corpus.keep(arguments, written=False)
+                corpus.add(arguments, written=False)
             status, reason = self._verdict(arguments, outcome)
             if status is CaseStatus.FAILURE:
                 return self._failure(arguments, outcome, reason)
         return None
 
     def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> CallOutcome:
-        with corpus.watching():
+        with corpus.tracing():
             return self._call(arguments)
 
     def _arguments_of(self, data: bytes | None) -> list[Any] | None:
@@ -182,7 +182,7 @@ class FuzzRun:
 
     def _call(self, arguments: list[Any]) -> CallOutcome:
         self.stage.world.restore(self.ready)
-        return self.stage.call(self.calldata(arguments), kept=False)
+        return self.stage.call(self.calldata(arguments), commit=False)
 
     def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
         """Return the status of a run, which succeeds if another contract reverted first, unless `fail_on_revert`.

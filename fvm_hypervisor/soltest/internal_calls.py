@@ -88,7 +88,7 @@ class FunctionFrameTracer(FrameTracer):
         self._walks: list[_Walk] = []
         self.left_out = 0
         """Number of internal calls not recorded because of MAX_CALLS."""
-        self._kept = 0
+        self._recorded = 0
         self._codes: dict[tuple[bytes, bool], _Walk] = {}
         self._functions: dict[SourceSpan, _Function | None] = {}
 
@@ -167,7 +167,7 @@ class FunctionFrameTracer(FrameTracer):
         if function is None or not isinstance(step, EvmStep):
             return
         frame, values = self._open[-1], tuple[TypedValue, ...]()
-        if self._kept < MAX_CALLS:
+        if self._recorded < MAX_CALLS:
             values = read_values(function.inputs, ValuePlace(step.stack, step.memory, frame.input, self._reverses))
         walk.entered.append(
             _Entered(function, jump, here, step.gas + _JUMP, len(frame.items), len(frame.functions), values)
@@ -185,18 +185,18 @@ class FunctionFrameTracer(FrameTracer):
         if isinstance(step, EvmStep):
             frame = self._open[-1]
             values = read_values(one.function.outputs, ValuePlace(step.stack, step.memory, frame.input))
-            self._keep(frame, one, step.gas, values)
+            self._record(frame, one, step.gas, values)
 
     def _close(self, frame: CallFrame, walk: _Walk) -> None:
         """Record the functions in which a call failed."""
         for one in reversed(walk.entered):
-            self._keep(frame, one, walk.gas, None)
+            self._record(frame, one, walk.gas, None)
 
-    def _keep(self, frame: CallFrame, one: _Entered, gas: int, result: tuple[TypedValue, ...] | None) -> None:
-        if self._kept >= MAX_CALLS:  # calls within it remain, attached to the frame
+    def _record(self, frame: CallFrame, one: _Entered, gas: int, result: tuple[TypedValue, ...] | None) -> None:
+        if self._recorded >= MAX_CALLS:  # calls within it remain, attached to the frame
             self.left_out += 1
             return
-        self._kept += 1
+        self._recorded += 1
         inner = tuple(frame.functions[one.inner :])
         del frame.functions[one.inner :]
         used = max(0, one.gas - gas)

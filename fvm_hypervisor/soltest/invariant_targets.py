@@ -38,11 +38,11 @@ class NoTargets(Exception):
 
 def find_targets(stage: SuiteStage) -> list[FuzzTarget]:
     """Return the functions that sequences may call, filtered by the test contract. Raises NoTargets."""
-    said = TargetFilters(stage)
-    excluded = {*said.addresses("excludeContracts")}
-    chosen = said.addresses("targetContracts")
-    selectors = dict(said.selectors("targetSelectors"))
-    refused = dict(said.selectors("excludeSelectors"))
+    filters = TargetFilters(stage)
+    excluded = {*filters.addresses("excludeContracts")}
+    chosen = filters.addresses("targetContracts")
+    selectors = dict(filters.selectors("targetSelectors"))
+    refused = dict(filters.selectors("excludeSelectors"))
     known = dict(stage.world.contracts(stage.first_actor))
     wanted = chosen or [] if chosen or selectors else [
         address for address in known if address != stage.address and address not in stage.libraries.values()

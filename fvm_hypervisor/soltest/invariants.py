@@ -32,7 +32,7 @@ from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, is_rej
 from fvm_hypervisor.soltest.stored_failures import StoredCall
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import Values
-from fvm_hypervisor.soltest.world import CallOutcome, Handle
+from fvm_hypervisor.soltest.world import CallOutcome, WorldSnapshot
 
 _FAILED = "assertion failed"
 _NO_SET_UP = "failed to set up invariant testing environment"
@@ -83,23 +83,23 @@ class SequencePrefixes:
 
     def __init__(self) -> None:
         self._seen: set[tuple[EthAddress, bytes, frozenset[int]]] = set()
-        self._kept: list[tuple[SequenceStep, ...]] = []
+        self._prefixes: list[tuple[SequenceStep, ...]] = []
 
-    def look(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
+    def add(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
         """Store the calls, all of which succeeded, if the last one reached something new."""
         target = steps[-1].target
         place = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.written))
         if place in self._seen or len(self._seen) == _MAX_SEEN:
             return
         self._seen.add(place)
-        if len(self._kept) < _MAX_PREFIXES:
-            self._kept.append(tuple(steps))
+        if len(self._prefixes) < _MAX_PREFIXES:
+            self._prefixes.append(tuple(steps))
         else:
-            self._kept[rng.randrange(_MAX_PREFIXES)] = tuple(steps)
+            self._prefixes[rng.randrange(_MAX_PREFIXES)] = tuple(steps)
 
     def choose(self, rng: Random) -> tuple[SequenceStep, ...]:
         """Return the calls that a sequence begins with; usually none."""
-        return rng.choice(self._kept) if self._kept and rng.random() < _PREFIX_SHARE else ()
+        return rng.choice(self._prefixes) if self._prefixes and rng.random() < _PREFIX_SHARE else ()
 
 
 def call_sequence(
@@ -130,10 +130,10 @@ class InvariantRun:
     test: TestFunction
     settings: InvariantSettings
     seed: int
-    ready: Handle
+    ready: WorldSnapshot
     dictionary: Dictionary
     progress: Callable[[TestResult], None] = lambda _: None
-    kept: Sequence[StoredCall] = ()
+    stored: Sequence[StoredCall] = ()
     """Sequence of an earlier failure, which is replayed first."""
     root: Path = Path()
     """The project's folder, which contains the corpus."""
@@ -160,8 +160,8 @@ class InvariantRun:
             self._targets = find_targets(stage)
         except NoTargets:
             return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: No contracts to fuzz.")
-        said = TargetFilters(stage)
-        self._senders, excluded = said.addresses("targetSenders"), set(said.addresses("excludeSenders"))
+        filters = TargetFilters(stage)
+        self._senders, excluded = filters.addresses("targetSenders"), set(filters.addresses("excludeSenders"))
         name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
         rng = Random(name)  # noqa: S311  # repeatable
         values = Values(rng, self.dictionary, self.settings.dictionary_weight, find_fixtures(stage))
@@ -196,7 +196,7 @@ class InvariantRun:
 
     def _replayed_failure(self) -> TestResult | None:
         """Return the failure of an earlier run if its calls are still possible and still break the invariant."""
-        steps = self._steps_of(self.kept)
+        steps = self._steps_of(self.stored)
         found = self._replay(steps) if steps else None
         if found is None:
             return None
@@ -226,7 +226,7 @@ class InvariantRun:
                 break
             failure = self._replay(steps)
             if corpus.reached_new_edges():
-                corpus.keep(tuple(steps), written=False)
+                corpus.add(tuple(steps), written=False)
             if failure is not None:
                 return self._failure(steps[: failure[0]], failure[1])
         return None
@@ -265,7 +265,7 @@ class InvariantRun:
             if is_rejected(outcome):
                 rejects += 1
                 if corpus is not None:
-                    corpus.forget()
+                    corpus.discard_edges()
                 if rejects > self.settings.max_assume_rejects:
                     return [], f"`vm.assume` rejected too many inputs ({self.settings.max_assume_rejects} allowed)"
                 continue
@@ -275,7 +275,7 @@ class InvariantRun:
             if outcome.success:
                 self.dictionary.add_outcome(outcome)
                 done.append(step)
-                self._prefixes.look(rng, done, outcome)
+                self._prefixes.add(rng, done, outcome)
                 self._improve(done)
             if corpus is not None and corpus.reached_new_edges():
                 newest = tuple(done) if outcome.success else (*done, step)
@@ -285,7 +285,7 @@ class InvariantRun:
         else:
             why = self._end()
         if newest and corpus is not None:
-            corpus.keep(newest, of)
+            corpus.add(newest, of)
         self._last = done
         return None if why is None else (steps, why)
 
@@ -313,7 +313,7 @@ class InvariantRun:
 
     def _take(self, step: SequenceStep) -> CallOutcome:
         if self._corpus is not None:
-            with self._corpus.watching():
+            with self._corpus.tracing():
                 return self.stage.world.call(step.sender, step.target.address, step.calldata)
         return self.stage.world.call(step.sender, step.target.address, step.calldata)
 
@@ -339,7 +339,7 @@ class InvariantRun:
         world = self.stage.world
         here = world.snapshot()
         try:
-            outcome = self.stage.call(selector(name or self.test.signature), kept=False)
+            outcome = self.stage.call(selector(name or self.test.signature), commit=False)
             status, reason = self.stage.verdict(outcome)
             return reason or _FAILED if status is CaseStatus.FAILURE else None
         finally:
@@ -355,7 +355,7 @@ class InvariantRun:
         """Return what the test returns in this state; None if it reverts."""
         here = self.stage.world.snapshot()
         try:
-            return returned_value(self.stage.call(selector(self.test.signature), kept=False))
+            return returned_value(self.stage.call(selector(self.test.signature), commit=False))
         finally:
             self.stage.world.drop(here)
 

@@ -323,12 +323,12 @@ def _project(root: Path, name: str, table: Table) -> Project:
 
 def _switch(table: Table, name: str, variable: str, default: bool) -> bool:
     """Return a flag, which an environment variable may override."""
-    said = os.environ.get(variable)
-    if said is None:
+    text = os.environ.get(variable)
+    if text is None:
         return table.flag(name, default)
-    if said not in ("true", "false"):
-        raise InvalidInput(f"{variable} is '{said}', expected true or false")
-    return said == "true"
+    if text not in ("true", "false"):
+        raise InvalidInput(f"{variable} is '{text}', expected true or false")
+    return text == "true"
 
 
 _FILTERS: Final = (

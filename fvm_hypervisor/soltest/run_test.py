@@ -25,7 +25,7 @@ from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
 from fvm_hypervisor.soltest.stored_failures import stored_input, stored_sequence
 from fvm_hypervisor.soltest.table_tests import TableRun
-from fvm_hypervisor.soltest.world import Handle, World
+from fvm_hypervisor.soltest.world import World, WorldSnapshot
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
 from localnet.calls.time_limit import OutOfTime
@@ -174,7 +174,7 @@ class SuiteRun:
         finally:
             machine.tracer = None
 
-    def _view_set_up(self, base: Handle, artifact: ContractArtifact, result: TestResult) -> TestResult:
+    def _view_set_up(self, base: WorldSnapshot, artifact: ContractArtifact, result: TestResult) -> TestResult:
         """Repeat a failed `setUp` with a tracer, if the result is to be shown."""
         viewer = self.viewer
         if viewer is None or not viewer.wants(result):
@@ -251,7 +251,7 @@ class SuiteRun:
             self.world.machine.tracer = None
             self.world.drop(ready)
 
-    def _prepared(self, stage: SuiteStage, test: TestFunction, ready: Handle) -> Handle | None:
+    def _prepared(self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot) -> WorldSnapshot | None:
         """Return the initial state of a test, after the calls of `beforeTestSetup`; None if one of them failed."""
         if test.kind is CaseKind.INVARIANT or not special_functions(stage.artifact, "beforeTestSetup"):
             return ready
@@ -261,15 +261,15 @@ class SuiteRun:
         found = self.world.cheatcodes.state.measured
         return tuple((group, name, value) for (group, name), value in found.items())
 
-    def _stop_listening(self, name: str, ready: Handle) -> None:
+    def _stop_listening(self, name: str, ready: WorldSnapshot) -> None:
         if self.collector is not None:
             self.collector.cut_short(name)
         self.world.machine.tracer = None
         self.world.restore(ready)
 
     def _runner_of(
-        self, stage: SuiteStage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings, ready: Handle,
-        state: StateWords, sources: SourceLiterals,
+        self, stage: SuiteStage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings,
+        ready: WorldSnapshot, state: StateWords, sources: SourceLiterals,
     ) -> Callable[[], TestResult]:  # fmt: skip
         """Return the function that runs a test of this kind."""
         if test.kind is CaseKind.UNIT:
@@ -278,9 +278,9 @@ class SuiteRun:
             return lambda: TableRun(stage, test, ready, self.progress).run()
         contract, name = self.suite.contract, test.signature
         if test.kind is CaseKind.FUZZ:
-            kept = stored_input(self.project, contract, name)
+            stored = stored_input(self.project, contract, name)
             return lambda: FuzzRun(
-                stage, test, fuzz, self.seed, ready, Dictionary.of(fuzz, state, sources), self.progress, kept,
+                stage, test, fuzz, self.seed, ready, Dictionary.of(fuzz, state, sources), self.progress, stored,
                 self.project.root,
             ).run()  # fmt: skip
         sequence = stored_sequence(self.project, contract, name)
@@ -296,7 +296,7 @@ class SuiteRun:
         return TestResult(test.signature, CaseKind.UNIT, status, reason, gas)
 
     def _run_viewed(
-        self, stage: SuiteStage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult,
+        self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, seen: Tracer | None, result: TestResult,
         fails_on_revert: bool,
     ) -> TestResult:  # fmt: skip
         """Repeat a test with a tracer, if it is to be shown: its counterexample, or its last run."""
@@ -327,7 +327,7 @@ class SuiteRun:
         return shown if loop is None else self._with_place(stage, shown, loop, again)
 
     def _again(
-        self, stage: SuiteStage, test: TestFunction, ready: Handle, result: TestResult, fails_on_revert: bool,
+        self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, result: TestResult, fails_on_revert: bool,
         tracer: Tracer,
     ) -> bool:  # fmt: skip
         """Repeat a test with a tracer; return False if it failed before and does not fail now."""

@@ -23,7 +23,7 @@ from fvm_hypervisor.soltest.run_test import SuiteRun
 from fvm_hypervisor.soltest.solc_packages import VERSION
 from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.viewer import TestViewer
-from fvm_hypervisor.soltest.world import Setting, World
+from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.errors import HypervisorError, InvalidInput
 
 
@@ -35,7 +35,7 @@ class SuiteServer:
         self._tell = tell
         self._artifacts = Artifacts(job.project.root, job.places, job.sources)
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
-        self._world = World(setting_of(job), self._cheatcodes)
+        self._world = World(world_settings_of(job), self._cheatcodes)
         self._viewer = viewer_of(job, self._artifacts)
         self._collector = self._viewer.collector(self._world.machine, job.report, job.project) if job.report else None
 
@@ -60,7 +60,7 @@ class SuiteServer:
             self._tell("collected", self._collector.collected())
         self._tell("done", perf_counter() - begin)
 
-    def look(self, suite: Suite, name: str) -> None:
+    def locate_loop(self, suite: Suite, name: str) -> None:
         """Send as `place` the stack at which a test loops endlessly; empty if unknown."""
 
         def found() -> tuple[str, ...]:
@@ -132,10 +132,10 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
     )
 
 
-def setting_of(job: Job) -> Setting:
+def world_settings_of(job: Job) -> WorldSettings:
     """Return the rules and the chain on which the project's tests run."""
     project = job.project
-    return Setting(
+    return WorldSettings(
         rules=job.rules,
         network=job.network,
         evm=job.evm,

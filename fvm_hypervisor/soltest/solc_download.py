@@ -55,10 +55,10 @@ def install_native(version: str, tell: Callable[[str], None]) -> Path:
     digest = sha256(content).hexdigest()
     if digest != expected:
         raise InvalidInput(f"{base}/{name}/{file} is not solc {version}: SHA-256 {digest}, the list has {expected}")
-    return _keep(folder, content, digest, version)
+    return _store(folder, content, digest, version)
 
 
-def _keep(folder: Path, content: bytes, digest: str, version: str) -> Path:
+def _store(folder: Path, content: bytes, digest: str, version: str) -> Path:
     """Store a program in the cache, if it runs on this machine."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:

@@ -10,7 +10,13 @@ from bridge.ethereum_block import ETHEREUM
 from bridge.evm_state import EvmState
 from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.console import writes_logs
-from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, CheatcodeFailure, is_assertion, said
+from fvm_hypervisor.soltest.cheatcodes.failures import (
+    MAGIC_ASSUME,
+    MAGIC_SKIP,
+    CheatcodeFailure,
+    is_assertion,
+    revert_text,
+)
 from fvm_hypervisor.soltest.cheatcodes.files import uses_code_cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.forks import uses_fork_cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.metering import uses_last_call_gas
@@ -100,9 +106,9 @@ class SuiteStage:
             calls = []
         return all(self.call(bytes(data)).success for data in calls)
 
-    def call(self, data: bytes, kept: bool = True) -> CallOutcome:
-        """Call the test contract; unless `kept`, the caller must revert the state (`World.call`)."""
-        return self.world.call(self.sender, self.address, data, kept=kept)
+    def call(self, data: bytes, commit: bool = True) -> CallOutcome:
+        """Call the test contract; unless `commit`, the caller must revert the state (`World.call`)."""
+        return self.world.call(self.sender, self.address, data, commit=commit)
 
     def _deploy_all_libraries(self) -> None:
         """Deploy the libraries of every contract, for tests that request their code."""
@@ -157,7 +163,7 @@ class SuiteStage:
         if outcome.success:
             return "execution error"
         if outcome.output:
-            return said(outcome.output, self.errors)
+            return revert_text(outcome.output, self.errors)
         if CODE_TOO_LONG in outcome.reason:
             return f"{outcome.reason} (--code-size-limit sets another one)"
         return outcome.reason or _fault(outcome.error)

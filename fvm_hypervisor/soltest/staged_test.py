@@ -17,11 +17,11 @@ from fvm_hypervisor.soltest.fuzz import FuzzRun
 from fvm_hypervisor.soltest.inline import inline_settings, isolates
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus
-from fvm_hypervisor.soltest.serving import setting_of, settings_of
+from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
 from fvm_hypervisor.soltest.stored_failures import stored_input
 from fvm_hypervisor.soltest.table_tests import TableRun
-from fvm_hypervisor.soltest.world import CallOutcome, Handle, World
+from fvm_hypervisor.soltest.world import CallOutcome, World, WorldSnapshot
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import MessageEnded, Tracer
@@ -36,7 +36,7 @@ class StagedTest:
     name: str
     world: World
     stage: SuiteStage
-    ready: Handle
+    ready: WorldSnapshot
     root: Cid
     calldata: bytes
 
@@ -72,7 +72,7 @@ def staged_test(
             f"{name} is an invariant test, which fails by a sequence of calls: write a unit test with these calls"
         )
     artifact = artifacts.get(suite.file, suite.contract)
-    world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
+    world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
     try:
         stage = SuiteStage(world, artifacts, artifact)
         world.cheatcodes.settings = replace(
@@ -97,7 +97,7 @@ def staged_test(
         world.close()
 
 
-def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name: str, fails: bool) -> bytes:
+def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, name: str, fails: bool) -> bytes:
     if test.kind is CaseKind.TABLE:
         table = TableRun(stage, test, ready)
         found = table.run()
@@ -105,8 +105,8 @@ def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name
             return found.counterexample[0].calldata if found.counterexample else table.last
         ends = f"passes with each of its {found.runs} rows" if found.runs else f"does not run: {found.reason}"
         raise InvalidInput(f"{name} {ends}: there is no call to show")
-    kept = stored_input(job.project, stage.artifact.name, test.signature)
-    run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), kept=kept, root=job.project.root)
+    stored = stored_input(job.project, stage.artifact.name, test.signature)
+    run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), stored=stored, root=job.project.root)
     result = run.run()
     if not result.counterexample:
         if not fails and run.last:

@@ -40,13 +40,13 @@ def syntax_trees(project: Project, sources: Sources, names: Iterable[str], solc:
     asked["settings"]["outputSelection"] = {name: {"": ["ast"]} for name in wanted}
     question = orjson.dumps([str(solc.path), solc.version, asked], option=orjson.OPT_SORT_KEYS)
     file, key = _file_of(project), sha256(question).hexdigest()
-    kept = None if file is None else _kept(file, key)
-    if kept is not None:
-        return kept
+    cached = None if file is None else _cached(file, key)
+    if cached is not None:
+        return cached
     found = compile_json(solc, asked).get("sources", {})
     trees = {name: found[name]["ast"] for name in wanted if name in found}
     if file is not None:
-        _keep(file, key, trees)
+        _store(file, key, trees)
     return trees
 
 
@@ -59,7 +59,7 @@ def _file_of(project: Project) -> Path | None:
     return folder / f"{sha256(str(project.root.resolve()).encode()).hexdigest()[:32]}.json"
 
 
-def _kept(file: Path, key: str) -> Trees | None:
+def _cached(file: Path, key: str) -> Trees | None:
     """Return the cached trees of exactly these sources, or None."""
     try:
         content = orjson.loads(read_bounded(file, _LARGEST, "the syntax trees"))
@@ -69,7 +69,7 @@ def _kept(file: Path, key: str) -> Trees | None:
         return None
 
 
-def _keep(file: Path, key: str, trees: Trees) -> None:
+def _store(file: Path, key: str, trees: Trees) -> None:
     """Cache the trees, and delete those of projects that have not changed for long. Errors are ignored."""
     with suppress(OSError, InvalidInput, orjson.JSONEncodeError):  # orjson has a limit of nesting
         content = orjson.dumps({"key": key, "trees": trees})

@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample,
 from fvm_hypervisor.soltest.stage import SuiteStage, selector
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import fixture_name, types
-from fvm_hypervisor.soltest.world import Handle
+from fvm_hypervisor.soltest.world import WorldSnapshot
 
 
 class NoTable(Exception):
@@ -59,7 +59,7 @@ class TableRun:
 
     stage: SuiteStage
     test: TestFunction
-    ready: Handle
+    ready: WorldSnapshot
     progress: Callable[[TestResult], None] = lambda _: None
     gases: list[int] = field(default_factory=list)
     last: bytes = b""
@@ -77,7 +77,7 @@ class TableRun:
                 self.progress(self._result(CaseStatus.SUCCESS, None))
             self.stage.world.restore(self.ready)
             data = self.last = selector(self.test.signature) + encode(types(self.test.entry["inputs"]), row)
-            outcome = self.stage.call(data, kept=False)
+            outcome = self.stage.call(data, commit=False)
             status, reason = self.stage.verdict(outcome)
             if status is CaseStatus.SKIPPED:
                 return TestResult(self.test.signature, CaseKind.UNIT, status, reason)

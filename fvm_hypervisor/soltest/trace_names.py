@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bridge.abi import AbiMismatch, ContractInterface
 from bridge.addresses import EthAddress, checksummed, unmask_id
-from fvm_hypervisor.soltest.cheatcodes.failures import said
+from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.frames import CallFrame, walk
 from fvm_hypervisor.soltest.identities import CreationMatcher, Identities
@@ -169,7 +169,7 @@ class Names:
             found = self.signatures.error(data)
             return None if found is None else f"{found[0]['name']}({arguments_text(found[0]['inputs'], found[1])})"
 
-        return printable(said(data, known), MAX_WORDS)
+        return printable(revert_text(data, known), MAX_WORDS)
 
     def cheatcode(self, data: bytes) -> tuple[Mapping[str, Any], tuple[Any, ...]] | None:
         """Return the ABI entry and the arguments of a cheatcode call; None if the cheatcode is unknown."""

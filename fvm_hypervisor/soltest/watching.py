@@ -15,11 +15,11 @@ BEAT: Final = 0.2
 """Seconds between two polls."""
 _SETTINGS: Final = (CONFIG_FILE, "remappings.txt")
 
-Seen = Mapping[str, tuple[int, int]]
+FileStates = Mapping[str, tuple[int, int]]
 """Modification time in nanoseconds and size, by path."""
 
 
-def look(project: Project, paths: Sequence[Path] = ()) -> Seen:
+def file_states(project: Project, paths: Sequence[Path] = ()) -> FileStates:
     """Return the state of the watched files: those under `paths`, otherwise the project's own folders and settings.
 
     In folders only sources and settings are watched, so that files written by a run do not count as changes.
@@ -48,17 +48,17 @@ def _inside(place: Path, left_out: Collection[Path]) -> Iterable[Path]:
         yield from (here / name for name in sorted(names) if name.endswith(".sol") or name in _SETTINGS)
 
 
-def changed(before: Seen, now: Seen) -> list[str]:
+def changed_files(before: FileStates, now: FileStates) -> list[str]:
     """Return the files that were added, deleted or modified."""
     return sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file))
 
 
-def wait_for_change(project: Project, before: Seen, paths: Sequence[Path] = ()) -> list[str]:
+def wait_for_change(project: Project, before: FileStates, paths: Sequence[Path] = ()) -> list[str]:
     """Wait until files change and the changes settle; return the changed files."""
     while True:
-        now = look(project, paths)
+        now = file_states(project, paths)
         if now != before:
             sleep(BEAT / 2)
-            if look(project, paths) == now:
-                return changed(before, now)
+            if file_states(project, paths) == now:
+                return changed_files(before, now)
         sleep(BEAT)

@@ -30,11 +30,11 @@ from hypervisor.errors import HypervisorError, InvalidInput
 Watch = Callable[[Sequence[tuple[str, float]]], None]
 BEAT: Final = 1.0
 """Seconds after which a test is reported as running, and between two reports."""
-_START: Final = 60.0
+_START_SECONDS: Final = 60.0
 """Additional seconds for the first test of a new process."""
-_LAST: Final = 1.0
+_EXIT_SECONDS: Final = 1.0
 """Seconds for a process to end its programs."""
-_LOOK: Final = 15.0
+_LOCATE_SECONDS: Final = 15.0
 """Seconds for a new process to locate the endless loop of a stopped test."""
 
 
@@ -47,7 +47,7 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | N
     """
     todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
     running: dict[Connection, SuiteWorker] = {}
-    tell, beat = (_ignore_progress, inf) if watch is None else (watch, BEAT)
+    report, beat = (_ignore_progress, inf) if watch is None else (watch, BEAT)
     try:
         while todo or any(worker.suite for worker in running.values()):
             while todo and len(running) < min(workers, len(suites)):
@@ -55,20 +55,20 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | N
                 running[worker.pipe] = worker
             for worker in running.values():
                 if todo and worker.suite is None:
-                    worker.give(todo.popleft(), job)
+                    worker.start_suite(todo.popleft(), job)
             for worker in _ready(running, job.timeout, beat):
                 for result in _handle_messages(worker, running, job):
-                    tell(())
+                    report(())
                     yield result
-            tell(_long(running.values()))
+            report(_long(running.values()))
     except KeyboardInterrupt:
-        tell(())
+        report(())
         for worker in running.values():
             worker.end()
         yield from _partial_results(running.values())
         raise
     finally:
-        tell(())
+        report(())
         for worker in running.values():
             worker.stop()
         for worker in running.values():
@@ -95,9 +95,9 @@ def _ready(running: Mapping[Connection, SuiteWorker], timeout: float, longest: f
     """Return the workers with messages and those past their time limit, after at most `longest` seconds."""
     busy = [worker for worker in running.values() if worker.suite is not None]
     now = monotonic()
-    rest = max(0.0, min(longest, min((worker.until(timeout) - now for worker in busy), default=0.0)))
+    rest = max(0.0, min(longest, min((worker.deadline(timeout) - now for worker in busy), default=0.0)))
     heard = {running[pipe] for pipe in wait([worker.pipe for worker in busy], rest)}  # type: ignore[index]  # ours
-    late = {worker for worker in busy if worker.until(timeout) <= monotonic()}
+    late = {worker for worker in busy if worker.deadline(timeout) <= monotonic()}
     return [*heard, *(late - heard)]
 
 
@@ -105,36 +105,36 @@ def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker]
     suite, now = worker.suite, monotonic()
     try:
         while suite is not None and worker.pipe.poll():
-            kind, said = worker.pipe.recv()
+            kind, payload = worker.pipe.recv()
             if kind == "progress":
-                worker.progress = said
+                worker.progress = payload
                 continue
             worker.since = now
             if kind == "started":
-                worker.test, worker.known, worker.progress = said, None, None
+                worker.test, worker.known, worker.progress = payload, None, None
             elif kind == "known":
-                worker.known = said
+                worker.known = payload
             elif kind == "place":
-                yield from _add_stack(worker, job, said)
+                yield from _add_stack(worker, job, payload)
                 return
             elif kind == "refused":
-                raise InvalidInput(said)
+                raise InvalidInput(payload)
             elif kind == "test":
-                worker.result.tests.append(said)
+                worker.result.tests.append(payload)
             elif kind == "collected":
-                worker.result.collected.append(said)
+                worker.result.collected.append(payload)
             else:
-                worker.result.duration += said
-                yield worker.take()
+                worker.result.duration += payload
+                yield worker.finish()
                 return
     except (EOFError, OSError):
-        if worker.looking:
+        if worker.is_locating:
             yield from _continue_suite(worker, running, job)
             return
         yield from _replace_worker(worker, running, job, f"the test ended its process ({worker.exit_code()})")
         return
-    if suite is not None and worker.until(job.timeout) <= now:
-        if worker.looking:
+    if suite is not None and worker.deadline(job.timeout) <= now:
+        if worker.is_locating:
             yield from _continue_suite(worker, running, job)
             return
         words = f"no end after {job.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
@@ -148,7 +148,7 @@ def _replace_worker(
 
     That worker first locates the loop of a test that exceeded its time limit.
     """
-    suite, taken = worker.suite, worker.taken()
+    suite, seconds = worker.suite, worker.test_seconds()
     worker.result.duration += worker.suite_seconds()
     del running[worker.pipe]
     worker.end()
@@ -160,7 +160,7 @@ def _replace_worker(
     known = worker.known  # the test itself had ended; only its trace is lost
     begun = worker.progress or TestResult(worker.test or "setUp()", kind, CaseStatus.FAILURE)
     result.tests.append(
-        replace(begun, status=CaseStatus.FAILURE, reason=reason, duration=taken)
+        replace(begun, status=CaseStatus.FAILURE, reason=reason, duration=seconds)
         if known is None
         else replace(known, stack=(f"unknown: the repetition of the test failed: {reason}",))
     )
@@ -172,9 +172,11 @@ def _replace_worker(
     again = SuiteWorker()
     running[again.pipe] = again
     if looks:
-        again.look(suite if blamed is not None else replace(suite, tests=()), worker.test or "setUp()", job, result)
+        again.locate_loop(
+            suite if blamed is not None else replace(suite, tests=()), worker.test or "setUp()", job, result
+        )
     else:
-        again.give(replace(suite, tests=left), job, result)
+        again.start_suite(replace(suite, tests=left), job, result)
 
 
 def _add_stack(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
@@ -182,12 +184,12 @@ def _add_stack(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterato
     suite, result = worker.suite, worker.result
     assert suite is not None
     result.tests[-1] = replace(result.tests[-1], stack=stack)
-    worker.looking = False
+    worker.is_locating = False
     left = _remaining(suite, result)
     if left:
-        worker.give(replace(suite, tests=left), job, result)
+        worker.start_suite(replace(suite, tests=left), job, result)
     else:
-        yield worker.take()
+        yield worker.finish()
 
 
 def _continue_suite(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
@@ -200,7 +202,7 @@ def _continue_suite(worker: SuiteWorker, running: dict[Connection, SuiteWorker],
     if left:
         again = SuiteWorker()
         running[again.pipe] = again
-        again.give(replace(suite, tests=left), job, result)
+        again.start_suite(replace(suite, tests=left), job, result)
     else:
         yield result
 
@@ -217,12 +219,12 @@ def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
         if worker.suite is None:
             continue
         result, test = worker.result, worker.test or "setUp()"
-        if not worker.looking:
+        if not worker.is_locating:
             kind = next((known.kind for known in worker.suite.tests if known.signature == test), CaseKind.UNIT)
             begun = worker.known or worker.progress or TestResult(test, kind, CaseStatus.FAILURE)
             if worker.known is None:
                 begun = replace(begun, status=CaseStatus.FAILURE, reason="interrupted (Ctrl-C)")
-            result.tests.append(replace(begun, duration=worker.taken()))
+            result.tests.append(replace(begun, duration=worker.test_seconds()))
             result.duration += worker.suite_seconds()
         yield result
 
@@ -249,11 +251,11 @@ class SuiteWorker:
         self.test = ""
         self.known: TestResult | None = None
         self.progress: TestResult | None = None
-        self.looking = False
+        self.is_locating = False
         self.since = self.begun = monotonic()
         self.result = SuiteResult("", "")
 
-    def give(self, suite: Suite, job: Job, result: SuiteResult | None = None) -> None:
+    def start_suite(self, suite: Suite, job: Job, result: SuiteResult | None = None) -> None:
         """Start a suite, or the rest of one."""
         self.suite, self.test, self.known, self.progress = suite, "", None, None
         self.since = self.begun = monotonic()
@@ -261,13 +263,13 @@ class SuiteWorker:
         self._ready_for(job)
         self.pipe.send(suite)
 
-    def look(self, suite: Suite, name: str, job: Job, result: SuiteResult) -> None:
+    def locate_loop(self, suite: Suite, name: str, job: Job, result: SuiteResult) -> None:
         """Start to locate the endless loop of a test, which is the last one in the suite's result."""
-        self.suite, self.test, self.result, self.since, self.looking = suite, name, result, monotonic(), True
+        self.suite, self.test, self.result, self.since, self.is_locating = suite, name, result, monotonic(), True
         self._ready_for(job)
         self.pipe.send((suite, name))
 
-    def taken(self) -> float:
+    def test_seconds(self) -> float:
         """Return the seconds that the current test has taken."""
         return max(0.0, monotonic() - self.since)
 
@@ -275,17 +277,17 @@ class SuiteWorker:
         """Return the seconds since the suite, or the rest of it, was started."""
         return monotonic() - self.begun
 
-    def until(self, timeout: float) -> float:
+    def deadline(self, timeout: float) -> float:
         """Return the deadline of the current task, with `timeout` seconds per test."""
-        return self.since + (_LOOK if self.looking else timeout)
+        return self.since + (_LOCATE_SECONDS if self.is_locating else timeout)
 
     def _ready_for(self, job: Job) -> None:
         if self._is_new:
-            self.since += _START
+            self.since += _START_SECONDS
             self._is_new = False
             self.pipe.send(job)
 
-    def take(self) -> SuiteResult:
+    def finish(self) -> SuiteResult:
         """Return the suite's result, and mark the worker as idle."""
         self.suite = None
         return self.result
@@ -304,7 +306,7 @@ class SuiteWorker:
         """End the process and the programs that its test runs."""
         if self.suite is not None:
             self.process.terminate()
-            self.process.join(_LAST)
+            self.process.join(_EXIT_SECONDS)
         self.process.kill()
         self.process.join(5)
         self.pipe.close()
@@ -321,13 +323,13 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
     from fvm_hypervisor.soltest.serving import SuiteServer
 
     try:
-        server = SuiteServer(pipe.recv(), lambda kind, said: pipe.send((kind, said)))
+        server = SuiteServer(pipe.recv(), lambda kind, payload: pipe.send((kind, payload)))
         while True:
             todo: Suite | tuple[Suite, str] = pipe.recv()
             if isinstance(todo, Suite):
                 server.run(todo)
             else:
-                server.look(*todo)
+                server.locate_loop(*todo)
     except EOFError:
         return
     except HypervisorError as error:  # an error of the world rather than of a test, such as a missing bundle

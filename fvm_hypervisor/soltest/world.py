@@ -58,7 +58,7 @@ _TAKEN: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_D
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class WorldSettings:
     """Environment of tests: rules, network version, fork of Ethereum, engine; block and balance as in forge."""
 
     rules: str = ETHEREUM
@@ -102,19 +102,19 @@ class CallOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
+class WorldSnapshot:
     """A state that can be restored."""
 
     tree: tuple[int, int]
     written: int
-    kept: CheatcodeSnapshot
+    cheatcodes: CheatcodeSnapshot
     nonces: Mapping[EthAddress, int]
 
 
 class World:
     """A machine with cheatcodes between its calls. Not thread-safe."""
 
-    def __init__(self, setting: Setting, cheatcodes: Cheatcodes, machine: Hypervisor | None = None) -> None:
+    def __init__(self, setting: WorldSettings, cheatcodes: Cheatcodes, machine: Hypervisor | None = None) -> None:
         """Create a machine with the built-in actors of the genesis, or use an existing one of the same rules."""
         self.setting = setting
         self.cheatcodes = cheatcodes
@@ -208,16 +208,22 @@ class World:
     # --- calls --------------------------------------------------------------------------------------------------
 
     def call(
-        self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None, kept: bool = True
+        self,
+        from_: EthAddress,
+        to: EthAddress,
+        data: bytes,
+        value: int = 0,
+        gas: int | None = None,
+        commit: bool = True,
     ) -> CallOutcome:
         """Call a contract and apply its effects; an unknown sender is created.
 
-        Unless `kept`, the state is written only partly and the caller must restore an earlier one. The test's failure
+        Unless `commit`, the state is written only partly and the caller must restore an earlier one. The test's failure
         slot is recorded nevertheless.
         """
         self.touch(from_)
         if self._is_ethereum:
-            return self._apply(from_, to, data, value, gas, kept=kept)[0]
+            return self._apply(from_, to, data, value, gas, commit=commit)[0]
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
@@ -248,7 +254,7 @@ class World:
         value: int,
         gas: int | None,
         nonce: int = 0,
-        kept: bool = True,
+        commit: bool = True,
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
         # As in forge: the intrinsic gas is part of the limit, but not of the reported gas.
@@ -259,9 +265,9 @@ class World:
         mark = tree.begin()
         try:
             application = Application(self.machine, transaction, from_, paid=False, accounts=self._accounts())
-            result = application.apply_implicit(kept)
+            result = application.apply_implicit(commit)
             gas_used = application.billed(result.gas_used)
-            if not kept:
+            if not commit:
                 self._note_failure(application.accounts)
         except InvalidTransaction as error:
             tree.rollback(mark)
@@ -405,22 +411,22 @@ class World:
 
     # --- states -------------------------------------------------------------------------------------------------
 
-    def snapshot(self) -> Handle:
+    def snapshot(self) -> WorldSnapshot:
         """Take a snapshot of the current state, to `restore` any number of times, or to end with `drop`."""
         mark, written = self.machine.state_tree.begin(), len(self.machine.store.pending)
-        return Handle(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces))
+        return WorldSnapshot(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces))
 
-    def restore(self, handle: Handle) -> None:
+    def restore(self, snapshot: WorldSnapshot) -> None:
         """Restore a snapshot; later ones become invalid."""
-        self.drop(handle)
+        self.drop(snapshot)
         self.machine.state_tree.begin()
 
-    def drop(self, handle: Handle) -> None:
+    def drop(self, snapshot: WorldSnapshot) -> None:
         """Restore a snapshot for the last time."""
-        self.machine.state_tree.rollback(handle.tree)
-        self.machine.store.forget_after(handle.written)
-        self.cheatcodes.restore(handle.kept, self.machine)
-        self._nonces = dict(handle.nonces)
+        self.machine.state_tree.rollback(snapshot.tree)
+        self.machine.store.forget_after(snapshot.written)
+        self.cheatcodes.restore(snapshot.cheatcodes, self.machine)
+        self._nonces = dict(snapshot.nonces)
 
     def settle(self) -> Cid:
         """Commit the current state as the initial one, and return its root; earlier snapshots become invalid."""

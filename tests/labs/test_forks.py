@@ -18,7 +18,7 @@ from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, POST_SELECTO
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.scripts.plan import _machine
-from fvm_hypervisor.soltest.world import Setting, World
+from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.address import Address
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
@@ -120,7 +120,7 @@ def answers_as(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
 
 
 def test_tests_under_filecoins_rules_meet_the_labs_actors(url: str) -> None:
-    with closing(World(Setting(rules=FILECOIN, fork_url=url), Cheatcodes())) as world:
+    with closing(World(WorldSettings(rules=FILECOIN, fork_url=url), Cheatcodes())) as world:
         assert world.machine.context.rules == RULES
         sender = to_filecoin(DEFAULT_SENDER)
         message = Message(
@@ -132,7 +132,7 @@ def test_tests_under_filecoins_rules_meet_the_labs_actors(url: str) -> None:
 
 
 def test_tests_under_a_labs_rules_begin_with_its_actors() -> None:
-    with closing(World(Setting(rules="lab:async"), Cheatcodes())) as world:
+    with closing(World(WorldSettings(rules="lab:async"), Cheatcodes())) as world:
         outcome = world.call(DEFAULT_SENDER, masked_id(OUTBOX), post(world), value=10**17)
         assert outcome.success, outcome
         assert has_posted(world)
@@ -144,7 +144,7 @@ def test_scripts_meet_the_labs_actors(url: str) -> None:
     job = cast(Any, SimpleNamespace(project=project, evm="py-evm"))
     with (
         Network.fork(url, clock=Clock(START + 100)) as network,
-        closing(World(Setting(), Cheatcodes(), _machine(job, network))) as world,
+        closing(World(WorldSettings(), Cheatcodes(), _machine(job, network))) as world,
     ):
         outcome = world.call(DEFAULT_SENDER, masked_id(OUTBOX), post(world), value=10**17)
         assert outcome.success, outcome

@@ -37,17 +37,17 @@ class LogConsole:
     def write(self, data: bytes) -> None:
         """Append the lines in a call's data; forge skips empty ones."""
         for line in log_text(data).splitlines():
-            self._keep(line)
+            self._append(line)
 
-    def take(self, log: Log) -> None:
+    def write_log(self, log: Log) -> None:
         """Append the lines of a log, if it is one of DSTest's events."""
         types = _events().get(log.topics[0]) if log.topics else None
         text = None if types is None else _text(types, log.data)
         if text is not None:
             for line in text.splitlines() or [""]:
-                self._keep(line)
+                self._append(line)
 
-    def _keep(self, line: str) -> None:
+    def _append(self, line: str) -> None:
         if len(self.lines) < MOST_LINES:
             self.lines.append(printable(line, MOST_CHARACTERS))
 

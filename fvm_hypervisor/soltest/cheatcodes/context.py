@@ -12,7 +12,7 @@ from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.artifact import ArtifactPlace
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.emits import KnownEvents
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, revert_text
 from fvm_hypervisor.soltest.cheatcodes.ledger import Ledger
 from fvm_hypervisor.soltest.cheatcodes.state import State
 from fvm_hypervisor.soltest.consent import Grant
@@ -122,7 +122,7 @@ class Cheats(Protocol):
     def isolated(self) -> AbstractContextManager[None]:
         """Mark the calls inside as an isolated transaction."""
 
-    def apart(self) -> AbstractContextManager[None]:
+    def outside_test(self) -> AbstractContextManager[None]:
         """Exclude the messages inside from the test."""
 
     def renew(self, calls: CallManager) -> None:
@@ -202,7 +202,7 @@ class Context:
         number = None if salt is None else int.from_bytes(salt, "big")
         answer = self.cheats.ask(self.host, CreateAsk(value, code, number))
         if answer.created is None:
-            raise CheatcodeFailure(self.said(answer.output), answer.output or None)
+            raise CheatcodeFailure(self.revert_text(answer.output), answer.output or None)
         return answer.created
 
     @staticmethod
@@ -217,6 +217,6 @@ class Context:
         actor = None if test is None else self.calls.tree.lookup_id(test)
         return None if actor is None else self.cheats.address_of(self.calls, actor)
 
-    def said(self, data: bytes) -> str:
+    def revert_text(self, data: bytes) -> str:
         """Return revert data as text."""
-        return said(data, self.settings.errors)
+        return revert_text(data, self.settings.errors)

@@ -27,13 +27,13 @@ KnownEvents = Callable[[Log], ReadLog | None]
 _ANONYMOUS = "use vm.expectEmitAnonymous to match anonymous events"
 
 
-def announce(state: State, expected: ExpectedEmit) -> None:
+def expect(state: State, expected: ExpectedEmit) -> None:
     """Add an expected log, after pending ones and before those already found."""
     at = next((at for at, known in enumerate(state.emits) if known.found), len(state.emits))
     state.emits.insert(at, expected)
 
 
-def take(state: State, emitter: EthAddress, log: Log, events: KnownEvents) -> None:
+def match_log(state: State, emitter: EthAddress, log: Log, events: KnownEvents) -> None:
     """Process a log: it defines an expected log, or is compared with one."""
     emits = state.emits
     if all(expected.found for expected in emits):
@@ -102,7 +102,7 @@ def _meets(expected: ExpectedEmit, log: Log) -> bool:
     return not expected.checks[4] or wanted.data == log.data
 
 
-def unmet(state: State, depth: int) -> tuple[str, bool] | None:
+def missing_message(state: State, depth: int) -> tuple[str, bool] | None:
     """Return the message for missing logs after a successful call at `depth`, and True for a bare string.
 
     Forge returns some of its messages as a cheatcode failure and some as an ABI string without a selector.

@@ -105,7 +105,7 @@ def _expect(
     *,
     anonymous: bool = False,
 ) -> None:
-    emits.announce(context.state, ExpectedEmit(context.depth, checks, emitter, anonymous, count))
+    emits.expect(context.state, ExpectedEmit(context.depth, checks, emitter, anonymous, count))
 
 
 @cheatcode("expectEmit()")

@@ -69,7 +69,7 @@ def unwrap_error(data: bytes) -> bytes:
     return data
 
 
-def said(data: bytes, known: KnownErrors = lambda _: None) -> str:
+def revert_text(data: bytes, known: KnownErrors = lambda _: None) -> str:
     """Return revert data as text, in forge's wording."""
     if not data:
         return "EvmError: Revert"

@@ -51,7 +51,7 @@ _IMPLICIT_GAS: Final = Gas(BLOCK_GAS_LIMIT * 1_000)
 def _separate_messages(context: Context) -> Iterator[Hypervisor]:
     """Yield the machine for messages outside the current one. Actors' errors become cheatcode failures."""
     try:
-        with context.cheats.apart():
+        with context.cheats.outside_test():
             yield context.machine
     except (InvalidInput, AddressError, Fatal) as error:
         raise CheatcodeFailure(str(error)) from None
@@ -147,7 +147,7 @@ def _call_as(
     if host is not None:
         host.gas.settle()
     try:
-        with context.cheats.apart():
+        with context.cheats.outside_test():
             result = calls.send(call)
     except SyscallError as error:
         return -error.number, NO_BLOCK, b""
@@ -268,7 +268,7 @@ def _filecoin_gas(
     machine = context.machine
     context.ledger.touch(sender)
     root = _root_now(context)
-    with context.cheats.apart():
+    with context.cheats.outside_test():
         limit = CodeLimit(block_of(machine).code_limit)
         copy = machine.fork(root, context=replace(machine.context, rules=FILECOIN, block=limit))
         copy.tracer = None  # not a call of the test, and its gas is in other units

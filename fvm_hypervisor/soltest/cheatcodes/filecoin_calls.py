@@ -16,7 +16,7 @@ from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
 from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
-from fvm_hypervisor.soltest.cheatcodes.failures import said
+from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_contract
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
@@ -143,7 +143,7 @@ def _intercept_call(
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=ethereum_address_of(calls, calls.origin),
         chain_id=calls.machine.context.chain_id,
-        words=lambda text: said(text, cheats.settings.errors),
+        words=lambda text: revert_text(text, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
     )
     answer = intercept_call(cheats.state, request, operations)

@@ -42,16 +42,16 @@ def execute_beside(context: Context, execute: Callable[[], T]) -> T:
     calls.accounts.write_back()
     mark = calls.tree.begin()
     try:
-        with context.cheats.apart():
+        with context.cheats.outside_test():
             found = execute()
     except BaseException:
         calls.tree.rollback(mark)
         raise
     calls.tree.commit()
-    kept = {
+    entries = {
         key: value
         for key, value in calls.journal.items()
         if value is not None and (not isinstance(key, tuple) or key[0] in ("warm", "address", "transient"))
     }
-    calls.journal.go_back_to(kept)
+    calls.journal.go_back_to(entries)
     return found

@@ -7,7 +7,7 @@ from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams
 from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats
-from fvm_hypervisor.soltest.cheatcodes.failures import said
+from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from hypervisor.address import Address
@@ -64,7 +64,7 @@ def call_operations(cheats: Cheats, host: EthereumHost, ask: Ask) -> CallOperati
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=calls.environment.origin,
         chain_id=calls.machine.context.chain_id,
-        words=lambda data: said(data, cheats.settings.errors),
+        words=lambda data: revert_text(data, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
         answered=lambda answer: trace_answer(host, ask, answer) if isinstance(ask, CallAsk) else answer,
     )

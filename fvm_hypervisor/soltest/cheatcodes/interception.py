@@ -76,7 +76,7 @@ def intercepted_result(state: State, request: CallRequest, answer: Answer, opera
         message, state.failure = state.failure, None
         return Answer(False, failure_data(message))
     if not request.static:
-        missing = emits.unmet(state, request.depth)
+        missing = emits.missing_message(state, request.depth)
         if missing is not None:
             message, bare = missing
             return Answer(False, encode(["string"], [message]) if bare else failure_data(message))

@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.cheatcodes.arbitrary import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.context import Context, Settings
 from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_on_fork
 from fvm_hypervisor.soltest.cheatcodes.fork_states import undo_reverted
@@ -147,7 +147,7 @@ class Cheatcodes:
         self.state = State()
         self.console = LogConsole()
         self.watched = frozenset({bytes(VM_ADDRESS), bytes(CONSOLE_ADDRESS)})
-        self._apart = 0
+        self._outside_test = 0
         self._is_isolated = False
         self.test: Address | None = None
         """Address of the test contract."""
@@ -180,15 +180,15 @@ class Cheatcodes:
         """Return the state set by cheatcodes, the block and the output."""
         return CheatcodeSnapshot(self.state.image(), machine.context, tuple(self.console.lines))
 
-    def restore(self, kept: CheatcodeSnapshot, machine: Hypervisor) -> None:
+    def restore(self, snapshot: CheatcodeSnapshot, machine: Hypervisor) -> None:
         """Restore a snapshot; `World` restores the machine's state."""
-        self.state = State.of_image(kept.state)
+        self.state = State.of_image(snapshot.state)
         if self.origin is not None:
             self.origin.book = self.state.forks
-        machine.context = kept.context
+        machine.context = snapshot.context
         if isinstance(self.origin, TipsetOrigin):
             machine.follow_manifest()
-        self.console.lines = list(kept.lines)
+        self.console.lines = list(snapshot.lines)
 
     def require_origin(self) -> ForkOrigin | TipsetOrigin:
         """Return the origin, which assigns actors to forks' accounts; created on first use. Raises CheatcodeFailure."""
@@ -239,7 +239,7 @@ class Cheatcodes:
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         """Handle a call; the outermost is the test."""
-        if self._apart:
+        if self._outside_test:
             return proceed(call)
         if calls.depth == 0:
             self.test = call.to
@@ -270,7 +270,7 @@ class Cheatcodes:
 
     def ask(self, host: EthereumHost, ask: Ask) -> Answer:
         """Handle a call or creation that a frame requests."""
-        if self._apart:
+        if self._outside_test:
             return answers.answer(host, ask)
         if isinstance(ask, CallAsk):
             if ask.address == VM_ADDRESS:
@@ -312,23 +312,23 @@ class Cheatcodes:
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
         """Process an actor's event if it has the form of a log."""
-        log = None if self._apart else entries_to_log(event.entries)
+        log = None if self._outside_test else entries_to_log(event.entries)
         if log is not None:
             self.handle_log(self.address_of(calls, event.emitter), log)
 
     def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
         """Process a log."""
-        if self._apart:
+        if self._outside_test:
             return
         self.handle_log(calls.accounts.address_of(emitter), log)
 
     def handle_log(self, emitter: EthAddress, log: Log) -> None:
         """Pass a log to the console, the recorder and the expectations."""
-        self.console.take(log)
+        self.console.write_log(log)
         if self.state.logs is not None:
             self.state.logs.append(RecordedLog(log.topics, log.data, emitter))
         if self.state.emits:
-            emits.take(self.state, emitter, log, self.settings.events)
+            emits.match_log(self.state, emitter, log, self.settings.events)
 
     def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
         """Record the access to a slot."""
@@ -368,7 +368,7 @@ class Cheatcodes:
         expected = self.state.revert
         waited = expected is not None and expected is before and expected.cheatcode
         if waited and expected is not None and context.depth <= expected.depth:
-            return check_revert(self.state, expected, answer, False, said)
+            return check_revert(self.state, expected, answer, False, revert_text)
         return answer
 
     def _execute(self, context: Context, data: bytes) -> Answer:
@@ -381,8 +381,8 @@ class Cheatcodes:
             if entry.name in _OUTSIDE:
                 self.outside.add(entry.name)
             if entry.name.startswith(_STORING):
-                check_size(self.state.kept + len(data), "the input that the test stores", MAX_STORED)
-                self.state.kept += len(data)
+                check_size(self.state.stored_bytes + len(data), "the input that the test stores", MAX_STORED)
+                self.state.stored_bytes += len(data)
             given = entry.run(context, *decode(entry.parameters, data[4:]))
             if not entry.returns:
                 return Answer(True, given if isinstance(given, bytes) else b"")
@@ -404,7 +404,7 @@ class Cheatcodes:
             if self.settings.internal_reverts:
                 expected.deepest = max(expected.deepest, expected.depth + 1)
             answer = answers.outcome(result)
-            ended = check_revert(state, expected, answer, False, lambda data: said(data, self.settings.errors))
+            ended = check_revert(state, expected, answer, False, lambda data: revert_text(data, self.settings.errors))
             state.revert = None
             if not ended.success:
                 return _revert_result(ended.output)
@@ -418,13 +418,13 @@ class Cheatcodes:
         return result if message is None else _revert_result(failure_data(message))
 
     @contextmanager
-    def apart(self) -> Iterator[None]:
+    def outside_test(self) -> Iterator[None]:
         """Exclude the messages inside from the test: they are not changed, expected or recorded."""
-        self._apart += 1
+        self._outside_test += 1
         try:
             yield
         finally:
-            self._apart -= 1
+            self._outside_test -= 1
 
     @contextmanager
     def isolated(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bridge.addresses import EthAddress, checksummed
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, said, unwrap_error
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, revert_text, unwrap_error
 from fvm_hypervisor.soltest.cheatcodes.state import AcceptableRevert, AssumeNoRevert, ExpectedRevert
 from runtimes.evm.engine import Answer
 
@@ -56,8 +56,8 @@ def _check_none(expected: ExpectedRevert, answer: Answer) -> None:
         raise CheatcodeFailure("call reverted when it was expected not to revert")
     same_reason = reason is not None and unwrap_error(answer.output) == reason
     same_reverter = reverter is not None and expected.reverted_by == reverter
-    what = said(unwrap_error(answer.output))
-    wanted = "" if reason is None else said(reason)
+    what = revert_text(unwrap_error(answer.output))
+    wanted = "" if reason is None else revert_text(reason)
     who = "" if reverter is None else _shown(reverter)
     if same_reason and same_reverter:
         raise CheatcodeFailure(f"expected 0 reverts with reason: {wanted}, from address: {who}, but got one")

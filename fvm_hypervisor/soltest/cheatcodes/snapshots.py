@@ -45,18 +45,18 @@ def _delete_all(context: Context) -> None:
 
 
 def _go_back(context: Context, number: int) -> bool:
-    kept = context.state.snapshots.get(number)
-    if kept is None:
+    saved = context.state.snapshots.get(number)
+    if saved is None:
         return False
     calls = context.calls
     context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
-    calls.tree.go_back_to(kept.tree)
+    calls.tree.go_back_to(saved.tree)
     undo_reverted(context.cheats, calls)
     names: dict[Hashable, Any] = {
         key: value for key, value in calls.journal.items() if isinstance(key, tuple) and key[0] == "address"
     }
-    calls.journal.go_back_to({**names, **kept.journal})  # addresses remain known, for recorded logs
-    context.machine.context = kept.context
-    context.state.block = kept.block
+    calls.journal.go_back_to({**names, **saved.journal})  # addresses remain known, for recorded logs
+    context.machine.context = saved.context
+    context.state.block = saved.block
     context.cheats.renew(calls)
     return True

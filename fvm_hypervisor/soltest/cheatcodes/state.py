@@ -373,7 +373,7 @@ class State:
     """True if logs of reverted calls are shown too, because the test contract contains log events."""
     last_call: CallGas | None = None
     intercept_code: bool = False
-    kept: int = 0
+    stored_bytes: int = 0
     """Total calldata in bytes of cheatcodes that store their input."""
     reading: dict[str, int] = field(default_factory=dict)
     """Read positions in files, in bytes."""

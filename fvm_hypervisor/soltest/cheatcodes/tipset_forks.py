@@ -64,7 +64,7 @@ class TipsetForks:
         def supply(_: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
             return supply_of(machine, nodes.vested(pending.url, past, epoch)).circulating
 
-        with context.cheats.apart():
+        with context.cheats.outside_test():
             try:
                 for _ in tipset_steps(machine, past.work, supply, before=pending.message):
                     pass
@@ -86,7 +86,7 @@ class TipsetForks:
         try:
             _go_to(machine, past)
             set_nonce(machine, wanted.message.from_, wanted.message.nonce)
-            with context.cheats.apart():
+            with context.cheats.outside_test():
                 result = apply_carried(machine, wanted)
             if result.exit_code in _REFUSED and not result.gas_used:
                 raise CheatcodeFailure(f"transaction 0x{transaction.hex()} cannot be executed here: {result.message}")

@@ -23,7 +23,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.scripts.linking import SALT, Libraries, Linking, linking_of
-from fvm_hypervisor.soltest.serving import fork_of, setting_of, settings_of
+from fvm_hypervisor.soltest.serving import fork_of, settings_of, world_settings_of
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
 from fvm_hypervisor.soltest.value_text import raw_text
 from fvm_hypervisor.soltest.values import types
@@ -88,7 +88,7 @@ def run_script(
     linking = linking_of(artifacts, artifact, given or {})
     settings = replace(settings_of(job, artifacts), has_network=network is not None)
     cheats = Cheatcodes(replace(settings, file=artifact.file, contract=artifact.name))
-    setting = replace(setting_of(job), rules=ETHEREUM, sender=_DEPLOYER)
+    setting = replace(world_settings_of(job), rules=ETHEREUM, sender=_DEPLOYER)
     world = World(setting, cheats, None if network is None else _machine(job, network))
     if network is None and job.fork_url is None:
         world.set_balance(sender, setting.balance)

@@ -127,11 +127,11 @@ def test_the_oldest_input_leaves_a_full_corpus_where_none_was_mutated_enough(mon
     settings = CorpusSettings(corpus_dir="corpus", corpus_min_size=2, corpus_min_mutations=5)
     full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, contract_of)  # type: ignore[arg-type]
     for letter in "abcd":
-        full.keep(letter)
-    assert [one.input for one in full._kept] == ["b", "c", "d"]
-    full._kept[1].changes = 5
-    full.keep("e")
-    assert [one.input for one in full._kept] == ["b", "d", "e"]
+        full.add(letter)
+    assert [one.input for one in full._inputs] == ["b", "c", "d"]
+    full._inputs[1].changes = 5
+    full.add("e")
+    assert [one.input for one in full._inputs] == ["b", "d", "e"]
 
 
 def test_the_seed_and_the_folder_decide_every_run(run_contracts: Run, tmp_path: Path) -> None:
@@ -322,14 +322,14 @@ def test_edges_are_pairs_of_places_in_one_code_and_calls_stand_between() -> None
     tracer.place(3)
     tracer.place(4)
     tracer.event(CallEnded(0, b"", 0, 0))
-    assert tracer.taken() == {(1, 0, 2): 1, (1, 3, 4): 1, (2, 0, 5): 2, (2, 5, 0): 1}
-    assert tracer.taken() == {}
+    assert tracer.take_edges() == {(1, 0, 2): 1, (1, 3, 4): 1, (2, 0, 5): 2, (2, 5, 0): 1}
+    assert tracer.take_edges() == {}
 
 
 def test_edges_begin_with_a_jump_that_may_not_be_made() -> None:
     tracer = EdgeTracer(contract_of)
     run_of(tracer, bytes.fromhex("5f 5f 57 56 5b 5b") + b"a", 0, 1, 2, 3, 4, 5)
-    assert tracer.taken() == {(1, 2, 3): 1, (1, 3, 4): 1}
+    assert tracer.take_edges() == {(1, 2, 3): 1, (1, 3, 4): 1}
 
 
 def test_codes_are_told_apart_by_their_contract() -> None:
@@ -337,21 +337,21 @@ def test_codes_are_told_apart_by_their_contract() -> None:
     for code in (JUMPS + b"1a", JUMPS + b"2a", JUMPS + b"1z", JUMPS + b"2z"):
         run_of(tracer, code, 0, 1)
     run_of(tracer, JUMPS + b"a", 0, 1, method=METHOD_CONSTRUCTOR)
-    assert tracer.taken() == {(1, 0, 1): 2, (0, 0, 1): 2, (2, 0, 1): 1}
+    assert tracer.take_edges() == {(1, 0, 1): 2, (0, 0, 1): 2, (2, 0, 1): 1}
 
 
 def test_edges_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edges, "MAX_EDGES", 2)
     seen = EdgeMap()
-    assert [seen.learn(Counter({(0, 1, place): 1})) for place in range(4)] == [True, True, False, False]
-    assert seen.learn(Counter({(0, 1, 1): 2}))  # another class of a known edge
+    assert [seen.add(Counter({(0, 1, place): 1})) for place in range(4)] == [True, True, False, False]
+    assert seen.add(Counter({(0, 1, 1): 2}))  # another class of a known edge
     assert (len(seen.seen), seen.features) == (2, 3)
 
 
 def test_how_often_an_edge_was_gone_over_is_one_of_eight_classes() -> None:
     # the classes of AFL: 1, 2, 3, 4-7, 8-15, 16-31, 32-127, 128 and more
     seen = EdgeMap()
-    new = [count for count in range(1, 300) if seen.learn(Counter({(0, 1, 2): count}))]
+    new = [count for count in range(1, 300) if seen.add(Counter({(0, 1, 2): count}))]
     assert new == [1, 2, 3, 4, 8, 16, 32, 128]
     assert (len(seen.seen), seen.features) == (1, 8)
 

@@ -192,7 +192,7 @@ from tests.fvm_hypervisor.soltest.test_endless import job_of
 if __name__ == "__main__":
     job, worker = job_of(Path(sys.argv[1]), artifact({"testLoops()": LOOP}), evm="py-evm"), SuiteWorker()
     artifacts = Artifacts(job.project.root, job.places, job.sources)
-    worker.give(find_suites(artifacts, ["test/T.t.sol"], SuiteFilter())[0][0], job)
+    worker.start_suite(find_suites(artifacts, ["test/T.t.sol"], SuiteFilter())[0][0], job)
     while worker.pipe.recv() != ("started", "testLoops()"):
         pass
     print(worker.process.pid, flush=True)

@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest import session, watching
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.watching import changed, look
+from fvm_hypervisor.soltest.watching import changed_files, file_states
 from hypervisor.errors import InvalidInput
 from tests.docs.forge_names import recorded
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
@@ -279,10 +279,10 @@ def test_gas_of_all_tests_is_written_and_compared(failing: Path) -> None:
 
 def test_a_change_runs_the_tests_of_its_file(project: Path) -> None:
     other = project / "test" / "Other.t.sol"
-    before = look(load_project(project))
+    before = file_states(load_project(project))
     other.write_text("contract C {}", encoding="utf-8")
-    after = look(load_project(project))
-    assert changed(before, after) == [str(other)]
+    after = file_states(load_project(project))
+    assert changed_files(before, after) == [str(other)]
     loaded = load_project(project)
     runs = SuiteRuns(loaded, SuiteFilter(test="x"), session.Options(), Reports())
     assert runs._concerned([str(other)], failed_first=False) == SuiteFilter(test="x", path="test/Other.t.sol")
@@ -295,14 +295,14 @@ def test_a_change_runs_the_tests_of_its_file(project: Path) -> None:
 def test_what_a_run_writes_is_no_change(project: Path) -> None:
     """`src` is the project's folder, which also contains out/ and cache/."""
     loaded = replace(load_project(project), src=".")
-    before = look(loaded)
+    before = file_states(loaded)
     for name in ("cache/test-failures", "cache/A.sol", "out/B.sol", ".git/C.sol", "notes.txt"):
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text("changed", encoding="utf-8")
-    assert look(loaded) == before
+    assert file_states(loaded) == before
     for name in ("D.sol", "remappings.txt"):
         (project / name).write_text("", encoding="utf-8")
-    assert changed(before, look(loaded)) == [str(project / "D.sol"), str(project / "remappings.txt")]
+    assert changed_files(before, file_states(loaded)) == [str(project / "D.sol"), str(project / "remappings.txt")]
 
 
 def test_watching_runs_again_on_a_change_and_outlives_errors(

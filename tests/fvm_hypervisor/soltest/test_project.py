@@ -13,7 +13,7 @@ from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, sta
 from fvm_hypervisor.soltest.project import Project, find_root, load_project
 from fvm_hypervisor.soltest.remappings import Remapping, resolve
 from fvm_hypervisor.soltest.sources import imports, own_sources, read_sources
-from fvm_hypervisor.soltest.world import Setting, World
+from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.errors import InvalidInput
 from tests.docs.forge_names import recorded
 from tests.docs.foundry_flags_page import reads
@@ -116,7 +116,7 @@ def test_the_largest_numbers_that_can_be_run_are_taken(tmp_path: Path) -> None:
     toml = "\n".join(["[profile.default]", *(f"{key} = '{2**64 - 1}'" for key in keys), "gas_limit = 'max'"])
     found = project(tmp_path, toml)
     assert {found.block_number, found.timestamp, found.chain_id, found.base_fee} == {2**64 - 1}
-    world = World(Setting(number=2**64 - 1, timestamp=2**64 - 1, chain_id=2**64 - 1), Cheatcodes())
+    world = World(WorldSettings(number=2**64 - 1, timestamp=2**64 - 1, chain_id=2**64 - 1), Cheatcodes())
     try:
         assert world.call(DEFAULT_SENDER, DEFAULT_SENDER, b"").success
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.world import Setting, World
+from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.context import FILECOIN
 
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")
@@ -15,7 +15,7 @@ CREATES_ONE = bytes.fromhex("646160015ff35f526005601b5ff05f5260205ff3")
 
 
 def test_only_the_test_contract_may_be_larger_and_only_as_it_is_deployed() -> None:
-    world = World(Setting(rules=FILECOIN), Cheatcodes())
+    world = World(WorldSettings(rules=FILECOIN), Cheatcodes())
     usual = world.machine.context
     for init_code in (CODE_OF_24577_BYTES, bytes.fromhex("5f5ffd")):  # one that is created, and one that reverts
         world.deploy(init_code, DEFAULT_SENDER)

@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import setting_of, settings_of
+from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
 from fvm_hypervisor.soltest.viewer import TestViewer
 from fvm_hypervisor.soltest.world import World
 from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN, HERE
@@ -50,7 +50,7 @@ def run(
         if "storageLayout" in found
     }
     job = Job(project, places, {}, network=network, rules=rules, evm=evm, shows_logs=True, layouts=layouts)
-    world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
+    world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
     viewer = TestViewer(artifacts, rules, 0)
     collector = None if report is None else viewer.collector(world.machine, "gas", project)
     try:

@@ -15,7 +15,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import setting_of, settings_of
+from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
 from fvm_hypervisor.soltest.world import World
 from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN
 
@@ -36,7 +36,7 @@ def run(folder: Path, contracts: str, environment: Mapping[str, str], tests: str
     ready = prepare(folder, contracts, environment, tests, **job)
     found = {}
     for suite in ready.suites:
-        world = World(setting_of(ready.job), Cheatcodes(settings_of(ready.job, ready.artifacts)))
+        world = World(world_settings_of(ready.job), Cheatcodes(settings_of(ready.job, ready.artifacts)))
         try:
             results = SuiteRun(world, ready.artifacts, ready.job.project, suite, 1).run()
             found[suite.contract] = {test.signature: test for test in results}

@@ -22,7 +22,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import setting_of, settings_of
+from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
 from fvm_hypervisor.soltest.session import Options, SuiteSession
 from fvm_hypervisor.soltest.viewer import TestViewer
 from fvm_hypervisor.soltest.world import World
@@ -52,7 +52,7 @@ def run(
     artifacts = Artifacts(folder, places, {})
     suites, _ = find_suites(artifacts, ["test/Isolated.t.sol"], SuiteFilter(contract=f"^{contract}$", test=tests))
     job = Job(project, places, {}, shows_logs=True, seed=1, evm=evm, rules=rules)
-    world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
+    world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
     collector = None if report is None else TestViewer(artifacts, rules, 0).collector(world.machine, "gas", project)
     try:
         found = SuiteRun(world, artifacts, project, suites[0], 1, collector=collector)

@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import Project, load_project
 from fvm_hypervisor.soltest.results import SuiteResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import setting_of, settings_of, viewer_of
+from fvm_hypervisor.soltest.serving import settings_of, viewer_of, world_settings_of
 from fvm_hypervisor.soltest.world import World
 
 HERE: Final = Path(__file__).resolve().parent
@@ -62,7 +62,7 @@ class ReportProject:
                 project, self.artifacts.places, self.artifacts.sources, seed=1, verbosity=verbosity, shows_logs=True,
                 report=report,
             )  # fmt: skip
-            world = World(setting_of(job), Cheatcodes(settings_of(job, self.artifacts)))
+            world = World(world_settings_of(job), Cheatcodes(settings_of(job, self.artifacts)))
             try:
                 viewer = viewer_of(job, self.artifacts)
                 collector = viewer.collector(world.machine, report, project) if report else None

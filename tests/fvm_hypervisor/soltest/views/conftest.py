@@ -15,7 +15,7 @@ from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import setting_of, settings_of
+from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
 from fvm_hypervisor.soltest.viewer import TestViewer
 from fvm_hypervisor.soltest.world import World
 from tests.fvm_hypervisor.soltest.views.compiled import HERE, compiled
@@ -49,7 +49,7 @@ def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]
 
     def run(viewer: TestViewer, report: str = "", rules: str = "ethereum") -> dict[str, TestResult]:
         job = Job(project, artifacts.places, artifacts.sources, seed=1, rules=rules)
-        world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
+        world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
         worlds.append(world)
         collector = viewer.collector(world.machine, report, project) if report else None
         suite_run = SuiteRun(world, artifacts, project, suite, 1, viewer=viewer, collector=collector)
