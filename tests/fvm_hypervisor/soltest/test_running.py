@@ -93,7 +93,7 @@ def test_a_cheatcode_that_is_not_there_is_refused_with_its_name(run_contracts: R
     calls = [f"63{asks}60e01b5f525f5f60045f5f73{vm}5af1", "3d5f5f3e", "@good", "57", "3d5ffd", "good:", "00"]
     found = run_contracts({"Lacks": {"testLacks()": calls, "testFine()": PASS}})["Lacks"]
     assert (found["testLacks()"].reason or "").startswith("vm.isImplicitlyApproved: this cheatcode is not supported: ")
-    assert (found["testLacks()"].reason or "").endswith("leave it out")
+    assert (found["testLacks()"].reason or "").endswith("network Tempo: remove it")
     assert found["testFine()"].status is CaseStatus.SUCCESS
 
 
