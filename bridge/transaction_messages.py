@@ -192,8 +192,13 @@ def transaction_of(message: Message, chain_id: int) -> Transaction:
     return _from_message(message, DYNAMIC_FEE, chain_id)
 
 
+def envelope_transaction(signed: SignedMessage) -> SignedTransaction:
+    """Return the transaction in the signature of an `envelope_message`. Raises TransactionError."""
+    return parse_transaction(signed.signature.data[1:])
+
+
 def _from_envelope(signed: SignedMessage) -> SignedTransaction:
-    carried = parse_transaction(signed.signature.data[1:])
+    carried = envelope_transaction(signed)
     sender = from_delegated(signed.message.from_)
     if sender is None or envelope_message(carried, sender) != signed:
         raise TransactionError("the transaction in the message's signature does not match the message")

@@ -126,6 +126,7 @@ def _settings(base: Tipset, parent: Tipset, block: BlockOverride) -> BlockSettin
         coinbase=usual.coinbase if block.coinbase is None else block.coinbase,
         gas_limit=usual.gas_limit if block.gas_limit is None else block.gas_limit,
         randomness=usual.randomness if block.randomness is None else block.randomness,
+        excess_blob_gas=parent.next_settings.excess_blob_gas,
     )
 
 

@@ -6,13 +6,23 @@ nodes, whose phrases ("nonce too low", "insufficient funds") libraries look for.
 
 from __future__ import annotations
 
+from typing import Final
+
 from bridge.addresses import EthAddress
+from bridge.blob_sidecars import (
+    BLOB_PROOFS,
+    BYTES_PER_BLOB,
+    CELL_PROOFS,
+    BlobSidecar,
+    BlobTransaction,
+    parse_blob_transaction,
+)
 from bridge.params import CREATE_EXTERNAL_METHOD
 from bridge.transaction_messages import from_signed_message
 from bridge.transaction_parsing import parse_transaction, transaction_type
-from bridge.transactions import SignedTransaction, TransactionError
+from bridge.transactions import BLOB, SignedTransaction, TransactionError
 from hypervisor.address import Address
-from hypervisor.errors import AddressError
+from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
@@ -25,16 +35,20 @@ from localnet.rules.installed import rules_of
 from localnet.rules.parts import MessageRules, SenderInfo
 from store.cid import show
 
+_BLOBS_READ: Final = 2
+"""Transactions with up to this many times the permitted blobs are decoded, so that the error states their number."""
+
 
 def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
     """The candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
     rules = rules_of(machine)
-    if len(raw) > rules.limits.transaction_bytes:  # before millions of items are decoded
-        raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes")
     try:
         kind = transaction_type(raw)
         if kind not in rules.features.transaction_types:
             rules.features.check_type(kind)
+        if kind == BLOB:
+            return from_blobs(machine, verify_blobs(machine, raw))
+        _check_length(raw, rules.limits.transaction_bytes)
         signed = parse_transaction(raw, kind)
         signed.transaction.check()
         return _from_transaction(rules.messages, machine, signed, signed.sender())
@@ -42,8 +56,47 @@ def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
         raise TransactionRefused("invalid", str(error)) from None
 
 
+def verify_blobs(machine: Hypervisor, raw: bytes) -> BlobTransaction:
+    """Parse a blob transaction and verify its sidecar, on any thread. Raises TransactionRefused."""
+    rules = rules_of(machine)
+    rules.features.check_type(BLOB)
+    blobs = rules.blobs
+    if blobs is None:
+        raise InvalidInput(f"the rules '{rules.name}' accept type 3 without rules of blobs: set NetworkRules.blobs")
+    limit = blobs.maximum_per_transaction
+    _check_length(raw, rules.limits.transaction_bytes + _BLOBS_READ * limit * BYTES_PER_BLOB)
+    try:
+        found = parse_blob_transaction(raw)
+        found.check(CELL_PROOFS if blobs.has_cell_proofs else BLOB_PROOFS, limit)
+        if found.sidecar is not None:
+            found.sidecar.verify()
+    except (TransactionError, AddressError) as error:
+        raise TransactionRefused("invalid", str(error)) from None
+    return found
+
+
+def from_blobs(machine: Hypervisor, found: BlobTransaction) -> Candidate:
+    """The candidate of a blob transaction that `verify_blobs` returned. Raises TransactionRefused."""
+    signed = found.signed
+    try:
+        signed.transaction.check()
+        return _from_transaction(rules_of(machine).messages, machine, signed, signed.sender(), found.sidecar)
+    except (TransactionError, AddressError) as error:
+        raise TransactionRefused("invalid", str(error)) from None
+
+
+def _check_length(raw: bytes, limit: int) -> None:
+    """Raise TransactionRefused for too many bytes, before millions of items are decoded."""
+    if len(raw) > limit:
+        raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes, at most {limit} are taken")
+
+
 def _from_transaction(
-    messages: MessageRules, machine: Hypervisor, signed: SignedTransaction, sender: EthAddress
+    messages: MessageRules,
+    machine: Hypervisor,
+    signed: SignedTransaction,
+    sender: EthAddress,
+    sidecar: BlobSidecar | None = None,
 ) -> Candidate:
     """The candidate of a signed transaction whose sender is known. Raises TransactionRefused."""
     transaction, chain_id = signed.transaction, machine.context.chain_id
@@ -55,7 +108,7 @@ def _from_transaction(
         message = messages.carry(signed, sender)
     except TransactionError as error:
         raise TransactionRefused("invalid", str(error)) from None
-    return Candidate(signed.hash(), transaction.type, message, sender, transaction.to, signed)
+    return Candidate(signed.hash(), transaction.type, message, sender, transaction.to, signed, sidecar=sidecar)
 
 
 def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
@@ -69,6 +122,10 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
             sender = carried.sender()
         except TransactionError as error:
             raise TransactionRefused("invalid", str(error)) from None
+        if carried.transaction.type == BLOB:
+            raise TransactionRefused(
+                "invalid", "missing sidecar in blob transaction; send it with its blobs by eth_sendRawTransaction"
+            )
         candidate = _from_transaction(rules_of(machine).messages, machine, carried, sender)
         if candidate.bare.from_ != message.from_:
             raise TransactionRefused("signature", f"the signature is not that of {message.from_}")

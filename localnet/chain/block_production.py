@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bridge.blob_sidecars import BlobTransaction
+from bridge.transactions import GAS_PER_BLOB
 from hypervisor.address import Address
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bundle import Bundle
@@ -22,7 +24,7 @@ from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock, TimeTravel
-from localnet.chain.execution import is_admissible, lets_execute, sender_of
+from localnet.chain.execution import covers_blob_fee, is_admissible, lets_execute, sender_of
 from localnet.chain.mempool import Mempool
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.reading import NetworkReader
@@ -67,8 +69,13 @@ class BlockProduction(NetworkReader):
 
     # --- transactions -----------------------------------------------------------------------------------------
 
-    def submit(self, raw: bytes) -> bytes:
-        """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
+    def submit(self, raw: bytes | BlobTransaction) -> bytes:
+        """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused.
+
+        A blob transaction is in the network form, or is one that `admission.verify_blobs` returned.
+        """
+        if isinstance(raw, BlobTransaction):
+            return self._take(admission.from_blobs(self.machine, raw))
         return self._take(admission.from_raw(self.machine, octets(raw, "a transaction")))
 
     def submit_together(self, transactions: Iterable[bytes | Callable[[], bytes]]) -> list[bytes | Exception]:
@@ -178,7 +185,7 @@ class BlockProduction(NetworkReader):
         for place, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
             if place:  # the block before has changed it
                 sender = sender_of(self.machine, address)
-            if not lets_execute(sender, candidate, self.least_fee):
+            if not (lets_execute(sender, candidate, self.least_fee) and covers_blob_fee(self.machine, candidate)):
                 return
             try:
                 self._produce([candidate])
@@ -199,8 +206,11 @@ class BlockProduction(NetworkReader):
 
     def chosen(self) -> list[Candidate]:
         """Return the pending messages that the next block takes."""
-        limit = self.chain.rules.limits.block_gas
-        return self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.least_fee, limit)
+        limit, blobs = self.chain.rules.limits.block_gas, self.chain.rules.blobs
+        blob_limit = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
+        return self.mempool.select(
+            lambda sender: nonce_of(self.machine, sender), self.least_fee, limit, self.blob_base_fee, blob_limit
+        )
 
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
         try:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from bridge.blob_sidecars import BlobSidecar
 from bridge.receipts import EMPTY_BLOOM
 from hypervisor.bundle import Bundle
 from hypervisor.events import StampedEvent, put_events
@@ -37,6 +38,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import (
     ChainIndex,
+    blob_entries,
     chain_ids_entries,
     changed_entries,
     first_entries,
@@ -190,7 +192,9 @@ class Chain(ChainReader):
                 started.close()
         self.executing = None
         end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
-        return self._commit(parent, height, timestamp, [execution for execution, _ in executions])
+        executed = {execution.hash for execution, _ in executions}
+        sidecars = [one.sidecar for one in ordered if one.sidecar is not None and one.hash in executed]
+        return self._commit(parent, height, timestamp, [execution for execution, _ in executions], sidecars)
 
     def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:
         self.refused.append((candidate, error))
@@ -251,12 +255,19 @@ class Chain(ChainReader):
             next_settings=next_settings,
         )
 
-    def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:
+    def _commit(
+        self,
+        parent: Tipset,
+        height: ChainEpoch,
+        timestamp: int,
+        executions: list[Execution],
+        sidecars: Iterable[BlobSidecar] = (),
+    ) -> Tipset:
         blocks = BufferedStore(MemoryStore())
         tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions)
         for execution in executions:
             put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
-        entries = {**tipset_entries(tipset, executions), **self.states.entries_with(height)}
+        entries = {**tipset_entries(tipset, executions), **blob_entries(sidecars), **self.states.entries_with(height)}
         self.machine.flush(blocks.pending.items(), entries)
         self.states.add(tipset)
         self.head, self.index.head = tipset, height

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from bridge.addresses import to_ethereum
+from bridge.ethereum_block import EthereumBlock
 from hypervisor.address import Address
 from hypervisor.events import StampedEvent
 from hypervisor.executor import ApplyResult
@@ -140,7 +141,16 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
 
     So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
     """
-    return lets_execute(sender_of(machine, candidate.bare.from_), candidate, base_fee)
+    sender = sender_of(machine, candidate.bare.from_)
+    return lets_execute(sender, candidate, base_fee) and covers_blob_fee(machine, candidate)
+
+
+def covers_blob_fee(machine: Hypervisor, candidate: Candidate) -> bool:
+    """Return False if the message's blob fee cap is below the blob base fee of the machine's block."""
+    block = machine.context.block
+    if not candidate.blob_gas or not isinstance(block, EthereumBlock):
+        return True
+    return candidate.blob_fee_cap >= rules_of(machine).blob_base_fee(block.excess_blob_gas)
 
 
 def sender_of(machine: Hypervisor, address: Address) -> SenderInfo | None:

@@ -1,5 +1,7 @@
 """Messages that wait for a block: by sender in the order of their nonces, replaced by a higher premium only.
 
+A blob transaction is replaced by one with at least twice its fees, as in geth (core/txpool/blobpool).
+
 A message whose nonce is ahead waits for those before it. Nothing here survives the process: a message has a receipt,
 or it may be lost, as on every node. Rules: lotus chain/messagepool.
 """
@@ -12,13 +14,17 @@ from heapq import heappop, heappush
 from itertools import takewhile
 from typing import Final, Protocol
 
+from bridge.transactions import BLOB, GAS_PER_BLOB
 from hypervisor.address import Address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 
 MAX_WAITING: Final = 10_000
 MAX_NONCE_GAP: Final = 1_000
+MAX_WAITING_BLOBS: Final = 1_024
+"""Maximum number of blobs of pending transactions: 128 MiB."""
 _REPLACEMENT_PERCENT: Final = 110
+_BLOB_REPLACEMENT_PERCENT: Final = 200
 
 NonceOf = Callable[[Address], int]
 Choose = Callable[[Sequence[Sequence[Candidate]], Callable[[Candidate], int], int], list[Candidate]]
@@ -54,6 +60,7 @@ class Mempool:
         self._class_of: dict[bytes, int] = {}
         """Message class at the head's state when the message arrived, by hash."""
         self._waiting_of = Counter[int]()
+        self._blob_gas = 0
         self.first_come = False
         """True if blocks take messages in order of arrival instead of by premium."""
         self.changes = 0
@@ -75,18 +82,16 @@ class Mempool:
         other = self._by_sender.get(message.from_, {}).get(message.nonce)
         if candidate.hash in self._by_hash:
             raise TransactionRefused("known", "already known")
-        least = 0 if other is None else other.bare.gas_premium * _REPLACEMENT_PERCENT // 100 + 1
-        if message.gas_premium < least:
-            raise TransactionRefused(
-                "underpriced",
-                f"replacement transaction underpriced: the premium must be at least {least}, not {message.gas_premium}",
-            )
+        if other is not None:
+            _check_replacement(candidate, other)
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
         own, most = (0, MAX_WAITING) if self._places is None else self._places(candidate, MAX_WAITING)
         takes_place = other is None or self._class_of[other.hash] != own
         if takes_place and self._waiting_of[own] >= most:
             raise TransactionRefused("full", f"txpool is full: {most} transactions are waiting")
+        if candidate.kind == BLOB:
+            self._check_blob_room(candidate, other)
         if other is not None:
             self._forget(other)
         self.changes += 1
@@ -94,12 +99,24 @@ class Mempool:
         self._by_hash[candidate.hash] = candidate
         self._class_of[candidate.hash] = own
         self._waiting_of[own] += 1
+        self._blob_gas += candidate.blob_gas
+
+    def _check_blob_room(self, candidate: Candidate, other: Candidate | None) -> None:
+        """Raise TransactionRefused for too many blobs; the candidate takes the place of `other`."""
+        blob_gas = self._blob_gas + candidate.blob_gas - (0 if other is None else other.blob_gas)
+        if blob_gas > MAX_WAITING_BLOBS * GAS_PER_BLOB:
+            raise TransactionRefused(
+                "full",
+                f"txpool is full: {blob_gas // GAS_PER_BLOB} blobs would be waiting, at most {MAX_WAITING_BLOBS} may; "
+                "mine a block first",
+            )
 
     def _forget(self, candidate: Candidate) -> bool:
         """Remove a candidate from the lookup by hash, and return True if it was present."""
         if self._by_hash.pop(candidate.hash, None) is None:
             return False
         self._waiting_of[self._class_of.pop(candidate.hash)] -= 1
+        self._blob_gas -= candidate.blob_gas
         return True
 
     def drop(self, candidate: Candidate) -> None:
@@ -118,6 +135,7 @@ class Mempool:
         self._by_hash.clear()
         self._class_of.clear()
         self._waiting_of.clear()
+        self._blob_gas = 0
 
     def drop_passed(self, nonce_of: NonceOf) -> None:
         """Forget what the chain has passed by."""
@@ -141,10 +159,13 @@ class Mempool:
             next_nonce += 1
         return ready
 
-    def select(self, nonce_of: NonceOf, base_fee: int, room: int) -> list[Candidate]:
+    def select(
+        self, nonce_of: NonceOf, base_fee: int, room: int, blob_base_fee: int = 0, blob_room: int = 0
+    ) -> list[Candidate]:
         """Return the messages of the next block: by premium, or by arrival (`first_come`), with nonces in order.
 
-        The gas limits of all of them make at most `room`. Rules may choose otherwise, by the same rank.
+        Their gas limits add up to at most `room`, their blob gas to at most `blob_room`. Rules may choose otherwise, by
+        the same rank.
         """
         came = {hash_: place for place, hash_ in enumerate(self._by_hash)} if self.first_come else None
         queues = [deque(self.ready_of(sender, nonce_of(sender))) for sender in self._by_sender]
@@ -157,7 +178,9 @@ class Mempool:
 
         def push(place: int) -> None:
             head = queues[place][0] if queues[place] else None
-            if head is not None and head.bare.gas_fee_cap >= base_fee:
+            if head is None or (head.kind == BLOB and head.blob_fee_cap < blob_base_fee):
+                return
+            if head.bare.gas_fee_cap >= base_fee:
                 heappush(heads, (came[head.hash] if came else -head.bare.gas_premium, place))
 
         for place in range(len(queues)):
@@ -165,12 +188,37 @@ class Mempool:
         while heads:
             _, place = heappop(heads)
             candidate = queues[place].popleft()
-            if candidate.bare.gas_limit > room:
+            if candidate.bare.gas_limit > room or candidate.blob_gas > blob_room:
                 continue
             room -= candidate.bare.gas_limit
+            blob_room -= candidate.blob_gas
             chosen.append(candidate)
             push(place)
         return chosen
+
+
+def _check_replacement(candidate: Candidate, other: Candidate) -> None:
+    """Raise TransactionRefused for a candidate whose fees are too low to replace another one."""
+    new, old = candidate.bare, other.bare
+    if BLOB not in (candidate.kind, other.kind):
+        _check_fee("premium", new.gas_premium, old.gas_premium * _REPLACEMENT_PERCENT // 100 + 1)
+        return
+    remedy = f"; replace a blob transaction with fees of at least {_BLOB_REPLACEMENT_PERCENT} %"
+    fees = {
+        "fee cap": (new.gas_fee_cap, old.gas_fee_cap),
+        "premium": (new.gas_premium, old.gas_premium),
+        "blob fee cap": (candidate.blob_fee_cap, other.blob_fee_cap),
+    }
+    for name, (fee, before) in fees.items():
+        _check_fee(name, fee, before * _BLOB_REPLACEMENT_PERCENT // 100, remedy)
+
+
+def _check_fee(name: str, fee: int, least: int, remedy: str = "") -> None:
+    if fee < least:
+        raise TransactionRefused(
+            "underpriced",
+            f"replacement transaction underpriced: the {name} must be at least {least}, not {fee}{remedy}",
+        )
 
 
 class MempoolView:

@@ -65,6 +65,11 @@ class NetworkReader:
         return self.chain.head.next_base_fee
 
     @property
+    def blob_base_fee(self) -> TokenAmount:
+        """attoFIL per blob gas in the next tipset; 0 without blob transactions."""
+        return TokenAmount(self.rules.blob_base_fee(self.chain.head.next_settings.excess_blob_gas))
+
+    @property
     def least_fee(self) -> TokenAmount:
         """The least fee cap with which the next tipset takes a message, in attoFIL per gas."""
         return max(self.base_fee, self.chain.head.next_settings.min_gas_price or TokenAmount(0))

@@ -113,6 +113,7 @@ class ChainReader:
         block = header.put(blocks)
         bids = [_bid(execution.message.message) for execution in executions]
         gas_used = Gas(sum(execution.receipt.gas_used for execution in executions))
+        blob_gas = sum(execution.blob_gas for execution in executions)
         version = self.record.network_at(height + 2)
         # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
         return Tipset(
@@ -130,8 +131,18 @@ class ChainReader:
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
             settings=settings,
-            next_settings=parent.next_settings.of_the_next_block(),
+            next_settings=self._next_settings(parent, blob_gas),
+            blob_gas_used=blob_gas,
         )
+
+    def _next_settings(self, parent: Tipset, blob_gas: int) -> BlockSettings:
+        """The settings after a block with this blob gas on top of `parent`."""
+        before, blobs = parent.next_settings, self.rules.blobs
+        settings = before.of_the_next_block()
+        if blobs is None or not (before.excess_blob_gas or blob_gas):
+            return settings
+        excess = blobs.next_excess(before.excess_blob_gas, blob_gas, parent.next_base_fee)
+        return replace(settings, excess_blob_gas=excess)
 
     def machine_at(self, tipset: Tipset) -> Hypervisor:
         """A machine at a tipset's state, in its context; at the head it is the chain's own."""

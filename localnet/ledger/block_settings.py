@@ -24,7 +24,7 @@ class BlockSettings:
     """The settings of a block; None leaves a field to the rules.
 
     `chain_id` is known from the first block on. `min_gas_price`, in attoFIL per gas, is the least fee cap of what the
-    block takes. `randomness` is of one block only.
+    block takes. `randomness` is of one block only. `excess_blob_gas` follows from the parent (EIP-4844).
     """
 
     chain_id: int | None = None
@@ -32,6 +32,7 @@ class BlockSettings:
     gas_limit: Gas | None = None
     min_gas_price: TokenAmount | None = None
     randomness: bytes | None = None
+    excess_blob_gas: int = 0
 
     def of_the_next_block(self) -> BlockSettings:
         """The settings of the block after this one, unless others are set."""
@@ -49,18 +50,20 @@ class BlockSettings:
     def fields(self) -> list[Any]:
         """The fields as a tipset's entry stores them."""
         price = None if self.min_gas_price is None else self.min_gas_price.to_bytes(16, "big")
-        return [self.chain_id, self.coinbase, self.gas_limit, price, self.randomness]
+        excess = [self.excess_blob_gas] if self.excess_blob_gas else []
+        return [self.chain_id, self.coinbase, self.gas_limit, price, self.randomness, *excess]
 
     @classmethod
     def from_fields(cls, fields: list[Any]) -> BlockSettings:
         """The inverse of `fields`."""
-        chain_id, coinbase, limit, price, randomness = fields
+        chain_id, coinbase, limit, price, randomness, *excess = fields
         return cls(
             chain_id=chain_id,
             coinbase=None if coinbase is None else EthAddress(coinbase),
             gas_limit=None if limit is None else Gas(limit),
             min_gas_price=None if price is None else TokenAmount(int.from_bytes(price, "big")),
             randomness=randomness,
+            excess_blob_gas=excess[0] if excess else 0,
         )
 
 

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Final
 
 from bridge.addresses import EthAddress
+from bridge.blob_sidecars import BlobSidecar
 from bridge.transaction_messages import from_signed_message
-from bridge.transactions import SignedTransaction, TransactionError
+from bridge.transactions import BLOB, SignedTransaction, TransactionError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from localnet.ledger.records import UNTYPED, TransactionReceipt
 from store.cid import Cid
@@ -32,6 +33,8 @@ class Candidate:
     """The transaction as it was sent to this process; `transaction` has it, too, where only the message is known."""
     chain_id: int | None = None
     """The chain that a transaction is signed for, of a message that was read from a record."""
+    sidecar: BlobSidecar | None = field(default=None, compare=False)
+    """Blobs of a blob transaction that was sent to this process."""
 
     @cached_property
     def bare(self) -> Message:
@@ -40,8 +43,21 @@ class Candidate:
 
     @cached_property
     def required_funds(self) -> int:
-        """attoFIL that the sender must have: value, and gas at the fee cap."""
-        return self.bare.value + self.bare.gas_fee_cap * self.bare.gas_limit
+        """attoFIL that the sender must have: value, gas at the fee cap, and blob gas at its fee cap."""
+        funds = self.bare.value + self.bare.gas_fee_cap * self.bare.gas_limit
+        return funds + self.blob_gas * self.blob_fee_cap if self.kind == BLOB else funds
+
+    @property
+    def blob_gas(self) -> int:
+        """Blob gas of the transaction; 0 unless it is of type 3."""
+        signed = self.transaction if self.kind == BLOB else None
+        return 0 if signed is None else signed.transaction.blob_gas
+
+    @property
+    def blob_fee_cap(self) -> int:
+        """Maximum fee in attoFIL per blob gas; 0 unless it is of type 3."""
+        signed = self.transaction if self.kind == BLOB else None
+        return 0 if signed is None else signed.transaction.max_fee_per_blob_gas
 
     @cached_property
     def transaction(self) -> SignedTransaction | None:

@@ -14,13 +14,16 @@ and reverting costs the same at any depth.
     b BLOCK-HASH      height
     t TX-HASH         height, place in the tipset
     x HEIGHT PLACE    `Execution`
+    k VERSIONED-HASH  blob, commitment, proofs, of a transaction that was in a block
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from bridge.blob_sidecars import BlobSidecar
+from bridge.kzg import versioned_hash
 from localnet.ledger.bounded_cache import BoundedCache
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.kept_logs import KeptLogs
@@ -149,6 +152,11 @@ class ChainIndex:
         for place in range(len(tipset.transactions)):
             yield self.receipt_at(tipset, place)
 
+    def blob(self, blob_hash: bytes) -> bytes | None:
+        """The blob with this hash, None if no block of this network had one. For any thread."""
+        data = self._store.index(_blob_key(blob_hash))
+        return None if data is None else decode(data)[0]
+
     def forget_logs(self) -> None:
         """Read logs again from now on."""
         self._logs = KeptLogs()
@@ -215,6 +223,15 @@ def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, b
     return entries
 
 
+def blob_entries(sidecars: Iterable[BlobSidecar]) -> dict[bytes, bytes | None]:
+    """The entries of the blobs of a new head."""
+    return {
+        _blob_key(versioned_hash(commitment)): encode([blob, commitment, list(sidecar.proofs_of(place))])
+        for sidecar in sidecars
+        for place, (blob, commitment) in enumerate(zip(sidecar.blobs, sidecar.commitments, strict=True))
+    }
+
+
 def changed_entries(tipset: Tipset) -> dict[bytes, bytes | None]:
     """The entry of a tipset whose state was changed by hand."""
     return {_height_key(tipset.height): tipset.encode()}
@@ -222,6 +239,10 @@ def changed_entries(tipset: Tipset) -> dict[bytes, bytes | None]:
 
 def _height_key(height: int) -> bytes:
     return b"h" + height.to_bytes(8, "big")
+
+
+def _blob_key(blob_hash: bytes) -> bytes:
+    return b"k" + blob_hash
 
 
 def _execution_key(height: int, place: int) -> bytes:

@@ -14,7 +14,8 @@ from bridge.apply_and_call import APPLY_AND_CALL
 from bridge.events import entries_to_log
 from bridge.printed_address import PrintedAddress
 from bridge.receipts import EmittedLog, applied_answer, created_contract, effective_gas_price, return_bytes
-from bridge.transactions import SET_CODE
+from bridge.transaction_messages import envelope_transaction
+from bridge.transactions import BLOB, SET_CODE
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.events import EventEntry
@@ -66,6 +67,8 @@ class Tipset:
     transactions: tuple[bytes, ...]
     settings: BlockSettings = DEFAULT_SETTINGS
     next_settings: BlockSettings = DEFAULT_SETTINGS
+    blob_gas_used: int = 0
+    """Blob gas of the block's transactions (EIP-4844)."""
 
     def __repr__(self) -> str:
         messages = f"{len(self.transactions)} messages"
@@ -79,7 +82,9 @@ class Tipset:
     def encode(self) -> bytes:
         """The index entry."""
         settings = [self.settings, self.next_settings]
-        kept = [] if settings == [DEFAULT_SETTINGS] * 2 else [self.settings.fields(), self.next_settings.fields()]
+        blob_gas = [self.blob_gas_used] if self.blob_gas_used else []
+        is_default = settings == [DEFAULT_SETTINGS] * 2 and not blob_gas
+        kept = [] if is_default else [self.settings.fields(), self.next_settings.fields(), *blob_gas]
         return encode([
             self.height, link(self.key), link(self.block), self.parent, self.timestamp, _big(self.base_fee),
             _big(self.next_base_fee), link(self.before), link(self.state), link(self.receipts), self.gas_used,
@@ -90,7 +95,7 @@ class Tipset:
     def from_fields(cls, fields: list[Any]) -> Tipset:
         """Read the decoded entry."""
         height, key, block, parent, timestamp, fee, next_fee, before, state, receipts, gas, bloom, hashes = fields[:13]
-        settings, next_settings = map(BlockSettings.from_fields, fields[13:] or [DEFAULT_SETTINGS.fields()] * 2)
+        settings, next_settings = map(BlockSettings.from_fields, fields[13:15] or [DEFAULT_SETTINGS.fields()] * 2)
         return cls(
             height=ChainEpoch(height),
             key=unlink(key),
@@ -107,6 +112,7 @@ class Tipset:
             transactions=tuple(hashes),
             settings=settings,
             next_settings=next_settings,
+            blob_gas_used=fields[15] if len(fields) > 15 else 0,
         )
 
 
@@ -158,6 +164,11 @@ class Execution:
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.receipt.exit_code)}"
         return one_line("Execution", f"0x{self.hash.hex()}", end, f"gas {self.receipt.gas_used:,}")
+
+    @property
+    def blob_gas(self) -> int:
+        """Blob gas of the transaction; 0 unless it is of type 3."""
+        return envelope_transaction(self.message).transaction.blob_gas if self.kind == BLOB else 0
 
     def logs(self) -> list[EmittedLog]:
         """The events that have a log's shape."""

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 
+from bridge.transactions import BLOB
 from localnet.rpc import transactions
 from localnet.rpc.asking_client import ASKING_CLIENT
 from localnet.rpc.errors import (
@@ -231,13 +232,13 @@ class Dispatcher:
 
         What it asks first has its time, but does not end when the client goes away: what a client has sent is done.
         """
-        preparation = method.preparation
-        if preparation is None or self._on_reader is None:
-            if session is None:
-                return await self._on_owner(lambda: method.call(target, params))
-            return await session.order.run(lambda: self._on_owner(lambda: method.call(target, params)))
+        preparation, on_reader = method.preparation, self._on_reader
+        if preparation is None or on_reader is None:
+            return await self._in_order(lambda: method.call(target, params), session)
         values = method.read(params)
         request = values["request"]
+        if not preparation.applies(request):
+            return await self._in_order(lambda: method.handler(target, **values), session)
         order = (
             self._orders.setdefault(preparation.sender(request), RequestOrder()) if session is None else session.order
         )
@@ -246,10 +247,16 @@ class Dispatcher:
             if question is not None:
                 asker = ASKING_CLIENT.set(None)
                 try:
-                    values["request"] = await self._on_reader(question, method.kind)
+                    values["request"] = await on_reader(question, method.kind)
                 finally:
                     ASKING_CLIENT.reset(asker)
             return await self._on_owner(lambda: method.handler(target, **values))
+
+    async def _in_order(self, change: Callable[[], Any], session: SocketSession | None) -> Any:
+        """Execute a function on the owner's thread, after the earlier requests of a WebSocket."""
+        if session is None:
+            return await self._on_owner(change)
+        return await session.order.run(lambda: self._on_owner(change))
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
         most = self._node.limits.response
@@ -273,7 +280,8 @@ def _sent_transaction(node: Node, request: Any) -> bytes | Callable[[], bytes] |
         if len(params) != 1:
             return None
         if name == _SEND_RAW:
-            return data(params[0])
+            raw = data(params[0])
+            return None if raw[:1] == bytes([BLOB]) else raw  # blobs are verified on another thread first
         return transactions.to_share_block(node, transaction_request(params[0]))
     except RpcError:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bridge.transactions import GAS_PER_BLOB
 from localnet.chain.tips import tips_of
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_at import BlockRef, number_or_tag, resolve
@@ -46,10 +47,12 @@ def fee_history(
         "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), tipsets[-1].next_base_fee)],
         "gasUsedRatio": [tipset.gas_used / node.network.rules.settings.gas_limit_of(tipset) for tipset in tipsets],
     }
-    blob_fee = node.network.rules.fees.blob_base_fee
-    if blob_fee is not None:
-        history["baseFeePerBlobGas"] = [as_quantity(blob_fee)] * (len(tipsets) + 1)
-        history["blobGasUsedRatio"] = [0] * len(tipsets)
+    blobs = node.network.rules.blobs
+    if blobs is not None:
+        settings = [*(tipset.settings for tipset in tipsets), tipsets[-1].next_settings]
+        history["baseFeePerBlobGas"] = [as_quantity(blobs.base_fee(one.excess_blob_gas)) for one in settings]
+        limit = blobs.maximum * GAS_PER_BLOB
+        history["blobGasUsedRatio"] = [tipset.blob_gas_used / limit for tipset in tipsets]
     if percentiles is not None:
         history["reward"] = [_rewards(node, tipset, percentiles) for tipset in tipsets]
     return history

@@ -27,6 +27,7 @@ _FURTHER: Final = (
     "typed_data",
     "headers",
     "refused",
+    "blob_methods",
 )
 
 

@@ -42,11 +42,13 @@ class Preparation:
     """A query that a sending method executes first, so that it does not delay blocks.
 
     `question` makes of a node and the request what a reader is asked for the whole request; None where it is whole, or
-    is refused without being executed. `sender` is whose transactions follow each other.
+    is refused without being executed. `sender` is whose transactions follow each other. A request to which the
+    preparation does not apply is executed without either.
     """
 
     question: Callable[[Any, Any], Callable[[Any], Any] | None]
     sender: Callable[[Any], Hashable]
+    applies: Callable[[Any], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,11 +65,10 @@ def _refusal(reason: str) -> Callable[..., None]:
 
 
 def blob_base_fee(node: Node) -> str:
-    """Refused: Filecoin has no blobs. Under Ethereum's rules, the least price of blob gas, which never rises here."""
-    fee = node.network.rules.fees.blob_base_fee
-    if fee is None:
+    """Refused: Filecoin has no blobs. Under Ethereum's rules, the blob base fee of the next block."""
+    if node.network.rules.blobs is None:
         raise RpcError(NOT_SUPPORTED, REASONS[_BLOBS])
-    return as_quantity(fee)
+    return as_quantity(node.network.blob_base_fee)
 
 
 METHODS = (

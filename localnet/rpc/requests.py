@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
-from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
+from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
 from hypervisor.types import Gas, TokenAmount
 from localnet.chain.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block
@@ -17,6 +17,9 @@ from localnet.rules.parts import NetworkRules
 
 MAX_TOPICS = 4
 MAX_ALTERNATIVES = 1_000
+SIGNED_BLOBS: Final = "sign the transaction in the client, and send it with its sidecar by eth_sendRawTransaction"
+"""The way to send blobs."""
+_SIDECAR: Final = ("blobs", "commitments", "proofs", "sidecar")
 _SIGNED = ("chainId", "nonce", "yParity", "r", "s")
 
 
@@ -37,6 +40,8 @@ class TransactionRequest:
     chain_id: int | None
     access_list: AccessList
     authorizations: tuple[Authorization, ...]
+    max_fee_per_blob_gas: int | None
+    blob_hashes: tuple[bytes, ...]
 
     def call(self, default_sender: EthAddress, rules: NetworkRules) -> CallRequest:
         """The same as a call. Raises as `check`."""
@@ -51,6 +56,8 @@ class TransactionRequest:
             max_priority_fee=(self.gas_price if self.max_priority_fee is None else self.max_priority_fee) or 0,
             access_list=self.access_list,
             authorizations=self.authorizations,
+            max_fee_per_blob_gas=self.max_fee_per_blob_gas or 0,
+            blob_hashes=self.blob_hashes,
         )
 
     def check(self, rules: NetworkRules) -> None:
@@ -64,9 +71,9 @@ class TransactionRequest:
 def transaction(value: Any) -> TransactionRequest:
     """A reader of transaction objects, as `eth_call` and `eth_sendTransaction` take them."""
     given = fields(value, "transaction")
-    for name in ("blobVersionedHashes", "blobs"):
+    for name in _SIDECAR:
         if given.get(name):
-            raise invalid_params(f"{name}: transactions of this type are not supported")
+            raise invalid_params(f"{name}: the node makes no KZG proofs; {SIGNED_BLOBS}")
     read = {name: field(given, name, reader) for name, reader in _PRICES if name in given}
     gas_price, max_fee, priority = (read.get(name) for name, _ in _PRICES)
     if gas_price is not None and (max_fee is not None or priority is not None):
@@ -91,6 +98,8 @@ def transaction(value: Any) -> TransactionRequest:
         chain_id=read.get("chainId"),
         access_list=tuple(read.get("accessList", ())),
         authorizations=tuple(read.get("authorizationList", ())),
+        max_fee_per_blob_gas=read.get("maxFeePerBlobGas"),
+        blob_hashes=tuple(read.get("blobVersionedHashes", ())),
     )
 
 
@@ -122,6 +131,8 @@ _FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
     ("chainId", quantity),
     ("accessList", listed(_access, MAX_ALTERNATIVES)),
     ("authorizationList", listed(_authorization, MAX_ALTERNATIVES)),
+    ("maxFeePerBlobGas", quantity),
+    ("blobVersionedHashes", listed(hash32, MAX_ALTERNATIVES)),
 )
 """Fields of a transaction in the order in which they are looked at: its type is after the prices, its data before
 these."""
@@ -140,12 +151,16 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
     authorizations = given.get("authorizationList")
     if kind is None and authorizations is not None:
         return SET_CODE
+    if kind is None and given.get("blobVersionedHashes"):
+        return BLOB
     if kind is None and gas_price is not None:
         return LEGACY if given.get("accessList") is None else ACCESS_LIST
     if kind is None:
         return DYNAMIC_FEE
     if kind == LEGACY and given.get("accessList"):
         raise invalid_params("a transaction of type 0 has no accessList")
+    if given.get("blobVersionedHashes") and kind != BLOB:
+        raise invalid_params(f"a transaction of type {kind} has no blobVersionedHashes: leave the type out, or name 3")
     if authorizations and kind != SET_CODE:
         raise invalid_params(f"a transaction of type {kind} has no authorizationList")
     return kind

@@ -14,6 +14,7 @@ from bridge.patricia import EMPTY_ROOT
 from bridge.receipts import EmittedLog, bloom, shown_input
 from bridge.transactions import (
     ACCESS_LIST,
+    BLOB,
     DYNAMIC_FEE,
     LEGACY,
     SET_CODE,
@@ -145,6 +146,9 @@ def _signed_fields(signed: SignedTransaction) -> dict[str, Any]:
     }
     if transaction.type != LEGACY:
         shown |= {"accessList": access_json(transaction.access_list), "yParity": as_quantity(signed.y_parity)}
+    if transaction.type == BLOB:
+        shown["maxFeePerBlobGas"] = as_quantity(transaction.max_fee_per_blob_gas)
+        shown["blobVersionedHashes"] = [as_data(blob_hash) for blob_hash in transaction.blob_hashes]
     if transaction.type == SET_CODE:
         shown["authorizationList"] = [_authorization(item) for item in transaction.authorizations]
     return shown

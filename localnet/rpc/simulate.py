@@ -84,8 +84,8 @@ def _block(value: Any) -> BlockCalls:
 def _call(value: Any) -> SimulatedCall:
     request: TransactionRequest = transaction(value)
     check_type(request.type, ALL_TYPES)
-    if request.access_list or request.authorizations:
-        raise invalid_params("simulated calls carry neither an accessList nor an authorizationList")
+    if request.access_list or request.authorizations or request.blob_hashes:
+        raise invalid_params("simulated calls carry no accessList, authorizationList or blobVersionedHashes")
     price = request.gas_price or 0
     return SimulatedCall(
         sender=request.sender or ZERO_ADDRESS,

@@ -8,29 +8,34 @@ from operator import attrgetter
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.transactions import ACCESS_LIST, LEGACY, SignedTransaction, Transaction
+from bridge.blob_sidecars import BlobTransaction
+from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SignedTransaction, Transaction
 from hypervisor.types import Gas
 from localnet.accounts import Account
 from localnet.calls import simulate
+from localnet.chain import admission
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks import is_to_come
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, Preparation
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.requests import TransactionRequest, transaction
+from localnet.rpc.requests import SIGNED_BLOBS, TransactionRequest, transaction
 from localnet.rpc.shapes import receipt_json, transaction_json, unsigned_json, waiting_json
 from localnet.rpc.values import address, as_data, data, hash32, quantity
 
 
-def send_raw_transaction(node: Node, raw: bytes) -> str:
-    """Take a signed transaction of type 0, 1, 2 or, where the rules have it, 4; its hash."""
-    return as_data(node.network.submit(raw))
+def send_raw_transaction(node: Node, request: bytes | BlobTransaction) -> str:
+    """Take a signed transaction of type 0, 1, 2 or, where the rules have them, 3 and 4; its hash.
+
+    One of type 3 is in the network form, with its blobs, commitments and proofs.
+    """
+    return as_data(node.network.submit(request))
 
 
-def send_raw_transaction_sync(node: Node, raw: bytes) -> dict[str, Any]:
+def send_raw_transaction_sync(node: Node, request: bytes | BlobTransaction) -> dict[str, Any]:
     """Send a raw transaction and return its receipt; an error if it stays pending."""
-    return receipt_json(node.network.receipt(node.network.submit(raw)), node.network.rules)
+    return receipt_json(node.network.receipt(node.network.submit(request)), node.network.rules)
 
 
 def send_transaction(node: Node, request: TransactionRequest) -> str:
@@ -147,6 +152,8 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
     """The transaction, with what the request leaves out filled in."""
     sender, network = _sender(request), node.network
     request.check(network.rules)
+    if request.type == BLOB:
+        raise invalid_params(f"blobVersionedHashes: the node has no blobs of these hashes; {SIGNED_BLOBS}")
     cap, priority = _fees(node, request)
     gas = _gas_limit(node, request, sender) if request.gas is None else request.gas
     nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))
@@ -223,12 +230,22 @@ def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
     return max(2 * base_fee + priority, node.network.least_fee), priority
 
 
+def _verify_raw(_: Node, raw: bytes) -> Callable[[NodeReader], BlobTransaction]:
+    """Return the verification of a blob transaction, which takes too long for the chain's thread."""
+    return lambda node: admission.verify_blobs(node.network.machine, raw)
+
+
+def _has_blobs(raw: bytes) -> bool:
+    return raw[:1] == bytes([BLOB])
+
+
+_VERIFIED: Final = Preparation(_verify_raw, lambda _: BLOB, _has_blobs)
 _SENDER: Final = attrgetter("sender")
 
 METHODS = (
-    Method("eth_sendRawTransaction", (data,), send_raw_transaction),
+    Method("eth_sendRawTransaction", (data,), send_raw_transaction, preparation=_VERIFIED),
     Method("eth_sendTransaction", (transaction,), send_transaction, preparation=Preparation(_estimate_sent, _SENDER)),
-    Method("eth_sendRawTransactionSync", (data,), send_raw_transaction_sync),
+    Method("eth_sendRawTransactionSync", (data,), send_raw_transaction_sync, preparation=_VERIFIED),
     Method(
         "eth_sendTransactionSync",
         (transaction,),

@@ -14,7 +14,7 @@ from hypervisor.types import ChainEpoch, Gas, TokenAmount
 class CallRequest:
     """A call request; `to` is None for a contract creation. Value in attoFIL.
 
-    Fees (attoFIL per gas), access list and authorizations are looked at where the rules have a meaning for them.
+    Fees (attoFIL per gas), access list, authorizations and blobs are looked at where the rules have a meaning for them.
     """
 
     to: EthAddress | None
@@ -26,6 +26,8 @@ class CallRequest:
     max_priority_fee: int = 0
     access_list: AccessList = ()
     authorizations: tuple[Authorization, ...] = ()
+    max_fee_per_blob_gas: int = 0
+    blob_hashes: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

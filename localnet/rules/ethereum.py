@@ -1,5 +1,4 @@
-"""Ethereum's rules over the same actors: its gas and fees, blocks without a reward and cron, transactions of all types
-but blobs.
+"""Ethereum's rules over the same actors: its gas and fees, blocks without a reward and cron, transactions of all types.
 
 Blocks are the network's tipsets all the same, so what only a consensus layer would bring (withdrawals, requests, beacon
 roots) is empty, and the machine's beacon is the randomness. Rules: the execution specifications; EIP-1559, 2935.
@@ -20,13 +19,13 @@ from bridge.ethereum_block import (
     EthereumBlock,
     next_base_fee,
 )
-from bridge.ethereum_execution import EthereumExecution, ForkFacts, ForkTable, Question, RefusedTransaction
+from bridge.ethereum_execution import BlobRules, EthereumExecution, ForkFacts, ForkTable, Question, RefusedTransaction
 from bridge.params import CreateReturn, unwrap_return
 from bridge.patricia import EMPTY_ROOT
 from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
 from bridge.transaction_messages import envelope_message, message_from
-from bridge.transactions import BLOB, SignedTransaction
+from bridge.transactions import SignedTransaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
@@ -82,6 +81,12 @@ _WORDS: Final = {
     "NONCE_MISMATCH_TOO_HIGH": ("nonce", "nonce too high"),
     "INSUFFICIENT_ACCOUNT_FUNDS": ("funds", "insufficient funds for gas * price + value"),
     "SENDER_NOT_EOA": ("sender", "sender not an eoa"),
+    "TYPE_3_TX_ZERO_BLOBS": ("type", "blobless blob transaction"),
+    "TYPE_3_TX_BLOB_COUNT_EXCEEDED": ("blobs", "too many blobs in transaction"),
+    "TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED": ("blobs", "blob gas limit reached"),
+    "TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH": ("blobs", "invalid hash version"),
+    "TYPE_3_TX_CONTRACT_CREATION": ("type", "blob transaction of type create"),
+    "INSUFFICIENT_MAX_FEE_PER_BLOB_GAS": ("fee", "max fee per blob gas less than block blob gas fee"),
 }
 """Reasons of the execution specifications: the word for programs, and geth's, which libraries look for."""
 
@@ -91,7 +96,6 @@ FEES: Final = Fees(
     premium=GWEI,
     follows_tips=True,
     empty_reward=TokenAmount(0),
-    blob_base_fee=TokenAmount(1),
 )
 FEATURES: Final = Features(
     has_null_rounds=False,
@@ -123,6 +127,7 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
     if wanted.lower() not in known:
         raise InvalidInput(f"hardfork '{wanted}' is not known: choose one of {', '.join(names)}")
     fork, limits = known[wanted.lower()], _limits(BLOCK_GAS_LIMIT if gas_limit is None else Gas(gas_limit))
+    blobs = forks.blob_rules(fork)
     return NetworkRules(
         name=ETHEREUM,
         hardfork=fork,
@@ -130,14 +135,13 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         limits=limits,
         fees=FEES,
         simulations=Simulations(estimate_margin=(1, 1), estimate_precision=int(BLOCK_GAS_LIMIT), block_time=12),
-        features=replace(
-            FEATURES, transaction_types=tuple(kind for kind in forks.transaction_types(fork) if kind != BLOB)
-        ),
+        features=replace(FEATURES, transaction_types=tuple(forks.transaction_types(fork))),
         settings=EthereumSettings(fork, limits),
         blocks=EthereumBlocks(limits),
         messages=EthereumMessages(limits),
         questions=EthereumQuestions(limits),
-        views=EthereumViews(),
+        views=EthereumViews(blobs),
+        blobs=blobs,
     )
 
 
@@ -182,8 +186,14 @@ class EthereumSettings:
         limit = BLOCK_GAS_LIMIT if settings.gas_limit is None else settings.gas_limit
         coinbase = settings.coinbase or ZERO_ADDRESS
         now = _block(machine)
-        if (now.coinbase, now.gas_limit, now.randomness) != (coinbase, limit, settings.randomness):
-            changed = replace(now, coinbase=coinbase, gas_limit=limit, randomness=settings.randomness)
+        changed = replace(
+            now,
+            coinbase=coinbase,
+            gas_limit=limit,
+            randomness=settings.randomness,
+            excess_blob_gas=settings.excess_blob_gas,
+        )
+        if changed != now:
             machine.advance(block=changed)
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
@@ -302,6 +312,8 @@ class EthereumQuestions:
             max_priority_fee=request.max_priority_fee,
             access_list=request.access_list,
             authorizations=request.authorizations,
+            max_fee_per_blob_gas=request.max_fee_per_blob_gas,
+            blob_hashes=request.blob_hashes,
         )
         try:
             result = _execution(machine).ask(question)
@@ -326,6 +338,9 @@ class EthereumQuestions:
 class EthereumViews:
     """See `localnet.rules.parts.ViewRules`."""
 
+    def __init__(self, blobs: BlobRules) -> None:
+        self._blobs = blobs
+
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
         """Randomness, and the fields of forks since the merge."""
         return {
@@ -333,17 +348,19 @@ class EthereumViews:
             "mixHash": f"0x{(tipset.settings.randomness or beacon_digest(tipset.height)).hex()}",
             "withdrawals": [],
             "withdrawalsRoot": f"0x{EMPTY_ROOT.hex()}",
-            "blobGasUsed": "0x0",
-            "excessBlobGas": "0x0",
+            "blobGasUsed": hex(tipset.blob_gas_used),
+            "excessBlobGas": hex(tipset.settings.excess_blob_gas),
             "parentBeaconBlockRoot": _ZERO_HASH,
             "requestsHash": _NO_REQUESTS,
         }
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
         """The gas of the block up to and with the transaction, and the price of blob gas."""
+        blob_gas = receipt.execution.blob_gas
         return {
             "cumulativeGasUsed": hex(receipt.gas_before + receipt.gas_used),
-            "blobGasPrice": hex(FEES.blob_base_fee or 0),
+            "blobGasPrice": hex(self._blobs.base_fee(receipt.tipset.settings.excess_blob_gas)),
+            **({"blobGasUsed": hex(blob_gas)} if blob_gas else {}),
         }
 
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:

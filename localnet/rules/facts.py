@@ -47,8 +47,6 @@ class Fees:
     """True if the smallest tip of the newest block is suggested when it exceeds `premium`."""
     empty_reward: TokenAmount
     """The reward that a history of fees gives for a block without messages."""
-    blob_base_fee: TokenAmount | None = None
-    """For one blob gas, where there is such a thing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bridge.addresses import EthAddress
-from bridge.ethereum_execution import ForkFacts
+from bridge.ethereum_execution import BlobRules, ForkFacts
 from bridge.transactions import SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.executor import ApplyResult
@@ -206,3 +206,9 @@ class NetworkRules:
     """Names of code that networks of these rules have from genesis, in addition to built-in actors."""
     hardfork: str = ""
     """The fork of Ethereum, where the rules have one; empty otherwise."""
+    blobs: BlobRules | None = None
+    """Limits and fees of blobs; None if there are no blob transactions."""
+
+    def blob_base_fee(self, excess: int) -> int:
+        """Return the blob base fee of a block with this excess of blob gas; 0 without blob transactions."""
+        return 0 if self.blobs is None else self.blobs.base_fee(excess)

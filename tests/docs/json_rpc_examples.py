@@ -69,6 +69,8 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "eth_getUncleByBlockHashAndIndex": ["$BLOCK", "0x0"],
     "eth_getUncleByBlockNumberAndIndex": ["latest", "0x0"],
     # transactions
+    "anvil_getBlobByHash": ["0x01" + 31 * "4b"],
+    "anvil_getBlobsByTransactionHash": ["$TRANSACTION"],
     "eth_sendRawTransaction": ["$SIGNED"],
     "eth_sendRawTransactionSync": ["$SIGNED"],
     "eth_sendTransaction": [_PAYMENT],

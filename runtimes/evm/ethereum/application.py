@@ -13,7 +13,7 @@ from bridge.delegations import authority_of, is_delegation
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log, entries_to_log
 from bridge.method_numbers import INVOKE_EVM
-from bridge.transactions import GAS_PER_BLOB, Transaction
+from bridge.transactions import BLOB, GAS_PER_BLOB, Transaction
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
@@ -126,6 +126,8 @@ class Application:
         validation.check_size(transaction, self._fork, is_capped=False)
         if self._paid:
             validation.check_fees(transaction, self._limits)
+        if transaction.type == BLOB:
+            validation.check_blobs(transaction, self._fork, self._limits, may_be_free=True)
         sender = accounts.find(self._sender)
         self._check_funds(accounts.balance(sender))
         return self._execute(accounts.create_account(self._sender) if sender is None else sender)

@@ -98,7 +98,7 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
     _check_room(transaction, fork, block)
     check_fees(transaction, block)
     if transaction.type == BLOB:
-        _check_blobs(transaction, fork, block)
+        check_blobs(transaction, fork, block)
     if transaction.type == SET_CODE:
         if not fork.delegations:
             raise InvalidTransaction(RejectionReason.TYPE_4_TX_PRE_FORK, f"type 4 does not exist in {fork.name}")
@@ -149,12 +149,12 @@ def _check_room(transaction: Transaction, fork: Fork, block: BlockLimits) -> Non
     count, blobs = len(transaction.blob_hashes), fork.blobs
     if blobs.per_transaction is None and count > blobs.maximum:  # the block's limit applies to each transaction
         raise InvalidTransaction(
-            RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, the limit is {blobs.maximum}"
+            RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"have {count}, permitted {blobs.maximum}"
         )
     if transaction.blob_gas > block.blob_gas:
         raise InvalidTransaction(
             RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED,
-            f"{count} blobs exceed the block's remaining blob gas",
+            f"{count} blobs use {transaction.blob_gas} blob gas, the block has {block.blob_gas} left",
         )
     if transaction.chain_id is not None and transaction.chain_id != block.chain_id:
         raise InvalidTransaction(
@@ -176,22 +176,28 @@ def check_fees(transaction: Transaction, block: BlockLimits) -> None:
         )
 
 
-def _check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
-    count, limit = len(transaction.blob_hashes), fork.blobs.per_transaction
+def check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits, *, may_be_free: bool = False) -> None:
+    """Check the blobs of a type 3 transaction; with `may_be_free`, a blob fee cap of 0 is not compared to the fee.
+
+    Raises InvalidTransaction.
+    """
+    count, blobs = len(transaction.blob_hashes), fork.blobs
+    limit = blobs.maximum if blobs.per_transaction is None else blobs.per_transaction
     if count == 0:
-        raise InvalidTransaction(RejectionReason.TYPE_3_TX_ZERO_BLOBS, "a blob transaction without blobs")
-    if limit is not None and count > limit:
-        raise InvalidTransaction(RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, the limit is {limit}")
+        raise InvalidTransaction(RejectionReason.TYPE_3_TX_ZERO_BLOBS, "a type 3 transaction has at least one blob")
+    if count > limit:
+        raise InvalidTransaction(RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"have {count}, permitted {limit}")
     for blob_hash in transaction.blob_hashes:
         if blob_hash[:1] != bytes([VERSIONED_HASH]):
             raise InvalidTransaction(
                 RejectionReason.TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH,
                 f"blob hash 0x{blob_hash.hex()} has an unknown version",
             )
-    if transaction.max_fee_per_blob_gas < block.blob_base_fee:
+    is_free = may_be_free and not transaction.max_fee_per_blob_gas
+    if not is_free and transaction.max_fee_per_blob_gas < block.blob_base_fee:
         raise InvalidTransaction(
             RejectionReason.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS,
-            f"blob fee cap {transaction.max_fee_per_blob_gas} below the blob base fee {block.blob_base_fee}",
+            f"maxFeePerBlobGas {transaction.max_fee_per_blob_gas}, blobBaseFee {block.blob_base_fee}",
         )
     if transaction.to is None:
-        raise InvalidTransaction(RejectionReason.TYPE_3_TX_CONTRACT_CREATION, "a blob transaction creates no contract")
+        raise InvalidTransaction(RejectionReason.TYPE_3_TX_CONTRACT_CREATION, "type 3 has a receiver")

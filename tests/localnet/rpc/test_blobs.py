@@ -1,0 +1,136 @@
+"""Methods about blobs under Ethereum's rules, and their refusal under Filecoin's. Figures by hand from EIP-4844."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bridge.blob_sidecars import BLOB_PROOFS
+from bridge.kzg import versioned_hash
+from localnet import Network
+from localnet.chain import admission
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.methods import QuestionKind
+from localnet.rpc.node import Node, NodeReader
+from tests.blobs import INFINITY, ZEROS, random_blob, sidecar, signed_blobs, zeros
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.asking import ALICE, BOB
+from tests.localnet.rpc.conftest import Client, Failed
+from tests.runtimes.evm.assembler import assemble, deployer
+
+EMPTY = f"0x{versioned_hash(INFINITY).hex()}"
+
+
+@pytest.fixture
+def rpc() -> Iterator[Client]:
+    with Network(clock=Clock(), rules="ethereum", hardfork="cancun") as network:
+        yield Client(Node(network))
+
+
+def send(rpc: Client, count: int, **fields: Any) -> str:
+    raw = zeros(rpc.node.network.accounts[0], count, BLOB_PROOFS, **fields)
+    return str(rpc("eth_sendRawTransaction", f"0x{raw.hex()}"))
+
+
+def test_the_fee_history_has_blob_fees_and_ratios(rpc: Client) -> None:
+    for nonce in range(6):
+        send(rpc, 6, nonce=nonce)
+    send(rpc, 2, nonce=6)
+    history = rpc("eth_feeHistory", "0x3", "latest", [])
+    assert history["baseFeePerBlobGas"] == ["0x1", "0x1", "0x2", "0x1"]
+    assert history["blobGasUsedRatio"] == [1.0, 1.0, 2 / 6]
+    assert rpc("eth_blobBaseFee") == "0x1"
+
+
+def test_blobs_are_found_by_their_hash_and_transaction(rpc: Client) -> None:
+    carried = sidecar([random_blob(3), ZEROS], BLOB_PROOFS)
+    raw = signed_blobs(rpc.node.network.accounts[0], carried)
+    sent = rpc("eth_sendRawTransaction", f"0x{raw.hex()}")
+    blobs = [f"0x{blob.hex()}" for blob in carried.blobs]
+    assert rpc("anvil_getBlobsByTransactionHash", sent) == blobs
+    hashes = rpc("eth_getTransactionByHash", sent)["blobVersionedHashes"]
+    assert [rpc("anvil_getBlobByHash", one) for one in hashes] == blobs
+    assert rpc("anvil_getBlobByHash", f"0x{'01' * 32}") is None
+    plain = rpc("eth_sendTransaction", {"from": BOB, "to": ALICE, "value": "0x1"})
+    assert [rpc("anvil_getBlobsByTransactionHash", one) for one in (plain, f"0x{'01' * 32}")] == [None, None]
+    raw_of_block = rpc("eth_getRawTransactionByHash", sent)
+    assert len(raw_of_block) < 500, "blocks hold the transaction without its blobs"
+
+
+def test_calls_and_estimates_take_versioned_hashes(rpc: Client) -> None:
+    code = deployer(assemble("0 BLOBHASH 0 MSTORE BLOBBASEFEE 32 MSTORE 64 0 RETURN"))
+    created = rpc("eth_sendTransaction", {"from": BOB, "data": f"0x{code.hex()}"})
+    contract = rpc("eth_getTransactionReceipt", created)["contractAddress"]
+    request = {"from": ALICE, "to": contract, "blobVersionedHashes": [EMPTY], "maxFeePerBlobGas": "0xa"}
+    assert rpc("eth_call", request, "latest") == EMPTY + "1".zfill(64)
+    assert int(rpc("eth_estimateGas", request), 16) == int(rpc("eth_estimateGas", {"from": ALICE, "to": contract}), 16)
+    with pytest.raises(Failed, match="invalid hash version"):
+        rpc("eth_call", {**request, "blobVersionedHashes": ["0x02" + EMPTY[4:]]}, "latest")
+    with pytest.raises(Failed, match="too many blobs in transaction: have 7, permitted 6"):
+        rpc("eth_call", {**request, "blobVersionedHashes": [EMPTY] * 7}, "latest")
+    for nonce in range(6):
+        send(rpc, 6, nonce=nonce)
+    assert rpc("eth_call", {**request, "maxFeePerBlobGas": "0x0"}, "latest") == EMPTY + "2".zfill(64)
+    with pytest.raises(Failed, match=r"max fee per blob gas less than block blob gas fee: .* 1, blobBaseFee 2"):
+        rpc("eth_call", {**request, "maxFeePerBlobGas": "0x1"}, "latest")
+
+
+@pytest.mark.parametrize("method", ["eth_sendTransaction", "eth_signTransaction", "eth_fillTransaction"])
+def test_the_node_signs_no_blob_transactions(rpc: Client, method: str) -> None:
+    request = {"from": ALICE, "to": BOB, "gas": "0x5208", "blobVersionedHashes": [EMPTY]}
+    with pytest.raises(Failed, match="send it with its sidecar by eth_sendRawTransaction"):
+        rpc(method, request)
+    with pytest.raises(Failed, match="the node makes no KZG proofs; sign the transaction in the client"):
+        rpc(method, {**request, "blobs": ["0x00"]})
+    with pytest.raises(Failed, match="a transaction of type 2 has no blobVersionedHashes"):
+        rpc(method, {**request, "type": "0x2"})
+
+
+def test_pending_blobs_are_shown(rpc: Client) -> None:
+    rpc("evm_setAutomine", False)
+    sent = send(rpc, 1)
+    waiting = rpc("eth_getTransactionByHash", sent)
+    assert (waiting["blockNumber"], waiting["blobVersionedHashes"]) == (None, [EMPTY])
+    assert rpc("eth_getBlockByNumber", "pending", False)["blobGasUsed"] == "0x20000"
+    assert rpc("anvil_getBlobsByTransactionHash", sent) is None, "as in anvil, until a block holds them"
+
+
+def test_filecoins_rules_refuse_blobs() -> None:
+    with Network(clock=Clock()) as network:
+        rpc = Client(Node(network))
+        raw = zeros(network.accounts[0], chain_id=network.chain_id)
+        with pytest.raises(Failed, match="type 3, a Filecoin message cannot hold blobs; expected type 0, 1 or 2"):
+            rpc("eth_sendRawTransaction", f"0x{raw.hex()}")
+        with pytest.raises(Failed, match="type 3, a Filecoin message cannot hold blobs"):
+            rpc("eth_call", {"from": ALICE, "to": BOB, "blobVersionedHashes": [EMPTY]}, "latest")
+        assert rpc("anvil_getBlobByHash", EMPTY) is None
+
+
+def test_proofs_are_verified_off_the_chains_thread(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, places, at = rpc.node, list[str](), list[str]()
+    verify = admission.verify_blobs
+
+    def recorded(*given: Any) -> Any:
+        places.append(at[-1])
+        return verify(*given)
+
+    async def on_owner(run: Callable[[], Any]) -> Any:
+        at.append("chain")
+        return run()
+
+    async def on_reader(run: Callable[[NodeReader], Any], _: QuestionKind) -> Any:
+        at.append("reader")
+        return run(node)
+
+    monkeypatch.setattr(admission, "verify_blobs", recorded)
+    dispatcher = Dispatcher(node, on_owner, on_reader)
+    account = node.network.accounts[0]
+    raws = [zeros(account, 1, BLOB_PROOFS, nonce=nonce).hex() for nonce in range(3)]
+    requests = [f'{{"jsonrpc":"2.0","id":1,"method":"eth_sendRawTransaction","params":["0x{raw}"]}}' for raw in raws]
+    for body in (requests[0], f"[{requests[1]},{requests[2]}]"):
+        assert b"error" not in asyncio.run(dispatcher.answer(body.encode()))
+    assert places == ["reader"] * 3
+    assert node.network.block_number == 3
