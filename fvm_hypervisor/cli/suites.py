@@ -157,7 +157,13 @@ class SuiteRuns:
 
     def _snapshot(self, suites: list[SuiteResult]) -> bool:
         """Write or compare the gas of all tests; False where it is another one than it has to be."""
-        from fvm_hypervisor.soltest.gas_snapshot_file import difference_lines, entries_of, read_entries, text_of, unlike
+        from fvm_hypervisor.soltest.gas_snapshot_file import (
+            difference_lines,
+            entries_of,
+            mismatches,
+            read_entries,
+            text_of,
+        )
 
         entries, file = entries_of(suites), self.reports.snap
         if self.reports.snapshot == "write":
@@ -170,7 +176,7 @@ class SuiteRuns:
         if self.reports.snapshot == "diff":
             typer.echo("\n".join(difference_lines(entries, before)), err=self.reports.form != "text")
             return True
-        lines = list(unlike(entries, before, self.reports.tolerance))
+        lines = list(mismatches(entries, before, self.reports.tolerance))
         for line in lines:
             typer.echo(line, err=True)
         return not lines

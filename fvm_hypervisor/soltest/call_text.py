@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.precompile_text import precompile_arguments, precomp
 from fvm_hypervisor.soltest.redaction import UNNAMED, redacted_arguments, redacted_result, redactions, url_redactions
 from fvm_hypervisor.soltest.signatures import CallSignature, read, unknown_selector
 from fvm_hypervisor.soltest.trace_names import CREATE2_DEPLOYER, MAX_WORDS, PRECOMPILES, VM, Names, is_precompile
-from fvm_hypervisor.soltest.value_text import LONGEST, arguments_text, plain, value_text
+from fvm_hypervisor.soltest.value_text import MAX_TEXT, arguments_text, plain, value_text
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.printable import printable
 from localnet.contracts.registered_precompiles import PrecompileCall
@@ -188,5 +188,5 @@ def _reverted(frame: CallFrame, names: Names) -> str:
 
 def hex_text(data: bytes) -> str:
     """Return bytes in hex, up to the maximum length of one value; the empty string for no bytes."""
-    shown = data[: LONGEST // 2]
+    shown = data[: MAX_TEXT // 2]
     return f"0x{shown.hex()}{f'... ({len(data)} bytes)' if len(data) > len(shown) else ''}" if data else ""

@@ -63,7 +63,7 @@ class CompilerRun:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, env=environment
         )
 
-    def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def compile(self, source_json: Mapping[str, Any]) -> dict[str, Any]:
         """Return the output for standard JSON input, and end the process.
 
         Raises CompileError if the output is not JSON.
@@ -71,7 +71,7 @@ class CompilerRun:
         name = f"{self.solc.path}, which says it is solc {self.solc.version}"
         with self._process:
             try:
-                output, errors = self._process.communicate(orjson.dumps(asked))
+                output, errors = self._process.communicate(orjson.dumps(source_json))
             except BaseException:
                 self.stop()
                 raise
@@ -90,7 +90,7 @@ class CompilerRun:
         if self._process.poll() is None:
             self._process.kill()
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """End the process without using it."""
         with self._process:
             self.stop()

@@ -116,9 +116,9 @@ def compiled_sources(
     stale = [name for name, there in found.items() if there is None]
     if stale:
         tell(f"Compiling {len(stale)} files with Solc {solc.version}")
-        asked = standard_json(project, sources, solc.version, stale)
+        compiler_input = standard_json(project, sources, solc.version, stale)
         parts = shares(sources, stale, runs)
-        for part, answer in zip(parts, _answers(solc, asked, parts, waiting), strict=True):
+        for part, answer in zip(parts, _outputs(solc, compiler_input, parts, waiting), strict=True):
             for name in part:
                 cache.put(name, keys[name], answer, sources.closure([name]))
                 found[name] = cache.get(name, keys[name])
@@ -140,8 +140,8 @@ def shares(sources: Sources, names: Sequence[str], runs: int) -> list[list[str]]
     return found
 
 
-def _answers(
-    solc: Solc, asked: Mapping[str, Any], parts: Sequence[Sequence[str]], waiting: CompilerRun | None
+def _outputs(
+    solc: Solc, compiler_input: Mapping[str, Any], parts: Sequence[Sequence[str]], waiting: CompilerRun | None
 ) -> list[dict[str, Any]]:
     """Return the compiler's output for each part of the sources; every process is given all sources."""
     runs = [waiting] if waiting is not None and waiting.solc == solc else []
@@ -150,23 +150,26 @@ def _answers(
             runs.append(solc.start())
     except BaseException:
         for run in runs:
-            run.drop()
+            run.discard()
         raise
-    questions = [{**asked, "settings": asked["settings"] | {"outputSelection": _selection(part)}} for part in parts]
+    inputs = [
+        {**compiler_input, "settings": compiler_input["settings"] | {"outputSelection": _selection(part)}}
+        for part in parts
+    ]
     if len(runs) == 1:
-        return [_checked(solc.version, runs[0].ask(questions[0]))]
+        return [_checked(solc.version, runs[0].compile(inputs[0]))]
     with ThreadPoolExecutor(len(runs)) as threads:
         try:
-            return [_checked(solc.version, answer) for answer in threads.map(CompilerRun.ask, runs, questions)]
+            return [_checked(solc.version, answer) for answer in threads.map(CompilerRun.compile, runs, inputs)]
         except BaseException:
             for run in runs:
                 run.stop()
             raise
 
 
-def compile_json(solc: Solc, asked: Mapping[str, Any]) -> dict[str, Any]:
+def compile_json(solc: Solc, compiler_input: Mapping[str, Any]) -> dict[str, Any]:
     """Return a compiler's output. Raises CompileError with its messages if it rejects the sources."""
-    return _checked(solc.version, solc.start().ask(asked))
+    return _checked(solc.version, solc.start().compile(compiler_input))
 
 
 def _checked(version: str, answer: dict[str, Any]) -> dict[str, Any]:

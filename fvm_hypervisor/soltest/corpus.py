@@ -23,7 +23,7 @@ SEQUENCE_MUTATION_SHARE: Final = 0.3
 """Share of invariant sequences that are mutations; other sequences may start with calls that reached a new state."""
 _NEWEST: Final = 0.5
 """Probability of choosing the newest input, which usually reaches deepest."""
-_MOST: Final = 1024
+_MAX_INPUTS: Final = 1024
 """Maximum number of inputs in memory, unless `corpus_min_size` is larger."""
 
 Input = TypeVar("Input")
@@ -86,7 +86,7 @@ class Corpus(Generic[Input]):
             return
         if of is not None:
             of.changes = 0
-        if len(self._inputs) >= max(_MOST, self.settings.corpus_min_size):
+        if len(self._inputs) >= max(_MAX_INPUTS, self.settings.corpus_min_size):
             self._evict_one()
         self._inputs.append(CorpusInput(input_))
         if written:

@@ -26,9 +26,9 @@ from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
-_LARGEST: Final = 16 << 20
+_MAX_SIZE: Final = 16 << 20
 """Maximum size of a file in bytes, compressed or not."""
-_MOST: Final = 65_536
+_MAX_FILES: Final = 65_536
 """Maximum number of files read for a test."""
 _COMPRESSED: Final = 4 << 10
 """Size in bytes above which a file is compressed, as in forge."""
@@ -56,7 +56,7 @@ class CorpusFolder:
             found = _FILE.fullmatch(file.name)
             if found is not None and file.is_file() and not file.is_symlink():
                 files.setdefault(found[1].lower(), file)
-        for name in sorted(files)[:_MOST]:
+        for name in sorted(files)[:_MAX_FILES]:
             calls = _calls(files[name])
             if calls:
                 self._names.add(name)
@@ -80,10 +80,10 @@ class CorpusFolder:
 
 def _calls(file: Path) -> tuple[StoredCall, ...]:
     try:
-        content = read_bounded(file, _LARGEST, "the file")
+        content = read_bounded(file, _MAX_SIZE, "the file")
         if file.suffix.lower() == ".gz":
             with gzip.GzipFile(fileobj=BytesIO(content)) as packed:
-                content = packed.read(_LARGEST)
+                content = packed.read(_MAX_SIZE)
         rows = parse_json(content)
     except (OSError, ValueError, EOFError, zlib.error, InvalidInput):
         return ()

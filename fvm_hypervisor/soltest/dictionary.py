@@ -108,7 +108,7 @@ class Dictionary:
             (_SHARP, self._sharp or self._literals), (_LITERALS, self._literals), (_FOUND, self._found),
             (_STATE, self._state), (_PUSHED, self._words),
         )  # fmt: skip
-        return [well for weight, well in weighted if well for _ in range(weight)]
+        return [pool for weight, pool in weighted if pool for _ in range(weight)]
 
     def add(self, word: int) -> None:
         """Remember a word from a run."""
@@ -146,11 +146,11 @@ class Dictionary:
         if not self._pools:
             return None
         for _ in range(_TRIES):
-            well = rng.choice(self._pools)
-            if well is self._found and rng.random() < 0.5:
-                word = well[-rng.randint(1, min(_RECENT, len(well)))]
+            pool = rng.choice(self._pools)
+            if pool is self._found and rng.random() < 0.5:
+                word = pool[-rng.randint(1, min(_RECENT, len(pool)))]
             else:
-                word = rng.choice(well)
+                word = rng.choice(pool)
             if word < top:
                 break
         if rng.random() >= _NEAR:

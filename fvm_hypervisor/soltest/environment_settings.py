@@ -52,7 +52,7 @@ class EnvironmentSetting:
     key: str
     value: Any
 
-    def placed(self, profile: Mapping[str, Any]) -> dict[str, Any]:
+    def apply_to(self, profile: Mapping[str, Any]) -> dict[str, Any]:
         """Return a profile in which this value replaces the profile's own."""
         section, _, name = self.key.rpartition(".")
         if not section:

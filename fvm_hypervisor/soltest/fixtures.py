@@ -15,8 +15,8 @@ from fvm_hypervisor.soltest.discovery import type_of
 from fvm_hypervisor.soltest.stage import SuiteStage, selector
 from fvm_hypervisor.soltest.values import fixture_name, parameter_key
 
-_BEGIN: Final = "fixture"
-_MOST: Final = 1024
+_PREFIX: Final = "fixture"
+_MAX_VALUES: Final = 1024
 """Maximum number of values of a parameter that fuzz and invariant tests use."""
 MAX_ROWS: Final = 1 << 16
 """Maximum number of values read from a fixture. forge has no maximum, and hangs on an array that never ends."""
@@ -32,9 +32,11 @@ class Fixture:
 
 def find_fixtures(stage: SuiteStage) -> dict[str, list[Any]]:
     """Return the values for fuzz and invariant tests by `parameter_key`."""
-    found = named_fixtures(stage, _MOST)
+    found = named_fixtures(stage, _MAX_VALUES)
     return {
-        parameter_key(name, fixture.type): fixture.values[:_MOST] for name, fixture in found.items() if fixture.values
+        parameter_key(name, fixture.type): fixture.values[:_MAX_VALUES]
+        for name, fixture in found.items()
+        if fixture.values
     }
 
 
@@ -46,34 +48,34 @@ def named_fixtures(stage: SuiteStage, limit: int = MAX_ROWS) -> dict[str, Fixtur
     found: dict[str, Fixture] = {}
     for entry in stage.artifact.abi:
         name = str(entry.get("name", ""))
-        if entry.get("type") != "function" or not name.startswith(_BEGIN) or len(entry["outputs"]) != 1:
+        if entry.get("type") != "function" or not name.startswith(_PREFIX) or len(entry["outputs"]) != 1:
             continue
         kind, inputs = type_of(entry["outputs"][0]), [type_of(part) for part in entry["inputs"]]
         if inputs == ["uint256"]:
             values = _elements(stage, name, kind, limit)
         elif not inputs and kind.endswith("]"):
-            answer = _ask(stage, selector(f"{name}()"), kind)
+            answer = _read_fixture(stage, selector(f"{name}()"), kind)
             if answer is None:
                 continue
             values = list(answer)
             kind = kind[: kind.rindex("[")]
         else:
             continue
-        found[fixture_name(name.removeprefix(_BEGIN))] = Fixture(kind, values)
+        found[fixture_name(name.removeprefix(_PREFIX))] = Fixture(kind, values)
     return found
 
 
 def _elements(stage: SuiteStage, name: str, kind: str, limit: int) -> list[Any]:
     values: list[Any] = []
     while len(values) < limit:
-        value = _ask(stage, selector(f"{name}(uint256)") + encode(["uint256"], [len(values)]), kind)
+        value = _read_fixture(stage, selector(f"{name}(uint256)") + encode(["uint256"], [len(values)]), kind)
         if value is None:
             break
         values.append(value)
     return values
 
 
-def _ask(stage: SuiteStage, data: bytes, kind: str) -> Any:
+def _read_fixture(stage: SuiteStage, data: bytes, kind: str) -> Any:
     outcome = stage.call(data)
     try:
         return decode([kind], outcome.output)[0] if outcome.success else None

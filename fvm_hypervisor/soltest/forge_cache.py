@@ -137,7 +137,7 @@ class ContentHashes:
         found = self._used[key] = self._used.get(key) or self._known.get(key) or f"{xxh3_64(data):016x}"
         return found
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Write the hashes that were used. Raises OSError."""
         if self._used != self._known:
             write_inside(self._root, self._file, orjson.dumps(self._used))
@@ -159,8 +159,8 @@ def _write(
     hashes = ContentHashes(project.root, project.root / project.cache / CACHE_FOLDER / _HASHES)
     true = _true_entries(project, sources, content["files"], hashes)
     files = {name: entry for name, entry in true.items() if name not in compiled}
-    taken = {made["path"] for entry in files.values() for made in _made(entry)}
-    runs = _runs(compiled)
+    taken = {made["path"] for entry in files.values() for made in _artifacts_in(entry)}
+    runs = _compiler_runs(compiled)
     named = {path for run in runs.values() for path in run.values()}
     missing = {path for path in named if not (project.root / path).is_file()}
     for name, source in compiled.items():
@@ -168,7 +168,7 @@ def _write(
         build = _build_id(numbers)
         artifacts: dict[str, Any] = {}
         for place in source.places:
-            path = _free(name, place.name, taken)
+            path = _free_path(name, place.name, taken)
             taken.add(path)
             write_inside(project.root, out / path, place.path.read_bytes())
             artifacts[place.name] = {version: {_PROFILE: {"path": path, "build_id": build}}}
@@ -180,8 +180,8 @@ def _write(
         }
         write_inside(project.root, info, orjson.dumps(build_info))
         files[name] = _entry(project, sources, name, artifacts, hashes)
-    hashes.keep()
-    builds = {made["build_id"] for entry in files.values() for made in _made(entry)}
+    hashes.save()
+    builds = {made["build_id"] for entry in files.values() for made in _artifacts_in(entry)}
     whole = content | {"files": dict(sorted(files.items())), "builds": sorted(builds)}
     write_inside(project.root, project.root / project.cache / FORGE_CACHE, orjson.dumps(whole))
 
@@ -218,14 +218,14 @@ def _entry(
     }
 
 
-def _made(entry: Mapping[str, Any]) -> list[Mapping[str, str]]:
+def _artifacts_in(entry: Mapping[str, Any]) -> list[Mapping[str, str]]:
     """Return the artifacts of an entry."""
     return [
         made for versions in entry["artifacts"].values() for profiles in versions.values() for made in profiles.values()
     ]
 
 
-def _free(file: str, name: str, taken: Set[str]) -> str:
+def _free_path(file: str, name: str, taken: Set[str]) -> str:
     """Return forge's path for a contract: the source's file name, preceded by folders if that path is taken."""
     parts = Path(file).parts
     for start in range(len(parts) - 1, -1, -1):
@@ -235,7 +235,7 @@ def _free(file: str, name: str, taken: Set[str]) -> str:
     return path
 
 
-def _runs(compiled: Mapping[str, CompiledSource]) -> dict[str, dict[int, str]]:
+def _compiler_runs(compiled: Mapping[str, CompiledSource]) -> dict[str, dict[int, str]]:
     """Return the source indices of each source's compiler run, joined from the sources of the run."""
     runs: list[dict[int, str]] = []
     found = {}

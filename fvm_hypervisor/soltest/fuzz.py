@@ -44,11 +44,11 @@ class Deadline:
         self._next = monotonic()
         self._end = None if timeout is None else self._next + timeout
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Return True if the timeout has passed."""
         return self._end is not None and monotonic() >= self._end
 
-    def now(self) -> bool:
+    def is_progress_due(self) -> bool:
         """Return True if progress is to be reported. Cheap to call."""
         time = monotonic()
         if time < self._next:
@@ -85,17 +85,17 @@ class FuzzRun:
         fixtures = find_fixtures(self.stage)
         self.stage.world.restore(self.ready)
         values = Values(rng, self.dictionary, self.settings.dictionary_weight, fixtures)
-        due, stored = Deadline(self.settings.timeout), self._arguments_of(self.stored)
+        deadline, stored = Deadline(self.settings.timeout), self._arguments_of(self.stored)
         if stored is not None and self.settings.runs:
             ended = self._run_with(stored)
             if ended is not None:
                 return ended
-        broken = self._begin_corpus(due)
+        broken = self._begin_corpus(deadline)
         if broken is not None:
             return broken
         corpus, inputs = self._corpus, self.test.entry["inputs"]
-        while len(self.gases) < self.settings.runs and not due.over():
-            if due.now():
+        while len(self.gases) < self.settings.runs and not deadline.is_over():
+            if deadline.is_progress_due():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
             of = None if corpus is None else corpus.choose(rng)
             if of is None or corpus is None:
@@ -132,7 +132,7 @@ class FuzzRun:
         self.dictionary.add_outcome(outcome)
         return None
 
-    def _begin_corpus(self, due: Deadline) -> TestResult | None:
+    def _begin_corpus(self, deadline: Deadline) -> TestResult | None:
         """Run the corpus, which does not count as runs; return a result if one of its inputs fails."""
         settings, artifact = self.settings, self.stage.artifact
         if settings.corpus_dir is None and not settings.show_edge_coverage:
@@ -149,7 +149,7 @@ class FuzzRun:
             arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
             if arguments is None:
                 continue
-            if due.over():
+            if deadline.is_over():
                 break
             outcome = self._watched(corpus, arguments)
             if is_rejected(outcome):

@@ -73,7 +73,7 @@ def read_entries(file: Path) -> dict[str, SnapshotEntry]:
     return found
 
 
-def unlike(
+def mismatches(
     entries: Iterable[SnapshotEntry], before: Mapping[str, SnapshotEntry], tolerance: float = 0.0
 ) -> Iterator[str]:
     """Yield a line for each test that the file lacks, or whose gas differs by more than `tolerance` percent."""

@@ -92,17 +92,17 @@ class TargetFilters:
 
     def addresses(self, name: str) -> list[EthAddress]:
         """Return a filter's list of addresses."""
-        return [EthAddress(bytes.fromhex(found[2:])) for found in self._ask(name, "address[]")]
+        return [EthAddress(bytes.fromhex(found[2:])) for found in self._read_filter(name, "address[]")]
 
     def selectors(self, name: str) -> list[tuple[EthAddress, tuple[bytes, ...]]]:
         """Return a filter's selectors by address."""
         found: dict[EthAddress, tuple[bytes, ...]] = {}
-        for address, names in self._ask(name, _SELECTORS):
+        for address, names in self._read_filter(name, _SELECTORS):
             key = EthAddress(bytes.fromhex(address[2:]))
             found[key] = (*found.get(key, ()), *names)
         return list(found.items())
 
-    def _ask(self, name: str, kind: str) -> Sequence[Any]:
+    def _read_filter(self, name: str, kind: str) -> Sequence[Any]:
         if name not in self._names:
             return ()
         from eth_abi.abi import decode

@@ -143,7 +143,7 @@ class InvariantRun:
     _targets: list[FuzzTarget] = field(default_factory=list)
     _senders: list[EthAddress] = field(default_factory=list)
     _new_sender_share: float = 0.0
-    _due: Deadline = field(default_factory=Deadline)
+    _deadline: Deadline = field(default_factory=Deadline)
     _prefixes: SequencePrefixes = field(default_factory=SequencePrefixes)
     _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
@@ -177,11 +177,11 @@ class InvariantRun:
         again = self._replayed_failure()
         if again is not None:
             return again
-        self._due = Deadline(self.settings.timeout)
+        self._deadline = Deadline(self.settings.timeout)
         begun = self._begin_corpus()
         if begun is not None:
             return begun
-        while self.runs < self.settings.runs and not self._due.over():
+        while self.runs < self.settings.runs and not self._deadline.is_over():
             stage.world.restore(self.ready)
             self.dictionary.forget_runs()
             stage.world.records_slots = self.dictionary.takes_storage
@@ -222,7 +222,7 @@ class InvariantRun:
             steps = self._steps_of(calls)[: settings.depth]
             if not steps:
                 continue
-            if self._due.over():
+            if self._deadline.is_over():
                 break
             failure = self._replay(steps)
             if corpus.reached_new_edges():
@@ -256,11 +256,11 @@ class InvariantRun:
         begun = iter(self._prefixes.choose(rng) if of is None else self._changed(rng, values, excluded, of))
         done: list[SequenceStep] = []
         newest: tuple[SequenceStep, ...] = ()
-        while len(steps) < self.settings.depth and not self._due.over():
-            if self._due.now():
+        while len(steps) < self.settings.depth and not self._deadline.is_over():
+            if self._deadline.is_progress_due():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
             step = next(begun, None) or self._step(rng, values, excluded)
-            outcome = self._take(step)
+            outcome = self._execute(step)
             self._count(step, outcome)
             if is_rejected(outcome):
                 rejects += 1
@@ -276,14 +276,14 @@ class InvariantRun:
                 self.dictionary.add_outcome(outcome)
                 done.append(step)
                 self._prefixes.add(rng, done, outcome)
-                self._improve(done)
+                self._record_best(done)
             if corpus is not None and corpus.reached_new_edges():
                 newest = tuple(done) if outcome.success else (*done, step)
-            why = self._after(outcome)
+            why = self._end_reason(outcome)
             if why is not None:
                 break
         else:
-            why = self._end()
+            why = self._check_after_invariant()
         if newest and corpus is not None:
             corpus.add(newest, of)
         self._last = done
@@ -311,7 +311,7 @@ class InvariantRun:
             sender = EthAddress(rng.randbytes(20))
         return SequenceStep(sender, target, tuple(values.arguments(target.entry["inputs"])))
 
-    def _take(self, step: SequenceStep) -> CallOutcome:
+    def _execute(self, step: SequenceStep) -> CallOutcome:
         if self._corpus is not None:
             with self._corpus.tracing():
                 return self.stage.world.call(step.sender, step.target.address, step.calldata)
@@ -324,7 +324,7 @@ class InvariantRun:
         counts[1] += not outcome.success and not is_discarded
         counts[2] += is_discarded
 
-    def _after(self, outcome: CallOutcome) -> str | None:
+    def _end_reason(self, outcome: CallOutcome) -> str | None:
         """Return the reason to end the sequence, or None to continue."""
         if not outcome.success and (self.settings.fail_on_revert or is_failed_assertion(outcome)):
             return self.stage.reason(outcome)
@@ -345,7 +345,7 @@ class InvariantRun:
         finally:
             world.drop(here)
 
-    def _end(self) -> str | None:
+    def _check_after_invariant(self) -> str | None:
         """Call `afterInvariant` if the contract has it."""
         return self._check(_END) if _has_end(self.stage) else None
 
@@ -359,7 +359,7 @@ class InvariantRun:
         finally:
             self.stage.world.drop(here)
 
-    def _improve(self, steps: Sequence[SequenceStep]) -> None:
+    def _record_best(self, steps: Sequence[SequenceStep]) -> None:
         """Remember these calls if a maximizing test now returns its largest value."""
         value = self._value() if is_maximizing(self.test) else None
         if value is not None and (self._best is None or value > self._best.value):
@@ -373,7 +373,7 @@ class InvariantRun:
             nonlocal best
             self.stage.world.restore(self.ready)
             for number, step in enumerate(steps, 1):
-                outcome = self._take(step)
+                outcome = self._execute(step)
                 value = self._value() if outcome.success and not self.stage.has_failed() else None
                 if value is not None and value >= best.value:
                     best = BestSequence(value, tuple(steps[:number]))
@@ -394,13 +394,13 @@ class InvariantRun:
         """Replay a sequence; return the number of steps until it fails and the reason, or None."""
         self.stage.world.restore(self.ready)
         for number, step in enumerate(steps, 1):
-            outcome = self._take(step)
+            outcome = self._execute(step)
             if is_rejected(outcome):
                 return None
-            why = self._after(outcome)
+            why = self._end_reason(outcome)
             if why is not None:
                 return number, why
-        why = self._end()
+        why = self._check_after_invariant()
         return None if why is None else (len(steps), why)
 
     def _result(

@@ -10,7 +10,7 @@ from fvm_hypervisor.soltest.report import lines_of, verdict
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from hypervisor.printable import printable
 
-_MOST: int = 100_000
+_MAX_TEXT: int = 100_000
 """Maximum number of characters of a test's output."""
 
 
@@ -55,8 +55,8 @@ def _case(test: TestResult, verbosity: int) -> Iterator[str]:
 
 
 def _text(words: str) -> str:
-    return escape("\n".join(printable(line, _MOST) for line in words.split("\n")))
+    return escape("\n".join(printable(line, _MAX_TEXT) for line in words.split("\n")))
 
 
 def _attribute(words: str) -> str:
-    return quoteattr(printable(words, _MOST))
+    return quoteattr(printable(words, _MAX_TEXT))

@@ -20,7 +20,7 @@ _KNOWN: Final = 0.4
 _NEGATIVE: Final = 0.5
 """Share of dictionary words that are negated, for signed types."""
 _MAX_REPEATS: Final = 8
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 
 Step = TypeVar("Step")
 
@@ -99,7 +99,7 @@ def _mutate_list(
         found[place] = change(found[place])
     elif found and way == 3:
         del found[place]
-    elif len(found) < _LONGEST:
+    elif len(found) < _MAX_LENGTH:
         found.insert(place, found[place] if found and way == 4 else new())
     return found
 

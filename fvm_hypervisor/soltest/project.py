@@ -242,7 +242,7 @@ def _with_environment(root: Path, name: str, table: Table, environment: Environm
     """Return the profile with the environment's values applied. Raises InvalidInput naming the variable."""
     values = table.all_values()
     for setting in environment.settings:
-        values = setting.placed(values)
+        values = setting.apply_to(values)
         try:
             _checked_project(root, name, Table(values))
         except InvalidInput as error:

@@ -124,18 +124,18 @@ class SuiteRun:
                 try:
                     self._set_up(stage, seen)
                 except OutOfTime:
-                    self._stop_listening("setUp()", base)
+                    self._stop_tracing("setUp()", base)
                     seen = None if self.collector or not self.viewer else self.viewer.calls_tracer()
                     stage = SuiteStage(world, self.artifacts, artifact)
                     self._set_up(stage, seen)
             except SetUpFailed as failure:
-                for result in self._not_set_up(stage, failure, perf_counter() - begin):
+                for result in self._failed_set_up(stage, failure, perf_counter() - begin):
                     yield replace(self._view_set_up(base, artifact, result), gas=0)  # as in forge
                 return
             except ConsentNeeded:
                 raise
             except (HypervisorError, KeyError, ValueError) as error:
-                yield _broken("setUp()", CaseKind.UNIT, error)
+                yield _error_result("setUp()", CaseKind.UNIT, error)
                 return
             yield from self._tests(stage, seen)
         finally:
@@ -217,7 +217,7 @@ class SuiteRun:
                 begin = perf_counter()
                 self.world.restore(ready)
                 if test.kind is not CaseKind.UNIT and state is None:
-                    state, sources = self._words(stage), own_literals(self.project, self.suite.file)
+                    state, sources = self._state_words(stage), own_literals(self.project, self.suite.file)
                 collector = self.collector
                 self.world.machine.tracer = None if collector is None else collector.test_tracer(test, stage.address)
                 try:
@@ -226,7 +226,7 @@ class SuiteRun:
                     internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
                     isolated = isolates(self.project, settings, test.name, self.world.setting.rules)
                     cheats.settings = replace(cheats.settings, internal_reverts=internal, isolates=isolated)
-                    here = self._prepared(stage, test, ready)
+                    here = self._prepare_test(stage, test, ready)
                     if here is None:
                         yield TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE)
                         continue
@@ -234,24 +234,24 @@ class SuiteRun:
                     try:
                         result = run()
                     except OutOfTime:
-                        self._stop_listening(test.signature, here)
+                        self._stop_tracing(test.signature, here)
                         result = run()
                     result = replace(result, duration=perf_counter() - begin, measured=self._measured())
                     replayed = None if collector is None else collector.replay_tracer(test)
                     if replayed is not None and (result.counterexample or result.last_run):
-                        self._again(stage, test, here, result, invariant.fail_on_revert, replayed)
+                        self._repeat(stage, test, here, result, invariant.fail_on_revert, replayed)
                     result = self._run_viewed(stage, test, here, seen, result, invariant.fail_on_revert)
                 except ConsentNeeded:
                     raise
                 except (HypervisorError, StoreError) as error:
-                    result = _broken(test.signature, test.kind, error)
+                    result = _error_result(test.signature, test.kind, error)
                 lines = result.logs or tuple(self.world.cheatcodes.console.lines)
                 yield replace(result, logs=lines, duration=perf_counter() - begin)
         finally:
             self.world.machine.tracer = None
             self.world.drop(ready)
 
-    def _prepared(self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot) -> WorldSnapshot | None:
+    def _prepare_test(self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot) -> WorldSnapshot | None:
         """Return the initial state of a test, after the calls of `beforeTestSetup`; None if one of them failed."""
         if test.kind is CaseKind.INVARIANT or not special_functions(stage.artifact, "beforeTestSetup"):
             return ready
@@ -261,7 +261,7 @@ class SuiteRun:
         found = self.world.cheatcodes.state.measured
         return tuple((group, name, value) for (group, name), value in found.items())
 
-    def _stop_listening(self, name: str, ready: WorldSnapshot) -> None:
+    def _stop_tracing(self, name: str, ready: WorldSnapshot) -> None:
         if self.collector is not None:
             self.collector.cut_short(name)
         self.world.machine.tracer = None
@@ -305,11 +305,11 @@ class SuiteRun:
             return result
         if result.status is CaseStatus.SKIPPED:
             return viewer.show(stage, seen, None, result) if viewer.wants(result) else result
-        again = partial(self._again, stage, test, ready, result, fails_on_revert)
+        again = partial(self._repeat, stage, test, ready, result, fails_on_revert)
         if not viewer.wants(result):
             out_of_gas_frame = result.status is CaseStatus.FAILURE and result.gas > self.world.gas_limit * 9 // 10
             loop = viewer.loop_tracer() if out_of_gas_frame else None
-            return result if loop is None else self._with_place(stage, result, loop, again)
+            return result if loop is None else self._with_loop_stack(stage, result, loop, again)
         never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
         if result.kind is not CaseKind.UNIT and not (result.counterexample or result.last_run or never_held):
             return result  # it did not run
@@ -324,9 +324,9 @@ class SuiteRun:
             return result
         shown = viewer.show(stage, seen, tracer, result)
         loop = viewer.loop_tracer(tracer, result)
-        return shown if loop is None else self._with_place(stage, shown, loop, again)
+        return shown if loop is None else self._with_loop_stack(stage, shown, loop, again)
 
-    def _again(
+    def _repeat(
         self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, result: TestResult, fails_on_revert: bool,
         tracer: Tracer,
     ) -> bool:  # fmt: skip
@@ -343,7 +343,7 @@ class SuiteRun:
         finally:
             machine.tracer = before
 
-    def _with_place(
+    def _with_loop_stack(
         self, stage: SuiteStage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]
     ) -> TestResult:
         """Return the result with the place at which the test ran out of gas."""
@@ -353,7 +353,7 @@ class SuiteRun:
         place = self.viewer.place(stage, loop)
         return replace(result, stack=place, note="") if place else result
 
-    def _not_set_up(self, stage: SuiteStage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
+    def _failed_set_up(self, stage: SuiteStage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
         if is_skip(failure.outcome):
             status, reason = stage.verdict(failure.outcome)
             for test in self.suite.tests:
@@ -371,7 +371,7 @@ class SuiteRun:
             duration=duration,
         )
 
-    def _words(self, stage: SuiteStage) -> StateWords:
+    def _state_words(self, stage: SuiteStage) -> StateWords:
         world, since = self.world, stage.first_actor
         slots = dict.fromkeys(chain.from_iterable(islice(world.slots(since), MAX_WORDS)))
         return StateWords(
@@ -391,7 +391,7 @@ class SuiteRun:
             return ""  # artifacts without their sources have no inline settings
 
 
-def _broken(signature: str, kind: CaseKind, error: Exception) -> TestResult:
+def _error_result(signature: str, kind: CaseKind, error: Exception) -> TestResult:
     """Return the result for an internal error or a corrupt artifact."""
     words = f"{type(error).__name__}: {error}" if not isinstance(error, InvalidInput) else str(error)
     return TestResult(signature, kind, CaseStatus.FAILURE, words)

@@ -77,7 +77,7 @@ class SuiteSession:
     artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
     _layouts: Layouts = field(default_factory=dict)
     _choice: SolcChoice | None = None
-    _named: Solc | None = None
+    _announced: Solc | None = None
     """The compiler that was announced last."""
     _fork: tuple[str, int] | None = None
     """URL of the node to fork from, and the block number."""
@@ -85,7 +85,7 @@ class SuiteSession:
     def prepare(self) -> None:
         """Compile and find the tests while workers' modules load. Raises InvalidInput, CompileError."""
         self.wanted.check()
-        self._name_unknown_keys()
+        self._report_unknown_keys()
         if self.project.isolate:
             check_isolation(self.options.rules)
         prepare_workers()
@@ -100,7 +100,7 @@ class SuiteSession:
             self.artifacts = self._compiled(sources, waiting)
         finally:
             if waiting is not None:
-                waiting.drop()
+                waiting.discard()
         self.suites, self.corrupt = find_suites(self.artifacts, self._outside_libraries(sources), self.wanted)
 
     def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
@@ -133,11 +133,11 @@ class SuiteSession:
 
     def compiled(self) -> Artifacts:
         """Compile the project without tests outside the filter. Raises InvalidInput, CompileError."""
-        self._name_unknown_keys()
+        self._report_unknown_keys()
         self.artifacts = self._compiled(self._sources())
         return self.artifacts
 
-    def _name_unknown_keys(self) -> None:
+    def _report_unknown_keys(self) -> None:
         for line in self.project.unknown_keys:
             self.tell(line)
 
@@ -155,7 +155,7 @@ class SuiteSession:
             if version is None and not force:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
-            made = self._made(sources, left, solc, waiting)
+            made = self._compile(sources, left, solc, waiting)
             if self.options.report != "coverage":  # its compiler settings are not the project's
                 write_forge_cache(self.project, sources, solc.version, made, found)
             found |= made
@@ -163,7 +163,7 @@ class SuiteSession:
             self._layouts = self._storage_layouts(sources)
         return artifacts_of(self.project.root, found)
 
-    def _made(
+    def _compile(
         self, sources: Sources, left: Iterable[str], solc: Solc, waiting: CompilerRun | None
     ) -> dict[str, CompiledSource]:
         try:
@@ -184,8 +184,8 @@ class SuiteSession:
 
     def _solc(self, sources: Sources) -> Solc:
         solc = self._solc_choice().solc(sources.texts.items())
-        if self.options.verbosity and solc != self._named:
-            self._named = solc
+        if self.options.verbosity and solc != self._announced:
+            self._announced = solc
             self.tell(f"Using Solc {solc.version} of {solc.origin or solc.path}")
         return solc
 

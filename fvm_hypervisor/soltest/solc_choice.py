@@ -57,7 +57,7 @@ class SolcChoice:
         """Return the compiler if it is installed. Raises InvalidInput for one that cannot be used."""
         named = self._use or self._project.compiler.version
         if named is not None and not VERSION.fullmatch(named):
-            return _of_age(_solc_at(Path(named)) if self._use else self._named_by_project(named))
+            return _require_supported(_solc_at(Path(named)) if self._use else self._named_by_project(named))
         if named is not None:
             _check_age(named)
             return self._of_release(named)
@@ -134,7 +134,7 @@ def _check_age(version: str) -> None:
         raise InvalidInput(f"solc {version} is too old: {_OLDEST} or newer is required")
 
 
-def _of_age(solc: Solc) -> Solc:
+def _require_supported(solc: Solc) -> Solc:
     if VERSION.fullmatch(solc.version):
         _check_age(solc.version)
     return solc

@@ -29,7 +29,7 @@ ABSENT: Final = {"0.8.1": "0.8.0"}
 """Releases missing from npm, with the release that the package contains instead."""
 _FILE: Final = "soljson.js"
 _PIN: Final = "sha256"
-_MOST: Final = 64 << 20
+_MAX_SIZE: Final = 64 << 20
 """Maximum size of a compiler in bytes; the largest release so far, 0.8.11, has 27 million."""
 
 
@@ -50,7 +50,7 @@ def cached_versions() -> list[str]:
 def cached_file(version: str) -> Path:
     """Return the path of a release in the cache. Raises InvalidInput if the file was changed."""
     place = _folder() / version / _FILE
-    digest = sha256(read_bounded(place, _MOST, "the compiler")).hexdigest()
+    digest = sha256(read_bounded(place, _MAX_SIZE, "the compiler")).hexdigest()
     if digest != _pinned(version):
         raise InvalidInput(
             f"{place} is not solc {version}: its SHA-256 is {digest}, expected {_pinned(version)}."
@@ -117,8 +117,8 @@ def _download(version: str, scratch: Path) -> bytes:
         with tarfile.open(scratch / f"solc-{name}.tgz") as package:
             member = package.getmember(f"package/{_FILE}")
             file = package.extractfile(member)
-            if file is None or member.size > _MOST:
+            if file is None or member.size > _MAX_SIZE:
                 raise KeyError
-            return file.read(_MOST)
+            return file.read(_MAX_SIZE)
     except (OSError, KeyError, tarfile.TarError, EOFError):
-        raise InvalidInput(f"npm's solc {version} has no {_FILE} of at most {_MOST >> 20} MiB") from None
+        raise InvalidInput(f"npm's solc {version} has no {_FILE} of at most {_MAX_SIZE >> 20} MiB") from None

@@ -25,11 +25,11 @@ def uses_storage_slots(sources: Sources) -> bool:
 
 def storage_layouts(project: Project, sources: Sources, solc: Solc) -> Layouts:
     """Return the layouts of all contracts. Raises CompileError with the compiler's messages."""
-    asked = standard_json(project, sources, solc.version)
-    asked["settings"]["outputSelection"] = {"*": {"*": ["storageLayout"]}}
+    compiler_input = standard_json(project, sources, solc.version)
+    compiler_input["settings"]["outputSelection"] = {"*": {"*": ["storageLayout"]}}
     return {
         (file, name): found["storageLayout"]
-        for file, contracts in compile_json(solc, asked).get("contracts", {}).items()
+        for file, contracts in compile_json(solc, compiler_input).get("contracts", {}).items()
         for name, found in contracts.items()
         if "storageLayout" in found
     }

@@ -25,9 +25,9 @@ from hypervisor.user_files import read_bounded, user_folder
 
 Trees = dict[str, Mapping[str, Any]]
 """Syntax trees by source."""
-_LARGEST: Final = 256 << 20
+_MAX_SIZE: Final = 256 << 20
 """Maximum size of cached trees in bytes."""
-_LONGEST: Final = 30 * 86400
+_MAX_AGE: Final = 30 * 86400
 """Lifetime of cached trees in seconds."""
 
 
@@ -36,14 +36,14 @@ def syntax_trees(project: Project, sources: Sources, names: Iterable[str], solc:
     wanted = sorted(names)
     if not wanted:
         return {}  # the compiler rejects an empty list of sources
-    asked = standard_json(project, sources, solc.version, wanted)
-    asked["settings"]["outputSelection"] = {name: {"": ["ast"]} for name in wanted}
-    question = orjson.dumps([str(solc.path), solc.version, asked], option=orjson.OPT_SORT_KEYS)
-    file, key = _file_of(project), sha256(question).hexdigest()
+    compiler_input = standard_json(project, sources, solc.version, wanted)
+    compiler_input["settings"]["outputSelection"] = {name: {"": ["ast"]} for name in wanted}
+    identity = orjson.dumps([str(solc.path), solc.version, compiler_input], option=orjson.OPT_SORT_KEYS)
+    file, key = _file_of(project), sha256(identity).hexdigest()
     cached = None if file is None else _cached(file, key)
     if cached is not None:
         return cached
-    found = compile_json(solc, asked).get("sources", {})
+    found = compile_json(solc, compiler_input).get("sources", {})
     trees = {name: found[name]["ast"] for name in wanted if name in found}
     if file is not None:
         _store(file, key, trees)
@@ -62,7 +62,7 @@ def _file_of(project: Project) -> Path | None:
 def _cached(file: Path, key: str) -> Trees | None:
     """Return the cached trees of exactly these sources, or None."""
     try:
-        content = orjson.loads(read_bounded(file, _LARGEST, "the syntax trees"))
+        content = orjson.loads(read_bounded(file, _MAX_SIZE, "the syntax trees"))
         trees: Trees = {str(name): dict(tree) for name, tree in content["trees"].items()}
         return trees if content["key"] == key else None
     except (InvalidInput, ValueError, KeyError, TypeError, AttributeError):
@@ -73,9 +73,9 @@ def _store(file: Path, key: str, trees: Trees) -> None:
     """Cache the trees, and delete those of projects that have not changed for long. Errors are ignored."""
     with suppress(OSError, InvalidInput, orjson.JSONEncodeError):  # orjson has a limit of nesting
         content = orjson.dumps({"key": key, "trees": trees})
-        if len(content) > _LARGEST:
+        if len(content) > _MAX_SIZE:
             return
         write_inside(file.parent.parent, file, content)
         for other in file.parent.iterdir():
-            if other.stat().st_mtime < time() - _LONGEST:
+            if other.stat().st_mtime < time() - _MAX_AGE:
                 other.unlink(missing_ok=True)

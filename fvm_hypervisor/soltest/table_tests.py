@@ -71,9 +71,9 @@ class TableRun:
             rows = table_rows(self.stage, self.test)
         except NoTable as lack:
             return TestResult(self.test.signature, CaseKind.UNIT, CaseStatus.FAILURE, str(lack))
-        due = Deadline()
+        deadline = Deadline()
         for row in rows:
-            if due.now():
+            if deadline.is_progress_due():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
             self.stage.world.restore(self.ready)
             data = self.last = selector(self.test.signature) + encode(types(self.test.entry["inputs"]), row)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from bridge.addresses import EthAddress, checksummed
 from hypervisor.printable import printable
 
-LONGEST: Final = 1 << 18
+MAX_TEXT: Final = 1 << 18
 """Maximum number of characters of a value."""
 _PLAIN: Final = 9_999
 """Largest number without scientific notation."""
@@ -30,7 +30,7 @@ def arguments_text(entries: Sequence[Mapping[str, Any]], values: Sequence[Any], 
 
 def value_text(entry: Mapping[str, Any], value: Any, named: Named = plain) -> str:
     """Return a value as text, by the type of its ABI entry."""
-    return _text(str(entry["type"]), entry, value, named)[:LONGEST]
+    return _text(str(entry["type"]), entry, value, named)[:MAX_TEXT]
 
 
 def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
@@ -71,7 +71,7 @@ def number_text(value: int) -> str:
 
 def _escape(text: str) -> str:
     """Escape a text for one line, as Rust's debug format does."""
-    return printable(text.translate(_ESCAPES), LONGEST)
+    return printable(text.translate(_ESCAPES), MAX_TEXT)
 
 
 def _struct(entry: Mapping[str, Any]) -> str:

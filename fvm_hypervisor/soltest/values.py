@@ -140,13 +140,13 @@ class Values:
 
     def _unknown(self, bits: int) -> int:
         rng, top = self._rng, 1 << bits
-        well = rng.randrange(10)
-        if well == 0:
+        pool = rng.randrange(10)
+        if pool == 0:
             near = rng.randrange(4) if rng.random() < 0.5 else rng.randrange(min(_NEAR_EDGE, top))
             return near if rng.random() < 0.5 else top - 1 - near
-        if well == 1:
+        if pool == 1:
             return rng.randrange(min(rng.choice((_SMALL, _NEAR_EDGE)), top))
-        if well < 6:
+        if pool < 6:
             return rng.getrandbits(rng.randint(1, bits))
         return rng.getrandbits(bits)
 

@@ -115,7 +115,7 @@ def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkStat
     actors[INIT_ACTOR] = tree.get_actor(INIT_ACTOR)
     for address, actor, state in carried:
         other = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))
-        others = {*origin.others_of(address), *(() if other is None else (other,))} - {actor}
+        others = {*origin.actor_ids_of(address), *(() if other is None else (other,))} - {actor}
         dropped |= others
         for known in others:
             actors.pop(known, None)

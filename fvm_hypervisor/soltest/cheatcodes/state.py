@@ -94,7 +94,6 @@ class ExpectedRevert:
     reverter: EthAddress | None = None
     count: int = 1
     cheatcode: bool = False
-    pending: bool = True
     reverted_by: EthAddress | None = None
     deepest: int = 0
     seen: int = 0

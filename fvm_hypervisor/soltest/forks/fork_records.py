@@ -131,12 +131,12 @@ class ForkRecords:
             known = len(undone.forks)
             self.forks[:known] = undone.forks
             for now, before in ((self.left, undone.left), (self.pending, undone.pending)):
-                self._bring_back(now, before, known)
+                self._restore_entries(now, before, known)
             self.first = undone.first
         return undone
 
     @staticmethod
-    def _bring_back(now: dict[int, Any], before: Mapping[int, Any], known: int) -> None:
+    def _restore_entries(now: dict[int, Any], before: Mapping[int, Any], known: int) -> None:
         newer = {number: value for number, value in now.items() if number >= known}
         now.clear()
         now.update(before)

@@ -101,11 +101,11 @@ class ForkOrigin(ForkMarkers):
         """Return True if an inactive fork has a written contract at an address."""
         tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
         own = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))
-        known = {*self.others_of(address), *(() if own is None else (own,))}
+        known = {*self.actor_ids_of(address), *(() if own is None else (own,))}
         found = (left.actors.get(actor) for actor in known)
         return any(state is not None and state.code == evm for state in found)
 
-    def others_of(self, address: EthAddress) -> list[ActorID]:
+    def actor_ids_of(self, address: EthAddress) -> list[ActorID]:
         """Return the IDs that were assigned to an address as a network account."""
         return self._of_address.get(address, [])
 

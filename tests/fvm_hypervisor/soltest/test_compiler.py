@@ -96,7 +96,7 @@ def test_a_compiler_that_lies_in_a_checkout_or_above_does_not_run(tmp_path: Path
         choose_solc(wanted, None)
     put(cache, "0.8.999", SOURCE.format("cached"))
     for asked, use in ((wanted, None), (project(tmp_path / "project"), None), (wanted, "0.8.999")):
-        assert choose_solc(asked, use).start().ask({"a": 1}) == {"compiler": "cached", "asked": {"a": 1}}
+        assert choose_solc(asked, use).start().compile({"a": 1}) == {"compiler": "cached", "asked": {"a": 1}}
     assert not trace.exists()
 
 
@@ -124,7 +124,7 @@ def test_javascript_sees_nothing_of_the_environment_that_could_run_code_or_is_se
     place = put(
         cache, "0.8.999", "module.exports = {cwrap: () => () => JSON.stringify({...process.env, at: process.cwd()})}"
     )
-    seen = choose_solc(project(tmp_path), None).start().ask({})
+    seen = choose_solc(project(tmp_path), None).start().compile({})
     assert seen.keys() <= {"PATH", "TMPDIR", "at"}
     assert seen["at"] == str(place.parent)
     assert not (tmp_path / "trace").exists()
@@ -289,7 +289,7 @@ def test_a_compiler_that_ends_without_an_answer_is_named_with_its_words(tmp_path
         CompileError,
         match=r"soljson\.js, which says it is solc 0\.8\.999, printed no JSON; its exit code is 1: [\s\S]*no way",
     ):
-        choose_solc(project(tmp_path), None).start().ask({})
+        choose_solc(project(tmp_path), None).start().compile({})
 
 
 def test_the_table_is_of_releases_from_the_oldest_on() -> None:

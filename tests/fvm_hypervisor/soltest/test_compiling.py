@@ -172,7 +172,7 @@ def test_a_process_of_another_compiler_is_not_asked(compiled: Compiled) -> None:
     compiled.write("src/Base.sol", "contract Base { uint public x; }")
     ((_, _, process),) = compiled.runs(waiting=waiting)
     assert process != waiting._process.pid
-    waiting.drop()
+    waiting.discard()
     assert waiting._process.returncode not in (None, 0)
 
 

@@ -69,7 +69,7 @@ def test_foundrys_compiler_is_taken_and_sees_no_secret(
     found = choose(project(tmp_path, "0.8.20"), tell=pytest.fail)
     assert found == Solc("0.8.20", program, False, "Foundry's cache")
     monkeypatch.setenv("TOKEN", "secret")
-    assert found.start().ask({}) == {"secret": "", "at": str(program.parent)}
+    assert found.start().compile({}) == {"secret": "", "at": str(program.parent)}
 
 
 def test_the_newest_that_the_pragmas_admit_is_taken_native_or_not(
@@ -175,7 +175,7 @@ def test_a_release_of_the_official_list_is_fetched_once_and_checked_at_each_use(
         found = choose(project(tmp_path), tell=told.append, A="pragma solidity =0.8.20;")
     assert (found.version, found.is_javascript, found.origin) == ("0.8.20", False, "solc-bin")
     assert told == [f"Installing Solc 0.8.20 for {PLATFORM}"]
-    assert "at" in found.start().ask({})
+    assert "at" in found.start().compile({})
     assert choose(project(tmp_path, "0.8.20"), tell=pytest.fail) == found
     found.path.write_text(found.path.read_text() + f"touch {tmp_path}/ran\n")
     with pytest.raises(
