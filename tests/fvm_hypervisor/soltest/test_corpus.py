@@ -123,7 +123,7 @@ def test_a_kept_failure_that_passes_now_goes_before_the_corpus(run_contracts: Ru
 
 
 def test_the_oldest_input_leaves_a_full_corpus_where_none_was_mutated_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "_MOST", 3)
+    monkeypatch.setattr(corpus, "_MAX_INPUTS", 3)
     settings = CorpusSettings(corpus_dir="corpus", corpus_min_size=2, corpus_min_mutations=5)
     full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, contract_of)  # type: ignore[arg-type]
     for letter in "abcd":

@@ -31,7 +31,7 @@ class AskedSolc:
     def start(self) -> AskedSolc:
         return self
 
-    def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def compile(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(asked)
         selection = asked["settings"]["outputSelection"]
         names = asked["sources"] if "*" in selection else selection
