@@ -11,8 +11,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from hypervisor.exit_codes import ErrorNumber, exit_name
+
 _ERROR: Final = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC: Final = bytes.fromhex("4e487b71")  # Panic(uint256)
+_DESCRIBED: Final = "NonZeroExitCode"
+_EXIT_ERRORS: Final = {
+    bytes.fromhex("c9ed4577"): "Exit",  # Exit(int256)
+    bytes.fromhex("d4bb6671"): "ActorError",  # ActorError(int256)
+    bytes.fromhex("486029fd"): _DESCRIBED,  # NonZeroExitCode(int256,string): the text is the name of the code
+}
+"""Errors of filecoin-solidity and similar libraries by their selectors."""
 _WORD: Final = 32
 _PANICS: Final = {
     0x00: "Panic()",
@@ -64,6 +73,25 @@ def revert_reason(data: bytes) -> str:
         return f"Error({text})"
     code = panic_code(data)
     return f"0x{data.hex()}" if code is None else _PANICS.get(code, f"Panic(0x{code:x})")
+
+
+def exit_error(data: bytes) -> str | None:
+    """Format an error with the exit code of a failed actor call: `Exit(18 USR_FORBIDDEN)`; None for other data.
+
+    These are the errors of Solidity libraries for Filecoin. A negative code is the number of a failed syscall.
+    """
+    name, body = _EXIT_ERRORS.get(data[:4]), data[4:]
+    if name is None or len(body) < _WORD or (name != _DESCRIBED and len(body) != _WORD):
+        return None
+    code = int.from_bytes(body[:_WORD], "big", signed=True)
+    if not 1 - (1 << 32) <= code < 1 << 32:
+        return None
+    known = exit_name(code) if code >= 0 else _syscall_name(-code)
+    return f"{name}({code}{'' if known == str(code) else f' {known}'})"
+
+
+def _syscall_name(number: int) -> str:
+    return next((known.name for known in ErrorNumber if known == number), str(-number))
 
 
 def panic_text(code: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.reverts import revert_reason
+from bridge.reverts import exit_error, revert_reason
 from localnet.fork.node_client import NodeError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def explain_revert(error: NodeError, own: ContractInterface | None, folders: Seq
     words = None if own is None or not data else own.decode_revert(data)
     if data and words in (None, plain):
         others = (found.interface.decode_revert(data) for found in ArtifactFolders(folders).contracts())
-        words = next((found for found in others if found != plain), None)
+        words = next((found for found in others if found != plain), exit_error(data))
     if words is None or words == plain or words in str(error):
         return error
     return NodeError(f"{error}: {words}", error.data, code=error.code, answered=error.answered)

@@ -21,7 +21,7 @@ from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
 from bridge.interfaces import Interface
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
-from bridge.reverts import revert_reason, reverted_with
+from bridge.reverts import exit_error, revert_reason, reverted_with
 from hypervisor.errors import InvalidInput
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
@@ -160,7 +160,7 @@ def _revert(call: dict[str, Any], interfaces: Sequence[NamedInterface], data: by
     """Revert data by the first interface that has its error (it may have come from below), else in the rules' words."""
     unknown = revert_reason(data)
     reasons = (known.interface.decode_revert(data) for known in interfaces)
-    plain = reverted_with(data) or "" if call.get("end") else unknown
+    plain = exit_error(data) or (reverted_with(data) or "" if call.get("end") else unknown)
     return next((reason for reason in reasons if reason != unknown), plain)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.reverts import error_text, revert_reason, reverted_with
+from bridge.reverts import error_text, exit_error, revert_reason, reverted_with
 from tests.bridge.errors import error_data
 
 # The Solidity documentation's example: revert("Not enough Ether provided.").
@@ -91,3 +91,27 @@ def test_garbage_behind_the_selector_is_shown_as_it_is(body: bytes) -> None:
 def test_revert_data_in_anvils_words(data: bytes, words: str | None) -> None:
     """Compare with anvil 1.7.1's response to eth_call of a contract that reverts with its calldata."""
     assert reverted_with(data) == words
+
+
+_FORBIDDEN = f"{18:064x}"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (f"c9ed4577{_FORBIDDEN}", "Exit(18 USR_FORBIDDEN)"),
+        (f"c9ed4577{77:064x}", "Exit(77)"),
+        (f"c9ed4577{(1 << 256) - 6:064x}", "Exit(-6 NOT_FOUND)"),
+        (f"c9ed4577{(1 << 256) - 99:064x}", "Exit(-99)"),
+        (f"d4bb6671{_FORBIDDEN}", "ActorError(18 USR_FORBIDDEN)"),
+        (f"486029fd{_FORBIDDEN}{64:064x}{13:064x}{b'USR_FORBIDDEN'.hex():0<64}", "NonZeroExitCode(18 USR_FORBIDDEN)"),
+        (f"c9ed4577{1 << 32:064x}", None),
+        (f"c9ed4577{_FORBIDDEN}00", None),
+        ("c9ed4577", None),
+        ("08c379a0", None),
+        ("", None),
+    ],
+)
+def test_exit_codes_of_actors_are_named(data: str, words: str | None) -> None:
+    """Selectors by `cast sig`, exit codes by the FVM's specification."""
+    assert exit_error(bytes.fromhex(data)) == words

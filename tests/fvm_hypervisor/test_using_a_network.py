@@ -146,6 +146,17 @@ def test_the_hint_at_a_failures_calls_can_be_pasted(url: str, vault: str) -> Non
     assert "failed: " in printed("http://127.0.0.1:1", *found[1].split())
 
 
+@pytest.mark.parametrize("command", ["call", "send"])
+def test_the_exit_code_of_a_reverted_call_is_named(url: str, command: str) -> None:
+    """`revert Exit(18)`, of a contract without an artifact."""
+    reverter = "0x" + "e5" * 20
+    with NodeClient(url) as client:
+        client.ask("anvil_setCode", reverter, "0x63c9ed457760e01b5f52601260045260245ffd")
+    done = run(url, command, reverter, "f()")
+    assert done.exit_code == 1
+    assert "Exit(18 USR_FORBIDDEN)" in done.stderr
+
+
 def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> None:
     done = run(url, "deploy", "Vault", "0", "--gas-limit", "500000000")
     assert done.exit_code == 1

@@ -235,3 +235,14 @@ def test_a_receipt_that_no_network_gave_says_so(network: Network) -> None:
     (receipt,) = network.chain.index.receipts(network.head)
     with pytest.raises(InvalidInput, match="a record only"):
         _ = receipt.trace
+
+
+def test_the_exit_code_of_a_failed_actor_call_is_named(network: Network) -> None:
+    """`revert Exit(18)`, of a contract whose interface nothing knows."""
+    code = f"63c9ed4577{'60e01b5f52'}6012600452{'60245ffd'}"
+    reverter = network.accounts[9].address  # becomes a contract
+    network.set_code(reverter, bytes.fromhex(code))
+    with pytest.raises(TransactionFailed) as failed:
+        network.send(reverter, gas_limit=10_000_000)
+    assert "Exit(18 USR_FORBIDDEN)" in str(failed.value.receipt.trace)
+    assert failed.value.receipt.trace.why[-1].endswith("Exit(18 USR_FORBIDDEN)")
