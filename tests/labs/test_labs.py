@@ -33,7 +33,6 @@ from localnet.rules.parts import CallAnswer, NetworkRules
 from tests.packaging.project import PROJECT
 
 PAGES = PROJECT / "docs" / "labs"
-TWO_SCREENS = 100
 MACHINES: list[MachineState] = []
 
 HALVED = Lab(what="blocks of half the gas", network=f"{__name__}:with_half", machine=f"{__name__}:met")
@@ -234,9 +233,8 @@ class TestCommandLine:
 
 class TestPages:
     @pytest.mark.parametrize("name", lab_names())
-    def test_each_lab_has_a_page_of_two_screens(self, name: str) -> None:
+    def test_each_lab_has_a_page_with_these_sections(self, name: str) -> None:
         lines = (PAGES / f"{name}.md").read_text(encoding="utf-8").splitlines()
-        assert len(lines) <= TWO_SCREENS
         headings = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
         assert {"Terms", "Gas", "Invariants", "Cost when on", "Left open"} <= set(headings)
 

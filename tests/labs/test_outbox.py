@@ -441,12 +441,12 @@ def test_the_pages_numbers_are_the_codes() -> None:
     page = (PAGES / "async.md").read_text(encoding="utf-8")
     for words in (
         f"1 to {MOST_GAS:,}",
-        f"what is left of {EPOCH_GAS:,} gas",
+        f"the rest of {EPOCH_GAS:,} gas",
         f"(gas + {outbox.HANDLING_GAS:,} + {outbox.HANDLING_GAS_PER_BYTE:,} × bytes of params)",
         f"(receipt gas + {outbox.RECEIPT_HANDLING:,})",
         f"within {LONGEST_WAIT:,}",
         f"within {outbox.RECEIPT_WAIT:,} epochs",
-        f"the exit code {EXPIRED}.",
+        f"the receipt has exit code {EXPIRED}",
         f"{MOST_PARAMS >> 10} KiB",
         f"f0{OUTBOX}",
     ):
