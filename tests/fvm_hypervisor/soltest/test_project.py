@@ -177,7 +177,7 @@ def test_no_key_of_forges_is_called_unknown(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_extended_is_named(tmp_path: Path) -> None:
-    words = "warning: foundry.toml: extends is not read: no key of the file base.toml counts here"
+    words = "warning: foundry.toml: extends is not supported: the keys of base.toml are ignored"
     assert project(tmp_path, '[profile.default]\nextends = "base.toml"\n').unknown_keys == (words,)
 
 
