@@ -1,14 +1,14 @@
-// npm's soljson.js, named by its path: standard JSON over stdin and stdout.
+// Run npm's soljson.js at a given path, with standard JSON over stdin and stdout.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 
-// To optimize a function of the compiler takes longer than most runs of it gain by that: V8 does it for those that have
-// executed 28 times as much as by the default of Node 20. Compiling a test of 54 sources anew takes 2.5 s instead of 3.0.
+// Optimizing most of the compiler's functions takes longer than it saves, so the threshold is 28 times Node 20's default.
+// Compiling a test of 54 sources takes 2.5 s instead of 3.0.
 setFlagsFromString("--wasm-tiering-budget=50000000");
 
-// A function that C++ calls where it may throw is asked of the table each time, tens of millions of times: a tenth of the
-// compiler's time goes away where the answer is kept.
+// C++ looks up functions that may throw in the table at each call, tens of millions of times; caching the lookups saves a
+// tenth of the compiler's time.
 const { get, set } = WebAssembly.Table.prototype;
 WebAssembly.Table.prototype.get = function (place) {
   const known = (this.known ??= []);
@@ -20,6 +20,6 @@ WebAssembly.Table.prototype.set = function (place, ...value) {
 };
 
 const compiler = createRequire(import.meta.url)(process.argv[2]);
-// (input, callback for imports, its context): every source comes with the input, so no callback is needed.
+// (input, import callback, its context): the input contains every source, so no callback is needed.
 const compile = compiler.cwrap("solidity_compile", "string", ["string", "number", "number"]);
 process.stdout.write(compile(readFileSync(0, "utf8"), 0, 0));
