@@ -39,7 +39,8 @@ def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
     index, head = reader.network.chain.index, reader.network.head.height
     found = index.at(height)
     if found is None:
-        where = f"is above the head, {head}" if height > head else f"is before the chain's first, {index.first}"
+        first = f"is before the chain's first, {index.first}{reader.network.chain.before_the_fork}"
+        where = f"is above the head, {head}" if height > head else first
         raise not_found(f"epoch {height} {where}")
     if isinstance(found, NullRound):
         around = {"epoch": height, "before": found.before, "after": found.after}

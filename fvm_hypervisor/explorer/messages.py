@@ -202,7 +202,7 @@ def _more(first: int, total: int) -> int | None:
 def _waiting_page(site: Site, reader: NodeReader, wanted: bytes) -> PageAnswer:
     waiting = reader.network.mempool.get(wanted)
     if waiting is None:
-        raise not_found(f"transaction 0x{wanted.hex()} is not on this chain")
+        raise not_found(f"transaction 0x{wanted.hex()} is not on this chain{reader.network.chain.before_the_fork}")
     rows, bare = RowMaker(site, reader), waiting.bare
     return PageAnswer(
         site.page(

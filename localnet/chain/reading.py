@@ -131,7 +131,7 @@ class NetworkReader:
         """The executed transaction. Raises UnknownTransaction, also while it waits."""
         receipt = self.find_receipt(transaction_hash)
         if receipt is None:
-            where = "is not on this chain"
+            where = f"is not on this chain{self.chain.before_the_fork}"
             if self.mempool.get(transaction_hash) or self.chain.index.receipt(transaction_hash) is not None:
                 where = "waits for a block"
             raise UnknownTransaction(f"transaction 0x{transaction_hash.hex()} {where}")

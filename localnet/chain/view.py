@@ -67,6 +67,13 @@ class ChainReader:
         """The blocks up to the first tipset, of a fork of an Ethereum network."""
         return self.origin.history if isinstance(self.origin, EthereumFork) else None
 
+    @property
+    def before_the_fork(self) -> str:
+        """Text for errors about what this chain lacks: where the forked network has it. Empty without a fork."""
+        if self.history is None:
+            return ""
+        return f" (a fork: blocks up to {self.history.last} are on the forked node)"
+
     def earlier(self, name: BlockName) -> Tipset | None:
         """Return a block of the history as a tipset, None for a block from the first tipset on. Raises NodeError."""
         fork = self.origin

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from localnet.chain.logs import logs_between
 from localnet.fork.remote_history import BlockName, RemoteHistory
+from localnet.rpc import otterscan_history
 from localnet.rpc.blocks_at import LATEST, BlockRef, history_number, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_SUPPORTED, RpcError
 from localnet.rpc.headers import without_body
@@ -185,6 +186,18 @@ def _proof(method: str) -> Handler:
     return handler
 
 
+def _creator(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
+    if not otterscan_history.had_code(node, values["contract"]):
+        return PASS
+    return _history(node).forward("ots_getContractCreator", *params)
+
+
+def _by_nonce(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
+    if values["nonce"] >= otterscan_history.nonce_before(node, values["sender"]):
+        return PASS
+    return _history(node).forward("ots_getTransactionBySenderAndNonce", *params)
+
+
 HANDLERS: Final[Mapping[str, Handler]] = {
     "eth_getBlockByNumber": _by_block("number", _block),
     "eth_getBlockByHash": _by_block("block_hash", _block),
@@ -211,5 +224,15 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "debug_traceBlockByHash": _forwarded_block("debug_traceBlockByHash", "block_hash"),
     "trace_block": _forwarded_block("trace_block", "at"),
     "trace_replayBlockTransactions": _forwarded_block("trace_replayBlockTransactions", "at"),
+    "ots_getBlockDetails": _forwarded_block("ots_getBlockDetails", "at"),
+    "ots_getBlockDetailsByHash": _forwarded_block("ots_getBlockDetailsByHash", "block_hash"),
+    "ots_getBlockTransactions": _forwarded_block("ots_getBlockTransactions", "at"),
+    "ots_getInternalOperations": _forwarded_transaction("ots_getInternalOperations"),
+    "ots_traceTransaction": _forwarded_transaction("ots_traceTransaction"),
+    "ots_getTransactionError": _forwarded_transaction("ots_getTransactionError"),
+    "ots_searchTransactionsBefore": otterscan_history.search_before,
+    "ots_searchTransactionsAfter": otterscan_history.search_after,
+    "ots_getContractCreator": _creator,
+    "ots_getTransactionBySenderAndNonce": _by_nonce,
 }
 """Handlers by the name of the method."""

@@ -1,0 +1,107 @@
+"""Tests of Otterscan's methods and the explorer on a fork, for blocks before the fork: as the forked node answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from localnet import Network
+from localnet.fork.node_client import NodeClient
+from localnet.fork.remote_history import RemoteHistory
+from localnet.rpc.node import Node
+from localnet.rpc.server import serving
+from tests.fvm_hypervisor.soltest.forks import chains
+from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV
+from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.conftest import Client, Failed
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The node that is forked: blocks 1 to 7, with a counter."""
+    with Network(rules="ethereum", chain_id=777, clock=Clock()) as network, serving(network) as served:
+        chains.build(served, CREATION, 8601)
+        yield served
+
+
+@pytest.fixture
+def remote(url: str) -> Iterator[NodeClient]:
+    with NodeClient(url) as client:
+        yield client
+
+
+@pytest.fixture
+def rpc(url: str) -> Iterator[Client]:
+    with Network.fork(url, rules="ethereum", clock=Clock()) as network:
+        client = Client(Node(network))
+        client("anvil_mine", "0x2")
+        yield client
+        client.node.close()
+
+
+_REQUESTS: list[tuple[str, tuple[Any, ...]]] = [
+    ("ots_getBlockDetails", (6,)),
+    ("ots_getBlockTransactions", (6, 0, 5)),
+    ("ots_hasCode", (COUNTER, "0x5")),
+    ("ots_getContractCreator", (COUNTER,)),
+    ("ots_getTransactionBySenderAndNonce", (DEV, 0)),
+    ("ots_searchTransactionsBefore", (DEV, 0, 25)),
+    ("ots_searchTransactionsBefore", (DEV, 5, 2)),
+    ("ots_searchTransactionsAfter", (DEV, 0, 25)),
+]
+
+
+@pytest.mark.parametrize(("method", "params"), _REQUESTS, ids=[f"{method}{params}" for method, params in _REQUESTS])
+def test_what_was_before_the_fork_is_the_nodes(
+    method: str, params: tuple[Any, ...], rpc: Client, remote: NodeClient
+) -> None:
+    answer = rpc(method, *params)
+    assert answer == remote.ask(method, *params)
+    assert answer is not None
+
+
+def test_transactions_before_the_fork_are_the_nodes(rpc: Client, remote: NodeClient) -> None:
+    block = remote.ask("eth_getBlockByNumber", "0x6", False)
+    by_hash = "ots_getBlockDetailsByHash"
+    assert rpc(by_hash, block["hash"]) == remote.ask(by_hash, block["hash"]) is not None
+    for method in ("ots_traceTransaction", "ots_getInternalOperations", "ots_getTransactionError"):
+        assert rpc(method, block["transactions"][0]) == remote.ask(method, block["transactions"][0]) is not None
+
+
+def test_searches_go_on_before_the_fork(rpc: Client, remote: NodeClient) -> None:
+    sent = [rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"}) for _ in range(2)]
+    for method in ("After", "Before"):
+        older = [each["hash"] for each in remote.ask(f"ots_searchTransactions{method}", DEV, 0, 25)["txs"]]
+        every = [*reversed(sent), *older]
+        found = rpc(f"ots_searchTransactions{method}", DEV, 0, 25)
+        assert [each["hash"] for each in found["txs"]] == every
+        assert [each["transactionHash"] for each in found["receipts"]] == every
+        assert (found["firstPage"], found["lastPage"]) == (True, True)
+    page = rpc("ots_searchTransactionsBefore", DEV, 0, 2)
+    assert [each["hash"] for each in page["txs"]] == every[:2]
+    assert (page["firstPage"], page["lastPage"]) == (True, False)
+    assert rpc("ots_getTransactionBySenderAndNonce", DEV, len(older)) == sent[0]
+
+
+def test_searches_without_the_nodes_help_are_of_the_fork(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a node without Otterscan's methods, such as geth."""
+    ask = RemoteHistory.forward
+
+    def forward(self: RemoteHistory, method: str, *params: Any) -> Any:
+        return ask(self, f"x{method}" if method.startswith("ots_") else method, *params)
+
+    monkeypatch.setattr(RemoteHistory, "forward", forward)
+    sent = rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
+    for method in ("Before", "After"):
+        assert [each["hash"] for each in rpc(f"ots_searchTransactions{method}", DEV, 0, 25)["txs"]] == [sent]
+    with pytest.raises(Failed, match="xots_getBlockDetails"):
+        rpc("ots_getBlockDetails", 6)
+
+
+def test_errors_name_where_earlier_transactions_are(rpc: Client, remote: NodeClient) -> None:
+    sent = remote.ask("eth_getBlockByNumber", "0x6", False)["transactions"][0]
+    with pytest.raises(Failed, match=r"not on this chain \(a fork: blocks up to 7 are on the forked node\)"):
+        rpc("hypervisor_trace", sent)
