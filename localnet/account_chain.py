@@ -53,19 +53,19 @@ class AccountChain(DevelopmentChain):
     # --- facts ------------------------------------------------------------------------------------------------
 
     def account(self, address: bytes) -> Account | None:
-        """The unlocked account with an Ethereum address."""
+        """Return the unlocked account with an Ethereum address."""
         return self._by_address.get(EthAddress(address))
 
     def balance(self, target: Target) -> PrintedAmount:
-        """attoFIL of an account, contract or actor; 0 where there is none. It prints in FIL."""
+        """Return the balance of an account, contract or actor in attoFIL, 0 if there is none. It prints in FIL."""
         return self.machine.balance(filecoin_address(target))
 
     def nonce(self, target: Target) -> int:
-        """The next nonce: of an account, or Ethereum's of a contract; 0 where there is none."""
+        """Return the next nonce of an account, or a contract's Ethereum nonce; 0 if there is none."""
         return nonce_of(self.machine, filecoin_address(target))
 
     def address(self, target: Target) -> EthAddress:
-        """The Ethereum address of a target: f410 where it has one, else the masked ID."""
+        """Return the Ethereum address of a target: its f410 address if it has one, else the masked ID."""
         return PrintedAddress(ethereum_address(self.machine, target))
 
     # --- interfaces -------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ class AccountChain(DevelopmentChain):
         sender: Target | None = None,
         gas_limit: int | None = None,
     ) -> TransactionReceipt:
-        """A transaction of an account (default: the first unlocked one), executed in a block of its own.
+        """Send a transaction from an account (default: the first unlocked one) and execute it in a new block.
 
         A sender without a key here is impersonated, actors too (`submit_unsigned`). `to` is None to create a contract;
         value in attoFIL; the gas limit is estimated by default. Raises
@@ -148,7 +148,7 @@ class AccountChain(DevelopmentChain):
         sender: Target | None = None,
         gas_limit: int | None = None,
     ) -> TransactionReceipt:
-        """A message of an account's native (f1) address to a method of an actor, signed with its key.
+        """Send a message from an account's native (f1) address to a method of an actor, signed with its key.
 
         A sender that is no account of ours is impersonated. `params` are CBOR, value in attoFIL. Raises the errors of
         `send` but CallFailed.
@@ -180,7 +180,7 @@ class AccountChain(DevelopmentChain):
         sender: Account | None = None,
         gas_limit: int | None = None,
     ) -> R:
-        """A message that calls an actor's method by its binding (`bridge.bindings`); what the actor answers.
+        """Send a message that calls an actor's method by its binding (`bridge.bindings`); return its result.
 
         `network.invoke(wallet, multisig.approve(7, b""))`. Value in attoFIL; sender and errors as of `send_native`,
         and ValueError for an answer that is not the method's.
@@ -196,12 +196,12 @@ class AccountChain(DevelopmentChain):
         return call.answer(returned_natively(self.rules, self.machine.call(message)))
 
     def gas_limit(self, request: CallRequest) -> Gas:
-        """The gas limit of a transaction that names none. Raises TransactionRefused for funds, CallFailed."""
+        """Return the default gas limit of a transaction. Raises TransactionRefused for funds, CallFailed."""
         with self._explaining_failures(request):
             return simulate.gas_limit(self.machine, request)
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
-        """The executed transaction. Raises UnknownTransaction, also while it waits."""
+        """Return the executed transaction. Raises UnknownTransaction, also while it waits."""
         return replace(super().receipt(transaction_hash), tracer=self._trace)
 
     def _receipt_of(self, transaction_hash: bytes) -> TransactionReceipt:
@@ -223,7 +223,7 @@ class AccountChain(DevelopmentChain):
     def estimate_gas(
         self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None
     ) -> Gas:
-        """A gas limit that suffices; value in attoFIL. Raises CallFailed, AddressError."""
+        """Return a sufficient gas limit; value in attoFIL. Raises CallFailed, AddressError."""
         request = self._request(to, data, value, sender)
         with self._explaining_failures(request):
             return simulate.estimate(self.machine, request)
@@ -234,7 +234,7 @@ class AccountChain(DevelopmentChain):
         return CallRequest(receiver, octets(data, "a transaction's data"), _amount(value), from_)
 
     def trace(self, transaction_hash: bytes) -> Trace:
-        """The call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
+        """Return the call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
         return self._trace(self.receipt(transaction_hash))
 
     def changes(self, transaction_hash: bytes, most: int = 500) -> StateChanges:
@@ -270,14 +270,14 @@ class AccountChain(DevelopmentChain):
         return guest_profile(self.chain, self.receipt(transaction_hash))
 
     def epoch_trace(self, epoch: int) -> EpochTrace:
-        """The calls after the messages of an epoch's tipset: reward and cron. Raises UnknownBlock."""
+        """Return the calls after the messages of an epoch's tipset: reward and cron. Raises UnknownBlock."""
         from localnet.traces.trace import epoch_trace
 
         return epoch_trace(self.chain, self.executed_at(epoch), self.interfaces)
 
     @contextmanager
     def _explaining_failures(self, request: CallRequest) -> Iterator[None]:
-        """A request whose failure can tell its calls."""
+        """Explain failures of the request inside by its calls."""
         try:
             yield
         except CallFailed as failure:
@@ -293,7 +293,7 @@ class AccountChain(DevelopmentChain):
 
 
 def _amount(value: int) -> TokenAmount:
-    """attoFIL of a message, whose bounds are for the rules to say."""
+    """Return the value of a message in attoFIL; the rules check its bounds."""
     return TokenAmount(whole_number(value, "a value", None, unit="attoFIL"))
 
 

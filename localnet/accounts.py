@@ -56,7 +56,7 @@ class Account:
 
     @classmethod
     def from_key(cls, private_key: bytes) -> Account:
-        """The account of a 32-byte private key."""
+        """Return the account of a 32-byte private key."""
         public_key = secp256k1_public_key(private_key)
         address = PrintedAddress(key_address(public_key))
         return cls(private_key, address, Address.secp256k1(public_key))
@@ -101,12 +101,12 @@ class Account:
 
 
 def accounts(mnemonic: str = TEST_MNEMONIC, count: int = 10, path: str = DERIVATION_PATH) -> tuple[Account, ...]:
-    """The first accounts of a mnemonic, below a path. InvalidInput unless it has 12, 15, 18, 21 or 24 words."""
+    """Return the first accounts of a mnemonic, below a path. InvalidInput unless it has 12, 15, 18, 21 or 24 words."""
     return tuple(Account.from_key(key) for key in _keys(mnemonic, count, read_path(path.removesuffix("/"))))
 
 
 def derived_key(mnemonic: str, path: Iterable[int]) -> bytes:
-    """The private key at a path of BIP-32. Raises InvalidInput unless there are 12, 15, 18, 21 or 24 words."""
+    """Return the private key at a BIP-32 path. Raises InvalidInput unless there are 12, 15, 18, 21 or 24 words."""
     key, chain = _master(mnemonic)
     for number in path:
         key, chain = _child(key, chain, number)
@@ -114,7 +114,7 @@ def derived_key(mnemonic: str, path: Iterable[int]) -> bytes:
 
 
 def read_path(path: str) -> tuple[int, ...]:
-    """The numbers of a path, `m/44'/60'/0'/0/0`. Raises InvalidInput."""
+    """Return the numbers of a path, `m/44'/60'/0'/0/0`. Raises InvalidInput."""
     parts = _PART.findall(path)
     if not _PATH.fullmatch(path) or any(int(number) >= HARDENED for number, _ in parts):
         raise InvalidInput(f"'{path:.100}' is not a path of keys: expected one as {DERIVATION_PATH}0")
@@ -139,7 +139,7 @@ def _master(mnemonic: str) -> tuple[bytes, bytes]:
 
 
 def _child(key: bytes, chain: bytes, number: int) -> tuple[bytes, bytes]:
-    """The child key of BIP-32. (An invalid child has a chance of 1 in 2^127, and is not looked for.)"""
+    """Return the BIP-32 child key. An invalid child has a chance of 1 in 2^127 and is not checked for."""
     if number >= HARDENED:
         data = b"\0" + key
     else:

@@ -28,13 +28,13 @@ UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
 
 
 def filecoin_address(target: Target) -> Address:
-    """The Filecoin address of a target. Raises AddressError."""
+    """Return the Filecoin address of a target. Raises AddressError."""
     given = given_address(target)
     return to_filecoin(given) if isinstance(given, bytes) else given
 
 
 def given_address(target: Target) -> EthAddress | Address:
-    """The address of a target in the form in which it was given. Raises AddressError."""
+    """Return the address of a target in the form in which it was given. Raises AddressError."""
     match target:
         case Address():
             return target
@@ -49,7 +49,7 @@ def given_address(target: Target) -> EthAddress | Address:
 
 
 def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
-    """The Ethereum address of a target. Raises AddressError, also for an f1, f2 or f3 address without an actor."""
+    """Return the Ethereum address of a target. AddressError also for an f1, f2 or f3 address without an actor."""
     target = known_address(target)
     if isinstance(target, bytes):
         return target
@@ -61,13 +61,13 @@ def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
 
 
 def known_address(target: Target) -> EthAddress | Address:
-    """The Ethereum address of a target, or the f0 to f3 address of the actor that has one. Raises AddressError."""
+    """Return a target's Ethereum address, or the f0 to f3 address of its actor. Raises AddressError."""
     given = given_address(target)
     return given if isinstance(given, bytes) else from_delegated(given) or given
 
 
 def shown_address(machine: Hypervisor, address: Address) -> EthAddress:
-    """The Ethereum address under which a message shows its sender or receiver; UNRESOLVED for one without an actor."""
+    """Return the Ethereum address of a message's sender or receiver; UNRESOLVED for one without an actor."""
     try:
         return ethereum_address(machine, address)
     except AddressError:

@@ -240,7 +240,7 @@ class Console:
         return self._network.rules.views.exit_text(exit_code) or exit_name(exit_code)
 
     def _place(self, find: Callable[[], str | None]) -> str | None:
-        """The line to print of a failure's place, None where it is not known."""
+        """Return the line to print for the location of a failure, None if it is not known."""
         try:
             place = find()
         except OutOfTime as error:
@@ -248,7 +248,7 @@ class Console:
         return None if place is None else f"  at {place}"
 
     def _shown(self, found: dict[str, Any]) -> dict[str, Any]:
-        """A trace, decoded, with the reasons of its failure."""
+        """Return a decoded trace with the reasons of its failure."""
         called = called_interfaces(self._network.machine, self._artifacts, found["calls"])
         return explain_trace(found, (*called, *self._network.interfaces))
 
@@ -268,7 +268,7 @@ class Console:
 
 
 def _called_end(calls: Sequence[dict[str, Any]]) -> int:
-    """The exit code of the call that a message to ApplyAndCall has made, its only one."""
+    """Return the exit code of the only call that a message to ApplyAndCall has made."""
     called = calls[0]["calls"] if calls else ()
     return called[-1]["exitCode"] if called else ExitCode.OK
 
@@ -276,7 +276,7 @@ def _called_end(calls: Sequence[dict[str, Any]]) -> int:
 def _calls(
     machine: Hypervisor, request: CallRequest, limit: TimeLimit, overrides: Overrides = NONE
 ) -> list[dict[str, Any]]:
-    """The calls that a call makes. Raises what the limit does, and the errors of `listened`."""
+    """Trace the calls of a call. Raises the errors of the limit and of `listened`."""
     trees = CallTrees()
     return traced_call(
         machine, request, limit.on(trees), lambda: [call_json(machine, call) for call in trees.roots], overrides

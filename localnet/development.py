@@ -43,7 +43,7 @@ class DevelopmentChain(BlockProduction):
         return self._clock.increase(seconds, self.head.timestamp)
 
     def set_next_timestamp(self, timestamp: int) -> None:
-        """The next block's time, in Unix seconds; the clock goes on from there. Raises InvalidInput."""
+        """Set the next block's time in Unix seconds; the clock continues from there. Raises InvalidInput."""
         self._clock.set_next(timestamp, self.head.timestamp)
 
     def set_time(self, timestamp: int) -> int:
@@ -86,7 +86,7 @@ class DevelopmentChain(BlockProduction):
         grant(self.chain, filecoin_address(target), size)
 
     def set_next_base_fee(self, base_fee: int) -> None:
-        """The base fee of the next block, in attoFIL per gas; it goes on from there. Raises InvalidInput."""
+        """Set the next block's base fee in attoFIL per gas; it continues from there. Raises InvalidInput."""
         whole_number(base_fee, "a base fee", 0, LARGEST_BALANCE, unit="attoFIL")
         self.chain.set_next_base_fee(TokenAmount(base_fee))
 
@@ -97,12 +97,12 @@ class DevelopmentChain(BlockProduction):
         self._set(coinbase=owner)
 
     def set_block_gas_limit(self, limit: int) -> None:
-        """The gas limit of the blocks to come, at least `LEAST_GAS_LIMIT`. Raises InvalidInput."""
+        """Set the gas limit of later blocks, at least `LEAST_GAS_LIMIT`. Raises InvalidInput."""
         whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT)
         self._set(gas_limit=Gas(limit))
 
     def set_default_block_gas_limit(self, limit: int) -> None:
-        """The node's own block gas limit, where no other is set; not kept in the folder. Raises InvalidInput."""
+        """Set the node's default block gas limit, which the folder does not store. Raises InvalidInput."""
         whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT)
         if self.head.next_settings.gas_limit is not None:  # of a folder: the option is newer
             self._set(gas_limit=None)
@@ -110,7 +110,7 @@ class DevelopmentChain(BlockProduction):
         self.chain.set_default_gas_limit(Gas(limit))
 
     def set_min_gas_price(self, price: int) -> None:
-        """The least fee cap that a transaction must have from now on, in attoFIL per gas. Raises InvalidInput."""
+        """Set the minimum fee cap of later transactions, in attoFIL per gas. Raises InvalidInput."""
         whole_number(price, "a gas price", 0, LARGEST_BALANCE, unit="attoFIL")
         self._set(min_gas_price=TokenAmount(price))
 
@@ -156,7 +156,7 @@ class DevelopmentChain(BlockProduction):
     # --- whole states -----------------------------------------------------------------------------------------
 
     def dump_state(self) -> bytes:
-        """The state as one file, for `load_state` of a network with the same bundle."""
+        """Return the state as one file, for `load_state` of a network with the same bundle."""
         from localnet.chain.state_file import dump_state
 
         return dump_state(self.chain)
@@ -178,6 +178,6 @@ class DevelopmentChain(BlockProduction):
 
 
 def _signed_for(candidate: Candidate) -> int | None:
-    """The chain id that a transaction was signed for; None where it is good for any."""
+    """Return the chain ID that a transaction was signed for; None if it is valid for any."""
     sent = candidate.transaction
     return None if sent is None else sent.transaction.chain_id

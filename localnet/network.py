@@ -253,13 +253,13 @@ class Network(AccountChain):
         return self._known(address, artifact)
 
     def contract(self, address: Target, artifact: str | Path | Mapping[str, Any] | Artifact) -> Contract:
-        """A contract that is there already, with the interface of its artifact. Raises AddressError, InvalidInput."""
+        """Return an existing contract with the interface of its artifact. Raises AddressError, InvalidInput."""
         if not isinstance(artifact, Artifact):
             artifact = Artifact.load(artifact)
         return self._known(self.address(address), artifact)
 
     def _known(self, address: EthAddress, artifact: Artifact) -> Contract:
-        """A contract, whose interface traces then know."""
+        """Register a contract, whose interface traces then use."""
         self.know_contract(address, artifact.interface, artifact.name)
         return Contract(self, address, artifact.interface)
 

@@ -85,7 +85,7 @@ class Opening:
     gas_limit: int | None = None
 
     def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
-        """The chain in the folder, or a new one at a time (Unix seconds)."""
+        """Open the chain in the folder, or create one at a time (Unix seconds)."""
         genesis, supply = network_genesis(self.accounts, self.balance, self.genesis)
         bundle = Bundle.open(self.bundle) if isinstance(self.bundle, str | Path) else self.bundle
         with ExitStack() as undo:
@@ -133,7 +133,7 @@ class Opening:
         return chain
 
     def _open(self) -> tuple[Store, StateWindow]:
-        """The store behind the path, and what keeps its states."""
+        """Open the store behind the path, and its state window."""
         if str(self.path) == IN_MEMORY:
             if self.read_only:
                 raise InvalidInput("a network in memory has nothing to be read: name a folder, or leave read_only out")
@@ -151,7 +151,7 @@ class Opening:
         return open_store(self.path), StateWindow()
 
     def _open_fork(self, store: Store) -> tuple[Store, Origin | EthereumFork | None]:
-        """The store of a network, with the node that it is forked from (None: no fork). Raises NodeError."""
+        """Open the store of a network, with the node of a fork (None: no fork). Raises NodeError."""
         record = ChainIndex(store).network()
         if (self.rules if record is None else record.rules) != ETHEREUM:
             return open_fork(store, self.fork, self.overlay)
@@ -256,7 +256,7 @@ class Opening:
         externs: ChainExterns,
         origin: Origin | EthereumFork | None,
     ) -> Hypervisor:
-        """The machine; one of a fork has the rules of the network that it began as, with its labs."""
+        """Return the machine; a fork's has the rules of its original network, including labs."""
         network, evm, record = self.network, self.evm, index.network()
         forked, hardfork = None if origin is None else ETHEREUM, self.hardfork
         if isinstance(origin, Origin):
@@ -322,7 +322,7 @@ class Opening:
             )
 
     def _recorded_rules(self, record: NetworkRecord) -> NetworkRules:
-        """A folder's rules; InvalidInput if others are asked for."""
+        """Return a folder's rules. Raises InvalidInput if others are requested."""
         if self.rules not in (None, record.rules):
             raise InvalidInput(
                 f"the folder's network is under the rules '{record.rules}', not '{self.rules}': leave the rules out, "

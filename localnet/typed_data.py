@@ -43,12 +43,12 @@ def typed_data_digest(data: Mapping[str, Any]) -> bytes:
 
 
 def hash_struct(types: Types, name: str, value: Mapping[str, Any]) -> bytes:
-    """The hash of a structure's type and members. `bytes` may be bytes or text. Raises InvalidInput."""
+    """Hash a structure's type and members. `bytes` may be bytes or text. Raises InvalidInput."""
     return _Structures(types).hash(name, value, 0)
 
 
 def type_text(types: Types, name: str) -> str:
-    """The type and those that it uses, which are sorted."""
+    """Return the type and those that it uses, sorted."""
     used: set[str] = set()
     open_ = [name]
     while open_:
@@ -106,7 +106,7 @@ class _Structures:
         return self._hashes[name]
 
     def _encode(self, kind: str, value: Any, depth: int) -> bytes:
-        """The 32 bytes that stand for a value."""
+        """Encode a value to 32 bytes."""
         if kind in self._types:
             return bytes(32) if value is None else self.hash(kind, value, depth + 1)
         array = _ARRAY.fullmatch(kind)
@@ -121,7 +121,7 @@ class _Structures:
 
 
 def _atom(kind: str, value: Any) -> bytes:
-    """The 32 bytes of a value that is no structure and no array."""
+    """Encode a value other than a structure or an array to 32 bytes."""
     from eth_abi.abi import encode
 
     if not _ATOM.fullmatch(kind):

@@ -119,7 +119,7 @@ class SideStates:
         self._kept = 0
 
     def begin(self, tipset: Tipset) -> Cid:
-        """The name of the state after a block."""
+        """Return the name of the state after a block."""
         machine = self._chain.machine_at(tipset)
         root = machine.root
         self._keep(machine, root)
@@ -152,7 +152,7 @@ class SideStates:
         return SideAnswer(root, returned[31] == 1, returned[32:], tuple(_changes(before, machine, trees.roots)))
 
     def _machine(self, call: SideCall) -> Hypervisor:
-        """A machine at the state that a call begins with, in the block that it names."""
+        """Return a machine at the state and in the block that a call starts from."""
         chain = self._chain
         tipset = chain.index.tipset_before(min(call.epoch, chain.head.height)) or chain.head
         try:
@@ -222,7 +222,7 @@ class _Contracts:
         """Events are part of no answer."""
 
     def _contract(self, calls: CallManager, call: Call) -> EthAddress | None:
-        """The address of the contract whose code a call would run."""
+        """Return the address of the contract whose code a call would run."""
         if call.method < _FIRST_EXPORTED:
             return None
         actor = calls.tree.lookup_id(call.to)
@@ -264,7 +264,7 @@ def _calldata(call: Call) -> bytes:
 
 
 def _changes(before: StateTree, machine: Hypervisor, roots: Sequence[CallNode]) -> list[BalanceChange]:
-    """The balances of those who took part in the calls, where they are others than before."""
+    """Return the changed balances of the participants in the calls."""
     tree, nodes, parts = machine.state_tree, list(roots), dict[ActorID, None]()
     for node in nodes:
         nodes.extend(node.calls)

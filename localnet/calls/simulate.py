@@ -70,7 +70,7 @@ def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:
 
 
 def gas_limit(machine: Hypervisor, request: CallRequest) -> Gas:
-    """The gas limit of a transaction that names none. Raises TransactionRefused for funds, and as `estimate`."""
+    """Return the default gas limit of a transaction. Raises TransactionRefused for funds, and as `estimate`."""
     check_funds(machine, to_filecoin(request.sender), request.sender, request.value)
     return estimate(machine, request)
 
@@ -78,7 +78,7 @@ def gas_limit(machine: Hypervisor, request: CallRequest) -> Gas:
 def estimate(
     machine: Hypervisor, request: CallRequest, pending: Sequence[Candidate] = (), overrides: Overrides = NONE
 ) -> Gas:
-    """A gas limit that suffices for the message after the sender's `pending` ones.
+    """Return a sufficient gas limit for the message after the sender's `pending` ones.
 
     Raises CallFailed, AllowanceExceeded where no limit would do, and the errors of `overridden`.
     """
@@ -96,7 +96,7 @@ def estimate(
 
 
 def _search(machine: Hypervisor, request: CallRequest, low: Gas, highest: Gas) -> Gas:
-    """The smallest limit that suffices, as exact as the rules have it; `low` does not, `highest` does."""
+    """Return the smallest sufficient limit, as exact as the rules require; `low` fails, `highest` suffices."""
     accuracy = rules_of(machine).simulations.estimate_precision
     high = Gas(min(2 * low, highest))
     while high < highest and not _suffices(machine, request, high):
@@ -123,7 +123,7 @@ def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
 
 
 def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
-    """The message as a block would execute it, without fees; taken back."""
+    """Execute the message as a block would, without fees, and revert its effects."""
     with machine.trial():
         return rules_of(machine).questions.attempt(machine, request, limit)
 

@@ -131,7 +131,7 @@ def _settings(base: Tipset, parent: Tipset, block: BlockOverride) -> BlockSettin
 
 
 def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls]:
-    """The blocks with an empty one at each height between them. Raises SimulationRefused."""
+    """Return the blocks, with an empty one at each missing height. Raises SimulationRefused."""
     filled, height = list[BlockCalls](), base.height
     for block in blocks:
         number = height + 1 if block.block.number is None else block.block.number
@@ -205,7 +205,7 @@ class _Block:
         return SimulatedBlock(self._parent, tipset, tuple(executions), tuple(logs))
 
     def _candidate(self, call: SimulatedCall) -> Candidate:
-        """The message of a call. Raises SimulationRefused."""
+        """Return the message of a call. Raises SimulationRefused."""
         machine, sender = self._machine, to_filecoin(call.sender)
         gas = min(self._room, self._rules.messages.gas_limit(machine)) if call.gas is None else call.gas
         if gas > self._room:
@@ -258,7 +258,7 @@ def _as_refusal(refused: TransactionRefused) -> SimulationRefused:
 
 
 def _with_transfers(machine: Hypervisor, events: Sequence[TraceEvent]) -> list[EmittedLog]:
-    """The logs of a message in the order of its execution, with one for each transfer; none of what was reverted."""
+    """Return the logs of a message in execution order, with one for each transfer, and none of reverted calls."""
     logs: list[EmittedLog] = []
     marks: list[int] = []
     for event in events:

@@ -56,7 +56,7 @@ class TimeLimit:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The time inside counts, and no other."""
+        """Count the time inside the block."""
         self._end = self._clock() + self._rest
         try:
             yield
@@ -76,7 +76,7 @@ class TimeLimit:
             raise Preempted("a request waits")
 
     def on(self, tracer: Tracer | None) -> Tracer:
-        """A tracer that passes on all events but instructions, and checks with each."""
+        """Return a tracer that passes on all events except instructions, and checks the limit with each."""
         return _TimedTracer(self, tracer)
 
 

@@ -40,7 +40,7 @@ _BLOBS_READ: Final = 2
 
 
 def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
-    """The candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
+    """Decode the candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
     rules = rules_of(machine)
     try:
         kind = transaction_type(raw)
@@ -98,7 +98,7 @@ def _from_transaction(
     sender: EthAddress,
     sidecar: BlobSidecar | None = None,
 ) -> Candidate:
-    """The candidate of a signed transaction whose sender is known. Raises TransactionRefused."""
+    """Return the candidate of a signed transaction with a known sender. Raises TransactionRefused."""
     transaction, chain_id = signed.transaction, machine.context.chain_id
     if transaction.chain_id is not None and transaction.chain_id != chain_id:
         raise TransactionRefused(
@@ -112,7 +112,7 @@ def _from_transaction(
 
 
 def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
-    """The candidate of a signed Filecoin message. Raises TransactionRefused."""
+    """Return the candidate of a signed Filecoin message. Raises TransactionRefused."""
     message, signature = signed.message, signed.signature
     _require_unsigned_amounts(message)
     if signature.type is SignatureType.DELEGATED:
@@ -138,7 +138,7 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
 
 
 def from_impersonated(machine: Hypervisor, message: Message) -> Candidate:
-    """The candidate of an unsigned message. Raises TransactionRefused."""
+    """Return the candidate of an unsigned message. Raises TransactionRefused."""
     _require_unsigned_amounts(message)
     signed = SignedMessage(message, NO_SIGNATURE)
     digest = bytes(signed.cid()[-32:])
@@ -146,7 +146,7 @@ def from_impersonated(machine: Hypervisor, message: Message) -> Candidate:
 
 
 def _require_unsigned_amounts(message: Message) -> None:
-    """A native message writes its amounts with a sign: a negative tip would make money, and no transaction has one."""
+    """Reject negative amounts of a native message: a negative tip would create money, and no transaction has one."""
     amounts = {"value": message.value, "gas fee cap": message.gas_fee_cap, "gas premium": message.gas_premium}
     for name, amount in amounts.items():
         if amount < 0:
@@ -154,7 +154,7 @@ def _require_unsigned_amounts(message: Message) -> None:
 
 
 def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> SenderInfo | None:
-    """The checks that hold for a message of any kind; what its sender is, None where it is no actor yet.
+    """Check a message of any kind; return its sender, None if it is not an actor yet.
 
     Raises TransactionRefused.
     """
@@ -171,7 +171,7 @@ def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> S
 
 
 def check_price(candidate: Candidate, least: TokenAmount | None) -> None:
-    """Raises TransactionRefused for a fee cap below what was set as the least one, in attoFIL per gas."""
+    """Raise TransactionRefused for a fee cap below the configured minimum, in attoFIL per gas."""
     if least is not None and candidate.bare.gas_fee_cap < least:
         raise TransactionRefused(
             "underpriced",
@@ -180,7 +180,7 @@ def check_price(candidate: Candidate, least: TokenAmount | None) -> None:
 
 
 def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed: int) -> None:
-    """Raises TransactionRefused for a sender with less than `needed` attoFIL; `shown` is its Ethereum address."""
+    """Raise TransactionRefused for a sender with less than `needed` attoFIL; `shown` is its Ethereum address."""
     _require_funds(machine.balance(sender), shown, needed)
 
 
@@ -209,7 +209,7 @@ def _check_sender(messages: MessageRules, machine: Hypervisor, candidate: Candid
 
 
 def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:
-    """The receiver as Ethereum's tools are shown it: none where a contract is created."""
+    """Return the receiver as Ethereum's tools show it: None for a contract creation."""
     if message.method == CREATE_EXTERNAL_METHOD and message.to.actor_id() == EAM_ACTOR:
         return None
     return shown_address(machine, message.to)

@@ -158,7 +158,7 @@ class BlockProduction(NetworkReader):
         return self._take(admission.from_impersonated(self.machine, message))
 
     def waiting(self, transaction_hash: bytes) -> Candidate | None:
-        """The transaction that has no receipt yet: it waits for a block, or for the block after its own."""
+        """Return the transaction if it has no receipt yet: it waits for a block, or for the block after its own."""
         waiting = self.mempool.get(transaction_hash)
         executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
         if executed is None or executed.block_number <= self.settled.height:
@@ -178,7 +178,7 @@ class BlockProduction(NetworkReader):
         return candidate.hash
 
     def _mine_ready(self, address: Address, sender: SenderInfo | None) -> None:
-        """A block for each waiting message of a sender, as far as nonces, funds and fee caps go.
+        """Mine a block for each waiting message of a sender, as far as nonces, funds and fee caps allow.
 
         `sender` is what it is before the first block.
         """

@@ -119,7 +119,7 @@ class Chain(ChainReader):
     # --- for other threads ------------------------------------------------------------------------------------
 
     def point(self) -> ChainPoint:
-        """Current state of the chain; the same object until something changes. For the chain's own thread."""
+        """Return the chain's current state; the same object until something changes. For the chain's own thread."""
         facts = self.head, self.record, self.producer, self.deferred, self.default_gas_limit, self.rewritten
         if self._point is None or self._point.facts != facts:
             context, circulating = self.machine.context, self._circulating(self.head.state)
@@ -130,7 +130,7 @@ class Chain(ChainReader):
         return self._point
 
     def view(self, point: ChainPoint) -> ChainView:
-        """The chain as it was at a point, to be read on another thread, by a machine of its own. For any thread."""
+        """Return the chain at a point, for reading on another thread with a separate machine. For any thread."""
         index, externs = ChainIndex(self.machine.base, self.index), ChainExterns()
         machine = self.machine.reader(point.facts[0].state, externs)
         return ChainView(machine, index, externs, point)
@@ -151,7 +151,7 @@ class Chain(ChainReader):
         return self.machine.stacks.on_one_thread(make) if self.rules.features.has_filecoin_blocks else make()
 
     def _apply_change(self, make: Callable[[], Tipset]) -> Tipset:
-        """The new head that `make` commits, reported to the watchers; where that fails, the chain is as it was."""
+        """Commit the new head that `make` returns and notify the watchers; on failure the chain is unchanged."""
         started = time.monotonic()
         with self._undone_on_failure(self.machine.snapshot()):
             tipset = make()
@@ -383,7 +383,7 @@ class Chain(ChainReader):
         self.head, self.index.head, self.producer = tipset, tipset.height, producer
 
     def _above(self, height: int) -> Iterator[Tipset]:
-        """The tipsets above a height, newest first."""
+        """Yield the tipsets above a height, newest first."""
         tipset = self.head
         while tipset.height > height:
             yield tipset
@@ -407,13 +407,13 @@ class Chain(ChainReader):
         return self._commit(parent, height, timestamp, [])
 
     def set_next_base_fee(self, base_fee: TokenAmount) -> None:
-        """The base fee of the next tipset, in attoFIL per gas; those after it follow the rule again."""
+        """Set the base fee of the next tipset, in attoFIL per gas; later ones follow the rule again."""
         with self._undone_on_failure(self.machine.snapshot()):
             self.head = replace(self.head, next_base_fee=base_fee)
             self.machine.flush((), changed_entries(self.head))
 
     def set_default_gas_limit(self, limit: Gas) -> None:
-        """The gas limit of the blocks to come, where no other is set."""
+        """Set the default gas limit of later blocks."""
         self.default_gas_limit = limit
         self._enter(self.head)
 
@@ -438,7 +438,7 @@ class Chain(ChainReader):
         self.states.go_back(self.head)
 
     def _circulating(self, state: Cid) -> TokenAmount:
-        """attoFIL in circulation at the machine's state: kept, so that going back reads nothing of the state."""
+        """Return the circulating supply in attoFIL at the machine's state, from the cache."""
         known = self._supplies.get(state)
         if known is None:
             known = supply_of(self.machine, self.record.vested).circulating

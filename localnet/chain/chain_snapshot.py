@@ -45,7 +45,7 @@ class ChainSnapshot:
 
 
 def read_chain_snapshot(store: Blockstore, roots: Sequence[Cid]) -> ChainSnapshot:
-    """The head of a snapshot whose blocks are in a store. Raises InvalidInput for what is no snapshot of a chain."""
+    """Read the head of a snapshot whose blocks are in a store. Raises InvalidInput if it is not a chain snapshot."""
     version, blocks = 1, tuple(roots)
     try:
         first = get_object(store, roots[0]) if roots else None
@@ -64,7 +64,7 @@ def read_chain_snapshot(store: Blockstore, roots: Sequence[Cid]) -> ChainSnapsho
 
 
 def network_of(store: Store, snapshot: ChainSnapshot) -> int:
-    """The newest network version with the actors of a snapshot's state. Raises InvalidInput for unknown actors."""
+    """Return the newest network version with a snapshot's actors. Raises InvalidInput for unknown actors."""
     manifest = Hypervisor.at(store, snapshot.state, MachineContext(), evm=AUTO).manifest
     release = release_of(manifest.root)
     if release is None:

@@ -57,7 +57,7 @@ class ChainClock:
         return self.travel.offset
 
     def set_next(self, timestamp: int, head: int) -> None:
-        """The time of the block after one of time `head`; the clock goes on from there. Raises InvalidInput."""
+        """Set the time of the block after one of time `head`; the clock continues from there. Raises InvalidInput."""
         if whole_number(timestamp, "a time", None) <= head:
             raise InvalidInput(f"timestamp {timestamp} is not after the head's, {head}")
         _check(timestamp)

@@ -61,7 +61,7 @@ class _Slots:
         return conflict.code is not None and self._machine.manifest.name_of(conflict.code) == "evm"
 
     def conflicting(self, conflict: Conflict) -> list[int]:
-        """The slots that keep a message from being taken over; none where that is not known."""
+        """Return the slots whose values conflict for a message; empty if they are not known."""
         before, now = (self._words(head) for head in conflict.heads)
         if isinstance(before, str) or isinstance(now, str):
             return []
@@ -85,7 +85,7 @@ class _Slots:
 
 
 def picture(record: dict[str, Any], messages: int) -> Iterator[str]:
-    """A line for each actor that messages conflicted at: a letter for each message of the block, x for a conflict.
+    """Yield a line for each actor with conflicts: a letter for each message of the block, x for a conflict.
 
     With the slots that differ in all its conflicts: what others have written elsewhere is in some of them alone.
     """

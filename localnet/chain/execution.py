@@ -123,7 +123,7 @@ def execute(
 def execute_one(
     machine: Hypervisor, candidate: Candidate, *, simulated: bool = False, started: StartedBlock | None = None
 ) -> tuple[Execution, int]:
-    """The execution of a candidate, whether a block would take it or not, and its tip in attoFIL. Raises Fatal.
+    """Execute a candidate, even if a block would not include it; return it with its tip in attoFIL. Raises Fatal.
 
     With `simulated`, nonces and fees are of no account where the rules allow it (`MessageRules.apply_simulated`).
     """

@@ -57,7 +57,7 @@ class ChainExterns:
         return beacon_digest(ChainEpoch(max(0, epoch)))
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        """The tipset key's CID."""
+        """Return the tipset key's CID."""
         if (origin := self._origin_of(epoch)) is not None:
             return origin.tipset_cid(epoch)
         chain = self._chain()
@@ -67,7 +67,7 @@ class ChainExterns:
         return found.key
 
     def _origin_of(self, epoch: int) -> Origin | EthereumFork | None:
-        """The node that knows an epoch in the place of this chain."""
+        """Return the node that provides an epoch in place of this chain."""
         return self._origin if self._origin is not None and epoch <= self._chain().first else None
 
     def _above_head(self, epoch: int) -> int:

@@ -75,12 +75,12 @@ class TipsetSearch:
 
 
 def tipsets_back(index: ChainIndex, height: int, most: int = MOST_TIPSETS) -> Iterator[Tipset]:
-    """The tipsets from a height on, newest first, N at most."""
+    """Yield at most N tipsets from a height on, newest first."""
     return TipsetSearch(index, None, (), most).back(height)
 
 
 def receipts_back(index: ChainIndex, tipset: Tipset) -> Iterator[TransactionReceipt]:
-    """The executed messages of a tipset, newest first."""
+    """Yield the executed messages of a tipset, newest first."""
     for place in reversed(range(len(tipset.transactions))):
         yield index.receipt_at(tipset, place)
 
@@ -88,7 +88,7 @@ def receipts_back(index: ChainIndex, tipset: Tipset) -> Iterator[TransactionRece
 def message_with_nonce(
     index: ChainIndex, addresses: AddressIndex | None, sender: EthAddress, nonce: int, height: int
 ) -> TransactionReceipt | None:
-    """The executed message of a sender with a nonce, up to a height; None where there is none."""
+    """Return the executed message of a sender with a nonce, up to a height; None if there is none."""
     search = TipsetSearch(index, addresses, (nonce_key(sender, nonce),), most=index.head + 1)
     for tipset in search.back(height):
         for receipt in receipts_back(index, tipset):

@@ -47,7 +47,7 @@ class FolderSource:
     """See `localnet.chain.tipset_sources.TipsetSource`. The folder is read only; a node may go on with it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises InvalidInput for a folder without a chain, and for one under other rules than Filecoin's."""
+        """Raise InvalidInput for a folder without a chain, and for one under other rules than Filecoin's."""
         self._path = path
         self._folder = RocksStore.open(path, read_only=True)
         try:
@@ -90,7 +90,7 @@ class FolderSource:
     # --- finding ----------------------------------------------------------------------------------------------
 
     def tipset_at(self, epoch: int) -> Sequence[Cid]:
-        """The blocks of the tipset at an epoch."""
+        """Return the blocks of the tipset at an epoch."""
         if self._fork is not None and epoch <= self._fork.height:
             return self._before_fork(self._fork, epoch)
         found = self._index.at(epoch)
@@ -104,7 +104,7 @@ class FolderSource:
         return (found.block,)
 
     def _before_fork(self, fork: ForkPoint, epoch: int) -> Sequence[Cid]:
-        """The blocks of a tipset at or below the fork point, as far as headers lead."""
+        """Return the blocks of a tipset at or below the fork point, as far as headers reach."""
         try:
             for tipset in self._past(fork):
                 if tipset.height == epoch:
@@ -116,7 +116,7 @@ class FolderSource:
         raise InvalidInput(f"{self._path} has no epoch {epoch}")
 
     def _past(self, fork: ForkPoint) -> Iterator[TipsetHeaders]:
-        """The tipsets from the fork point down; each is read once. Raises BlockNotFound where headers end."""
+        """Yield the tipsets from the fork point down; each is read once. Raises BlockNotFound where headers end."""
         place = 0
         while True:
             if place == len(self._walked):
@@ -132,11 +132,11 @@ class FolderSource:
         return self._fork is None or height > self._fork.height
 
     def headers_at(self, epoch: int) -> TipsetHeaders:
-        """The tipset at an epoch. Raises as `tipset_at`."""
+        """Return the tipset at an epoch. Raises as `tipset_at`."""
         return read_tipset(self.store, self.tipset_at(epoch))
 
     def past_with_states(self) -> Iterator[TipsetHeaders]:
-        """The tipsets of a snapshot that can be executed again: those whose first state is there, newest first."""
+        """Yield the tipsets of a snapshot that can be re-executed, since their initial state is there, newest first."""
         if self._fork is None or self._fork.url:
             return
         with suppress(BlockNotFound):
@@ -147,7 +147,7 @@ class FolderSource:
                     yield tipset
 
     def find_message(self, text: str) -> FoundMessage:
-        """The message of a transaction's hash or a CID, of the folder's own tipsets."""
+        """Find the message of a transaction hash or a CID in the folder's own tipsets."""
         named = parse_reference(text)
         receipt = self._index.receipt(named.hash) if named.cid is None else self._receipt_of(named.cid)
         if receipt is None:
@@ -182,7 +182,7 @@ class FolderSource:
         return ChainResult(child.state, child.blocks[0].receipts)
 
     def _head_receipts(self, fork: ForkPoint) -> Cid | None:
-        """The receipts of a snapshot's newest executed tipset, which its head's headers name."""
+        """Return the receipts of a snapshot's newest executed tipset, from its head's headers."""
         for root in pins(self.store).values():
             try:
                 head = read_tipset(self.store, read_chain_snapshot(self.store, [root]).blocks)
@@ -203,13 +203,13 @@ class FolderSource:
         return self._own.vested if self._fork is None else self._fork.vested
 
     def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
-        """This network's own null rounds have the time of the tipset before them; others 30 seconds an epoch."""
+        """Return a null round's time: the previous tipset's on this network, 30 seconds per epoch on others."""
         if self._fork is not None and epoch <= self._fork.height:
             return parent.timestamp + _EPOCH_SECONDS * (epoch - parent.height)
         return parent.timestamp
 
     def externs_for(self, tipset: TipsetHeaders) -> Externs:
-        """The index's answers; at a fork point and below, what headers tell."""
+        """Return externs that read the index, and headers at a fork point and below."""
         if self._fork is not None and tipset.height <= self._fork.height:
             return HeaderExterns(self.store, tipset)
         self._externs.executing = tipset.height
@@ -248,13 +248,13 @@ class HeaderExterns:
         return digest(entries[place])
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        """The key's CID of the tipset at an epoch or before it. Raises ExternError."""
+        """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""
         after, before = self._around(epoch)
         found = after if after.height == epoch or before is None else before
         return found.key
 
     def _around(self, epoch: int) -> tuple[TipsetHeaders, TipsetHeaders | None]:
-        """The tipset at an epoch or after it, and the one before that."""
+        """Return the tipset at an epoch or after it, and its parent."""
         if epoch > self._tipset.height:
             raise ExternError(f"epoch {epoch} is in the future")
         after = self._tipset
@@ -269,7 +269,7 @@ class HeaderExterns:
 
 
 def _backwards(store: Store, tipset: TipsetHeaders) -> Iterator[TipsetHeaders]:
-    """A tipset and those before it, as far back as headers lead. Raises BlockNotFound where one is missing."""
+    """Yield a tipset and its ancestors, as far as headers reach. Raises BlockNotFound if one is missing."""
     while True:
         yield tipset
         if not tipset.parents:

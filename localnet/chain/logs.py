@@ -40,7 +40,7 @@ class LogFilter:
 
 
 def logs_between(index: ChainIndex, first: int, last: int, wanted: LogFilter) -> Iterator[FoundLog]:
-    """The wanted logs of the tipsets from height `first` to `last`, both included, in the chain's order."""
+    """Yield the matching logs of the tipsets from height `first` to `last`, both included, in the chain's order."""
     for height in range(max(0, first), min(last, index.head) + 1):
         found = index.at(height)
         if isinstance(found, Tipset):
@@ -48,7 +48,7 @@ def logs_between(index: ChainIndex, first: int, last: int, wanted: LogFilter) ->
 
 
 def logs_in(index: ChainIndex, tipset: Tipset, wanted: LogFilter) -> Iterator[FoundLog]:
-    """The wanted logs of a tipset."""
+    """Yield the matching logs of a tipset."""
     if tipset.bloom == EMPTY_BLOOM or not wanted.may_match(tipset.bloom):
         return
     for found in index.logs(tipset):

@@ -37,13 +37,13 @@ class WaitingMessages(Protocol):
     """Read access to pending messages, by hash or sender."""
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
-        """The waiting message with this hash."""
+        """Return the waiting message with this hash."""
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
-        """The nonce after the sender's waiting messages without a gap."""
+        """Return the nonce after the sender's waiting messages without a gap."""
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """The sender's waiting messages without a gap, in order."""
+        """Return the sender's waiting messages without a gap, in order."""
 
 
 class Mempool:
@@ -73,7 +73,7 @@ class Mempool:
         return iter(self._by_hash.values())
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
-        """The waiting message with this hash. Other threads may ask for it, too."""
+        """Return the waiting message with this hash. Safe to call from other threads."""
         return self._by_hash.get(transaction_hash)
 
     def add(self, candidate: Candidate, next_nonce: int) -> None:
@@ -145,14 +145,14 @@ class Mempool:
                 self.drop(candidate)
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
-        """The nonce after the sender's waiting messages without a gap."""
+        """Return the nonce after the sender's waiting messages without a gap."""
         waiting = self._by_sender.get(sender, {})
         while next_nonce in waiting:
             next_nonce += 1
         return next_nonce
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """The sender's waiting messages without a gap, in order. Other threads may ask for them, too."""
+        """Return the sender's waiting messages without a gap, in order. Safe to call from other threads."""
         waiting, ready = self._by_sender.get(sender, {}), list[Candidate]()
         while (candidate := waiting.get(next_nonce)) is not None:
             ready.append(candidate)
@@ -232,17 +232,17 @@ class MempoolView:
         self._mempool, self._check = mempool, check
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
-        """The waiting message with this hash."""
+        """Return the waiting message with this hash."""
         return self._mempool.get(transaction_hash)
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
-        """The nonce after the sender's waiting messages without a gap. Raises what the check does."""
+        """Return the nonce after the sender's waiting messages without a gap. Raises the errors of the check."""
         nonce = self._mempool.pending_nonce(sender, next_nonce)
         self._check()
         return nonce
 
     def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
-        """The sender's waiting messages without a gap, in order. Raises what the check does."""
+        """Return the sender's waiting messages without a gap, in order. Raises the errors of the check."""
         ready = self._mempool.ready_of(sender, next_nonce)
         self._check()
         return ready

@@ -34,7 +34,7 @@ class NodeSource:
     """See `localnet.chain.tipset_sources.TipsetSource`. Blocks that were fetched are kept in `kept`."""
 
     def __init__(self, url: str, kept: Store | None = None, watch: Callable[[int], None] = lambda _asked: None) -> None:
-        """Raises NodeError where no node answers, InvalidInput for what is no URL."""
+        """Raise NodeError if no node responds, InvalidInput for an invalid URL."""
         self._client = NodeClient(url, options=_REQUESTS)
         self.blocks = NodeBlocks(self._client, watch)
         self.kept = MemoryStore() if kept is None else kept
@@ -46,7 +46,7 @@ class NodeSource:
     # --- finding ----------------------------------------------------------------------------------------------
 
     def tipset_at(self, epoch: int) -> Sequence[Cid]:
-        """The blocks of the tipset at an epoch."""
+        """Return the blocks of the tipset at an epoch."""
         head = self._read("Filecoin.ChainHead", lambda tipset: number(tipset["Height"]))
         if not 0 <= epoch <= head:
             raise InvalidInput(f"{self._client.name} has no epoch {epoch}: its chain reaches from 0 to {head}")
@@ -56,12 +56,12 @@ class NodeSource:
         return cids
 
     def head(self) -> TipsetHeaders:
-        """The node's newest tipset."""
+        """Return the node's newest tipset."""
         _, cids = self._read("Filecoin.ChainHead", _height_and_blocks)
         return read_tipset(self.store, cids)
 
     def find_message(self, text: str) -> FoundMessage:
-        """The message of a transaction's hash or a CID."""
+        """Find the message of a transaction hash or a CID."""
         cid = self._named_message(text)
         found = self._read("Filecoin.StateSearchMsg", _looked_up, [], cid_json(cid), -1, True)
         if found is None:
@@ -135,11 +135,11 @@ class NodeSource:
         return begun + _EPOCH_SECONDS * epoch
 
     def externs_for(self, tipset: TipsetHeaders) -> NodeExterns:
-        """The node's answers, as of the tipset."""
+        """Return externs that query the node, as of the tipset."""
         return NodeExterns(self, tipset)
 
     def ask_past(self, method: str, read: Callable[[Any], T], epoch: int, tipset: TipsetHeaders) -> T:
-        """An answer about the past of a tipset. Raises ExternError."""
+        """Query the past of a tipset. Raises ExternError."""
         try:
             return self._remembered(method, read, epoch, _key(tipset))
         except NodeError as error:
@@ -176,15 +176,15 @@ class NodeExterns:
         self._source, self._tipset = source, tipset
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """The tickets' digest of an epoch. Raises ExternError."""
+        """Return the tickets' digest of an epoch. Raises ExternError."""
         return self._ask("Filecoin.StateGetRandomnessDigestFromTickets", digest, epoch)
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """The beacon's digest of an epoch. Raises ExternError."""
+        """Return the beacon's digest of an epoch. Raises ExternError."""
         return self._ask("Filecoin.StateGetRandomnessDigestFromBeacon", digest, epoch)
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        """The key's CID of the tipset at an epoch or before it. Raises ExternError."""
+        """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""
         return Cid(self._ask("Filecoin.ChainGetTipSetByHeight", key_of, epoch))
 
     def _ask(self, method: str, read: Callable[[Any], Any], epoch: ChainEpoch) -> bytes:
@@ -196,7 +196,7 @@ def _height_and_blocks(tipset: Any) -> tuple[int, tuple[Cid, ...]]:
 
 
 def _looked_up(answer: Any) -> tuple[tuple[Cid, ...], Cid] | None:
-    """The tipset of a message look-up, and the message: another one than was asked for where it was replaced."""
+    """Return the tipset and CID of a message look-up; the CID differs from the requested one after a replacement."""
     if answer is None:
         return None
     return tuple(cid_of_json(block) for block in answer["TipSet"]), cid_of_json(answer["Message"])

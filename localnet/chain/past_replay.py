@@ -43,10 +43,10 @@ class ReplayedOfNode:
 
 
 def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) -> Replayed:
-    """Execute a tipset of a source again; `workers` processes share its messages. What keeps it from being executed is
-    its difference.
+    """Re-execute a tipset of a source; `workers` processes share its messages.
 
-    Raises NodeError and RemoteUnavailable where the source does not answer.
+    An error that prevents the execution is reported as the difference. Raises NodeError and RemoteUnavailable if the
+    source does not respond.
     """
     messages, parallel = 0, _parallel(workers)
     try:
@@ -90,7 +90,7 @@ def difference_from_chain(source: TipsetSource, past: PastTipset, outcome: Tipse
 
 
 def difference_of_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence[Receipt], root: Cid) -> str:
-    """The first of a tipset's first receipts that is not the chain's, in words; empty where there is none."""
+    """Describe the first of a tipset's receipts that differs from the chain's; empty if none does."""
     known = read_receipts(source.store, root)
     for number, (got, carried) in enumerate(zip(receipts, past.work.messages(), strict=False)):
         expected = known[number] if number < len(known) else None
@@ -107,7 +107,7 @@ def difference_of_receipts(source: TipsetSource, past: PastTipset, receipts: Seq
 
 
 def heights_of_folder(folder: Path, first: int | None = None, last: int | None = None) -> list[int]:
-    """The heights of the tipsets in a folder that can be executed again: a snapshot's, and the chain's own after it.
+    """Return the heights of a folder's tipsets that can be re-executed: a snapshot's, and the chain's own after it.
 
     Raises InvalidInput for a folder without a chain, and where there is none of them.
     """
@@ -153,7 +153,7 @@ def _folder(folder: Path) -> FolderSource:
 
 
 def tipsets_of_node(source: NodeSource, first: int, last: int | None) -> list[tuple[Cid, ...]]:
-    """The tipsets of a node's chain from `first` to `last` (None: the newest that has a tipset after it), in order.
+    """Return a node's tipsets from `first` to `last` (None: the newest with a successor), in order.
 
     Raises InvalidInput where there are none, and NodeError.
     """

@@ -63,7 +63,7 @@ class PendingPlans:
         self._kept: tuple[tuple[object, ...], PendingPlan] | None = None
 
     def plan(self) -> PendingPlan:
-        """The plan as it is now. For the chain's own thread."""
+        """Return the current plan. For the chain's own thread."""
         network, mempool = self._network, self._network.mempool
         point, timestamp = network.chain.point(), network.next_timestamp
         origin = point, timestamp, mempool.changes, mempool.first_come, network.chain.index.retained

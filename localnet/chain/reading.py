@@ -61,7 +61,7 @@ class NetworkReader:
 
     @property
     def base_fee(self) -> TokenAmount:
-        """attoFIL per gas in the next tipset."""
+        """Return the base fee of the next tipset in attoFIL per gas."""
         return self.chain.head.next_base_fee
 
     @property
@@ -99,7 +99,7 @@ class NetworkReader:
         return TokenAmount(self.base_fee + self.suggested_premium)
 
     def block(self, number: int) -> Tipset:
-        """The tipset at a height. Raises UnknownBlock, also for a null round."""
+        """Return the tipset at a height. Raises UnknownBlock, also for a null round."""
         found = self.chain.index.at(whole_number(number, "a block's number", None))
         if not isinstance(found, Tipset):
             what = "is a null round" if found else f"is above the head, {self.head.height}"
@@ -107,7 +107,7 @@ class NetworkReader:
         return found
 
     def executed_at(self, epoch: int) -> Tipset:
-        """The tipset that was executed at an epoch. Raises UnknownBlock."""
+        """Return the tipset that was executed at an epoch. Raises UnknownBlock."""
         tipset = self.chain.index.tipset_before(epoch) if 0 <= epoch <= self.head.height else None
         if tipset is None or tipset.height != epoch or tipset.parent == GENESIS_PARENT:
             raise UnknownBlock(f"no tipset was executed at epoch {epoch}: it is a null round, or not of this chain")
@@ -119,16 +119,16 @@ class NetworkReader:
         return self.chain.producer
 
     def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
-        """The executed transaction, None where its receipt is not known (yet)."""
+        """Return the executed transaction, None if it has no receipt (yet)."""
         receipt = self.chain.index.receipt(transaction_hash)
         return receipt if receipt is None or receipt.block_number <= self.settled.height else None
 
     def pending_nonce(self, sender: Address) -> int:
-        """The nonce after everything of the sender's that waits."""
+        """Return the nonce after all waiting messages of the sender."""
         return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
-        """The executed transaction. Raises UnknownTransaction, also while it waits."""
+        """Return the executed transaction. Raises UnknownTransaction, also while it waits."""
         receipt = self.find_receipt(transaction_hash)
         if receipt is None:
             where = f"is not on this chain{self.chain.before_the_fork}"

@@ -1,8 +1,8 @@
-"""A chain executed again, tipset by tipset: each begins at the state that the index names, so any of them can be
-executed anywhere, in any order, by every holder of the blocks.
+"""Re-execution of a chain, tipset by tipset.
 
-That makes a range of tipsets a parallel job by itself (`hypervisor replay`): the state is shared by CID, nothing is
-handed from one tipset to the next, and the results are those of one process.
+Each tipset starts from the state in the index, so tipsets can be executed in any order and in parallel (`hypervisor
+replay`): the state is shared by CID, nothing is passed from one tipset to the next, and the results are those of one
+process.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Replayed:
 
 
 def heights(folder: Path, first: int | None = None, last: int | None = None) -> list[int]:
-    """The heights of a folder's own tipsets that execute something, from `first` to `last` (None: from end to end).
+    """Return the heights of a folder's own non-empty tipsets, from `first` to `last` (None: from end to end).
 
     Raises InvalidInput for a folder without a chain, and where there is none of them.
     """
@@ -121,7 +121,7 @@ def _executed(
 
 @lru_cache(maxsize=1)
 def _chain(folder: Path) -> Chain:
-    """The chain in a folder, for reading, beside a writer."""
+    """Open the chain in a folder for reading, beside a writer."""
     store: Store = RocksStore.open(folder, read_only=True)
     index, externs = ChainIndex(store), ChainExterns()
     record, point = index.network(), recorded_point(store)

@@ -45,7 +45,7 @@ def forget_states(store: Store, states: int) -> None:
 
 
 def newest_heights(store: Store, states: int) -> Iterator[int]:
-    """The heights of the newest tipsets, from the head down. Raises InvalidInput for less than one."""
+    """Yield the heights of the newest tipsets, from the head down. Raises InvalidInput for less than one."""
     return (tipset.height for tipset in islice(_tipsets(store), check_states(states)))
 
 
@@ -54,7 +54,7 @@ def _forget_below(store: Store, height: int) -> None:
 
 
 def chain_roots(store: Store, snapshots: Iterable[Tipset] = ()) -> Roots:
-    """The roots of a chain up to its head; of the states, those that are not forgotten, the first, and snapshots'.
+    """Return the roots of a chain up to its head; of the states, the retained ones, the first, and snapshots'.
 
     A folder without a chain has none: there the head of the machine and the pins are all that counts. The iterators
     read the index as they go, and raise StoreCorrupt where it has gaps.

@@ -38,7 +38,7 @@ _FURTHEST: Final = 1_100_000
 
 
 def dump_state(chain: Chain) -> bytes:
-    """The head's state, as `load_state` takes it."""
+    """Return the head's state in the form of `load_state`."""
     head, machine = chain.head, chain.machine
     outside = OverlayStore(machine.base)
     root = put_object(outside, [_FORMAT, head.height, head.timestamp, link(head.state), chain.rules.name])
@@ -130,7 +130,7 @@ def _check_bundle(chain: Chain, blocks: BufferedStore, state: Cid) -> None:
 
 
 def _check_version(chain: Chain, height: int) -> None:
-    """An upgrade comes with the block after its epoch: this block, which executes nothing, may not take its place."""
+    """Raise InvalidInput if an upgrade is due by `height`: this block executes nothing, so it cannot be its block."""
     head = chain.head.height
     versions = {chain.record.upgrades.version_at(epoch) for epoch in (head, max(height, head + 1))}
     if len(versions) > 1:

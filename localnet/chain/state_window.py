@@ -25,7 +25,7 @@ WORTH_IT: Final = 8
 
 
 def check_states(states: int) -> int:
-    """A number of states that can be kept. Raises InvalidInput."""
+    """Validate the number of states to keep. Raises InvalidInput."""
     if whole_number(states, "a number of states", None, MOST_STATES) < 1:
         raise InvalidInput(f"the states of {states} tipsets: at least the head's is kept")
     return states
@@ -70,7 +70,7 @@ class StateWindow:
         self._first: _States | None = None
 
     def entries_with(self, height: int) -> dict[bytes, bytes | None]:
-        """The entries of the index to commit with a new head: from which height on states are kept with it."""
+        """Return the index entries to commit with a new head: the height from which states are kept."""
         after = len(self._kept) + 1
         if self._most is None or after < self._most + max(1, self._most // WORTH_IT):
             return {}
@@ -99,7 +99,7 @@ class StateWindow:
             self._store.release(states.roots)
 
     def go_back(self, tipset: Tipset) -> None:
-        """The head is this tipset now, or has this state; it may be one whose states were held by themselves."""
+        """Handle a reorg to this tipset or state, which may be one whose states were held separately."""
         if self._most is None:
             return
         gone: list[_States] = []

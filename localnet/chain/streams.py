@@ -35,7 +35,7 @@ def stream_settings(
     ramp: int = DEVELOPMENT.ramp,
     timelock: int = DEVELOPMENT.timelock,
 ) -> StreamSettings:
-    """Settings with these roles, each an address in any form (default: f00), and epochs (default: a devnet's).
+    """Return settings with these roles, each an address in any form (default: f00), and epochs (default: a devnet's).
 
     `swa` may write the streams of the block reward, `sra` the shares of the second one. Raises AddressError and
     InvalidInput for what they cannot be.
@@ -123,7 +123,7 @@ def _stream_in_words(stream: list[Any], epoch: int) -> str:
 
 
 def weight_at(record: list[int], epoch: int) -> int:
-    """A stream's weight at an epoch, in parts of 10^18: it moves by its slope, between floor and cap (FIP-0118)."""
+    """Return a stream's weight at an epoch in parts of 10^18; it moves by its slope within its bounds (FIP-0118)."""
     start, slope, since, floor, cap = record
     return min(max(start + slope * (epoch - since), floor), cap)
 
@@ -134,7 +134,7 @@ def _reward(machine: Hypervisor) -> Any:
 
 
 def _read(layout: str, state: Any) -> dict[str, Any] | None:
-    """The fields of a state by their names; None for a state of another layout."""
+    """Return the fields of a state by name; None for a state of another layout."""
     from bridge.actor_schemas import actor_schema  # a network of another version never needs the schemas
     from store.schema.types import SchemaError
 

@@ -40,7 +40,7 @@ class Supply:
 
 
 def supply_of(machine: Hypervisor, vested: TokenAmount) -> Supply:
-    """The parts in a machine's state."""
+    """Return the parts of the supply in a machine's state."""
     return Supply(
         vested=vested,
         mined=_field(machine, REWARD_ACTOR, _MINED),

@@ -19,7 +19,7 @@ def tips_of(index: ChainIndex, tipset: Tipset) -> list[tuple[int, int]]:
 
 
 def suggested_premium(index: ChainIndex, head: Tipset, rules: NetworkRules) -> TokenAmount:
-    """The rules' premium, or the smallest tip of the head's messages where they count and it is more.
+    """Return the rules' premium, or the smallest tip of the head's messages if tips count and it is higher.
 
     Source: anvil's answers to eth_maxPriorityFeePerGas, which fall back to the usual premium after an empty block.
     """

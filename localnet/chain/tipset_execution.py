@@ -34,7 +34,7 @@ MOST_NULL_ROUNDS: Final = 100_000
 
 
 def null_epochs(parent: int, epoch: int) -> Iterator[ChainEpoch]:
-    """The epochs between a tipset and its parent. Raises InvalidInput for none or too many."""
+    """Yield the epochs between a tipset and its parent. Raises InvalidInput for none or too many."""
     if parent >= epoch:
         raise InvalidInput(f"the tipset of epoch {epoch} has a parent at epoch {parent}: expected an earlier one")
     if epoch - parent - 1 > MOST_NULL_ROUNDS:
@@ -73,7 +73,7 @@ class TipsetWork:
     null_rounds: tuple[NullRoundBefore, ...] = ()
 
     def messages(self) -> Iterator[CarriedMessage]:
-        """The messages that are executed, each once, in order."""
+        """Yield the messages to execute, each once, in order."""
         seen: set[Cid] = set()
         for block in self.blocks:
             yield from new_messages(block, seen)
@@ -148,7 +148,7 @@ def tipset_steps(
 
 
 def _beside(machine: Hypervisor, work: TipsetWork, parallel: Parallel) -> ParallelBlock:
-    """The messages of all blocks of a tipset, for workers to execute."""
+    """Return the messages of all blocks of a tipset, for workers to execute."""
     from hypervisor.parallel import BlockMessage, ParallelBlock
 
     messages = [
@@ -175,7 +175,7 @@ def _unless_fatal(result: ApplyResult) -> ApplyResult:
 
 
 def new_messages(block: MinedBlock, seen: set[Cid]) -> Iterator[CarriedMessage]:
-    """The messages of a block that no block before it holds; `seen` has those, by the CIDs without signatures."""
+    """Yield the messages of a block that are in no earlier block; `seen` holds those, by CID without signature."""
     for carried in block.messages:
         cid = carried.message.cid()
         if cid not in seen:
@@ -184,7 +184,7 @@ def new_messages(block: MinedBlock, seen: set[Cid]) -> Iterator[CarriedMessage]:
 
 
 def receipts_root(receipts: Iterable[Receipt]) -> Cid:
-    """The root that the next tipset's headers have for these receipts."""
+    """Return the root of these receipts in the next tipset's headers."""
     return put_receipts(BufferedStore(MemoryStore()), receipts)
 
 

@@ -55,25 +55,25 @@ class TipsetSource(Protocol):
     chain_id: int
 
     def tipset_at(self, epoch: int) -> Sequence[Cid]:
-        """The blocks of the tipset at an epoch. InvalidInput for a null round, and outside of the chain."""
+        """Return the blocks of the tipset at an epoch. InvalidInput for a null round, and outside of the chain."""
 
     def find_message(self, text: str) -> FoundMessage:
-        """The message of a transaction's hash (0x...) or a CID. InvalidInput where there is none."""
+        """Find the message of a transaction hash (0x...) or a CID. InvalidInput if there is none."""
 
     def result_of(self, tipset: TipsetHeaders) -> ChainResult:
         """Return the result of a tipset."""
 
     def version_at(self, tipset: TipsetHeaders) -> int:
-        """The number of the network version of a tipset's epoch."""
+        """Return the number of the network version at a tipset's epoch."""
 
     def vested_at(self, tipset: TipsetHeaders, epoch: ChainEpoch) -> TokenAmount:
-        """attoFIL that are vested at an epoch: the tipset's, or that of a null round before it."""
+        """Return the vested attoFIL at an epoch: the tipset's, or that of a null round before it."""
 
     def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
-        """The time of a null round after a tipset, in Unix seconds."""
+        """Return the time of a null round after a tipset, in Unix seconds."""
 
     def externs_for(self, tipset: TipsetHeaders) -> Externs:
-        """The chain's answers to a machine that executes a tipset."""
+        """Return externs over the chain for a machine that executes a tipset."""
 
     def close(self) -> None:
         """Release what the source holds."""
@@ -120,7 +120,7 @@ def read_past_tipset(source: TipsetSource, cids: Sequence[Cid]) -> PastTipset:
 
 
 def machine_for(source: TipsetSource, past: PastTipset, store: Store | None = None) -> Hypervisor:
-    """A machine at the state that a tipset begins with, which writes nothing to the source's store."""
+    """Return a machine at the state before a tipset, which writes nothing to the source's store."""
     machine = Hypervisor.at(
         OverlayStore(source.store if store is None else store),
         past.headers.state,
@@ -141,7 +141,7 @@ class SourceSupply:
         self.answered: dict[ChainEpoch, TokenAmount] = {}
 
     def __call__(self, machine: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
-        """attoFIL."""
+        """Return the vested amount in attoFIL."""
         found = supply_of(machine, self._source.vested_at(self._tipset, epoch)).circulating
         self.answered[epoch] = found
         return found

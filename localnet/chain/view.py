@@ -54,7 +54,7 @@ class ChainReader:
     _externs: ChainExterns
 
     def _circulating(self, state: Cid) -> TokenAmount:
-        """attoFIL in circulation at a state, which the machine is at."""
+        """Return the circulating supply in attoFIL at a state, which the machine is at."""
         raise NotImplementedError
 
     @property
@@ -92,7 +92,7 @@ class ChainReader:
         return self.index.tipset(self.head.parent)
 
     def settings_after(self, parent: Tipset) -> BlockSettings:
-        """The settings of a block to come after a tipset."""
+        """Return the settings of the next block after a tipset."""
         settings = parent.next_settings
         return settings if self.default_gas_limit is None else self._with_default_gas_limit(settings)
 
@@ -110,7 +110,7 @@ class ChainReader:
         timestamp: int,
         executions: Sequence[Execution],
     ) -> Tipset:
-        """The tipset of executions that left a machine's state; `blocks` takes its header, messages and receipts."""
+        """Build a tipset from executions and a machine's state; `blocks` takes its header, messages and receipts."""
         messages = put_messages(blocks, [execution.message for execution in executions])
         rules, base_fee, settings = self.rules, parent.next_base_fee, self.settings_after(parent)
         header = BlockHeader(
@@ -152,13 +152,13 @@ class ChainReader:
         return replace(settings, excess_blob_gas=excess)
 
     def machine_at(self, tipset: Tipset) -> Hypervisor:
-        """A machine at a tipset's state, in its context; at the head it is the chain's own."""
+        """Return a machine at a tipset's state, in its context; at the head it is the chain's own."""
         if tipset == self.head:
             return self.machine
         return self.machine_before(tipset, tipset.state)
 
     def machine_before(self, tipset: Tipset, root: Cid | None = None) -> Hypervisor:
-        """A machine of its own in a tipset's context, at the state that its execution began with (or at `root`).
+        """Return a separate machine in a tipset's context, at the state before its execution (or at `root`).
 
         Raises InvalidInput where that state was collected.
         """
@@ -171,7 +171,7 @@ class ChainReader:
         return machine
 
     def _fork(self, root: Cid) -> Hypervisor:
-        """A machine of its own at a state, for the thread of this one."""
+        """Return a separate machine at a state, for this machine's thread."""
         return self.machine.fork(root)
 
     def _check_kept(self, tipset: Tipset) -> None:

@@ -44,10 +44,10 @@ class Watcher(Protocol):
     """Is called when the network changes."""
 
     def applied(self, tipset: Tipset) -> None:
-        """A tipset is the new head, and committed."""
+        """Handle a new head, a committed tipset."""
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """The chain goes back to a head below these tipsets, newest first; they can be read during the call only."""
+        """Handle a reorg to a head below these tipsets, newest first; they can be read during the call only."""
 
     def waits(self, candidate: Candidate) -> None:
-        """A transaction has been taken, and waits for a block."""
+        """Handle a transaction that was accepted and waits for a block."""

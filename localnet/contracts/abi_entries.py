@@ -27,14 +27,14 @@ _USUAL: Final = re.compile(
 
 
 def readable_interface(abi: Any) -> ContractInterface:
-    """The interface of an ABI's JSON. Raises InvalidInput where it is no list, or has more than 2,000 entries."""
+    """Read the interface of an ABI's JSON. Raises InvalidInput if it is not a list, or has more than 2,000 entries."""
     if not isinstance(abi, list | tuple) or len(abi) > MOST_ENTRIES:
         raise InvalidInput(f"an ABI is a list of at most {MOST_ENTRIES} entries")
     return ContractInterface([entry for entry in map(_entry, abi) if entry is not None])
 
 
 def _entry(entry: Any) -> Mapping[str, Any] | None:
-    """An entry with all the fields that are looked at, None where it cannot be read."""
+    """Return an entry with all the fields that are used, None if it cannot be read."""
     if not isinstance(entry, Mapping) or entry.get("type") not in _KINDS:
         return None
     name = entry.get("name", "")

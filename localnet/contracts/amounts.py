@@ -16,7 +16,7 @@ _AMOUNT: Final = re.compile(r"([0-9]{1,40})(?:\.([0-9]{1,18}))? ?([a-z]*)", re.A
 
 
 def attofil(text: str) -> TokenAmount:
-    """attoFIL of `1.5fil`, `1.5` (FIL, too), `20nanofil`, `1000attofil`, `1gwei`. Raises InvalidInput."""
+    """Parse `1.5fil`, `1.5` (also FIL), `20nanofil`, `1000attofil` or `1gwei` to attoFIL. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
 
     found = _AMOUNT.fullmatch(text.strip())
@@ -30,7 +30,7 @@ def attofil(text: str) -> TokenAmount:
 
 
 def payment(text: str) -> TokenAmount:
-    """attoFIL of the money that a message carries. A whole number above 0 needs a unit. Raises InvalidInput.
+    """Parse a message's value to attoFIL. A whole number above 0 needs a unit. Raises InvalidInput.
 
     cast reads `1` as 1 wei, `attofil` as 1 FIL: a habit must not send 10**18 times the money.
     """

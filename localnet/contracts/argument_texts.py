@@ -22,7 +22,7 @@ _DEEPEST: Final = 32
 
 
 def signature_interface(text: str) -> tuple[ContractInterface, str]:
-    """The interface of one function, and its name, of `name(types)` with `(types)` of what it returns after it.
+    """Parse `name(types)`, optionally followed by `(return types)`; return its interface and its name.
 
     Without the second list, the function's entry has no `outputs`: it is unknown what it returns. Names of arguments
     and `uint` for `uint256` may be there. Raises InvalidInput.
@@ -64,7 +64,7 @@ def values(items: Sequence[Any], arguments: Sequence[str], address: ReadAddress)
 
 
 def kind_of(item: Any) -> str:
-    """The type of an ABI's item, a tuple's as the types of its parts."""
+    """Return the type of an ABI's item; a tuple's is made of the types of its parts."""
     kind: str = item["type"]
     if not kind.startswith("tuple"):
         return kind
@@ -72,7 +72,7 @@ def kind_of(item: Any) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """A decoded value as JSON: numbers as decimal text, bytes as hex."""
+    """Return a decoded value as JSON: numbers as decimal text, bytes as hex."""
     match value:
         case bool() | None | str():
             return value
@@ -85,7 +85,7 @@ def as_plain(value: Any) -> Any:
 
 
 def _signature_parts(text: str) -> tuple[str, list[list[Any]]] | None:
-    """The name, and the types of its arguments and of what it returns, as far as they are there."""
+    """Return the name, and the types of the arguments and of the return values, as far as they are given."""
     found = re.match(r"\s*([A-Za-z_$][\w$]*)\s*", text, re.ASCII)
     if found is None or len(text) > _LONGEST:
         return None
@@ -104,7 +104,7 @@ def _signature_parts(text: str) -> tuple[str, list[list[Any]]] | None:
 
 
 def _item(text: str) -> dict[str, str] | None:
-    """A type, with or without a name after it."""
+    """Parse a type, with or without a name after it."""
     text = text.strip()
     end = _matching(text) if text.startswith("(") else None
     head = text if end is None else text[end + 1 :]
@@ -178,7 +178,7 @@ def _matching(text: str) -> int | None:
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas that are in no brackets and no quotes."""
+    """Split at commas outside brackets and quotes."""
     if not text.strip():
         return []
     parts, start = list[str](), 0

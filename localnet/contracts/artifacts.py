@@ -78,18 +78,18 @@ class ArtifactFolders:
         return [found for _, found in self._known.values() if found is not None]
 
     def running(self, code: bytes) -> CompiledContract | None:
-        """The contract whose runtime code this is, but for metadata and what a deployment fills in (as last looked)."""
+        """Return the contract with this runtime code, ignoring metadata and immutables (as of the last scan)."""
         bare = without_metadata(code)
         same = (found for found in self._known_contracts() if len(found.runtime.code) == len(bare))
         return next((found for found in same if found.runtime.begins(bare)), None)
 
     def creating(self, init_code: bytes) -> CompiledContract | None:
-        """The contract whose creation code this begins with (as last looked)."""
+        """Return the contract whose creation code is a prefix of this (as of the last scan)."""
         fitting = [found for found in self._known_contracts() if found.creation.begins(init_code)]
         return max(fitting, key=lambda found: len(found.creation.code), default=None)
 
     def named(self, name: str) -> CompiledContract:
-        """A contract by its name, or by `File.sol:Name` where several have the name. Raises InvalidInput."""
+        """Return a contract by its name, or by `File.sol:Name` if several have the name. Raises InvalidInput."""
         source, _, wanted = name.rpartition(":")
         fitting = [
             found
@@ -106,14 +106,14 @@ class ArtifactFolders:
 
 
 def find_artifact(name: str, folders: Sequence[Path] | None = None) -> Artifact:
-    """The artifact in a file (`.json`), or of a contract's name. Raises InvalidInput."""
+    """Find the artifact in a file (`.json`), or of a contract's name. Raises InvalidInput."""
     if name.endswith(".json"):
         return Artifact.load(name)
     return Artifact.load(ArtifactFolders(folders).named(name).file)
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
-    """The JSON files below a folder that may be artifacts, each with its time and size. Links are not followed."""
+    """Yield the JSON files below a folder that may be artifacts, with time and size. Links are not followed."""
     todo, seen = [(folder, 0)], 0
     while todo:
         place, depth = todo.pop()
@@ -135,7 +135,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
 
 
 def _read(file: Path, folder: Path) -> CompiledContract | None:
-    """The contract in a file, None where it holds none."""
+    """Read the contract in a file, None if it holds none."""
     try:
         content = parse_json(file.read_bytes())
         creation, runtime = (CodePattern.of(_hex(content.get(key))) for key in ("bytecode", "deployedBytecode"))
@@ -147,7 +147,7 @@ def _read(file: Path, folder: Path) -> CompiledContract | None:
 
 
 def _hex(code: Any) -> str:
-    """A compiler's code: hex text, or an object with the field `object`."""
+    """Return a compiler's code: hex text, or an object with the field `object`."""
     text = code.get("object", "") if isinstance(code, Mapping) else code or ""
     if not isinstance(text, str):
         raise TypeError("code is text")

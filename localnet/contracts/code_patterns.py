@@ -24,7 +24,7 @@ class CodePattern:
 
     @classmethod
     def of(cls, text: str) -> CodePattern:
-        """The pattern of hex text, in which libraries' addresses may be missing. Raises ValueError."""
+        """Parse hex text, in which libraries' addresses may be missing. Raises ValueError."""
         code = without_metadata(bytes.fromhex(_PLACEHOLDER.sub("0" * 40, text.removeprefix("0x"))))
         if len(code) > _LARGEST_CODE:
             raise ValueError("longer than any contract")

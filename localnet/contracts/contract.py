@@ -132,7 +132,7 @@ class Contract:
         sender: Target | None = None,
         gas_limit: int | None = None,
     ) -> TransactionReceipt:
-        """A transaction that calls a function. Raises AbiMismatch, and the errors of `Network.send`.
+        """Send a transaction that calls a function. Raises AbiMismatch, and the errors of `Network.send`.
 
         What fails already fails as the estimate of its gas (CallFailed, no transaction); with a `gas_limit` it comes
         into a block (TransactionFailed).
@@ -142,7 +142,7 @@ class Contract:
             return self._network.send(self.address, value, data, sender=sender, gas_limit=gas_limit)
 
     def events(self, receipt: TransactionReceipt) -> list[DecodedLog]:
-        """This contract's events in a receipt, by the ABI."""
+        """Return this contract's events in a receipt, by the ABI."""
         own = (emitted.log for emitted in receipt.logs if emitted.address == self.address)
         decoded = (self.interface.decode_log(log) for log in own)
         return [event for event in decoded if event is not None]

@@ -26,7 +26,7 @@ _NOTHING: Final = DebugInfo()
 
 
 def debug_info(content: Mapping[str, Any], file: Path, folder: Path, name: str) -> DebugInfo:
-    """The maps of the contract that an artifact's content describes; nothing where they are not there or unreadable."""
+    """Return the maps of the contract in an artifact's content; empty if they are missing or unreadable."""
     try:
         if isinstance(content.get("deployedBytecode"), Mapping):
             return _foundry(content, file, folder)
@@ -72,7 +72,7 @@ def _hardhat(content: Mapping[str, Any], file: Path, folder: Path, name: str) ->
 
 
 def _map(code: Mapping[str, Any], paths: Mapping[int, str], read: Callable[[str], bytes | None]) -> CodeMap | None:
-    """The map of a compiler's code; None where there is none, or the code lacks addresses of libraries."""
+    """Return the map of a compiler's code; None if there is none, or the code lacks addresses of libraries."""
     text, source_map = code.get("object"), code.get("sourceMap")
     if not isinstance(text, str) or not isinstance(source_map, str) or not source_map:
         return None
@@ -80,7 +80,7 @@ def _map(code: Mapping[str, Any], paths: Mapping[int, str], read: Callable[[str]
 
 
 def _below(folder: Path, file: Path) -> Path:
-    """A file that an artifact names, if it lies below the folder of artifacts. Raises ValueError."""
+    """Return the path of a file that an artifact names, below the folder of artifacts. Raises ValueError."""
     found = file.resolve()
     if not found.is_relative_to(folder.resolve()):
         raise ValueError(f"{file} is outside {folder}")

@@ -27,19 +27,19 @@ class ForgeBuilds:
         self._numbers: dict[str, dict[int, str]] = {}
 
     def build(self, artifact: Path) -> str | None:
-        """The run that made an artifact; None where that is not sure: several runs, and none named by the cache."""
+        """Return the build that made an artifact; None if ambiguous: several builds, and none named by the cache."""
         if self._builds:
             return self._builds.get(artifact.relative_to(self._out).as_posix())
         return next(iter(self._infos)) if len(self._infos) == 1 else None
 
     def artifacts(self, source: str) -> list[Path] | None:
-        """A source's artifacts by the cache; None where there is none of forge's caches."""
+        """Return a source's artifacts according to the cache; None without a forge cache."""
         if not self._builds:
             return None
         return [self._out / path for path in self._paths.get(source, ())]
 
     def numbers(self, build: str) -> dict[int, str]:
-        """A run's sources by number; nothing where they cannot be read."""
+        """Return a build's sources by number; empty if they cannot be read."""
         known = self._numbers.get(build)
         if known is None:
             paths = _object(self._infos[build]).get("source_id_to_path") if build in self._infos else None
@@ -51,7 +51,7 @@ class ForgeBuilds:
         return known
 
     def agreed(self, number: int, source: str) -> dict[int, str]:
-        """The numbers that hold in whichever run gave a source this number, the source's own among them."""
+        """Return the numbers on which all builds that gave a source this number agree, including the source's own."""
         own = {number: source}
         if len(self._infos) > _MOST_BUILD_INFOS:
             return own
@@ -96,7 +96,7 @@ def _is_below(path: str) -> bool:
 
 
 def _object(path: Path) -> Mapping[str, Any]:
-    """The object in a file; an empty one where there is none."""
+    """Read the object in a file; an empty one if there is none."""
     try:
         content = parse_json(read_bounded(path, LARGEST_BUILD_INFO, "the file"))
     except ValueError:

@@ -96,7 +96,7 @@ class NativeActor:
         return returned_natively(self._network.rules, self._network.machine.call(message))
 
     def try_out(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
-        """The former name of `call_raw`."""
+        """Call `call_raw`, of which this is the former name."""
         warn("NativeActor.try_out is now NativeActor.call_raw, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.call_raw(method, params, value=value, sender=sender)
 
@@ -109,7 +109,7 @@ class NativeActor:
         sender: Account | None = None,
         cbor: bytes | None = None,
     ) -> TransactionReceipt:
-        """A message of an account's native address that calls a method; `answer` reads what it returned.
+        """Send a message from an account's native address to a method; `answer` decodes its return value.
 
         `value` in attoFIL; method and parameters as `call` takes them. Raises InvalidInput, and the errors of
         `Network.send_native`.
@@ -206,7 +206,7 @@ class NativeActors:
         return NativeActor(self._network, created.address, interface)
 
     def at(self, target: Target, interface: str | Path | None = None) -> NativeActor:
-        """An actor that is there, built-in or a user's, by a schema's file or the one that is known of it.
+        """Return an existing actor, built-in or a user's, with the interface in a schema file or the known one.
 
         Raises AddressError, InvalidInput.
         """
@@ -220,7 +220,7 @@ class NativeActors:
         return NativeActor(self._network, address, known)
 
     def unknown(self, target: Target) -> NativeActor:
-        """An actor that is there, called by numbers and CBOR where nothing is known of it. Raises as `at`."""
+        """Return an existing actor, called by numbers and CBOR if its interface is not known. Raises as `at`."""
         address, machine = filecoin_address(target), self._network.machine
         return NativeActor(
             self._network, address, known_interface(machine, existing_actor(machine, address)) or NOTHING_KNOWN
@@ -238,13 +238,13 @@ class NativeActors:
 
 
 def known_interface(machine: Hypervisor, actor: ActorState) -> Interface | None:
-    """The interface of a built-in actor, or the one that an actor's code was installed with; None if there is none."""
+    """Return the interface of a built-in actor, or the one installed with an actor's code; None if there is none."""
     name = machine.manifest.name_of(actor.code)
     return stored_interface(machine.base, actor.code) if name is None else Interface.built_in(name)
 
 
 def existing_actor(machine: Hypervisor, address: Address) -> ActorState:
-    """The actor behind an address; InvalidInput if there is none."""
+    """Return the actor at an address. Raises InvalidInput if there is none."""
     actor = machine.actor(address)
     if actor is None:
         raise InvalidInput(f"there is no actor {address}")
@@ -252,22 +252,22 @@ def existing_actor(machine: Hypervisor, address: Address) -> ActorState:
 
 
 def code_label(name: str) -> str:
-    """A name for code, as traces and logs show it: printable, at most 64 characters."""
+    """Return a name for code in traces and logs: printable, at most 64 characters."""
     return printable(name)[:MOST_NAME]
 
 
 def read_interface(path: str | Path) -> Interface:
-    """The interface in a schema's file. Raises InvalidInput."""
+    """Read the interface in a schema file. Raises InvalidInput."""
     return Interface.parse(read_schema(path), str(path))
 
 
 def read_module(path: str | Path) -> bytes:
-    """The bytes of a module's file. Raises InvalidInput for one that cannot be read."""
+    """Read a module file. Raises InvalidInput if it cannot be read."""
     return read_bounded(Path(path), MAX_MODULE, "the module")
 
 
 def read_schema(path: str | Path) -> str:
-    """The text of a schema's file, which is an interface."""
+    """Read the text of a schema file, which is an interface."""
     try:
         text = read_bounded(Path(path), MAX_MODULE, "the schema").decode("utf-8")
     except UnicodeDecodeError as error:

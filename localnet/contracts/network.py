@@ -23,7 +23,7 @@ class Transactions(Protocol):
     def send(
         self, to: Target | None, value: int, data: bytes, /, *, sender: Target | None, gas_limit: int | None
     ) -> TransactionReceipt:
-        """A transaction, executed; value in attoFIL. Raises the errors of `Network.send`."""
+        """Send and execute a transaction; value in attoFIL. Raises the errors of `Network.send`."""
 
 
 class Messages(Protocol):
@@ -56,4 +56,4 @@ class Messages(Protocol):
         sender: Target | None,
         gas_limit: int | None,
     ) -> TransactionReceipt:
-        """A message, executed; value in attoFIL. Raises the errors of `Network.send_native`."""
+        """Send and execute a message; value in attoFIL. Raises the errors of `Network.send_native`."""

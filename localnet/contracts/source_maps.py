@@ -103,7 +103,7 @@ class CodeMap:
 
 
 def folder_reader(root: Path) -> Callable[[str], bytes | None]:
-    """Reads sources by their paths below a folder; None for what is not there, or not below it, or too long."""
+    """Return a reader of sources by path below a folder; it returns None if missing, outside of it, or too long."""
 
     def read(path: str) -> bytes | None:
         try:
@@ -141,7 +141,7 @@ def spans(text: str) -> list[tuple[int, int, int, str]]:
 
 
 def instruction_numbers(code: bytes) -> dict[int, int]:
-    """The number of the instruction at each program counter."""
+    """Return the number of the instruction at each program counter."""
     places: dict[int, int] = {}
     counter = 0
     while counter < len(code):

@@ -53,7 +53,7 @@ class Chain(Protocol):
     """Chain of a contract. Failures raise CallFailed, TransactionFailed, or another NetworkError."""
 
     def address(self, target: Target, /) -> EthAddress:
-        """The Ethereum address of a target. Raises AddressError."""
+        """Return the Ethereum address of a target. Raises AddressError."""
 
     def call(self, to: Target | None, data: bytes, value: int, /, *, sender: Target | None) -> bytes:
         """Return the returned data of a call without effect; value in attoFIL."""
@@ -61,7 +61,7 @@ class Chain(Protocol):
     def send(
         self, to: Target | None, value: int, data: bytes, /, *, sender: Target | None, gas_limit: int | None
     ) -> Sent:
-        """A transaction, executed; value in attoFIL."""
+        """Send and execute a transaction; value in attoFIL."""
 
 
 class ContractEvent:
@@ -112,7 +112,7 @@ class Sending(Reading[T]):
     __slots__ = ()
 
     def send(self, *, sender: Target | None = None, gas_limit: int | None = None) -> Sent:
-        """A transaction that calls the function. Raises what `Contract.send` does."""
+        """Send a transaction that calls the function. Raises the errors of `Contract.send`."""
         return self._sent(0, sender, gas_limit)
 
 
@@ -126,7 +126,7 @@ class Paying(Reading[T]):
         return self._asked(value, sender)
 
     def send(self, *, value: int = 0, sender: Target | None = None, gas_limit: int | None = None) -> Sent:
-        """A transaction that calls the function. Raises what `Contract.send` does."""
+        """Send a transaction that calls the function. Raises the errors of `Contract.send`."""
         return self._sent(value, sender, gas_limit)
 
 
@@ -152,7 +152,7 @@ class TypedContract:
     overloads: ClassVar[Overloads] = {}
 
     def __init__(self, chain: Chain, address: Target) -> None:
-        """The contract that is at an address already. Raises AddressError."""
+        """Bind an existing contract at an address. Raises AddressError."""
         self.chain = chain
         self.address = chain.address(address)
 
@@ -163,12 +163,12 @@ class TypedContract:
     def events(self, receipt: Sent, kind: type[E]) -> list[E]: ...
 
     def events(self, receipt: Sent, kind: type[E] | None = None) -> list[Any]:
-        """This contract's events in a receipt, in order; with `kind`, those of a class."""
+        """Return this contract's events in a receipt, in order; with `kind`, those of a class."""
         own = [self._event(emitted) for emitted in receipt.logs if emitted.address == self.address]
         return [event for event in own if isinstance(event, ContractEvent if kind is None else kind)]
 
     def error(self, failure: CallFailed | TransactionFailed) -> ContractError | None:
-        """The error of this contract's with which a call or a transaction failed; None for any other failure."""
+        """Decode the error of this contract with which a call or a transaction failed; None for any other failure."""
         found = self.interface.read_error(failure.data)
         if found is None:
             return None
@@ -184,7 +184,7 @@ class TypedContract:
         return found[0] if len(found) == 1 else found or None
 
     def _overloaded(self, name: str, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """The call of the function of a name that takes this number of arguments."""
+        """Return the call of the overload that takes this number of arguments."""
         count = len(arguments) + len(named)
         for function, parameters, kind in self.overloads[name]:
             rest = parameters[len(arguments) :]

@@ -33,12 +33,12 @@ def _key(item: Mapping[str, Any]) -> str:
 
 
 def item_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The type of a list's items."""
+    """Return the type of a list's items."""
     return {**item, "type": item["type"].rpartition("[")[0]}
 
 
 def to_abi(item: Mapping[str, Any], value: Any, address: Callable[[Target], EthAddress]) -> Any:
-    """A typed value as the encoder takes it; `address` reads addresses. Raises AbiMismatch, AddressError."""
+    """Convert a typed value for the encoder; `address` reads addresses. Raises AbiMismatch, AddressError."""
     kind = item["type"]
     if kind.endswith("]"):
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -71,7 +71,7 @@ def from_abi(item: Mapping[str, Any], value: Any, structs: Structs) -> Any:
 
 
 def from_topic(item: Mapping[str, Any], value: Any, structs: Structs) -> Any:
-    """An indexed argument of an event: its value, or the hash that stands for a dynamic one."""
+    """Decode an indexed argument of an event: its value, or the hash of a dynamic one."""
     return value if is_hashed(item) else from_abi(item, value, structs)
 
 

@@ -47,7 +47,7 @@ class AnswerCache:
                 self.close()
 
     def get(self, block: str, question: str) -> str | None:
-        """The answer that is kept."""
+        """Return the cached answer."""
         if self._base is not None:
             with self._lock, suppress(sqlite3.Error):
                 row = self._base.execute(_GET, (block, question)).fetchone()

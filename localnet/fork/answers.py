@@ -20,12 +20,12 @@ _DIGEST_BYTES: Final = 32
 
 
 def key_of(tipset: Mapping[str, Any]) -> Cid:
-    """The CID of a tipset's key."""
+    """Return the CID of a tipset's key."""
     return tipset_key(tipset_blocks(tipset))
 
 
 def tipset_blocks(tipset: Mapping[str, Any]) -> tuple[Cid, ...]:
-    """The blocks of a tipset."""
+    """Return the blocks of a tipset."""
     cids = tipset["Cids"]
     if not isinstance(cids, list) or not cids:
         raise ValueError(f"a tipset of the blocks {cids!r:.60}")
@@ -33,7 +33,7 @@ def tipset_blocks(tipset: Mapping[str, Any]) -> tuple[Cid, ...]:
 
 
 def cid_of_json(value: Mapping[str, Any]) -> Cid:
-    """A CID as a link."""
+    """Parse a CID given as a link."""
     return parse_cid(text(value["/"]))
 
 
@@ -45,7 +45,7 @@ def text(value: Any) -> str:
 
 
 def number(value: Any) -> int:
-    """A number of 63 bits without a sign."""
+    """Parse an unsigned number of 63 bits."""
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise ValueError(f"{value!r:.60} in the place of a number")
     return value
@@ -74,7 +74,7 @@ def digest(value: Any) -> bytes:
 
 
 def cid_json(cid: Cid) -> dict[str, str]:
-    """A CID as Filecoin's nodes take it."""
+    """Return a CID as Filecoin's JSON-RPC represents it."""
     return {"/": show(cid)}
 
 

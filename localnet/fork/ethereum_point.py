@@ -65,7 +65,7 @@ class EthereumForkPoint:
         return TokenAmount(next_base_fee(block.base_fee, min(block.gas_used, self.gas_limit), self.gas_limit))
 
     def entries(self) -> dict[bytes, bytes | None]:
-        """The entries of the index that record the fork."""
+        """Return the entries of the index that record the fork."""
         block = self.block
         numbers = [block.number, block.timestamp, block.base_fee, block.gas_limit, block.gas_used]
         return {
@@ -89,7 +89,7 @@ def recorded_point(store: Store) -> EthereumForkPoint | None:
 
 
 def forgotten_entries() -> dict[bytes, bytes | None]:
-    """The entry of the index of a network that is a fork no more."""
+    """Return the index entry of a network that is no longer a fork."""
     return {_FORK: None}
 
 

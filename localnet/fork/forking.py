@@ -92,7 +92,7 @@ class ForkPoint:
         return tipset_key(self.blocks)
 
     def entries(self) -> dict[bytes, bytes | None]:
-        """The entry of the index that remembers the fork."""
+        """Return the index entry that records the fork."""
         amounts = [str(amount) for amount in (self.base_fee, self.next_base_fee, self.vested)]
         fields = [self.url, self.epoch, self.height, [link(block) for block in self.blocks], self.timestamp, *amounts]
         labs = [] if self.rules == FILECOIN else [self.rules]
@@ -123,7 +123,7 @@ def recorded_fork(store: Store) -> ForkPoint | None:
 
 
 def open_fork(store: Store, asked: ForkSource | None, overlay: Overlay | None = None) -> tuple[Store, Origin | None]:
-    """The store of a network that is a fork, or is to become one, with the node behind it; else the store as it is.
+    """Open the store of a fork, or of a network to become one, with its node; other stores are unchanged.
 
     Raises NodeError, InvalidInput.
     """
@@ -211,7 +211,7 @@ def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
 
 
 def _rules(client: NodeClient) -> str:
-    """The rules of the node's network: with labs where it says that some are on, else Filecoin's."""
+    """Return the rules of the node's network: with the labs that it reports, else Filecoin's."""
     try:
         name = client.ask("hypervisor_rules")
     except NodeError as error:
@@ -268,22 +268,22 @@ class Origin:
         self._client = self._own if client is None else client
 
     def block(self, cid: Cid) -> bytes | None:
-        """The bytes that the node has under a CID, None if it says that it has none. Raises RemoteUnavailable."""
+        """Request the bytes of a CID from the node; None if it does not have them. Raises RemoteUnavailable."""
         if self._client is None:
             return None
         return read_block(self._client, cid)
 
     def tipset_cid(self, epoch: int) -> Cid:
-        """The key's CID of the tipset at an epoch or before it. Raises ExternError."""
+        """Return the CID of the key of the tipset at an epoch or before it. Raises ExternError."""
         kept = self._cached("tipset", epoch, "Filecoin.ChainGetTipSetByHeight", key_of)
         return Cid(kept)
 
     def chain_randomness(self, epoch: int) -> bytes:
-        """The tickets' digest of an epoch. Raises ExternError."""
+        """Return the tickets' digest of an epoch. Raises ExternError."""
         return self._cached("chain", epoch, "Filecoin.StateGetRandomnessDigestFromTickets", digest)
 
     def beacon_randomness(self, epoch: int) -> bytes:
-        """The beacon's digest of an epoch. Raises ExternError."""
+        """Return the beacon's digest of an epoch. Raises ExternError."""
         return self._cached("beacon", epoch, "Filecoin.StateGetRandomnessDigestFromBeacon", digest)
 
     def _cached(self, kind: str, epoch: int, method: str, read: Any) -> bytes:

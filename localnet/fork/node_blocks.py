@@ -26,7 +26,7 @@ class NodeBlocks:
         self._fetched: list[tuple[Cid, bytes]] = []
 
     def block(self, cid: Cid) -> bytes | None:
-        """The bytes that the node has under a CID, None if it says that it has none. Raises RemoteUnavailable."""
+        """Request the bytes of a CID from the node; None if it does not have them. Raises RemoteUnavailable."""
         self.asked += 1
         self._watch(self.asked)
         data = read_block(self._client, cid)
@@ -45,7 +45,7 @@ class NodeBlocks:
 
 
 def read_block(client: NodeClient, cid: Cid) -> bytes | None:
-    """The bytes that a node has under a CID, None if it says that it has none. Raises RemoteUnavailable."""
+    """Request the bytes of a CID from a node; None if it does not have them. Raises RemoteUnavailable."""
     try:
         return b64decode(client.ask("Filecoin.ChainReadObj", cid_json(cid)), validate=True)
     except NodeError as error:

@@ -50,7 +50,7 @@ _PLACE: Final = re.compile(
 
 
 def shown_url(url: str) -> str:
-    """A URL for people and logs: scheme, host and port. The rest may name a user, a password or a token."""
+    """Return a URL for people and logs: scheme, host and port. The rest may hold a user, a password or a token."""
     found = _PLACE.match(url)
     assert found is not None, "each part may be missing"
     scheme, host, port = (part or "" for part in found.groups())

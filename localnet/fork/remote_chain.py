@@ -101,11 +101,11 @@ class RemoteChain:
         return self.client.read(read, method, *params)
 
     def block_number(self) -> int:
-        """The number of the newest block. Raises NodeError."""
+        """Return the number of the newest block. Raises NodeError."""
         return self.ask(lambda answer: bounded(quantity(answer)), "eth_blockNumber")
 
     def block(self, number: int | None = None) -> RemoteBlock:
-        """A block by its number, the newest one by default. Raises NodeError."""
+        """Return a block by its number, the newest one by default. Raises NodeError."""
         wanted = self.block_number() if number is None else number
         found = self.ask(_block, "eth_getBlockByNumber", hex(wanted), False)
         if found is None:
@@ -115,7 +115,7 @@ class RemoteChain:
         return found
 
     def state(self, number: int | None = None) -> RemoteState:
-        """The state after a block, the newest one by default. Raises NodeError."""
+        """Return the state after a block, the newest one by default. Raises NodeError."""
         state = None if number is None else self._states.get(number)
         if state is None:
             state = self.state_after(self.block(number))
@@ -126,7 +126,7 @@ class RemoteChain:
         return self._states.setdefault(block.number, RemoteState(self, block, self._cache()))
 
     def _cache(self) -> AnswerCache:
-        """The one file of this node's answers, opened when the first state is asked for."""
+        """Return the cache file of this node's answers, opened when the first state is read."""
         with self._opening:
             if self._answers is None:
                 file = self._file or (cache_file(self.chain_id, self.url) if self._caches else None)
@@ -134,7 +134,7 @@ class RemoteChain:
             return self._answers
 
     def at_once(self, *questions: Callable[[], T]) -> list[T]:
-        """The answers to questions that are asked beside each other."""
+        """Send requests concurrently and return their results."""
         return list(self._pool.map(lambda question: question(), questions))
 
     def close(self) -> None:
@@ -163,7 +163,7 @@ class RemoteState:
         self._hashes: dict[int, bytes] = {}
 
     def account(self, address: EthAddress) -> RemoteAccount | None:
-        """An account, None where the network has none: no money, no nonce, no code. Raises NodeError."""
+        """Return an account, None without money, nonce and code. Raises NodeError."""
         if address not in self._accounts:
             who = f"0x{address.hex()}"
             balance, nonce, code = self.chain.at_once(
@@ -179,14 +179,14 @@ class RemoteState:
         return self._accounts[address]
 
     def word(self, address: EthAddress, slot: int) -> int:
-        """The word in a slot. Raises NodeError."""
+        """Return the word in a slot. Raises NodeError."""
         key = address, slot
         if key not in self._words:
             self._words[key] = self._answer(quantity, "eth_getStorageAt", f"0x{address.hex()}", f"0x{slot:064x}")
         return self._words[key]
 
     def block_hash(self, number: int) -> bytes:
-        """The hash of an earlier block. Raises NodeError."""
+        """Return the hash of an earlier block. Raises NodeError."""
         if number == self.block.number:
             return self.block.hash
         if number not in self._hashes:

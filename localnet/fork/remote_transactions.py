@@ -45,7 +45,7 @@ class ReadTransaction:
 
 
 def read_transaction(found: Any) -> ReadTransaction:
-    """A transaction of a block."""
+    """Decode a transaction of a block."""
     if not isinstance(found, Mapping):
         raise TypeError("no transaction")
     price = quantity(found["gasPrice"]) if found.get("gasPrice") else 0
@@ -91,7 +91,7 @@ def _authorization(entry: Mapping[str, Any]) -> Authorization:
 def transactions_until(
     chain: RemoteChain, transaction: bytes
 ) -> tuple[RemoteBlock, list[ReadTransaction], ReadTransaction]:
-    """The block of a transaction, what comes before it there, and itself. Raises NodeError."""
+    """Return the block of a transaction, and its transactions up to this one, included. Raises NodeError."""
     name = f"0x{transaction.hex()}"
     number = chain.ask(_block_of, "eth_getTransactionByHash", name)
     if number is None:

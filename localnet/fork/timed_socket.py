@@ -28,7 +28,7 @@ class TimedSocket:
         self._closed = False
 
     def begin(self, began: float, seconds: float) -> None:
-        """The exchange that began at a monotonic time may take so long."""
+        """Limit the time of the exchange that started at a monotonic time."""
         self._began, self._end = began, began + seconds
 
     def sendall(self, data: Any) -> None:
@@ -60,7 +60,7 @@ class TimedSocket:
             self._inner.close()
 
     def release(self) -> None:
-        """A reader was closed."""
+        """Count a closed reader; close the connection after the last one if `close` was called."""
         self._readers -= 1
         if self._closed:
             self.close()

@@ -66,7 +66,7 @@ class AddressIndex:
         return chain.at(height) is not None
 
     def top_on(self, chain: ChainIndex) -> int | None:
-        """The height up to which the index is that of this chain; None where it says nothing of it."""
+        """Return the height up to which the index covers this chain; None if it covers none of it."""
         height = chain.head
         for _ in range(_MOST_BACK // _PAGE):
             newest = "SELECT height, hash FROM tipsets WHERE height <= ? ORDER BY height DESC LIMIT ?"
@@ -81,11 +81,11 @@ class AddressIndex:
         return None
 
     def back(self, keys: tuple[int, ...], height: int) -> Iterator[int]:
-        """The heights that may concern any of the keys, from a height downwards."""
+        """Yield the heights that may concern any of the keys, from a height downwards."""
         yield from self._heights("<=", "DESC", keys, height, -1)
 
     def forth(self, keys: tuple[int, ...], height: int) -> Iterator[int]:
-        """The heights that may concern any of the keys, from a height upwards."""
+        """Yield the heights that may concern any of the keys, from a height upwards."""
         yield from self._heights(">=", "ASC", keys, height, 1)
 
     def _heights(self, where: str, order: str, keys: tuple[int, ...], height: int, step: int) -> Iterator[int]:
@@ -101,7 +101,7 @@ class AddressIndex:
             height = page[-1][0] + step
 
     def _read(self, query: str, values: tuple[int, ...]) -> list[Any]:
-        """The rows of a query, one query at a time. Raises StoreCorrupt.
+        """Run a query, one at a time, and return its rows. Raises StoreCorrupt.
 
         A connection keeps its statements: from Python 3.12 on two threads with the same query mix parameters and rows.
         """

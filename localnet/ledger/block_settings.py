@@ -35,11 +35,11 @@ class BlockSettings:
     excess_blob_gas: int = 0
 
     def of_the_next_block(self) -> BlockSettings:
-        """The settings of the block after this one, unless others are set."""
+        """Return the default settings of the block after this one."""
         return self if self.randomness is None else replace(self, randomness=None)
 
     def encoded(self, usual_chain_id: int) -> bytes:
-        """The bytes of them in a block's header, so that its hash covers them; empty for the default settings.
+        """Encode the settings for a block's header, so that its hash covers them; empty for the defaults.
 
         `usual_chain_id` is the rules' own.
         """
@@ -48,14 +48,14 @@ class BlockSettings:
         return b"" if unusual == DEFAULT_SETTINGS else encode(unusual.fields())
 
     def fields(self) -> list[Any]:
-        """The fields as a tipset's entry stores them."""
+        """Return the fields as stored in a tipset's entry."""
         price = None if self.min_gas_price is None else self.min_gas_price.to_bytes(16, "big")
         excess = [self.excess_blob_gas] if self.excess_blob_gas else []
         return [self.chain_id, self.coinbase, self.gas_limit, price, self.randomness, *excess]
 
     @classmethod
     def from_fields(cls, fields: list[Any]) -> BlockSettings:
-        """The inverse of `fields`."""
+        """Decode the result of `fields`."""
         chain_id, coinbase, limit, price, randomness, *excess = fields
         return cls(
             chain_id=chain_id,

@@ -43,7 +43,7 @@ class BlockHeader:
     """Settings of the block (`BlockSettings.encoded`); empty under Filecoin's rules."""
 
     def fields(self) -> list[Any]:
-        """The tuple of sixteen. The settings take the place of the election's proof, which these blocks do not have."""
+        """Return the tuple of sixteen; the settings replace the election proof, which these blocks do not have."""
         return [
             self.producer.to_bytes(), [ticket(self.height)], [1, self.settings],
             [[self.height, beacon_entry(self.height)]], [], [link(parent) for parent in self.parents],
@@ -62,28 +62,28 @@ def producer_of(store: Blockstore, block: Cid) -> Address:
 
 
 def ticket(height: int) -> bytes:
-    """The ticket of a height: drawn from the number alone, so never for anything that holds value."""
+    """Return the ticket of a height, derived from the number alone and so unfit for anything of value."""
     return _digest(b"ticket", height)
 
 
 def beacon_entry(height: int) -> bytes:
-    """The beacon's entry of a height, drawn like the ticket."""
+    """Return the beacon entry of a height, derived like the ticket."""
     return _digest(b"beacon", height)
 
 
 def beacon_digest(height: int) -> bytes:
-    """The randomness that the machine draws from the beacon's entry."""
+    """Return the randomness that the machine draws from the beacon's entry."""
     return hashlib.blake2b(beacon_entry(height), digest_size=32).digest()
 
 
 def tipset_key(blocks: Sequence[Cid]) -> Cid:
-    """The CID of a tipset's key: of the CBOR byte string of its blocks' CIDs. Its digest is the Ethereum block hash."""
+    """Return the CID of a tipset key, the CBOR byte string of block CIDs; its digest is the Ethereum block hash."""
     joined = b"".join(blocks)
     return cid_of(bytes_head(len(joined)) + joined)
 
 
 def block_hash(key: Cid) -> bytes:
-    """The 32 bytes under which Ethereum knows a tipset."""
+    """Return the 32-byte Ethereum block hash of a tipset."""
     return bytes(key[-32:])
 
 

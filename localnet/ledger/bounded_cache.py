@@ -26,7 +26,7 @@ class BoundedCache(Generic[K, V]):
         return self._held
 
     def get(self, key: K) -> V | None:
-        """The value of a key, None if it is not kept."""
+        """Return the value of a key, None if it is not cached."""
         with self._lock:
             found = self._kept.get(key)
         return None if found is None else found[0]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 def every_call(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Calls and those under them; without recursion: calls go 1,024 deep."""
+    """Return calls and those under them, without recursion, since calls nest up to 1,024 deep."""
     every = list(calls)
     for call in every:
         every.extend(call["calls"])
@@ -44,7 +44,7 @@ class TransactionTree(CallTree, Protocol):
         """True if re-execution produced the recorded receipt."""
 
     def report(self) -> dict[str, Any]:
-        """The same as `as_json`, decoded, and why the transaction failed."""
+        """Return `as_json`, decoded, with the reason of a failure."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: the transaction, and its calls."""

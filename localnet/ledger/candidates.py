@@ -43,7 +43,7 @@ class Candidate:
 
     @cached_property
     def required_funds(self) -> int:
-        """attoFIL that the sender must have: value, gas at the fee cap, and blob gas at its fee cap."""
+        """Return the attoFIL that the sender must have: value, gas at the fee cap, and blob gas at its fee cap."""
         funds = self.bare.value + self.bare.gas_fee_cap * self.bare.gas_limit
         return funds + self.blob_gas * self.blob_fee_cap if self.kind == BLOB else funds
 
@@ -69,13 +69,13 @@ class Candidate:
 
 
 def candidate_of(receipt: TransactionReceipt) -> Candidate:
-    """The candidate that was executed, for executing it again."""
+    """Return the candidate that was executed, for re-execution."""
     done = receipt.execution
     return Candidate(done.hash, done.kind, done.message, done.sender, done.to, chain_id=receipt.chain_id)
 
 
 def message_hashes(signed: SignedMessage | None, cid: Cid, chain_ids: Iterable[int]) -> Iterator[bytes]:
-    """The hashes that a message on chain may have: a transaction's depends on its block's chain id."""
+    """Yield the possible hashes of a message on chain: a transaction's depends on its block's chain ID."""
     if signed is None or signed.signature.type is not SignatureType.DELEGATED or signed.signature == NO_SIGNATURE:
         yield bytes(cid[-32:])
         return

@@ -79,7 +79,7 @@ NOTHING_MORE: Final = GenesisOptions()
 def network_genesis(
     accounts: Sequence[Account], balance: TokenAmount, genesis: GenesisOptions = NOTHING_MORE
 ) -> tuple[Genesis, TokenAmount]:
-    """The genesis with `balance` attoFIL under each of the accounts' addresses, and the sum of all funds.
+    """Return the genesis with `balance` attoFIL for each account's addresses, and the sum of all funds.
 
     Native addresses get the lower IDs. Raises InvalidInput for amounts that accounts cannot have, and for no name.
     """
@@ -119,17 +119,17 @@ class NetworkRecord:
     overlay: Overlay | None = None
 
     def network_at(self, epoch: int) -> NetworkVersion:
-        """The network version whose rules an epoch's messages follow, with the overlay."""
+        """Return the network version of an epoch's messages, with the overlay."""
         number = self.upgrades.version_at(epoch)
         row = NETWORK_VERSIONS.get(number) if self.overlay is None else None  # asked for by every call
         return network_version(number, self.overlay) if row is None else row
 
     def manifests(self) -> tuple[Cid, ...]:
-        """The manifests of the network's life, by data CID: the first, and those of its upgrades."""
+        """Return the manifests over the network's life, by data CID: the first, and those of its upgrades."""
         return (self.actors, *(upgrade.actors for upgrade in self.upgrades.planned if upgrade.actors is not None))
 
     def encode(self) -> bytes:
-        """The record as the folder keeps it."""
+        """Encode the record for the folder."""
         supply, upgrades = self.vested.to_bytes(16, "big"), self.upgrades
         planned = [upgrade.fields() for upgrade in upgrades.planned]
         names = self.evm, link(self.actors), self.rules, self.hardfork
@@ -140,7 +140,7 @@ class NetworkRecord:
 
     @classmethod
     def decode(cls, data: bytes) -> NetworkRecord:
-        """The inverse of `encode`; InvalidInput for another program's or version's record."""
+        """Decode the result of `encode`; InvalidInput for another program's or version's record."""
         try:
             version, *fields = decode_strict(data)
             if version not in (_FORMAT, _FORMAT_WITH_OVERLAY):
@@ -163,7 +163,7 @@ class NetworkRecord:
 def check_same(
     record: NetworkRecord, bundle: Bundle | None, network: int | None, evm: str | None, name: str | None, now: int
 ) -> None:
-    """Raises InvalidInput for anything else than what a folder's network is; None asks for nothing.
+    """Raise InvalidInput if a folder's network differs from the request; None requests nothing.
 
     What it was at genesis and what it is by now (version `now`) are both right.
     """

@@ -103,7 +103,7 @@ def digest(data: bytes) -> bytes:
 
 
 def read_tipset(store: Blockstore, cids: Sequence[Cid]) -> TipsetHeaders:
-    """The tipset of these blocks. Raises InvalidInput for what is none, BlockNotFound, and the store's errors."""
+    """Read the tipset of these blocks. Raises InvalidInput if it is not one, BlockNotFound, and the store's errors."""
     headers = tuple(_header(cid, _object(store, cid, "a block's header")) for cid in cids)
     if not headers:
         raise InvalidInput("a tipset has at least one block")
@@ -137,7 +137,7 @@ def _header(cid: Cid, fields: Any) -> Header:
 
 
 def read_messages(store: Blockstore, header: Header) -> tuple[CarriedMessage, ...]:
-    """The messages of a block in the order of their execution: those with BLS signatures first. Raises as above."""
+    """Read the messages of a block in execution order: those with BLS signatures first. Raises as above."""
     lists = _object(store, header.messages, "a block's lists of messages")
     try:
         bare, signed = (unlink(root) for root in lists)
@@ -147,7 +147,7 @@ def read_messages(store: Blockstore, header: Header) -> tuple[CarriedMessage, ..
 
 
 def read_receipts(store: Blockstore, root: Cid) -> list[Receipt]:
-    """The receipts of a tipset, in the order of execution. Raises as above."""
+    """Read the receipts of a tipset in execution order. Raises as above."""
     try:
         return [_receipt(*fields) for fields in _list(store, root)]
     except _MALFORMED as error:
@@ -182,7 +182,7 @@ def _receipt(exit_code: Any, return_data: Any, gas_used: Any, events: Any = None
 
 
 def _list(store: Blockstore, root: Cid) -> Iterable[Any]:
-    """The values of an AMT of the older kind, whose root does not say its width of 8."""
+    """Return the values of an AMT of the older kind, whose root does not record its width of 8."""
     fields = get_object(store, root)
     if not isinstance(fields, list) or len(fields) != 3:
         raise ValueError("the root of such a list has three fields")

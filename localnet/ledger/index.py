@@ -78,16 +78,16 @@ class ChainIndex:
         return int.from_bytes(self._store.index(_RETAINED) or b"", "big")
 
     def network(self) -> NetworkRecord | None:
-        """The record of the network, None in a folder that has none yet."""
+        """Return the record of the network, None in a folder that has none yet."""
         data = self._store.index(_NETWORK)
         return None if data is None else NetworkRecord.decode(data)
 
     def chain_id_of(self, tipset: Tipset) -> int:
-        """The chain id of a tipset; one that was recorded without its own has the chain's first."""
+        """Return the chain ID of a tipset; the chain's first if none was recorded with it."""
         return tipset.settings.chain_id or self.chain_ids[0]
 
     def miners_to_come(self) -> list[int]:
-        """The sectors of the miners that the chain begins with, as long as not all of them are made."""
+        """Return the sectors of the miners that the chain starts with, until all of them are created."""
         data = self._store.index(_MINERS)
         return [] if data is None else decode(data)
 
@@ -106,25 +106,25 @@ class ChainIndex:
         return decoded
 
     def tipset(self, height: int) -> Tipset:
-        """The tipset at a height that must have one."""
+        """Return the tipset at a height that must have one."""
         found = self.at(height)
         if not isinstance(found, Tipset):
             raise StoreCorrupt(f"the chain's index has no tipset at height {height}")
         return found
 
     def tipset_before(self, height: int) -> Tipset | None:
-        """The tipset at a height, or the last one before it where the round was null."""
+        """Return the tipset at a height, or the last one before it for a null round."""
         found = self.at(height)
         return self.tipset(found.before) if isinstance(found, NullRound) else found
 
     def by_hash(self, block_hash: bytes) -> Tipset | None:
-        """The tipset with this Ethereum block hash."""
+        """Return the tipset with this Ethereum block hash."""
         data = self._store.index(b"b" + block_hash)
         found = None if data is None else self.at(int.from_bytes(data, "big"))
         return found if isinstance(found, Tipset) and found.hash == block_hash else None
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
-        """The executed transaction with this hash. Threads beside the chain's may ask for it, too.
+        """Return the executed transaction with this hash. Safe to call from other threads.
 
         Where the chain goes back and makes the height anew meanwhile, the transaction was on no chain for a moment.
         """
@@ -140,7 +140,7 @@ class ChainIndex:
         return found if same else None
 
     def receipt_at(self, tipset: Tipset, place: int) -> TransactionReceipt:
-        """The execution at a place of a tipset."""
+        """Return the execution at a place of a tipset."""
         data = self._store.index(_execution_key(tipset.height, place))
         if data is None:
             raise StoreCorrupt(f"the chain's index has no execution {place} of height {tipset.height}")
@@ -148,7 +148,7 @@ class ChainIndex:
         return TransactionReceipt(execution, tipset, place, first_log, self.chain_id_of(tipset), gas_before)
 
     def receipts(self, tipset: Tipset) -> Iterator[TransactionReceipt]:
-        """The executions of a tipset, in order."""
+        """Yield the executions of a tipset, in order."""
         for place in range(len(tipset.transactions)):
             yield self.receipt_at(tipset, place)
 
@@ -162,7 +162,7 @@ class ChainIndex:
         self._logs = KeptLogs()
 
     def logs(self, tipset: Tipset) -> tuple[FoundLog, ...]:
-        """The logs of a tipset, in order. Those that were asked for lately are not read again."""
+        """Return the logs of a tipset, in order; recent ones are cached."""
         found = self._logs.get(tipset)
         if found is None:
             found = tuple(
@@ -178,37 +178,37 @@ class ChainIndex:
 
 
 def network_entries(record: NetworkRecord) -> dict[bytes, bytes | None]:
-    """The entry of the network's record."""
+    """Return the index entry of the network's record."""
     return {_NETWORK: record.encode()}
 
 
 def chain_ids_entries(chain_ids: Sequence[int]) -> dict[bytes, bytes | None]:
-    """The entry of the ids that a chain has had, the first one first."""
+    """Return the index entry of the chain IDs that a chain has had, the first one first."""
     return {_CHAIN_IDS: encode(list(chain_ids))}
 
 
 def miners_entries(miners: Sequence[int]) -> dict[bytes, bytes | None]:
-    """The entry of miners that are to come, none where there are none (any more)."""
+    """Return the index entry of miners yet to be created, empty if there are none (any more)."""
     return {_MINERS: encode(list(miners)) if miners else None}
 
 
 def head_entries(height: int) -> dict[bytes, bytes | None]:
-    """The entry that moves the head."""
+    """Return the index entry that moves the head."""
     return {_HEAD: height.to_bytes(8, "big")}
 
 
 def first_entries(height: int) -> dict[bytes, bytes | None]:
-    """The entry of a chain that begins at another height than 0."""
+    """Return the index entry of a chain that starts at another height than 0."""
     return {_FIRST: height.to_bytes(8, "big")}
 
 
 def retained_entries(height: int) -> dict[bytes, bytes | None]:
-    """The entry of a chain whose states below a height may be collected."""
+    """Return the index entry of a chain whose states below a height may be collected."""
     return {_RETAINED: height.to_bytes(8, "big")}
 
 
 def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, bytes | None]:
-    """The entries of a new head: itself, the null rounds before it, its executions, the hashes that lead to them."""
+    """Return the index entries of a new head: itself, the null rounds before it, its executions, and their hashes."""
     entries = {**head_entries(tipset.height), _height_key(tipset.height): tipset.encode()}
     entries[b"b" + tipset.hash] = tipset.height.to_bytes(8, "big")
     if tipset.parent != GENESIS_PARENT and tipset.height > tipset.parent + 1:
@@ -233,7 +233,7 @@ def blob_entries(sidecars: Iterable[BlobSidecar]) -> dict[bytes, bytes | None]:
 
 
 def changed_entries(tipset: Tipset) -> dict[bytes, bytes | None]:
-    """The entry of a tipset whose state was changed by hand."""
+    """Return the index entry of a tipset whose state was changed by hand."""
     return {_height_key(tipset.height): tipset.encode()}
 
 

@@ -27,7 +27,7 @@ class KeptLogs:
         self._kept = BoundedCache[_Name, tuple[FoundLog, ...]](most)
 
     def get(self, tipset: Tipset) -> tuple[FoundLog, ...] | None:
-        """The logs of a tipset, None if they are not kept."""
+        """Return the logs of a tipset, None if they are not cached."""
         return self._kept.get(_name(tipset))
 
     def keep(self, tipset: Tipset, logs: tuple[FoundLog, ...]) -> None:

@@ -80,7 +80,7 @@ class Tipset:
         return block_hash(self.key)
 
     def encode(self) -> bytes:
-        """The index entry."""
+        """Encode the index entry."""
         settings = [self.settings, self.next_settings]
         blob_gas = [self.blob_gas_used] if self.blob_gas_used else []
         is_default = settings == [DEFAULT_SETTINGS] * 2 and not blob_gas
@@ -124,7 +124,7 @@ class NullRound:
     after: int
 
     def encode(self) -> bytes:
-        """The index entry."""
+        """Encode the index entry."""
         return encode([self.before, self.after])
 
 
@@ -171,14 +171,14 @@ class Execution:
         return envelope_transaction(self.message).transaction.blob_gas if self.kind == BLOB else 0
 
     def logs(self) -> list[EmittedLog]:
-        """The events that have a log's shape."""
+        """Return the events that have a log's shape."""
         if not self.events:
             return []
         shaped = ((event.address, entries_to_log(event.entries)) for event in self.events)
         return [EmittedLog(address, log) for address, log in shaped if log is not None]
 
     def encode(self, first_log: int, gas_before: int) -> bytes:
-        """The index entry; `first_log` and `gas_before` are the logs and the gas of those before it in the tipset."""
+        """Encode the index entry; `first_log` and `gas_before` count the logs and the gas before it in the tipset."""
         events = [
             [event.emitter, event.address, [[e.flags, e.key, e.codec, e.value] for e in event.entries]]
             for event in self.events
@@ -190,7 +190,7 @@ class Execution:
 
     @classmethod
     def decode(cls, data: bytes) -> tuple[Execution, int, int]:
-        """The inverse of `encode`."""
+        """Decode the result of `encode`."""
         hash_, kind, message, sender, to, receipt, paid, events, words, first_log, gas_before = decode(data)
         execution = cls(
             hash=hash_,
@@ -292,7 +292,7 @@ class TransactionReceipt:
 
     @property
     def gas_price(self) -> TokenAmount:
-        """attoFIL that the sender paid for each gas used."""
+        """Return the attoFIL that the sender paid per gas used."""
         return effective_gas_price(self.execution.paid, self.gas_used)
 
     @property

@@ -83,7 +83,7 @@ class Upgrade:
 
     @classmethod
     def from_fields(cls, fields: Sequence[Any]) -> Upgrade:
-        """The inverse of `fields`. Raises TypeError, ValueError."""
+        """Decode the result of `fields`. Raises TypeError, ValueError."""
         epoch, version, actors, *streams = fields
         if not isinstance(epoch, int) or not isinstance(version, int):
             raise TypeError("epochs and versions are numbers")
@@ -99,24 +99,24 @@ class Upgrades:
     planned: tuple[Upgrade, ...] = ()
 
     def version_at(self, epoch: int) -> int:
-        """The network version whose rules an epoch's messages follow."""
+        """Return the network version of an epoch's messages."""
         return [self.first, *(upgrade.version for upgrade in self.planned if upgrade.epoch < epoch)][-1]
 
     def of_streams(self) -> Upgrade | None:
-        """The upgrade with which the block reward gets streams."""
+        """Return the upgrade that introduces streams of the block reward."""
         versions = [self.first, *(upgrade.version for upgrade in self.planned)]
         passed = [first_state_migration(versions_between(*both)) for both in pairwise(versions)]
         return next((upgrade for upgrade, anew in zip(self.planned, passed, strict=True) if anew is not None), None)
 
     def at(self, epoch: int) -> Upgrade | None:
-        """The upgrade with which an epoch ends."""
+        """Return the upgrade at the end of an epoch."""
         return next((upgrade for upgrade in self.planned if upgrade.epoch == epoch), None)
 
     def with_more(self, more: Iterable[Upgrade], head: int) -> Upgrades:
-        """These and others, none of them before the head, each to a higher version than the one before it, or to
-        other built-in actors at the same version.
+        """Add upgrades, none of them before the head.
 
-        One that is there already is taken for what it is. Raises InvalidInput.
+        Each is to a higher version than the one before it, or to other built-in actors at the same version. Planned
+        ones are ignored. Raises InvalidInput.
         """
         new = [upgrade for upgrade in more if upgrade not in self.planned]
         for upgrade in new:
@@ -139,7 +139,7 @@ class Upgrades:
 def planned(
     plan: UpgradePlan, before: Upgrades, streams: StreamSettings | None = None
 ) -> tuple[list[Upgrade], list[Bundle]]:
-    """A plan's upgrades on a network that has some already, and the bundles that they need.
+    """Return a plan's upgrades on a network that has some already, and their bundles.
 
     An upgrade that writes actors' states anew comes with this project's actors where the plan names none, and with
     `streams`. One that the network has already stays as it is, with the bundle of its planning. Raises BundleError, and
@@ -167,7 +167,7 @@ def planned(
 
 
 def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersion], number: int) -> Bundle | None:
-    """The actors that come with an upgrade past some versions, up to `number`. Raises BundleError, InvalidInput."""
+    """Return the bundle of an upgrade past some versions, up to `number`. Raises BundleError, InvalidInput."""
     anew = first_state_migration(passed)
     if named is None:
         return None if anew is None else Bundle.for_actors(anew.actors, anew.rules)

@@ -44,7 +44,7 @@ def grant(chain: Chain, client: Address, size: int) -> None:
 
 
 def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
-    """The same on a machine's state alone, within a message as well."""
+    """Grant DataCap on a machine's state only, within a message as well."""
     whole_number(size, "DataCap", None, unit="bytes")
     root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
     mark = machine.state_tree.begin()

@@ -95,7 +95,7 @@ class Miner:
         return WINDOW_PROOFS[self.sector_size]
 
     def sector(self, number: int) -> SectorState:
-        """A sector as the miner actor describes it."""
+        """Return a sector as the miner actor describes it."""
         answer = self._ask(storageminer.generate_sector_location(number))
         place = storageminer.SectorLocation.decode(answer.aux_data)
         return SectorState(("dead", "active", "faulty")[answer.status], place.deadline, place.partition)
@@ -106,11 +106,11 @@ class Miner:
         return claim.raw_byte_power, claim.quality_adj_power
 
     def pledge(self) -> TokenAmount:
-        """attoFIL that its sectors bind."""
+        """Return the pledge of its sectors in attoFIL."""
         return self._ask(storageminer.initial_pledge())
 
     def invoke(self, call: Call[R], value: int = 0) -> R:
-        """A message of the owner's to a method of the miner. Raises TransactionFailed, TransactionRefused."""
+        """Send a message from the owner to a method of the miner. Raises TransactionFailed, TransactionRefused."""
         return self.network.invoke(self.address, call, value=value, sender=self.owner)
 
     def prove(self) -> None:
@@ -193,7 +193,7 @@ class Miner:
             yield deadline, sorted(places[deadline])
 
     def opening(self, deadline: int) -> int:
-        """The first epoch of a deadline's next window; the next epoch, if the window is open."""
+        """Return the first epoch of a deadline's next window; the next epoch, if the window is open."""
         start = int(_state(self.network, self.address)[_PERIOD_START])
         return onboarding.next_opening(start, deadline, self.network.block_number + 1)
 
@@ -238,7 +238,7 @@ def create_miner(
 
 
 def create_first_miners(network: MinerNetwork) -> None:
-    """The miners that a network begins with, of its first accounts: in its first blocks, all of them or none.
+    """Create the miners that a network starts with, owned by its first accounts: in its first blocks, all or none.
 
     Where a process ended in the middle, the next one that opens the folder makes them anew. Raises as `create_miner`
     does, with the network closed.
@@ -278,7 +278,7 @@ def _report_deposit(network: MinerNetwork, miner: Miner) -> None:
 
 
 def report_deposit(machine: Hypervisor, miner: Address) -> None:
-    """The same on a machine's state alone. Raises InvalidInput."""
+    """Report the deposit on a machine's state only. Raises InvalidInput."""
     call = storagepower.update_pledge_total(decode_bigint(_state_on(machine, miner)[_LOCKED]))
     report = Message(Address.id(POWER_ACTOR), miner, method=call.method, params=call.params)
     result = machine.apply_implicit(report)

@@ -37,7 +37,7 @@ class MinerNetwork(Protocol):
         """Make blocks, each after N null rounds; the new head."""
 
     def send_native(self, to: Target, /, *, sender: Target | None) -> TransactionReceipt:
-        """A message that carries nothing, executed. Raises the errors of `Network.send_native`."""
+        """Send and execute a message without value. Raises the errors of `Network.send_native`."""
 
     def invoke(self, to: Target, call: Call[R], *, value: int = 0, sender: Account | None = None) -> R:
         """Send a message and return the method's result; value in attoFIL. Raises the errors of `Network.invoke`."""

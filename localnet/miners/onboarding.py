@@ -99,7 +99,7 @@ def window_post(
 
 
 def bitfield(numbers: Iterable[int]) -> bytes:
-    """A set of numbers in RLE+: lengths of runs, short ones in few bits. Source: fvm_ipld_bitfield."""
+    """Encode a set of numbers in RLE+: lengths of runs, short ones in few bits. Source: fvm_ipld_bitfield."""
     bits = [0, 0]  # the version
     last = -1
     runs: list[int] = []
@@ -128,7 +128,7 @@ def _run(length: int) -> list[int]:
 
 
 def unsealed_cid(seed: bytes) -> Cid:
-    """The CID of a made-up piece of data."""
+    """Return the CID of a synthetic piece of data."""
     return _commitment(FIL_COMMITMENT_UNSEALED, SHA2_256_TRUNC254_PADDED, seed)
 
 
@@ -139,13 +139,13 @@ def _commitment(codec: int, hash_code: int, seed: bytes) -> Cid:
 
 
 def post_commitment(epoch: ChainEpoch, ticket: bytes) -> bytes:
-    """The randomness that a proof names to be bound to the chain with this ticket."""
+    """Return the randomness that binds a proof to the chain with this ticket."""
     drawn = _CHAIN_COMMIT.to_bytes(8, "big") + ticket + epoch.to_bytes(8, "big", signed=True)
     return hashlib.blake2b(drawn, digest_size=32).digest()
 
 
 def next_opening(period_start: int, deadline: int, now: int) -> int:
-    """The first epoch of a deadline's next window that is not before `now`; within the open one: `now`."""
+    """Return the first epoch of a deadline's next window from `now` on; `now` within the open window."""
     opening = period_start + deadline * DEADLINE
     passed = (now - opening) // PROVING_PERIOD
     opening += passed * PROVING_PERIOD

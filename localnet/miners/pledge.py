@@ -61,7 +61,7 @@ class Conditions:
 
 
 def sector_power(size: int, duration: int, verified: int) -> int:
-    """The power of a sector of `size` bytes, adjusted by quality: bytes of verified pieces count tenfold."""
+    """Return the quality-adjusted power of a sector of `size` bytes: verified bytes count tenfold."""
     spacetime = size * duration
     weighted = (spacetime - verified * duration) * 10 + verified * duration * 100
     quality = ((weighted << 20) // spacetime) // 10
@@ -69,7 +69,7 @@ def sector_power(size: int, duration: int, verified: int) -> int:
 
 
 def initial_pledge(network: Conditions, power: int) -> TokenAmount:
-    """The pledge in attoFIL for new power, adjusted by quality."""
+    """Return the pledge in attoFIL for new quality-adjusted power."""
     storage = max(1, _expected_reward(network.reward, network.power, power))
     smoothed = network.power[0] >> _DIGITS
     skew = _skew(network)
@@ -93,7 +93,7 @@ def _expected_reward(reward: Estimate, network: Estimate, power: int) -> int:
 
 
 def _sum_of_ratio(above: Estimate, below: Estimate) -> int:
-    """The sum over the epochs of the projection of one estimate divided by another."""
+    """Return the sum over the epochs of the projection of one estimate divided by another."""
     time = _PROJECTION << _DIGITS
     squared = _product(below[1], below[1])
     if squared <= _STANDSTILL:

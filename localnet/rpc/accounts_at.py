@@ -20,7 +20,7 @@ SlotRequest = dict[str, list[int]]
 
 
 def slots(value: Any) -> SlotRequest:
-    """A reader: slots by address, one at least. The addresses stay as they are written, for the answer."""
+    """Read slots by address, at least one. The addresses keep their spelling, for the response."""
     given = fields(value, "object of slots by address")
     for owner in given:
         address(owner)
@@ -33,7 +33,7 @@ def slots(value: Any) -> SlotRequest:
 
 
 def storage_values(node: NodeReader, wanted: SlotRequest, at: BlockRef = LATEST) -> dict[str, list[str]]:
-    """The 32 bytes of storage slots of several contracts."""
+    """Return the 32 bytes of storage slots of several contracts."""
     machine = node.machine_at(at)
     return {
         owner: [as_data(storage_of(machine, to_filecoin(address(owner)), slot)) for slot in some]

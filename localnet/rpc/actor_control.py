@@ -21,7 +21,7 @@ from store.cid import Cid
 
 
 def module(value: Any) -> bytes:
-    """A reader: the bytes of a WASM module, in hex or base64."""
+    """Read the bytes of a WASM module, in hex or base64."""
     return data(value) if isinstance(value, str) and value.startswith("0x") else base64_bytes(value)
 
 
@@ -56,7 +56,7 @@ def set_actor_code(node: Node, address: Address, code: Cid) -> bool:
 
 
 def actor_interface(node: NodeReader, address: Address) -> dict[str, Any]:
-    """An actor's code, the name of it, and the schema that it was installed with: null of a built-in one."""
+    """Return an actor's code, the name of the code, and its schema: null for a built-in actor."""
     machine = node.network.machine
     state = existing_actor(machine, address)
     schema = None if machine.manifest.name_of(state.code) else stored_schema(machine.base, state.code)

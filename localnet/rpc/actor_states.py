@@ -25,7 +25,7 @@ _WHOLE_WORDS: Final = {"id": "ID", "qa": "QA", "tx": "Tx", "fil": "FIL"}
 
 
 def state_fields(machine: Hypervisor, actor: ActorState) -> dict[str, Any]:
-    """An actor's state by the names of its schema; links and byte strings as the data model has them.
+    """Return an actor's state by the names of its schema; links and byte strings as in the data model.
 
     Raises SchemaError for a state that the schema does not know.
     """
@@ -33,7 +33,7 @@ def state_fields(machine: Hypervisor, actor: ActorState) -> dict[str, Any]:
 
 
 def go_state(machine: Hypervisor, actor: ActorState) -> Any:
-    """An actor's state as lotus writes it."""
+    """Return an actor's state as Lotus writes it."""
     kind = machine.manifest.name_of(actor.code) or ""
     schema = actor_schema(kind)
     try:
@@ -44,14 +44,14 @@ def go_state(machine: Hypervisor, actor: ActorState) -> Any:
 
 
 def read_linked(machine: Hypervisor, actor: ActorState, name: str, link: Any) -> dict[str, Any]:
-    """The value of a type of an actor's schema in a block that its state links."""
+    """Read a value of a schema type in a block that the actor's state links."""
     schema = actor_schema(machine.manifest.name_of(actor.code) or "")
     found: dict[str, Any] = schema.read(name, get_object(machine.store, _cid(link)))
     return found
 
 
 def shown(schema: Schema, term: Term, value: Any) -> Any:
-    """A value of a type as JSON."""
+    """Return a value of a type as JSON."""
     match value:
         case dict():
             fields = _struct(schema, term)
@@ -67,12 +67,12 @@ def shown(schema: Schema, term: Term, value: Any) -> Any:
 
 
 def go_name(name: str) -> str:
-    """A schema's name as Go spells it."""
+    """Return a schema's name as Go spells it."""
     return "".join(_WHOLE_WORDS.get(word, word.capitalize()) for word in name.split("_"))
 
 
 def _read(machine: Hypervisor, actor: ActorState) -> tuple[str, dict[str, Any]]:
-    """The type of the state, and its value: there are several, for older and newer bundles."""
+    """Return the type of the state and its value; there are several types, for older and newer bundles."""
     schema = actor_schema(machine.manifest.name_of(actor.code) or "")
     data = get_object(machine.store, actor.head)
     for name in state_types(schema, actors_version(machine.manifest)):

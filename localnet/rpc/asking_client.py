@@ -20,7 +20,7 @@ class AskingClient:
         """Gives up the question that is being answered; one at a time is."""
 
     def leave(self) -> None:
-        """The client went away."""
+        """Handle the client's disconnection."""
         self.gone = True
         if self.give_up is not None:
             self.give_up()

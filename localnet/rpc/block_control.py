@@ -25,20 +25,20 @@ def set_coinbase(node: Node, owner: EthAddress) -> None:
 
 
 def set_block_gas_limit(node: Node, limit: int) -> bool:
-    """The gas limit of blocks, 5,000 at least. Under Ethereum's rules."""
+    """Set the gas limit of blocks, at least 5,000. Under Ethereum's rules."""
     _check(node, "evm_setBlockGasLimit")
     node.network.set_block_gas_limit(limit)
     return True
 
 
 def set_min_gas_price(node: Node, price: int) -> None:
-    """The least fee cap of transactions, in attoFIL per gas, beside the base fee. Under Ethereum's rules."""
+    """Set the minimum fee cap of transactions in attoFIL per gas, besides the base fee. Under Ethereum's rules."""
     _check(node, "anvil_setMinGasPrice")
     node.network.set_min_gas_price(price)
 
 
 def set_prev_randao(node: Node, randomness: bytes) -> None:
-    """The randomness of the next block, 32 bytes. Under Ethereum's rules."""
+    """Set the randomness of the next block, 32 bytes. Under Ethereum's rules."""
     _check(node, "hardhat_setPrevRandao")
     node.network.set_next_randomness(randomness)
 

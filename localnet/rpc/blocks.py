@@ -14,19 +14,19 @@ from localnet.rpc.values import as_data, as_quantity, boolean, hash32
 
 
 def block_number(node: Node) -> str:
-    """The height of the newest block."""
+    """Return the height of the newest block."""
     return as_quantity(node.network.settled.height)
 
 
 def get_block_by_number(node: Node, number: BlockRef, full: bool = False) -> dict[str, Any] | None:
-    """The block at a height or tag, null where the chain has none yet; error 12 for a null round."""
+    """Return the block at a height or tag, null if the chain has none yet; error 12 for a null round."""
     if is_to_come(node, number):
         return _pending(node, full)
     return _shown(node, find(node.network, number), full)
 
 
 def get_block_by_hash(node: Node, block_hash: bytes, full: bool = False) -> dict[str, Any] | None:
-    """The block with a hash, null where the chain has none."""
+    """Return the block with a hash, null if the chain has none."""
     return _shown(node, find(node.network, BlockRef(hash=block_hash)), full)
 
 
@@ -43,7 +43,7 @@ def transaction_count_by_hash(node: Node, block_hash: bytes) -> str | None:
 
 
 def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
-    """The receipts of a block's transactions, in order."""
+    """Return the receipts of a block's transactions, in order."""
     found = None if is_to_come(node, at) else find(node.network, at)
     if found is None:
         return None

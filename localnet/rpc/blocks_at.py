@@ -29,7 +29,7 @@ LATEST: Final = BlockRef("latest")
 
 
 def block(value: Any) -> BlockRef:
-    """A reader: a tag, a quantity, a block hash, or an object with `blockNumber` or `blockHash`."""
+    """Read a block reference: a tag, a quantity, a block hash, or an object with `blockNumber` or `blockHash`."""
     if isinstance(value, str):
         if value in _TAGS:
             return BlockRef(value)
@@ -49,7 +49,7 @@ def block(value: Any) -> BlockRef:
 
 
 def number_or_tag(value: Any) -> BlockRef:
-    """A reader: a tag or a quantity."""
+    """Read a tag or a quantity."""
     ref = block(value)
     if not isinstance(value, str) or ref.hash is not None:
         raise invalid_params(f"{shown(value)} is neither a block number nor a tag")
@@ -57,7 +57,7 @@ def number_or_tag(value: Any) -> BlockRef:
 
 
 def find(network: NetworkReader, ref: BlockRef) -> Tipset | None:
-    """The tipset that is meant; None for a hash or a number that the chain does not have.
+    """Find the referenced tipset; None for a hash or a number that the chain does not have.
 
     Raises RpcError 12 for a null round that is named by its number.
     """
@@ -73,7 +73,7 @@ def find(network: NetworkReader, ref: BlockRef) -> Tipset | None:
 
 
 def resolve(network: NetworkReader, ref: BlockRef) -> Tipset:
-    """The tipset that is meant, which must be there. Raises RpcError."""
+    """Return the referenced tipset, which must exist. Raises RpcError."""
     found = find(network, ref)
     if found is None and ref.hash is not None:
         raise RpcError(NOT_FOUND, f"block 0x{ref.hash.hex()} not found")

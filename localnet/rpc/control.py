@@ -65,7 +65,7 @@ def increase_time(node: Node, seconds: int) -> int:
 
 
 def set_next_block_timestamp(node: Node, timestamp: int) -> None:
-    """The next block's time in Unix seconds."""
+    """Set the next block's time in Unix seconds."""
     node.network.set_next_timestamp(timestamp)
 
 
@@ -86,7 +86,7 @@ def remove_block_timestamp_interval(node: Node) -> bool:
 
 
 def set_next_block_base_fee_per_gas(node: Node, base_fee: int) -> None:
-    """The base fee of the next block, in attoFIL per gas."""
+    """Set the next block's base fee in attoFIL per gas."""
     node.network.set_next_base_fee(base_fee)
 
 
@@ -204,12 +204,12 @@ def node_info(node: Node) -> dict[str, Any]:
 
 
 def rules_name(node: Node) -> str:
-    """The name of the network's rules, with the labs that are on."""
+    """Return the name of the network's rules, with the active labs."""
     return node.network.rules.name
 
 
 def genesis_time(node: Node) -> int:
-    """The first block's time, in Unix seconds."""
+    """Return the first block's time, in Unix seconds."""
     index = node.network.chain.index
     return index.tipset(index.first).timestamp
 
@@ -241,34 +241,34 @@ def metadata(node: Node) -> dict[str, Any]:
 
 
 def trace(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:
-    """The tree of all calls of a transaction, in both runtimes, by executing it again."""
+    """Return a transaction's call tree across both runtimes, by re-executing it."""
     return trace_receipt(node.network.chain, node.network.receipt(transaction_hash)).as_json()
 
 
 def profile(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:
-    """A transaction's gas and time by function of native actors, and by syscall."""
+    """Return a transaction's gas and time by function of native actors, and by syscall."""
     from localnet.traces.guest_profile import guest_profile
 
     return guest_profile(node.network.chain, node.network.receipt(transaction_hash)).as_json()
 
 
 def trace_call(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
-    """The tree of all calls of a call, in both runtimes, with nothing kept."""
+    """Return a call's call tree across both runtimes, without changing the state."""
     return call_trace(node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules))
 
 
 def trace_epoch(node: NodeReader, height: int) -> dict[str, Any]:
-    """The tree of all calls after the messages of an epoch: the block's reward and cron, with their events."""
+    """Return the call tree after the messages of an epoch: the block's reward and cron, with their events."""
     return epoch_trace(node.network.chain, node.network.executed_at(height)).as_json()
 
 
 def filecoin_address(node: Node, owner: EthAddress) -> str:  # noqa: ARG001
-    """The Filecoin address behind an Ethereum one."""
+    """Return the Filecoin address behind an Ethereum one."""
     return address_json(to_filecoin(owner))
 
 
 def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:  # noqa: ARG001
-    """The Ethereum address of a Filecoin one: f410 where the actor has it, else the masked ID."""
+    """Return the Ethereum address of a Filecoin one: f410 if the actor has it, else the masked ID."""
     return as_data(node.network.address(owner))
 
 

@@ -70,7 +70,7 @@ class Dispatcher:
         """Bytes of answers to the batches that are not wholly answered yet."""
 
     async def answer(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
-        """The response to a request body; empty where it holds notifications only. `session` is a WebSocket's."""
+        """Respond to a request body; empty if it holds notifications only. `session` is a WebSocket's."""
         try:
             request = orjson.loads(body)
         except ValueError as error:
@@ -78,7 +78,7 @@ class Dispatcher:
         return await self._answer(request, session)
 
     def respond(self, body: bytes) -> bytes | Coroutine[Any, Any, bytes]:
-        """The response to a request body over HTTP, or what has to be awaited for it."""
+        """Return the response to a request body over HTTP, or an awaitable for it."""
         try:
             request = orjson.loads(body)
         except ValueError as error:
@@ -148,7 +148,7 @@ class Dispatcher:
     async def _send_batch(
         self, requests: list[Any], place: int, session: SocketSession | None
     ) -> list[dict[str, Any] | None]:
-        """The responses to the transactions that follow each other from a place on, where they may share blocks."""
+        """Return the responses to consecutive transactions from an index on, which may share blocks."""
         sent: list[bytes | Callable[[], bytes]] = []
         if not self._node.network.automine:
             return []
@@ -172,7 +172,7 @@ class Dispatcher:
         ]
 
     async def _one(self, request: Any, session: SocketSession | None) -> dict[str, Any] | None:
-        """The response to one request, None to a notification."""
+        """Return the response to one request, None for a notification."""
         try:
             name, params = _read(request)
         except RpcError as error:
@@ -186,7 +186,7 @@ class Dispatcher:
         return self._response(request, None, result)
 
     def _response(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> dict[str, Any] | None:
-        """The response with a result or an error; None to a notification."""
+        """Return the response with a result or an error; None for a notification."""
         if error is not None:
             known = from_exception(error)
             if known.message.startswith("internal error"):
@@ -221,7 +221,7 @@ class Dispatcher:
             await asyncio.sleep(_ASK_AGAIN)
 
     async def _history(self, method: Method, params: list[Any]) -> Any:
-        """What a fork's history answers; PASS for what the network itself has to answer."""
+        """Query a fork's history; PASS if the network itself has to respond."""
         values, handler = method.read(params), HANDLERS[method.name]
         if self._on_reader is None:
             return await self._on_owner(lambda: handler(self._node, values, params))
@@ -288,7 +288,7 @@ def _sent_transaction(node: Node, request: Any) -> bytes | Callable[[], bytes] |
 
 
 def _read(request: Any) -> tuple[str, list[Any]]:
-    """Method and parameters of a request. Raises RpcError -32600 or -32602."""
+    """Read method and parameters of a request. Raises RpcError -32600 or -32602."""
     if not isinstance(request, dict):
         raise RpcError(INVALID_REQUEST, f"invalid request: {shown(request)} is not an object")
     if request.get("jsonrpc") != "2.0":
@@ -306,7 +306,7 @@ def _read(request: Any) -> tuple[str, list[Any]]:
 
 
 def _id(request: Any) -> Any:
-    """The id of a request that may be anything; null where it has none."""
+    """Return the ID of any request object; null if it has none."""
     given = request.get("id") if isinstance(request, dict) else None
     return given if isinstance(given, str | int | float) and not isinstance(given, bool) else None
 

@@ -52,7 +52,7 @@ class RpcError(Exception):
         self.data = data
 
     def as_json(self) -> dict[str, Any]:
-        """The error object of a response."""
+        """Return the error object of a response."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.data is not None:
             error["data"] = self.data

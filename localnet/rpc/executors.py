@@ -57,7 +57,7 @@ class Executors:
         self._publish()
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """The head moves after this call: it is published with the request that moves it."""
+        """Handle a reorg: it is published with the request that causes it."""
 
     def waits(self, candidate: Candidate) -> None:
         """Ignore pending transactions."""

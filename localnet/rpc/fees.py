@@ -23,19 +23,19 @@ def gas_price(node: Node) -> str:
 
 
 def max_priority_fee(node: Node) -> str:
-    """The usual premium; under Ethereum's rules the newest block's smallest tip, or what the least fee asks if more."""
+    """Return the usual premium; under Ethereum's rules the newest block's smallest tip, or the minimum if higher."""
     return as_quantity(node.network.suggested_premium)
 
 
 def base_fee(node: Node) -> str:
-    """The base fee of the next block."""
+    """Return the base fee of the next block."""
     return as_quantity(node.network.base_fee)
 
 
 def fee_history(
     node: NodeReader, count: int, newest: BlockRef, percentiles: list[float] | None = None
 ) -> dict[str, Any]:
-    """Base fees, fullness and premiums (by percentile of gas) of up to 1,024 blocks up to the newest one.
+    """Return base fees, gas ratios and premiums (by percentile of gas) of up to 1,024 blocks up to the newest one.
 
     No premium is less than what the least fee asks for today (`anvil_setMinGasPrice`): clients propose it.
     """
@@ -59,14 +59,14 @@ def fee_history(
 
 
 def percentile(value: Any) -> float:
-    """A reader: a number from 0 to 100."""
+    """Read a number from 0 to 100."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
         raise invalid_params(f"percentile {value!r} is not between 0 and 100")
     return float(value)
 
 
 def percentiles(value: Any) -> list[float]:
-    """A reader: at most a hundred percentiles, ascending."""
+    """Read at most a hundred percentiles, ascending."""
     given: list[float] = listed(percentile, MAX_PERCENTILES)(value)
     if sorted(given) != given:
         raise invalid_params("percentiles must ascend")
@@ -82,7 +82,7 @@ def _back_from(node: NodeReader, newest: Tipset, count: int) -> list[Tipset]:
 
 
 def _rewards(node: NodeReader, tipset: Tipset, wanted: list[float]) -> list[str]:
-    """The premium that each percentile of the tipset's gas paid at most; that of the rules where it has no message."""
+    """Return the premium at each percentile of the tipset's gas; the rules' premium if it has no message."""
     paid, least = tips_of(node.network.chain.index, tipset), node.network.least_premium
     if not paid:
         return [as_quantity(max(node.network.rules.fees.empty_reward, least))] * len(wanted)

@@ -35,28 +35,28 @@ from store.cid import DAG_CBOR, Cid, codec_of, show
 
 
 def chain_head(node: Node) -> dict[str, Any]:
-    """The newest tipset."""
+    """Return the newest tipset."""
     return tipset_json(node.network, node.network.head)
 
 
 def chain_get_genesis(node: Node) -> dict[str, Any]:
-    """The first tipset; of a fork, the one that it begins with."""
+    """Return the first tipset, or the one that a fork starts with."""
     index = node.network.chain.index
     return tipset_json(node.network, index.tipset(index.first))
 
 
 def chain_get_tipset(node: Node, key: TipsetKey) -> dict[str, Any]:
-    """The tipset with a key."""
+    """Return the tipset with a key."""
     return tipset_json(node.network, found_tipset(node.network, key))
 
 
 def chain_get_tipset_by_height(node: Node, height: int, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """The tipset at a height, or where the round was null the last one before it; at most the one with the key."""
+    """Return the tipset at a height, or the last one before a null round; at most the one with the key."""
     return tipset_json(node.network, tipset_at(node, height, key))
 
 
 def chain_get_tipset_after_height(node: Node, height: int, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """The tipset at a height, or where the round was null the first one after it; at most the one with the key."""
+    """Return the tipset at a height, or the first one after a null round; at most the one with the key."""
     last = found_tipset(node.network, key)
     _check_height(height, last)
     found = node.network.chain.index.at(height)
@@ -67,22 +67,22 @@ def chain_get_tipset_after_height(node: Node, height: int, key: TipsetKey = HEAD
 
 
 def chain_get_finalized_tipset(node: Node) -> dict[str, Any]:
-    """The tipset 900 epochs before the head, or the first one."""
+    """Return the tipset 900 epochs before the head, or the first one."""
     return tipset_json(node.network, resolve(node.network, BlockRef("finalized")))
 
 
 def chain_tipset_weight(node: Node, key: TipsetKey) -> str:
-    """A tipset's weight, which is its height here."""
+    """Return a tipset's weight, which is its height here."""
     return str(found_tipset(node.network, key).height)
 
 
 def chain_get_block(node: Node, block: Cid) -> dict[str, Any]:
-    """A block's header."""
+    """Return a block's header."""
     return header_json(node.network, _tipset_of(node, block).block)
 
 
 def chain_get_block_messages(node: Node, block: Cid) -> dict[str, Any]:
-    """The messages in a block: those with BLS signatures without them, the others signed."""
+    """Return the messages in a block: those with BLS signatures unsigned, the others signed."""
     messages = [receipt.execution.message for receipt in _receipts(node, _tipset_of(node, block))]
     bare = [message for message in messages if message.signature.type is SignatureType.BLS]
     signed = [message for message in messages if message.signature.type is not SignatureType.BLS]
@@ -94,27 +94,27 @@ def chain_get_block_messages(node: Node, block: Cid) -> dict[str, Any]:
 
 
 def chain_get_parent_messages(node: Node, block: Cid) -> list[dict[str, Any]]:
-    """The messages of the tipset before a block, in the order of their execution."""
+    """Return the messages of the tipset before a block, in execution order."""
     return _messages(node, _parent(node, block))
 
 
 def chain_get_parent_receipts(node: Node, block: Cid) -> list[dict[str, Any]]:
-    """The receipts of the tipset before a block, in the order of its messages."""
+    """Return the receipts of the tipset before a block, in the order of its messages."""
     return [receipt_json(receipt.execution.receipt) for receipt in _receipts(node, _parent(node, block))]
 
 
 def chain_get_messages_in_tipset(node: Node, key: TipsetKey) -> list[dict[str, Any]]:
-    """The messages of a tipset, in the order of their execution."""
+    """Return the messages of a tipset, in execution order."""
     return _messages(node, found_tipset(node.network, key))
 
 
 def chain_get_message(node: Node, message: Cid) -> dict[str, Any]:
-    """A message, in a block or waiting, without its signature."""
+    """Return a message, in a block or waiting, without its signature."""
     return message_json(signed_or_bare(node, message)[0])
 
 
 def chain_get_events(node: Node, root: Cid) -> list[dict[str, Any]]:
-    """The events under the events root of a receipt."""
+    """Return the events under the events root of a receipt."""
     try:
         events = [event for _, event in Amt(node.network.machine.store, root, EVENTS_AMT_BIT_WIDTH).items()]
     except BlockNotFound:
@@ -125,7 +125,7 @@ def chain_get_events(node: Node, root: Cid) -> list[dict[str, Any]]:
 
 
 def chain_read_obj(node: Node, block: Cid) -> str:
-    """A block of the store, in base64."""
+    """Return a block of the store, in base64."""
     return b64encode(_stored_block(node, block)).decode()
 
 
@@ -135,7 +135,7 @@ def chain_has_obj(node: Node, block: Cid) -> bool:
 
 
 def chain_stat_obj(node: Node, block: Cid, base: Cid | None = None) -> dict[str, Any]:
-    """The size of a block in bytes with all that it links, and the number of links; without what `base` has."""
+    """Return the size in bytes of a block and all that it links, and the number of links, except those of `base`."""
     seen: set[Cid] = set()
     if base is not None:
         _walk(node, base, seen)
@@ -144,7 +144,7 @@ def chain_stat_obj(node: Node, block: Cid, base: Cid | None = None) -> dict[str,
 
 
 def message_cid(node: Node, transaction_hash: bytes) -> dict[str, str] | None:
-    """The CID of the message behind a transaction's hash; null where there is none."""
+    """Return the CID of the message of a transaction hash; null if there is none."""
     receipt = node.network.chain.index.receipt(transaction_hash)
     if receipt is not None:
         return cid_json(receipt.execution.message.cid())
@@ -153,7 +153,7 @@ def message_cid(node: Node, transaction_hash: bytes) -> dict[str, str] | None:
 
 
 def transaction_hash(node: Node, message: Cid) -> str | None:
-    """The hash under which Ethereum's tools know a message; null where there is none."""
+    """Return the Ethereum transaction hash of a message; null if there is none."""
     found = hash_of(node, message)
     return None if found is None else as_data(found)
 
@@ -162,7 +162,7 @@ def transaction_hash(node: Node, message: Cid) -> str | None:
 
 
 def tipset_at(node: Node, height: int, key: TipsetKey) -> Tipset:
-    """The tipset at a height, or the one before a null round. Raises RpcError 1 for a height above the key's."""
+    """Return the tipset at a height, or before a null round. Raises RpcError 1 for a height above the key's."""
     _check_height(height, found_tipset(node.network, key))
     found = node.network.chain.index.tipset_before(height)
     assert found is not None, "the height is on the chain"
@@ -170,7 +170,7 @@ def tipset_at(node: Node, height: int, key: TipsetKey) -> Tipset:
 
 
 def signed_or_bare(node: Node, message: Cid) -> tuple[Message, SignedMessage | None]:
-    """A message by its CID, in a block or waiting; signed unless its signature is BLS. Raises RpcError 1."""
+    """Return a message by CID, in a block or waiting; signed unless its signature is BLS. Raises RpcError 1."""
     for candidate in node.network.mempool:
         if candidate.message.cid() == message:
             return candidate.bare, candidate.message
@@ -178,7 +178,7 @@ def signed_or_bare(node: Node, message: Cid) -> tuple[Message, SignedMessage | N
 
 
 def _stored_message(node: NodeReader, message: Cid) -> tuple[Message, SignedMessage | None]:
-    """A message that a block holds. Raises RpcError 1."""
+    """Return a message of a block by CID. Raises RpcError 1."""
     if not node.network.machine.store.has(message) or codec_of(message) != DAG_CBOR:
         raise RpcError(LOTUS_ERROR, f"message {show(message)} not found")
     data = node.network.machine.store.get(message)
@@ -195,7 +195,7 @@ def _stored_message(node: NodeReader, message: Cid) -> tuple[Message, SignedMess
 
 
 def hash_of(node: Node, message: Cid) -> bytes | None:
-    """The transaction hash of a message that is in a block or waits; None where there is none."""
+    """Return the transaction hash of a message in a block or waiting; None if there is none."""
     try:
         _, signed = signed_or_bare(node, message)
     except RpcError:
@@ -208,7 +208,7 @@ def hash_of(node: Node, message: Cid) -> bytes | None:
 
 
 def receipt_of(node: NodeReader, message: Cid) -> TransactionReceipt | None:
-    """The executed message with a CID; None where there is none, or none whose receipt is known."""
+    """Return the executed message with a CID; None if there is none, or none with a receipt."""
     try:
         _, signed = _stored_message(node, message)
     except RpcError:

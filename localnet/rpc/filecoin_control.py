@@ -23,21 +23,21 @@ _BUNDLE: Final = re.compile(r"(own(-[a-z0-9-]+)?|v[0-9]{1,3}(-[a-z-]+)?)")
 
 
 def version(value: Any) -> int:
-    """A reader of network versions: 29, or nv29."""
+    """Read a network version: 29, or nv29."""
     if isinstance(value, str) and value.startswith("nv"):
         value = value[2:]
     return number(value)
 
 
 def bundle_name(value: Any) -> str:
-    """A reader of bundles by their names. No paths: a client need not know this machine's files."""
+    """Read a bundle's name. Paths are rejected: a client need not know this machine's files."""
     if not _BUNDLE.fullmatch(text(value)):
         raise invalid_params(f"{shown(value)} is not a name of a bundle: expected own, v18 or v18-devnet, for example")
     return str(value)
 
 
 def streams(value: Any) -> StreamSettings:
-    """A reader of the block reward's streams: an object of swa, sra, orchestrator (addresses), ramp, timelock (epochs).
+    """Read settings of streams: an object of swa, sra, orchestrator (addresses), ramp, timelock (epochs).
 
     All of them may be left out.
     """

@@ -48,7 +48,7 @@ _EVERYTHING: Final = EventFilter()
 
 
 def event_filter(value: Any) -> EventFilter:
-    """A reader of lotus' filters of events."""
+    """Read a Lotus event filter."""
     given = fields(value, "filter")
     wanted = field(given, "fields", lambda item: fields(item, "fields")) or {}
     if len(wanted) > _MOST_KEYS:
@@ -67,7 +67,7 @@ def event_filter(value: Any) -> EventFilter:
 
 
 def actor_events(node: NodeReader, wanted: EventFilter = _EVERYTHING) -> list[dict[str, Any]]:
-    """The events of actors over a range of heights or of a tipset, in order; by default those of the head."""
+    """Return the events of actors over a range of heights or of a tipset, in order; by default those of the head."""
     network = node.network
     last = found_tipset(network, wanted.key) if wanted.key.blocks else network.chain.settled
     high = last.height if wanted.last is None or wanted.last < 0 else min(wanted.last, last.height)

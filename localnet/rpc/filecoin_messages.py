@@ -72,7 +72,7 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
 
 
 def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
-    """A message of a tipset, executed again where it was, with its calls. An empty key finds its tipset."""
+    """Re-execute a message of a tipset and return its calls. An empty key finds its tipset."""
     receipt = receipt_of(node, wanted)
     if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
         raise RpcError(LOTUS_ERROR, f"message {show(wanted)} not found in the tipset")
@@ -85,7 +85,7 @@ def state_compute(
     messages: Any = None,
     key: TipsetKey = HEAD,
 ) -> dict[str, Any]:
-    """The state root after a tipset at its own height, and its messages, executed again. It takes no other messages.
+    """Return the state root after a tipset, and its messages, re-executed; it accepts no other messages.
 
     After them come the implicit ones: the block's reward, and cron, whose events no receipt has.
     """
@@ -119,7 +119,7 @@ def _implicit(replay: Replay) -> Iterator[dict[str, Any]]:
 
 
 def _replay_message(replay: Replay, receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
-    """The message whose turn it is in a replay of its tipset, under the CID that was asked for."""
+    """Return the current message of a tipset's replay, under the requested CID."""
     traces = ExecutionTraces()
     replay.next(traces)
     bare, executed = receipt.execution.message.message, receipt.execution.receipt
@@ -136,7 +136,7 @@ def state_search_msg(
     limit: int = -1,
     replaced: bool = True,  # noqa: ARG001  # what was replaced in the mempool is forgotten
 ) -> dict[str, Any] | None:
-    """The receipt of a message, and where it is; null where it has none. The older form has the message's CID alone."""
+    """Return the receipt and tipset of a message; null if it has none. The older form takes the CID alone."""
     found = cid(start if wanted is None else wanted)
     if wanted is not None:
         tipset(start)
@@ -153,7 +153,7 @@ def state_wait_msg(
     limit: int = -1,
     replaced: bool = True,  # noqa: ARG001
 ) -> dict[str, Any]:
-    """The receipt of a message, and where it is; waits for its block, two minutes at most."""
+    """Wait for a message's block, at most two minutes; return its receipt and tipset."""
     receipt = receipt_of(node, wanted)
     if receipt is not None and not _is_older(node, receipt, limit):
         return _look_up(receipt, wanted)
@@ -161,7 +161,7 @@ def state_wait_msg(
 
 
 def state_list_messages(node: NodeReader, match: Any, key: TipsetKey, lowest: int) -> list[dict[str, str]]:
-    """The CIDs of the messages to and from given addresses, from a tipset back to a height, newest first."""
+    """Return the CIDs of the messages to and from given addresses, from a tipset back to a height, newest first."""
     given = fields(match, "match")
     to, from_ = field(given, "To", filecoin_address), field(given, "From", filecoin_address)
     if to is None and from_ is None:

@@ -33,12 +33,12 @@ _FAULT_CUTOFF: Final = 70
 
 
 def state_list_miners(node: Node, key: TipsetKey = HEAD) -> list[str]:
-    """The f0 addresses of all storage miners that claim power."""
+    """Return the f0 addresses of all storage miners that claim power."""
     return [address_json(Address.from_bytes(owner)) for owner, _ in _claims(machine_at(node, key)).items()]
 
 
 def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """A miner's owner, worker, control addresses, peer, sector size and beneficiary."""
+    """Return a miner's owner, worker, control addresses, peer, sector size and beneficiary."""
     machine = machine_at(node, key)
     actor = _miner(machine, miner)
     info = read_linked(machine, actor, "MinerInfo", state_fields(machine, actor)["info"])
@@ -64,7 +64,7 @@ def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[
 
 
 def state_miner_power(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """The power that a miner claims, in bytes, and the network's."""
+    """Return the power that a miner claims, in bytes, and the network's."""
     machine = machine_at(node, key)
     number = Address.id(id_of(machine, miner))
     _miner(machine, number)
@@ -77,7 +77,7 @@ def state_miner_power(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict
 
 
 def state_miner_available_balance(node: Node, miner: Address, key: TipsetKey = HEAD) -> str:
-    """The attoFIL that a miner can withdraw: its balance without deposits, pledge, what vests and debts."""
+    """Return the attoFIL that a miner can withdraw: its balance less deposits, pledge, vesting funds and debts."""
     machine = machine_at(node, key)
     actor = _miner(machine, miner)
     state = state_fields(machine, actor)
@@ -86,7 +86,7 @@ def state_miner_available_balance(node: Node, miner: Address, key: TipsetKey = H
 
 
 def state_miner_proving_deadline(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """A miner's present deadline, its window and its proving period, in epochs."""
+    """Return a miner's current deadline, its window and its proving period, in epochs."""
     machine = machine_at(node, key)
     state = state_fields(machine, _miner(machine, miner))
     now = machine.context.epoch
@@ -111,7 +111,7 @@ def state_market_balance(node: Node, owner: Address, key: TipsetKey = HEAD) -> d
 
 
 def state_verified_client(node: Node, owner: Address, key: TipsetKey = HEAD) -> str | None:
-    """The DataCap of a verified client in bytes; null where it has none."""
+    """Return the DataCap of a verified client in bytes; null if it has none."""
     machine = machine_at(node, key)
     id_of(machine, owner)
     units = decode_bigint(_ask(machine, DATACAP_ACTOR, "Balance", encode(owner.to_bytes())))
@@ -119,7 +119,7 @@ def state_verified_client(node: Node, owner: Address, key: TipsetKey = HEAD) -> 
 
 
 def state_registry_root(node: Node, key: TipsetKey = HEAD) -> str:
-    """The root key of the verified registry."""
+    """Return the root key of the verified registry."""
     machine = machine_at(node, key)
     state = state_fields(machine, actor_of(machine, Address.id(VERIFIED_REGISTRY_ACTOR)))
     return address_json(Address.from_bytes(state["root_key"]))

@@ -59,24 +59,24 @@ _FREE: Final = Overrides(block=BlockOverride(base_fee=TokenAmount(0)))
 
 
 def estimate_gas_limit(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> int:
-    """The gas that a message takes, after what of its sender's waits."""
+    """Return the gas that a message uses, after its sender's waiting messages."""
     return _gas_used(node, request, key)
 
 
 def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
-    """The usual premium, which is also the least, in attoFIL per gas."""
+    """Return the usual premium, which is also the minimum, in attoFIL per gas."""
     return str(node.network.rules.fees.premium)
 
 
 def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
-    """A fee cap that suffices for a message's premium however the base fee rises over that number of blocks."""
+    """Return a fee cap that suffices for a message's premium for any base fee over that number of blocks."""
     return str(_fee_cap(node, request.gas_premium, blocks))
 
 
 def estimate_message_gas(
     node: NodeReader, request: Message, most: TokenAmount = TokenAmount(0), key: TipsetKey = HEAD
 ) -> dict[str, Any]:
-    """A message with gas limit, premium and fee cap filled in where they are 0, within the most that it may pay."""
+    """Fill in gas limit, premium and fee cap of a message where they are 0, within its maximum fee."""
     return message_json(_with_gas(node, request, most, key))
 
 
@@ -109,20 +109,20 @@ def push_messages(node: Node, requests: list[Message], most: TokenAmount = Token
 
 
 def get_nonce(node: Node, owner: Address) -> int:
-    """The next nonce of an account, after what waits. Error 11 where no actor has the address."""
+    """Return the next nonce of an account, after its waiting messages. Error 11 if no actor has the address."""
     machine = node.network.machine
     actor_of(machine, owner)
     return node.network.pending_nonce(owner)
 
 
 def pending(node: Node, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
-    """The messages that wait for a block."""
+    """Return the messages that wait for a block."""
     found_tipset(node.network, key)
     return [message_json(candidate.message) for candidate in node.network.mempool]
 
 
 def select(node: Node, key: TipsetKey, quality: Any) -> list[dict[str, Any]]:  # noqa: ARG001
-    """The messages that the next block would take."""
+    """Return the messages that the next block would include."""
     found_tipset(node.network, key)
     return [message_json(candidate.message) for candidate in node.network.chosen()]
 
@@ -131,12 +131,12 @@ def select(node: Node, key: TipsetKey, quality: Any) -> list[dict[str, Any]]:  #
 
 
 def wallet_list(node: Node) -> list[str]:
-    """The addresses that the node signs for: f1 and f410 of each account."""
+    """Return the addresses that the node signs for: f1 and f410 of each account."""
     return [address_json(address) for account in _accounts(node) for address in (account.native, account.delegated)]
 
 
 def wallet_default(node: Node) -> str:
-    """The first account's f1 address."""
+    """Return the first account's f1 address."""
     return address_json(node.network.accounts[0].native)
 
 
@@ -146,7 +146,7 @@ def wallet_has(node: Node, owner: Address) -> bool:
 
 
 def wallet_balance(node: Node, owner: Address) -> str:
-    """The balance of an address in attoFIL; 0 where no actor has it."""
+    """Return the balance of an address in attoFIL; 0 if no actor has it."""
     return f"{machine_at(node, HEAD).balance(owner):d}"
 
 
@@ -180,7 +180,7 @@ def wallet_verify(node: Node, owner: Address, content: bytes, seal: Signature) -
 
 
 def wallet_validate(node: Node, owner: Address) -> str:  # noqa: ARG001
-    """An address, where the text is one."""
+    """Parse a text as an address."""
     return address_json(owner)
 
 
@@ -232,7 +232,7 @@ def _with_gas(node: NodeReader, request: Message, most: TokenAmount, key: Tipset
 
 
 def _estimate(node: Node, request: Message) -> Callable[[NodeReader], Message] | None:
-    """The question for a message's gas limit, for a sender whose key the node has; the message with it."""
+    """Return the query for a message's gas limit, for a sender whose key the node has, and the message with it."""
     if request.gas_limit:
         return None
     accounts = _accounts(node)
@@ -254,12 +254,12 @@ def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:
 
 
 def _accounts(node: Node) -> tuple[Account, ...]:
-    """The accounts that the node signs for."""
+    """Return the accounts that the node signs for."""
     return node.network.accounts if node.signs else ()
 
 
 def _find_account(node: NodeReader, accounts: tuple[Account, ...], owner: Address) -> Account | None:
-    """The one of some accounts that has an address, f0 addresses included."""
+    """Find the account with an address, f0 addresses included."""
     if owner.protocol is Protocol.ID:
         find = node.network.machine.state_tree.lookup_id
         own = ((account, (account.native, account.delegated)) for account in accounts)

@@ -29,7 +29,7 @@ _BIT_WIDTH: Final = 5
 
 
 def msig_pending(node: Node, multisig: Address, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
-    """The transactions of a multisig that wait for approvals, and who has approved."""
+    """Return the pending transactions of a multisig, and their approvers."""
     machine = machine_at(node, key)
     state = state_fields(machine, _multisig(machine, multisig))
     pending = Hamt(machine.store, unlink(state["pending_txs"]), _BIT_WIDTH).items()
@@ -38,7 +38,7 @@ def msig_pending(node: Node, multisig: Address, key: TipsetKey = HEAD) -> list[d
 
 
 def msig_available(node: Node, multisig: Address, key: TipsetKey = HEAD) -> str:
-    """The attoFIL that a multisig can spend: its balance without what is still locked."""
+    """Return the attoFIL that a multisig can spend: its balance less its locked amount."""
     machine = machine_at(node, key)
     actor = _multisig(machine, multisig)
     return str(max(0, actor.balance - _locked_amount(state_fields(machine, actor), machine.context.epoch)))
@@ -70,7 +70,7 @@ def decode_params(node: Node, to: Address, method: int, params: bytes, key: Tips
 
 
 def manifest_cid(node: Node, version: int) -> dict[str, str]:
-    """The CID of the built-in actors' manifest; of the present network version only."""
+    """Return the CID of the built-in actors' manifest, for the current network version only."""
     machine = node.network.machine
     if version != machine.context.network.number:
         raise RpcError(LOTUS_ERROR, f"the actors of network version {version} are not known here")
@@ -107,7 +107,7 @@ def _transaction(
 
 
 def _signed(key: bytes) -> int:
-    """A number that a map is keyed by: a varint in zigzag."""
+    """Decode a signed map key: a zigzag varint."""
     raw, _ = read_uvarint(key, 0)
     return (raw >> 1) ^ -(raw & 1)
 

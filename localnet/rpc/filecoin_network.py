@@ -53,7 +53,7 @@ def state_get_network_params(node: Node) -> dict[str, Any]:
 
 
 def heights(upgrades: Upgrades) -> dict[str, int]:
-    """The epoch of each upgrade, by lotus' name for it."""
+    """Return the epoch of each upgrade, by Lotus' name for it."""
     found = {_key(name): height for name, height in _BEFORE.items()}
     past = [name for row in versions_between(0, upgrades.first) for name in _names(row)]
     found |= {_key(name): height for name, height in zip(past, count(min(_BEFORE.values()) - 1, -1), strict=False)}

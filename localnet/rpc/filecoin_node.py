@@ -20,7 +20,7 @@ BLOCK_DELAY: Final = 30
 
 
 def version(node: Node) -> dict[str, Any]:
-    """This program's version, the version of the API (2.3.0), and the seconds between epochs on the network."""
+    """Return this program's version, the version of the API (2.3.0), and the seconds between epochs on the network."""
     return {"Version": node.client_version, "APIVersion": API_VERSION, "BlockDelay": BLOCK_DELAY}
 
 

@@ -21,7 +21,7 @@ _MARGIN: Final = (110, 100)
 
 
 def state_initial_pledge(node: Node, duration: int, size: int, verified: int, key: TipsetKey = HEAD) -> str:
-    """The attoFIL that a sector binds, and a tenth more: `verified` is all of its size from network version 29 on.
+    """Return a sector's pledge in attoFIL plus a tenth; `verified` is all of its size from network version 29 on.
 
     A new sector counts tenfold then. Before, these are the bytes of its verified pieces.
     """

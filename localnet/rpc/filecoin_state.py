@@ -41,12 +41,12 @@ _KEYS: Final = (Protocol.SECP256K1, Protocol.BLS, Protocol.DELEGATED)
 
 
 def state_get_actor(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """The actor behind an address: code, head, nonce, balance, delegated address. Error 11 where there is none."""
+    """Return the actor at an address: code, head, nonce, balance, delegated address. Error 11 if there is none."""
     return actor_json(actor_of(machine_at(node, key), owner))
 
 
 def state_read_state(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """An actor's balance, code and state; the state's fields are those of its IPLD schema, named as in Go."""
+    """Return an actor's balance, code and state; the state's fields are those of its IPLD schema, named as in Go."""
     machine = machine_at(node, key)
     actor = actor_of(machine, owner)
     state = go_state(machine, actor)
@@ -54,7 +54,7 @@ def state_read_state(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[
 
 
 def state_account_key(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
-    """The key address of an account: f1, f3, or the f410 of an Ethereum account."""
+    """Return the key address of an account: f1, f3, or the f410 of an Ethereum account."""
     if owner.protocol in _KEYS:
         return address_json(owner)
     machine = machine_at(node, key)
@@ -67,12 +67,12 @@ def state_account_key(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
 
 
 def state_lookup_id(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
-    """The f0 address of an actor. Error 11 where no actor has the address."""
+    """Return the f0 address of an actor. Error 11 if no actor has the address."""
     return address_json(Address.id(id_of(machine_at(node, key), owner)))
 
 
 def state_lookup_robust_address(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
-    """An address of an actor that is not its f0 address, f410 before the others."""
+    """Return an address of an actor other than its f0 address, preferably f410."""
     if owner.protocol is not Protocol.ID:
         return address_json(owner)
     machine = machine_at(node, key)
@@ -87,24 +87,24 @@ def state_lookup_robust_address(node: Node, owner: Address, key: TipsetKey = HEA
 
 
 def state_list_actors(node: NodeReader, key: TipsetKey = HEAD) -> list[str]:
-    """The f0 addresses of all actors."""
+    """Return the f0 addresses of all actors."""
     machine = machine_at(node, key)
     machine.state_tree.flush()
     return [address_json(Address.id(actor)) for actor, _ in machine.state_tree.actors()]
 
 
 def state_network_name(node: Node) -> str:
-    """The network's name."""
+    """Return the network's name."""
     return node.network.chain.record.name
 
 
 def state_network_version(node: Node, key: TipsetKey = HEAD) -> int:
-    """The network version at a tipset."""
+    """Return the network version at a tipset."""
     return machine_at(node, key).context.network.number
 
 
 def state_actor_codes(node: Node, version: int) -> dict[str, Any]:
-    """The code CIDs of the built-in actors by name; of the present network version only."""
+    """Return the code CIDs of the built-in actors by name, for the current network version only."""
     manifest = node.network.machine.manifest
     if version != node.network.machine.context.network.number:
         raise RpcError(LOTUS_ERROR, f"the actors of network version {version} are not known here")
@@ -112,12 +112,12 @@ def state_actor_codes(node: Node, version: int) -> dict[str, Any]:
 
 
 def state_circulating_supply(node: Node, key: TipsetKey = HEAD) -> str:
-    """The circulating supply in attoFIL."""
+    """Return the circulating supply in attoFIL."""
     return str(_supply(node, key).circulating)
 
 
 def state_supply_parts(node: Node, key: TipsetKey = HEAD) -> dict[str, str]:
-    """The parts of the circulating supply: the accounts' first funds are vested from the beginning."""
+    """Return the parts of the circulating supply: the accounts' initial funds are vested from the start."""
     supply = _supply(node, key)
     return {
         "FilVested": str(supply.vested), "FilMined": str(supply.mined), "FilBurnt": str(supply.burnt),
@@ -132,19 +132,19 @@ def _supply(node: Node, key: TipsetKey) -> Supply:
 
 
 def state_beacon_entry(node: Node, height: int) -> dict[str, Any]:
-    """The beacon's entry of an epoch."""
+    """Return the beacon entry of an epoch."""
     _digest(node, "beacon", height)
     return {"Round": height, "Data": bytes_json(beacon_entry(height))}
 
 
 def digest_from_beacon(node: Node, height: int, key: TipsetKey = HEAD) -> str:
-    """The beacon's randomness of an epoch in base64, as contracts read it at 0xfe..06."""
+    """Return the beacon randomness of an epoch in base64, as contracts read it at 0xfe..06."""
     found_tipset(node.network, key)
     return b64encode(_digest(node, "beacon", height)).decode()
 
 
 def digest_from_tickets(node: Node, height: int, key: TipsetKey = HEAD) -> str:
-    """The tickets' randomness of an epoch in base64."""
+    """Return the ticket randomness of an epoch in base64."""
     found_tipset(node.network, key)
     return b64encode(_digest(node, "chain", height)).decode()
 
@@ -165,13 +165,13 @@ def randomness_from_tickets(node: Node, tag: int, height: int, entropy: bytes, k
 
 
 def machine_at(node: NodeReader, key: TipsetKey) -> Hypervisor:
-    """A machine at the state after a tipset; by default the newest one whose state is known. Raises RpcError 1."""
+    """Return a machine at the state after a tipset; by default the newest with a known state. Raises RpcError 1."""
     chain = node.network.chain
     return chain.machine_at(found_tipset(node.network, key) if key.blocks else chain.settled)
 
 
 def id_of(machine: Hypervisor, owner: Address) -> ActorID:
-    """The actor behind an address. Raises RpcError 11."""
+    """Return the ID of the actor at an address. Raises RpcError 11."""
     found = machine.state_tree.lookup_id(owner)
     if found is None:
         words = f"resolution lookup failed ({owner}): resolve address {owner}: actor not found"
@@ -180,7 +180,7 @@ def id_of(machine: Hypervisor, owner: Address) -> ActorID:
 
 
 def actor_of(machine: Hypervisor, owner: Address) -> ActorState:
-    """The state of the actor behind an address. Raises RpcError 11."""
+    """Return the state of the actor at an address. Raises RpcError 11."""
     state = machine.state_tree.get_actor(id_of(machine, owner))
     if state is None:
         raise RpcError(ACTOR_NOT_FOUND, "actor not found")

@@ -97,7 +97,7 @@ class Filters:
         return filter_id
 
     def get(self, filter_id: bytes) -> InstalledFilter:
-        """The filter. Raises RpcError -32001 where there is none."""
+        """Return the filter. Raises RpcError -32001 if there is none."""
         found = self._filters.pop(filter_id, None)
         if found is None:
             raise RpcError(NOT_FOUND, "filter not found")
@@ -105,7 +105,7 @@ class Filters:
         return found
 
     def removed_logs(self, found: InstalledFilter) -> list[dict[str, Any]] | None:
-        """The logs that a filter may have reported and that are no longer there, each once; None where they are lost.
+        """Return logs the filter may have reported that are no longer on the chain, each once; None if they are lost.
 
         The filter has seen then what is still there.
         """

@@ -26,7 +26,7 @@ PRECOMPILES: Final = {
 
 
 def config(node: Node) -> dict[str, Any]:
-    """The fork, which holds from the first block on, with its precompiles and system contracts."""
+    """Return the fork, active from the first block on, with its precompiles and system contracts."""
     network = node.network
     facts = network.rules.settings.fork_facts(network.machine)
     if facts is None:

@@ -14,31 +14,31 @@ _OF_A_BODY = ("transactions", "uncles", "size", "totalDifficulty")
 
 
 def header_by_hash(node: Node, block_hash: bytes) -> dict[str, Any] | None:
-    """The block with a hash without its transactions, null where the chain has none."""
+    """Return the block with a hash, without its transactions; null if the chain has none."""
     return without_body(get_block_by_hash(node, block_hash))
 
 
 def header_by_number(node: Node, number: BlockRef) -> dict[str, Any] | None:
-    """The block at a height or tag without its transactions, null where the chain has none yet."""
+    """Return the block at a height or tag, without its transactions; null if the chain has none yet."""
     return without_body(get_block_by_number(node, number))
 
 
 def uncle_count_by_hash(node: Node, block_hash: bytes) -> str | None:
-    """Always none, null where the chain has no block with the hash."""
+    """Return 0, or null if the chain has no block with the hash."""
     return None if find(node.network, BlockRef(hash=block_hash)) is None else as_quantity(0)
 
 
 def uncle_count_by_number(node: Node, number: BlockRef) -> str | None:
-    """Always none, null where the chain has no block at the height yet."""
+    """Return 0, or null if the chain has no block at the height yet."""
     return None if find(node.network, number) is None else as_quantity(0)
 
 
 def uncle_by_hash(node: Node, block_hash: bytes, index: int) -> None:
-    """Always null: a tipset has no uncles."""
+    """Return null: a tipset has no uncles."""
 
 
 def uncle_by_number(node: Node, number: BlockRef, index: int) -> None:
-    """Always null: a tipset has no uncles."""
+    """Return null: a tipset has no uncles."""
 
 
 def without_body(block: dict[str, Any] | None) -> dict[str, Any] | None:

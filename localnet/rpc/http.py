@@ -35,7 +35,7 @@ MAKE_ROOM: Final = "hypervisor.room"
 def application(
     node: Node, dispatcher: Dispatcher, access: Access | None = None, pages: ASGIApp | None = None
 ) -> ASGIApp:
-    """The application over a node, for this machine and whom `access` names; `pages` answer what else is asked for."""
+    """Return the application over a node, for this machine and the hosts in `access`; `pages` handle other paths."""
 
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "block": node.network.block_number})
@@ -48,7 +48,7 @@ def application(
     others = Starlette(routes=routes)
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
-        """Requests that come by the thousand go straight to their endpoint: a router costs a fifth of their time."""
+        """Dispatch frequent requests directly: a router costs a fifth of their time."""
         if scope["type"] == "websocket":
             await _for_socket(sockets, scope["path"])(scope, receive, send)
             return
@@ -174,7 +174,7 @@ def _make_room(scope: Scope) -> None:
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:
-    """A header of the request; servers hand their names over in lower case."""
+    """Return a header of the request; servers pass names in lower case."""
     for name, value in scope["headers"]:
         if name == wanted:
             text: str = value.decode("latin-1")

@@ -121,12 +121,12 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.asker.leave()
 
     def pause_writing(self) -> None:
-        """The client has to read first."""
+        """Pause until the client reads."""
         super().pause_writing()
         self._unread.wait(self.transport)
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """Resume after the client has read."""
         self._unread.go_on(self.transport)
         super().resume_writing()
 
@@ -181,7 +181,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(_TOO_LATE)
 
     def _is_answering(self) -> bool:
-        """True if an earlier request is still being processed."""
+        """Return True if an earlier request is still being processed."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def on_message_begin(self) -> None:
@@ -245,7 +245,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _is_plain(self) -> bool:
-        """True if the request is small and ordinary, and no earlier one is still being processed."""
+        """Return True if the request is small and ordinary, and no earlier one is still being processed."""
         if self.parser.get_method() != b"POST" or self.url not in _PATHS or self.parser.get_http_version() != "1.1":
             return False
         if self.flow.write_paused or (self.cycle is not None and not self.cycle.response_complete):

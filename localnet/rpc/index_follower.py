@@ -71,7 +71,7 @@ class IndexFollower:
             _LOG.error("the index by address stands still: %s", error)
 
     def _chain(self) -> ChainIndex:
-        """The chain's index as it was published last, for this thread."""
+        """Return the last published index of the chain, for this thread."""
         chain, point = self._node.network.chain, self._node.point
         index = ChainIndex(chain.machine.base, chain.index)
         index.head, index.chain_ids = point.facts[0].height, list(point.chain_ids)

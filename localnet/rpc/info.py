@@ -17,32 +17,32 @@ MODULES: Final = (
 
 
 def chain_id(node: Node) -> str:
-    """The chain id, which transactions are signed for."""
+    """Return the chain ID, which transactions are signed for."""
     return as_quantity(node.point.chain_id)
 
 
 def net_version(node: Node) -> str:
-    """The chain id in decimal."""
+    """Return the chain ID in decimal."""
     return str(node.point.chain_id)
 
 
 def listening(node: Node) -> bool:  # noqa: ARG001
-    """Always true."""
+    """Return true."""
     return True
 
 
 def peer_count(node: Node) -> str:  # noqa: ARG001
-    """Always none: the network is this node."""
+    """Return 0: the network is this node."""
     return "0x0"
 
 
 def syncing(node: Node) -> bool:  # noqa: ARG001
-    """Always false: the node makes the chain itself."""
+    """Return false: the node makes the chain itself."""
     return False
 
 
 def client_version(node: Node) -> str:
-    """This program and its version, behind the name of the one whose control methods it has.
+    """Return this program and its version, after the name of the node whose control methods it has.
 
     Hardhat's network helpers work with nodes that begin with a name they know, and refuse the others.
     """
@@ -55,12 +55,12 @@ def sha3(node: Node, content: bytes) -> str:  # noqa: ARG001
 
 
 def protocol_version(node: Node) -> str:
-    """The Filecoin network version."""
+    """Return the Filecoin network version."""
     return as_quantity(node.point.version)
 
 
 def accounts(node: Node) -> list[str]:
-    """The addresses whose keys the node has, and those that are impersonated."""
+    """Return the addresses whose keys the node has, and the impersonated ones."""
     known = node.unlocked
     return [as_data(address) for address in (*known, *sorted(node.impersonated.difference(known)))]
 
@@ -71,22 +71,22 @@ def coinbase(node: Node) -> str:
 
 
 def mining(node: Node) -> bool:  # noqa: ARG001
-    """Always false: Filecoin has no proof of work."""
+    """Return false: Filecoin has no proof of work."""
     return False
 
 
 def hashrate(node: Node) -> str:  # noqa: ARG001
-    """Always none: Filecoin has no proof of work."""
+    """Return 0: Filecoin has no proof of work."""
     return as_quantity(0)
 
 
 def modules(node: Node) -> dict[str, str]:  # noqa: ARG001
-    """The prefixes of the methods, each with a version."""
+    """Return the prefixes of the methods, each with a version."""
     return dict.fromkeys(MODULES, "1.0")
 
 
 def capabilities(node: Node) -> dict[str, Any]:
-    """The head, and how far back it answers; `stateproofs`, a trie's, are disabled (eth_getProof has Filecoin's).
+    """Return the head, and the range of available blocks; `stateproofs`, a trie's, are disabled (see eth_getProof).
 
     To the first block, for states to the oldest one that is kept. The schema of the answer has no room for a reason.
     """

@@ -21,7 +21,7 @@ class Interval:
     """
 
     def __init__(self, seconds: float = 0, null_rate: float = 0, seed: int = 0) -> None:
-        """Raises InvalidInput for numbers that cannot be."""
+        """Raise InvalidInput for values out of range."""
         if not 0 <= null_rate < 1:
             raise InvalidInput(f"a share of {null_rate} null rounds: expected at least 0, and less than 1")
         self.null_rate = null_rate

@@ -18,7 +18,7 @@ from localnet.rpc.values import as_data, data
 
 
 def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
-    """The logs of one block, or of a range of at most 2,880 heights, that a filter wants."""
+    """Return the logs of one block, or of a range of at most 2,880 heights, that match a filter."""
     network = node.network
     if request.block is not None:
         tipset = resolve(network, BlockRef(hash=request.block))
@@ -99,7 +99,7 @@ def _install(node: Node, new: InstalledFilter) -> str:
 
 
 def _end(node: NodeReader, ref: BlockRef) -> int:
-    """An end of a range: a number stays one, whether there is a block or not."""
+    """Return an end of a range: a number stays one, even without a block."""
     return ref.number if ref.number is not None else resolve(node.network, ref).height
 
 

@@ -33,5 +33,5 @@ LOTUS_NAMES: Final = {
 
 
 def with_lotus_names(rows: Iterable[Method]) -> list[Method]:
-    """The rows with lotus' names among their aliases."""
+    """Return the rows with Lotus' names among their aliases."""
     return [replace(row, aliases=(*row.aliases, *LOTUS_NAMES.get(row.name, ()))) for row in rows]

@@ -1,7 +1,7 @@
-"""Blocks, tipsets, messages and receipts as the JSON objects of lotus: CIDs as {"/": text}, amounts in decimal text,
-bytes in base64, fields with capital letters.
+"""Blocks, tipsets, messages and receipts as Lotus' JSON objects.
 
-Shapes: lotus api/ and chain/types. Empty byte strings are null there, and so they are here.
+CIDs are {"/": text}, amounts decimal text, bytes base64, and field names capitalised. Source of the shapes: lotus api/
+and chain/types. Empty byte strings are null, as in Lotus.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from store.codec import unlink
 
 
 def cid_json(cid: Cid) -> dict[str, str]:
-    """A CID as a link."""
+    """Return a CID as a link."""
     return {"/": show(cid)}
 
 
@@ -32,12 +32,12 @@ def bytes_json(data: bytes) -> str | None:
 
 
 def address_json(address: Address) -> str:
-    """An address as text with the prefix of networks that are not the main one: wallets compare it with theirs."""
+    """Return an address as text with the prefix of test networks: wallets compare it with their own."""
     return f"t{str(address)[1:]}"
 
 
 def message_json(message: Message | SignedMessage) -> dict[str, Any]:
-    """A message with its CID, with its signature where it has one."""
+    """Return a message with its CID, and its signature if it has one."""
     if isinstance(message, SignedMessage):
         signature = {"Type": int(message.signature.type), "Data": bytes_json(message.signature.data)}
         return {"Message": message_json(message.message), "Signature": signature, "CID": cid_json(message.cid())}
@@ -57,7 +57,7 @@ def message_json(message: Message | SignedMessage) -> dict[str, Any]:
 
 
 def receipt_json(receipt: Receipt) -> dict[str, Any]:
-    """A receipt."""
+    """Return a receipt."""
     return {
         "ExitCode": receipt.exit_code,
         "Return": bytes_json(receipt.return_data),
@@ -67,7 +67,7 @@ def receipt_json(receipt: Receipt) -> dict[str, Any]:
 
 
 def actor_json(actor: ActorState) -> dict[str, Any]:
-    """An actor of the state tree."""
+    """Return an actor of the state tree."""
     delegated = actor.delegated_address
     return {
         "Code": cid_json(actor.code),
@@ -79,17 +79,17 @@ def actor_json(actor: ActorState) -> dict[str, Any]:
 
 
 def key_json(tipset: Tipset) -> list[dict[str, str]]:
-    """A tipset's key: the CIDs of its blocks, of which there is one."""
+    """Return a tipset's key: the CIDs of its blocks, here only one."""
     return [cid_json(tipset.block)]
 
 
 def tipset_json(network: NetworkReader, tipset: Tipset) -> dict[str, Any]:
-    """A tipset with its block."""
+    """Return a tipset with its block."""
     return {"Cids": key_json(tipset), "Blocks": [header_json(network, tipset.block)], "Height": tipset.height}
 
 
 def header_json(network: NetworkReader, block: Cid) -> dict[str, Any]:
-    """A block's header as the store has it. Raises BlockNotFound."""
+    """Return a block's header as stored. Raises BlockNotFound."""
     (
         miner, ticket, election, beacon, proofs, parents, weight, height, state, receipts, messages, aggregate,
         timestamp, signature, fork_signal, base_fee,

@@ -30,7 +30,7 @@ _MOST_BLOCKS: Final = 20
 
 
 def filecoin_address(value: Any) -> Address:
-    """An address in its text form."""
+    """Read an address in its text form."""
     if not isinstance(value, str):
         raise invalid_params(f"{shown(value)} is not an address: expected text")
     try:
@@ -40,7 +40,7 @@ def filecoin_address(value: Any) -> Address:
 
 
 def cid(value: Any) -> Cid:
-    """A CID as a link: {"/": text}."""
+    """Read a CID as a link: {"/": text}."""
     if not isinstance(value, dict) or not isinstance(value.get("/"), str):
         raise invalid_params(f'{shown(value)} is not a CID: expected {{"/": "bafy..."}}')
     try:
@@ -62,21 +62,21 @@ def base64_bytes(value: Any) -> bytes:
 
 
 def amount(value: Any) -> TokenAmount:
-    """An amount in attoFIL: decimal text."""
+    """Read an amount in attoFIL: decimal text."""
     if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
         raise invalid_params(f"{shown(value)} is not an amount: expected decimal digits in quotes")
     return TokenAmount(int(value))
 
 
 def epoch(value: Any) -> int:
-    """An epoch: a JSON number."""
+    """Read an epoch: a JSON number."""
     if not isinstance(value, int) or isinstance(value, bool) or not -_EPOCHS <= value < _EPOCHS:
         raise invalid_params(f"{shown(value)} is not an epoch: expected a number")
     return value
 
 
 def unsigned(value: Any) -> int:
-    """A number of 64 bits."""
+    """Read a number of 64 bits."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _U64:
         raise invalid_params(f"{shown(value)} is not an unsigned number of 64 bits")
     return value
@@ -96,7 +96,7 @@ HEAD: Final = TipsetKey()
 
 
 def tipset(value: Any) -> TipsetKey:
-    """A reader: null or a list of CIDs."""
+    """Read null or a list of CIDs."""
     if value is None:
         return HEAD
     if not isinstance(value, list) or len(value) > _MOST_BLOCKS:
@@ -105,7 +105,7 @@ def tipset(value: Any) -> TipsetKey:
 
 
 def found_tipset(network: NetworkReader, key: TipsetKey) -> Tipset:
-    """The tipset that is meant. Raises RpcError 1 where the chain has none."""
+    """Return the referenced tipset. Raises RpcError 1 if the chain has none."""
     if not key.blocks:
         return network.head
     found = network.chain.index.by_hash(block_hash(tipset_key(key.blocks)))
@@ -144,7 +144,7 @@ def message(value: Any) -> Message:
 
 
 def signature(value: Any) -> Signature:
-    """A signature: {Type, Data}."""
+    """Read a signature: {Type, Data}."""
     given = fields(value, "signature")
     kind, data = field(given, "Type", unsigned), field(given, "Data", base64_bytes)
     if kind not in tuple(SignatureType) or data is None:
@@ -153,7 +153,7 @@ def signature(value: Any) -> Signature:
 
 
 def signed_message(value: Any) -> SignedMessage:
-    """A signed message: {Message, Signature}."""
+    """Read a signed message: {Message, Signature}."""
     given = fields(value, "signed message")
     content, seal = field(given, "Message", message), field(given, "Signature", signature)
     if content is None or seal is None:
@@ -162,7 +162,7 @@ def signed_message(value: Any) -> SignedMessage:
 
 
 def send_spec(value: Any) -> TokenAmount:
-    """The most that a message may pay for gas, in attoFIL, of {MaxFee}; 0 is no limit."""
+    """Read the maximum that a message may pay for gas, in attoFIL, from {MaxFee}; 0 is no limit."""
     return TokenAmount(_or_zero(fields(value, "send specification"), "MaxFee", amount))
 
 

@@ -67,7 +67,7 @@ class MethodTable(dict[str, Method | None]):
 
 
 def modules() -> Iterator[ModuleType]:
-    """The modules of methods, those loaded first that a node begins with; each ends with its rows, `METHODS`."""
+    """Yield the modules of methods, in the order of loading; each ends with its rows, `METHODS`."""
     from localnet.rpc.further_methods import further_modules
 
     yield from _FIRST

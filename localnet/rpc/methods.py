@@ -33,7 +33,7 @@ class OptionalReader:
 
 
 def optional(read: Reader) -> OptionalReader:
-    """A parameter that may be left out or null."""
+    """Return a reader of a parameter that may be absent or null."""
     return OptionalReader(read)
 
 
@@ -86,7 +86,7 @@ class Method:
         return self.handler(node, **self.read(params))
 
     def read(self, params: list[Any]) -> dict[str, Any]:
-        """The values of the handler's parameters. Raises RpcError -32602 for parameters that do not fit."""
+        """Read the handler's parameters. Raises RpcError -32602 for parameters that do not match."""
         if len(params) > len(self.readers):
             raise invalid_params(f"{self.name} takes at most {len(self.readers)} parameters, not {len(params)}")
         values: dict[str, Any] = {}

@@ -92,14 +92,14 @@ class NodeConsole(Protocol):
     background: Background
 
     def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
-        """The estimate of a transaction's gas failed at `head` after `run`: the transaction is never made."""
+        """Handle a failed gas estimate at `head` after `run` seconds: the transaction is never made."""
 
     def called(
         self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, run: float
     ) -> None:
-        """A call or an estimate, which took `run`, was answered: its contracts may write to the console.
+        """Handle a completed call or estimate that took `run` seconds: its contracts may write to the console.
 
-        It was asked at `head`, or, where that is None, on a machine of its own, which nothing else uses any more.
+        It ran at `head`, or, if that is None, on a separate machine that is not used any more.
         """
 
 
@@ -114,7 +114,7 @@ class NodeReader:
     """The index by address, where the node has one."""
 
     def machine_at(self, ref: BlockRef) -> Hypervisor:
-        """A machine at the state after the block that is meant, also the one to come. Raises RpcError."""
+        """Return a machine at the state after the referenced block, which may be the pending one. Raises RpcError."""
         if ref.tag == PENDING and has_pending(self.network):
             return self.pending_block().machine
         chain = self.network.chain
@@ -122,7 +122,7 @@ class NodeReader:
         return chain.machine_at(find_tipset(self.network, ref))
 
     def pending_block(self) -> PendingBlock:
-        """The block to come, where the rules have one. Raises Fatal."""
+        """Return the pending block, if the rules have one. Raises Fatal."""
         return self.pending.block(self.pending_plan())
 
     def pending_plan(self) -> PendingPlan:

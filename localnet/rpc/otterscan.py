@@ -35,12 +35,12 @@ _CREATIONS: Final = ("CREATE", "CREATE2")
 
 
 def block_or_number(value: Any) -> BlockRef:
-    """A reader: a block as everywhere, or its height as a plain number."""
+    """Read a block reference, or a height as a plain number."""
     return BlockRef(number=value) if isinstance(value, int) and not isinstance(value, bool) else block(value)
 
 
 def get_api_level(node: Node) -> int:  # noqa: ARG001
-    """The version of these methods, for Otterscan."""
+    """Return the version of these methods, for Otterscan."""
     return _API_LEVEL
 
 
@@ -50,17 +50,17 @@ def has_code(node: NodeReader, owner: EthAddress, at: BlockRef) -> bool:
 
 
 def get_block_details(node: NodeReader, at: BlockRef) -> dict[str, Any] | None:
-    """A block with the number of its transactions in place of them, and their fees; null for a null round."""
+    """Return a block with its number of transactions instead of them, and their fees; null for a null round."""
     return _details(node, _tipset(node, at))
 
 
 def get_block_details_by_hash(node: NodeReader, block_hash: bytes) -> dict[str, Any] | None:
-    """The same by the block's hash; null where the chain has none of it."""
+    """Return the details of a block by its hash; null if the chain does not have it."""
     return _details(node, find(node.network, BlockRef(hash=block_hash)))
 
 
 def get_block_transactions(node: NodeReader, at: BlockRef, page: int, size: int) -> dict[str, Any] | None:
-    """A page of a block's transactions with their receipts, the first page is 0; null for a null round."""
+    """Return a page of a block's transactions with their receipts; page 0 is the first; null for a null round."""
     tipset, size = _tipset(node, at), _page_size(size)
     if tipset is None:
         return None
@@ -84,7 +84,7 @@ def get_internal_operations(node: NodeReader, transaction_hash: bytes) -> list[d
 
 
 def trace_transaction(node: NodeReader, transaction_hash: bytes) -> list[dict[str, Any]]:
-    """A transaction's calls in their order, each with its depth."""
+    """Return a transaction's calls in order, each with its depth."""
     return [
         {
             "type": call["type"],
@@ -106,7 +106,7 @@ def get_transaction_error(node: NodeReader, transaction_hash: bytes) -> str:
 
 
 def search_before(node: NodeReader, owner: EthAddress, height: int, size: int) -> dict[str, Any]:
-    """An address's transactions below a height (0: from the newest on), newest first, whole blocks of them."""
+    """Return an address's transactions below a height (0: from the newest on), newest first, in whole blocks."""
     size, head = _page_size(size), int(node.network.settled.height)
     newest = head if height == 0 else min(height - 1, head)
     search = _search(node, (message_key(owner), emitter_key(owner)))
@@ -115,7 +115,7 @@ def search_before(node: NodeReader, owner: EthAddress, height: int, size: int) -
 
 
 def search_after(node: NodeReader, owner: EthAddress, height: int, size: int) -> dict[str, Any]:
-    """An address's transactions above a height (0: from the first on), newest first, whole blocks of them."""
+    """Return an address's transactions above a height (0: from the first on), newest first, in whole blocks."""
     size, first = _page_size(size), node.network.chain.index.first
     oldest = first if height == 0 else max(height + 1, first)
     search = _search(node, (message_key(owner), emitter_key(owner)))
@@ -126,7 +126,7 @@ def search_after(node: NodeReader, owner: EthAddress, height: int, size: int) ->
 
 
 def by_sender_and_nonce(node: NodeReader, sender: EthAddress, nonce: int) -> str | None:
-    """The hash of the transaction with a sender's nonce; null where there is none."""
+    """Return the hash of the transaction with a sender's nonce; null if there is none."""
     network = node.network
     if nonce >= nonce_of(network.machine, to_filecoin(sender)):
         return None
@@ -151,7 +151,7 @@ def get_contract_creator(node: NodeReader, contract: EthAddress) -> dict[str, An
 
 
 def _tipset(node: NodeReader, at: BlockRef) -> Tipset | None:
-    """A block whose receipts are known; None for a null round, and above the head."""
+    """Return a block with known receipts; None for a null round, and above the head."""
     if at.number is None:
         return find(node.network, at)
     found = node.network.chain.index.at(at.number) if at.number <= node.network.settled.height else None
@@ -176,7 +176,7 @@ def _details(node: NodeReader, tipset: Tipset | None) -> dict[str, Any] | None:
 
 
 def _calls(node: NodeReader, receipt: TransactionReceipt) -> Iterator[tuple[int, dict[str, Any]]]:
-    """A transaction's calls with their depths, each before those under it. Without recursion: calls go 1,024 deep."""
+    """Yield a transaction's calls with their depths, parents first, without recursion: calls nest up to 1,024 deep."""
     top = ethereum_traces.trace_transaction(node.network.chain, receipt, TraceOptions(CALL_TRACER))
     todo = [(0, top)]
     while todo:
@@ -186,7 +186,7 @@ def _calls(node: NodeReader, receipt: TransactionReceipt) -> Iterator[tuple[int,
 
 
 def _search(node: NodeReader, keys: tuple[int, ...]) -> TipsetSearch:
-    """A search of the whole chain, in a question's time."""
+    """Return a search of the whole chain, within the time limit of a query."""
     index = node.network.chain.index
     return TipsetSearch(index, node.addresses, keys, most=index.head + 1)
 
@@ -194,7 +194,7 @@ def _search(node: NodeReader, keys: tuple[int, ...]) -> TipsetSearch:
 def _take(
     tipsets: Iterator[Tipset], node: NodeReader, owner: EthAddress, size: int
 ) -> tuple[list[TransactionReceipt], bool]:
-    """An address's transactions in the order of the search, and whether those are all of them."""
+    """Return an address's transactions in search order, and True if they are complete."""
     index, found = node.network.chain.index, list[TransactionReceipt]()
     for tipset in tipsets:
         new = [receipt for receipt in receipts_back(index, tipset) if _concerns(receipt, owner)]
@@ -226,7 +226,7 @@ def _receipt(node: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
 
 
 def _created_at(node: NodeReader, contract: EthAddress) -> Tipset | None:
-    """The tipset after which a contract is there: found in the states, which are asked by halves.
+    """Return the tipset in which a contract was created, by binary search over the states.
 
     Where the states of its time are no longer kept, by the message that created it. None where it always was.
     """

@@ -27,7 +27,7 @@ _LATEST_EPOCH: Final = (1 << 63) - 1
 
 
 def accounts(value: Any) -> Accounts:
-    """A reader of accounts to suppose, by their addresses."""
+    """Read account overrides, by address."""
     given = fields(value, "set of state overrides")
     if len(given) > MAX_ACCOUNTS:
         raise invalid_params(f"overrides of {len(given)} accounts, at most {MAX_ACCOUNTS}")
@@ -35,7 +35,7 @@ def accounts(value: Any) -> Accounts:
 
 
 def block_override(value: Any) -> BlockOverride:
-    """A reader of a block to suppose."""
+    """Read a block override."""
     given = fields(value, "block override")
     for name in given:
         if name in _NO_BLOCK:

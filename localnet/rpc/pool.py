@@ -28,28 +28,28 @@ def status(node: Node) -> dict[str, str]:
 
 
 def content(node: Node) -> dict[str, Any]:
-    """The transactions that wait, by sender and nonce."""
+    """Return the waiting transactions by sender and nonce."""
     return _by_sender(node, lambda candidate: waiting_json(candidate, node.network.chain_id))
 
 
 def content_from(node: Node, owner: EthAddress) -> dict[str, Any]:
-    """The transactions of a sender that wait, by nonce."""
+    """Return a sender's waiting transactions by nonce."""
     found = content(node)
     return {kind: senders.get(as_data(owner), {}) for kind, senders in found.items()}
 
 
 def inspect(node: Node) -> dict[str, Any]:
-    """The transactions that wait, by sender and nonce, each in a line."""
+    """Return the waiting transactions by sender and nonce, one line each."""
     return _by_sender(node, _line)
 
 
 def pending_transactions(node: Node) -> list[dict[str, Any]]:
-    """The transactions that wait, in the order in which they came."""
+    """Return the waiting transactions in the order of arrival."""
     return [waiting_json(candidate, node.network.chain_id) for candidate in node.network.mempool]
 
 
 def by_sender_and_nonce(node: NodeReader, owner: EthAddress, nonce: int) -> dict[str, Any] | None:
-    """The transaction of a sender with a nonce, in a block or waiting; null where there is none."""
+    """Return the transaction of a sender with a nonce, in a block or waiting; null if there is none."""
     sender, network = to_filecoin(owner), node.network
     for candidate in network.mempool.ready_of(sender, nonce):
         return waiting_json(candidate, network.chain_id)
@@ -60,7 +60,7 @@ def by_sender_and_nonce(node: NodeReader, owner: EthAddress, nonce: int) -> dict
 
 
 def _split(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
-    """The pending ones and the queued ones."""
+    """Return the pending transactions and the queued ones."""
     machine, mempool = node.network.machine, node.network.mempool
     candidates = list(waiting)
     senders = {candidate.bare.from_ for candidate in candidates}

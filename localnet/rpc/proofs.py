@@ -18,7 +18,7 @@ MOST_SLOTS: Final = 1_024
 
 
 def get_proof(node: NodeReader, owner: EthAddress, slots: Sequence[int] = (), at: BlockRef = LATEST) -> dict[str, Any]:
-    """The blocks that prove an account and slots of its storage below `stateRoot`, each with its path.
+    """Return the blocks that prove an account and slots of its storage below `stateRoot`, each with its path.
 
     They are DAG-CBOR blocks of the state, and no nodes of a trie: `store.paths.verify` checks them.
     """

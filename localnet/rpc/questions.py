@@ -93,7 +93,7 @@ class QuestionThread:
             self.refuse(_words(self._seconds, self._kind))
 
     def release(self) -> None:
-        """The question is answered."""
+        """Mark the query as completed."""
         self._answer, self.since, self.due = None, None, inf
 
     def _execute(self, question: ReaderQuestion) -> Any:
@@ -232,7 +232,7 @@ class QuestionThreads:
     # --- who answers ------------------------------------------------------------------------------------------
 
     def _take(self, kind: QuestionKind) -> QuestionThread | None:
-        """A thread that is not used, if there may be one more. The lock is held."""
+        """Return an idle thread, or a new one below the limit. The lock is held."""
         if kind is QuestionKind.TRACE and self._traces >= MOST_TRACES:
             return None
         if self._idle:
@@ -291,7 +291,7 @@ def _cancel(planned: asyncio.Future[Any]) -> None:
 
 
 def _words(seconds: float, kind: QuestionKind) -> str:
-    """geth's words, by which clients know it, and what to do."""
+    """Return geth's error text, which clients recognise, and the remedy."""
     option = "--trace-time" if kind is QuestionKind.TRACE else "--question-time"
     return (
         f"execution aborted (timeout = {seconds:g}s): {kind.value} may take no longer; give the node more by "

@@ -12,7 +12,7 @@ from localnet.rpc.values import as_data, hash32, quantity
 
 
 def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
-    """The bytes of a signed transaction, in a block or waiting; null where there is none."""
+    """Return the bytes of a signed transaction, in a block or waiting; null if there is none."""
     receipt = node.network.chain.index.receipt(transaction_hash)
     if receipt is not None:
         return _raw_of(receipt)
@@ -21,17 +21,17 @@ def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
 
 
 def raw_by_block_hash(node: Node, block_hash: bytes, index: int) -> str | None:
-    """The bytes of the transaction at a place of the block with a hash."""
+    """Return the bytes of the transaction at an index of the block with a hash."""
     return _at(node, find(node.network, BlockRef(hash=block_hash)), index)
 
 
 def raw_by_block_number(node: Node, number: BlockRef, index: int) -> str | None:
-    """The bytes of the transaction at a place of the block at a height."""
+    """Return the bytes of the transaction at an index of the block at a height."""
     return _at(node, find(node.network, number), index)
 
 
 def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
-    """The bytes of all transactions of a block."""
+    """Return the bytes of all transactions of a block."""
     receipts = node.network.chain.index.receipts(resolve(node.network, at))
     return [_raw_of(receipt) for receipt in receipts]
 

@@ -21,7 +21,7 @@ Sent = tuple[TransactionRequest | bytes, int]
 
 
 def pair(value: Any) -> Sent:
-    """A reader: a transaction (an object, or signed bytes), and the number of its block among the new ones."""
+    """Read a transaction (an object, or signed bytes), and the number of its block among the new ones."""
     if not isinstance(value, list) or len(value) != 2:
         raise invalid_params("expected pairs of a transaction and the number of its block among the new ones")
     given, place = value

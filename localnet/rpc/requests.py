@@ -44,7 +44,7 @@ class TransactionRequest:
     blob_hashes: tuple[bytes, ...]
 
     def call(self, default_sender: EthAddress, rules: NetworkRules) -> CallRequest:
-        """The same as a call. Raises as `check`."""
+        """Return the request as a call. Raises as `check`."""
         self.check(rules)
         return CallRequest(
             self.to,
@@ -61,7 +61,7 @@ class TransactionRequest:
         )
 
     def check(self, rules: NetworkRules) -> None:
-        """Raises TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
+        """Raise TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
         if self.type not in rules.features.transaction_types:
             rules.features.check_type(self.type)
         if self.access_list and not rules.features.has_access_lists:
@@ -69,7 +69,7 @@ class TransactionRequest:
 
 
 def transaction(value: Any) -> TransactionRequest:
-    """A reader of transaction objects, as `eth_call` and `eth_sendTransaction` take them."""
+    """Read a transaction object of `eth_call` or `eth_sendTransaction`."""
     given = fields(value, "transaction")
     for name in _SIDECAR:
         if given.get(name):
@@ -177,7 +177,7 @@ class LogRequest:
 
 
 def log_request(value: Any) -> LogRequest:
-    """A reader of log filters."""
+    """Read a log filter."""
     given = fields(value, "filter")
     addresses = given.get("address", [])
     addresses = addresses if isinstance(addresses, list) else [addresses]

@@ -236,7 +236,7 @@ def serving(
 
 @contextlib.contextmanager
 def ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
-    """A function that writes the URL to a file, whole or not at all. At the end it is removed, if still ours.
+    """Provide a function that writes the URL to a file atomically; remove the file at the end if it is still ours.
 
     Raises InvalidInput at once, before the node is reported as ready, where the file cannot be written.
     """

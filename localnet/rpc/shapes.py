@@ -34,7 +34,7 @@ _NO_TRANSACTIONS: Final = as_data(EMPTY_ROOT)
 
 
 def block_json(index: ChainIndex, tipset: Tipset, rules: NetworkRules, full: bool) -> dict[str, Any]:
-    """A tipset as a block, with whole transactions or their hashes."""
+    """Return a tipset as a block, with whole transactions or their hashes."""
     if full:
         transactions: list[Any] = [transaction_json(receipt) for receipt in index.receipts(tipset)]
     else:
@@ -44,7 +44,7 @@ def block_json(index: ChainIndex, tipset: Tipset, rules: NetworkRules, full: boo
 
 
 def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], rules: NetworkRules) -> dict[str, Any]:
-    """A tipset as a block, with what it is to show of its transactions."""
+    """Return a tipset as a block, with the given form of its transactions."""
     return {
         "hash": as_data(tipset.hash),
         "parentHash": as_data(parent_hash),
@@ -72,7 +72,7 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], ru
 
 
 def transaction_json(receipt: TransactionReceipt) -> dict[str, Any]:
-    """An executed transaction."""
+    """Return an executed transaction."""
     return _transaction(
         candidate_of(receipt),
         receipt.chain_id,
@@ -87,13 +87,13 @@ def transaction_json(receipt: TransactionReceipt) -> dict[str, Any]:
 
 
 def waiting_json(candidate: Candidate, chain_id: int) -> dict[str, Any]:
-    """A transaction that waits for a block."""
+    """Return a transaction that waits for a block."""
     nowhere = dict.fromkeys(("blockHash", "blockNumber", "blockTimestamp", "transactionIndex"))
     return _transaction(candidate, chain_id, None, nowhere)
 
 
 def unsigned_json(signed: SignedTransaction, sender: EthAddress) -> dict[str, Any]:
-    """A transaction that its sender has still to sign; its signature is of zeros."""
+    """Return an unsigned transaction, with zeros for its signature."""
     given = signed.transaction
     return {
         "hash": as_data(signed.hash()),
@@ -155,7 +155,7 @@ def _signed_fields(signed: SignedTransaction) -> dict[str, Any]:
 
 
 def access_json(entries: Iterable[tuple[EthAddress, Iterable[int]]]) -> list[dict[str, Any]]:
-    """An access list."""
+    """Return an access list."""
     return [
         {"address": as_data(address), "storageKeys": [as_data(slot.to_bytes(32, "big")) for slot in slots]}
         for address, slots in entries
@@ -179,7 +179,7 @@ def _fees(kind: int, cap: int, premium: int, base_fee: int | None) -> dict[str, 
 
 
 def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, Any]:
-    """A transaction's receipt."""
+    """Return a transaction's receipt."""
     execution, tipset, logs = receipt.execution, receipt.tipset, receipt.logs
     contract = rules.views.receipt_contract(receipt)
     return {
@@ -204,12 +204,12 @@ def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, 
 
 
 def logs_json(receipt: TransactionReceipt, logs: Sequence[EmittedLog]) -> list[dict[str, Any]]:
-    """A receipt's logs."""
+    """Return a receipt's logs."""
     return [log_json(receipt, place, emitted) for place, emitted in enumerate(logs)]
 
 
 def log_json(receipt: TransactionReceipt, place: int, emitted: EmittedLog) -> dict[str, Any]:
-    """The log at a place of a receipt; its index counts through the whole tipset."""
+    """Return the log at an index of a receipt; its `logIndex` counts through the whole tipset."""
     return {
         "address": as_data(emitted.address),
         "data": as_data(emitted.log.data),

@@ -27,7 +27,7 @@ _REPLY: Final = "(uint8,bytes,bytes32,(address,uint256,uint256)[],(address,addre
 
 
 def begin_state(node: Node, height: int) -> str:
-    """The name of the state after a block, 32 bytes: what hypervisor_callPrecompile may begin with."""
+    """Return the name of the state after a block, 32 bytes, for hypervisor_callPrecompile."""
     tipset = resolve(node.network, BlockRef(number=height))
     return as_data(node.side_states.begin(tipset)[len(_STATE_PREFIX) :])
 

@@ -45,7 +45,7 @@ class SimulationRequest:
 
 
 def simulation(value: Any) -> SimulationRequest:
-    """A reader of the payload of eth_simulateV1."""
+    """Read the payload of eth_simulateV1."""
     given = fields(value, "simulation")
     asked = given.get("blockStateCalls")
     if isinstance(asked, list) and len(asked) > MOST_BLOCKS:

@@ -35,7 +35,7 @@ class Channels(Listener, Protocol):
     """A connection that numbers its channels."""
 
     def next_channel(self) -> int:
-        """A number that no channel of the connection has had."""
+        """Return an unused channel number of the connection."""
 
 
 @dataclass(slots=True)

@@ -48,12 +48,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client has to read first."""
+        """Pause until the client reads."""
         super().pause_writing()
         self._unread.wait(self.transport, lambda: self._unsent())
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """Resume after the client has read."""
         self._unread.go_on(self.transport)
         super().resume_writing()
 
@@ -81,12 +81,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(_LINGER, self.transport.abort)
 
     def keepalive_timeout(self) -> None:
-        """A client that does not answer a ping is gone; so is what it was to be sent."""
+        """Drop a client that does not answer a ping, and its pending data."""
         super().keepalive_timeout()
         self.loop.call_later(_LINGER, self.transport.abort)
 
     def shutdown(self) -> None:
-        """The server stops."""
+        """Close the connection when the server stops."""
         if self.handshake_complete:
             self.close_now(GOING_AWAY, "the node is stopping")
         else:

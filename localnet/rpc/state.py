@@ -23,13 +23,13 @@ from localnet.state.contract_state import code_of, nonce_of, storage_of
 
 
 def get_balance(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
-    """The balance of an address in attoFIL; masked IDs have one too."""
+    """Return the balance of an address in attoFIL; masked IDs have one too."""
     actor = node.machine_at(at).actor(to_filecoin(owner))
     return as_quantity(0 if actor is None else actor.balance)
 
 
 def get_transaction_count(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
-    """The next nonce of an account, or a contract's; `pending` counts what waits."""
+    """Return the next nonce of an account or a contract; `pending` counts waiting transactions."""
     address = to_filecoin(owner)
     if at.tag == PENDING:
         return as_quantity(node.network.pending_nonce(address))
@@ -37,7 +37,7 @@ def get_transaction_count(node: NodeReader, owner: EthAddress, at: BlockRef = LA
 
 
 def authorization_nonce(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str | None:
-    """The nonce that an account's next authorization (type 4) names; null where transactions carry none.
+    """Return the nonce for an account's next authorization (type 4); null if transactions carry none.
 
     Where it is the account's own nonce, a transaction that the account itself sends needs the number after it.
     """
@@ -46,12 +46,12 @@ def authorization_nonce(node: NodeReader, owner: EthAddress, at: BlockRef = LATE
 
 
 def get_code(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
-    """A contract's runtime code; nothing for accounts and native actors."""
+    """Return a contract's runtime code; empty for accounts and native actors."""
     return as_data(code_of(node.machine_at(at), to_filecoin(owner)))
 
 
 def get_storage_at(node: NodeReader, owner: EthAddress, slot: int, at: BlockRef = LATEST) -> str:
-    """The 32 bytes of a contract's storage slot."""
+    """Return the 32 bytes of a contract's storage slot."""
     return as_data(storage_of(node.machine_at(at), to_filecoin(owner), slot))
 
 
@@ -69,7 +69,7 @@ def call(
 
 
 def create_access_list(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
-    """The accounts and slots that a call touches, and its gas with such a list, which no Filecoin message carries."""
+    """Return the accounts and slots that a call touches, and its gas with such a list, which Filecoin does not have."""
     from localnet.traces.ethereum_traces import access_list
 
     machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
@@ -88,7 +88,7 @@ def estimate_gas(
     at: BlockRef = LATEST,
     state_overrides: Accounts = NO_ACCOUNTS,
 ) -> str:
-    """A gas limit that suffices: a quarter above what is used, under Ethereum's rules the least."""
+    """Return a sufficient gas limit: a quarter above the gas used, or the minimum under Ethereum's rules."""
     call_request = request.call(ZERO_ADDRESS, node.network.rules)
     network, sender, overrides = node.network, to_filecoin(call_request.sender), Overrides(state_overrides)
     is_to_come = at.tag == PENDING and has_pending(network)

@@ -16,7 +16,7 @@ from localnet.rpc.values import address, as_data, boolean, data, number, word
 
 
 def actor_address(value: Any) -> EthAddress | Address:
-    """A reader: an Ethereum address or a Filecoin one, as it was given."""
+    """Read an Ethereum or Filecoin address, in the form given."""
     if isinstance(value, str) and not value.startswith("0x"):
         return filecoin_address(value)
     read: EthAddress = address(value)
@@ -55,7 +55,7 @@ def impersonate_account(node: Node, owner: EthAddress) -> None:
 
 
 def stop_impersonating_account(node: Node, owner: EthAddress) -> None:
-    """The end of impersonation."""
+    """Stop impersonating an account."""
     node.impersonated.discard(owner)
 
 
@@ -65,7 +65,7 @@ def auto_impersonate_account(node: Node, on: bool) -> None:
 
 
 def dump_state(node: Node) -> str:
-    """The state for anvil_loadState: under Ethereum's rules anvil's form, else for a node with the same actors."""
+    """Return the state for anvil_loadState: anvil's form under Ethereum's rules, else for the same actors only."""
     if node.network.rules.name != ETHEREUM:
         return as_data(node.network.dump_state())
     return as_data(gzip.compress(anvil_state(node.network), 6, mtime=0))

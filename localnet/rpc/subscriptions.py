@@ -64,7 +64,7 @@ class Subscription:
     held: list[bytes] | None = field(default_factory=list)
 
     def notice(self, result: bytes) -> bytes:
-        """The notification of a result."""
+        """Encode the notification of a result."""
         if isinstance(self.id, str):
             head = b'{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"%b","result":'
             return head % self.id.encode() + result + b"}}"
@@ -114,12 +114,12 @@ class Subscriptions:
             return removed is not None
 
     def of_request(self, listener: Listener, request: Any) -> list[Subscription]:
-        """A connection's channels that a request opened."""
+        """Return a connection's channels that a request opened."""
         with self._lock:
             return [kept for kept in self._of.get(listener, {}).values() if kept.request == request]
 
     def forget(self, listener: Listener) -> None:
-        """A connection has ended."""
+        """Drop a closed connection."""
         with self._lock:
             self._of.pop(listener, None)
             self._watch()
@@ -135,7 +135,7 @@ class Subscriptions:
     # --- as a watcher -----------------------------------------------------------------------------------------
 
     def applied(self, tipset: Tipset) -> None:
-        """A new head: tipsets, messages that no longer wait, the block whose receipts are known now, and its logs."""
+        """Publish a new head: tipsets, messages no longer waiting, the block with new receipts, and its logs."""
         index, settled = self._network.chain.index, self._network.settled
         if heads := self._wanting(HEADS):
             _notify(heads, as_json(block_json(index, settled, self._network.rules, full=True)))
@@ -147,7 +147,7 @@ class Subscriptions:
                 _notify(channels, as_json({"Type": 1, "Message": message_json(receipt.execution.message)}))
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """The chain goes back: logs that are no longer there, and tipsets, newest first."""
+        """Publish a reorg: removed logs, and tipsets, newest first."""
         channels, logs = self._wanting(TIPSETS), self._wanting(LOGS)
         if not channels and not logs:
             return
@@ -162,7 +162,7 @@ class Subscriptions:
                 listener.give_up(f"the chain went back more than {MOST_REVERTED} tipsets: connect again")
 
     def waits(self, candidate: Candidate) -> None:
-        """A transaction was taken."""
+        """Publish an accepted transaction."""
         found = self._wanting(TRANSACTIONS)
         if by_hash := [subscription for subscription in found if not subscription.full]:
             _notify(by_hash, as_json(as_data(candidate.hash)))
@@ -172,7 +172,7 @@ class Subscriptions:
             _notify(channels, as_json({"Type": 0, "Message": message_json(candidate.message)}))
 
     def open_channel(self, subscription: Subscription) -> None:
-        """The first notification of a channel of tipsets: where the chain is."""
+        """Send the first notification of a channel of tipsets: the chain's head."""
         if subscription.kind == TIPSETS:
             subscription.tell(as_json([_change("current", self._network, self._network.head)]))
 

@@ -45,7 +45,7 @@ class TraceFilter:
 
 
 def trace_filter(value: Any) -> TraceFilter:
-    """A reader of filters of traces."""
+    """Read a trace filter."""
     given = fields(value, "filter")
     count = field(given, "count", number)
     if count is not None and count > MOST_TRACES:
@@ -61,7 +61,7 @@ def trace_filter(value: Any) -> TraceFilter:
 
 
 def find_traces(node: NodeReader, wanted: TraceFilter) -> list[dict[str, Any]]:
-    """The calls between addresses over a range of blocks, as Parity lists them; 500 at most."""
+    """Return the calls between addresses over a range of blocks, in Parity's form; at most 500."""
     first, last = (resolve(node.network, ref).height for ref in (wanted.first, wanted.last))
     if first > last:
         raise invalid_params(f"fromBlock {first} is above toBlock {last}")
@@ -72,7 +72,7 @@ def find_traces(node: NodeReader, wanted: TraceFilter) -> list[dict[str, Any]]:
 
 
 def replay_transaction(node: NodeReader, transaction_hash: bytes, kinds: list[str]) -> dict[str, Any]:
-    """A transaction's calls, with what it returned; the one kind of trace is `trace`."""
+    """Return a transaction's calls and return data; the only kind of trace is `trace`."""
     if kinds != _KINDS:
         raise invalid_params(f"kinds: {shown(kinds)}: expected {shown(_KINDS)}")
     receipt = node.network.receipt(transaction_hash)
@@ -82,7 +82,7 @@ def replay_transaction(node: NodeReader, transaction_hash: bytes, kinds: list[st
 
 
 def trace_at(node: NodeReader, transaction_hash: bytes, place: list[int]) -> dict[str, Any] | None:
-    """The call at a place of a transaction's tree: the numbers of the calls on the way to it; null where none is."""
+    """Return the call at a position of a transaction's tree, a list of indices; null if there is none."""
     receipt = node.network.receipt(transaction_hash)
     (found,) = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
     return next((trace for trace in found.placed() if trace["traceAddress"] == place), None)

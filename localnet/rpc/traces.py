@@ -28,7 +28,7 @@ _PARITY_TYPES = ("trace",)
 
 
 def trace_options(value: Any) -> TraceOptions:
-    """A reader of geth's configuration of a trace. What bears on time and printing only is not looked at."""
+    """Read geth's configuration of a trace, except fields that only affect time and printing."""
     given = fields(value, "trace configuration")
     tracer = field(given, "tracer", text) or STRUCT_LOGS
     if tracer == MUX_TRACER:
@@ -56,7 +56,7 @@ def trace_options(value: Any) -> TraceOptions:
 
 
 def _several(given: dict[str, Any]) -> dict[str, TraceOptions]:
-    """The forms that are asked for together: each tracer's name with its configuration, or null."""
+    """Read the tracers of a multi-trace: each name with its configuration, or null."""
     wanted = given.get("tracerConfig") or {}
     for name in fields(wanted, "tracer's configuration"):
         if name in (STRUCT_LOGS, MUX_TRACER):
@@ -65,12 +65,12 @@ def _several(given: dict[str, Any]) -> dict[str, TraceOptions]:
 
 
 def debug_trace_transaction(node: NodeReader, transaction_hash: bytes, options: TraceOptions = _DEFAULT) -> Any:
-    """A transaction as geth traces it: its instructions, or by a tracer its calls or what it touches."""
+    """Trace a transaction as geth does: its instructions, or with a tracer its calls or what it touches."""
     return ethereum_traces.trace_transaction(node.network.chain, node.network.receipt(transaction_hash), options)
 
 
 def call_trace_options(value: Any) -> tuple[TraceOptions, Overrides]:
-    """A reader of geth's configuration of a call's trace: what the call supposes is in it, too."""
+    """Read geth's configuration of a call's trace, which includes the overrides."""
     given = fields(value, "trace configuration")
     supposed = field(given, "stateOverrides", accounts) or NO_ACCOUNTS
     return trace_options(value), Overrides(supposed, field(given, "blockOverrides", block_override) or SAME_BLOCK)
@@ -82,7 +82,7 @@ def debug_trace_call(
     at: BlockRef,
     options: tuple[TraceOptions, Overrides] = (_DEFAULT, NONE),
 ) -> Any:
-    """A call as geth traces it, with nothing kept."""
+    """Trace a call as geth does, without changing the state."""
     return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules), *options)
 
 
@@ -97,14 +97,14 @@ def debug_trace_block_by_hash(node: NodeReader, block_hash: bytes, options: Trac
 
 
 def trace_transaction(node: NodeReader, transaction_hash: bytes) -> list[Any]:
-    """A transaction's calls as Parity lists them, those of native actors too."""
+    """Return a transaction's calls in Parity's form, including those of native actors."""
     receipt = node.network.receipt(transaction_hash)
     found = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
     return [trace for traces in found for trace in traces.placed()]
 
 
 def trace_block(node: NodeReader, at: BlockRef = LATEST) -> list[Any]:
-    """The calls of all transactions of a block as Parity lists them."""
+    """Return the calls of all transactions of a block in Parity's form."""
     found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
     return [trace for traces in found for trace in traces.placed()]
 
@@ -112,14 +112,14 @@ def trace_block(node: NodeReader, at: BlockRef = LATEST) -> list[Any]:
 def trace_call(
     node: NodeReader, request: TransactionRequest, kinds: list[str], at: BlockRef = LATEST
 ) -> dict[str, Any]:
-    """The calls of a call as Parity lists them, with what it returned; the one kind of trace is `trace`."""
+    """Return the calls of a call in Parity's form, and its return data; the only kind of trace is `trace`."""
     _check_kinds(kinds)
     called = request.call(ZERO_ADDRESS, node.network.rules)
     return _parity(ethereum_traces.trace_call(node.machine_at(at), called, TraceOptions(FLAT_CALL_TRACER)))
 
 
 def replay_block(node: NodeReader, at: BlockRef, kinds: list[str]) -> list[Any]:
-    """The calls of each transaction of a block, with what it returned; the one kind of trace is `trace`."""
+    """Return the calls of each transaction of a block, and its return data; the only kind of trace is `trace`."""
     _check_kinds(kinds)
     found = ethereum_traces.parity_traces(node.network.chain, _traceable(resolve(node.network, at)))
     return [{"transactionHash": as_data(traces.receipt.hash), **_parity(traces.traces)} for traces in found]

@@ -75,7 +75,7 @@ def sign_transaction(node: Node, request: TransactionRequest) -> str:
 
 
 def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
-    """A transaction with what the request leaves out filled in, unsigned: its bytes, and its fields."""
+    """Return an unsigned transaction with missing fields filled in: its bytes, and its fields."""
     request = _with_sender(node, request)
     signed = SignedTransaction(_complete(node, request), 0, 0, 0)
     return {"raw": as_data(signed.raw()), "tx": unsigned_json(signed, _sender(request))}
@@ -92,7 +92,7 @@ def personal_sign(node: Node, content: bytes, owner: EthAddress) -> str:
 
 
 def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
-    """A transaction, in a block or waiting; null where there is none."""
+    """Return a transaction, in a block or waiting; null if there is none."""
     receipt = node.network.find_receipt(transaction_hash)
     if receipt is None:
         waiting = node.network.waiting(transaction_hash)
@@ -104,18 +104,18 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
 
 
 def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
-    """A transaction's receipt; null while it waits."""
+    """Return a transaction's receipt; null while it waits."""
     receipt = node.network.find_receipt(transaction_hash)
     return None if receipt is None else receipt_json(receipt, node.network.rules)
 
 
 def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> dict[str, Any] | None:
-    """The transaction at a place of the block with a hash."""
+    """Return the transaction at an index of the block with a hash."""
     return _at(node, find(node.network, BlockRef(hash=block_hash)), index)
 
 
 def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) -> dict[str, Any] | None:
-    """The transaction at a place of the block at a height."""
+    """Return the transaction at an index of the block at a height."""
     if is_to_come(node, number):
         return None  # as anvil, and geth: the block's own answer has them
     return _at(node, find(node.network, number), index)
@@ -143,13 +143,13 @@ def _sender(request: TransactionRequest) -> EthAddress:
 
 
 def _signed(node: Node, request: TransactionRequest) -> bytes:
-    """The transaction's bytes, signed by its sender's key."""
+    """Return the transaction's bytes, signed by its sender's key."""
     account = _account(node, _sender(request))
     return account.sign(_complete(node, request)).raw()
 
 
 def _complete(node: Node, request: TransactionRequest) -> Transaction:
-    """The transaction, with what the request leaves out filled in."""
+    """Return the transaction with missing fields filled in."""
     sender, network = _sender(request), node.network
     request.check(network.rules)
     if request.type == BLOB:
@@ -178,7 +178,7 @@ def _gas_limit(node: NodeReader, request: TransactionRequest, sender: EthAddress
 
 
 def _estimate(request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest]:
-    """The question for a transaction's gas limit; the transaction with it."""
+    """Return the query for a transaction's gas limit, and the transaction with it."""
 
     def ask(node: NodeReader) -> TransactionRequest:
         request.check(node.network.rules)

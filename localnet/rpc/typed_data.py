@@ -15,7 +15,7 @@ from localnet.typed_data import typed_data_digest
 
 
 def typed_data(value: Any) -> dict[str, Any]:
-    """A reader: an object, or its JSON as text, as some wallets send it."""
+    """Read an object, or its JSON as text, as some wallets send it."""
     if isinstance(value, str):
         try:
             value = orjson.loads(value)

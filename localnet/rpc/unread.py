@@ -37,13 +37,13 @@ class UnreadAnswers:
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, transport: asyncio.Transport, more: Callable[[], int] = lambda: 0) -> None:
-        """A connection's client has to read before more can be sent; `more` bytes wait outside of the transport."""
+        """Register a connection whose client has to read first; `more` bytes wait outside of the transport."""
         now = asyncio.get_running_loop().time()
         self._waiting[transport] = _Waiting(_size(transport, more), now, now, more)
         self._look(now)
 
     def go_on(self, transport: asyncio.Transport) -> None:
-        """A client has read, or is gone."""
+        """Unregister a connection whose client has read, or is gone."""
         self._waiting.pop(transport, None)
 
     def _look(self, now: float) -> None:

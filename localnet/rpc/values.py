@@ -25,7 +25,7 @@ _END: Final = object()
 
 
 def quantity(value: Any) -> int:
-    """A number: `0x` and hex digits without leading zeros, at most 256 bits."""
+    """Read a quantity: `0x` and hex digits without leading zeros, at most 256 bits."""
     if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
         raise invalid_params(f"{shown(value)} is not a quantity: expected 0x and hex digits without leading zeros")
     if len(value) - 2 > _MAX_QUANTITY_DIGITS:
@@ -34,7 +34,7 @@ def quantity(value: Any) -> int:
 
 
 def number(value: Any) -> int:
-    """A quantity, or a plain JSON number that is not negative: the control methods take both."""
+    """Read a quantity, or a plain JSON number that is not negative: the control methods accept both."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_QUANTITY_DIGITS:
@@ -43,7 +43,7 @@ def number(value: Any) -> int:
 
 
 def word(value: Any) -> int:
-    """A storage slot: a quantity, or up to 32 bytes in hex, leading zeros allowed."""
+    """Read a storage slot: a quantity, or up to 32 bytes in hex, leading zeros allowed."""
     if isinstance(value, str) and re.fullmatch(r"0x[0-9a-fA-F]+", value) and len(value) - 2 <= _MAX_WORD_DIGITS:
         return int(value, 16)
     raise invalid_params(f"{shown(value)} is not a storage slot: expected 0x and at most 64 hex digits")
@@ -70,14 +70,14 @@ def hash32(value: Any) -> bytes:
 
 
 def boolean(value: Any) -> bool:
-    """True or false."""
+    """Read true or false."""
     if not isinstance(value, bool):
         raise invalid_params(f"{shown(value)} is neither true nor false")
     return value
 
 
 def text(value: Any) -> str:
-    """A string."""
+    """Read a string."""
     if not isinstance(value, str):
         raise invalid_params(f"{shown(value)} is not a string")
     return value
@@ -89,7 +89,7 @@ def anything(value: Any) -> Any:
 
 
 def listed(read: Reader, most: int) -> Reader:
-    """A list of at most `most` values."""
+    """Return a reader of a list of at most `most` values."""
 
     def reader(value: Any) -> list[Any]:
         if not isinstance(value, list):
@@ -102,14 +102,14 @@ def listed(read: Reader, most: int) -> Reader:
 
 
 def fields(value: Any, what: str) -> dict[str, Any]:
-    """An object, without the fields that are null."""
+    """Read an object, without the fields that are null."""
     if not isinstance(value, dict):
         raise invalid_params(f"{shown(value)} is not a valid {what}: expected an object")
     return {name: field for name, field in value.items() if field is not None}
 
 
 def field(value: dict[str, Any], name: str, read: Reader) -> Any:
-    """A field of an object, or None where it is absent; the error names the field."""
+    """Read a field of an object, or None if it is absent; the error names the field."""
     if name not in value:
         return None
     try:
@@ -119,13 +119,13 @@ def field(value: dict[str, Any], name: str, read: Reader) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value for an error message, cut short: as JSON has it, strings in single quotes."""
+    """Return a value for an error message, truncated: as in JSON, strings in single quotes."""
     words = repr(value[: _SHOWN + 1]) if isinstance(value, str) else _beginning(value)
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
 
 
 def _beginning(value: Any) -> str:
-    """The first signs of a value's JSON. A stranger's may be deep and long: it is written no further than shown."""
+    """Return the start of a value's JSON. A client's may be deep and long, so no more of it is encoded than shown."""
     words = ""
     for piece in json.JSONEncoder(default=repr).iterencode(value):
         words += piece
@@ -144,7 +144,7 @@ def _fixed(value: Any, length: int, what: str) -> bytes:
 
 
 def as_quantity(value: int) -> str:
-    """A number as a quantity."""
+    """Return a number as a quantity."""
     return hex(value)
 
 
@@ -154,7 +154,7 @@ def as_data(value: bytes) -> str:
 
 
 def as_json(value: Any) -> bytes:
-    """An answer as JSON, however deep it is. TypeError for what JSON cannot hold."""
+    """Encode a result of any depth as JSON. Raises TypeError for values that JSON cannot hold."""
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:  # orjson goes 254 levels deep, and a call tree has two for each call
@@ -162,7 +162,7 @@ def as_json(value: Any) -> bytes:
 
 
 def _pieces(value: Any) -> Iterator[bytes]:
-    """The JSON of a value, in pieces and without recursion."""
+    """Yield the JSON of a value, in pieces and without recursion."""
     open_: list[tuple[Iterator[tuple[bytes, Any]], bytes]] = [(iter([(b"", value)]), b"")]
     while open_:
         parts, end = open_[-1]

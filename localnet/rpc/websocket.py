@@ -57,7 +57,7 @@ class Connection:
         return self._size
 
     def next_channel(self) -> int:
-        """The number of a new channel."""
+        """Return the number of a new channel."""
         return next(self._numbers)
 
     def tell(self, subscription: Subscription, text: bytes) -> None:
@@ -126,7 +126,7 @@ class Connection:
 
 
 def _compact(text: bytes) -> bytes:
-    """The same text in as much memory as it has bytes: orjson's take 4 KB, however short they are."""
+    """Copy a text to as much memory as it needs: orjson's take at least 4 KB."""
     return bytes(memoryview(text)) if len(text) < _SHORT else text
 
 
@@ -143,6 +143,7 @@ class Sockets:
         return self._open >= self._node.limits.connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection until it closes."""
         self._open += 1
         connection = Connection(self._node.limits.unsent)
         closing = scope.get("extensions", {}).get(CLOSE_NOW)

@@ -29,7 +29,7 @@ class GasBid:
 
 
 def next_base_fee(rule: BaseFee, base_fee: int, bids: Iterable[GasBid], blocks: int = 1) -> TokenAmount:
-    """The base fee after a tipset of `blocks` blocks whose messages (each once) are `bids`."""
+    """Return the base fee after a tipset of `blocks` blocks with these `bids`, one for each message."""
     if rule is BaseFee.FULLNESS:
         return _by_fullness(base_fee, sum(bid.gas_limit for bid in bids), blocks)
     premiums = [(max(0, min(bid.premium, bid.fee_cap - base_fee)), bid.gas_limit) for bid in bids]
@@ -37,7 +37,7 @@ def next_base_fee(rule: BaseFee, base_fee: int, bids: Iterable[GasBid], blocks: 
 
 
 def percentile_premium(premiums: Iterable[tuple[int, int]]) -> int:
-    """The premium that more than a fifth of the block's gas does not exceed, of (premium, gas limit)."""
+    """Return the premium that more than a fifth of the block's gas does not exceed, of (premium, gas limit)."""
     wanted, passed = BLOCK_GAS_LIMIT * _PERCENTILE // 100, 0
     for premium, gas in sorted(premiums, reverse=True):
         passed += gas
@@ -47,7 +47,7 @@ def percentile_premium(premiums: Iterable[tuple[int, int]]) -> int:
 
 
 def by_premium(base_fee: int, premium: int) -> TokenAmount:
-    """The rule of `BaseFee.PREMIUM`."""
+    """Apply the rule of `BaseFee.PREMIUM`."""
     largest = -(-base_fee // _CHANGE_DENOMINATOR)
     return TokenAmount(max(MINIMUM_BASE_FEE, base_fee + min(largest, premium - largest)))
 

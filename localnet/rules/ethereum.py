@@ -1,7 +1,7 @@
-"""Ethereum's rules over the same actors: its gas and fees, blocks without a reward and cron, transactions of all types.
+"""Ethereum's rules over the same actors: its gas and fees, no block reward or cron, transactions of all types.
 
-Blocks are the network's tipsets all the same, so what only a consensus layer would bring (withdrawals, requests, beacon
-roots) is empty, and the machine's beacon is the randomness. Rules: the execution specifications; EIP-1559, 2935.
+Blocks are the network's tipsets, so the consensus layer's fields (withdrawals, requests, beacon roots) are empty, and
+the machine's beacon is the randomness. Rules: the execution specifications; EIP-1559, 2935.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ FEATURES: Final = Features(
 
 
 def _forks() -> ForkTable:
-    """The forks that the machine part of these rules has."""
+    """Return the forks of the machine part of these rules."""
     machine_part = executor_factory(ETHEREUM)
     if not isinstance(machine_part, ForkTable):
         raise InvalidInput(f"the machine part of the rules '{ETHEREUM}' names no forks: it is not this project's")
@@ -166,19 +166,19 @@ class EthereumSettings:
         self._fork, self._limits = fork, limits
 
     def prepare(self, machine: Hypervisor) -> None:
-        """The fork and the block's gas limit; tips are the zero address's."""
+        """Set the fork and the block's gas limit; tips go to the zero address."""
         machine.advance(block=EthereumBlock(fork=self._fork, gas_limit=self._limits.block_gas))
 
     def begin(self, machine: Hypervisor) -> None:
-        """The contract that keeps block hashes."""
+        """Create the contract that stores block hashes."""
         set_code(machine, to_filecoin(BLOCK_HASHES), BLOCK_HASHES_CODE)
 
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
-        """The executor's."""
+        """Return the executor's fork facts."""
         return _execution(machine).fork_facts()
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
-        """The chain id: a later one holds from its block on, so each block has its own."""
+        """Return settings with the chain ID: a later one holds from its block on, so each block records its own."""
         return BlockSettings(chain_id=machine.context.chain_id)
 
     def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
@@ -216,7 +216,7 @@ class EthereumBlocks:
         self._limits = limits
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
-        """The parent's hash, for the contract that keeps it."""
+        """Store the parent's hash in the contract for block hashes."""
         _execution(machine).begin_block(parent_hash)
 
     def null_round(self, machine: Hypervisor) -> None:
@@ -245,12 +245,12 @@ class EthereumMessages:
         return envelope_message(signed, sender)
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
-        """A block's, within what the fork allows."""
+        """Return a block's gas limit, within the fork's bound."""
         cap = _execution(machine).fork_facts().transaction_gas_cap
         return self._limits.block_gas if cap is None else Gas(min(self._limits.block_gas, cap))
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
-        """The executor's checks."""
+        """Run the executor's checks."""
         sent = candidate.transaction
         try:
             _execution(machine).check(candidate.bare if sent is None else sent.transaction, base_fee)
@@ -268,7 +268,7 @@ class EthereumMessages:
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, _execution(machine).may_send(code))
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
-        """The account's own (EIP-7702), from Prague on."""
+        """Return the account's nonce (EIP-7702), from Prague on."""
         return nonce_of(machine, to_filecoin(authority)) if _execution(machine).fork_facts().has_delegations else None
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
@@ -325,7 +325,7 @@ class EthereumQuestions:
         return CallAnswer(result, code_of(machine, to_filecoin(created)))
 
     def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
-        """The same: a question costs what a transaction does."""
+        """Execute the call: it costs what a transaction does."""
         return self.ask(machine, request, limit)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:

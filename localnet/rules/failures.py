@@ -27,6 +27,6 @@ def returned_natively(rules: NetworkRules, result: ApplyResult) -> bytes:
 
 
 def transaction_failed(rules: NetworkRules, receipt: TransactionReceipt) -> TransactionFailed:
-    """The error of a transaction that a block holds and whose execution failed."""
+    """Return the error of a transaction in a block whose execution failed."""
     text = partial(rules.views.failure_text, receipt.exit_code, receipt.return_data, receipt.words, "")
     return TransactionFailed(receipt, text)

@@ -93,7 +93,7 @@ FEATURES: Final = Features(
 
 
 def filecoin_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
-    """The network's own rules, which fix the gas limit of blocks. Raises InvalidInput for a fork or another limit."""
+    """Return the network's own rules, with a fixed block gas limit. Raises InvalidInput for a fork or another limit."""
     if hardfork:
         raise InvalidInput(f"Filecoin's rules have network versions, no hardfork '{hardfork}': give --rules ethereum")
     if gas_limit not in (None, BLOCK_GAS_LIMIT):
@@ -137,11 +137,11 @@ class FilecoinSettings:
         """Do nothing."""
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
-        """The network's."""
+        """Return the network's block gas limit."""
         return LIMITS.block_gas
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        """A block has nothing of its own."""
+        """Do nothing: a block has no overrides of its own."""
         own = {"gasLimit": block.gas_limit, "feeRecipient": block.coinbase, "prevRandao": block.randomness}
         for name, value in own.items():
             if value is not None:
@@ -159,7 +159,7 @@ class FilecoinBlocks:
         tick_cron(machine)
 
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
-        """The block's reward, with the tips, and cron."""
+        """Pay the block's reward, with the tips, and run cron."""
         award_block(machine, producer, 0, tips, _WIN_COUNT)
         tick_cron(machine)
 
@@ -180,7 +180,7 @@ class FilecoinMessages:
         return signed_message(signed, sender)
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
-        """A block's."""
+        """Return a block's gas limit."""
         return LIMITS.block_gas
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
@@ -256,11 +256,11 @@ class FilecoinQuestions:
         return _call_answer(message, paid)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
-        """The tracer itself."""
+        """Return the tracer unchanged."""
         return tracer
 
     def _message(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
-        """The request as a message; a sender without an actor becomes a placeholder (inside a trial)."""
+        """Return the request as a message; a sender without an actor becomes a placeholder (inside a trial)."""
         sender = to_filecoin(request.sender)
         state = sender_of(machine, sender)
         transaction = Transaction(
@@ -286,11 +286,11 @@ class FilecoinViews:
         return {}
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
-        """A root, which Lotus has as zeros."""
+        """Return a root of zeros, as Lotus does."""
         return {"root": f"0x{bytes(32).hex()}"}
 
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
-        """The one that was created: none where that failed, as in Lotus."""
+        """Return the created contract: None for a failed transaction, as in Lotus."""
         return receipt.contract_address
 
     def exit_text(self, exit_code: int) -> str:
@@ -307,18 +307,18 @@ class FilecoinViews:
 
 
 def inclusion_gas(machine: Hypervisor, length: int) -> int:
-    """The gas that carrying a message of `length` bytes on chain takes, which its limit must have room for."""
+    """Return the gas to carry a message of `length` bytes on chain, which its limit must cover."""
     return -(-machine.context.network.prices.message_inclusion(length) // MILLIGAS_PER_GAS)
 
 
 def award_block(machine: Hypervisor, producer: Address, penalty: int, tips: int, win_count: int) -> ApplyResult:
-    """The reward of a block with `win_count` wins: its producer owes a penalty and gets the tips, both in attoFIL."""
+    """Award a block with `win_count` wins: its producer owes the penalty and gets the tips, both in attoFIL."""
     params = encode([producer.to_bytes(), encode_bigint(penalty), encode_bigint(tips), win_count])
     return _implicit(machine, REWARD_ACTOR, _AWARD_BLOCK_REWARD, params, _REWARD_GAS)
 
 
 def tick_cron(machine: Hypervisor) -> ApplyResult:
-    """An epoch's cron."""
+    """Run an epoch's cron."""
     return _implicit(machine, CRON_ACTOR, _EPOCH_TICK, b"", _CRON_GAS)
 
 
@@ -332,7 +332,7 @@ def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: by
 
 
 def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:
-    """The actor that a call comes from; a sender without one becomes a placeholder, to be taken back."""
+    """Return the sender's actor of a call; a missing one becomes a placeholder, to be reverted."""
     state = machine.actor(sender)
     if state is None and sender.protocol is Protocol.DELEGATED:
         tree = machine.state_tree

@@ -12,7 +12,7 @@ from localnet.rules.parts import NetworkRules
 
 
 def rules_of(machine: Hypervisor) -> NetworkRules:
-    """The rules of a machine."""
+    """Return the rules of a machine."""
     block = machine.context.block
     if isinstance(block, EthereumBlock):
         return rules_named(machine.context.rules, block.fork, block.gas_limit)
@@ -21,7 +21,7 @@ def rules_of(machine: Hypervisor) -> NetworkRules:
 
 @lru_cache
 def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
-    """The rules of a name, with a fork of Ethereum where they have one (empty: the newest). Raises InvalidInput.
+    """Return the rules of a name, with an Ethereum fork if they have one (empty: the newest). Raises InvalidInput.
 
     `gas_limit` is that of blocks, where it can be set (None: as the rules have it).
     """

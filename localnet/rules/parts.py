@@ -60,13 +60,13 @@ class SettingRules(Protocol):
         """Return the facts of the Ethereum fork."""
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
-        """The settings of a new network's first block."""
+        """Return the settings of a new network's first block."""
 
     def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
         """Put a block's settings into the machine's context, without the chain id, which every context has."""
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
-        """The gas limit of a block of the chain."""
+        """Return the gas limit of a block of the chain."""
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
         """Let a machine suppose of a block what only these rules know. Raises InvalidInput for what they do not."""
@@ -87,20 +87,20 @@ class BlockRules(Protocol):
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
     ) -> TokenAmount:
-        """The base fee after a block with these messages; `version` is the network's of the block to come."""
+        """Return the base fee after a block with these messages; `version` is the next block's network version."""
 
 
 class MessageRules(Protocol):
     """Admission and execution of messages."""
 
     def message_from(self, transaction: Transaction, sender: Address) -> Message:
-        """The message of a transaction in the name of any actor. Raises TransactionError."""
+        """Return the message of a transaction in the name of any actor. Raises TransactionError."""
 
     def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
-        """The message that carries a transaction. Raises TransactionError where none does."""
+        """Return the message that carries a transaction. Raises TransactionError if none does."""
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
-        """The most that one message may use."""
+        """Return the maximum gas of one message."""
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """Raise TransactionRefused if a block may not include the message, whatever its sender."""
@@ -109,7 +109,7 @@ class MessageRules(Protocol):
         """Return the sender's facts of an actor."""
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
-        """The nonce that the next authorization of an account names; None where transactions carry none."""
+        """Return the nonce for an account's next authorization; None if transactions carry none."""
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply a message of a sender that pays. Raises TransactionRefused."""
@@ -132,7 +132,7 @@ class BuildingRules(Protocol):
     """Selection of pending messages for a block, where it is not by premium."""
 
     def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
-        """The class of a message, by a number, and how many of that class may wait in the mempool.
+        """Return the class of a message, by number, and how many of that class the mempool may hold.
 
         `usual` is how many may wait without such rules.
         """
@@ -156,7 +156,7 @@ class QuestionRules(Protocol):
         """Execute a request as a message of a block, without fees. Raises TransactionRefused."""
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
-        """A tracer that takes these rules' events and passes gas on to its inner one as if it were the network's."""
+        """Return a tracer that passes these rules' events to an inner one, with gas as on the network."""
 
 
 class ViewRules(Protocol):
@@ -166,16 +166,16 @@ class ViewRules(Protocol):
         """Return the JSON fields of a block that differ from Lotus's, or are added."""
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
-        """The same of a receipt."""
+        """Return the additional fields of a receipt."""
 
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
-        """The contract that a receipt names as created by its transaction."""
+        """Return the contract that a receipt names as created by its transaction."""
 
     def exit_text(self, exit_code: int) -> str:
         """Return the rules' own text for an exit code, or an empty string."""
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
-        """A failed execution in words; `data` is revert data, `words` the machine's, `reason` those of a callee.
+        """Describe a failed execution; `data` is revert data, `words` the machine's message, `reason` a callee's.
 
         `revert` is the revert data as the contract's interface names it.
         """

@@ -40,7 +40,7 @@ _NOTHING: Final = ContractState(None, None, 0)
 
 
 def contract_state(machine: Hypervisor, actor: ActorState) -> ContractState | None:
-    """The state of an actor that is a contract, None of any other."""
+    """Return the state of a contract, None for any other actor."""
     if actor.code != machine.manifest.code("evm"):
         return None
     state = evm_state_at(machine.store, actor.head)
@@ -61,19 +61,19 @@ def state_with_storage(machine: Hypervisor, actor: ActorState) -> ContractState 
 
 
 def code_of(machine: Hypervisor, address: Address) -> bytes:
-    """A contract's runtime code, the mark of an account that was lent some; nothing for everybody else."""
+    """Return a contract's runtime code, the designator of a delegated account, or nothing for other actors."""
     actor = machine.actor(address)
     state = None if actor is None else state_with_storage(machine, actor)
     return b"" if state is None else code_of_contract(machine, state)
 
 
 def code_of_contract(machine: Hypervisor, state: ContractState) -> bytes:
-    """The runtime code of a contract's state."""
+    """Return the runtime code of a contract's state."""
     return b"" if state.bytecode is None else machine.store.get(state.bytecode)
 
 
 def code_that_runs(machine: Hypervisor, address: Address, method: int, params: bytes) -> bytes:
-    """The code that a call of a contract runs: its own, or another's in its name.
+    """Return the code that a call of a contract executes: its own, or its delegate's.
 
     Raises ParamsError for parameters that no contract takes, BlockNotFound for code that is not there.
     """
@@ -83,7 +83,7 @@ def code_that_runs(machine: Hypervisor, address: Address, method: int, params: b
 
 
 def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
-    """The 32 bytes of a slot of a contract or an account that was lent code; zeros for others. Raises Fatal."""
+    """Return the 32 bytes of a slot of a contract or a delegated account; zeros for others. Raises Fatal."""
     actor = machine.actor(address)
     if actor is None or state_with_storage(machine, actor) is None:
         return bytes(_WORD)
@@ -97,7 +97,7 @@ def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
 def put_contract_state(
     machine: Hypervisor, state: ContractState, *, code: bytes | None = None, slots: Mapping[int, int] | None = None
 ) -> Cid:
-    """A head with other code or other words in some slots (0 clears one); what is None stays."""
+    """Return a head with new code or words in some slots (0 clears one); None leaves the code unchanged."""
     store = machine.store
     if code is None:
         code = b"" if state.bytecode is None else store.get(state.bytecode)
@@ -114,13 +114,13 @@ def put_contract_state(
 
 
 def nonce_of(machine: Hypervisor, address: Address) -> int:
-    """The next nonce of the actor behind an address, 0 where there is no actor (`nonce_of_actor`)."""
+    """Return the next nonce of the actor at an address, 0 if there is no actor (`nonce_of_actor`)."""
     actor = machine.actor(address)
     return 0 if actor is None else nonce_of_actor(machine, actor)
 
 
 def nonce_of_actor(machine: Hypervisor, actor: ActorState) -> int:
-    """The nonce of what an actor sends or creates next: Ethereum's of a contract, else its count of messages.
+    """Return the nonce of an actor's next message or creation: a contract's Ethereum nonce, else its message count.
 
     A contract's own count is 0 on the network, so a destroyed contract, which has no other nonce, has that one.
     """

@@ -131,7 +131,7 @@ def set_storage(
 
 
 def address_text(owner: Owner) -> str:
-    """An address as text, in the form in which it was given."""
+    """Return an address as text, in the form in which it was given."""
     return f"0x{owner.hex()}" if isinstance(owner, bytes) else str(owner)
 
 

@@ -170,7 +170,7 @@ class StateInspector:
         return place
 
     def proof(self) -> list[tuple[Cid, bytes]]:
-        """The blocks that show, from the root on, what was found since the last time."""
+        """Return the blocks that prove, from the root on, what was found since the last call."""
         return self._store.take()
 
     # --- actors -----------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ class StateInspector:
         return actor, state
 
     def type_of(self, code: Cid) -> str:
-        """The name of a built-in actor's code, the CID of another one; what is archived is called so."""
+        """Return the name of a built-in actor's code, the CID of another one, or "archived"."""
         if code == ARCHIVED_CODE:
             return ARCHIVED
         return (self._manifest and self._manifest.name_of(code)) or show(code)
@@ -222,7 +222,7 @@ class StateInspector:
         return None if interface is None else interface.schema
 
     def state_place(self, actor: ActorState) -> StatePlace:
-        """The state of an actor, by its schema where it has one."""
+        """Return the state of an actor, by its schema if it has one."""
         data = load(self._store, actor.head)
         schema = self._schema(actor.code)
         if schema is None:
@@ -299,7 +299,7 @@ def _manifest_of(store: Blockstore, root: Cid) -> Manifest | None:
 
 
 def _part(name: str, place: StatePlace) -> StatePart:
-    """A part of a value: a link to a map or a list over several blocks is not followed."""
+    """Return a part of a value: a link to a map or a list over several blocks is not followed."""
     is_link = kind_of(place.value) == "link"
     deeper = is_link or bool(isinstance(place.value, dict | list) and place.value)
     cid = show(unlink(place.value)) if is_link else None
@@ -307,13 +307,13 @@ def _part(name: str, place: StatePlace) -> StatePart:
 
 
 def place_text(place: StatePlace) -> str:
-    """A value in a line: text as it is, everything else as JSON."""
+    """Return a value on one line: text as it is, everything else as JSON."""
     shown = as_json(place.schema, place.term, place.value)
     return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
 
 
 def place_term(place: StatePlace, step: str) -> Term:
-    """The type of what is one step below a place in the same block."""
+    """Return the type one step below a place in the same block."""
     kind = place.schema.type_of(place.term)
     if isinstance(kind, Union):
         return next((member for member in kind.members.values() if member_name(member) == step), ANY)
@@ -321,7 +321,7 @@ def place_term(place: StatePlace, step: str) -> Term:
 
 
 def _type_name(schema: Schema, term: Term) -> str:
-    """A type as a schema has it: its name, or how it is made of others."""
+    """Return a type as a schema writes it: its name, or its composition."""
     match term:
         case str():
             return "" if term == ANY else term
@@ -336,7 +336,7 @@ def _type_name(schema: Schema, term: Term) -> str:
 
 
 def parse_address(text: str) -> Address:
-    """An actor's address in any of its forms: f0 to f4 (t too), 0x and 40 digits. InvalidInput."""
+    """Parse an actor's address in any of its forms: f0 to f4 (t too), 0x and 40 digits. Raises InvalidInput."""
     if text.startswith("0x"):
         try:
             return to_filecoin(eth_address(bytes.fromhex(text[2:])))
@@ -351,14 +351,14 @@ def _plain() -> Schema:
 
 
 def _layout(kind: Type) -> str | None:
-    """The layout over several blocks that a type asks for."""
+    """Return the layout over several blocks of a type."""
     if isinstance(kind, Map) and isinstance(kind.representation, Advanced):
         return kind.representation.name
     return kind.advanced if isinstance(kind, List) else None
 
 
 def entry_place(schema: Schema, kind: Map | List, value: Any) -> StatePlace:
-    """An entry of a layout, by the type of its values."""
+    """Return an entry of a layout, by the type of its values."""
     if isinstance(kind.value, str):
         value = schema.read(kind.value, value)
     return StatePlace(schema, kind.value, value)
@@ -389,7 +389,7 @@ def _slot(text: str) -> bytes:
 
 
 def _number(text: str) -> bytes:
-    """The varint of a number, or of the actor that an ID address names."""
+    """Return the varint of a number, or of the actor ID in an ID address."""
     return write_uvarint(int(text.removeprefix("f0").removeprefix("t0")))
 
 
@@ -422,7 +422,7 @@ def _key_from_text(schema: Schema, kind: Map | List, text: str) -> bytes | int:
 
 
 def key_text(schema: Schema, kind: Map | List, key: bytes | int) -> str:
-    """A key of a map or a list over several blocks, by the name of its type."""
+    """Return the text of a key of a map or a list over several blocks, by the name of its type."""
     if isinstance(key, int) or isinstance(kind, List):
         return str(key)
     name = schema.name_of(kind.key)

@@ -35,7 +35,7 @@ def keep_named_code(store: Store, *known: NamedCode) -> None:
 
 
 def stored_interface(store: Store, code: Cid) -> Interface | None:
-    """The interface that is known of code, None if there is none."""
+    """Return the known interface of code, None if there is none."""
     from bridge.interfaces import Interface
 
     text = stored_schema(store, code)
@@ -43,6 +43,6 @@ def stored_interface(store: Store, code: Cid) -> Interface | None:
 
 
 def stored_schema(store: Store, code: Cid) -> str | None:
-    """The schema's text that is known of code, None if there is none."""
+    """Return the known schema text of code, None if there is none."""
     text = store.metadata(_INTERFACE_PREFIX + code)
     return None if text is None else text.decode()

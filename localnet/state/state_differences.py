@@ -36,7 +36,7 @@ class StateChange:
 def state_differences(
     store: Blockstore, before: Cid, after: Cid, interfaces: Callable[[Cid], Interface | None] = lambda _code: None
 ) -> Iterator[StateChange]:
-    """The differences of two states, by the actors' IDs. Raises BlockNotFound and StoreCorrupt as an inspector does."""
+    """Yield the differences of two states by actor ID. Raises BlockNotFound and StoreCorrupt as an inspector does."""
     inspectors = StateInspector(store, before, interfaces), StateInspector(store, after, interfaces)
     roots = (unlink(get_object(store, root)[1]) for root in (before, after))
     found = [(Address.from_bytes(bytes(key)), pair) for key, *pair in _ACTORS.differences(store, *roots)]

@@ -84,7 +84,7 @@ class MessageTester:
         self._made = 0
 
     def accounts(self, count: int, balance: TokenAmount = FUNDS) -> list[Address]:
-        """New accounts by their ID addresses, each with `balance` attoFIL that comes from nowhere."""
+        """Create accounts and return their ID addresses, each with `balance` newly minted attoFIL."""
         made = []
         for _ in range(whole_number(count, "a number of accounts", 1, 1000)):
             self._made += 1
@@ -94,7 +94,7 @@ class MessageTester:
         return made
 
     def create(self, code: Cid, params: Any = None, *, value: int = 0, cbor: bytes | None = None) -> NativeActor:
-        """A new actor with installed code (`Network.actors.install`). Raises as `NativeActors.create`."""
+        """Create an actor with installed code (`Network.actors.install`). Raises as `NativeActors.create`."""
         return self._network.actors.create(code, _plain(params), value=value, cbor=cbor)
 
     def apply(
@@ -135,15 +135,15 @@ class MessageTester:
         return Applied(result.exit_code, answer, result.message, int(result.gas_used), receipt.return_data, call, self)
 
     def state(self, actor: Party) -> Any:
-        """An actor's state by the type `State` of its schema. Raises InvalidInput."""
+        """Return an actor's state by the type `State` of its schema. Raises InvalidInput."""
         return NativeActor(self._network, self._address(actor), self._interface(actor)).state
 
     def balance(self, of: Party) -> int:
-        """The balance of an address in attoFIL."""
+        """Return the balance of an address in attoFIL."""
         return self._machine.balance(self._address(of))
 
     def total_balance(self) -> int:
-        """attoFIL of all actors: no message changes it."""
+        """Return the attoFIL of all actors, which no message changes."""
         return sum(state.balance for _, state in self._machine.state_tree.actors())
 
     # --- expected calls ---------------------------------------------------------------------------------------

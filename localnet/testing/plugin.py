@@ -31,7 +31,7 @@ _VERSION: Final = "hypervisor_version"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options."""
+    """Add the options."""
     group = parser.getgroup("hypervisor", "a local Filecoin network")
     group.addoption(
         "--network",
@@ -117,14 +117,14 @@ def network_options(pytestconfig: pytest.Config) -> Mapping[str, Any]:
 
 @pytest.fixture(scope="session")
 def hypervisor_version(request: pytest.FixtureRequest) -> int | None:
-    """The network version that a test runs on; None for the newest."""
+    """Return the network version that a test runs on; None for the newest."""
     version: int | None = getattr(request, "param", None)
     return version
 
 
 @pytest.fixture(scope="session")
 def _networks(network_options: Mapping[str, Any]) -> Iterator[_Networks]:
-    """The networks of this run."""
+    """Provide the networks of this run."""
     networks = _Networks(network_options)
     yield networks
     networks.close()
@@ -132,7 +132,7 @@ def _networks(network_options: Mapping[str, Any]) -> Iterator[_Networks]:
 
 @pytest.fixture
 def network(request: pytest.FixtureRequest, _networks: _Networks, hypervisor_version: int | None) -> Iterator[Network]:
-    """A network with ten funded accounts; whatever the test does to it is taken back."""
+    """Provide a network with ten funded accounts; the test's changes are reverted."""
     found = _networks.open(hypervisor_version)
     snapshot = found.snapshot()
     recorded = request.node.stash[_CURRENT] = RecordedTest()
@@ -170,7 +170,7 @@ class _Networks:
 
 @pytest.fixture
 def accounts(network: Network) -> tuple[Account, ...]:
-    """The network's unlocked accounts."""
+    """Return the network's unlocked accounts."""
     return network.accounts
 
 
@@ -184,7 +184,7 @@ def deploy(network: Network) -> Callable[..., Contract]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that uses a network runs once on each version that was asked for."""
+    """Run a test that uses a network once on each requested version."""
     versions = metafunc.config.stash[_VERSIONS]
     if versions and _VERSION in metafunc.fixturenames:
         metafunc.parametrize(_VERSION, versions, indirect=True, scope="session", ids=[f"nv{each}" for each in versions])
@@ -194,7 +194,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """The call tree of a transaction that failed, and what the test did to its network."""
+    """Report the call tree of a failed transaction, and the test's changes to its network."""
     if call.excinfo is not None:
         hide_frames(call.excinfo.value, item.config.rootpath)
     report = yield
@@ -228,13 +228,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _name(item: pytest.Item, version: int) -> str:
-    """A test's name without the version that it runs on."""
+    """Return a test's name without its network version."""
     mark = f"nv{version}"
     return item.nodeid.replace(f"-{mark}]", "]").replace(f"[{mark}-", "[").replace(f"[{mark}]", "")
 
 
 def _call_tree(error: BaseException | None) -> str:
-    """The tree of a failed transaction or call, also where that caused what the test saw; nothing for other errors."""
+    """Return the tree of a failed transaction or call, also as the cause of an error; empty for other errors."""
     if "localnet.errors" not in sys.modules:  # then none was raised; a project may have names of ours for its own
         return ""
     from localnet.errors import CallFailed
@@ -251,7 +251,7 @@ def _call_tree(error: BaseException | None) -> str:
 
 
 def find_failure(error: BaseException | None) -> CallFailed | TransactionFailed | None:
-    """The failed transaction or call that a test saw, or that caused what it saw; None of other errors."""
+    """Return the failed transaction or call of an error, or of its cause; None for other errors."""
     from localnet.errors import CallFailed, TransactionFailed
 
     seen: set[int] = set()

@@ -19,7 +19,7 @@ _VERSION: Final = re.compile(r"nv([1-9][0-9]?)")
 
 
 def read_versions(text: str) -> tuple[int, ...]:
-    """The versions in `nv27,nv28`, in order. Raises ValueError for anything else, and for one that comes twice."""
+    """Parse the versions in `nv27,nv28`, in order. Raises ValueError for anything else, and for duplicates."""
     versions = []
     for part in text.split(","):
         match = _VERSION.fullmatch(part.strip())
@@ -69,7 +69,7 @@ class RecordedTest:
 
 
 def differences(records: dict[str, dict[str, RecordedTest]], before: str, after: str) -> Iterator[str]:
-    """A line for each test that two versions do not treat alike: outcome, exit codes, or gas by more than 1 %."""
+    """Yield a line for each test that differs between two versions: outcome, exit codes, or gas by more than 1 %."""
     for test, by_version in sorted(records.items()):
         one, other = by_version.get(before), by_version.get(after)
         if one is None or other is None:

@@ -1,5 +1,4 @@
-"""Typed contracts (`localnet.contracts.typed_contract`) on whatever a `Web3` object talks to: a node, or a network
-in-process.
+"""Typed contracts (`localnet.contracts.typed_contract`) over a `Web3` object: a node, or a network in-process.
 
     vault = Vault.deploy(Web3Chain(w3), most=100)
 
@@ -82,7 +81,7 @@ class Web3Chain:
         self._w3 = w3
 
     def address(self, target: Target) -> EthAddress:
-        """The Ethereum address of a target; the node is asked for that of f0 to f3. Raises AddressError."""
+        """Return the Ethereum address of a target; f0 to f3 addresses are resolved by the node. Raises AddressError."""
         known = known_address(target)
         if isinstance(known, bytes):
             return known
@@ -106,7 +105,7 @@ class Web3Chain:
         sender: Target | None = None,
         gas_limit: int | None = None,
     ) -> Web3Receipt:
-        """A transaction, and its receipt; value in attoFIL.
+        """Send a transaction and return its receipt; value in attoFIL.
 
         Raises TransactionReverted, and the errors of `call` where already the estimate of its gas fails.
         """

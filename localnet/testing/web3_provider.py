@@ -30,11 +30,11 @@ class NetworkProvider(JSONBaseProvider):
         return self.decode_rpc_response(self._answer(self.encode_rpc_request(method, params)))
 
     def is_connected(self, show_traceback: bool = False) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def _answer(self, request: bytes) -> bytes:
-        """The answer to a request, which nothing has to be waited for."""
+        """Return the response to a request, synchronously."""
         step = self._dispatcher.answer(request)
         try:
             step.send(None)

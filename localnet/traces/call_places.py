@@ -74,7 +74,7 @@ class Counters(CallTrees):
 
 
 def _newest(counters: deque[int]) -> tuple[int, ...]:
-    """The counters, newest first, each once: what a loop repeats says nothing more."""
+    """Return the counters, newest first, without duplicates."""
     return tuple(dict.fromkeys(reversed(counters)))
 
 
@@ -85,7 +85,7 @@ class InstructionPlaces:
         self._registries: dict[Cid, Registry] = {}
 
     def machine_for(self, machine: Hypervisor) -> Hypervisor:
-        """The machine, or a fork of it on which our own runtime runs the contracts."""
+        """Return the machine, or a fork of it on which our own runtime runs the contracts."""
         if machine.registry.options["evm"] != OFFICIAL_EVM:
             return machine
         own = machine.fork()
@@ -152,7 +152,7 @@ def line_of_code(artifacts: ArtifactFolders, creation: bool, code: bytes, counte
 
 
 def compiled_code(artifacts: ArtifactFolders, creation: bool, code: bytes) -> CompiledContract | None:
-    """The compiled contract that a code is of."""
+    """Return the compiled contract of a code."""
     if not code:
         return None
     return artifacts.creating(code) if creation else artifacts.running(code)
@@ -161,7 +161,7 @@ def compiled_code(artifacts: ArtifactFolders, creation: bool, code: bytes) -> Co
 def placed(
     found: Mapping[str, Any], places: Mapping[str, Any], artifacts: ArtifactFolders
 ) -> tuple[dict[str, Any], list[NamedInterface]]:
-    """A trace whose calls have `line` (where their caller made them), `failedAt`, and the interfaces of its contracts.
+    """Add `line` (the call site) and `failedAt` to a trace's calls; return it with its contracts' interfaces.
 
     The places must be those of the trace's transaction; calls without their like there have no lines.
     """
@@ -193,7 +193,7 @@ def failure_line(report: Mapping[str, Any]) -> str | None:
 def _pairs(
     call: Mapping[str, Any], place: Mapping[str, Any] | None
 ) -> list[tuple[dict[str, Any], Mapping[str, Any] | None]]:
-    """Calls under a call with their places, where there are as many."""
+    """Return the calls under a call paired with their places, if their numbers agree."""
     calls, places = call["calls"], place["calls"] if place is not None else []
     return list(zip(calls, places if len(places) == len(calls) else [None] * len(calls), strict=True))
 
@@ -206,11 +206,11 @@ class _Lines:
         self._maps: dict[tuple[int, bool], tuple[CompiledContract | None, CodeMap | None]] = {}
 
     def compiled(self, place: Mapping[str, Any] | None) -> CompiledContract | None:
-        """The contract whose code a call ran."""
+        """Return the compiled contract whose code a call executed."""
         return self._known(place)[0]
 
     def line(self, frame: Mapping[str, Any] | None, place: Mapping[str, Any] | None, which: str) -> str | None:
-        """The line of a call's counters in the code of a frame."""
+        """Return the source line of a call's counters in the code of a frame."""
         code_map = self._known(frame)[1]
         return None if code_map is None or place is None else code_map.line(place[which])
 

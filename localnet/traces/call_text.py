@@ -31,12 +31,12 @@ DEEPEST: Final = 32
 
 
 def tree_console() -> Console:
-    """A console for call trees: a call has one line, however long and deep; a terminal folds it, nothing cuts it."""
+    """Return a console for call trees: one line per call of any length; a terminal wraps it, nothing is truncated."""
     return Console(highlight=False, soft_wrap=True, width=_WIDTH)
 
 
 def tree_text(calls: Sequence[Mapping[str, Any]]) -> str:
-    """Decoded calls as plain lines."""
+    """Return decoded calls as plain lines."""
     console = tree_console()
     with console.capture() as captured:
         console.print(call_lines(calls))
@@ -46,7 +46,7 @@ def tree_text(calls: Sequence[Mapping[str, Any]]) -> str:
 def call_line(
     runtime: str, callee: str, method: str, value: int, exit_code: int, error: str, gas: int, end: str = ""
 ) -> Text:
-    """A call's line. Value in attoFIL, gas in gas; `error` is the syscall error of a call that never began.
+    """Return a call's line; value in attoFIL; `error` is the syscall error of a call that never started.
 
     `end` says how the call ended where the rules have words of their own for it (`ViewRules.exit_text`).
     """
@@ -62,7 +62,7 @@ def call_line(
 
 
 def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
-    """Decoded calls (`localnet.traces.trace_report`), each with those under it, its events and its result.
+    """Return decoded calls (`localnet.traces.trace_report`), each with its calls, its events and its result.
 
     What contracts log is a line. From `DEEPEST` on lines are not moved further to the right, but say how deep they
     are. Without recursion, for calls go 1,024 deep.
@@ -90,7 +90,7 @@ def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
 
 
 def tree_lines(calls: Sequence[Mapping[str, Any]]) -> Iterator[TreeLine]:
-    """The same lines for a view that folds them. Without recursion: calls go 1,024 deep."""
+    """Yield the lines for a view that folds them, without recursion: calls nest up to 1,024 deep."""
     todo: list[tuple[int, Mapping[str, Any]]] = [(0, call) for call in reversed(calls)]
     while todo:
         depth, call = todo.pop()
@@ -103,7 +103,7 @@ def tree_lines(calls: Sequence[Mapping[str, Any]]) -> Iterator[TreeLine]:
 
 
 def _deep(depth: int, line: Text) -> Text:
-    """A line with its depth in front, where the tree does not show it."""
+    """Return a line prefixed with its depth, if the tree does not show it."""
     return line if depth <= DEEPEST else Text.assemble((f"[{depth}] ", GUIDE_STYLE), line)
 
 
@@ -120,7 +120,7 @@ def _line_of(call: Mapping[str, Any]) -> Text:
 
 
 def _notes(call: Mapping[str, Any]) -> list[Text]:
-    """The lines under a call's: what its actor logs, events and result."""
+    """Return the lines under a call's: its actor's logs, events and result."""
     decoded, failed = call["decoded"], bool(call["exitCode"] or call["error"])
     notes = [Text(f"log {printable(line)}", style=LOG_STYLE) for line in call.get("logs", ())]
     notes += [Text(f"event {event}", style=EVENT_STYLE) for event in decoded["events"]]

@@ -17,7 +17,7 @@ from store.blockstore import BlockNotFound
 def called_interfaces(
     machine: Hypervisor, artifacts: ArtifactFolders, calls: Sequence[Mapping[str, Any]]
 ) -> list[NamedInterface]:
-    """The interfaces of the contracts that are called, by their code, and after them all that are known."""
+    """Return the interfaces of the called contracts, by their code, followed by all known ones."""
     rest = [NamedInterface("contract", found.interface) for found in artifacts.contracts()]
     every, own = list(calls), dict[tuple[str, str], NamedInterface]()
     for call in every:

@@ -32,7 +32,7 @@ class StateChanges:
 
     @classmethod
     def first(cls, of: str, found: Iterable[StateChange], most: int) -> StateChanges:
-        """The first N of what was found."""
+        """Return the first N changes."""
         taken = tuple(islice(found, most + 1))
         return cls(of, taken[:most], len(taken) <= most)
 

@@ -38,7 +38,7 @@ def is_log(to: str) -> bool:
 
 
 def without_logs(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Calls of a trace without those of `console.log`, and the lines that these write, in order."""
+    """Return the calls of a trace without those of `console.log`, and the lines these write, in order."""
     lines: list[str] = []
     top: list[dict[str, Any]] = []
     todo = [(top, call) for call in reversed(calls)]
@@ -55,7 +55,7 @@ def without_logs(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any
 
 
 def line_of(call: Mapping[str, Any]) -> str:
-    """The line that a call of a trace writes."""
+    """Return the line that a call of a trace writes."""
     data = bytes.fromhex(call["params"][2:])
     try:
         return log_line(calldata_of(call["paramsCodec"], data) if data else b"")
@@ -64,12 +64,12 @@ def line_of(call: Mapping[str, Any]) -> str:
 
 
 def log_line(calldata: bytes) -> str:
-    """The text that a call writes, on one line."""
+    """Return the text that a call writes, on one line."""
     return printable(log_text(calldata), MOST_CHARACTERS)
 
 
 def log_text(calldata: bytes) -> str:
-    """The text that a call writes, as it stands; its bytes where it is none of the signatures."""
+    """Return the text that a call writes, unchanged; its bytes if it matches no signature."""
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 
@@ -99,7 +99,7 @@ def _format(values: Sequence[Any], types: Sequence[str]) -> str:
 
 
 def _in_place(value: Any, kind: str, place: str) -> str:
-    """A value in a place of its text, as forge and anvil write it; `NaN` where a place is for numbers."""
+    """Format a value for a placeholder as forge and anvil do; `NaN` for a number's placeholder."""
     if place == "s":
         return _shown(value, kind)
     is_number = kind.endswith("int256")
@@ -136,7 +136,7 @@ def _shown(value: Any, kind: str) -> str:
 
 @cache
 def log_signatures() -> Mapping[bytes, tuple[str, ...]]:
-    """The types of the arguments of each `log` by selector."""
+    """Return the types of the arguments of each `log` by selector."""
     found: dict[bytes, tuple[str, ...]] = {}
     for types in _argument_lists():
         arguments = ",".join(types)

@@ -1,8 +1,7 @@
-"""Transactions and calls traced in the forms of Ethereum's tools, by executing them again
-(`localnet.traces.trace.Replay`).
+"""Traces of transactions and calls in the forms of Ethereum's tools, by re-execution (`localnet.traces.trace.Replay`).
 
-The forms are `bridge.traces`; here they meet the machine, which knows who the actors are and what code they have.
-Instructions are listened to in a rehearsal, which ends where the log is as long as wanted.
+`bridge.traces` defines the forms; this module adds the machine's actors and their code. Instructions are recorded in a
+rehearsal, which stops when the log reaches its limit.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class TransactionTraces:
     traces: list[dict[str, Any]]
 
     def placed(self) -> Iterator[dict[str, Any]]:
-        """The traces, each with the block and the transaction that it belongs to."""
+        """Yield the traces, each with its block and transaction."""
         receipt = self.receipt
         for trace in self.traces:
             yield trace | {
@@ -80,14 +79,14 @@ class TransactionTraces:
 
 
 def trace_transaction(chain: ChainReader, receipt: TransactionReceipt, options: TraceOptions) -> Any:
-    """A transaction's trace. Raises LogTooLong, NotReproduced."""
+    """Return a transaction's trace. Raises LogTooLong, NotReproduced."""
     if options.tracer == MUX_TRACER:
         return {name: trace_transaction(chain, receipt, one) for name, one in options.several.items()}
     return _trace_receipt(Replay(chain, receipt.tipset, receipt.index), receipt, options, _logger(options))
 
 
 def trace_block(chain: ChainReader, tipset: Tipset, options: TraceOptions) -> Iterator[tuple[TransactionReceipt, Any]]:
-    """The trace of each of a block's transactions, in order. Raises LogTooLong, NotReproduced."""
+    """Yield the trace of each of a block's transactions, in order. Raises LogTooLong, NotReproduced."""
     if options.tracer == MUX_TRACER:
         each = [trace_block(chain, tipset, one) for one in options.several.values()]
         for receipt in chain.index.receipts(tipset):
@@ -101,7 +100,7 @@ def trace_block(chain: ChainReader, tipset: Tipset, options: TraceOptions) -> It
 
 
 def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions, overrides: Overrides = NONE) -> Any:
-    """The trace of a call of which nothing is kept. Raises LogTooLong, and the errors of `overridden`."""
+    """Trace a call without changing the state. Raises LogTooLong, and the errors of `overridden`."""
     with overridden(machine, overrides):
         return _trace_request(machine, request, options)
 
@@ -124,7 +123,7 @@ def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOpti
 
 
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
-    """The accounts and slots that a call touches, in order; not its sender, nor a receiver whose storage it leaves.
+    """Return a call's accounts and slots in order, without the sender and a receiver whose storage it leaves alone.
 
     Rules: EIP-2930, as go-ethereum's AccessListTracer leaves out what is warm anyway. Raises LogTooLong.
     """
@@ -143,7 +142,7 @@ def _is_low(address: EthAddress) -> bool:
 
 
 def parity_traces(chain: ChainReader, tipset: Tipset, only: int | None = None) -> Iterator[TransactionTraces]:
-    """The traces of a block's transactions, or of the one with the number `only`. Raises NotReproduced."""
+    """Yield the traces of a block's transactions, or of the one with the number `only`. Raises NotReproduced."""
     replay = Replay(chain, tipset, only or 0)
     for receipt in chain.index.receipts(tipset):
         if only is None or receipt.index == only:
@@ -187,7 +186,7 @@ def _write_trace(
     logger: StructLogger,
     receipt: TransactionReceipt | None = None,
 ) -> Any:
-    """The answer; the machine is in the state that was left. In geth's forms a transaction's gas is all of it."""
+    """Return the response; the machine is in the final state. In geth's forms a transaction's gas is all of it."""
     code_at: Callable[[EthAddress], bytes] = lambda address: code_of(machine, to_filecoin(address))  # noqa: E731
     top = _top(machine, recorder)
     if options.tracer == SELECTOR_TRACER:
@@ -218,11 +217,11 @@ class _MachineDirectory:
         self._evm = machine.manifest.code("evm")
 
     def lookup(self, address: Address) -> ActorID | None:
-        """The actor that has an address."""
+        """Return the ID of the actor at an address."""
         return self._tree.lookup_id(address)
 
     def delegated_address(self, actor: ActorID) -> Address | None:
-        """An actor's f4 address."""
+        """Return an actor's f4 address."""
         state = self._tree.get_actor(actor)
         return None if state is None else state.delegated_address
 
@@ -231,6 +230,6 @@ class _MachineDirectory:
         return code == self._evm
 
     def nonce(self, actor: ActorID) -> int:
-        """The nonce with which an actor creates next."""
+        """Return the nonce of an actor's next creation."""
         state = self._tree.get_actor(actor)
         return 0 if state is None else nonce_of_actor(self._machine, state)

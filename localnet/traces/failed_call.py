@@ -38,7 +38,7 @@ class FailedCall:
         return () if why is None else tuple(why["calls"])
 
     def __str__(self) -> str:
-        """The tree as lines."""
+        """Return the tree as lines."""
         from localnet.traces.call_text import tree_text
 
         return tree_text(self._report()["calls"])
@@ -67,7 +67,7 @@ def failed_call(
 
 
 def call_trace(machine: Hypervisor, request: CallRequest) -> dict[str, Any]:
-    """The tree of a call of which nothing is kept, as that of a transaction; without calls where it is refused."""
+    """Return the call tree of a simulated call, like a transaction's; without calls if it is refused."""
     calls = _calls(machine, request)
     exit_code = calls[-1]["exitCode"] if calls else int(ExitCode.OK)
     return {

@@ -45,7 +45,7 @@ class FailurePlaces:
     def of_call(
         self, machine: Hypervisor, request: CallRequest, exit_code: int, path: Sequence[int], limit: TimeLimit
     ) -> str | None:
-        """The same of a call on a machine that failed with an exit code, and of which nothing was kept."""
+        """Return the location of a failed call on a machine, whose effects were reverted."""
         if not self._artifacts.contracts():
             return None
         listener, machine = Counters(limit), self._instructions.machine_for(machine)

@@ -56,7 +56,7 @@ class GuestProfile:
     """True if re-execution produced the recorded receipt."""
 
     def __str__(self) -> str:
-        """The table as lines."""
+        """Return the table as lines."""
         return "\n".join(profile_lines(self.as_json()))
 
     def as_json(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class GuestProfile:
 
 
 def guest_profile(chain: ChainReader, receipt: TransactionReceipt) -> GuestProfile:
-    """The profile of a transaction. Under rules that run no native actors it has no rows."""
+    """Return the profile of a transaction, without rows under rules that run no native actors."""
     replay = Replay(chain, receipt.tipset, receipt.index)
     with profiled(replay.machine) as recorder:
         same = replay.next(None) == receipt.execution.receipt
@@ -89,7 +89,7 @@ def guest_profile(chain: ChainReader, receipt: TransactionReceipt) -> GuestProfi
 
 
 def profile_lines(found: dict[str, Any]) -> Iterator[str]:
-    """A profile as a table: the rows with the most gas of their own."""
+    """Yield a profile as a table: the rows with the most self gas."""
     whole = max(1, found["gasUsed"] * MILLIGAS_PER_GAS)
     yield f"gas used: {found['gasUsed']:,}"
     if not found["reproduced"]:
@@ -111,7 +111,7 @@ def profile_lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def check_profile(found: Any) -> dict[str, Any]:
-    """A profile's data from elsewhere. Raises what Python does for another shape: they are for nothing else."""
+    """Decode an imported profile's data. Raises Python's errors for another shape."""
     for _ in profile_lines(found):
         pass
     for box in found["tree"]:
@@ -154,7 +154,7 @@ class _Reading:
         self._narrowest = total // _MOST_IN_A_ROW
 
     def rows(self) -> tuple[ProfileRow, ...]:
-        """The functions and syscalls, that with the most gas of its own first."""
+        """Return the functions and syscalls, in descending order of self gas."""
         rows: dict[tuple[str, str, bool], list[int]] = {}
         for invocation in self._invocations:
             self._count(invocation, rows)
@@ -162,7 +162,7 @@ class _Reading:
         return tuple(ProfileRow(*key, *found) for key, found in ordered)
 
     def boxes(self) -> tuple[FlameBox, ...]:
-        """The invocations that no native actor made, with what is under them."""
+        """Return the root invocations, which no native actor made, with their children."""
         return tuple(self._box(root, 0) for root in self._roots)
 
     def _count(self, invocation: ProfiledInvocation, rows: dict[tuple[str, str, bool], list[int]]) -> None:
@@ -199,7 +199,7 @@ class _Reading:
         return FlameBox(node.label, details, whole, kind, inner=self._below(node, depth))
 
     def _below(self, node: ProfileNode, depth: int) -> tuple[FlameBox, ...]:
-        """The boxes under a node: those that can be seen, as deep as a picture goes."""
+        """Return the visible boxes under a node, as deep as the picture goes."""
         if depth >= _DEEPEST:
             return ()
         seen = [below for below in node.calls if self._whole[id(below)] > self._narrowest]

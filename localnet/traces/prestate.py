@@ -18,7 +18,7 @@ _ZERO: Final = "0x" + "00" * 32
 
 
 def state_of(machine: Hypervisor, touched: Mapping[EthAddress, set[int]]) -> State:
-    """The touched accounts and slots as they are now: balance, and nonce, code and storage where there are any."""
+    """Return the touched accounts and slots in their current state: balance, and nonce, code and storage if any."""
     return {f"0x{address.hex()}": _account(machine, address, slots) for address, slots in touched.items()}
 
 

@@ -53,13 +53,13 @@ class Trace:
     interfaces: tuple[NamedInterface, ...] = ()
 
     def report(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """The same as `as_json`, decoded, and why the transaction failed; with more interfaces where they are given."""
+        """Return `as_json`, decoded, with the reason of a failure; `interfaces` adds to the known ones."""
         from localnet.traces.trace_report import explain_trace
 
         return explain_trace(self.as_json(), (*interfaces, *self.interfaces))
 
     def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """The former name of `report`."""
+        """Call `report`, of which this is the former name."""
         warn("Trace.told is now Trace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.report(more)
 
@@ -81,7 +81,7 @@ class Trace:
         save_flame(self.report(), Path(file))
 
     def __str__(self) -> str:
-        """The tree as lines."""
+        """Return the tree as lines."""
         from localnet.traces.call_text import tree_text
 
         return tree_text(self.report()["calls"])
@@ -128,18 +128,18 @@ class EpochTrace:
     interfaces: tuple[NamedInterface, ...] = ()
 
     def report(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """The same as `as_json`, decoded."""
+        """Return `as_json`, decoded."""
         from localnet.traces.trace_report import decode_calls
 
         return {**self.as_json(), "calls": decode_calls(self.calls, (*interfaces, *self.interfaces))}
 
     def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """The former name of `report`."""
+        """Call `report`, of which this is the former name."""
         warn("EpochTrace.told is now EpochTrace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.report(more)
 
     def __str__(self) -> str:
-        """The tree as lines."""
+        """Return the tree as lines."""
         from localnet.traces.call_text import tree_text
 
         return tree_text(self.report()["calls"])
@@ -240,7 +240,7 @@ class Replay:
 
 
 def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
-    """A call with the calls under it. Gas in gas, its own charges in milligas, value in attoFIL (decimal text).
+    """Return a call with its calls: gas in gas, its own charges in milligas, value in attoFIL (decimal text).
 
     `schemas` of the whole tree are those that the users' code in it was installed with, by code CID.
     """
@@ -255,7 +255,7 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
 
 
 def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str, Any]:
-    """The first call of a message as its receipt has it, where it cannot be executed again: without those under it."""
+    """Return the first call of a message from its receipt, if it cannot be re-executed, without its calls."""
     done, message = receipt.execution, receipt.execution.message.message
     sender, actor = (machine.state_tree.lookup_id(address) for address in (message.from_, message.to))
     outcome, gas = done.receipt, message.gas_limit * MILLIGAS_PER_GAS
@@ -275,7 +275,7 @@ def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str,
 
 
 def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
-    """A call by itself."""
+    """Return a call without its calls."""
     start, end = call.start, call.end
     actor = call.actor if call.actor is not None else machine.state_tree.lookup_id(start.to)
     code = end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED
@@ -344,14 +344,14 @@ def _ethereum(machine: Hypervisor, actor: ActorID) -> str:
 
 
 def _address_of(machine: Hypervisor, call: CallNode, actor: ActorID) -> str:
-    """The called actor's address in Ethereum's form, also of one whose creation was taken back."""
+    """Return the called actor's address in Ethereum's form, also if its creation was reverted."""
     if call.delegated is not None:
         return f"0x{to_ethereum(actor, call.delegated).hex()}"
     return _ethereum(machine, actor)
 
 
 def _code_of(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> Cid | None:
-    """The code that ran, or that the called actor has; None where there is no actor."""
+    """Return the executed code, or the called actor's; None if there is no actor."""
     if call.code is not None or actor is None:
         return call.code
     state = machine.state_tree.get_actor(actor)

@@ -9,10 +9,10 @@ DEFAULT_URL: Final = "http://127.0.0.1:8545"
 
 
 def trace_command(transaction: str, url: str, default: str = DEFAULT_URL) -> str:
-    """The command for a transaction of the node at `url`; `default` is what the command asks without an option."""
+    """Return the command for a transaction of the node at `url`; `default` is the URL the command uses by default."""
     return f"hypervisor trace {transaction}{'' if url == default else f' --rpc-url {url}'}"
 
 
 def page_of(transaction: str, url: str) -> str:
-    """The address of a transaction's page at the node at `url` (`fvm_hypervisor.explorer`)."""
+    """Return the address of a transaction's page at the node at `url` (`fvm_hypervisor.explorer`)."""
     return f"{url.rstrip('/')}/tx/{transaction}"

@@ -44,7 +44,7 @@ _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CO
 
 
 def explain_trace(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-    """The trace with `decoded` in each call, `why` and the whole gas by part; the shapes are in docs/bridge.md."""
+    """Return the trace with `decoded` in each call, `why` and the gas by part; the shapes are in docs/bridge.md."""
     why = _path(found)
     top = decode_calls(found["calls"], interfaces)
     return {
@@ -56,7 +56,7 @@ def explain_trace(found: Mapping[str, Any], interfaces: Sequence[NamedInterface]
 
 
 def decode_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInterface] = ()) -> list[dict[str, Any]]:
-    """Calls with those under them, `decoded` in each: contracts by the interfaces, users' actors by their schemas."""
+    """Return calls and their calls with `decoded`: contracts by the interfaces, users' actors by their schemas."""
     schemas = schemas_of(calls)
     written: dict[int, dict[str, Any]] = {}
     for call in reversed(every_call(calls)):
@@ -66,7 +66,7 @@ def decode_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInte
 
 
 def _by_part(found: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """The gas of the whole transaction, largest part first; what no call has used carried the message."""
+    """Return the gas of the whole transaction, largest part first; gas used by no call paid for the message."""
     parts = Counter[str]()
     for call in every:
         parts.update(_parts_of(call))
@@ -107,7 +107,7 @@ def _exit_of(call: dict[str, Any]) -> str:
 
 
 def gas_words(trace: Mapping[str, Any]) -> str:
-    """The gas of an explained trace by part: `blocks 41%, instructions 30%, ...`."""
+    """Return the gas of an explained trace by part: `blocks 41%, instructions 30%, ...`."""
     parts = trace["milligas"]
     whole = max(1, sum(parts.values()))
     return ", ".join(f"{part} {100 * milligas / whole:.0f}%" for part, milligas in parts.items() if milligas)
@@ -170,7 +170,7 @@ def _blames(reason: str, callee: Mapping[str, Any]) -> bool:
 
 
 def name(call: Mapping[str, Any]) -> str:
-    """A decoded call's short name: `f0102 Vault.pay`."""
+    """Return a decoded call's short name: `f0102 Vault.pay`."""
     decoded = call["decoded"]
     return f"{call['to']} {decoded['callee']}.{decoded['function']}"
 
@@ -179,7 +179,7 @@ def name(call: Mapping[str, Any]) -> str:
 
 
 def flame(trace: Mapping[str, Any], *, html: bool, by_charge: bool = False) -> str:
-    """The flame view of an explained trace: an SVG, or a page that also says why it failed.
+    """Return the flame view of an explained trace: an SVG, or a page that includes the reason of a failure.
 
     With `by_charge` what each call was charged for itself stands under it, by the charges' names.
     """

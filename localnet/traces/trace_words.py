@@ -57,7 +57,7 @@ _MOST_SCHEMAS: Final = 64
 
 
 def schemas_of(calls: Sequence[Mapping[str, Any]]) -> Schemas:
-    """The interfaces that trees of calls carry; one that cannot be read is left out."""
+    """Return the interfaces in call trees, except unreadable ones."""
     found: dict[str, Interface] = {}
     for call in calls:
         for code, text in call.get("schemas", {}).items():
@@ -69,7 +69,7 @@ def schemas_of(calls: Sequence[Mapping[str, Any]]) -> Schemas:
 
 
 def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas = NO_SCHEMAS) -> Words:
-    """A call of a tree in words, each of them printable and cut short: they are what strangers wrote."""
+    """Describe a call of a tree. The texts are untrusted, so each is made printable and truncated."""
     words = _describe(call, interfaces, schemas)
     return Words(
         printable(words.callee),
@@ -98,7 +98,7 @@ def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schema
 
 
 def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> Words:
-    """A call of a user's precompile, by its signature where it has one."""
+    """Describe a call of a user's precompile, by its signature if it has one."""
     name, failed = call["precompile"]["name"], call["exitCode"] != ExitCode.OK or call["error"]
     read = PrecompileCall(call["precompile"]["signature"], data, None if failed else answer)
     arguments = _bytes(data) if read.inputs is None else ", ".join(map(_shown, read.inputs[1]))
@@ -110,7 +110,7 @@ def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> Words:
 
 
 def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
-    """The calldata of a call to a contract's code, or to an actor as if it were one; None of every other call."""
+    """Return the calldata of a call to a contract or in a contract's form; None for every other call."""
     if call["actor"] == "evm":
         is_call = call["method"] in (INVOKE_EVM, _DELEGATE)
     else:
@@ -126,7 +126,7 @@ def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
 
 
 def _known(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Sequence[NamedInterface]:
-    """The interfaces that a call may be read by: of a built-in actor its own."""
+    """Return the candidate interfaces for a call: for a built-in actor its own."""
     offered = interface(call["actor"])
     return interfaces if offered is None else [NamedInterface(call["actor"], offered)]
 
@@ -184,7 +184,7 @@ def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInte
 
 
 def _method(call: dict[str, Any], own: Interface | None = None) -> ActorMethod:
-    """A native method by its number, named by it where nothing else is known."""
+    """Return a native method by its number, which is also its name if unknown."""
     number = call["method"]
     known = None if own is None else own.named(number)
     return known or actor_method(call["actor"], number) or ActorMethod(str(number))
@@ -232,7 +232,7 @@ def _event(schema: Schema, event: dict[str, Any], interfaces: Sequence[NamedInte
 
 
 def event_words(schema: Schema, entries: Sequence[EventEntry], interfaces: Sequence[NamedInterface]) -> str:
-    """An event in words, by the schema of the actor that emitted it. The words are a stranger's: see `printable`."""
+    """Describe an event by the schema of the actor that emitted it; untrusted, see `printable`."""
     log = entries_to_log(entries)
     if log is not None:
         for named in interfaces:
@@ -244,7 +244,7 @@ def event_words(schema: Schema, entries: Sequence[EventEntry], interfaces: Seque
 
 
 def native_words(schema: Schema, entries: Sequence[EventEntry]) -> str | None:
-    """A native actor's event in words, by the actor's schema: `claim-payout(stream-id=2, recipient=103, amount=5)`.
+    """Describe a native event by the actor's schema: `claim-payout(stream-id=2, recipient=103, amount=5)`.
 
     Without a kind the values alone; None for entries that are not CBOR. The words are a stranger's: see `printable`.
     """
@@ -256,7 +256,7 @@ def native_words(schema: Schema, entries: Sequence[EventEntry]) -> str | None:
 
 
 def _event_value(schema: Schema, each: EventValue) -> str:
-    """A value of an event; the name of one of a few stands without quotes."""
+    """Return a value of an event; the name of an enum member stands without quotes."""
     if isinstance(schema.type_of(each.type), Enum):
         return str(each.value)
     return _value(schema, each.type, each.value)
