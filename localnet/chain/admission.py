@@ -76,7 +76,7 @@ def verify_blobs(machine: Hypervisor, raw: bytes) -> BlobTransaction:
 
 
 def from_blobs(machine: Hypervisor, found: BlobTransaction) -> Candidate:
-    """The candidate of a blob transaction that `verify_blobs` returned. Raises TransactionRefused."""
+    """Return the candidate of a blob transaction that `verify_blobs` returned. Raises TransactionRefused."""
     signed = found.signed
     try:
         signed.transaction.check()

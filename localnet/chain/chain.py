@@ -346,7 +346,7 @@ class Chain(ChainReader):
     def _new_entries(
         self, tipsets: Sequence[tuple[Tipset, list[Execution]]], origin: EthereumFork | None
     ) -> dict[bytes, bytes | None]:
-        """The index's entries of a chain that consists of these tipsets; only the state of the last one is there."""
+        """Return the index entries of a chain of these tipsets; only the last one's state is stored."""
         entries = {
             **(forgotten_entries() if origin is None else origin.point.entries()),
             **first_entries(tipsets[0][0].height),

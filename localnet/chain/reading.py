@@ -66,7 +66,7 @@ class NetworkReader:
 
     @property
     def blob_base_fee(self) -> TokenAmount:
-        """attoFIL per blob gas in the next tipset; 0 without blob transactions."""
+        """Return the attoFIL per blob gas in the next tipset; 0 without blob transactions."""
         return TokenAmount(self.rules.blob_base_fee(self.chain.head.next_settings.excess_blob_gas))
 
     @property

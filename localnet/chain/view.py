@@ -143,7 +143,7 @@ class ChainReader:
         )
 
     def _next_settings(self, parent: Tipset, blob_gas: int) -> BlockSettings:
-        """The settings after a block with this blob gas on top of `parent`."""
+        """Return the settings after a block with this blob gas on top of `parent`."""
         before, blobs = parent.next_settings, self.rules.blobs
         settings = before.of_the_next_block()
         if blobs is None or not (before.excess_blob_gas or blob_gas):

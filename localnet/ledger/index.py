@@ -153,7 +153,7 @@ class ChainIndex:
             yield self.receipt_at(tipset, place)
 
     def blob(self, blob_hash: bytes) -> bytes | None:
-        """The blob with this hash, None if no block of this network had one. For any thread."""
+        """Return the blob with this hash, None if no block of this network had one. For any thread."""
         data = self._store.index(_blob_key(blob_hash))
         return None if data is None else decode(data)[0]
 
@@ -224,7 +224,7 @@ def tipset_entries(tipset: Tipset, executions: list[Execution]) -> dict[bytes, b
 
 
 def blob_entries(sidecars: Iterable[BlobSidecar]) -> dict[bytes, bytes | None]:
-    """The entries of the blobs of a new head."""
+    """Return the entries of the blobs of a new head."""
     return {
         _blob_key(versioned_hash(commitment)): encode([blob, commitment, list(sidecar.proofs_of(place))])
         for sidecar in sidecars

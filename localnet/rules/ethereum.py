@@ -355,7 +355,7 @@ class EthereumViews:
         }
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
-        """The gas of the block up to and with the transaction, and the price of blob gas."""
+        """Return the block's cumulative gas up to the transaction, and the price of blob gas."""
         blob_gas = receipt.execution.blob_gas
         return {
             "cumulativeGasUsed": hex(receipt.gas_before + receipt.gas_used),
