@@ -147,13 +147,14 @@ class Hypervisor(MachineState):
     ) -> Hypervisor:
         """Open a state folder or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
 
-        `bundle` may also be an argument of `Bundle.open`: a name such as `v18`, or a CAR file. `network` is a network
-        version number (default: the folder's, else the newest with the bundle's actors). `overlay` (or its file)
-        changes prices and rules of that version; a folder with an overlay cannot be opened with another one. `rules`
-        names the rules: `filecoin` (the default) or an installed set. `evm` selects the executor of contracts:
-        `py-evm`, `fast` or `both` (this project's EVM runtime on those engines), `official` (the bundle's EVM actor) or
-        `auto` (that one if the bundle has it). `genesis` applies to new states only. `store` is an open store to use
-        instead of the path; it is closed with the machine.
+        - `bundle`: a bundle, or an argument of `Bundle.open`: a name such as `v18`, or a CAR file.
+        - `network`: network version number (default: the folder's, else the newest with the bundle's actors).
+        - `overlay`: changed prices and rules of that version, or their file; a folder with an overlay requires it.
+        - `rules`: `filecoin` (the default) or an installed set.
+        - `evm`: executor of contracts: `py-evm`, `fast` or `both` (this project's EVM runtime on those engines),
+          `official` (the bundle's EVM actor) or `auto` (that one if the bundle has it).
+        - `genesis`: applies to new states only.
+        - `store`: an open store to use instead of the path; it is closed with the machine.
 
         Raises InvalidInput for a folder with other rules, another overlay or another bundle, BundleError (an
         InvalidInput) if the bundle is not available, and `store.blockstore.StoreError` if the folder cannot be opened.

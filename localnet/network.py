@@ -96,36 +96,42 @@ class Network(AccountChain):
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
-        `bundle` is a bundle of built-in actors or its CAR file (default: this project's own), `network` the network
-        version (default: the newest, or the newest with the actors of the bundle that is named); a folder keeps both.
-        An `overlay` (itself, or its file) changes prices and rules of the network versions (`hypervisor.overlay_file`);
-        a folder that was made with one is opened with the same again.
-        `rules` are `filecoin` (the default), `lab:NAME,...` for these with labs on (docs/labs), or `ethereum`, with a
-        `hardfork` of Ethereum (default: the newest); a folder keeps them, too. `evm` says who runs contracts
-        (`hypervisor.machine`). The mnemonic's accounts below the path are unlocked (default: ten); in a new network
-        each has `balance` attoFIL (default: 10,000 FIL) under both of its addresses; a folder's accounts have what
-        they have. `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades`
-        are planned by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`,
-        contracts and transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on
-        no real network; a folder does not keep that. With `deferred`, receipts are known one block later, as on the
-        network. A new network has the chain id 31415926 (31337 under Ethereum's rules), or `chain_id`, and the
-        contracts of `localnet.preinstalled` unless it is `bare`; `genesis` says what else it begins with. Under
-        Ethereum's rules its blocks, the first one included, have the `gas_limit`; a folder does not keep that. A new
-        network may begin as a `fork` of another one (`localnet.fork.forking`), with its state, actors, network version
-        and chain id; accounts with less than 1 FIL there get `balance`. `streams` say who governs the block reward
-        from network version 29 on, and how fast it is split (`localnet.chain.streams`): at the genesis, or at the
-        planned upgrade to that version. A network in memory keeps the states of its newest blocks, `keep_states` of
-        them (default: 4,100, as anvil), those of its snapshots, and all that happened in every block. With
-        `actor_debugging`, native actors log (`hypervisor.actor_log`), which they pay gas for; a folder does not keep
-        that. With `read_only` a folder's chain is read as it is now, beside a node that has it open, too: what happens
-        on this network stays in memory. `parallel` processes share the messages of a block (`hypervisor.parallel`),
-        with the same results. Contracts may call the `precompiles`: a user's own, and by their names what
-        packages register (docs/precompiles.md); a folder does not keep them. `beginning` is the former name of
-        `genesis`.
+        Machine and rules; a folder stores them:
 
-        Raises InvalidInput for a folder of another bundle, network version, overlay, chain id, `evm` or rules, of other
-        funds or fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too
-        late, and the errors of `Hypervisor.open`.
+        - `bundle`: bundle of built-in actors or its CAR file (default: this project's own).
+        - `network`: network version (default: the newest, or the newest of the named bundle).
+        - `overlay`: changed prices and rules, or their file (`hypervisor.overlay_file`); must be named again.
+        - `rules`: `filecoin` (default), `lab:NAME,...` (docs/labs) or `ethereum`; `hardfork` (default: the newest).
+        - `evm`: executor of contracts (`hypervisor.machine`).
+        - `upgrades`: planned upgrades by epoch (see `upgrade`); a folder may get more.
+        - `streams`: settings of the reward's streams from network version 29 on (`localnet.chain.streams`).
+
+        New networks:
+
+        - `mnemonic`, its path and `account_count`: unlocked accounts (default: ten). Each gets `balance` attoFIL
+          (default: 10,000 FIL) under both of its addresses.
+        - `chain_id`: default 31415926, and 31337 under Ethereum's rules.
+        - `bare`: without the contracts of `localnet.preinstalled`.
+        - `genesis`: further content of the genesis; `beginning` is its former name.
+        - `fork`: start from another network's state, actors, version and chain ID (`localnet.fork.forking`).
+          Accounts with less than 1 FIL there get `balance`.
+
+        Settings that a folder does not store:
+
+        - `clock`: function that returns Unix seconds.
+        - `facade`: call built-in actors by Solidity interfaces (`bridge.facade_runtime`); no real network does.
+        - `deferred`: receipts are known one block later, as on the network.
+        - `gas_limit`: of all blocks, under Ethereum's rules.
+        - `keep_states`: number of recent states that a network in memory retains (default: 4,100, as in anvil).
+        - `actor_debugging`: native actors log (`hypervisor.actor_log`), which costs them gas.
+        - `read_only`: read a folder's chain, also while a node has it open; changes stay in memory.
+        - `parallel`: number of processes that share the messages of a block (`hypervisor.parallel`).
+        - `precompiles`: custom precompiles, or names that packages register (docs/precompiles.md).
+
+        Storage proofs are accepted without a check (`AcceptProofs`).
+
+        Raises InvalidInput for values that differ from the folder's, fewer accounts than it has, invalid counts or
+        balances, impossible or late upgrades, and the errors of `Hypervisor.open`.
         """
         if beginning is not None:
             if genesis is not NOTHING_MORE:

@@ -251,12 +251,14 @@ class BlockProduction(NetworkReader):
     ) -> Tipset:
         """Upgrade the network after the head, and make an empty block, the first of the new version.
 
-        Built-in actors get the code of `bundle` (a bundle, or what `Bundle.open` takes), their states stay; without one
-        they stay as they are and only the rules change. Network version 29 writes states anew: it comes with our own
-        actors v19 unless a bundle is named, and with `streams`, else with the network's own. At the network's own
-        version the actors of another bundle take the place of those that it has, and read their states. Raises
-        InvalidInput where that is no upgrade, where layouts of states would have to change in a way that is not known,
-        or where this state cannot be upgraded.
+        Built-in actors get the code of `bundle` (a bundle, or an argument of `Bundle.open`) and retain their states.
+        Without a bundle only the rules change. At the network's own version the bundle replaces its actors.
+
+        Network version 29 rewrites states. Its default bundle is this project's actors v19, and its default `streams`
+        are the network's own.
+
+        Raises InvalidInput for an invalid upgrade, for unknown changes of states' layouts, and for a state that cannot
+        be upgraded.
         """
         whole_number(version, "a network version", None)
         before = self.chain.record.upgrades
