@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
+from bridge.kzg import versioned_hash
 from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
 from hypervisor.types import Gas, TokenAmount
 from localnet.chain.logs import LogFilter
@@ -19,7 +21,6 @@ MAX_TOPICS = 4
 MAX_ALTERNATIVES = 1_000
 SIGNED_BLOBS: Final = "sign the transaction in the client, and send it with its sidecar by eth_sendRawTransaction"
 """The way to send blobs."""
-_SIDECAR: Final = ("blobs", "commitments", "proofs", "sidecar")
 _SIGNED = ("chainId", "nonce", "yParity", "r", "s")
 
 
@@ -71,9 +72,6 @@ class TransactionRequest:
 def transaction(value: Any) -> TransactionRequest:
     """Read a transaction object of `eth_call` or `eth_sendTransaction`."""
     given = fields(value, "transaction")
-    for name in _SIDECAR:
-        if given.get(name):
-            raise invalid_params(f"{name}: the node makes no KZG proofs; {SIGNED_BLOBS}")
     read = {name: field(given, name, reader) for name, reader in _PRICES if name in given}
     gas_price, max_fee, priority = (read.get(name) for name, _ in _PRICES)
     if gas_price is not None and (max_fee is not None or priority is not None):
@@ -99,7 +97,7 @@ def transaction(value: Any) -> TransactionRequest:
         access_list=tuple(read.get("accessList", ())),
         authorizations=tuple(read.get("authorizationList", ())),
         max_fee_per_blob_gas=read.get("maxFeePerBlobGas"),
-        blob_hashes=tuple(read.get("blobVersionedHashes", ())),
+        blob_hashes=_blob_hashes(given, read.get("blobVersionedHashes")),
     )
 
 
@@ -110,6 +108,15 @@ def _access(value: Any) -> tuple[EthAddress, tuple[int, ...]]:
         raise invalid_params("accessList: an entry without an address")
     keys = field(given, "storageKeys", listed(hash32, MAX_ALTERNATIVES)) or ()
     return owner, tuple(int.from_bytes(key, "big") for key in keys)
+
+
+def _blob_hashes(given: dict[str, Any], named: Sequence[bytes] | None) -> tuple[bytes, ...]:
+    """Return the versioned hashes of a request, by default those of its commitments; proofs are not read."""
+    if named is None and given.get("commitments"):
+        named = [*map(versioned_hash, field(given, "commitments", listed(data, MAX_ALTERNATIVES)))]
+    if named is None and given.get("blobs"):
+        raise invalid_params("blobs: the node computes no commitments; name blobVersionedHashes, too")
+    return tuple(named or ())
 
 
 def _authorization(value: Any) -> Authorization:
@@ -151,7 +158,8 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
     authorizations = given.get("authorizationList")
     if kind is None and authorizations is not None:
         return SET_CODE
-    if kind is None and given.get("blobVersionedHashes"):
+    has_blobs = any(given.get(name) for name in ("blobVersionedHashes", "commitments", "blobs"))
+    if kind is None and has_blobs:
         return BLOB
     if kind is None and gas_price is not None:
         return LEGACY if given.get("accessList") is None else ACCESS_LIST
@@ -159,8 +167,8 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
         return DYNAMIC_FEE
     if kind == LEGACY and given.get("accessList"):
         raise invalid_params("a transaction of type 0 has no accessList")
-    if given.get("blobVersionedHashes") and kind != BLOB:
-        raise invalid_params(f"a transaction of type {kind} has no blobVersionedHashes: leave the type out, or name 3")
+    if has_blobs and kind != BLOB:
+        raise invalid_params(f"a transaction of type {kind} has no blobs: leave the type out, or name 3")
     if authorizations and kind != SET_CODE:
         raise invalid_params(f"a transaction of type {kind} has no authorizationList")
     return kind

@@ -153,7 +153,7 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
     sender, network = _sender(request), node.network
     request.check(network.rules)
     if request.type == BLOB:
-        raise invalid_params(f"blobVersionedHashes: the node has no blobs of these hashes; {SIGNED_BLOBS}")
+        raise invalid_params(f"the node makes no KZG proofs, and signs no type 3 transactions; {SIGNED_BLOBS}")
     cap, priority = _fees(node, request)
     gas = _gas_limit(node, request, sender) if request.gas is None else request.gas
     nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))

@@ -66,6 +66,10 @@ def test_calls_and_estimates_take_versioned_hashes(rpc: Client) -> None:
     contract = rpc("eth_getTransactionReceipt", created)["contractAddress"]
     request = {"from": ALICE, "to": contract, "blobVersionedHashes": [EMPTY], "maxFeePerBlobGas": "0xa"}
     assert rpc("eth_call", request, "latest") == EMPTY + "1".zfill(64)
+    of_sidecar = {"to": contract, "commitments": [f"0x{INFINITY.hex()}"], "blobs": [f"0x{ZEROS.hex()}"], "proofs": []}
+    assert rpc("eth_call", of_sidecar, "latest") == EMPTY + "1".zfill(64), "as cast asks for an estimate"
+    with pytest.raises(Failed, match="the node computes no commitments; name blobVersionedHashes"):
+        rpc("eth_call", {"to": contract, "blobs": ["0x00"]}, "latest")
     assert int(rpc("eth_estimateGas", request), 16) == int(rpc("eth_estimateGas", {"from": ALICE, "to": contract}), 16)
     with pytest.raises(Failed, match="invalid hash version"):
         rpc("eth_call", {**request, "blobVersionedHashes": ["0x02" + EMPTY[4:]]}, "latest")
@@ -81,11 +85,12 @@ def test_calls_and_estimates_take_versioned_hashes(rpc: Client) -> None:
 @pytest.mark.parametrize("method", ["eth_sendTransaction", "eth_signTransaction", "eth_fillTransaction"])
 def test_the_node_signs_no_blob_transactions(rpc: Client, method: str) -> None:
     request = {"from": ALICE, "to": BOB, "gas": "0x5208", "blobVersionedHashes": [EMPTY]}
-    with pytest.raises(Failed, match="send it with its sidecar by eth_sendRawTransaction"):
-        rpc(method, request)
-    with pytest.raises(Failed, match="the node makes no KZG proofs; sign the transaction in the client"):
-        rpc(method, {**request, "blobs": ["0x00"]})
-    with pytest.raises(Failed, match="a transaction of type 2 has no blobVersionedHashes"):
+    for sidecar_fields in ({}, {"blobs": ["0x00"], "commitments": ["0x00"], "proofs": []}):
+        with pytest.raises(
+            Failed, match="no type 3 transactions; sign the transaction in the client, and send it with"
+        ):
+            rpc(method, request | sidecar_fields)
+    with pytest.raises(Failed, match="a transaction of type 2 has no blobs"):
         rpc(method, {**request, "type": "0x2"})
 
 
