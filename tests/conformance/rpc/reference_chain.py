@@ -2,8 +2,9 @@
 
 Its genesis is put into the state by hand, its transactions are sent as they were signed, block by block, at the blocks'
 times and base fees. What differs from the reference: blocks have other hashes (tipsets), the forks before Cancun are
-not there (their gas is the newest one's), blobs are not taken (their senders' nonces go on all the same), the gas limit
-is 30 million (so the second block's transactions fill some more), and miners get no reward.
+not there (their gas is the newest one's), blob transactions are left out, as the file has no sidecars of them (their
+senders' nonces go on all the same), the gas limit is 30 million (so the second block's transactions fill some more),
+and miners get no reward.
 """
 
 from __future__ import annotations
