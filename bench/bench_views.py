@@ -14,7 +14,7 @@ from bench.rows import Row, seconds
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.collecting import VisitTracer
 from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer
-from fvm_hypervisor.soltest.world import Setting, World
+from fvm_hypervisor.soltest.world import WorldSettings, World
 from hypervisor.tracing import Tracer
 
 INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP
@@ -23,7 +23,7 @@ INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP
 
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
-    with_world = Setting()
+    with_world = WorldSettings()
     world = World(with_world, Cheatcodes())
     try:
         address, _ = world.deploy(INIT, with_world.sender)
