@@ -14,7 +14,7 @@ from bench.rows import Row, seconds
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.collecting import VisitTracer
 from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer
-from fvm_hypervisor.soltest.world import WorldSettings, World
+from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.tracing import Tracer
 
 INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP
