@@ -100,7 +100,7 @@ class ForkTable(Protocol):
         """Return the transaction types of a fork."""
 
     def blob_rules(self, fork: str) -> BlobRules:
-        """A fork's rules of blobs."""
+        """Return a fork's rules of blobs."""
 
 
 @runtime_checkable

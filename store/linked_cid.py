@@ -16,10 +16,10 @@ else:
 
 
 class LinkedCid(_Cid):  # type: ignore[misc]
-    """A CID that `store.codec.encode` writes as a link, and that prints as text. Equal to its bytes.
+    r"""A CID that `store.codec.encode` writes as a link, and that prints as text. Equal to its bytes.
 
     >>> from store.cid import cid_of
-    >>> LinkedCid(cid_of(b"\\x80"))
+    >>> LinkedCid(cid_of(b"\x80"))
     bafy2bzacebc3bt6cedhoyw34drrmjvazhu4oj25er2ebk4u445pzycvq4ta4a
     """
 

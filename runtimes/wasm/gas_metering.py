@@ -50,8 +50,11 @@ class Charges:
 
 
 class _Control:
-    """An open control block: its metered block (start index, start offset and depth, price so far) and the outermost
-    control block it branches to."""
+    """An open control block.
+
+    It has its metered block (start index, start offset and depth, price so far) and the outermost control block it
+    branches to.
+    """
 
     __slots__ = ("depth", "farthest", "is_loop", "offset", "price", "start")
 

@@ -224,10 +224,10 @@ def _trap_outcome(trap: Trap, kernel: Kernel, code: Cid) -> Outcome:
 
 
 def _place(trap: Trap, kernel: Kernel, code: Cid) -> str:
-    """Return the place of a trap: ` in parse, called by dispatch, invoke`. Functions added by instrumentation are
-    omitted.
+    """Return the place of a trap: ` in parse, called by dispatch, invoke`.
 
-    They follow the original functions, which have the same indices in an instrumented module.
+    Functions added by instrumentation are omitted. They follow the original functions, which have the same indices in
+    an instrumented module.
     """
     if not trap.frames:
         return ""

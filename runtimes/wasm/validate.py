@@ -25,9 +25,12 @@ UPGRADE_TYPE = FunctionType(bytes((I32, I32)), bytes((I32,)))
 
 @dataclass(frozen=True, slots=True)
 class ModuleFacts:
-    """The facts about a module that an invocation needs: initial pages and table elements; whether the table is charged
-    for (if it is exported as `table`); whether there are an `invoke` and a start function; whether `invoke` and
-    `upgrade` have a wrong type, which is fatal when they are called."""
+    """The facts about a module that an invocation needs.
+
+    These are the initial pages and table elements; whether the table is charged for (if it is exported as `table`);
+    whether there are an `invoke` and a start function; whether `invoke` and `upgrade` have a wrong type, which is fatal
+    when they are called.
+    """
 
     pages: int
     table_elements: int

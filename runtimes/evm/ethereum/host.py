@@ -61,8 +61,10 @@ class EthereumHost(EthereumTreeHost):
     # --- trees ------------------------------------------------------------------------------------------------
 
     def tree_mode(self) -> TreeMode | None:
-        """Return the tree mode. The frame pauses at calls that an interceptor between frames handles or wants to see,
-        and its changes so far become visible; likewise for a tracer that does not receive single instructions.
+        """Return the tree mode.
+
+        The frame pauses at calls that an interceptor between frames handles or wants to see, and its changes so far
+        become visible; likewise for a tracer that does not receive single instructions.
         """
         calls, frames = self.calls, self.frames
         is_traced = calls.tracer is not None

@@ -82,9 +82,12 @@ Handler = Callable[..., bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Syscall:
-    """One syscall. `params` has a letter for each argument except the pointer for the result: as in `struct`
-    (i, I: i32; q, Q: i64), r for a pointer that is read, w for a pointer that is written. `returns` is the structure
-    written to the result pointer, or None."""
+    """One syscall.
+
+    `params` has a letter for each argument except the pointer for the result: as in `struct` (i, I: i32; q, Q: i64), r
+    for a pointer that is read, w for a pointer that is written. `returns` is the structure written to the result
+    pointer, or None.
+    """
 
     module: str
     name: str
