@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from localnet.ledger.records import TransactionReceipt
     from localnet.miners.miner import Miner
     from localnet.network import Network
+    from localnet.settings import NetworkSettings
 
 _HOMES = {
     "Account": "localnet.accounts",
@@ -29,6 +30,7 @@ _HOMES = {
     "NativeActor": "localnet.contracts.native_actor",
     "Network": "localnet.network",
     "NetworkError": "localnet.errors",
+    "NetworkSettings": "localnet.settings",
     "TransactionFailed": "localnet.errors",
     "TransactionReceipt": "localnet.ledger.records",
     "TransactionRefused": "localnet.errors",
@@ -46,6 +48,7 @@ __all__ = [
     "NativeActor",
     "Network",
     "NetworkError",
+    "NetworkSettings",
     "TransactionFailed",
     "TransactionReceipt",
     "TransactionRefused",

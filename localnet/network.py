@@ -1,18 +1,17 @@
-"""`Network`: a local Filecoin network in this process.
+"""A local Filecoin network in this process.
 
     with Network() as network:
         counter = network.deploy("Counter.json")
         counter.send("increment")
         assert counter.call("number") == 1
 
-Every transaction gets a block of its own, at once, unless `automine` is off. The same object serves JSON-RPC
-(`localnet.rpc`). It belongs to one thread at a time.
+Each transaction is mined at once in its own block, unless `automine` is off. `localnet.rpc` serves a network over
+JSON-RPC. A network may be used by one thread at a time.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,27 +19,19 @@ from warnings import warn
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
-from hypervisor.argument_checks import whole_number
-from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.migration_nv29 import StreamSettings
-from hypervisor.opening import AUTO, IN_MEMORY, named_overlay
-from hypervisor.overlay import Overlay
-from hypervisor.precompiles import Precompile
+from hypervisor.opening import IN_MEMORY
 from hypervisor.printed import one_line
-from hypervisor.rules import canonical_rules
-from hypervisor.types import TokenAmount
 from localnet.account_chain import AccountChain
-from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC, Account, accounts
+from localnet.accounts import Account
 from localnet.addresses import Target
-from localnet.chain.clock import NO_TIME_TRAVEL, ChainClock, Clock
+from localnet.chain.clock import NO_TIME_TRAVEL, ChainClock
 from localnet.contracts.contract import Artifact, Contract, named_errors
 from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.forking import ForkSource
-from localnet.ledger.genesis import DEFAULT_BALANCE, NOTHING_MORE, GenesisOptions
-from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
 from localnet.opening import Opening
 from localnet.rules.failures import transaction_failed
+from localnet.settings import NetworkSettings
 
 if TYPE_CHECKING:
     from localnet.contracts.native_actor import NativeActors
@@ -48,10 +39,10 @@ if TYPE_CHECKING:
 
 
 class Network(AccountChain):
-    """A local network: accounts with funds, a chain, a mempool, a machine.
+    """A local network: funded accounts, a chain, a mempool and a machine.
 
-    Money in attoFIL, gas in gas, fees in attoFIL per gas, time in Unix seconds, heights in epochs. What the network
-    refuses and what fails on it are the errors of `localnet.errors`; wrong input raises InvalidInput.
+    Amounts are in attoFIL, fees in attoFIL per gas, time in Unix seconds, heights in epochs. Rejected and failed
+    transactions raise the errors of `localnet.errors`; invalid arguments raise InvalidInput.
 
     >>> from hypervisor import fil
     >>> from localnet import Network
@@ -64,116 +55,49 @@ class Network(AccountChain):
     """
 
     def __init__(
-        self,
-        path: str | Path = IN_MEMORY,
-        *,
-        bundle: Bundle | str | Path | None = None,
-        evm: str = AUTO,
-        network: int | None = None,
-        overlay: Overlay | str | Path | None = None,
-        rules: str | None = None,
-        hardfork: str = "",
-        mnemonic: str = TEST_MNEMONIC,
-        derivation_path: str = DERIVATION_PATH,
-        account_count: int | None = None,
-        balance: TokenAmount | None = None,
-        clock: Clock = time.time,
-        upgrades: UpgradePlan = NO_UPGRADES,
-        facade: bool = False,
-        deferred: bool = False,
-        chain_id: int | None = None,
-        gas_limit: int | None = None,
-        bare: bool = False,
-        genesis: GenesisOptions = NOTHING_MORE,
-        fork: ForkSource | None = None,
-        streams: StreamSettings | None = None,
-        beginning: GenesisOptions | None = None,
-        keep_states: int | None = None,
-        actor_debugging: bool = False,
-        read_only: bool = False,
-        parallel: int = 1,
-        precompiles: Iterable[Precompile | str] = (),
+        self, path: str | Path = IN_MEMORY, *, settings: NetworkSettings | None = None, **options: Any
     ) -> None:
-        """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
+        """Open the network in a folder, or create one in a new folder or in memory (`:memory:`).
 
-        Machine and rules; a folder stores them:
+        Settings are the fields of `NetworkSettings`, as an object, as keyword arguments, or both. Keyword arguments
+        override the object. Storage proofs are accepted without a check (`AcceptProofs`).
 
-        - `bundle`: bundle of built-in actors or its CAR file (default: this project's own).
-        - `network`: network version (default: the newest, or the newest of the named bundle).
-        - `overlay`: changed prices and rules, or their file (`hypervisor.overlay_file`); must be named again.
-        - `rules`: `filecoin` (default), `lab:NAME,...` (docs/labs) or `ethereum`; `hardfork` (default: the newest).
-        - `evm`: executor of contracts (`hypervisor.machine`).
-        - `upgrades`: planned upgrades by epoch (see `upgrade`); a folder may get more.
-        - `streams`: settings of the reward's streams from network version 29 on (`localnet.chain.streams`).
-
-        New networks:
-
-        - `mnemonic`, its path and `account_count`: unlocked accounts (default: ten). Each gets `balance` attoFIL
-          (default: 10,000 FIL) under both of its addresses.
-        - `chain_id`: default 31415926, and 31337 under Ethereum's rules.
-        - `bare`: without the contracts of `localnet.preinstalled`.
-        - `genesis`: further content of the genesis; `beginning` is its former name.
-        - `fork`: start from another network's state, actors, version and chain ID (`localnet.fork.forking`).
-          Accounts with less than 1 FIL there get `balance`.
-
-        Settings that a folder does not store:
-
-        - `clock`: function that returns Unix seconds.
-        - `facade`: call built-in actors by Solidity interfaces (`bridge.facade_runtime`); no real network does.
-        - `deferred`: receipts are known one block later, as on the network.
-        - `gas_limit`: of all blocks, under Ethereum's rules.
-        - `keep_states`: number of recent states that a network in memory retains (default: 4,100, as in anvil).
-        - `actor_debugging`: native actors log (`hypervisor.actor_log`), which costs them gas.
-        - `read_only`: read a folder's chain, also while a node has it open; changes stay in memory.
-        - `parallel`: number of processes that share the messages of a block (`hypervisor.parallel`).
-        - `precompiles`: custom precompiles, or names that packages register (docs/precompiles.md).
-
-        Storage proofs are accepted without a check (`AcceptProofs`).
-
-        Raises InvalidInput for values that differ from the folder's, fewer accounts than it has, invalid counts or
-        balances, impossible or late upgrades, and the errors of `Hypervisor.open`.
+        Raises TypeError for an unknown setting, InvalidInput for a value out of range or one that contradicts a stored
+        setting of the folder, NodeError if a forked node does not respond, and the errors of `Hypervisor.open`.
         """
-        if beginning is not None:
-            if genesis is not NOTHING_MORE:
-                raise TypeError("Network takes genesis or its former name, beginning, not both")
+        if "beginning" in options:
+            if "genesis" in options:
+                raise TypeError("genesis and its former name, beginning, exclude each other")
             warn("Network(beginning=...) is now Network(genesis=...)", DeprecationWarning, stacklevel=2)
-            genesis = beginning
-        counted, funds = account_count is not None, DEFAULT_BALANCE if balance is None else balance
-        whole_number(funds, "the balance of each account", None, unit="attoFIL")
-        count = whole_number(account_count, "a number of accounts", 1) if counted else 10
-        unlocked = accounts(mnemonic, count, derivation_path)
-        opening = Opening(
-            path, bundle, network, evm, unlocked, funds, genesis, chain_id, bare,
-            None if rules is None else canonical_rules(rules), hardfork, fork,
-            streams=streams, overlay=named_overlay(overlay), funded=balance is not None, counted=counted,
-            keep_states=keep_states, actor_debugging=actor_debugging, read_only=read_only, gas_limit=gas_limit,
-        )  # fmt: skip
-        self._opening, chain_clock = opening, ChainClock(clock)
-        super().__init__(opening.chain(chain_clock.now(), upgrades), chain_clock, unlocked)
+            options["genesis"] = options.pop("beginning")
+        chosen = (settings or NetworkSettings()).with_options(options)
+        opening = Opening.of(path, chosen)
+        self._opening, chain_clock = opening, ChainClock(chosen.clock)
+        super().__init__(opening.chain(chain_clock.now()), chain_clock, opening.accounts)
         if self.chain.is_new_fork:
             try:
                 self._begin_fork()
             except BaseException:
                 self.close()
                 raise
-        if facade:
+        if chosen.facade:
             from bridge.facade_runtime import offer_facade
 
             offer_facade(self.chain.machine)
-        if precompiles:
+        if chosen.precompiles:
             from localnet.contracts.registered_precompiles import offer_precompiles
 
             try:
-                offer_precompiles(self.chain.machine, precompiles)
+                offer_precompiles(self.chain.machine, chosen.precompiles)
             except BaseException:
                 self.close()
                 raise
-        self.chain.deferred = deferred
-        if parallel != 1:
+        self.chain.deferred = chosen.deferred
+        if chosen.parallel != 1:
             from hypervisor.parallel import Parallel
             from localnet.chain.side_by_side import SideBySide
 
-            self.chain.start_block = partial(SideBySide.start, Parallel(parallel))
+            self.chain.start_block = partial(SideBySide.start, Parallel(chosen.parallel))
         if self.chain.index.miners_to_come():
             from localnet.miners.miner import create_first_miners
 
@@ -181,15 +105,15 @@ class Network(AccountChain):
 
     @classmethod
     def fork(cls, url: str, epoch: int | None = None, path: str | Path = IN_MEMORY, **options: Any) -> Self:
-        """Return a network that begins as another one is: at the head of a node, or at an epoch. See `Network`.
+        """Return a fork of another network, at the head of a node or at an epoch.
 
-        With `rules="ethereum"`, the node may be any Ethereum node, and the epoch is the number of a block. A negative
-        epoch counts back from the head. Raises the errors of `Network`; NodeError where the node does not answer.
+        With `rules="ethereum"` the node may be any Ethereum node, and the epoch is a block number. A negative epoch
+        counts back from the head. Raises the errors of `Network`, and NodeError if the node does not respond.
         """
         return cls(path, fork=ForkSource(url, epoch), **options)
 
     def _begin_fork(self) -> None:
-        """Let the clock begin at the time of the forked block, and execute what comes before a transaction there."""
+        """Set the clock to the time of the forked block, and execute its transactions before the selected one."""
         self._clock.set(self.head.timestamp, self.head.timestamp)
         origin = self.chain.origin
         block = origin.first_block if isinstance(origin, EthereumFork) else None

@@ -1,8 +1,7 @@
-"""Opening a network: a new folder gets a genesis and a record, an old one goes on as what its record says it is."""
+"""Opening a network: a new folder gets a genesis and a record; an existing one is opened as its record describes it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +16,13 @@ from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
-from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NETWORK_VERSIONS, network_version
-from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, check_same_overlay, open_store
+from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, check_same_overlay, named_overlay, open_store
 from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
+from hypervisor.rules import canonical_rules
 from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount
-from localnet.accounts import Account
+from localnet.accounts import Account, accounts
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import base_state, resume_fork, start_fork
 from localnet.chain.externs import ChainExterns
@@ -36,20 +35,21 @@ from localnet.fork.forking import ForkSource, Origin, open_fork
 from localnet.fork.node_client import naming_origin
 from localnet.ledger.block_settings import LARGEST_GAS_LIMIT, LEAST_GAS_LIMIT
 from localnet.ledger.genesis import (
+    DEFAULT_BALANCE,
     LARGEST_CHAIN_ID,
     NOTHING_MORE,
     OTHER_FOLDER,
-    GenesisOptions,
     NetworkRecord,
     check_same,
     network_genesis,
 )
 from localnet.ledger.index import ChainIndex, miners_entries
 from localnet.ledger.records import Execution, Tipset
-from localnet.ledger.upgrades import UpgradePlan, Upgrades, check_not_ahead
+from localnet.ledger.upgrades import Upgrades, check_not_ahead
 from localnet.preinstalled import preinstall
 from localnet.rules.installed import rules_named, rules_of
 from localnet.rules.parts import NetworkRules
+from localnet.settings import NetworkSettings
 from localnet.state.controls import set_balance
 from localnet.state.named_code import keep_named_code
 from store.blockstore import Blockstore, Store
@@ -60,42 +60,45 @@ from store.remote import RemoteStore
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The options with which a network is opened; see `Network`."""
+    """The opening of a network in a folder or in memory."""
 
     path: str | Path
-    bundle: Bundle | str | Path | None
-    network: int | None
-    evm: str
-    accounts: Sequence[Account]
-    balance: TokenAmount
-    genesis: GenesisOptions
-    chain_id: int | None = None
-    bare: bool = False
-    rules: str | None = None
-    hardfork: str = ""
-    fork: ForkSource | None = None
-    streams: StreamSettings | None = None
-    overlay: Overlay | None = None
-    funded: bool = False
-    """True if this balance, or this number of accounts (`counted`), was requested."""
-    counted: bool = False
-    keep_states: int | None = None
-    actor_debugging: bool = False
-    read_only: bool = False
-    gas_limit: int | None = None
+    settings: NetworkSettings
+    accounts: tuple[Account, ...]
+    rules: str | None
+    overlay: Overlay | None
 
-    def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
-        """Open the chain in the folder, or create one at a time (Unix seconds)."""
-        genesis, supply = network_genesis(self.accounts, self.balance, self.genesis)
-        bundle = Bundle.open(self.bundle) if isinstance(self.bundle, str | Path) else self.bundle
+    @classmethod
+    def of(cls, path: str | Path, settings: NetworkSettings) -> Opening:
+        """Return the opening of a network with these settings. Raises InvalidInput."""
+        if settings.balance is not None:
+            whole_number(settings.balance, "the balance of each account", None, unit="attoFIL")
+        count = 10
+        if settings.account_count is not None:
+            count = whole_number(settings.account_count, "a number of accounts", 1)
+        unlocked = accounts(settings.mnemonic, count, settings.derivation_path)
+        rules = None if settings.rules is None else canonical_rules(settings.rules)
+        return cls(path, settings, unlocked, rules, named_overlay(settings.overlay))
+
+    @property
+    def balance(self) -> TokenAmount:
+        """Genesis balance of each account in attoFIL."""
+        return DEFAULT_BALANCE if self.settings.balance is None else self.settings.balance
+
+    def chain(self, timestamp: int) -> Chain:
+        """Open the chain in the folder, or create one with a genesis at `timestamp` (Unix seconds)."""
+        genesis, supply = network_genesis(self.accounts, self.balance, self.settings.genesis)
+        bundle = self.settings.bundle
+        if isinstance(bundle, str | Path):
+            bundle = Bundle.open(bundle)
         with ExitStack() as undo:
             opened, window = self._open()
             store, origin = self._open_fork(undo.enter_context(closing(opened)))
             index, externs = ChainIndex(store), ChainExterns()
             undo.callback(store.close)
-            if self.read_only and index.head < 0:
+            if self.settings.read_only and index.head < 0:
                 raise InvalidInput(f"{self.path} holds no chain to be read: leave read_only out to begin one there")
-            miners = self.genesis.miners if index.head < 0 else index.miners_to_come()
+            miners = self.settings.genesis.miners if index.head < 0 else index.miners_to_come()
             if len(miners) > len(self.accounts):
                 raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
             machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs, origin))
@@ -124,27 +127,27 @@ class Opening:
                 rules.hardfork,
                 self.overlay,
             )
-            gas_limit = None if self.gas_limit is None else _checked_gas_limit(self.gas_limit, rules)
+            gas_limit = None if self.settings.gas_limit is None else _checked_gas_limit(self.settings.gas_limit, rules)
             chain = Chain(machine, externs, fresh, timestamp, origin, window, gas_limit)
             if gas_limit is not None and chain.head.next_settings.gas_limit is not None:  # this one is newer
                 chain.set_next_settings(replace(chain.head.next_settings, gas_limit=None))
-            plan_upgrades(chain, plan, self.streams)
+            plan_upgrades(chain, self.settings.upgrades, self.settings.streams)
             undo.pop_all()
         return chain
 
     def _open(self) -> tuple[Store, StateWindow]:
         """Open the store behind the path, and its state window."""
         if str(self.path) == IN_MEMORY:
-            if self.read_only:
+            if self.settings.read_only:
                 raise InvalidInput("a network in memory has nothing to be read: name a folder, or leave read_only out")
             store = BoundedStore()
-            return store, StateWindow(store, self.keep_states)
-        if self.keep_states is not None:
+            return store, StateWindow(store, self.settings.keep_states)
+        if self.settings.keep_states is not None:
             raise InvalidInput(
                 "a number of states to keep is for a network in memory: a folder's are collected by `hypervisor gc "
                 "--states N`, or by `hypervisor node --keep-states N`"
             )
-        if self.read_only:
+        if self.settings.read_only:
             from store.rocks import RocksStore
 
             return OverlayStore(RocksStore.open(self.path, read_only=True), closes=True), StateWindow()
@@ -154,8 +157,8 @@ class Opening:
         """Open the store of a network, with the node of a fork (None: no fork). Raises NodeError."""
         record = ChainIndex(store).network()
         if (self.rules if record is None else record.rules) != ETHEREUM:
-            return open_fork(store, self.fork, self.overlay)
-        return open_ethereum_fork(store, self.fork, self._folder)
+            return open_fork(store, self.settings.fork, self.overlay)
+        return open_ethereum_fork(store, self.settings.fork, self._folder)
 
     def _attach(self, machine: Hypervisor, index: ChainIndex, fork: EthereumFork) -> None:
         """Let a machine read the accounts of a fork's node, and begin the fork in a new network. Raises NodeError."""
@@ -165,7 +168,7 @@ class Opening:
         with naming_origin():
             start_fork(machine, fork, self._funds)
         self._grant_datacap(machine)
-        machine.advance(chain_id=fork.point.chain_id if self.chain_id is None else self.chain_id)
+        machine.advance(chain_id=fork.point.chain_id if self.settings.chain_id is None else self.settings.chain_id)
 
     @property
     def _folder(self) -> Path | None:
@@ -174,7 +177,7 @@ class Opening:
     @property
     def _funds(self) -> dict[Address, TokenAmount]:
         """What the accounts have at first under Ethereum's rules, beside those of the genesis state's base."""
-        return {account.delegated: self.balance for account in self.accounts} | dict(self.genesis.balances)
+        return {account.delegated: self.balance for account in self.accounts} | dict(self.settings.genesis.balances)
 
     def restart(self, chain: Chain, source: ForkSource | None, timestamp: int) -> None:
         """Begin a chain under Ethereum's rules anew: as a fork, or without a source at a genesis of `timestamp`.
@@ -196,11 +199,11 @@ class Opening:
                 for address, amount in self._funds.items():
                     set_balance(machine, address, amount)
                 rules_of(machine).settings.begin(machine)
-                if not self.bare:
+                if not self.settings.bare:
                     preinstall(machine)
             else:
                 start_fork(machine, fork, self._funds)
-                if chain.origin is None and self.chain_id is None:
+                if chain.origin is None and self.settings.chain_id is None:
                     machine.advance(chain_id=fork.point.chain_id)
             self._grant_datacap(machine)
             return [(chain.first(headers, fork, timestamp), [])]
@@ -217,18 +220,18 @@ class Opening:
     def _begin(self, machine: Hypervisor) -> None:
         """Make a new machine's state the network's: its chain id, what its rules expect, contracts of everywhere."""
         rules = rules_of(machine)
-        machine.advance(chain_id=rules.chain_id if self.chain_id is None else self.chain_id)
+        machine.advance(chain_id=rules.chain_id if self.settings.chain_id is None else self.settings.chain_id)
         rules.settings.begin(machine)
-        if not self.bare:
+        if not self.settings.bare:
             preinstall(machine)
         self._grant_datacap(machine)
-        if self.streams is not None and has_streams(machine):
-            begin_streams(machine, self.streams)
+        if self.settings.streams is not None and has_streams(machine):
+            begin_streams(machine, self.settings.streams)
 
     def _begin_fork(self, machine: Hypervisor) -> TokenAmount:
         """Give the accounts funds where they have none, on another network's state; how many attoFIL that makes."""
         wanted = {address: self.balance for account in self.accounts for address in (account.native, account.delegated)}
-        wanted.update(self.genesis.balances)
+        wanted.update(self.settings.genesis.balances)
         made = 0
         for address, amount in wanted.items():
             actor = machine.actor(address)
@@ -236,15 +239,15 @@ class Opening:
                 made += amount - (0 if actor is None else actor.balance)
                 set_balance(machine, address, amount)
         self._grant_datacap(machine)
-        if self.chain_id is not None:
-            machine.advance(chain_id=self.chain_id)
+        if self.settings.chain_id is not None:
+            machine.advance(chain_id=self.settings.chain_id)
         return TokenAmount(made)
 
     def _grant_datacap(self, machine: Hypervisor) -> None:
-        if self.genesis.verified:
+        if self.settings.genesis.verified:
             from localnet.miners.datacap import grant_on  # the registries' bindings take a moment to load
 
-            for client, size in self.genesis.verified.items():
+            for client, size in self.settings.genesis.verified.items():
                 grant_on(machine, client, size)
 
     def _machine(
@@ -257,21 +260,21 @@ class Opening:
         origin: Origin | EthereumFork | None,
     ) -> Hypervisor:
         """Return the machine; a fork's has the rules of its original network, including labs."""
-        network, evm, record = self.network, self.evm, index.network()
-        forked, hardfork = None if origin is None else ETHEREUM, self.hardfork
+        network, evm, record = self.settings.network, self.settings.evm, index.network()
+        forked, hardfork = None if origin is None else ETHEREUM, self.settings.hardfork
         if isinstance(origin, Origin):
             forked = origin.point.rules
         elif origin is not None:
             hardfork = hardfork or origin.point.hardfork
-        if record is None and self.fork is None and network is not None:
+        if record is None and self.settings.fork is None and network is not None:
             _check_own(bundle, network)
             if bundle is not None:
                 check_not_ahead(bundle, network)
         asked = self.rules or forked or FILECOIN
         rules = rules_named(asked, hardfork) if record is None else self._recorded_rules(record)
-        if self.chain_id is not None:
-            whole_number(self.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
-        if self.fork is not None and record is None:
+        if self.settings.chain_id is not None:
+            whole_number(self.settings.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
+        if self.settings.fork is not None and record is None:
             if isinstance(origin, Origin) and (network is not None or bundle is not None):
                 raise InvalidInput("a fork has the network version and the actors of its origin: leave them out")
             if rules.name != forked:
@@ -281,7 +284,7 @@ class Opening:
                 )
         if record is not None:
             now = record.upgrades.version_at(index.head)
-            name = None if self.genesis == NOTHING_MORE else self.genesis.name
+            name = None if self.settings.genesis == NOTHING_MORE else self.settings.genesis.name
             check_same(record, bundle, network, None if evm == AUTO else evm, name, now)
             check_same_overlay(record.overlay, self.overlay)
             bundle, network = None, None
@@ -301,21 +304,23 @@ class Opening:
             genesis=genesis,
             externs=externs,
             proofs=AcceptProofs(),
-            actor_debugging=self.actor_debugging,
+            actor_debugging=self.settings.actor_debugging,
         )
         rules.settings.prepare(machine)
-        if record is not None and self.chain_id not in (None, machine.context.chain_id):
+        if record is not None and self.settings.chain_id not in (None, machine.context.chain_id):
             found = machine.context.chain_id
             machine.close()
-            raise InvalidInput(f"the folder's chain id is {found}, not {self.chain_id}: leave it out, {OTHER_FOLDER}")
+            raise InvalidInput(
+                f"the folder's chain ID is {found}, not {self.settings.chain_id}: omit the chain ID, {OTHER_FOLDER}"
+            )
         return machine
 
     def _check_accounts(self, machine: Hypervisor) -> None:
         """InvalidInput if other funds or more accounts are asked for than a folder's network was begun with."""
-        if self.funded:
+        if self.settings.balance is not None:
             raise InvalidInput(f"the folder's accounts have what they have: leave the balance out, {OTHER_FOLDER}")
         missing = [account for account in self.accounts if machine.actor(account.delegated) is None]
-        if self.counted and missing:
+        if self.settings.account_count is not None and missing:
             raise InvalidInput(
                 f"the folder's network knows {len(self.accounts) - len(missing)} of these {len(self.accounts)} "
                 f"accounts: leave their number out, {OTHER_FOLDER}"
@@ -328,10 +333,10 @@ class Opening:
                 f"the folder's network is under the rules '{record.rules}', not '{self.rules}': leave the rules out, "
                 f"{OTHER_FOLDER}"
             )
-        if self.hardfork and rules_named(record.rules, self.hardfork).hardfork != record.hardfork:
+        if self.settings.hardfork and rules_named(record.rules, self.settings.hardfork).hardfork != record.hardfork:
             raise InvalidInput(
-                f"the folder's network is of the hardfork {record.hardfork}, not {self.hardfork}: leave the hardfork "
-                f"out, {OTHER_FOLDER}"
+                f"the folder's network has the hardfork {record.hardfork}, not {self.settings.hardfork}: omit the "
+                f"hardfork, {OTHER_FOLDER}"
             )
         return rules_named(record.rules, record.hardfork)
 

@@ -50,7 +50,7 @@ def test_a_bare_network_has_neither_and_the_chain_id_is_kept(tmp_path: Path) -> 
         assert network.chain_id == 31337
         network.set_code(MULTICALL3, bytes.fromhex("465f5260205ff3"))  # answers CHAINID
         assert network.call(MULTICALL3) == (31337).to_bytes(32, "big")
-    with pytest.raises(InvalidInput, match="chain id is 31337, not 5"):
+    with pytest.raises(InvalidInput, match="chain ID is 31337, not 5"):
         Network(tmp_path / "chain", chain_id=5)
 
 

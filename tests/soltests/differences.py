@@ -1,4 +1,4 @@
-"""Tests of public suites that end otherwise here than under forge, or use other gas, each with its reason."""
+"""Tests of public suites that end otherwise here than under forge, each with its reason."""
 
 from __future__ import annotations
 
@@ -15,14 +15,3 @@ KNOWN: Final[Mapping[tuple[str, str], str]] = {
     ),
 }
 """Reasons of known differences by suite and `contract.signature`; all other tests must end as with forge."""
-
-_REFUNDS: Final = (
-    "forge lets a call that `expectRevert` waited for keep the refunds of what it undid: 19,900 gas for a slot that is "
-    "written back, of which a transaction gets a fifth of its gas at most"
-)
-GAS: Final[Mapping[tuple[str, str], str]] = {
-    ("permit2", "test/NonceBitmap.t.sol:NonceBitmapTest testNonceWordBoundary()"): _REFUNDS,
-    ("permit2", "test/SignatureTransfer.t.sol:SignatureTransferTest testInvalidateUnorderedNonces()"): _REFUNDS,
-    ("permit2", "test/SignatureTransfer.t.sol:SignatureTransferTest testPermitTransferFromInvalidNonce()"): _REFUNDS,
-}
-"""Reasons of known differences in the gas of unit tests, by suite and `contract.signature`."""

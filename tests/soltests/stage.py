@@ -8,7 +8,6 @@ named.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +24,9 @@ INSTALLED: Final = PROJECT / "build" / "tests" / "soltests"
 class PublicSuite:
     """A suite: its folder among the checkouts, its libraries, and its missing imports.
 
-    `libraries` maps destinations to sources (`npm:package` or a folder of the suites). `absent` names libraries that
-    no package provides; tests that import them are left out if the checkout lacks them too. `mocks` is True if the
-    suite replaces Filecoin's precompiles and actors with its own code. `fuzz_runs` and `depth` apply to both runners.
-    `commit` is the recorded commit, and `solc` the npm package of the compiler release that the sources require.
+    `libraries` maps destinations to sources (`npm:package` or a folder of the suites). `absent` holds prefixes of
+    imports that no package provides. `mocks` is True if the suite replaces Filecoin's precompiles and actors with its
+    own code. `fuzz_runs` and `depth` apply to both runners.
     """
 
     folder: str
@@ -38,10 +36,6 @@ class PublicSuite:
     fuzz_runs: int = 16
     invariant_runs: int = 2
     depth: int = 15
-    commit: str = ""
-    solc: str = "solc"
-    compares_gas: bool = False
-    """True if each unit test must use forge's gas, but for those that are listed with their reason."""
 
     @property
     def checkouts(self) -> set[str]:
@@ -58,24 +52,9 @@ _OPENZEPPELIN: Final = {
 _FVM: Final = {"lib/fvm-solidity": "fvm-solidity"}
 
 SUITES: Final[Mapping[str, PublicSuite]] = {
-    "solady": PublicSuite("solady", commit="ab96a830e705de13e0f58cfaefadab4ac8257655"),
+    "solady": PublicSuite("solady"),
     "openzeppelin": PublicSuite(
-        "openzeppelin-contracts", _FORGE_STD, absent=("halmos-cheatcodes", "erc4626-tests"),
-        commit="fddac901ccdbdb06be90536822936ea765dd9218",
-    ),
-    "solmate": PublicSuite(
-        "solmate", commit="89365b880c4f3c786bdd453d4b8e8fe410344a69", solc="solc-0.8.15", compares_gas=True
-    ),
-    "prb-math": PublicSuite(
-        "prb-math", {"node_modules/forge-std": "forge-std"},
-        commit="982c369fe95e1d2c93d2bb1fd8650becbbfb92f1", compares_gas=True,
-    ),
-    "permit2": PublicSuite(
-        "permit2", commit="cc56ad0f3439c502c246fc5cfcc3db92bb8b7219", solc="solc-0.8.17", compares_gas=True
-    ),
-    "morpho-blue": PublicSuite(
-        "morpho-blue", {"lib/forge-std/lib/ds-test": "ds-test"},
-        commit="3085651a79553bbabbfd8be309c262dab45b686e", solc="solc-0.8.19", compares_gas=True,
+        "openzeppelin-contracts", _FORGE_STD, absent=("halmos-cheatcodes", "erc4626-tests")
     ),
     "fvm-solidity": PublicSuite("fvm-solidity", _FORGE_STD, mocks=True),
     "session-keys": PublicSuite("SessionKeyRegistry", _FORGE_STD),
@@ -105,14 +84,6 @@ SUITES: Final[Mapping[str, PublicSuite]] = {
 }  # fmt: skip
 
 
-def commit_of(folder: str) -> str:
-    """Return the commit that a checkout of the suites' folder is at; empty if it is no repository."""
-    place = public_suites() / folder
-    command = ["git", "-C", str(place), "rev-parse", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if not done.returncode else ""
-
-
 def stage(name: str, where: Path) -> list[str]:
     """Lay a suite out in a folder, over what lay there before; the test files that were left out.
 
@@ -130,10 +101,10 @@ def stage(name: str, where: Path) -> list[str]:
         shutil.copytree(
             found, where / target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", ".git")
         )
-    left_out, lacks = [], [name for name in suite.absent if not (where / "lib" / name / "README.md").is_file()]
+    left_out = []
     for path in sorted((where / "test").rglob("*.sol")):
         text = path.read_text(encoding="utf-8")
-        if any(f'"{absent}/' in text for absent in lacks):
+        if any(f'"{absent}/' in text for absent in suite.absent):
             left_out.append(path.relative_to(where).as_posix())
             path.unlink()
     return left_out

@@ -1,0 +1,98 @@
+"""Settings of a local network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from hypervisor.bundle import Bundle
+from hypervisor.migration_nv29 import StreamSettings
+from hypervisor.opening import AUTO
+from hypervisor.overlay import Overlay
+from hypervisor.precompiles import Precompile
+from hypervisor.types import TokenAmount
+from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC
+from localnet.chain.clock import Clock
+from localnet.fork.forking import ForkSource
+from localnet.ledger.genesis import NOTHING_MORE, GenesisOptions
+from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """Settings of a local network.
+
+    "Stored" settings are recorded in the network's folder: when the folder is opened again they may be omitted, and a
+    different value raises InvalidInput. The other settings apply to this process only.
+
+    >>> from localnet import Network, NetworkSettings
+    >>> settings = NetworkSettings(rules="ethereum", chain_id=7)
+    >>> with Network(settings=settings, account_count=2) as network:
+    ...     network.chain_id, len(network.accounts)
+    (7, 2)
+    """
+
+    bundle: Bundle | str | Path | None = None
+    """Bundle of built-in actors, or its CAR file (default: this project's own). Stored."""
+    network: int | None = None
+    """Network version (default: the newest one, or the newest one that the bundle supports). Stored."""
+    overlay: Overlay | str | Path | None = None
+    """Changes to prices and rules of network versions, or their file (`hypervisor.overlay_file`). Stored."""
+    rules: str | None = None
+    """`filecoin` (default), `ethereum`, or `lab:NAME,...` for Filecoin's rules with labs (docs/labs). Stored."""
+    hardfork: str = ""
+    """Ethereum hardfork under Ethereum's rules (default: the newest one). Stored."""
+    evm: str = AUTO
+    """EVM engine that runs contracts (`hypervisor.machine`)."""
+    mnemonic: str = TEST_MNEMONIC
+    """Mnemonic of the unlocked accounts."""
+    derivation_path: str = DERIVATION_PATH
+    """BIP-32 path of the accounts, without the last index."""
+    account_count: int | None = None
+    """Number of unlocked accounts (default: 10)."""
+    balance: TokenAmount | None = None
+    """Genesis balance of each account in attoFIL (default: 10,000 FIL), at its native and its Ethereum address.
+
+    On a fork, accounts with less than 1 FIL get this balance.
+    """
+    genesis: GenesisOptions = NOTHING_MORE
+    """Additional genesis balances, miners and verified clients."""
+    chain_id: int | None = None
+    """EIP-155 chain ID (default: 31415926, or 31337 under Ethereum's rules). Stored."""
+    bare: bool = False
+    """True if the genesis has no preinstalled contracts (`localnet.preinstalled`)."""
+    gas_limit: int | None = None
+    """Block gas limit under Ethereum's rules, from the genesis or the next block on."""
+    fork: ForkSource | None = None
+    """Network to fork: its state, actors, network version and chain ID at a block. Stored."""
+    upgrades: UpgradePlan = field(default_factory=lambda: NO_UPGRADES)
+    """Planned network upgrades by epoch. Stored; a folder's plan may be extended."""
+    streams: StreamSettings | None = None
+    """Governance of the block reward's streams from network version 29 on (`localnet.chain.streams`)."""
+    clock: Clock = time.time
+    """Source of the current time in Unix seconds."""
+    deferred: bool = False
+    """True if receipts are available one block later, as on the Filecoin network."""
+    facade: bool = False
+    """True if contracts can call built-in actors through Solidity interfaces (`bridge.facade_runtime`)."""
+    precompiles: Iterable[Precompile | str] = ()
+    """Additional precompiles, or names of installed ones (docs/precompiles.md)."""
+    keep_states: int | None = None
+    """Number of blocks whose states a network in memory retains (default: 4,100, as anvil)."""
+    read_only: bool = False
+    """True to open a folder's chain at its head without writing to it, even while another process has it open."""
+    actor_debugging: bool = False
+    """True if native actors log (`hypervisor.actor_log`), which costs them gas."""
+    parallel: int = 1
+    """Number of processes that execute a block's messages (`hypervisor.parallel`). Results do not depend on it."""
+
+    def with_options(self, options: dict[str, Any]) -> NetworkSettings:
+        """Return these settings with some fields replaced. Raises TypeError for an unknown name."""
+        known = [each.name for each in fields(self)]
+        unknown = [name for name in options if name not in known]
+        if unknown:
+            raise TypeError(f"Network has no setting {unknown[0]!r}; expected one of {', '.join(known)}")
+        return replace(self, **options)
