@@ -15,22 +15,23 @@ from localnet.contracts.amounts import payment
 if TYPE_CHECKING:
     from localnet import Account, Network
 
-app = typer.Typer(help="Your own actors: new, test, install, create, call, replace and inspect.", no_args_is_help=True)
+app = typer.Typer(help="Develop actors: new, test, install, create, call, replace, inspect.", no_args_is_help=True)
 
 _State = Annotated[
     Path | None,
-    typer.Option("--state", metavar="DIR", help="The folder of a chain; no node may have it open.", show_default=False),
+    typer.Option("--state", metavar="DIR", help="Folder of a chain. No node may have it open.", show_default=False),
 ]
 _Rpc = Annotated[
-    str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="A running node, instead of a folder.")
+    str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="URL of a running node, instead of a folder.")
 ]
 _Schema = Annotated[
-    Path | None, typer.Option("--schema", metavar="FILE", help="The interface, where it is not known of the code.")
+    Path | None,
+    typer.Option("--schema", metavar="FILE", help="IPLD schema of the interface, if none is stored with the code."),
 ]
 _Params = Annotated[
-    str, typer.Argument(metavar="[PARAMS]", help="The parameters as JSON, typed by the schema.", show_default=False)
+    str, typer.Argument(metavar="[PARAMS]", help="Parameters as JSON, typed by the schema.", show_default=False)
 ]
-_Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send with it, as 1.5fil.")]
+_Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Value to send, such as 1.5fil.")]
 _Target = Annotated[str, typer.Argument(metavar="ADDRESS", help="f0... to f4..., or 0x...", show_default=False)]
 _LONGEST_NUMBER = 20
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -38,9 +39,12 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.command("new")
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and _.", show_default=False)],
-    into: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write the project into.")] = Path(),
-    lang: Annotated[Literal["rust", "c", "assemblyscript"], typer.Option(help="The language.")] = "rust",
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Name of the actor: lowercase letters, digits and _.", show_default=False),
+    ],
+    into: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the new project.")] = Path(),
+    lang: Annotated[Literal["rust", "c", "assemblyscript"], typer.Option(help="Programming language.")] = "rust",
     as_json: _AsJson = False,
 ) -> None:
     """Write a small actor project, with its interface and a test in Python.
@@ -62,8 +66,8 @@ def new(
 
 @app.command("test")
 def build_and_test(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.")] = Path(),
-    no_build: Annotated[bool, typer.Option("--no-build", help="Test what was built before.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Project folder.")] = Path(),
+    no_build: Annotated[bool, typer.Option("--no-build", help="Test the existing build.")] = False,
 ) -> None:
     """Build the actor project in a folder, and run its tests in Python.
 
@@ -82,14 +86,14 @@ def build_and_test(
 
 @app.command("install")
 def install(
-    wasm: Annotated[Path, typer.Argument(metavar="WASM", help="The compiled actor.", show_default=False)],
+    wasm: Annotated[Path, typer.Argument(metavar="WASM", help="Compiled actor (WASM module).", show_default=False)],
     state: _State = None,
     rpc: _Rpc = None,
     schema: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The IPLD schema of its interface, to be kept with the code.")
+        Path | None, typer.Option(metavar="FILE", help="IPLD schema of its interface, stored with the code.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What traces and logs call it (default: the file's name).")
+        str | None, typer.Option(metavar="NAME", help="Name for traces and logs (default: the file name).")
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -122,11 +126,11 @@ def install(
 
 @app.command("create")
 def create(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="The CID that `install` printed.", show_default=False)],
+    code: Annotated[str, typer.Argument(metavar="CODE", help="Code CID printed by `install`.", show_default=False)],
     params: _Params = "",
     state: _State = None,
     rpc: _Rpc = None,
-    value: Annotated[str, typer.Option(metavar="AMOUNT", help="Its first balance, which comes from nowhere.")] = "0",
+    value: Annotated[str, typer.Option(metavar="AMOUNT", help="Initial balance, newly minted.")] = "0",
     as_json: _AsJson = False,
 ) -> None:
     """Create an actor with installed code, by its constructor, and print its addresses.
@@ -155,7 +159,7 @@ def create(
 @app.command("replace")
 def replace(
     address: _Target,
-    code: Annotated[str, typer.Argument(metavar="CODE", help="The CID that `install` printed.", show_default=False)],
+    code: Annotated[str, typer.Argument(metavar="CODE", help="Code CID printed by `install`.", show_default=False)],
     state: _State = None,
     rpc: _Rpc = None,
     as_json: _AsJson = False,
@@ -181,13 +185,13 @@ def replace(
 @app.command("call")
 def call(
     address: _Target,
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="By its name or number.", show_default=False)],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Method name or number.", show_default=False)],
     params: _Params = "",
     state: _State = None,
     rpc: _Rpc = None,
     value: _Value = "0",
-    account: Annotated[int, typer.Option(min=0, max=9, help="Which of the ten accounts sends it.")] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep nothing of it.")] = False,
+    account: Annotated[int, typer.Option(min=0, max=9, help="Index of the sending account (0 to 9).")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Simulate the call without storing changes.")] = False,
     schema: _Schema = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -220,7 +224,7 @@ def call(
 @app.command("inspect")
 def inspect(
     address: _Target,
-    state: Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder of a chain.", show_default=False)],
+    state: Annotated[Path, typer.Option("--state", metavar="DIR", help="Folder of a chain.", show_default=False)],
     schema: _Schema = None,
     as_json: _AsJson = False,
 ) -> None:

@@ -12,9 +12,7 @@ from fvm_hypervisor.cli.options import URL, Address, AsJson, RpcUrl
 
 def balance(
     address: Address,
-    block: Annotated[
-        str | None, typer.Option(metavar="BLOCK", help="At this block's number (not for f1, f2, f3).")
-    ] = None,
+    block: Annotated[str | None, typer.Option(metavar="BLOCK", help="Block number (not for f1, f2, f3).")] = None,
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
 ) -> None:

@@ -14,11 +14,11 @@ from fvm_hypervisor.cli.options import Artifacts, AsJson
 def bindings(
     artifact: Annotated[
         list[str],
-        typer.Argument(metavar="ARTIFACT...", help="Compilers' JSON files, or contracts' names.", show_default=False),
+        typer.Argument(metavar="ARTIFACT...", help="Compiler JSON files or contract names.", show_default=False),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder of the modules.")] = Path("."),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.")] = Path("."),
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; status 1 where a module is not as it would be written.")
+        bool, typer.Option("--check", help="Write nothing; exit with status 1 if a module is out of date.")
     ] = False,
     artifacts: Artifacts = None,
     as_json: AsJson = False,

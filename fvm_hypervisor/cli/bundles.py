@@ -11,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     from hypervisor.bundle import Bundle
 
-app = typer.Typer(help="Bundles of built-in actors: fetch, add, make, build, list and verify.", no_args_is_help=True)
+app = typer.Typer(
+    help="Manage bundles of built-in actors: fetch, add, make, build, list, verify.", no_args_is_help=True
+)
 
 _BUNDLE = "A name (own, v18, v18-devnet) or a CAR file"
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -19,13 +21,13 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("fetch")
 def fetch(
-    release: Annotated[str, typer.Argument(metavar="vN", help="The actors' version, as v18, or v18-devnet.")],
+    release: Annotated[str, typer.Argument(metavar="vN", help="Actors version, such as v18 or v18-devnet.")],
     network: Annotated[
-        str | None, typer.Option(help="The network whose constants are built in.", show_default="mainnet")
+        str | None, typer.Option(help="Network whose constants are compiled in.", show_default="mainnet")
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="URL", help="Another place that has the file (default: its makers')."),
+        typer.Option("--from", metavar="URL", help="Alternative URL of the file (default: the official release)."),
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -53,18 +55,14 @@ def fetch(
 
 @app.command("add")
 def add(
-    car: Annotated[
-        str, typer.Argument(metavar="FILE", help="The CAR file of an official release.", show_default=False)
-    ],
+    car: Annotated[str, typer.Argument(metavar="FILE", help="CAR file of an official release.", show_default=False)],
     name: Annotated[
         str | None,
-        typer.Option(
-            "--as", metavar="vN-NETWORK", help="Which release it is, where this program does not know its manifest CID."
-        ),
+        typer.Option("--as", metavar="vN-NETWORK", help="Release, if its manifest CID is unknown to this version."),
     ] = None,
     unpinned: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A name of your own for a bundle that is not a release."),
+        typer.Option(metavar="NAME", help="Custom name for a bundle that is not a release."),
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -153,9 +151,9 @@ def verify(
 def build(
     base: Annotated[str, typer.Argument(metavar="BUNDLE", help=f"{_BUNDLE}, to take the other actors from.")],
     actor: Annotated[
-        list[str], typer.Option("--actor", metavar="NAME=WASM", help="Another module for an actor; may be repeated.")
+        list[str], typer.Option("--actor", metavar="NAME=WASM", help="Replacement module for an actor; repeatable.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="CAR", help="The file to write.")],
+    out: Annotated[Path, typer.Option("--out", metavar="CAR", help="Output file.")],
     as_json: _AsJson = False,
 ) -> None:
     """Write a bundle like another one, with other code for some actors: for `node --bundle`, upgrades and `compare`.
@@ -183,8 +181,8 @@ def build(
 
 @app.command("make")
 def make(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Modules, named after their actors: datacap.wasm.")],
-    out: Annotated[Path, typer.Option("--out", metavar="CAR", help="The file to write.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="WASM modules named after their actors: datacap.wasm.")],
+    out: Annotated[Path, typer.Option("--out", metavar="CAR", help="Output file.")],
     base: Annotated[
         str | None, typer.Option(metavar="BUNDLE", help=f"{_BUNDLE}, to take the actors from that are not there.")
     ] = None,

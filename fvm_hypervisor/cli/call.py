@@ -24,8 +24,8 @@ def call(
     abi: Abi = None,
     artifacts: Artifacts = None,
     value: Value = "0",
-    sender: Annotated[str | None, typer.Option("--from", metavar="ADDRESS", help="Who calls.")] = None,
-    block: Annotated[str, typer.Option(metavar="BLOCK", help="A number, or latest.")] = "latest",
+    sender: Annotated[str | None, typer.Option("--from", metavar="ADDRESS", help="Caller address.")] = None,
+    block: Annotated[str, typer.Option(metavar="BLOCK", help="Block number, or latest.")] = "latest",
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
 ) -> None:

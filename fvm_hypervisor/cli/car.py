@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from store.rocks import RocksStore
     from store.transfer import CarSummary
 
-app = typer.Typer(help="States as CAR files: import, export and verify.", no_args_is_help=True)
+app = typer.Typer(help="Import, export and verify states as CAR files.", no_args_is_help=True)
 
-_File = Annotated[Path, typer.Argument(metavar="CAR", help="The file.", show_default=False)]
+_File = Annotated[Path, typer.Argument(metavar="CAR", help="CAR file.", show_default=False)]
 _Strict = Annotated[
-    bool, typer.Option("--strict", help="Read each DAG-CBOR block by two strict readers: a minute for 15 MB.")
+    bool, typer.Option("--strict", help="Decode each DAG-CBOR block with two strict decoders (a minute per 15 MB).")
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -56,14 +56,12 @@ def export(
     car: _File,
     root: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CID", help="Export what is below this block; may be given several times.", show_default="the state"
-        ),
+        typer.Option(metavar="CID", help="Root block of the export; repeatable.", show_default="the state"),
     ] = None,
     selector: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Only what this IPLD selector (DAG-JSON) goes through.")
+        Path | None, typer.Option(metavar="FILE", help="Export only blocks matched by this IPLD selector (DAG-JSON).")
     ] = None,
-    indexed: Annotated[bool, typer.Option("--indexed", help="Write version 2, with an index.")] = False,
+    indexed: Annotated[bool, typer.Option("--indexed", help="Write CARv2 with an index.")] = False,
 ) -> None:
     """Write a folder's state, or what is below other blocks, to a CAR. A node may have the folder open.
 
@@ -102,18 +100,20 @@ def export(
 
 @app.command("import")
 def import_(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder; a new one is made.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a machine; created if missing.", show_default=False)
+    ],
     car: _File,
     pin: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The name that keeps it from being collected (default: the file's)."),
+        typer.Option(metavar="NAME", help="Name that protects it from garbage collection (default: the file name)."),
     ] = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Links may lead out of the file.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Allow links to blocks outside of the file.")] = False,
     chain: Annotated[
-        bool, typer.Option("--chain", help="A snapshot of a chain: let a network begin with its state.")
+        bool, typer.Option("--chain", help="Import a chain snapshot and start a network from its state.")
     ] = False,
     network: Annotated[
-        str | None, typer.Option(metavar="nvN", help="With --chain: the network version.", show_default="by its actors")
+        str | None, typer.Option(metavar="nvN", help="Network version, with --chain.", show_default="by its actors")
     ] = None,
     strict: _Strict = False,
     as_json: _AsJson = False,

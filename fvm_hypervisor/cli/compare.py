@@ -49,7 +49,7 @@ def compare(
     workers: Workers = CORES,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write one page with both flame graphs, too.", show_default=False),
+        typer.Option(metavar="FILE", help="Also write an HTML page with both flame graphs.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -11,9 +11,9 @@ import typer
 
 
 def demo(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of call trees.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of call trees.")] = False,
     state: Annotated[
-        Path | None, typer.Option(help="Keep the state in this new folder (default: a temporary one, removed).")
+        Path | None, typer.Option(help="Store the state in this new folder (default: a temporary folder).")
     ] = None,
 ) -> None:
     """Let a Solidity contract and a native WASM actor call each other, and show every call.

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def deploy(
     artifact: Annotated[
         str,
-        typer.Argument(metavar="ARTIFACT", help="A compiler's JSON file, or a contract's name.", show_default=False),
+        typer.Argument(metavar="ARTIFACT", help="Compiler JSON file or contract name.", show_default=False),
     ],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARGS]...", help="The constructor's arguments.", show_default=False)
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Constructor arguments.", show_default=False)
     ] = None,
     value: Value = "0",
     sender: From = "0",
@@ -29,9 +29,7 @@ def deploy(
     gas_limit: GasLimit = None,
     artifacts: Artifacts = None,
     timeout: Timeout = 300.0,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for a node that is starting, as long as --timeout.")
-    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait up to --timeout for the node to start.")] = False,
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
 ) -> None:

@@ -20,10 +20,10 @@ Check = tuple[str, Callable[[], str]]
 def doctor(
     url: Annotated[
         str | None,
-        typer.Argument(metavar="[URL]", help="The node to check; without it the installation.", show_default=False),
+        typer.Argument(metavar="[URL]", help="URL of a node to check (default: the installation).", show_default=False),
     ] = None,
     rpc_url: Annotated[
-        str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="The same.", show_default=False)
+        str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="Same as the argument.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -14,11 +14,11 @@ from fvm_hypervisor.cli.vectors import CORES, AsJson, Paths, Workers, report
 
 def statetest(
     paths: Paths,
-    fork: Annotated[str | None, typer.Option(help="One fork's cases only (default: every fork known here).")] = None,
+    fork: Annotated[str | None, typer.Option(help="Run cases of one fork only (default: all supported forks).")] = None,
     evm: OwnEngine = OWN_ENGINE,
     workers: Workers = CORES,
     as_json: AsJson = False,
-    trace: Annotated[bool, typer.Option("--trace", help="Print every step to standard error (EIP-3155).")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Print EIP-3155 steps to standard error.")] = False,
 ) -> None:
     """Run Ethereum's state tests: the state root, the logs and the exception of each case must be exact.
 
@@ -49,28 +49,30 @@ def statetest(
 
 def t8n(
     input_alloc: Annotated[
-        str, typer.Option("--input.alloc", help="Accounts before: a file, or stdin.")
+        str, typer.Option("--input.alloc", help="Pre-state accounts: a file, or stdin.")
     ] = "alloc.json",
-    input_env: Annotated[str, typer.Option("--input.env", help="The block: a file, or stdin.")] = "env.json",
+    input_env: Annotated[str, typer.Option("--input.env", help="Block environment: a file, or stdin.")] = "env.json",
     input_txs: Annotated[
-        str, typer.Option("--input.txs", help="Transactions: a JSON file, one of RLP in hex (.rlp), or stdin.")
+        str, typer.Option("--input.txs", help="Transactions: a JSON file, a file of hex RLP (.rlp), or stdin.")
     ] = "txs.json",
-    output_basedir: Annotated[Path, typer.Option("--output.basedir", help="Where output files go.")] = Path(),
+    output_basedir: Annotated[Path, typer.Option("--output.basedir", help="Output folder.")] = Path(),
     output_alloc: Annotated[
-        str, typer.Option("--output.alloc", help="Accounts after: a file, stdout or stderr.")
+        str, typer.Option("--output.alloc", help="Post-state accounts: a file, stdout or stderr.")
     ] = "alloc.json",
     output_result: Annotated[
-        str, typer.Option("--output.result", help="Roots and receipts: a file, stdout or stderr.")
+        str, typer.Option("--output.result", help="Result with roots and receipts: a file, stdout or stderr.")
     ] = "result.json",
     output_body: Annotated[
-        str, typer.Option("--output.body", help="Applied transactions in RLP: a file, stdout or stderr.")
+        str, typer.Option("--output.body", help="RLP of the applied transactions: a file, stdout or stderr.")
     ] = "",
-    fork: Annotated[str, typer.Option("--state.fork", help="The block's rules; the newest by default.")] = "",
-    chain_id: Annotated[int, typer.Option("--state.chainid", help="The chain.")] = 1,
-    reward: Annotated[int, typer.Option("--state.reward", help="Only -1 and 0: these blocks have no reward.")] = 0,
+    fork: Annotated[str, typer.Option("--state.fork", help="Fork (default: the newest).")] = "",
+    chain_id: Annotated[int, typer.Option("--state.chainid", help="Chain ID.")] = 1,
+    reward: Annotated[
+        int, typer.Option("--state.reward", help="Block reward: only -1 (none) and 0 are supported.")
+    ] = 0,
     evm: OwnEngine = OWN_ENGINE,
     trace: Annotated[
-        bool, typer.Option("--trace", help="Write every step of each transaction to trace-N-HASH.jsonl.")
+        bool, typer.Option("--trace", help="Write the steps of each transaction to trace-N-HASH.jsonl.")
     ] = False,
 ) -> None:
     """Run a block on accounts, as Ethereum's transition tools do: alloc, env and txs in; result and alloc out.

@@ -14,18 +14,20 @@ from fvm_hypervisor.cli.options import Engines, engine_there
 def explore(
     folder: Folder,
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="0 takes a free one.")
+        int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="Port; 0 selects a free port.")
     ] = 0,
     evm: Annotated[
         Engines | None,
-        typer.Option(callback=engine_there, help="Who ran contracts (default: as for `hypervisor node`)."),
+        typer.Option(
+            callback=engine_there, help="EVM engine that executed the chain (default: as in `hypervisor node`)."
+        ),
     ] = None,
     artifacts: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="Look here for compiled contracts (default: out, artifacts)."),
+        typer.Option(metavar="DIR", help="Folder of compiled contracts (default: out, artifacts)."),
     ] = None,
     index: Annotated[
-        bool, typer.Option("--index", help="Keep an index by address and topic in the folder, for old messages.")
+        bool, typer.Option("--index", help="Store an index by address and topic in the folder, to find old messages.")
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the first page in a browser.")] = False,
 ) -> None:

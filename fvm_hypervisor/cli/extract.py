@@ -19,23 +19,19 @@ if TYPE_CHECKING:
 def extract(
     what: Annotated[
         str,
-        typer.Argument(
-            metavar="TX|CID|EPOCH", help="A transaction's hash, a message's CID, or an epoch.", show_default=False
-        ),
+        typer.Argument(metavar="TX|CID|EPOCH", help="Transaction hash, message CID, or epoch.", show_default=False),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the vector.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.", show_default=False)],
     rpc_url: Annotated[
         str | None,
-        typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="The node to ask."),
+        typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="URL of the node."),
     ] = None,
-    state: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A chain's folder to read, in place of a node.")
-    ] = None,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node.")] = None,
     bundle_dir: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of official bundles (default: bundles/ in FVM_DATA, ../shared); those of `hypervisor "
-            "bundle` are found, too."
+            help="Folder of official bundles, besides those of `hypervisor bundle` (default: bundles/ in "
+            "FVM_DATA, ../shared)."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from store.cid import Cid
     from store.rocks import RocksStore
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a machine or chain.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a machine or chain.", show_default=False)]
 
 _SOME: Final = 5
 """Pins that an error lists where the user has to choose one."""

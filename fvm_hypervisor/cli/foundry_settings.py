@@ -162,7 +162,7 @@ def _trust_option() -> TyperOption:
 
     return TyperOption(
         param_decls=["--trust"], callback=keep, expose_value=False, type=bool, is_flag=True, default=False,
-        help="Consent to the programs, files and nodes that the project asks for (docs/security.md).",
+        help="Allow the programs, files and nodes that the project requests (docs/security.md).",
         rich_help_panel="Consent", show_default=False,
     )  # fmt: skip
 

@@ -28,13 +28,13 @@ _FILES = "Files to write"
 def gas(
     sources: Sources = None,
     bundle: Annotated[
-        str | None, typer.Option(metavar="CAR|vN", rich_help_panel=RULES, help="Other built-in actors.")
+        str | None, typer.Option(metavar="CAR|vN", rich_help_panel=RULES, help="Alternative built-in actors.")
     ] = None,
     network: Annotated[
-        str | None, typer.Option(metavar="nvN", rich_help_panel=RULES, help="Another network version.")
+        str | None, typer.Option(metavar="nvN", rich_help_panel=RULES, help="Alternative network version.")
     ] = None,
     overlay: Annotated[
-        str | None, typer.Option(metavar="FILE", rich_help_panel=RULES, help="Other prices or rules (TOML).")
+        str | None, typer.Option(metavar="FILE", rich_help_panel=RULES, help="Overlay of prices or rules (TOML).")
     ] = None,
     price: Prices = None,
     actor: Actors = None,
@@ -45,13 +45,17 @@ def gas(
     csv: Annotated[
         Path | None,
         typer.Option(
-            "--csv", metavar="FILE", rich_help_panel=_FILES, help="Every charge of every call.", show_default=False
+            "--csv",
+            metavar="FILE",
+            rich_help_panel=_FILES,
+            help="File for every gas charge of every call.",
+            show_default=False,
         ),
     ] = None,
     parquet: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", rich_help_panel=_FILES, help="The same as Parquet (extra `parquet`).", show_default=False
+            metavar="FILE", rich_help_panel=_FILES, help="Same as Parquet (extra `parquet`).", show_default=False
         ),
     ] = None,
     plot: Annotated[
@@ -59,7 +63,7 @@ def gas(
         typer.Option(
             metavar="FILE",
             rich_help_panel=_FILES,
-            help="Charts, as a .png or an .svg (extra `plots`).",
+            help="Charts as .png or .svg (extra `plots`).",
             show_default=False,
         ),
     ] = None,

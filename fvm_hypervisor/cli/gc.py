@@ -20,20 +20,21 @@ _COMPACTING = 0.1
 
 def gc(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="The folder of a machine or chain.", show_default=False)
+        Path | None, typer.Argument(metavar="[DIR]", help="Folder of a machine or chain.", show_default=False)
     ] = None,
     states: Annotated[
         int | None,
-        typer.Option(min=1, help="Keep the states of this many tipsets (default: of all).", show_default=False),
+        typer.Option(
+            min=1, help="Number of recent tipsets whose states are retained (default: all).", show_default=False
+        ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0, help="Stop after this time; the next run goes on.", show_default=False)
+        float | None,
+        typer.Option(min=0, help="Stop after this many seconds; the next run continues.", show_default=False),
     ] = None,
     rpc_url: Annotated[
         str | None,
-        typer.Option(
-            "--rpc-url", metavar="URL", help="Let the node that has the folder open do it.", show_default=False
-        ),
+        typer.Option("--rpc-url", metavar="URL", help="Run on the node that has the folder open.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -9,26 +9,24 @@ from typing import Annotated, Any
 
 import typer
 
-_PATH = "ACTOR, ACTOR/FIELD, or ACTOR/state/... by the names of the actor's schema (default: the actors)."
+_PATH = "ACTOR, ACTOR/FIELD, or ACTOR/state/... with names of the actor's schema (default: list the actors)."
 
 
 def inspect(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DIR]", help="The folder of a machine or chain; none with --verify.", show_default=False
+            metavar="[DIR]", help="Folder of a machine or chain; omit it with --verify.", show_default=False
         ),
     ] = None,
     path: Annotated[str, typer.Argument(metavar="[PATH]", help=_PATH, show_default=False)] = "",
-    root: Annotated[
-        str | None, typer.Option(metavar="CID", help="Look into this state (default: the folder's newest).")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Entries to show of a long map or list.")] = 100,
+    root: Annotated[str | None, typer.Option(metavar="CID", help="State root CID (default: the newest state).")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of entries shown per map or list.")] = 100,
     proof: Annotated[
-        Path | None, typer.Option(metavar="CAR", help="Write the blocks that show it, from the root on, to this file.")
+        Path | None, typer.Option(metavar="CAR", help="Write a proof, all blocks from the root, to this file.")
     ] = None,
     verify: Annotated[
-        Path | None, typer.Option(metavar="CAR", help="Look into what --proof wrote, in place of a folder.")
+        Path | None, typer.Option(metavar="CAR", help="Inspect a file written by --proof, instead of a folder.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

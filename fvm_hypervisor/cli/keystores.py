@@ -22,7 +22,7 @@ Keystores = Annotated[
         "--keystores",
         metavar="FILE",
         envvar="ETH_KEYSTORE",
-        help="Sign with the key in it, which its password opens.",
+        help="Sign with the key of this encrypted keystore file.",
         rich_help_panel=_SENDING,
     ),
 ]
@@ -33,13 +33,13 @@ KeystoreAccounts = Annotated[
         "--accounts",
         metavar="NAME",
         envvar="ETH_KEYSTORE_ACCOUNT",
-        help="The same, of the file of this name in ~/.foundry/keystores.",
+        help="Name of a keystore in ~/.foundry/keystores.",
         rich_help_panel=_SENDING,
     ),
 ]
 Passwords = Annotated[
     list[str] | None,
-    typer.Option(metavar="TEXT", help="The password of a keystore; one for each.", rich_help_panel=_SENDING),
+    typer.Option(metavar="TEXT", help="Keystore password; one per keystore.", rich_help_panel=_SENDING),
 ]
 PasswordFiles = Annotated[
     list[Path] | None,
@@ -47,7 +47,7 @@ PasswordFiles = Annotated[
         "--password-file",
         metavar="FILE",
         envvar="ETH_PASSWORD",
-        help="The file with it.",
+        help="File with the keystore password.",
         rich_help_panel=_SENDING,
     ),
 ]

@@ -15,20 +15,20 @@ Sources = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="FILE|DIR...",
-        help="Message vectors, folders of them, and chains' folders.",
+        help="Message vectors, folders of vectors, or chain folders.",
         show_default=False,
     ),
 ]
 First = Annotated[
     int | None,
     typer.Option(
-        "--from", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="Of a chain: the first epoch.", show_default=False
+        "--from", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="First epoch of a chain.", show_default=False
     ),
 ]
 Last = Annotated[
     int | None,
     typer.Option(
-        "--to", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="Of a chain: the last epoch.", show_default=False
+        "--to", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="Last epoch of a chain.", show_default=False
     ),
 ]
 BundleDir = Annotated[
@@ -36,19 +36,17 @@ BundleDir = Annotated[
     typer.Option(
         metavar="DIR",
         rich_help_panel=WHAT,
-        help="Where the bundles of vectors are (default: bundles/ in FVM_DATA, ../shared); those of `hypervisor "
-        "bundle` are found, too.",
+        help="Folder of the vectors' bundles, besides those of `hypervisor bundle` (default: bundles/ in "
+        "FVM_DATA, ../shared).",
     ),
 ]
 Workers = Annotated[
-    int, typer.Option(min=1, rich_help_panel=WHAT, help="Processes to use.", show_default="the number of cores")
+    int, typer.Option(min=1, rich_help_panel=WHAT, help="Number of processes.", show_default="the number of cores")
 ]
 CORES = os.cpu_count() or 1
 Prices = Annotated[
     list[str] | None,
-    typer.Option(
-        "--price", metavar="NAME=GAS", rich_help_panel=RULES, help="Another price; may be given several times."
-    ),
+    typer.Option("--price", metavar="NAME=GAS", rich_help_panel=RULES, help="Alternative price; repeatable."),
 ]
 Actors = Annotated[
     list[str] | None,
@@ -56,13 +54,13 @@ Actors = Annotated[
         "--actor",
         metavar="NAME=WASM[,WASM]",
         rich_help_panel=RULES,
-        help="Another build of a built-in actor, or of the actor with a code CID; may be given several times.",
+        help="Replacement module for a built-in actor or a code CID; repeatable.",
     ),
 ]
 ListPrices = Annotated[
     bool,
     typer.Option(
-        "--list-prices", rich_help_panel=RULES, help="Print the prices of --network (default: the newest), and end."
+        "--list-prices", rich_help_panel=RULES, help="Print the prices of --network (default: the newest) and exit."
     ),
 ]
 

@@ -54,7 +54,7 @@ CHECK_IT = "Check it"
 app = typer.Typer(
     cls=Refusing,
     name="hypervisor",
-    help="A Filecoin VM on your machine: native WASM actors and Ethereum contracts, calling each other.",
+    help="Run Filecoin's native actors and Ethereum contracts in one local VM.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -108,7 +108,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Accept the options before a command."""

@@ -44,58 +44,51 @@ if TYPE_CHECKING:
     from localnet.rpc.node import NodeLimits
 
 _SERVER, _CHAIN, _ACCOUNTS, _BLOCKS = "Server", "Chain and state", "Accounts", "Blocks"
-_FACADE = "Let contracts call built-in actors by their Solidity interfaces, which no real network does."
-_FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory). A folder, not a file."
-_LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made; with --rules ethereum also anvil's."
-_DUMP = "Write the state to this file when the node ends: with --rules ethereum in anvil's format, as JSON."
-_HOST = "The address to listen at. Beyond this machine the node signs for no account, unless --unlock is given."
-_DEFERRED = "Let receipts be known one block later, as on the network: `latest` is then not yet `pending`."
-_INDEX = (
-    "Keep an index by address and topic beside the chain, for old messages and events in pages and in ots_ methods."
-)
-_ACTOR_LOGS = "Print what native actors log, as `f0105 tip_jar: ...`. They pay gas for it, so messages cost more."
-_RULES = (
-    "Whose gas, fees and blocks: filecoin, ethereum or others that are installed (default: filecoin or the folder's)."
-)
-_LAB = (
-    "With --rules lab: Filecoin's rules with this lab on; may be given several times, or with commas (docs/labs; "
-    "`hypervisor doctor` lists them)."
-)
-_CHAIN_ID = "Of a new chain (default: 31415926, with --rules ethereum 31337)."
-_KEEP = "Keep the states of this many blocks, older ones go (default: 4100; with --state all of them)."
-_TIMESTAMP = "Let it be this time when the node starts, in Unix seconds: a new chain's first block has it."
-_BASE_FEE = "The base fee of the first block that the node makes, in attoFIL per gas; the rule goes on from there."
-_GAS_LIMIT = "With --rules ethereum: the gas limit of blocks from the next one on (default: 30000000)."
-_NO_GAS_LIMIT = "With --rules ethereum: as good as no gas limit of blocks."
-_QUESTION_TIME = "How long a call, an estimate or another question may take before it ends with an error."
+_FACADE = "Let contracts call built-in actors through Solidity interfaces. No public network supports this."
+_FOLDER = "Folder of the chain; an existing chain is continued (default: in memory)."
+_LOAD = "Load the state from a file written by --dump-state or anvil_dumpState; with --rules ethereum also by anvil."
+_DUMP = "Write the state to this file on exit; with --rules ethereum in anvil's JSON format."
+_HOST = "Address to listen on. If it is not a loopback address, the node signs for no account without --unlock."
+_DEFERRED = "Publish receipts one block later, as on the Filecoin network."
+_INDEX = "Store an index by address and topic, for old messages and events in the explorer and in ots_ methods."
+_ACTOR_LOGS = "Print the logs of native actors, such as `f0105 tip_jar: ...`. Logging costs them gas."
+_RULES = "Rules for gas, fees and blocks: filecoin, ethereum, or installed ones (default: the folder's, or filecoin)."
+_LAB = "With --rules lab: lab to enable; repeatable or separated by commas (docs/labs; `hypervisor doctor` lists them)."
+_CHAIN_ID = "Chain ID of a new chain (default: 31415926, with --rules ethereum 31337)."
+_KEEP = "Number of recent blocks whose states are retained (default: 4100; with --state all)."
+_TIMESTAMP = "Start time of the node's clock in Unix seconds, and the timestamp of a new chain's genesis."
+_BASE_FEE = "Base fee of the next block in attoFIL per gas."
+_GAS_LIMIT = "With --rules ethereum: block gas limit (default: 30000000)."
+_NO_GAS_LIMIT = "With --rules ethereum: use the largest block gas limit."
+_QUESTION_TIME = "Time limit of a read-only request, such as a call or an estimate."
 _TIME = 5.0
 """Time limit of a query in seconds, unless the network is a fork of an Ethereum network."""
-_TRACE_TIME = "How long a question may take that executes transactions again, or a call, for a trace."
-_PARALLEL = "Processes that share the messages of a block; what comes out is the same."
+_TRACE_TIME = "Time limit of a request for a trace."
+_PARALLEL = "Number of processes that execute a block's messages. Results do not depend on it."
 _OPEN_FILES = 10_240
 """The most that macOS takes."""
-_FUNDS = (
-    "FIL that each account has at first, under its Ethereum address and again under its native one (default: 10000)."
-)
+_FUNDS = "Genesis balance of each account in FIL, at its Ethereum and its native address (default: 10000)."
 
 
 def node(
     port: Annotated[
         int,
-        typer.Option("--port", "-p", min=0, max=65535, rich_help_panel=_SERVER, help="The port; 0 takes a free one."),
+        typer.Option("--port", "-p", min=0, max=65535, rich_help_panel=_SERVER, help="Port; 0 selects a free port."),
     ] = 8545,
     host: Annotated[str, typer.Option(metavar="IP", rich_help_panel=_SERVER, help=_HOST)] = "127.0.0.1",
     ready_file: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", rich_help_panel=_SERVER, help="Write the URL here once requests are answered."),
+        typer.Option(
+            metavar="PATH", rich_help_panel=_SERVER, help="Write the URL to this file when the node is ready."
+        ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", rich_help_panel=_SERVER, help="Answer requests to this host name, too; * is any."),
+        typer.Option(metavar="NAME", rich_help_panel=_SERVER, help="Additional host name to accept; * accepts any."),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Answer pages of this origin, too; * is any."),
+        typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Additional CORS origin; * allows any."),
     ] = None,
     question_time: Annotated[
         float | None, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUESTION_TIME)
@@ -105,11 +98,11 @@ def node(
     ] = 30.0,
     no_cors: Annotated[
         bool,
-        typer.Option("--no-cors", rich_help_panel=_SERVER, help="Answer pages of no other origin (the default)."),
+        typer.Option("--no-cors", rich_help_panel=_SERVER, help="Allow no other CORS origin (default)."),
     ] = False,
     config_out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=_SERVER, help="Write accounts and keys to this file, as JSON."),
+        typer.Option(metavar="FILE", rich_help_panel=_SERVER, help="Write accounts and keys to this file as JSON."),
     ] = None,
     silent: Annotated[
         bool, typer.Option("--silent", "--quiet", "-q", rich_help_panel=_SERVER, help="Print nothing.")
@@ -134,43 +127,58 @@ def node(
     no_storage_caching: forks.NoStorageCaching = False,
     load_state: Annotated[Path | None, typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_LOAD)] = None,
     load_state_limit: Annotated[
-        int, typer.Option(min=1, metavar="MIB", rich_help_panel=_CHAIN, help="What that state may have, decompressed.")
+        int,
+        typer.Option(
+            min=1, metavar="MIB", rich_help_panel=_CHAIN, help="Maximum decompressed size of that state in MiB."
+        ),
     ] = 64,
     chain_id: Annotated[
         int | None,
         typer.Option(metavar="ID", rich_help_panel=_CHAIN, help=_CHAIN_ID),
     ] = None,
     bare: Annotated[
-        bool, typer.Option("--bare", rich_help_panel=_CHAIN, help="No Multicall3 and no CREATE2 deployer at genesis.")
+        bool,
+        typer.Option(
+            "--bare", rich_help_panel=_CHAIN, help="Create the genesis without Multicall3 and the CREATE2 deployer."
+        ),
     ] = False,
     artifacts: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="DIR",
             rich_help_panel=_CHAIN,
-            help="Look here for compiled contracts, to tell failures by name and line (default: out, artifacts).",
+            help="Folder of compiled contracts, for names and source lines of failures (default: out, artifacts).",
         ),
     ] = None,
     accounts: Annotated[
         int | None,
-        typer.Option("--accounts", "-a", min=1, max=1000, rich_help_panel=_ACCOUNTS, help="How many (default: 10)."),
+        typer.Option(
+            "--accounts", "-a", min=1, max=1000, rich_help_panel=_ACCOUNTS, help="Number of accounts (default: 10)."
+        ),
     ] = None,
     balance: Annotated[str | None, typer.Option(metavar="FIL", rich_help_panel=_ACCOUNTS, help=_FUNDS)] = None,
     mnemonic: Annotated[
         str | None,
-        typer.Option("--mnemonic", "-m", metavar="WORDS", rich_help_panel=_ACCOUNTS, help="(default: test ... junk)"),
+        typer.Option(
+            "--mnemonic",
+            "-m",
+            metavar="WORDS",
+            rich_help_panel=_ACCOUNTS,
+            help="BIP-39 mnemonic (default: test ... junk).",
+        ),
     ] = None,
     derivation_path: Annotated[
-        str, typer.Option(metavar="PATH", rich_help_panel=_ACCOUNTS, help="Where the mnemonic's keys are.")
+        str, typer.Option(metavar="PATH", rich_help_panel=_ACCOUNTS, help="BIP-32 derivation path of the accounts.")
     ] = "m/44'/60'/0'/0/",
     unlock: Annotated[
         bool,
-        typer.Option(
-            "--unlock", rich_help_panel=_ACCOUNTS, help="Sign for everyone who asks, also beyond this machine."
-        ),
+        typer.Option("--unlock", rich_help_panel=_ACCOUNTS, help="Sign for all clients, including remote ones."),
     ] = False,
     auto_impersonate: Annotated[
-        bool, typer.Option("--auto-impersonate", rich_help_panel=_ACCOUNTS, help="Send from every address, keyless.")
+        bool,
+        typer.Option(
+            "--auto-impersonate", rich_help_panel=_ACCOUNTS, help="Allow eth_sendTransaction from any address."
+        ),
     ] = False,
     timestamp: Annotated[
         int | None,
@@ -189,27 +197,29 @@ def node(
         bool, typer.Option("--disable-block-gas-limit", rich_help_panel=_BLOCKS, help=_NO_GAS_LIMIT)
     ] = False,
     order: Annotated[
-        Literal["fees", "fifo"], typer.Option(rich_help_panel=_BLOCKS, help="Which waiting transactions come first.")
+        Literal["fees", "fifo"], typer.Option(rich_help_panel=_BLOCKS, help="Order of pending transactions.")
     ] = "fees",
     no_mining: Annotated[
         bool,
-        typer.Option("--no-mining", "--no-mine", rich_help_panel=_BLOCKS, help="Make blocks only when told to."),
+        typer.Option("--no-mining", "--no-mine", rich_help_panel=_BLOCKS, help="Mine only on request."),
     ] = False,
     block_time: Annotated[
         float | None,
         typer.Option(
-            "--block-time", "-b", metavar="SECONDS", rich_help_panel=_BLOCKS, help="Make a block every SECONDS seconds."
+            "--block-time", "-b", metavar="SECONDS", rich_help_panel=_BLOCKS, help="Mine a block every SECONDS seconds."
         ),
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, max=256, metavar="N", rich_help_panel=_BLOCKS, help=_PARALLEL)] = 1,
     null_rate: Annotated[
         float,
         typer.Option(
-            metavar="SHARE", rich_help_panel=_BLOCKS, help="With --block-time: the share of epochs that have no block."
+            metavar="SHARE",
+            rich_help_panel=_BLOCKS,
+            help="With --block-time: share of epochs without a block (0 to 1).",
         ),
     ] = 0.0,
     no_explorer: Annotated[
-        bool, typer.Option("--no-explorer", rich_help_panel=_SERVER, help="Serve no pages, JSON-RPC alone.")
+        bool, typer.Option("--no-explorer", rich_help_panel=_SERVER, help="Serve JSON-RPC only.")
     ] = False,
     index: Annotated[bool, typer.Option("--index", rich_help_panel=_SERVER, help=_INDEX)] = False,
     deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
@@ -223,7 +233,9 @@ def node(
     hardfork: Annotated[
         str,
         typer.Option(
-            metavar="NAME", rich_help_panel=_CHAIN, help="With --rules ethereum: cancun, prague or osaka (default)."
+            metavar="NAME",
+            rich_help_panel=_CHAIN,
+            help="With --rules ethereum: cancun, prague or osaka (default: osaka).",
         ),
     ] = "",
     bundle: Annotated[
@@ -231,7 +243,7 @@ def node(
         typer.Option(
             metavar="CAR|vN",
             rich_help_panel=PANEL,
-            help="An official bundle of built-in actors (default: our own).",
+            help="Official bundle of built-in actors (default: this project's own).",
         ),
     ] = None,
     evm: Annotated[
@@ -239,7 +251,7 @@ def node(
         typer.Option(
             rich_help_panel=PANEL,
             callback=engine_there,
-            help="Who runs contracts (default: official where the bundle has an EVM actor, else ours).",
+            help="EVM engine (default: official if the bundle has an EVM actor, otherwise fast).",
         ),
     ] = None,
     network: Version = None,

@@ -20,8 +20,8 @@ ForkUrl = Annotated[
         "-f",
         metavar="URL[@BLOCK]",
         rich_help_panel=_PANEL,
-        help="Begin as the network of this node, whose state is read when something touches it: a Filecoin node, or "
-        "with --rules ethereum any Ethereum node.",
+        help="Fork the network of this node: a Filecoin node, or with --rules ethereum any Ethereum node. "
+        "State is fetched on first use.",
     ),
 ]
 ForkBlock = Annotated[
@@ -31,7 +31,7 @@ ForkBlock = Annotated[
         "--fork-epoch",
         metavar="N",
         rich_help_panel=_PANEL,
-        help="The block or epoch to fork at (default: the node's head); a negative number counts back from the head.",
+        help="Block or epoch to fork at (default: the head); negative numbers count back from the head.",
     ),
 ]
 ForkHeaders = Annotated[
@@ -40,13 +40,17 @@ ForkHeaders = Annotated[
         "--fork-header",
         metavar="'NAME: VALUE'",
         rich_help_panel=_PANEL,
-        help="Send this HTTP header with each request to the forked node; may be repeated.",
+        help="HTTP header for requests to the forked node; repeatable.",
     ),
 ]
 Timeout = Annotated[
     int,
     typer.Option(
-        "--timeout", min=1, metavar="MS", rich_help_panel=_PANEL, help="Milliseconds that the forked node may take."
+        "--timeout",
+        min=1,
+        metavar="MS",
+        rich_help_panel=_PANEL,
+        help="Timeout of requests to the forked node in milliseconds.",
     ),
 ]
 RetryCount = Annotated[
@@ -58,7 +62,7 @@ RetryCount = Annotated[
         max=100,
         metavar="N",
         rich_help_panel=_PANEL,
-        help="Retries of a request that the forked node refuses for its rate, or drops.",
+        help="Number of retries of a rate-limited or dropped request.",
     ),
 ]
 RetryBackoff = Annotated[
@@ -68,7 +72,8 @@ RetryBackoff = Annotated[
         min=0,
         metavar="MS",
         rich_help_panel=_PANEL,
-        help="Milliseconds before the first retry, doubled for each further one; a node may ask for others.",
+        help="Delay before the first retry in milliseconds. It doubles each time, unless the node requests"
+        " another delay.",
     ),
 ]
 ComputeUnits = Annotated[
@@ -78,7 +83,7 @@ ComputeUnits = Annotated[
         min=1,
         metavar="CUPS",
         rich_help_panel=_PANEL,
-        help="Compute units a second that the forked node grants; a request counts 17. Applies once it refuses one.",
+        help="Compute units per second of the forked node, 17 per request. Applies after its first refusal.",
     ),
 ]
 NoRateLimit = Annotated[
@@ -87,7 +92,7 @@ NoRateLimit = Annotated[
         "--no-rate-limit",
         "--no-rpc-rate-limit",
         rich_help_panel=_PANEL,
-        help="Do not limit the rate of requests to the forked node.",
+        help="Disable the limit on requests to the forked node.",
     ),
 ]
 ForkTransaction = Annotated[
@@ -96,7 +101,7 @@ ForkTransaction = Annotated[
         "--fork-transaction-hash",
         metavar="HASH",
         rich_help_panel=_PANEL,
-        help="With --rules ethereum: fork after this transaction, in place of a block.",
+        help="With --rules ethereum: fork after this transaction instead of a block.",
     ),
 ]
 NoStorageCaching = Annotated[
@@ -104,8 +109,7 @@ NoStorageCaching = Annotated[
     typer.Option(
         "--no-storage-caching",
         rich_help_panel=_PANEL,
-        help="With --rules ethereum: keep none of the node's answers in the user's cache folder. Those of a node on "
-        "this machine are never kept there.",
+        help="With --rules ethereum: do not cache responses on disk. Responses of local nodes are never cached.",
     ),
 ]
 

@@ -19,7 +19,7 @@ Version = Annotated[
     typer.Option(
         metavar="nvN",
         rich_help_panel=PANEL,
-        help="The network version of a new chain (default: the newest, or the newest with the bundle's actors).",
+        help="Network version of a new chain (default: the newest, or the newest that the bundle supports).",
     ),
 ]
 NodeOverlay = Annotated[
@@ -28,7 +28,7 @@ NodeOverlay = Annotated[
         "--overlay",
         metavar="FILE",
         rich_help_panel=PANEL,
-        help="Other prices or rules than the network versions': a TOML file. A folder that has one needs it again.",
+        help="TOML overlay of prices or rules. A folder created with one must be opened with it.",
     ),
 ]
 Features = Annotated[
@@ -37,8 +37,8 @@ Features = Annotated[
         "--feature",
         metavar="NAME",
         rich_help_panel=PANEL,
-        help="Turn on what the reference has behind a switch, m2-native or upgrade-actor: see docs/actors.md; may be "
-        "repeated. A folder that has one needs it again.",
+        help="Enable an optional FVM feature, m2-native or upgrade-actor (docs/actors.md); repeatable. A "
+        "folder created with one must be opened with it.",
     ),
 ]
 Upgrades = Annotated[
@@ -47,7 +47,7 @@ Upgrades = Annotated[
         "--upgrade",
         metavar="nvN@EPOCH[=BUNDLE]",
         rich_help_panel=PANEL,
-        help="Become another network version after an epoch, with this bundle's actors from then on; may be repeated.",
+        help="Upgrade to a network version after an epoch, with the actors of this bundle; repeatable.",
     ),
 ]
 Swa = Annotated[
@@ -55,8 +55,8 @@ Swa = Annotated[
     typer.Option(
         metavar="ADDRESS",
         rich_help_panel=PANEL,
-        help="Let this address govern the streams of the block reward, from nv29 on (default: f00). An account's 0x "
-        "address sends with `hypervisor send`; its f1 address is another actor, that of `hypervisor actor call`.",
+        help="Address that governs the block reward's streams, from nv29 on (default: f00). Use an "
+        "account's 0x address with `hypervisor send`, its f1 address with `hypervisor actor call`.",
     ),
 ]
 Sra = Annotated[
@@ -64,7 +64,7 @@ Sra = Annotated[
     typer.Option(
         metavar="ADDRESS",
         rich_help_panel=PANEL,
-        help="Let this address set the shares of the second stream (default: f00); its form counts as with --swa.",
+        help="Address that sets the shares of the second stream (default: f00). Address forms as with --swa.",
     ),
 ]
 Orchestrator = Annotated[
@@ -72,7 +72,7 @@ Orchestrator = Annotated[
     typer.Option(
         metavar="ADDRESS",
         rich_help_panel=PANEL,
-        help="Let this address get all of the second stream at first (default: f00).",
+        help="Initial recipient of the second stream (default: f00).",
     ),
 ]
 Ramp = Annotated[
@@ -80,8 +80,8 @@ Ramp = Annotated[
     typer.Option(
         metavar="EPOCHS",
         rich_help_panel=PANEL,
-        help="Epochs in which the miners' stream would fall from 95 % to 50 %; 0: it is the only one (default: 900 "
-        "with another of these options or behind an upgrade; a new chain of nv29 without any has one stream).",
+        help="Number of epochs over which the miners' stream falls from 95 % to 50 %. With 0 it is the "
+        "only stream (default: 900 with another of these options or after an upgrade, otherwise 0).",
     ),
 ]
 Timelock = Annotated[
@@ -89,7 +89,7 @@ Timelock = Annotated[
     typer.Option(
         metavar="EPOCHS",
         rich_help_panel=PANEL,
-        help="Epochs from a write of --swa to its effect (default: as with --ramp: 50, else 0).",
+        help="Delay of changes made by --swa in epochs (default: 50 if --ramp is not 0, otherwise 0).",
     ),
 ]
 

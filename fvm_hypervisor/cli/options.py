@@ -33,12 +33,12 @@ URL: Final = DEFAULT_URL
 URL_VARIABLE: Final = "ETH_RPC_URL"
 RpcUrl = Annotated[
     str,
-    typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="The node to ask.", show_default=True),
+    typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="URL of the node.", show_default=True),
 ]
 DASK: Final = "Share the work out with Dask: the address of its scheduler, or `local` (needs the extra `dask`)."
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 From = Annotated[
-    str, typer.Option("--from", metavar="ADDRESS|N", help="The sender: an address, or the number of a node's account.")
+    str, typer.Option("--from", metavar="ADDRESS|N", help="Sender: an address, or the index of a node's account.")
 ]
 Key = Annotated[
     str | None,
@@ -46,48 +46,50 @@ Key = Annotated[
         "--private-key",
         metavar="KEY",
         envvar="HYPERVISOR_PRIVATE_KEY",
-        help="Sign here with this key, not at the node.",
+        help="Private key to sign with, instead of the node's.",
     ),
 ]
-Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send along: 1.5fil, 20wei, ...")]
-GasLimit = Annotated[int | None, typer.Option("--gas-limit", min=1, help="(default: the node's estimate)")]
+Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Value to send: 1.5fil, 20wei, ...")]
+GasLimit = Annotated[int | None, typer.Option("--gas-limit", min=1, help="Gas limit (default: the node's estimate).")]
 Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the receipt.")]
 OverlayFile = Annotated[
     Path | None,
     typer.Option(
         "--overlay",
         metavar="FILE",
-        help="Other prices or rules than the network version's: a TOML file.",
+        help="TOML overlay of prices or rules.",
         show_default=False,
     ),
 ]
 Artifacts = Annotated[
     list[Path] | None,
-    typer.Option("--artifacts", metavar="DIR", help="Where compiled contracts are (default: out, artifacts)."),
+    typer.Option("--artifacts", metavar="DIR", help="Folder of compiled contracts (default: out, artifacts)."),
 ]
-EVM: Final = typer.Option("--evm", help="Who runs contracts.", callback=engine_there)
+EVM: Final = typer.Option("--evm", help="EVM engine.", callback=engine_there)
 OwnEngine = Annotated[Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both"], EVM]
 Engines = Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both", "official"]
 OWN_ENGINE: Final = "fast"
 """The default where the bundle has no EVM actor of its own: `hypervisor.opening.OWN_EVM`."""
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="f..., t... or 0x...", show_default=False)]
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Address: f..., t... or 0x...", show_default=False)]
 Function = Annotated[
     str,
     typer.Argument(
-        metavar="FUNCTION", help="name(types)(types returned); with --abi a name will do.", show_default=False
+        metavar="FUNCTION",
+        help="Signature: name(types)(return types); with --abi the name is enough.",
+        show_default=False,
     ),
 ]
-Arguments = Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help="Its arguments.", show_default=False)]
-Abi = Annotated[
-    str | None, typer.Option("--abi", metavar="FILE|NAME", help="A compiled contract that has the function.")
+Arguments = Annotated[
+    list[str] | None, typer.Argument(metavar="[ARGS]...", help="Arguments of the function.", show_default=False)
 ]
+Abi = Annotated[str | None, typer.Option("--abi", metavar="FILE|NAME", help="Compiled contract with the function.")]
 
 Precompiles = Annotated[
     list[str] | None,
     typer.Option(
         "--precompile",
         metavar="NAME|FILE.toml",
-        help="Let contracts call a precompile that is installed, or a file's modules; may be given several times.",
+        help="Installed precompile, or file of precompiles, that contracts can call; repeatable.",
     ),
 ]
 

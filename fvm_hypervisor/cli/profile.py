@@ -13,13 +13,13 @@ from fvm_hypervisor.cli.options import URL, AsJson, RpcUrl
 
 def profile(
     transaction: Annotated[
-        str, typer.Argument(metavar="TXHASH", help="The transaction's hash, or its message's CID.", show_default=False)
+        str, typer.Argument(metavar="TXHASH", help="Transaction hash or message CID.", show_default=False)
     ],
     rpc: RpcUrl = URL,
-    state: Annotated[Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead.")] = None,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node.")] = None,
     flame: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a flame graph too, as wide as gas: an .svg, or an .html page."),
+        typer.Option(metavar="FILE", help="Also write a flame graph of gas, as .svg or .html."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

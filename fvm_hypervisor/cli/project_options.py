@@ -14,16 +14,16 @@ from fvm_hypervisor.cli.foundry_settings import COMPILER, setting_options, with_
 from fvm_hypervisor.cli.options import URL_VARIABLE
 
 ProjectContract = Annotated[
-    str, typer.Argument(metavar="FILE:NAME|NAME", help="The contract, by its source and name.", show_default=False)
+    str, typer.Argument(metavar="FILE:NAME|NAME", help="Contract, as SOURCE:NAME.", show_default=False)
 ]
 ConstructorArgs = Annotated[
-    list[str] | None, typer.Option("--constructor-args", metavar="ARGS...", help="The constructor's arguments.")
+    list[str] | None, typer.Option("--constructor-args", metavar="ARGS...", help="Constructor arguments.")
 ]
 ConstructorArgsFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="They are in this file: words, or a list where it is called .json."),
+    typer.Option(metavar="FILE", help="File of constructor arguments: separated by spaces, or a list in a .json file."),
 ]
-ProjectRoot = Annotated[Path, typer.Option("--root", metavar="DIR", help="The project's folder, or one in it.")]
+ProjectRoot = Annotated[Path, typer.Option("--root", metavar="DIR", help="Project folder, or a folder in it.")]
 ProjectNode = Annotated[
     str | None,
     typer.Option(
@@ -31,14 +31,15 @@ ProjectNode = Annotated[
         "-r",
         metavar="URL|NAME",
         envvar=URL_VARIABLE,
-        help="The node (default: eth_rpc_url, or port 8545).",
+        help="URL of the node (default: eth_rpc_url, or port 8545).",
     ),
 ]
-ProjectSolc = Annotated[str | None, typer.Option("--use", metavar="VERSION|PATH", help="The solc to compile with.")]
+ProjectSolc = Annotated[str | None, typer.Option("--use", metavar="VERSION|PATH", help="Solidity compiler to use.")]
 SolcFromProject = Annotated[
-    bool, typer.Option("--solc-from-project", hidden=True, help="Older form of --trust, for the compiler alone.")
+    bool,
+    typer.Option("--solc-from-project", hidden=True, help="Deprecated form of --trust that covers only the compiler."),
 ]
-ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="The profile of foundry.toml.")]
+ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of foundry.toml.")]
 
 _KEYS: Final = "keys are given by --private-key, --keystore or --account, or the node signs (--unlocked --from)"
 _FEES: Final = "the transaction is of type 2, and pays what the node says: `hypervisor script` takes fees"

@@ -22,27 +22,29 @@ def replay(
         Path | None,
         typer.Argument(
             metavar="[DIR]",
-            help="The folder of a chain or of a snapshot; with --fork-url where blocks are kept.",
+            help="Folder of a chain or snapshot; with --fork-url the folder for fetched blocks.",
             show_default=False,
         ),
     ] = None,
     fork_url: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="Execute the tipsets of this node's chain, block by block.", show_default=False
-        ),
+        typer.Option(metavar="URL", help="URL of a node whose tipsets are executed.", show_default=False),
     ] = None,
     first: Annotated[
-        int | None, typer.Option("--from", min=0, metavar="EPOCH", help="The first epoch.", show_default=False)
+        int | None, typer.Option("--from", min=0, metavar="EPOCH", help="First epoch.", show_default=False)
     ] = None,
     last: Annotated[
-        int | None, typer.Option("--to", min=0, metavar="EPOCH", help="The last epoch.", show_default=False)
+        int | None, typer.Option("--to", min=0, metavar="EPOCH", help="Last epoch.", show_default=False)
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes to use.", show_default="the number of cores")
+        int,
+        typer.Option(
+            min=1, help="Number of processes; each executes whole tipsets.", show_default="the number of cores"
+        ),
     ] = os.cpu_count() or 1,
     parallel: Annotated[
-        int, typer.Option(min=1, max=256, metavar="N", help="Processes for the messages within a tipset.")
+        int,
+        typer.Option(min=1, max=256, metavar="N", help="Number of processes that share the messages of one tipset."),
     ] = 1,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
     as_json: AsJson = False,

@@ -23,51 +23,63 @@ _SENDING = "Sending"
 
 def script(
     context: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="FILE[:CONTRACT]|CONTRACT", help="The script.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="FILE[:CONTRACT]|CONTRACT", help="Script file.", show_default=False)],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARGS]...", help="The function's arguments.", show_default=False)
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Arguments of the function.", show_default=False)
     ] = None,
-    sig: Annotated[str, typer.Option("--sig", "-s", metavar="FUNCTION|CALLDATA", help="What is called.")] = "run()",
+    sig: Annotated[
+        str, typer.Option("--sig", "-s", metavar="FUNCTION|CALLDATA", help="Signature of the function.")
+    ] = "run()",
     target_contract: Annotated[
-        str | None, typer.Option("--target-contract", "--tc", metavar="NAME", help="The contract, if FILE has several.")
+        str | None, typer.Option("--target-contract", "--tc", metavar="NAME", help="Contract, if FILE has several.")
     ] = None,
-    root: Annotated[Path, typer.Option(metavar="DIR", help="The project's folder, or one in it.")] = Path(),
+    root: Annotated[Path, typer.Option(metavar="DIR", help="Project folder, or a folder in it.")] = Path(),
     rpc_url: Annotated[
         str | None,
-        typer.Option("--rpc-url", "--fork-url", "-r", metavar="URL|NAME", envvar=URL_VARIABLE, help="The node."),
+        typer.Option("--rpc-url", "--fork-url", "-r", metavar="URL|NAME", envvar=URL_VARIABLE, help="URL of the node."),
     ] = None,
     verbosity: Annotated[
-        int, typer.Option("--verbosity", "-v", count=True, help="-vvvv prints the calls of a script that succeeds.")
+        int,
+        typer.Option("--verbosity", "-v", count=True, help="Verbosity; -vvvv prints the trace of a successful script."),
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     evm: OwnEngine = OWN_ENGINE,
-    use: Annotated[str | None, typer.Option(metavar="VERSION|PATH", help="The solc to compile with.")] = None,
+    use: Annotated[str | None, typer.Option(metavar="VERSION|PATH", help="Solidity compiler to use.")] = None,
     solc_from_project: SolcFromProject = False,
-    profile: Annotated[str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml.")] = None,
-    ffi: Annotated[bool, typer.Option("--ffi", help="Let the script run programs.")] = False,
+    profile: Annotated[str | None, typer.Option(metavar="NAME", help="Profile of foundry.toml.")] = None,
+    ffi: Annotated[bool, typer.Option("--ffi", help="Allow the script to run programs.")] = False,
     precompile: Precompiles = None,
     broadcast: Annotated[
         bool, typer.Option("--broadcast", help="Send the transactions.", rich_help_panel=_SENDING)
     ] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Send what the last run has not, without a new one.", rich_help_panel=_SENDING),
+        typer.Option(
+            "--resume",
+            help="Send the pending transactions of the last run without running the script.",
+            rich_help_panel=_SENDING,
+        ),
     ] = False,
     multi: Annotated[
         bool,
-        typer.Option("--multi", help="Of --resume: the last run over several networks.", rich_help_panel=_SENDING),
+        typer.Option(
+            "--multi", help="With --resume: resume the last run over several networks.", rich_help_panel=_SENDING
+        ),
     ] = False,
     skip_simulation: Annotated[
         bool,
         typer.Option(
-            "--skip-simulation", help="Ask the node for each gas limit, one after the other.", rich_help_panel=_SENDING
+            "--skip-simulation", help="Let the node estimate each gas limit, one by one.", rich_help_panel=_SENDING
         ),
     ] = False,
     slow: Annotated[
-        bool, typer.Option("--slow", help="Wait for each receipt before the next one.", rich_help_panel=_SENDING)
+        bool,
+        typer.Option(
+            "--slow", help="Wait for each receipt before sending the next transaction.", rich_help_panel=_SENDING
+        ),
     ] = False,
     legacy: Annotated[
-        bool, typer.Option("--legacy", help="Transactions of type 0, with a gas price.", rich_help_panel=_SENDING)
+        bool, typer.Option("--legacy", help="Send legacy transactions with a gas price.", rich_help_panel=_SENDING)
     ] = False,
     private_key: Annotated[
         list[str] | None,
@@ -76,7 +88,7 @@ def script(
             "--private-keys",
             metavar="KEY",
             envvar="HYPERVISOR_PRIVATE_KEY",
-            help="Sign with it; the first one is the sender.",
+            help="Private key to sign with; the first one is the sender's.",
             rich_help_panel=_SENDING,
         ),
     ] = None,
@@ -90,18 +102,18 @@ def script(
             "--libraries",
             metavar="FILE:NAME:ADDRESS",
             envvar="DAPP_LIBRARIES",
-            help="A library that is there; others are deployed first.",
+            help="Deployed library to link; other libraries are deployed first.",
         ),
     ] = None,
     unlocked: Annotated[
-        bool, typer.Option("--unlocked", help="The node signs, for --sender.", rich_help_panel=_SENDING)
+        bool, typer.Option("--unlocked", help="Let the node sign for --sender.", rich_help_panel=_SENDING)
     ] = False,
     sender_: Annotated[
         str | None,
         typer.Option(
             "--sender",
             metavar="ADDRESS",
-            help="Who calls the script and sends where it names nobody.",
+            help="Address that calls the script, and the default sender.",
             rich_help_panel=_SENDING,
         ),
     ] = None,
@@ -113,15 +125,16 @@ def script(
             min=100,
             max=1000,
             metavar="PERCENT",
-            help="Of each estimate.",
+            help="Percentage of each gas estimate to use as the limit.",
             rich_help_panel=_SENDING,
         ),
     ] = 130,
     with_gas_price: Annotated[
-        int | None, typer.Option(min=0, metavar="ATTOFIL", help="The most that gas may cost.", rich_help_panel=_SENDING)
+        int | None, typer.Option(min=0, metavar="ATTOFIL", help="Maximum fee per gas.", rich_help_panel=_SENDING)
     ] = None,
     priority_gas_price: Annotated[
-        int | None, typer.Option(min=0, metavar="ATTOFIL", help="The premium.", rich_help_panel=_SENDING)
+        int | None,
+        typer.Option(min=0, metavar="ATTOFIL", help="Maximum priority fee per gas.", rich_help_panel=_SENDING),
     ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.0, help="Seconds to wait for a receipt.", rich_help_panel=_SENDING)

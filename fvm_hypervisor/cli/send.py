@@ -31,7 +31,9 @@ def send(
     address: Address,
     function: Annotated[
         str | None,
-        typer.Argument(metavar="[FUNCTION]", help="name(types), 0x and calldata, or nothing.", show_default=False),
+        typer.Argument(
+            metavar="[FUNCTION]", help="Signature name(types), hex calldata, or nothing.", show_default=False
+        ),
     ] = None,
     arguments: Arguments = None,
     value: Value = "0",
@@ -41,8 +43,8 @@ def send(
     abi: Abi = None,
     artifacts: Artifacts = None,
     timeout: Timeout = 300.0,
-    force: Annotated[bool, typer.Option("--force", help="Call a function even where no code is.")] = False,
-    trace: Annotated[bool, typer.Option("--trace", help="Print all its calls, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Call a function even if the address has no code.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Also print the call trace.")] = False,
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
 ) -> None:

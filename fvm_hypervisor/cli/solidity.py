@@ -11,7 +11,7 @@ from fvm_hypervisor.cli.options import AsJson
 
 
 def solidity(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where they are written.")] = Path("lib/filecoin"),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Output folder.")] = Path("lib/filecoin"),
     as_json: AsJson = False,
 ) -> None:
     """Write the Solidity files that projects import: FilecoinFork.sol, FilecoinVm.sol and the actors' interfaces.

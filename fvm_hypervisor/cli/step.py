@@ -23,7 +23,7 @@ What = Annotated[
     str | None,
     typer.Argument(
         metavar="TX|CID|FILE|ADDRESS",
-        help="A transaction's hash, a message's CID, a message vector's file; or an address, to call a function there.",
+        help="Transaction hash, message CID, vector file, or an address to call.",
         show_default=False,
     ),
 ]
@@ -33,45 +33,53 @@ def step(
     what: What = None,
     function: Annotated[
         str | None,
-        typer.Argument(metavar="[FUNCTION]", help="Of an address: as `hypervisor call` takes it.", show_default=False),
+        typer.Argument(
+            metavar="[FUNCTION]", help="Function of an address, as in `hypervisor call`.", show_default=False
+        ),
     ] = None,
     arguments: Arguments = None,
     rpc_url: Annotated[
         str | None,
         typer.Option(
-            "--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="The node to ask.", show_default=URL
+            "--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="URL of the node.", show_default=URL
         ),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead; a node may have it open.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node. A node may have it open.")
     ] = None,
     evm: Annotated[
         Engines | None,
-        typer.Option(callback=engine_there, help="Who runs contracts (default: as for `hypervisor node`)."),
+        typer.Option(callback=engine_there, help="EVM engine (default: as in `hypervisor node`)."),
     ] = None,
     artifacts: Artifacts = None,
     abi: Abi = None,
     value: Value = "0",
-    sender: Annotated[str | None, typer.Option("--from", metavar="ADDRESS", help="Of a call: who calls.")] = None,
-    message: Annotated[int, typer.Option(min=1, metavar="N", help="Of a vector: which of its messages.")] = 1,
+    sender: Annotated[str | None, typer.Option("--from", metavar="ADDRESS", help="Caller address of a call.")] = None,
+    message: Annotated[int, typer.Option(min=1, metavar="N", help="Index of a vector's message.")] = 1,
     bundle_dir: BundleDir = None,
     breaks: Annotated[
         list[str] | None,
         typer.Option(
             "--break",
             metavar="WHERE",
-            help="A breakpoint, such as 'call f04' or 'exit any'; may be given several times.",
+            help="Breakpoint, such as 'call f04' or 'exit any'; repeatable.",
         ),
     ] = None,
     commands: Annotated[
         list[str] | None,
-        typer.Option("--command", "-x", metavar="COMMAND", help="Do this first; may be given several times."),
+        typer.Option("--command", "-x", metavar="COMMAND", help="Debugger command to run first; repeatable."),
     ] = None,
     dap: Annotated[
-        bool, typer.Option("--dap", help="Serve an editor by the Debug Adapter Protocol on standard input and output.")
+        bool, typer.Option("--dap", help="Serve the Debug Adapter Protocol on standard input and output.")
     ] = False,
     listen: Annotated[
-        int | None, typer.Option(min=0, max=65_535, metavar="PORT", help="The same on a port of this machine (0: any).")
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            metavar="PORT",
+            help="Serve the Debug Adapter Protocol on a local port (0 selects a free port).",
+        ),
     ] = None,
 ) -> None:
     """Execute a message under a debugger: forwards and backwards, over contracts and native actors alike.

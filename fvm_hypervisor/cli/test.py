@@ -41,7 +41,7 @@ def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
 
 def run_tests(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="The project, or a file or folder of its tests.")] = Path(),
+    path: Annotated[Path, typer.Argument(help="Project folder, or a file or folder of its tests.")] = Path(),
     match_test: Annotated[str | None, _filter("match-test", "mt", "RE")] = None,
     no_match_test: Annotated[str | None, _filter("no-match-test", "nmt", "RE")] = None,
     match_contract: Annotated[str | None, _filter("match-contract", "mc", "RE")] = None,
@@ -49,13 +49,15 @@ def run_tests(
     match_path: Annotated[str | None, _filter("match-path", "mp", "GLOB")] = None,
     no_match_path: Annotated[str | None, _filter("no-match-path", "nmp", "GLOB")] = None,
     rerun: Annotated[
-        bool, typer.Option("--rerun", help="Those that failed in the last run, or all.", rich_help_panel=_FILTERS)
+        bool,
+        typer.Option("--rerun", help="Run the tests that failed in the last run, or all.", rich_help_panel=_FILTERS),
     ] = False,
-    root: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The project's folder; PATH is looked for in it.")
-    ] = None,
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Project folder that contains PATH.")] = None,
     verbosity: Annotated[
-        int, typer.Option("--verbosity", "-v", count=True, help="-vv logs, -vvv traces of failures, up to -vvvvv.")
+        int,
+        typer.Option(
+            "--verbosity", "-v", count=True, help="Verbosity: -vv logs, -vvv traces of failed tests, up to -vvvvv."
+        ),
     ] = 0,
     suppress_successful_traces: Annotated[
         bool,
@@ -63,84 +65,104 @@ def run_tests(
             "--suppress-successful-traces",
             "-s",
             envvar="FORGE_SUPPRESS_SUCCESSFUL_TRACES",
-            help="Traces of failures alone, also from -vvvv.",
+            help="Print traces of failed tests only, at every verbosity.",
         ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing: the exit status says it.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing; the exit status tells the result.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    junit: Annotated[bool, typer.Option("--junit", help="Print JUnit's XML.")] = False,
-    summary: Annotated[bool, typer.Option("--summary", help="A table of suites at the end.")] = False,
-    detailed: Annotated[bool, typer.Option("--detailed", help="The same with files and times.")] = False,
+    junit: Annotated[bool, typer.Option("--junit", help="Print JUnit XML.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Print a summary table of suites.")] = False,
+    detailed: Annotated[bool, typer.Option("--detailed", help="Print a summary table with files and times.")] = False,
     show_progress: Annotated[
-        bool, typer.Option("--show-progress", help="A line for each suite as it ends; results at the end.")
+        bool, typer.Option("--show-progress", help="Print a progress line per suite, and results at the end.")
     ] = False,
     allow_failure: Annotated[
-        bool, typer.Option("--allow-failure", envvar="FORGE_ALLOW_FAILURE", help="Exit status 0 though tests fail.")
+        bool,
+        typer.Option("--allow-failure", envvar="FORGE_ALLOW_FAILURE", help="Exit with status 0 even if tests fail."),
     ] = False,
     allow_test_fail: Annotated[
         bool,
         typer.Option(
             "--allow-test-fail",
-            help="Run testFail* as tests that have to fail, as forge did before 1.0; without it they fail.",
+            help="Run testFail* as tests that must fail, as forge did before 1.0 (default: they fail).",
         ),
     ] = False,
     rules: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="Whose gas and accounting: ethereum, filecoin or others that are installed; actors are there in all.",
+            help="Rules for gas and accounting: ethereum, filecoin, or installed ones. Built-in actors "
+            "exist under all rules.",
             callback=checked_rules,
         ),
     ] = "ethereum",
     network: Annotated[
-        str | None, typer.Option(metavar="nvN[,nvN]", help="The network version; several are compared.")
+        str | None, typer.Option(metavar="nvN[,nvN]", help="Network version; several are compared.")
     ] = None,
     evm: Annotated[Engines, EVM] = OWN_ENGINE,
-    bundle: Annotated[str | None, typer.Option(metavar="CAR|vN", help="Built-in actors (default: our own).")] = None,
+    bundle: Annotated[
+        str | None, typer.Option(metavar="CAR|vN", help="Bundle of built-in actors (default: this project's own).")
+    ] = None,
     use: Annotated[
-        str | None, typer.Option(metavar="VERSION|PATH", help="The solc to compile with: npm's, or a program.")
+        str | None,
+        typer.Option(
+            metavar="VERSION|PATH", help="Solidity compiler: a version, an npm package's folder, or a program."
+        ),
     ] = None,
     solc_from_project: SolcFromProject = False,
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml (default: FOUNDRY_PROFILE).")
+        str | None, typer.Option(metavar="NAME", help="Profile of foundry.toml (default: FOUNDRY_PROFILE).")
     ] = None,
     fuzz_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
     fuzz_seed: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="Repeats a run.", rich_help_panel=_FUZZ)
+        str | None,
+        typer.Option(metavar="NUMBER", help="Seed of the random inputs, to repeat a run.", rich_help_panel=_FUZZ),
     ] = None,
     fuzz_timeout: Annotated[
         int | None,
-        typer.Option(min=0, metavar="SECONDS", help="After which a fuzz test ends well.", rich_help_panel=_FUZZ),
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Time limit per fuzz test in seconds, after which it passes.",
+            rich_help_panel=_FUZZ,
+        ),
     ] = None,
     fuzz_input_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A kept failure that fuzz tests begin with.", rich_help_panel=_FUZZ),
+        typer.Option(metavar="FILE", help="File of a stored failure that fuzz tests run first.", rich_help_panel=_FUZZ),
     ] = None,
     invariant_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
     invariant_depth: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
     decode_internal: Annotated[
-        bool, typer.Option("--decode-internal", help="Traces with the functions within contracts, and their arguments.")
+        bool, typer.Option("--decode-internal", help="Show internal functions and their arguments in traces.")
     ] = False,
     flamegraph: Annotated[
         bool,
         typer.Option(
-            "--flamegraph", help="Draw the gas of the one test that fits in cache/.", rich_help_panel=_REPORTS
+            "--flamegraph", help="Write a flame graph of the selected test's gas to cache/.", rich_help_panel=_REPORTS
         ),
     ] = False,
     flamechart: Annotated[
-        bool, typer.Option("--flamechart", help="The same in the order of the calls.", rich_help_panel=_REPORTS)
+        bool,
+        typer.Option(
+            "--flamechart", help="Write a flame chart, in order of calls, to cache/.", rich_help_panel=_REPORTS
+        ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Open the one test that fits in the debugger (docs/debugger.md).")
+        bool, typer.Option("--debug", help="Open the selected test in the debugger (docs/debugger.md).")
     ] = False,
     command: Annotated[
         list[str] | None,
-        typer.Option("--command", "-x", metavar="COMMAND", help="With --debug: do this first; may be repeated."),
+        typer.Option(
+            "--command", "-x", metavar="COMMAND", help="With --debug: debugger command to run first; repeatable."
+        ),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one test may take.")] = 300.0,
-    ffi: Annotated[bool, typer.Option("--ffi", help="Let tests run programs.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Time limit per test in seconds.")] = 300.0,
+    ffi: Annotated[bool, typer.Option("--ffi", help="Allow tests to run programs.")] = False,
     real_filecoin: Annotated[
-        bool, typer.Option("--real-filecoin", help="Leave out what tests etch at Filecoin's precompiles.")
+        bool, typer.Option("--real-filecoin", help="Ignore code that tests etch at Filecoin's precompiles.")
     ] = False,
     precompile: Precompiles = None,
     gas_snapshot_check: Annotated[
@@ -157,68 +179,80 @@ def run_tests(
             "--threads",
             "--jobs",
             min=0,
-            help="Processes to use; 0: as many as cores.",
+            help="Number of processes; 0 uses all cores.",
             show_default="the number of cores",
         ),
     ] = CORES,
     lists: Annotated[bool, typer.Option("--list", "-l", help="Print the tests without running them.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End behind the first suite that fails.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failing suite.")] = False,
     gas_report: Annotated[
         bool,
         typer.Option(
             "--gas-report",
             envvar="FORGE_GAS_REPORT",
-            help="Gas by contract and function, as forge's (implies --isolate).",
+            help="Print gas per contract and function, as forge does (implies --isolate).",
             rich_help_panel=_REPORTS,
         ),
     ] = False,
     coverage: Annotated[
-        bool, typer.Option("--coverage", help="Lines, statements, branches, functions.", rich_help_panel=_REPORTS)
+        bool,
+        typer.Option(
+            "--coverage", help="Print coverage of lines, statements, branches and functions.", rich_help_panel=_REPORTS
+        ),
     ] = False,
     ir_minimum: Annotated[
         bool,
         typer.Option(
             "--ir-minimum",
-            help="Coverage of code made through the IR: for sources that are too deep for the stack without it.",
+            help='Compile coverage through the IR, for sources with "stack too deep" errors.',
             rich_help_panel=_REPORTS,
         ),
     ] = False,
     report: Annotated[
         list[CoverageKind] | None,
-        typer.Option(help="The coverage in this form; may be given several times.", rich_help_panel=_REPORTS),
+        typer.Option(help="Coverage format; repeatable.", rich_help_panel=_REPORTS),
     ] = None,
     report_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where lcov goes: lcov.info.", rich_help_panel=_REPORTS)
+        Path | None,
+        typer.Option(metavar="FILE", help="Output file of lcov (default: lcov.info).", rich_help_panel=_REPORTS),
     ] = None,
     no_match_coverage: Annotated[
         str | None,
         typer.Option(
-            "--no-match-coverage", "--nmco", metavar="RE", help="Sources not to count.", rich_help_panel=_REPORTS
+            "--no-match-coverage",
+            "--nmco",
+            metavar="RE",
+            help="Sources to exclude from coverage.",
+            rich_help_panel=_REPORTS,
         ),
     ] = None,
     lcov: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the coverage to a file, too.", rich_help_panel=_REPORTS),
+        typer.Option(metavar="FILE", help="Also write the coverage to a file.", rich_help_panel=_REPORTS),
     ] = None,
     snapshot: Annotated[
         Literal["write", "check", "diff"] | None,
-        typer.Option(help="The gas of all tests in .gas-snapshot, as of forge snapshot.", rich_help_panel=_REPORTS),
+        typer.Option(help="Write, check or compare .gas-snapshot, as `forge snapshot` does.", rich_help_panel=_REPORTS),
     ] = None,
     snap: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Another file than .gas-snapshot.", rich_help_panel=_REPORTS)
+        Path | None,
+        typer.Option(metavar="FILE", help="Snapshot file (default: .gas-snapshot).", rich_help_panel=_REPORTS),
     ] = None,
     tolerance: Annotated[
         float,
-        typer.Option(min=0, metavar="PERCENT", help="What --snapshot check lets pass.", rich_help_panel=_REPORTS),
+        typer.Option(
+            min=0, metavar="PERCENT", help="Tolerance of --snapshot check in percent.", rich_help_panel=_REPORTS
+        ),
     ] = 0.0,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Run again when a source changes: its tests.", rich_help_panel=_WATCH)
+        bool,
+        typer.Option("--watch", "-w", help="Rerun the affected tests when a source changes.", rich_help_panel=_WATCH),
     ] = False,
     run_all: Annotated[
-        bool, typer.Option("--run-all", help="With --watch: all tests again.", rich_help_panel=_WATCH)
+        bool, typer.Option("--run-all", help="With --watch: rerun all tests.", rich_help_panel=_WATCH)
     ] = False,
     rerun_failed: Annotated[
-        bool, typer.Option("--rerun-failed", help="With --watch: those that failed.", rich_help_panel=_WATCH)
+        bool, typer.Option("--rerun-failed", help="With --watch: rerun the failed tests.", rich_help_panel=_WATCH)
     ] = False,
 ) -> None:
     """Run a Foundry project's tests; calls of Filecoin's precompiles and actors are executed.

@@ -31,31 +31,29 @@ def trace(
     transaction: Annotated[
         str,
         typer.Argument(
-            metavar="TXHASH", help="The transaction's hash, or its message's CID; or an epoch, for its reward and cron."
+            metavar="TXHASH", help="Transaction hash, message CID, or an epoch for its reward and cron messages."
         ),
     ],
     rpc: RpcUrl = URL,
     state: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead, which no node may have open.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node. No node may have it open.")
     ] = None,
     evm: Annotated[
         Engines | None,
-        typer.Option(
-            callback=engine_there, help="With --state: who ran contracts (default: as for `hypervisor node`)."
-        ),
+        typer.Option(callback=engine_there, help="With --state: EVM engine (default: as in `hypervisor node`)."),
     ] = None,
     abi: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="A compiler's JSON with the ABI of a contract; may be given several times."),
+        typer.Option(metavar="FILE", help="Compiler JSON with a contract's ABI; repeatable."),
     ] = None,
     artifacts: Artifacts = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the tree as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the call tree as a JSON object.")] = False,
     open_page: Annotated[
-        bool, typer.Option("--open", help="Open its page at the node in a browser instead, and print the address.")
+        bool, typer.Option("--open", help="Open its explorer page in a browser and print the URL.")
     ] = False,
     flame: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a flame view too, as wide as gas: an .svg, or an .html page."),
+        typer.Option(metavar="FILE", help="Also write a flame graph of gas, as .svg or .html."),
     ] = None,
 ) -> None:
     """Show every call of a transaction: who called whom, in which runtime, with what result and gas.

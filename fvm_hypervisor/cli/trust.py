@@ -12,9 +12,9 @@ from fvm_hypervisor.cli.options import AsJson
 
 
 def trust(
-    path: Annotated[Path, typer.Argument(help="The project, or a folder in it.")] = Path(),
-    revoke: Annotated[bool, typer.Option("--revoke", help="Take the consent back.")] = False,
-    lists: Annotated[bool, typer.Option("--list", "-l", help="Show the projects that are trusted.")] = False,
+    path: Annotated[Path, typer.Argument(help="Project folder, or a folder in it.")] = Path(),
+    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke the consent.")] = False,
+    lists: Annotated[bool, typer.Option("--list", "-l", help="List the trusted projects.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Trust a Foundry project: let it run programs, use files outside of its folder, and ask nodes elsewhere.

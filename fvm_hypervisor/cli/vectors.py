@@ -14,10 +14,10 @@ import typer
 
 from fvm_hypervisor.cli.options import DASK, EVM, OWN_ENGINE, Engines, OverlayFile
 
-Paths = Annotated[list[Path], typer.Argument(help="Files or folders.", show_default=False)]
-Workers = Annotated[int, typer.Option(min=1, help="Processes to use.", show_default="the number of cores")]
+Paths = Annotated[list[Path], typer.Argument(help="Files or folders of vectors.", show_default=False)]
+Workers = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="the number of cores")]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a case.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object per case.")]
 
 _NOTHING_FOUND = 2
 CORES = os.cpu_count() or 1
@@ -28,30 +28,24 @@ def conformance(
     bundle_dir: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of official bundles (default: bundles/ in FVM_DATA, ../shared); those of `hypervisor "
-            "bundle` are found, too."
+            help="Folder of official bundles, besides those of `hypervisor bundle` (default: bundles/ in "
+            "FVM_DATA, ../shared)."
         ),
     ] = None,
     workers: Workers = CORES,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
     as_json: AsJson = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Show where a failing vector parts from the expected.")] = False,
-    trace: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep every charge of every vector in FILE.")
-    ] = None,
-    against: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Compare every charge with those that FILE keeps.")
-    ] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show the first difference of a failing vector.")] = False,
+    trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every gas charge to FILE.")] = None,
+    against: Annotated[Path | None, typer.Option(metavar="FILE", help="Compare every gas charge with FILE.")] = None,
     bundle: Annotated[
         str | None,
-        typer.Option(
-            metavar="CAR|vN", help="Run these actors in the place of those that the vectors name.", show_default=False
-        ),
+        typer.Option(metavar="CAR|vN", help="Bundle to use instead of the vectors' own.", show_default=False),
     ] = None,
     overlay: OverlayFile = None,
     parallel: Annotated[
         int,
-        typer.Option(min=1, max=256, metavar="N", help="Processes that execute a vector's messages beside each other."),
+        typer.Option(min=1, max=256, metavar="N", help="Number of processes that share a vector's messages."),
     ] = 1,
 ) -> None:
     """Run Filecoin's official vectors: exit code, return value, gas and state root must be exact.
@@ -106,9 +100,7 @@ def fevmtest(
     evm: Annotated[Engines, EVM] = OWN_ENGINE,
     bundle: Annotated[
         str | None,
-        typer.Option(
-            metavar="CAR|vN", help="The official bundle of the cases (default: v18-devnet, that of FVM_DATA)."
-        ),
+        typer.Option(metavar="CAR|vN", help="Official bundle of the cases (default: v18-devnet from FVM_DATA)."),
     ] = None,
     workers: Workers = CORES,
     as_json: AsJson = False,
@@ -136,7 +128,7 @@ def fevmtest(
 
 def actortest(
     paths: Paths,
-    bundle: Annotated[str, typer.Option(metavar="CAR|vN", help="The built-in actors to run.")] = "own-v19",
+    bundle: Annotated[str, typer.Option(metavar="CAR|vN", help="Bundle of built-in actors.")] = "own-v19",
     workers: Workers = CORES,
     as_json: AsJson = False,
 ) -> None:

@@ -50,18 +50,20 @@ class CodePart(StrEnum):
 
 def verify_bytecode(
     context: typer.Context,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="f410f... or 0x...", show_default=False)],
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="Contract address: f410f... or 0x...", show_default=False)
+    ],
     contract: ProjectContract,
     constructor_args: ConstructorArgs = None,
     constructor_args_path: ConstructorArgsFile = None,
     encoded_constructor_args: Annotated[
-        str | None, typer.Option(metavar="HEX", help="They are these, ABI-encoded.")
+        str | None, typer.Option(metavar="HEX", help="ABI-encoded constructor arguments.")
     ] = None,
     creation_transaction: Annotated[
-        str | None, typer.Option(metavar="HASH", help="The transaction that made the contract.")
+        str | None, typer.Option(metavar="HASH", help="Hash of the creation transaction.")
     ] = None,
-    ignore: Annotated[list[CodePart] | None, typer.Option(help="What not to compare.")] = None,
-    block: Annotated[str, typer.Option(metavar="NUMBER|TAG", help="The block whose code it is.")] = "latest",
+    ignore: Annotated[list[CodePart] | None, typer.Option(help="Kind of bytecode to skip.")] = None,
+    block: Annotated[str, typer.Option(metavar="NUMBER|TAG", help="Block at which the code is read.")] = "latest",
     root: ProjectRoot = Path(),
     rpc_url: ProjectNode = None,
     use: ProjectSolc = None,

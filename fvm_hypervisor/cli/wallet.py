@@ -13,13 +13,15 @@ from fvm_hypervisor.cli.options import AsJson
 if TYPE_CHECKING:
     from localnet import Account
 
-app = typer.Typer(help="Keys and addresses: list, new, address. It stores no keys.", no_args_is_help=True)
+app = typer.Typer(help="Create and convert keys and addresses. Keys are not stored.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_accounts(
-    count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 10,
-    mnemonic: Annotated[str | None, typer.Option("--mnemonic", "-m", metavar="WORDS", help="Of other words.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Number of keys.")] = 10,
+    mnemonic: Annotated[
+        str | None, typer.Option("--mnemonic", "-m", metavar="WORDS", help="BIP-39 mnemonic (default: test ... junk).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the accounts that every development node has, with their keys. They are public: use them locally only.
@@ -49,7 +51,7 @@ def address(
     of: Annotated[
         str,
         typer.Argument(
-            metavar="ADDRESS|-", help="An address in any form, or - to read a private key.", show_default=False
+            metavar="ADDRESS|-", help="Address in any form, or - to read a private key.", show_default=False
         ),
     ],
     as_json: AsJson = False,

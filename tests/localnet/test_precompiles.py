@@ -391,7 +391,7 @@ def test_what_is_no_precompile_and_what_is_not_installed_are_refused() -> None:
     with pytest.raises(InvalidInput, match="precompile 'gone' is not installed: no package registers any in"):
         Network(precompiles=["gone"])
     with pytest.raises(InvalidInput, match="5 is not a precompile"):
-        Network(precompiles=[5])  # type: ignore[list-item]
+        Network(precompiles=[5])
 
 
 # --- those that packages register ------------------------------------------------------------------------------------
