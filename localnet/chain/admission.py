@@ -48,7 +48,8 @@ def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
             rules.features.check_type(kind)
         if kind == BLOB:
             return from_blobs(machine, verify_blobs(machine, raw))
-        _check_length(raw, rules.limits.transaction_bytes)
+        if len(raw) > rules.limits.transaction_bytes:
+            raise _too_long(raw, rules.limits.transaction_bytes)
         signed = parse_transaction(raw, kind)
         signed.transaction.check()
         return _from_transaction(rules.messages, machine, signed, signed.sender())
@@ -64,7 +65,9 @@ def verify_blobs(machine: Hypervisor, raw: bytes) -> BlobTransaction:
     if blobs is None:
         raise InvalidInput(f"the rules '{rules.name}' accept type 3 without rules of blobs: set NetworkRules.blobs")
     limit = blobs.maximum_per_transaction
-    _check_length(raw, rules.limits.transaction_bytes + _BLOBS_READ * limit * BYTES_PER_BLOB)
+    max_bytes = rules.limits.transaction_bytes + _BLOBS_READ * limit * BYTES_PER_BLOB
+    if len(raw) > max_bytes:
+        raise _too_long(raw, max_bytes)
     try:
         found = parse_blob_transaction(raw)
         found.check(CELL_PROOFS if blobs.has_cell_proofs else BLOB_PROOFS, limit)
@@ -85,10 +88,8 @@ def from_blobs(machine: Hypervisor, found: BlobTransaction) -> Candidate:
         raise TransactionRefused("invalid", str(error)) from None
 
 
-def _check_length(raw: bytes, limit: int) -> None:
-    """Raise TransactionRefused for too many bytes, before millions of items are decoded."""
-    if len(raw) > limit:
-        raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes, at most {limit} are taken")
+def _too_long(raw: bytes, limit: int) -> TransactionRefused:
+    return TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes, at most {limit} are allowed")
 
 
 def _from_transaction(

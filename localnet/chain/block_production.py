@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from bridge.blob_sidecars import BlobTransaction
-from bridge.transactions import GAS_PER_BLOB
+from bridge.transactions import BLOB, GAS_PER_BLOB
 from hypervisor.address import Address
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bundle import Bundle
@@ -185,7 +185,8 @@ class BlockProduction(NetworkReader):
         for place, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
             if place:  # the block before has changed it
                 sender = sender_of(self.machine, address)
-            if not (lets_execute(sender, candidate, self.least_fee) and covers_blob_fee(self.machine, candidate)):
+            covers_fees = lets_execute(sender, candidate, self.least_fee)
+            if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
                 return
             try:
                 self._produce([candidate])

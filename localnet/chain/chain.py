@@ -192,9 +192,13 @@ class Chain(ChainReader):
                 started.close()
         self.executing = None
         end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
-        executed = {execution.hash for execution, _ in executions}
-        sidecars = [one.sidecar for one in ordered if one.sidecar is not None and one.hash in executed]
-        return self._commit(parent, height, timestamp, [execution for execution, _ in executions], sidecars)
+        done = [execution for execution, _ in executions]
+        sidecars = {}
+        for candidate in ordered:
+            if candidate.sidecar is not None:
+                sidecars[candidate.hash] = candidate.sidecar
+        executed = [sidecars[execution.hash] for execution in done if execution.hash in sidecars] if sidecars else []
+        return self._commit(parent, height, timestamp, done, executed)
 
     def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:
         self.refused.append((candidate, error))
@@ -261,13 +265,15 @@ class Chain(ChainReader):
         height: ChainEpoch,
         timestamp: int,
         executions: list[Execution],
-        sidecars: Iterable[BlobSidecar] = (),
+        sidecars: Sequence[BlobSidecar] = (),
     ) -> Tipset:
         blocks = BufferedStore(MemoryStore())
         tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions)
         for execution in executions:
             put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
-        entries = {**tipset_entries(tipset, executions), **blob_entries(sidecars), **self.states.entries_with(height)}
+        entries = {**tipset_entries(tipset, executions), **self.states.entries_with(height)}
+        if sidecars:
+            entries.update(blob_entries(sidecars))
         self.machine.flush(blocks.pending.items(), entries)
         self.states.add(tipset)
         self.head, self.index.head = tipset, height

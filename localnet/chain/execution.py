@@ -12,6 +12,7 @@ from typing import Protocol
 
 from bridge.addresses import to_ethereum
 from bridge.ethereum_block import EthereumBlock
+from bridge.transactions import BLOB
 from hypervisor.address import Address
 from hypervisor.events import StampedEvent
 from hypervisor.executor import ApplyResult
@@ -142,7 +143,7 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
     So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
     """
     sender = sender_of(machine, candidate.bare.from_)
-    return lets_execute(sender, candidate, base_fee) and covers_blob_fee(machine, candidate)
+    return lets_execute(sender, candidate, base_fee) and (candidate.kind != BLOB or covers_blob_fee(machine, candidate))
 
 
 def covers_blob_fee(machine: Hypervisor, candidate: Candidate) -> bool:

@@ -99,7 +99,8 @@ class Mempool:
         self._by_hash[candidate.hash] = candidate
         self._class_of[candidate.hash] = own
         self._waiting_of[own] += 1
-        self._blob_gas += candidate.blob_gas
+        if candidate.kind == BLOB:
+            self._blob_gas += candidate.blob_gas
 
     def _check_blob_room(self, candidate: Candidate, other: Candidate | None) -> None:
         """Raise TransactionRefused for too many blobs; the candidate takes the place of `other`."""
@@ -116,7 +117,8 @@ class Mempool:
         if self._by_hash.pop(candidate.hash, None) is None:
             return False
         self._waiting_of[self._class_of.pop(candidate.hash)] -= 1
-        self._blob_gas -= candidate.blob_gas
+        if candidate.kind == BLOB:
+            self._blob_gas -= candidate.blob_gas
         return True
 
     def drop(self, candidate: Candidate) -> None:

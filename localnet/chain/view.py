@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bridge.receipts import bloom
+from bridge.transactions import BLOB
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
@@ -120,7 +121,14 @@ class ChainReader:
         block = header.put(blocks)
         bids = [_bid(execution.message.message) for execution in executions]
         gas_used = Gas(sum(execution.receipt.gas_used for execution in executions))
-        blob_gas = sum(execution.blob_gas for execution in executions)
+        blob_gas = 0
+        for execution in executions:
+            if execution.kind == BLOB:
+                blob_gas += execution.blob_gas
+        next_settings = parent.next_settings.of_the_next_block()
+        if rules.blobs is not None and (blob_gas or next_settings.excess_blob_gas):
+            excess = rules.blobs.next_excess(next_settings.excess_blob_gas, blob_gas, base_fee)
+            next_settings = replace(next_settings, excess_blob_gas=excess)
         version = self.record.network_at(height + 2)
         # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
         return Tipset(
@@ -138,18 +146,9 @@ class ChainReader:
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
             settings=settings,
-            next_settings=self._next_settings(parent, blob_gas),
+            next_settings=next_settings,
             blob_gas_used=blob_gas,
         )
-
-    def _next_settings(self, parent: Tipset, blob_gas: int) -> BlockSettings:
-        """Return the settings after a block with this blob gas on top of `parent`."""
-        before, blobs = parent.next_settings, self.rules.blobs
-        settings = before.of_the_next_block()
-        if blobs is None or not (before.excess_blob_gas or blob_gas):
-            return settings
-        excess = blobs.next_excess(before.excess_blob_gas, blob_gas, parent.next_base_fee)
-        return replace(settings, excess_blob_gas=excess)
 
     def machine_at(self, tipset: Tipset) -> Hypervisor:
         """Return a machine at a tipset's state, in its context; at the head it is the chain's own."""

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -32,7 +33,7 @@ from localnet.rpc.errors import (
 )
 from localnet.rpc.history import HANDLERS, PASS, has_history
 from localnet.rpc.method_table import MethodTable
-from localnet.rpc.methods import Method, QuestionKind
+from localnet.rpc.methods import Method, Preparation, QuestionKind
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.request_order import RequestOrder
 from localnet.rpc.requests import transaction as transaction_request
@@ -234,11 +235,28 @@ class Dispatcher:
         """
         preparation, on_reader = method.preparation, self._on_reader
         if preparation is None or on_reader is None:
-            return await self._in_order(lambda: method.call(target, params), session)
-        values = method.read(params)
+            change = partial(method.call, target, params)
+        else:
+            values = method.read(params)
+            request = values["request"]
+            if preparation.applies(request):
+                return await self._prepared_change(method, preparation, values, target, session)
+            change = partial(method.handler, target, **values)
+        if session is None:
+            return await self._on_owner(change)
+        return await session.order.run(lambda: self._on_owner(change))
+
+    async def _prepared_change(
+        self,
+        method: Method,
+        preparation: Preparation,
+        values: dict[str, Any],
+        target: Any,
+        session: SocketSession | None,
+    ) -> Any:
+        """Execute the query of a method's preparation on a reader, then the method with its result."""
+        assert self._on_reader is not None
         request = values["request"]
-        if not preparation.applies(request):
-            return await self._in_order(lambda: method.handler(target, **values), session)
         order = (
             self._orders.setdefault(preparation.sender(request), RequestOrder()) if session is None else session.order
         )
@@ -247,16 +265,10 @@ class Dispatcher:
             if question is not None:
                 asker = ASKING_CLIENT.set(None)
                 try:
-                    values["request"] = await on_reader(question, method.kind)
+                    values["request"] = await self._on_reader(question, method.kind)
                 finally:
                     ASKING_CLIENT.reset(asker)
             return await self._on_owner(lambda: method.handler(target, **values))
-
-    async def _in_order(self, change: Callable[[], Any], session: SocketSession | None) -> Any:
-        """Execute a function on the owner's thread, after the earlier requests of a WebSocket."""
-        if session is None:
-            return await self._on_owner(change)
-        return await session.order.run(lambda: self._on_owner(change))
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
         most = self._node.limits.response

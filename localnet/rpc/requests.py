@@ -97,7 +97,7 @@ def transaction(value: Any) -> TransactionRequest:
         access_list=tuple(read.get("accessList", ())),
         authorizations=tuple(read.get("authorizationList", ())),
         max_fee_per_blob_gas=read.get("maxFeePerBlobGas"),
-        blob_hashes=_blob_hashes(given, read.get("blobVersionedHashes")),
+        blob_hashes=_blob_hashes(given, read.get("blobVersionedHashes")) if kind == BLOB else (),
     )
 
 
@@ -158,7 +158,7 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
     authorizations = given.get("authorizationList")
     if kind is None and authorizations is not None:
         return SET_CODE
-    has_blobs = any(given.get(name) for name in ("blobVersionedHashes", "commitments", "blobs"))
+    has_blobs = bool(given.get("blobVersionedHashes") or given.get("commitments") or given.get("blobs"))
     if kind is None and has_blobs:
         return BLOB
     if kind is None and gas_price is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
@@ -235,11 +235,7 @@ def _verify_raw(_: Node, raw: bytes) -> Callable[[NodeReader], BlobTransaction]:
     return lambda node: admission.verify_blobs(node.network.machine, raw)
 
 
-def _has_blobs(raw: bytes) -> bool:
-    return raw[:1] == bytes([BLOB])
-
-
-_VERIFIED: Final = Preparation(_verify_raw, lambda _: BLOB, _has_blobs)
+_VERIFIED: Final = Preparation(_verify_raw, lambda _: BLOB, methodcaller("startswith", bytes([BLOB])))
 _SENDER: Final = attrgetter("sender")
 
 METHODS = (

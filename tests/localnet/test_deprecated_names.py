@@ -35,7 +35,7 @@ def test_the_old_parameter_of_a_network_is_the_new_one() -> None:
         record = network.chain.index.network()
         assert record is not None
         assert record.name == "shown"
-    with pytest.raises(TypeError, match="takes genesis or its former name, beginning, not both"):
+    with pytest.raises(TypeError, match="genesis and its former name, beginning, exclude each other"):
         Network(genesis=GenesisOptions(name="other"), **options)
 
 

@@ -162,8 +162,8 @@ class TestTransactionObjects:
         ("rules", "hardfork", "accepted", "last"),
         [
             ("filecoin", "", "0, 1 or 2", 2),
-            ("ethereum", "Cancun", "0, 1 or 2", 2),
-            ("ethereum", "Osaka", "0, 1, 2 or 4", 4),
+            ("ethereum", "Cancun", "0, 1, 2 or 3", 3),
+            ("ethereum", "Osaka", "0, 1, 2, 3 or 4", 4),
         ],
     )
     def test_a_type_that_is_not_accepted_names_those_that_are(

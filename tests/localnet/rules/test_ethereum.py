@@ -232,7 +232,7 @@ class TestOpening:
             Network(tmp_path / "one", rules="filecoin")
         with pytest.raises(InvalidInput, match="under the rules 'filecoin', not 'ethereum'"):
             Network(tmp_path / "other", rules="ethereum")
-        with pytest.raises(InvalidInput, match="the hardfork Prague, not osaka: leave the hardfork out"):
+        with pytest.raises(InvalidInput, match="has the hardfork Prague, not osaka: omit the hardfork"):
             Network(tmp_path / "one", hardfork="osaka")
 
     def test_what_is_not_there_is_named(self) -> None:
