@@ -47,9 +47,9 @@ def new(
     lang: Annotated[Literal["rust", "c", "assemblyscript"], typer.Option(help="Programming language.")] = "rust",
     as_json: _AsJson = False,
 ) -> None:
-    """Write a small actor project, with its interface and a test in Python.
+    """Create an actor project with a schema and a Python test.
 
-    Its compiler is cargo, zig (`pip install ziglang`) or npm's assemblyscript, as its README.md says.
+    The README.md of the project names its compiler: cargo, zig (`pip install ziglang`) or npm's assemblyscript.
 
     Example: hypervisor actor new guest_book
 
@@ -69,10 +69,10 @@ def build_and_test(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Project folder.")] = Path(),
     no_build: Annotated[bool, typer.Option("--no-build", help="Test the existing build.")] = False,
 ) -> None:
-    """Build the actor project in a folder, and run its tests in Python.
+    """Build an actor project and run its Python tests.
 
-    It is built by cargo, make or npm, whichever's file is there (Cargo.toml, Makefile, package.json), and tested by
-    pytest. Exit status: that of the first program that fails, 2 where there is no project.
+    Cargo.toml selects cargo, Makefile selects make, and package.json selects npm. pytest runs the tests. Exit status:
+    that of the first failing program, 2 if the folder has no project.
 
     Example: hypervisor actor test guest_book
     """
@@ -97,10 +97,10 @@ def install(
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Keep an actor's code on a chain, if the machine's rules take it, and print its code CID.
+    """Install an actor's code on a chain and print its code CID.
 
-    The network has no message for this yet; on your own chain the code is put there by hand. A folder that is not
-    there becomes a new chain.
+    The network has no message for this yet, so it changes the state of your own chain directly. A missing folder
+    becomes a new chain. Code that the network's rules reject is refused.
 
     Example: hypervisor actor install guest_book.wasm --schema interface.ipldsch --state chain
     """
@@ -133,9 +133,9 @@ def create(
     value: Annotated[str, typer.Option(metavar="AMOUNT", help="Initial balance, newly minted.")] = "0",
     as_json: _AsJson = False,
 ) -> None:
-    """Create an actor with installed code, by its constructor, and print its addresses.
+    """Create an actor with installed code by its constructor, and print its addresses.
 
-    The parameters may also be CBOR: 0x and hex digits.
+    Parameters are JSON, or CBOR as 0x and hex digits.
 
     Example: hypervisor actor create bafk... '{"owner": "f0100"}' --state chain
     """
@@ -164,9 +164,9 @@ def replace(
     rpc: _Rpc = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Give an actor other code: installed, or a built-in actor's. Its state, balance and nonce stay.
+    """Replace the code of an actor by installed code or a built-in actor's. Its state, balance and nonce remain.
 
-    The network has no message for this; the new code must read the state that the old one has left.
+    The network has no message for this. The new code must be able to read the existing state.
 
     Example: hypervisor actor replace f0123 bafk... --rpc-url http://127.0.0.1:8545
     """
@@ -195,11 +195,11 @@ def call(
     schema: _Schema = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Send a message to a method of an actor, yours or a built-in one, and print its answer.
+    """Send a message to a method of an actor and print its return value.
 
-    The parameters may also be CBOR: 0x and hex digits. A number that no interface knows takes nothing else, and its
-    answer is printed as it is. Exit status: 0 if the actor exited with 0, 1 if not (then nothing of the call remains),
-    2 for malformed input.
+    Parameters are JSON, or CBOR as 0x and hex digits. A method number without a known interface takes CBOR only, and
+    its return value is printed as hex. Exit status: 0 if the actor exited with 0, 1 if not (the call is then
+    reverted), 2 for malformed input.
 
     Example: hypervisor actor call f0123 Tip '{"note": "thanks"}' --value 1.5fil --state chain
 
@@ -228,9 +228,9 @@ def inspect(
     schema: _Schema = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Show an actor: its code, balance and state by the schema, and the methods of its interface.
+    """Show an actor's code, balance, decoded state and methods.
 
-    A node may have the folder open. `hypervisor inspect DIR ADDRESS/state/...` goes deeper into maps.
+    A node may have the folder open. `hypervisor inspect DIR ADDRESS/state/...` shows entries of maps.
 
     Example: hypervisor actor inspect f0123 --state chain
     """

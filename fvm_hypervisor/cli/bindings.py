@@ -23,10 +23,10 @@ def bindings(
     artifacts: Artifacts = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a typed Python class for each contract: methods for functions, dataclasses for structs, events and errors.
+    """Generate a typed Python class for each contract, with its functions, structs, events and errors.
 
-    The classes work on a network of `from localnet import Network`, in pytest or not, and with web3.py
-    (`localnet.testing.web3_chain`). mypy and editors know all their types.
+    The classes work with `localnet.Network`, with pytest, and with web3.py (`localnet.testing.web3_chain`). mypy and
+    editors know all types.
 
     Example: hypervisor bindings Vault out/Coin.sol/Coin.json --out contracts
     """

@@ -31,10 +31,10 @@ def fetch(
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Download an official bundle, so that --bundle v18 works everywhere.
+    """Download an official bundle for use with --bundle.
 
-    Only the content whose manifest CID this program knows is taken, wherever it comes from. A download that was
-    interrupted goes on where it stopped. The folder is FVM_BUNDLE_DIR, else the user's data folder.
+    The content must match a manifest CID that is known to this version. An interrupted download is resumed. The
+    folder is FVM_BUNDLE_DIR, or else the user's data folder.
 
     Example: hypervisor bundle fetch v18 --network devnet
     """
@@ -66,11 +66,10 @@ def add(
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Keep a copy of a bundle: a downloaded official one under its release's name, or one of your own.
+    """Copy a bundle to the user's folder: an official release under its name, or a custom one under your name.
 
-    Of a release that is newer than this program, --as says which one the file is: its manifest CID, which the makers
-    publish, is then known in this folder. --unpinned gives any bundle a name, which then means what this file is now:
-    another file may take its place.
+    --as names the release of a file that is newer than this version. Its manifest CID is then trusted in this folder.
+    --unpinned assigns a custom name, which a later call may assign to another file.
 
     Example: hypervisor bundle add builtin-actors-mainnet.car
 
@@ -108,7 +107,7 @@ def list_bundles(
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """List the bundles at hand, or the actors of one: type number, name, code CID, size, functions in and out.
+    """List the available bundles, or the actors of one: type number, name, code CID, size, imports and exports.
 
     Example: hypervisor bundle list v18
     """
@@ -129,9 +128,9 @@ def verify(
     bundle: Annotated[str, typer.Argument(metavar="[BUNDLE]", help=f"{_BUNDLE}.")] = "own",
     as_json: _AsJson = False,
 ) -> None:
-    """Check a bundle: the hash of each block, the manifest's names and order, every module by the machine's rules.
+    """Verify a bundle: block hashes, the manifest's names and order, and every module against the network's rules.
 
-    Of an own bundle the record of how it was made, too. Exit status: 0 if it is whole, 2 if not.
+    For this project's own bundle the build record is verified too. Exit status: 0 if the bundle is valid, 2 if not.
 
     Example: hypervisor bundle verify builtin-actors.car
     """
@@ -156,7 +155,7 @@ def build(
     out: Annotated[Path, typer.Option("--out", metavar="CAR", help="Output file.")],
     as_json: _AsJson = False,
 ) -> None:
-    """Write a bundle like another one, with other code for some actors: for `node --bundle`, upgrades and `compare`.
+    """Write a copy of a bundle with other code for some actors, for `node --bundle`, upgrades and `compare`.
 
     Example: hypervisor bundle build own-v19 --actor datacap=datacap.wasm --out mine.car
     """
@@ -190,7 +189,7 @@ def make(
 ) -> None:
     """Write a bundle of the modules in a folder.
 
-    A running network takes it at its own version: `hypervisor_upgrade`, `network.upgrade(29, "mine.car")`.
+    A running network can upgrade to it at its own version: `hypervisor_upgrade`, `network.upgrade(29, "mine.car")`.
 
     Example: hypervisor bundle make build --base own-v19 --out mine.car
     """

@@ -29,10 +29,10 @@ def call(
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a function of a contract answers; nothing is kept. One line for each value.
+    """Call a function of a contract without a transaction, and print each return value on a line.
 
-    Without the types that it returns, and without --abi, the answer is printed in hex. Exit status 1 where the call
-    fails, or where the address has no code.
+    Without return types and without --abi, the return data is printed in hex. Exit status 1 if the call reverts or
+    the address has no code.
 
     Example: hypervisor call 0x5fbd... 'balanceOf(address)(uint256)' f0100
 

@@ -30,13 +30,13 @@ _AFTER_CHAIN: Final = "hypervisor node --state {folder}"
 
 @app.command("verify")
 def verify(car: _File, strict: _Strict = False, as_json: _AsJson = False) -> None:
-    """Read a CAR to its end: the hash of every block, whether its links can be read, the index if there is one.
+    """Verify a CAR file: the hash of each block, its links, and the index if there is one.
 
-    Blocks are scanned for links as the network does it, which lets pass what a strict reader of DAG-CBOR would not:
-    keys in another order, text that is no UTF-8. With --strict such a block is damage: this project's own reader and
-    the public package dag-cbor must both take it for canonical, and find the same value in it.
+    Blocks are scanned for links as the network does, which accepts blocks that a strict DAG-CBOR decoder rejects,
+    such as unsorted keys or invalid UTF-8. With --strict such a block is an error: this project's decoder and the
+    package dag-cbor must both accept it as canonical and decode the same value.
 
-    Exit status: 0 if it is whole, 1 if a root or link leads out of it, 2 if it is damaged.
+    Exit status: 0 if the file is complete, 1 if a root or link is not in it, 2 if it is damaged.
 
     Example: hypervisor car verify state.car
     """
@@ -63,7 +63,7 @@ def export(
     ] = None,
     indexed: Annotated[bool, typer.Option("--indexed", help="Write CARv2 with an index.")] = False,
 ) -> None:
-    """Write a folder's state, or what is below other blocks, to a CAR. A node may have the folder open.
+    """Export a folder's state, or the blocks below other roots, to a CAR file. A node may have the folder open.
 
     Example: hypervisor car export chain state.car
     """
@@ -118,10 +118,10 @@ def import_(
     strict: _Strict = False,
     as_json: _AsJson = False,
 ) -> None:
-    """Verify a CAR and store its blocks: all of them or none. An import that was interrupted goes on.
+    """Verify a CAR file and store its blocks, all or none. An interrupted import is resumed.
 
-    The first root is pinned: `hypervisor inspect DIR --root CID` looks into it, `hypervisor gc` keeps it. With --chain
-    the file is what Filecoin's nodes export: `hypervisor node --state DIR` then goes on from there.
+    The first root is pinned: `hypervisor inspect DIR --root CID` shows it, and `hypervisor gc` retains it. With
+    --chain the file is a chain snapshot exported by a Filecoin node, which `hypervisor node --state DIR` continues.
 
     Example: hypervisor car import chain state.car --pin yesterday
 

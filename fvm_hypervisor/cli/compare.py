@@ -53,13 +53,13 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Execute the same messages twice, under two rules, prices or builds of actors, and say what differs and why.
+    """Execute the same messages under two configurations of rules, prices or actors, and explain the differences.
 
-    Run A is as the messages were recorded where nothing else is said; a single value is run B's. Exit codes, returns,
-    events, gas and state are compared. What gas differs by is shown by charge, syscall, actor, method and call, and for
-    each message the first call at which the two runs part.
+    Run A uses the recorded configuration unless an option has two values; a single value applies to run B. Exit
+    codes, return values, events, gas and state are compared. Gas differences are listed by charge, syscall, actor,
+    method and call. Each message shows the first call that differs.
 
-    Exit status: 0 if nothing differs, 1 if something does, 2 for wrong input.
+    Exit status: 0 if there is no difference, 1 if there is one, 2 for invalid input.
 
     Example: hypervisor compare chain --price block_persist_compute=86000
 

@@ -51,13 +51,13 @@ def create(
     profile: ProjectProfile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deploy one contract of a Foundry project, compiled as its foundry.toml says.
+    """Deploy a contract of a Foundry project, compiled with the settings of foundry.toml.
 
-    Without --broadcast nothing is sent: the transaction is printed that would be, with its gas and its fees. With
-    --json the fields are forge's: contract, transaction and abi, or deployer, deployedTo and transactionHash. Values
-    after --constructor-args go up to the next option. Addresses and amounts are written as for `hypervisor deploy`.
+    Without --broadcast the transaction is printed with its gas and fees, and not sent. The --json fields are forge's:
+    contract, transaction and abi, or deployer, deployedTo and transactionHash. --constructor-args takes all values up
+    to the next option. Addresses and amounts have the forms of `hypervisor deploy`.
 
-    Exit status 1 where the constructor fails or the node refuses, 2 for what cannot be deployed at all.
+    Exit status: 1 if the constructor fails or the node rejects the transaction, 2 if it cannot be deployed at all.
 
     Example: hypervisor create src/Vault.sol:Vault --private-key $KEY --broadcast --constructor-args 5 f0100
     """

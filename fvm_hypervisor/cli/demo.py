@@ -16,10 +16,10 @@ def demo(
         Path | None, typer.Option(help="Store the state in this new folder (default: a temporary folder).")
     ] = None,
 ) -> None:
-    """Let a Solidity contract and a native WASM actor call each other, and show every call.
+    """Run the demo: a Solidity contract and a native WASM actor call each other.
 
-    A real solc artifact, a real WASM module, a RocksDB folder that is closed and opened again. Each line of a call tree
-    names the runtime, the actor, the method, the value, the exit code and the gas.
+    It uses a real solc artifact, a real WASM module, and a RocksDB folder that is closed and reopened. Each line of a
+    call tree shows runtime, actor, method, value, exit code and gas.
 
     Example: hypervisor demo
     """

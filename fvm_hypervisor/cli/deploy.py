@@ -33,10 +33,12 @@ def deploy(
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
 ) -> None:
-    """Deploy a compiled contract, of solc, forge or Hardhat. A node of ours knows its names then, in traces and pages.
+    """Deploy a contract compiled by solc, forge or Hardhat.
 
-    Addresses may be f0... to f4..., t0... to t4... or 0x...; amounts 1.5fil; lists [1,2]; tuples (1,0x02). Negative
-    numbers need -- before the arguments.
+    A `hypervisor node` then decodes its calls in traces and in the explorer.
+
+    Addresses have the form f0... to f4..., t0... to t4... or 0x...; amounts 1.5fil; lists [1,2]; tuples (1,0x02). Put
+    -- before negative numbers.
 
     Example: hypervisor deploy Counter
 

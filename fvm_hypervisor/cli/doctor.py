@@ -27,11 +27,11 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the installation, or a running node, and say what to do about what is wrong.
+    """Check the installation or a running node, and suggest a remedy for each problem.
 
-    The installation: Python, its packages, whether its modules run compiled, libraries, runtimes, the embedded bundle,
-    installed Solidity compilers, a message through both runtimes. A node: its network, rules and labs, what it signs
-    for, Filecoin's methods and precompiles, traces. Exit status 1 where anything fails.
+    Installation: Python, packages, compiled form, libraries, runtimes, embedded bundle, Solidity compilers, and a
+    message through both runtimes. Node: network, rules and labs, signing, Filecoin's methods and precompiles, traces.
+    Exit status 1 if a check fails.
 
     Example: hypervisor doctor
 

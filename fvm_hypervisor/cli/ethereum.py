@@ -20,9 +20,9 @@ def statetest(
     as_json: AsJson = False,
     trace: Annotated[bool, typer.Option("--trace", help="Print EIP-3155 steps to standard error.")] = False,
 ) -> None:
-    """Run Ethereum's state tests: the state root, the logs and the exception of each case must be exact.
+    """Run Ethereum state tests. State root, logs and exception of each case must match.
 
-    Standard error gets the number of cases of each fork, and the five slowest.
+    Standard error shows the number of cases per fork and the five slowest cases.
 
     Exit status: 0 if every case passed, 1 if one failed, 2 if none was found.
 
@@ -75,10 +75,10 @@ def t8n(
         bool, typer.Option("--trace", help="Write the steps of each transaction to trace-N-HASH.jsonl.")
     ] = False,
 ) -> None:
-    """Run a block on accounts, as Ethereum's transition tools do: alloc, env and txs in; result and alloc out.
+    """Run a state transition (t8n): alloc, env and txs are the input, result and alloc the output.
 
-    Exit status: 0, also where transactions were rejected; 3 for an unknown fork or reward, 4 where a block hash is
-    missing, 10 for malformed input, 11 where a file cannot be read or written.
+    Exit status: 0, even if transactions were rejected; 3 for an unknown fork or reward, 4 for a missing block hash,
+    10 for malformed input, 11 if a file cannot be read or written.
 
     Example: hypervisor t8n --input.alloc alloc.json --input.env env.json --input.txs txs.json --state.fork Cancun
     """

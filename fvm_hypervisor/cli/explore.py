@@ -31,10 +31,10 @@ def explore(
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the first page in a browser.")] = False,
 ) -> None:
-    """Show a chain's folder in a browser, until a signal ends the program. A node may have it open.
+    """Serve the explorer for a chain's folder until interrupted. A node may have the folder open.
 
-    The chain is shown as it was when the program began. The node's methods answer there, too, but it signs for no
-    account, and what a client changes stays in memory: the folder is read only, unless --index keeps an index there.
+    The chain is shown as of the start. The node's RPC methods are served too, but no account signs, and changes by
+    clients stay in memory. The folder is not written, except for the index of --index.
 
     Example: hypervisor explore chain
     """

@@ -36,14 +36,14 @@ def extract(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Make a test vector of a message or a tipset: with exactly the blocks that its execution reads.
+    """Extract a test vector from a message or tipset, with exactly the blocks that its execution reads.
 
-    The form is that of filecoin-project/test-vectors: class message of a transaction or a message, class tipset of an
-    epoch. Randomness, circulating supply, base fee and receipts are in it. A node (Lotus, Forest, `hypervisor node`) is
-    asked for each block once; each is checked against its CID. What is executed again must give the receipts and the
-    state that the chain has, and the vector is run before it is written: otherwise nothing is.
+    The format is that of filecoin-project/test-vectors: class message for a transaction or message, class tipset for
+    an epoch, including randomness, circulating supply, base fee and receipts. Blocks of a node (Lotus, Forest,
+    `hypervisor node`) are fetched once and checked against their CIDs. The vector is written only if re-execution
+    produces the chain's receipts and state, and if the vector itself passes.
 
-    Exit status: 0 if the vector was written, 1 if what was executed again is not what the chain has, 2 for wrong input.
+    Exit status: 0 if the vector was written, 1 if re-execution differs from the chain, 2 for invalid input.
 
     Example: hypervisor extract 12 --state chain --out tipset.json
 

@@ -69,10 +69,10 @@ def gas(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Execute messages again and say what they cost: by charge, syscall, actor, method, and what cron called.
+    """Re-execute messages and report their gas by charge, syscall, actor, method and cron call.
 
-    With how the messages spread by gas, and the ten dearest. The options under rules change what is executed, as in
-    `hypervisor compare`.
+    The report includes the distribution of gas over messages and the ten most expensive messages. Options that change
+    the rules are those of `hypervisor compare`.
 
     Example: hypervisor gas chain --from 100 --to 200
 

@@ -38,10 +38,10 @@ def gc(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Drop the blocks of a folder that no state, receipt, message or pin needs, and give the space back.
+    """Delete blocks of a folder that no state, receipt, message or pin references, and release their disk space.
 
-    It may be interrupted at any moment and run again. Where a node has the folder open, name the node in place of the
-    folder: it goes on answering meanwhile (`hypervisor node --keep-states` collects by itself).
+    It may be interrupted and run again at any time. If a node has the folder open, pass the node's URL instead; the
+    node keeps serving requests. (`hypervisor node --keep-states` collects automatically.)
 
     Example: hypervisor gc chain --states 900
 

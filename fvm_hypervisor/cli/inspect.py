@@ -30,13 +30,13 @@ def inspect(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what is at a path in a machine's state. A node may have the folder open.
+    """Show the value at a path in a machine's state. A node may have the folder open.
 
-    With --verify no folder is needed: each block of the proof is checked against its CID, and the path is followed from
-    the root on, through these blocks alone. --root is the state that you trust; without it the file's own root is taken
-    and named. A user's actor has no names there: its state is shown as it is.
+    --verify needs no folder: each block of the proof is checked against its CID, and the path is resolved from the
+    root in these blocks only. --root names the state root that you trust; without it the file's own root is used and
+    printed. The state of an actor without a schema is shown without names.
 
-    Exit status: 0 if something is there, 1 if nothing is or the proof does not show it, 2 for wrong input.
+    Exit status: 0 if the value exists, 1 if it does not or is not proven, 2 for invalid input.
 
     Example: hypervisor inspect chain f04/state/claims
 

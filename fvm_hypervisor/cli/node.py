@@ -267,16 +267,15 @@ def node(
     actor_logs: Annotated[bool, typer.Option("--actor-logs", rich_help_panel=PANEL, help=_ACTOR_LOGS)] = False,
     abi_facade: Annotated[bool, typer.Option("--abi-facade", rich_help_panel=PANEL, help=_FACADE)] = False,
 ) -> None:
-    """Run a local network that Ethereum's tools can talk to.
+    """Run a local network that serves JSON-RPC for Ethereum and Filecoin tools.
 
-    The accounts' keys are known to everybody: use them here only. In a folder (--state), a transaction that has a
-    receipt is kept, whatever happens to the process. Each transaction is printed in a line when it has one; one that
-    fails with all its calls, by the names and lines of the contracts that are compiled in this folder (out/ of Foundry,
-    artifacts/ of Hardhat). What contracts write with console.log is printed. Storage proofs are accepted
-    without being checked. A browser sees the chain at the address that the node answers at.
+    The accounts' keys are public: use them locally only. With --state, transactions with a receipt survive a crash of
+    the process. The node prints a line per transaction and the console.log output of contracts. Failures show the
+    call trace with names and source lines from artifacts in this folder (out/ of Foundry, artifacts/ of Hardhat).
+    Storage proofs are accepted without a check. The explorer is served at the node's URL.
 
-    --bundle takes a CAR file, or a release that `hypervisor bundle fetch` got. --swa, --sra, --orchestrator, --ramp and
-    --timelock are for a new chain, or for the upgrade to network version 29 that --upgrade plans.
+    --bundle takes a CAR file or a release fetched by `hypervisor bundle fetch`. --swa, --sra, --orchestrator, --ramp
+    and --timelock apply to a new chain, or to an upgrade to network version 29 planned by --upgrade.
 
     Example: hypervisor node
 

@@ -23,11 +23,11 @@ def profile(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show where the gas of native actors goes: by function and by syscall, of their own and with what they call.
+    """Profile the gas of native actors by function and syscall, exclusive and inclusive of calls.
 
-    The transaction is executed again on the state that it met. Gas is exact; the time of a syscall is measured, that of
-    the code between is shared out by gas. Functions have names where the module has its custom section `name`: in Rust
-    with `strip = "debuginfo"`. A call of another actor stands under the `send::send` that made it.
+    The transaction is re-executed on its original state. Gas is exact. Time is measured for syscalls and distributed
+    by gas for the code between them. Function names need the module's custom section `name`; in Rust set `strip =
+    "debuginfo"`. A call to another actor appears below the `send::send` that made it.
 
     Example: hypervisor profile 0x67ad... --flame profile.svg
     """

@@ -49,24 +49,22 @@ def replay(
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Execute a chain's tipsets again, and say which come out otherwise than the chain has them.
+    """Re-execute a chain's tipsets and report those whose receipts or state differ from the chain.
 
-    Tipsets are independent of each other: each begins at the state that the chain has before it. The folder is read
-    only, a node may go on with it. A state that was changed by hand comes out otherwise.
+    Tipsets are independent: each starts from its recorded parent state. The folder is only read, so a node may have
+    it open. States that were edited manually are reported as different.
 
-    Of a snapshot that `hypervisor car import DIR SNAPSHOT --chain` brought, those tipsets are executed whose states are
-    in it. With --fork-url a node (Lotus, Forest, `hypervisor node`) is asked for blocks when something touches them,
-    each is checked against its CID, and kept in DIR where one is named: a second run asks for none again. `hypervisor
-    extract` makes a vector of a tipset, and `hypervisor compare` says what differs.
+    For a snapshot imported by `hypervisor car import DIR SNAPSHOT --chain`, only tipsets with states in the snapshot
+    are executed. With --fork-url, blocks are fetched from a node (Lotus, Forest, `hypervisor node`) on demand,
+    checked against their CIDs, and cached in DIR if it is given. `hypervisor extract` makes a vector of a tipset, and
+    `hypervisor compare` explains differences.
 
-    --workers counts tipsets that are executed at once, --parallel processes that share the messages of one: what each
-    message has read is compared when its turn comes, so what comes out is the same. With it, --json says of each tipset
-    how many messages were taken over and how many executed again, and at which actors they met, with the slots that
-    others had changed meanwhile (at the first 100 conflicts in contracts, of contracts of at most 10,000 slots);
-    without it each such actor has a line, with the slots that differ in all its conflicts, and an x for each message
-    that conflicted there. A tipset of few messages, or of one sender, is executed serially.
+    --workers is the number of tipsets executed at once, --parallel the number of processes that share the messages of
+    one tipset, with the same results. With --parallel, --json reports for each tipset the messages taken from workers
+    and executed again, and the conflicts by actor and slot (the first 100 conflicts, contracts of at most 10,000
+    slots). Without --json, each actor with conflicts has a line with its slots and an x per conflicting message.
 
-    Exit status: 0 if all came out the same, 1 if one did not, 2 for wrong input, such as a node that does not answer.
+    Exit status: 0 if all tipsets match, 1 if one differs, 2 for invalid input or a node that does not respond.
 
     Example: hypervisor replay chain --from 100 --to 200 --workers 8
 

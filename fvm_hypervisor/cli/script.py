@@ -140,18 +140,18 @@ def script(
         float, typer.Option(min=0.0, help="Seconds to wait for a receipt.", rich_help_panel=_SENDING)
     ] = 120.0,
 ) -> None:
-    """Run a Foundry script: on a fork of a node's network, with its actors; its transactions can be sent.
+    """Run a Foundry script on a fork of a node's network, with its actors, and optionally send its transactions.
 
-    The script runs by Ethereum's rules, and calls of precompiles and actors are executed. Each of its transactions is
-    then tried on the fork by the network's own rules, which gives its gas limit (a node under Ethereum's rules is asked
-    for each, when it is sent). With --broadcast they are sent, and
-    broadcast/FILE/CHAIN/run-latest.json has transactions and receipts, as forge writes it. What the script makes on a
-    fork that it selects goes to that fork's network. Without a node and forks it only runs.
+    The script runs under Ethereum's rules, and calls of precompiles and actors are executed. Each transaction is then
+    simulated on the fork under the network's rules, which determines its gas limit. (A node under Ethereum's rules
+    estimates it when the transaction is sent.) --broadcast sends the transactions and records them with their
+    receipts in broadcast/FILE/CHAIN/run-latest.json, as forge does. Transactions made on a fork that the script
+    selects are sent to that fork's network. Without a node and forks the script is only run.
 
-    Exit status 1 where the script reverts or a transaction fails, 2 for what cannot be run at all.
+    Exit status: 1 if the script reverts or a transaction fails, 2 if the script cannot be run.
 
     Example: hypervisor script script/Deploy.s.sol --rpc-url http://127.0.0.1:8545 --private-key $KEY --broadcast
-    """  # fmt: skip
+    """
     from dataclasses import replace
     from functools import partial
 

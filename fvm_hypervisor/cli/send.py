@@ -48,10 +48,10 @@ def send(
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
 ) -> None:
-    """Send a transaction: money alone, or a call of a contract's function; wait for its receipt.
+    """Send a transaction that transfers value or calls a contract's function, and wait for its receipt.
 
-    Without --private-key the node signs for one of its accounts. Exit status 1 where the transaction fails, with the
-    reasons call by call. A function of an address without code is not called, unless --force is given.
+    Without --private-key the node signs for one of its accounts. Exit status 1 if the transaction fails; the call
+    trace of the failure is printed. A function call to an address without code is refused unless --force is given.
 
     Example: hypervisor send f1nqjo... --value 1.5fil
 

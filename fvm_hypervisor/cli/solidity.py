@@ -14,12 +14,12 @@ def solidity(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Output folder.")] = Path("lib/filecoin"),
     as_json: AsJson = False,
 ) -> None:
-    """Write the Solidity files that projects import: FilecoinFork.sol, FilecoinVm.sol and the actors' interfaces.
+    """Write the Solidity files for projects: FilecoinFork.sol, FilecoinVm.sol and interfaces of built-in actors.
 
-    FilecoinFork.sol lets tests and scripts of forge call actors, on a fork of a node, and FilecoinVm.sol declares the
-    cheatcodes that `hypervisor test` has beside forge's (docs/cheatcodes.md);
-    the interfaces are those of a node with --abi-facade (docs/bridge.md). In a Foundry project a line of
-    remappings.txt lets imports of hypervisor/ lead to the folder, for forge; a project that has one keeps it.
+    FilecoinFork.sol lets forge tests and scripts call actors on a fork of a node. FilecoinVm.sol declares the
+    cheatcodes that `hypervisor test` adds to forge's (docs/cheatcodes.md). The interfaces are for nodes with
+    --abi-facade (docs/bridge.md). In a Foundry project, remappings.txt gets a line for `hypervisor/` unless it has
+    one.
 
     Example: hypervisor solidity lib/filecoin && forge test --fork-url http://127.0.0.1:8545
     """

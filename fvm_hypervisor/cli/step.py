@@ -82,15 +82,14 @@ def step(
         ),
     ] = None,
 ) -> None:
-    """Execute a message under a debugger: forwards and backwards, over contracts and native actors alike.
+    """Debug a message forwards and backwards, across contracts and native actors.
 
-    Breakpoints are calls, methods, syscalls, instructions and lines of contracts, exit codes and amounts of gas.
-    At a stop there are all open calls, an EVM frame's stack, memory and storage, a native actor's memory and syscalls,
-    states by schema, gas by charge, and lines of Solidity where compiled contracts with source maps are found.
+    Breakpoints are calls, methods, syscalls, instructions, source lines, exit codes and amounts of gas. At a stop the
+    debugger shows open calls, an EVM frame's stack, memory and storage, a native actor's memory and syscalls, decoded
+    states, gas by charge, and Solidity lines if artifacts with source maps are found.
 
-    A node is asked block by block and does not notice; a folder is read. Nothing is kept of what is executed.
-
-    The command `help` lists the others; docs/debugger.md has a first session, and what an editor needs.
+    Blocks are read from a node or a folder; nothing is written. The command `help` lists all commands.
+    docs/debugger.md has a first session and the setup of an editor.
 
     Example: hypervisor step 0x67ad... --break 'exit any'
 

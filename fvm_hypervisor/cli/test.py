@@ -255,12 +255,11 @@ def run_tests(
         bool, typer.Option("--rerun-failed", help="With --watch: rerun the failed tests.", rich_help_panel=_WATCH)
     ] = False,
 ) -> None:
-    """Run a Foundry project's tests; calls of Filecoin's precompiles and actors are executed.
+    """Run a Foundry project's tests, with Filecoin's precompiles and built-in actors.
 
-    Exit status: 0 if every test passed (or no test was found), 1 if one failed or the sources do not compile; with
-    several network versions also where a test has another result in one of them. 2 for what cannot be run at all:
-    options, foundry.toml, a compiler that is not there. 130 after Ctrl-C, with the results so far and the
-    tests that ran.
+    Exit status: 0 if all tests passed or none was found; 1 if a test failed, the sources do not compile, or results
+    differ between network versions; 2 if the tests cannot be run, e.g. for invalid options, an invalid foundry.toml
+    or a missing compiler; 130 after Ctrl-C, with the results so far.
 
     Example: hypervisor test --match-contract Counter -vvv
     """

@@ -56,14 +56,13 @@ def trace(
         typer.Option(metavar="FILE", help="Also write a flame graph of gas, as .svg or .html."),
     ] = None,
 ) -> None:
-    """Show every call of a transaction: who called whom, in which runtime, with what result and gas.
+    """Show the call trace of a transaction: callers, callees, runtimes, results and gas.
 
-    The transaction is executed again on the state that it met. Calls and events are decoded where an ABI is given or
-    the method of a built-in actor is known. Of a failure, the last line of its reasons is the innermost call's.
+    The transaction is re-executed on its original state. Calls and events are decoded with ABIs and the schemas of
+    built-in actors. With artifacts, calls show their `file.sol:line`. The last line of a failure's reasons belongs to
+    the innermost call.
 
-    With an epoch's number in place of a hash: the block's reward and cron, which are no messages, and their events.
-
-    Where compiled contracts are found, calls have names and the `file.sol:line` that made them; a failure has its line.
+    An epoch instead of a hash shows the block's implicit messages, reward and cron, with their events.
 
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """

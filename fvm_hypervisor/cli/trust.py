@@ -17,13 +17,13 @@ def trust(
     lists: Annotated[bool, typer.Option("--list", "-l", help="List the trusted projects.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Trust a Foundry project: let it run programs, use files outside of its folder, and ask nodes elsewhere.
+    """Trust a Foundry project to run programs, use files outside of its folder, and query remote nodes.
 
-    Without this, a test or a script that uses vm.ffi, a file outside of the project or a node on another machine stops
-    the run, and so does a compiler that foundry.toml names by its path. The consent holds for this folder on this
-    machine until one of these keys of foundry.toml changes: ffi, fs_permissions, solc, rpc_endpoints, eth_rpc_url.
+    Without trust, a test or script that uses vm.ffi, a file outside of the project or a node on another machine ends
+    the run, as does a compiler path in foundry.toml. Trust applies to this folder on this machine until one of these
+    keys of foundry.toml changes: ffi, fs_permissions, solc, rpc_endpoints, eth_rpc_url.
 
-    Read foundry.toml, the tests and the scripts of the project first: vm.ffi has no sandbox.
+    Read the project's foundry.toml, tests and scripts first: vm.ffi has no sandbox.
 
     Example: hypervisor trust
 

@@ -48,25 +48,20 @@ def conformance(
         typer.Option(min=1, max=256, metavar="N", help="Number of processes that share a vector's messages."),
     ] = 1,
 ) -> None:
-    """Run Filecoin's official vectors: exit code, return value, gas and state root must be exact.
+    """Run Filecoin's official vectors. Exit code, return value, gas and state root must match.
 
-    They are of class message or of class tipset, which also states the roots of receipts.
+    Vectors have the class message or the class tipset, which also checks the receipts root.
 
-    With --diff a failing vector shows its charges by name and in order, and the first nodes of the state that differ.
-    With --against, which takes what --trace kept (at another commit, over another boundary) or what the reference
-    oracle's `run --trace` printed, the first charge that differs.
+    - --diff shows a failing vector's charges by name and in order, and the first state nodes that differ.
+    - --trace writes all charges to a file. --against compares with such a file, or with the output of the reference
+      oracle's `run --trace`, and shows the first charge that differs.
+    - --bundle runs other actors on the vectors' states, which must have the same layouts.
+    - --workers is the number of vectors run at once, --parallel the number of processes per vector.
+    - --overlay changes prices or rules; `hypervisor compare` explains the effects.
 
-    With --bundle other actors run, such as those that you are changing, on the states of the vectors, which must be of
-    the same layouts: what they do otherwise is a failure.
+    Vectors whose actors are not installed are skipped; the last line counts them and names the remedy.
 
-    --workers counts vectors that run at once, --parallel processes that execute the messages of one, as `hypervisor
-    replay` has it: the same must come out.
-
-    --overlay runs them with other prices or rules, to see which vectors notice; `hypervisor compare` says why.
-
-    Vectors whose built-in actors are not here are not run; the last line counts them and says how to get the actors.
-
-    Exit status: 0 if every vector passed, 1 if one failed or was not run, 2 if none was found.
+    Exit status: 0 if every vector passed, 1 if one failed or was skipped, 2 if none was found.
 
     Example: hypervisor conformance vectors/fvm-nv18 --workers 2
     """
@@ -105,7 +100,7 @@ def fevmtest(
     workers: Workers = CORES,
     as_json: AsJson = False,
 ) -> None:
-    """Run the golden cases of the official EVM actor: exit code, return value, events and every actor's state.
+    """Run golden cases of the official EVM actor. Exit code, return value, events and all actor states must match.
 
     Exit status: 0 if every case passed, 1 if one failed, 2 if none was found.
 
@@ -132,7 +127,7 @@ def actortest(
     workers: Workers = CORES,
     as_json: AsJson = False,
 ) -> None:
-    """Run cases of a built-in actor (nv29's reward): exit code, return value, events, balances and state.
+    """Run cases of a built-in actor (nv29's reward). Exit code, return value, events, balances and state must match.
 
     Exit status: 0 if every case passed, 1 if one failed, 2 if none was found.
 

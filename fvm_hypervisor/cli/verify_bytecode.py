@@ -71,16 +71,16 @@ def verify_bytecode(
     profile: ProjectProfile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the code at an address with a contract of the project, compiled as its foundry.toml says.
+    """Verify that the code at an address is a contract of the project, compiled with the settings of foundry.toml.
 
-    The match is full, or partial where only the metadata behind the code differ: comments, names of files, or how they
-    are hashed. Libraries' addresses and immutable values are those of the deployment, and are not compared.
+    A match is full, or partial if only the metadata differ: comments, file names or the kind of metadata hash.
+    Library addresses and immutable values are not compared.
 
-    The creation code is in the transaction that made the contract: of --creation-transaction, of the project's
-    broadcast/, or as the node says (ots_getContractCreator). Behind it are the constructor's arguments, which are
-    compared with those that are given. With --json the fields are forge's: bytecode_type, match_type and message.
+    The creation code comes from the creation transaction: --creation-transaction, the project's broadcast/ folder, or
+    the node's ots_getContractCreator. Constructor arguments are compared if they are given. The --json fields are
+    forge's: bytecode_type, match_type and message.
 
-    Exit status 0 for full and partial matches, 1 where one does not match, 2 for what cannot be compared at all.
+    Exit status: 0 for full and partial matches, 1 for a mismatch, 2 if the code cannot be compared.
 
     Example: hypervisor verify-bytecode 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
     """

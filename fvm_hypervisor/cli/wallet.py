@@ -24,7 +24,7 @@ def list_accounts(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the accounts that every development node has, with their keys. They are public: use them locally only.
+    """List the accounts of every development node, with their keys. The keys are public: use them locally only.
 
     Example: hypervisor wallet list --count 2
     """
@@ -35,7 +35,7 @@ def list_accounts(
 
 @app.command("new")
 def new(as_json: AsJson = False) -> None:
-    """Make a new key and show it with its addresses. It is kept nowhere: write it down.
+    """Generate a key and print it with its addresses. The key is not stored.
 
     Example: hypervisor wallet new --json > key.json
     """
@@ -56,7 +56,7 @@ def address(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show an address in its other forms. With -, the addresses of a private key that is read from standard input.
+    """Convert an address to its other forms. With -, read a private key from standard input and print its addresses.
 
     Example: hypervisor wallet address f0100
 
