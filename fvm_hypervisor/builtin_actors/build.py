@@ -75,8 +75,10 @@ V19_ACTORS = ("storageminer", "storagemarket", "reward", "verifiedregistry", "da
 
 @dataclass(frozen=True)
 class Variant:
-    """A bundle in which some actors are built with features; its file keeps the code in which it differs from another
-    one, of the variant `base` or of none."""
+    """A bundle in which some actors are built with features.
+
+    Its file holds only the code that differs from the variant `base`, or from the main bundle if that is None.
+    """
 
     version: int
     features: tuple[str, ...]
@@ -167,12 +169,15 @@ def main() -> int:
 
 
 def toolchain() -> str:
-    """The pinned compiler's version, which is also rustup's name for it."""
+    """Return the version of the pinned compiler, which is also the name of its rustup toolchain."""
     return str(tomllib.loads((GUESTS / "rust-toolchain.toml").read_text())["toolchain"]["channel"])
 
 
 def find_compiler(folders: tuple[Path, ...] = (GUESTS, *ALONE)) -> str:
-    """The version line of the pinned compiler, with all crates of the folders at hand. Raises ToolchainMissing."""
+    """Return the version line of the pinned compiler, after checking that the crates of `folders` are available.
+
+    Raises ToolchainMissing.
+    """
     remedy = f"rustup toolchain install {toolchain()} --profile minimal --target {TARGET}"
     if shutil.which("rustup") is None:
         raise ToolchainMissing(f"this needs rustup, and then: {remedy}")
@@ -192,17 +197,19 @@ def find_compiler(folders: tuple[Path, ...] = (GUESTS, *ALONE)) -> str:
 
 
 def ask_compiler(question: str) -> str:
+    """Run the pinned compiler with the arguments in `question` and return its output."""
     command = ["rustup", "run", toolchain(), "rustc", *question.split()]
     done = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True)  # noqa: S603
     return done.stdout.strip()
 
 
 def sysroot() -> Path:
+    """Return the sysroot of the pinned compiler."""
     return Path(ask_compiler("--print sysroot"))
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of rustup and cargo: nothing is downloaded unasked but the locked crates."""
+    """Return the environment for rustup and cargo, in which rustup does not install toolchains by itself."""
     return os.environ | {"RUSTUP_AUTO_INSTALL": "0", "CARGO_INCREMENTAL": "0", "CARGO_TARGET_DIR": str(BUILD)} | more
 
 
@@ -217,13 +224,13 @@ def build() -> Built:
 
 
 def compile_alone(folder: Path) -> Alone:
-    """The modules of a folder that is no part of the bundle; that without features last, as in `build`."""
+    """Compile a crate that is not part of the bundle; the build without features comes last, as in `build`."""
     featured = {name: compile_crate(folder, folder.name, (name,)) for name in FEATURES.get(folder, ())}
     return Alone(compile_crate(folder, folder.name), featured)
 
 
 def flags_of(workspace: Path) -> tuple[str, ...]:
-    """The compiler's flags for the crates of a folder."""
+    """Return the compiler flags for the crates of a folder."""
     return ENGINE_FLAGS if workspace == ENGINE else FLAGS
 
 
@@ -271,7 +278,7 @@ def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
 
 
 def write_bundle(modules: dict[str, bytes], held: list[str]) -> tuple[bytes, dict[str, str]]:
-    """The CAR of a manifest over all modules, with the code of those that are held; and what it is known by."""
+    """Return a CAR whose manifest lists all modules, with the code of those in `held`, and the CIDs of the manifest."""
     codes = {name: make_cid(RAW, module) for name, module in modules.items()}
     data = encode_list([encode_list([encode_text(name), encode_link(code)]) for name, code in codes.items()])
     data_cid = make_cid(DAG_CBOR, data)
@@ -282,11 +289,12 @@ def write_bundle(modules: dict[str, bytes], held: list[str]) -> tuple[bytes, dic
 
 
 def record_of(module: bytes) -> dict[str, Any]:
+    """Return the record of a module: its CID and its size in bytes."""
     return {"cid": show_cid(make_cid(RAW, module)), "size": len(module)}
 
 
 def outputs_alone(folder: Path, built: Alone, compiler: str) -> dict[Path, bytes]:
-    """The committed files of a crate that stands alone: its modules and their record."""
+    """Return the committed files of a standalone crate: its modules and their record."""
     record = {
         **record_of(built.module),
         "source_hash": source_hash(folder),
@@ -305,7 +313,7 @@ def module_file(folder: Path, feature: str | None = None) -> Path:
 
 
 def source_hash(workspace: Path) -> str:
-    """The sha-256 of every source file's path and content, and of the compiler's flags, in a fixed order."""
+    """Return the SHA-256 of the compiler flags and of the path and content of every source file, in a fixed order."""
     digest = hashlib.sha256("\n".join(flags_of(workspace)).encode())
     found = [path for path in workspace.rglob("*") if is_source(path)]
     for used in USED.get(workspace, ()):
@@ -319,17 +327,21 @@ def source_hash(workspace: Path) -> str:
 
 
 def is_source(path: Path) -> bool:
+    """Return True if a file is a source of the build."""
     return path.suffix in (".rs", ".toml", ".lock") and "target" not in path.parts
 
 
 def recorded(path: Path) -> dict[str, Any]:
-    """A committed record, empty if there is none yet."""
+    """Return a committed record; empty if it does not exist yet."""
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return record
 
 
 def report_not_rebuilt(reason: str, folders: tuple[Path, ...]) -> int:
-    """Without the compiler: do the sources at least belong to what is committed?"""
+    """Print the folders whose sources differ from their committed record; return 1 if there are any, else 0.
+
+    Used when the compiler is not available.
+    """
     records = {GUESTS: ACTORS / "bundle.json"} | {folder: folder / f"{folder.name}.json" for folder in ALONE}
     changed = [
         folder
@@ -361,7 +373,7 @@ def describe(different: list[Path], fresh: dict[Path, bytes]) -> None:
 
 
 def encode_head(major: int, number: int) -> bytes:
-    """The first bytes of a CBOR item: its major type and a number, in the shortest form."""
+    """Encode the head of a CBOR item, its major type and a number, in the shortest form."""
     if number < 24:
         return bytes([major << 5 | number])
     power = next(power for power in range(4) if number < 1 << (8 << power))
@@ -369,38 +381,46 @@ def encode_head(major: int, number: int) -> bytes:
 
 
 def encode_text(text: str) -> bytes:
+    """Encode a CBOR text string."""
     return encode_head(3, len(text.encode())) + text.encode()
 
 
 def encode_list(items: list[bytes]) -> bytes:
+    """Encode a CBOR array of encoded items."""
     return encode_head(4, len(items)) + b"".join(items)
 
 
 def encode_link(cid: bytes) -> bytes:
+    """Encode a CID as a DAG-CBOR link."""
     return encode_head(6, 42) + encode_head(2, len(cid) + 1) + b"\x00" + cid
 
 
 def encode_varint(number: int) -> bytes:
+    """Encode an unsigned LEB128 varint."""
     rest, low = number >> 7, number & 0x7F
     return bytes([low]) if rest == 0 else bytes([low | 0x80]) + encode_varint(rest)
 
 
 def make_cid(codec: int, content: bytes) -> bytes:
+    """Return the CIDv1 of `content`, hashed with BLAKE2b-256."""
     digest = hashlib.blake2b(content, digest_size=32).digest()
     return b"\x01" + encode_varint(codec) + encode_varint(BLAKE2B_256) + encode_varint(len(digest)) + digest
 
 
 def show_cid(cid: bytes) -> str:
+    """Return the base32 text form of a CID."""
     return "b" + base64.b32encode(cid).decode().lower().rstrip("=")
 
 
 def write_car(root: bytes, blocks: dict[bytes, bytes]) -> bytes:
+    """Encode a CARv1 file with one root."""
     header = [encode_text("roots"), encode_list([encode_link(root)]), encode_text("version"), encode_head(0, 1)]
     sections = [encode_head(5, 2) + b"".join(header), *(cid + content for cid, content in blocks.items())]
     return b"".join(encode_varint(len(section)) + section for section in sections)
 
 
 def write_json(record: object) -> bytes:
+    """Encode a record as indented JSON."""
     return (json.dumps(record, indent=2) + "\n").encode()
 
 

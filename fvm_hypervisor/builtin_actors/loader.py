@@ -52,10 +52,10 @@ class VariantRecord:
 
 @cache
 def bundle_bytes(variant: str | None = None) -> bytes:
-    """The embedded bundle, a CARv1: the manifest's root block, its data block, and one raw block for each code CID.
+    """Return an embedded bundle as CARv1: the manifest's root block, its data block, and a raw block per code CID.
 
-    A variant of it, by a name in `bundle_record().variants`, begins with the blocks in which it differs. Raises
-    FileNotFoundError for a variant that there is not.
+    `variant` is a name in `bundle_record().variants`; its CAR starts with the blocks that differ from its base.
+    Raises FileNotFoundError for an unknown variant.
     """
     if variant is None:
         return files(__package__).joinpath("bundle.car").read_bytes()
@@ -72,7 +72,7 @@ def _header_end(car: bytes) -> int:
 
 @cache
 def bundle_record() -> BundleRecord:
-    """The record that was written together with the embedded bundle."""
+    """Return the record that was written together with the embedded bundle."""
     record = json.loads(files(__package__).joinpath("bundle.json").read_text(encoding="utf-8"))
     actors = _actors(record.pop("actors"))
     variants = {

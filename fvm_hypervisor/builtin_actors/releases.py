@@ -54,7 +54,7 @@ def releases() -> Mapping[str, Release]:
 
 
 def release_elsewhere(version: int, network: str, manifest_root: str) -> Release:
-    """A release whose root is not pinned here: the person who added its file named it."""
+    """Return a release that is not pinned here, as described by the user who added its file."""
     return Release(version, network, manifest_root, None)
 
 

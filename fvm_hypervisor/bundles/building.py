@@ -20,7 +20,7 @@ _MANIFEST_VERSION = 1
 
 
 def modules_in(folder: Path) -> dict[str, bytes]:
-    """The modules in a folder, each by the name of its file: `datacap.wasm`. BundleError where there is none."""
+    """Read the modules in a folder by file name without `.wasm`. Raises BundleError if there are none."""
     try:
         files = sorted(folder.glob("*.wasm"))
     except OSError as error:
@@ -31,9 +31,9 @@ def modules_in(folder: Path) -> dict[str, bytes]:
 
 
 def make(modules: Mapping[str, bytes], base: Bundle | None = None) -> bytes:
-    """The CAR of a bundle of modules by the names of their actors; of `base` those that are not among them.
+    """Return the CAR of a bundle with `modules` by actor name; the modules of other actors come from `base`.
 
-    BundleError as `build`, and where actors are missing.
+    Raises BundleError in the same cases as `build`, and if modules are missing and there is no base.
     """
     missing = [name for name in ACTOR_NAMES if name not in modules]
     if missing and base is None:
@@ -45,9 +45,9 @@ def make(modules: Mapping[str, bytes], base: Bundle | None = None) -> bytes:
 
 
 def build(base: Bundle, modules: Mapping[str, bytes]) -> bytes:
-    """The CAR of a bundle with other modules for some actors, by their names.
+    """Return the CAR of a copy of `base` with the modules of some actors replaced, by actor name.
 
-    BundleError for a name that no actor has, and for a module that the machine's rules refuse.
+    Raises BundleError for an unknown actor name and for a module that fails validation.
     """
     for name, module in modules.items():
         if name not in ACTOR_NAMES:

@@ -17,9 +17,10 @@ from store.cid import show
 
 
 def describe(bundle: Bundle) -> dict[str, Any]:
-    """A bundle's manifest and actors in the order of their types; sizes in bytes. BundleError for code that is no WASM.
+    """Describe a bundle's manifest and its actors in manifest order; sizes are in bytes.
 
-    `release` is the name of the official release that it is, `record` how an own bundle was made; else None.
+    `release` is the name of the matching official release, and `record` describes how one of our own bundles was
+    built; otherwise both are None. Raises BundleError for code that is not WebAssembly.
     """
     release = release_of(bundle.root)
     modules = dict(bundle.blocks)

@@ -257,7 +257,7 @@ def inspect(
 
 
 def _run(command: list[str], folder: Path) -> int:
-    """A program's exit status. Raises InvalidInput where it is not installed."""
+    """Run a program and return its exit status. Raises InvalidInput if it is not installed."""
     import subprocess
 
     from hypervisor.errors import InvalidInput
@@ -307,7 +307,7 @@ def _call(
 
 
 def _chain(state: Path | None, rpc: str | None) -> Path | str:
-    """The one of them that is given: a chain's folder, or a node's address; else the environment's node."""
+    """Return the chain's folder or the node's URL, whichever is given; defaults to the environment's node."""
     chain = (rpc or os.environ.get(URL_VARIABLE)) if state is None else state
     if not chain or (state is not None and rpc is not None):
         said = f"name a folder with --state, or a node with --rpc-url or {URL_VARIABLE}"

@@ -66,7 +66,7 @@ def call(
 
 
 def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[ContractInterface, str]:
-    """The interface that a function is looked up in, and the function's name there. Raises InvalidInput."""
+    """Return the interface to look a function up in, and the function's name there. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import signature_interface
     from localnet.contracts.artifacts import find_artifact
@@ -82,7 +82,7 @@ def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[Contra
 
 
 def contract_name(abi: str | None) -> str:
-    """The name of a contract whose interface `--abi` gives, or of one without."""
+    """Return the name of the contract whose interface `--abi` gives, or "contract" without it."""
     return "contract" if abi is None else Path(abi).stem.rpartition(":")[2]
 
 
@@ -101,7 +101,7 @@ def without_code(url: str, address: str) -> str:
 
 
 def _ask_call(url: str, request: dict[str, str], block: str) -> str:
-    """The data that a call returned. Raises NodeError."""
+    """Return the data that a call returned. Raises NodeError."""
     from fvm_hypervisor.cli.rpc_client import ask
     from localnet.fork.node_client import NodeError, shown_url
 
@@ -124,6 +124,6 @@ def _decode(interface: ContractInterface, data: bytes, answer: str) -> Any:
 
 
 def _outputs(interface: ContractInterface, data: bytes) -> list[Any] | None:
-    """The types that the called function returns; None where its signature does not name them."""
+    """Return the ABI types that the called function returns; None if its signature does not name them."""
     found = interface.read_call(data)
     return None if found is None else found[0].get("outputs")

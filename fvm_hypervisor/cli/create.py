@@ -134,7 +134,7 @@ def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
 
 
 def _creation_code(artifact: ContractArtifact) -> bytes:
-    """The code that makes a contract. Raises InvalidInput for one that cannot be made alone."""
+    """Return a contract's creation code. Raises InvalidInput if it has none or needs libraries."""
     from hypervisor.errors import InvalidInput
 
     named = f"{artifact.file}:{artifact.name}"

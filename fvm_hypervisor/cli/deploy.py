@@ -72,9 +72,10 @@ def deploy_contract(
     *,
     as_json: bool,
 ) -> dict[str, Any]:
-    """The receipt of a creation, whose names the node knows from then on; a failed one is printed, with status 1.
+    """Deploy a contract, register its interface with the node and return the receipt.
 
-    Raises NodeError with the constructor's own error in words, by its interface and those below `artifacts`.
+    Prints a failed creation and exits with status 1. Raises NodeError with the decoded constructor error; the
+    contract's interface and those below `artifacts` are searched.
     """
     from fvm_hypervisor.cli.node_client import failure_lines, make_known, print_outcome, send_transaction
     from fvm_hypervisor.cli.reverts import explain_revert, interfaces_with

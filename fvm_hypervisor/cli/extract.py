@@ -78,7 +78,7 @@ def extract(
 
 @contextmanager
 def _source(url: str | None, folder: Path | None) -> Iterator[TipsetSource]:
-    """The chain that the options name: a folder before a node of the environment."""
+    """Open the chain that the options name; a folder takes precedence over the environment's node."""
     from fvm_hypervisor.cli.options import URL
     from fvm_hypervisor.cli.progress import words_line
     from hypervisor.errors import InvalidInput

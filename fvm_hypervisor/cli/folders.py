@@ -21,7 +21,7 @@ _SOME: Final = 5
 
 
 def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
-    """The store in a folder that exists; reading goes on beside a node that has it open."""
+    """Open the store in an existing folder; a read-only store may be opened while a node uses it."""
     from hypervisor.errors import InvalidInput
     from store.rocks import RocksStore
 
@@ -32,7 +32,10 @@ def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
 
 @contextmanager
 def reading(folder: Path) -> Iterator[RocksStore]:
-    """The store in a folder, to look for blocks in; StoreError that tells why a fork lacks one."""
+    """Open the store in a folder for reading blocks.
+
+    Raises StoreError if a block of a fork was never read from its origin.
+    """
     from localnet.fork.ethereum_fork import reads_from_node
     from store.blockstore import BlockNotFound, StoreError
 
@@ -46,9 +49,10 @@ def reading(folder: Path) -> Iterator[RocksStore]:
 
 
 def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False) -> Network:
-    """The network whose chain a folder holds; InvalidInput if it holds none, StoreError while a node has it open.
+    """Open the network whose chain a folder holds.
 
-    With `read_only` a node may have it open, and what happens on the network stays in memory.
+    With `read_only`, a node may have the folder open, and changes to the network stay in memory. Raises InvalidInput
+    if the folder holds no chain, and StoreError if a node has it open.
     """
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import AUTO
@@ -64,7 +68,7 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
 
 
 def named_block(text: str) -> Cid:
-    """The CID that the user gave. Raises InvalidInput if it is malformed."""
+    """Parse a CID given by the user. Raises InvalidInput if it is malformed."""
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid
 
@@ -75,7 +79,7 @@ def named_block(text: str) -> Cid:
 
 
 def head_of(store: RocksStore) -> Cid:
-    """The state of the machine in a folder; InvalidInput, with the pins that there are, if it holds none."""
+    """Return the state root of the machine in a folder. Raises InvalidInput, listing the pins, if it holds none."""
     from hypervisor.errors import InvalidInput
     from store.cid import Cid, show
     from store.roots import HEAD, pins

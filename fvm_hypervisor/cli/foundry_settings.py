@@ -82,15 +82,15 @@ SETTINGS: Final = (
 
 
 def setting_options(*panels: str) -> list[TyperOption]:
-    """The rows of some panels as options of a command; what is given of them is what `given_settings` returns.
+    """Return command options for the settings of some panels, whose values `given_settings` collects.
 
-    Every such command has `--trust`, too, which `with_consent` reads.
+    The option `--trust`, which `with_consent` reads, is included.
     """
     return [*(_option(row) for row in SETTINGS if row.panel in panels), _trust_option()]
 
 
 def with_words(arguments: Sequence[str]) -> list[str]:
-    """A command line in which options whose value may be left out have it."""
+    """Return a command line in which options with an optional value have their default value."""
     first = {name: row.words for row in SETTINGS if row.words for name in row.names}
     found: list[str] = []
     for place, argument in enumerate(arguments):

@@ -85,7 +85,7 @@ def _look_into_folder(folder: Path, root: str | None, path: str, limit: int, pro
 
 
 def _look_into_proof(file: Path, root: str | None, path: str, limit: int) -> tuple[str, Any]:
-    """The root and what the blocks of a proof show below it. Raises ProofError, InvalidInput."""
+    """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
     from fvm_hypervisor.cli.folders import named_block
     from hypervisor.bundle import Bundle, manifest_with
     from hypervisor.errors import Fatal, InvalidInput
@@ -132,7 +132,7 @@ def _print(found: Any, path: str) -> None:
 
 
 def _lines(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """A line for each value that has no parts: its path below, and itself."""
+    """Yield the path and value of each leaf."""
     if isinstance(value, dict) and value and value.keys() != {"/"}:
         for key, item in value.items():
             yield from _lines(item, f"{path}/{key}" if path else key)

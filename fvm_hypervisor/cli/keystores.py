@@ -65,9 +65,10 @@ _NO_KEYSTORE: Final = "is not a keystore: expected the JSON of Web3 Secret Stora
 def keystore_keys(
     files: Sequence[Path], accounts: Sequence[str], passwords: Sequence[str], password_files: Sequence[Path]
 ) -> list[str]:
-    """The keys in keystores, in hex. Passwords are given in the order of the files, or asked for on the terminal.
+    """Return the private keys in keystores as hex.
 
-    Raises InvalidInput, without key and password.
+    Passwords are given in the order of the files, or prompted for on the terminal. Raises InvalidInput, whose message
+    never contains a key or password.
     """
     places = [*files, *(_of_account(name) for name in accounts)]
     if passwords and password_files:
@@ -89,9 +90,9 @@ def one_key(
     passwords: Sequence[str],
     password_files: Sequence[Path],
 ) -> str | None:
-    """The one key that signs: the one that is given, or that of the one keystore; None without any.
+    """Return the signing key: the private key that is given, or that of the only keystore; None without any.
 
-    Raises InvalidInput, for several, too.
+    Raises InvalidInput, also if several keys are given.
     """
     given = [] if private_key is None else ["--private-key"]
     given += [f"the keystore {file}" for file in files] + [f"the account {name}" for name in accounts]

@@ -71,7 +71,7 @@ def bundle_folder(given: Path | None) -> Path:
 
 
 def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> None:
-    """The prices of a network version, or with an overlay."""
+    """Print the prices of a network version, with an overlay applied if one is given."""
     import json
 
     from fvm_hypervisor.cli.options import parsed_network

@@ -414,7 +414,7 @@ def _print_actor_logs() -> None:
 
 
 def _addresses(folder: Path | None) -> AddressIndex:
-    """The index by address of a chain, in its folder or in memory."""
+    """Return the address index of a chain, in its folder or in memory."""
     from localnet.ledger.address_index import FILE, AddressIndex
 
     return AddressIndex(None if folder is None else folder / FILE)

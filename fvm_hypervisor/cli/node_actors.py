@@ -17,13 +17,13 @@ from localnet.fork.node_client import NodeError, shown_url
 
 
 def install_actor(url: str, module: bytes, schema: Path | None, name: str) -> str:
-    """The code CID of a module that a node keeps from now on. Raises InvalidInput, NodeError."""
+    """Install a module on a node and return its code CID. Raises InvalidInput, NodeError."""
     text = None if schema is None else read_schema(schema)
     return _cid(url, ask(url, "hypervisor_installActor", b64encode(module).decode(), text, name))
 
 
 def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: int) -> dict[str, str]:
-    """The addresses of a new actor on a node. Raises NodeError."""
+    """Create an actor on a node and return its addresses. Raises NodeError."""
     given = params if cbor is None else f"0x{cbor.hex()}"
     found = ask(url, "hypervisor_createActor", {"/": code}, given, hex(value))
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("id", "address")):
@@ -47,9 +47,9 @@ def call_actor(
     schema: Path | None,
     cbor: bytes | None = None,
 ) -> dict[str, Any]:
-    """The answer of a method, and the CID of the message if one was sent; `value` in attoFIL.
+    """Call a method and return its result, with the message's CID if one was sent; `value` is in attoFIL.
 
-    Raises InvalidInput, and NodeError also where the actor exits with another code than 0.
+    Raises InvalidInput, and NodeError also if the exit code is not 0.
     """
     address = str(filecoin_address(target))
     interface = _known(url, address, isinstance(method, int)) if schema is None else read_interface(schema)
@@ -76,7 +76,7 @@ def _cid(url: str, found: Any) -> str:
 
 
 def _known(url: str, address: str, by_number: bool) -> Interface:
-    """The interface that a node knows of an actor's code; with `by_number` it may know none."""
+    """Return the interface that a node has for an actor's code; with `by_number`, it may be empty."""
     try:
         found = ask(url, "hypervisor_actorInterface", address)
     except NodeError as error:

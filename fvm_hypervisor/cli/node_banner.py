@@ -34,7 +34,7 @@ def config(network: Network, mnemonic: str, path: str) -> dict[str, Any]:
 
 
 def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
-    """The lines before the address that the node listens at."""
+    """Return the startup banner, which is printed before the listening address."""
     parts = [
         _part("Available Accounts", [
             f"({number}) {checksummed(account.address)} ({show_fil(network.balance(account))})  {account.native}"
@@ -64,12 +64,12 @@ def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
 
 
 def _planned(network: Network) -> list[Upgrade]:
-    """The upgrades that are still to come."""
+    """Return the upgrades that are still ahead."""
     return [upgrade for upgrade in network.chain.record.upgrades.planned if upgrade.epoch >= network.block_number]
 
 
 def _actors(network: Network) -> str:
-    """The bundle of built-in actors by its release's name, or its manifest root."""
+    """Return the bundle of built-in actors as a release name, if any, and its manifest root."""
     root = network.machine.manifest.root
     release = release_of(root)
     return f"manifest {show(root)}" if release is None else f"{release.name} (manifest {show(root)})"

@@ -27,7 +27,7 @@ _START: Final = "start one with `hypervisor node`"
 
 
 def node_checks(url: str) -> Iterator[tuple[str, Callable[[], str]]]:
-    """The checks of a node. Where it does not answer at all there is only the first."""
+    """Yield the checks of a node as (name, check); only the first one if the node does not respond."""
     reached: list[str] = []
 
     def answers() -> str:

@@ -38,7 +38,10 @@ class SendOptions:
 
 
 def ethereum(url: str) -> Callable[[str], str]:
-    """A reader of addresses: the 0x form of an f-, t- or 0x address; the node is asked for that of f1, f2 and f3."""
+    """Return a function that converts an f-, t- or 0x address to its 0x form.
+
+    The node resolves f1, f2 and f3 addresses.
+    """
 
     def read(text: str) -> str:
         from bridge.addresses import from_delegated, masked_id
@@ -88,7 +91,10 @@ def await_node(url: str, timeout: float) -> None:
 
 
 def send_transaction(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:
-    """The receipt of a transaction. Raises NodeError where it is refused, or has no receipt in time."""
+    """Send a transaction and return its receipt.
+
+    Raises NodeError if it is rejected or has no receipt before the timeout.
+    """
     request = request_of(sending, to, data, value)
     if sending.key is None:
         transaction = ask(sending.url, "eth_sendTransaction", request)
@@ -98,7 +104,7 @@ def send_transaction(sending: SendOptions, to: str | None, data: bytes, value: i
 
 
 def request_of(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:
-    """A transaction as a node is asked to call or send it."""
+    """Return a transaction as the request object of `eth_call` and `eth_sendTransaction`."""
     request = {"to": to, "data": f"0x{data.hex()}", "value": hex(value)}
     if sending.gas_limit is not None:
         request["gas"] = hex(sending.gas_limit)
@@ -155,7 +161,7 @@ def print_outcome(url: str, receipt: dict[str, Any], failure: Sequence[str], as_
 
 
 def account_of(key: str) -> Any:
-    """The account of a private key in hex. Raises InvalidInput, without the key."""
+    """Return the account of a hex private key. Raises InvalidInput, whose message does not contain the key."""
     from localnet.accounts import Account
 
     try:
@@ -180,7 +186,7 @@ def _account(url: str, sender: str) -> str:
 
 
 def _sign(sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]) -> str:
-    """A transaction, signed with a key, in hex."""
+    """Sign a transaction with the sender's key and return it as hex."""
     assert sending.key is not None, "the caller has looked"
     return f"0x{account_of(sending.key).sign(prepared_transaction(sending, to, data, value, request)).raw().hex()}"
 
@@ -188,7 +194,10 @@ def _sign(sending: SendOptions, to: str | None, data: bytes, value: int, request
 def prepared_transaction(
     sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]
 ) -> Transaction:
-    """A transaction with its nonce, its gas limit and its fees, as the node says them, unsigned. Raises NodeError."""
+    """Return an unsigned transaction whose nonce, gas limit and fees come from the node.
+
+    Raises NodeError.
+    """
     from bridge.addresses import eth_address
     from bridge.transactions import DYNAMIC_FEE, Transaction
 

@@ -100,7 +100,7 @@ def planned(entries: list[str] | None) -> dict[int, int | tuple[int, str]]:
 
 
 def _parse_entry(entry: str) -> tuple[int, int | tuple[int, str]]:
-    """The epoch of `nv29@1000` or `nv28@1000=v18-devnet`, and what comes after it."""
+    """Return the epoch and the upgrade of an entry such as `nv29@1000` or `nv28@1000=v18-devnet`."""
     from hypervisor.errors import InvalidInput
 
     words, with_bundle, bundle = entry.partition("=")
@@ -112,7 +112,7 @@ def _parse_entry(entry: str) -> tuple[int, int | tuple[int, str]]:
 
 
 def streams(**given: str | int | None) -> StreamSettings | None:
-    """The streams that the options ask for, by the names of `stream_settings`; None if they ask for none.
+    """Return the stream settings given by options named as in `stream_settings`; None if there are none.
 
     Raises InvalidInput.
     """

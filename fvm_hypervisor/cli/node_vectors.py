@@ -6,7 +6,7 @@ from fvm_hypervisor.explorer.site import NoVector
 
 
 def vector_of(url: str, transaction: str) -> str:
-    """The vector of a transaction of the node at a URL, as text. Raises NoVector."""
+    """Return the test vector of a node's transaction as text. Raises NoVector."""
     import json
 
     from fvm_hypervisor.cli.vectors import data_folder

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def engine_there(engine: str | None) -> str | None:
-    """The engine, if this installation has it; an error of usage, with exit status 2, if not."""
+    """Return `engine` if it is available in this installation; otherwise fail with a usage error (exit status 2)."""
     from hypervisor.errors import RuntimeUnavailable
     from hypervisor.opening import OFFICIAL_EVM
 
@@ -105,7 +105,7 @@ def named_precompiles(given: Sequence[str] | None) -> tuple[Precompile | str, ..
 
 
 def checked_rules(name: str | None) -> str | None:
-    """The name of installed rules as it was given. Raises BadParameter."""
+    """Return the name of installed rules unchanged. Raises BadParameter if they are not installed."""
     if name is not None:
         from hypervisor.rules import rule_names
 
@@ -115,7 +115,7 @@ def checked_rules(name: str | None) -> str | None:
 
 
 def named_rules(rules: str | None, given: Sequence[str] | None) -> str | None:
-    """The name of rules with labs on, as `--rules` and each `--lab` give it. Raises InvalidInput."""
+    """Return the name of rules with labs enabled, from `--rules` and each `--lab`. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
     from hypervisor.labs import lab_names, rules_with_labs
 
@@ -139,7 +139,7 @@ _OF_ANVIL = ("ethereum", "optimism", "tempo")
 
 
 def parsed_network(name: str) -> int:
-    """The number of a network version, such as nv29. Raises InvalidInput."""
+    """Return the number of a network version such as nv29. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
 
     number = name.removeprefix("nv")

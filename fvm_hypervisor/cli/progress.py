@@ -24,7 +24,10 @@ def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[[int], N
 
 
 def running_line() -> Callable[[Sequence[tuple[str, float]]], None] | None:
-    """Shows the names and seconds of what runs, for none takes the line away; None where the output is not watched."""
+    """Return a function that displays running tasks as (name, seconds); None if stderr is not a terminal.
+
+    An empty sequence clears the line.
+    """
     if not sys.stderr.isatty():
         return None
     shown = ""

@@ -18,7 +18,10 @@ _LARGEST_FILE: Final = 1 << 20
 
 
 def source_path(home: Path, file: str) -> str:
-    """The path of a source from the project's root, given from there or from here. Raises InvalidInput."""
+    """Return the path from the project root of a source that is named from there or from the current folder.
+
+    Raises InvalidInput.
+    """
     from hypervisor.errors import InvalidInput
 
     for place in (Path(file), home / file):
@@ -33,7 +36,7 @@ def source_path(home: Path, file: str) -> str:
 
 
 def contract_named(artifacts: Artifacts, file: str, name: str) -> ContractArtifact:
-    """The contract of a name in a source, or in any where `file` is empty. Raises InvalidInput."""
+    """Return the contract with a name in a source file, or in any if `file` is empty. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
 
     files = [place.file for place in artifacts.places if place.name == name]
@@ -49,7 +52,7 @@ def contract_named(artifacts: Artifacts, file: str, name: str) -> ContractArtifa
 def compiled_contract(
     context: Any, root: Path, contract: str, profile: str | None, use: str | None, **consent: Any
 ) -> tuple[Project, ContractArtifact]:
-    """A contract that the project is compiled for, with the project; `consent` is what `with_consent` takes.
+    """Compile a project and return it with one of its contracts; `consent` is passed to `with_consent`.
 
     Raises InvalidInput, CompileError.
     """
@@ -73,7 +76,7 @@ def compiled_contract(
 
 
 def named_node(project: Project, given: str | None) -> str | None:
-    """The URL of the node that the command line or the project names; None where neither does. Raises InvalidInput."""
+    """Return the node URL from the command line or the project; None without one. Raises InvalidInput."""
     import os
 
     from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
@@ -88,7 +91,7 @@ def named_node(project: Project, given: str | None) -> str | None:
 
 
 def constructor_texts(given: Sequence[str] | None, file: Path | None) -> list[str] | None:
-    """The constructor's arguments as texts, from the command line or a file; None where neither is given.
+    """Return the constructor's arguments as text, from the command line or a file; None if neither is given.
 
     Raises InvalidInput.
     """

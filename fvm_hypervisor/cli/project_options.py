@@ -88,7 +88,7 @@ class VerifyCommand(_ContractCommand):
 
 
 def _each_named(arguments: Sequence[str]) -> list[str]:
-    """A command line in which each value behind `--constructor-args`, up to the next option, has the option's name."""
+    """Return a command line in which `--constructor-args` is repeated before each of its values."""
     found: list[str] = []
     place = 0
     while place < len(arguments):

@@ -149,7 +149,10 @@ def _of_node(url: str, folder: Path | None, first: int | None, last: int | None,
 def _replay_node(
     url: str, folder: Path | None, first: int, last: int | None, parallel: int, workers: int, dask: str | None
 ) -> Iterator[Replayed]:
-    """This process alone writes to the folder: the others hand it what they fetched."""
+    """Replay a node's tipsets in worker processes.
+
+    Only this process writes to the folder; workers return the blocks that they fetched.
+    """
     from contextlib import ExitStack
     from functools import partial
 

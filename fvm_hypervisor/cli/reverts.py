@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def explain_revert(error: NodeError, own: ContractInterface | None, folders: Sequence[Path] | None = None) -> NodeError:
-    """The error of a reverted request, with the custom error behind it.
+    """Return the error of a reverted request, with the decoded custom error added.
 
-    The contract's own interface is asked first, then those compiled below the folders: a revert may come from a callee.
+    The contract's own interface is tried first, then those compiled below the folders, since a revert may come from a
+    callee.
     """
     from localnet.contracts.artifacts import ArtifactFolders
 
@@ -33,7 +34,10 @@ def explain_revert(error: NodeError, own: ContractInterface | None, folders: Seq
 
 
 def interfaces_with(own: NamedInterface | None, folders: Sequence[Path] | None = None) -> list[NamedInterface]:
-    """An interface that is known, and those compiled below the folders: a custom error may be a callee's."""
+    """Return the known interface, if any, and those compiled below the folders.
+
+    A custom error may come from a callee.
+    """
     from localnet.contracts.artifacts import ArtifactFolders
     from localnet.contracts.named_interface import NamedInterface
 

@@ -107,7 +107,7 @@ class ScriptNetworks:
         self._stack.close()
 
     def at(self, url: str) -> ScriptNetwork:
-        """The network of the node at a URL."""
+        """Return the network of the node at a URL, opening it on first use."""
         if url not in self._networks:
             self._networks[url] = ScriptNetwork(url, self._stack, self._precompiles)
         return self._networks[url]
@@ -126,7 +126,7 @@ class ScriptPart:
     slow: bool = False
 
     def numbered(self) -> list[tuple[int, PlannedTransaction, int]]:
-        """The transactions with their numbers in the script, and their gas limits."""
+        """Return the transactions with their numbers in the script and their gas limits."""
         return [
             (number, one, limit)
             for number, (one, limit) in enumerate(zip(self.transactions, self.gas, strict=True), self.before + 1)
@@ -288,7 +288,7 @@ class ScriptSending:
             )
 
     def _by_chain(self) -> list[tuple[ScriptNetwork, list[ScriptPart]]]:
-        """The parts of each chain, and its network by the first of its nodes."""
+        """Group the parts by chain, each with the network of the chain's first node."""
         found: dict[int, list[ScriptPart]] = {}
         for part in self.parts:
             found.setdefault(part.network.chain, []).append(part)

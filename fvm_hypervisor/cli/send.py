@@ -123,7 +123,7 @@ def _check_receiver(url: str, receiver: str, data: bytes) -> None:
 def _print_refused_calls(
     sending: SendOptions, to: str, data: bytes, value: int, interfaces: Sequence[NamedInterface]
 ) -> None:
-    """The calls of what no block holds: its estimate failed, so the transaction was never sent."""
+    """Print the call tree of a transaction that was never sent because its gas estimate failed."""
     from fvm_hypervisor.cli.node_client import request_of
     from fvm_hypervisor.cli.trace_client import ask_call_trace
 

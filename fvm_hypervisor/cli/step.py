@@ -131,7 +131,10 @@ def step(
 
 
 def _refuse_arguments(given: Mapping[str, tuple[object, str]]) -> None:
-    """An editor names what is debugged: refuse what the command line says of it. Raises InvalidInput."""
+    """Raise InvalidInput if command-line options describe the subject.
+
+    With `--dap` or `--listen`, the editor's configuration names it.
+    """
     from hypervisor.errors import InvalidInput
 
     for shown, (value, field) in given.items():
@@ -155,7 +158,7 @@ def _serve(port: int | None) -> None:
 
 @contextmanager
 def _launched(given: Mapping[str, Any]) -> Iterator[Session]:
-    """The session that an editor's configuration describes. Raises InvalidInput."""
+    """Open the session that an editor's configuration describes. Raises InvalidInput."""
     from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.debugger.sources import SourceLines
     from hypervisor.errors import InvalidInput
@@ -248,7 +251,7 @@ def _request(
     value: str,
     sender: str | None,
 ) -> CallRequest:
-    """The call of a function."""
+    """Return the request for a function call."""
     from bridge.addresses import ZERO_ADDRESS
     from fvm_hypervisor.cli.call import interface_of
     from hypervisor.types import TokenAmount

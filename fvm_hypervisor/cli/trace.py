@@ -159,7 +159,7 @@ def _epoch_of_node(url: str, epoch: int) -> dict[str, Any]:
 
 
 def wanted_transaction(text: str) -> bytes | str:
-    """A transaction's hash; or the CID of a message, as text."""
+    """Parse a transaction's hash, or a message's CID, which is returned as text."""
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid, show
 
@@ -195,7 +195,7 @@ def _of_node(url: str, wanted: bytes | str, places: bool) -> Traced:
 
 
 def transaction_of(network: Network, wanted: bytes | str) -> bytes:
-    """The hash of a transaction that is wanted by it or by its message's CID. Raises UnknownTransaction."""
+    """Return the hash of a transaction given by hash or by message CID. Raises UnknownTransaction."""
     from localnet.rpc.filecoin_chain import hash_of
     from localnet.rpc.node import Node
     from store.cid import parse_cid
@@ -207,7 +207,7 @@ def transaction_of(network: Network, wanted: bytes | str) -> bytes:
 
 
 def hash_at_node(url: str, wanted: bytes | str) -> str:
-    """The same in hex, asked of a node. Raises UnknownTransaction, NodeError."""
+    """Return a transaction's hash as hex, resolving a message CID at a node. Raises UnknownTransaction, NodeError."""
     from fvm_hypervisor.cli.trace_client import ask_hash
 
     text = ask_hash(url, wanted) if isinstance(wanted, str) else f"0x{wanted.hex()}"

@@ -37,7 +37,7 @@ def ask_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def ask_hash(url: str, message: str) -> str | None:
-    """The transaction's hash of a message by its CID; None where the node knows no such message. Raises NodeError."""
+    """Return the transaction hash of a message CID; None if the node has no such message. Raises NodeError."""
     answer = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
     if answer is not None and not isinstance(answer, str):
         raise NodeError(f"{shown_url(url)} answered what is no transaction's hash")
@@ -50,7 +50,7 @@ def ask_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
 
 
 def _check_answer(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[str, Any]:
-    """An answer with its calls, each of the expected form."""
+    """Check the form of a response and all its calls, and return it."""
     _check(url, "the answer", answer, fields)
     calls = list(answer["calls"])
     for call in calls:  # without recursion: calls go 1,024 deep

@@ -146,7 +146,7 @@ def actortest(
 
 
 def data_folder(folder: str) -> Path:
-    """A folder of the test data outside the project."""
+    """Return a folder of test data outside the project."""
     return Path(os.environ.get("FVM_DATA", "../shared")) / folder
 
 
@@ -165,7 +165,7 @@ def _remedy(actors: int, count: int) -> str:
 
 
 def _keep_traces(records: Iterable[dict[str, Any]], path: Path) -> Iterator[dict[str, Any]]:
-    """The same records without their traces, which go to a file."""
+    """Yield the records without their traces, which are written to a file."""
     with path.open("w", encoding="utf-8") as file:
         for record in records:
             kept = {"id": f"{record['vector']}:{record['variant']}", "trace": record.pop("trace", [])}

@@ -122,7 +122,7 @@ def verify_bytecode(
 
 
 def _code(url: str, where: str, block: str) -> bytes:
-    """The code at an address, which has some. Raises NodeError."""
+    """Return the code at an address. Raises NodeError if there is none."""
     from fvm_hypervisor.cli.rpc_client import ask_checked
     from localnet.fork.node_client import NodeError, shown_url
 
@@ -172,7 +172,10 @@ def _creation(
 
 
 def _init_code(url: str, root: Path, address: str, given: str | None) -> bytes:
-    """The init code of the transaction that made a contract. Raises InvalidInput where it is not found, NodeError."""
+    """Return the init code of the transaction that created a contract.
+
+    Raises InvalidInput if it is not found, and NodeError.
+    """
     from fvm_hypervisor.cli.rpc_client import ask_checked
     from hypervisor.errors import InvalidInput
     from localnet.fork.answers import quantity
@@ -191,7 +194,10 @@ def _init_code(url: str, root: Path, address: str, given: str | None) -> bytes:
 
 
 def _made_by(url: str, name: str, address: str) -> bytes:
-    """The init code of a contract in a transaction. Raises InvalidInput where it is not there."""
+    """Return the init code with which a transaction created a contract.
+
+    Raises InvalidInput if the transaction did not create it.
+    """
     from bridge.addresses import create2_address, eth_address
     from fvm_hypervisor.cli.rpc_client import ask_checked
     from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER
@@ -215,7 +221,7 @@ def _made_by(url: str, name: str, address: str) -> bytes:
 
 
 def _recorded(root: Path, chain: int, address: str) -> Iterator[str]:
-    """The transactions that have made a contract by the project's records of deployments."""
+    """Yield the hashes of transactions that created a contract according to the project's broadcast files."""
     for file in sorted(root.glob(_RECORDS.format(chain=chain))):
         for row in _rows(file):
             is_made = str(row.get("contractAddress")).lower() == address.lower()
@@ -237,7 +243,7 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _known_to(url: str, address: str) -> str | None:
-    """The same by a node that keeps it, such as anvil."""
+    """Return the hash of a contract's creation transaction, for nodes that index it, such as anvil; else None."""
     from fvm_hypervisor.cli.rpc_client import ask
     from localnet.fork.node_client import NodeError
 
@@ -252,7 +258,10 @@ def _known_to(url: str, address: str) -> str | None:
 
 
 def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str | None, read: Any) -> bytes | None:
-    """The constructor's arguments, encoded; None where none are given. Raises InvalidInput."""
+    """Return the encoded constructor arguments; None if none are given.
+
+    Raises InvalidInput.
+    """
     from hypervisor.errors import InvalidInput
     from localnet.contracts.abi_entries import readable_interface
     from localnet.contracts.argument_texts import init_code_of

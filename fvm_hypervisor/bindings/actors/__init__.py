@@ -23,7 +23,7 @@ PROJECT: Final = Path(__file__).resolve().parents[3]
 
 
 def generated() -> dict[Path, str]:
-    """The text of every generated file, by its path. Needs ruff, which formats what is Python."""
+    """Return the text of every generated file by path. Runs ruff to format the Python modules."""
     modules = {PROJECT / path: _format(text) for path, text in python.modules().items()}
     interfaces = {PROJECT / path: text for path, text in solidity.files().items()}
     shared = {PROJECT / path: text for path, text in engine.files().items()}

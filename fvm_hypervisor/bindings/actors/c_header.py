@@ -50,24 +50,24 @@ _PROLOGUE: Final = """\
 
 
 def header() -> str:
-    """The text of the header."""
+    """Return the text of the header."""
     return "\n".join((_PROLOGUE, *_constants(), *_structures(), *_functions(), "#endif\n"))
 
 
 def c_name(syscall: Syscall) -> str:
-    """The syscall's function in C."""
+    """Return the name of the syscall's C function."""
     return f"fvm_{syscall.module}_{syscall.name}"
 
 
 def arguments(syscall: Syscall) -> list[str]:
-    """The arguments in C, the pointer for the result first."""
+    """Return the C parameters of a syscall, starting with the result pointer if it returns a value."""
     first = [] if syscall.returns is None else [f"{syscall.returns.name} *result"]
     names = list(inspect.signature(syscall.handler).parameters)[1:]
     return first + [_argument(letter, name) for letter, name in zip(syscall.params, names, strict=True)]
 
 
 def prototype(syscall: Syscall) -> str:
-    """The declaration in C, without the names of the import."""
+    """Return the C prototype of a syscall, without the import attributes."""
     return f"uint32_t {c_name(syscall)}({', '.join(arguments(syscall)) or 'void'});"
 
 
@@ -88,7 +88,7 @@ def _docstrings(module: str) -> Mapping[str, str]:
 
 
 def members(structure: Structure) -> list[tuple[str, str, int]]:
-    """The fields of a structure: type in C, name, size in bytes."""
+    """Return the fields of a structure as (C type, name, size in bytes)."""
     found = []
     for letters, name in zip(_LETTER.findall(structure.letters), structure.fields, strict=True):
         size = Structure("", letters).size

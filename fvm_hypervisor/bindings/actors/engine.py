@@ -22,7 +22,7 @@ _HEAD: Final = """\
 
 
 def files() -> Mapping[Path, str]:
-    """The file's text, by its path."""
+    """Return the text of the file by path."""
     return {PATH: "\n".join([_HEAD, *_parts()])}
 
 

@@ -15,7 +15,7 @@ END: Final = "<!-- end of the functions -->\n"
 
 
 def renewed(text: str) -> str:
-    """The page with its table as it should be."""
+    """Return the page `text` with its generated table updated."""
     before, rest = text.split(BEGIN)
     return before + BEGIN + _table() + END + rest.split(END)[1]
 

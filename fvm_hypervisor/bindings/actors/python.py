@@ -56,7 +56,7 @@ class Argument:
 
 
 def modules() -> dict[Path, str]:
-    """The source of each module by its path, before it is formatted."""
+    """Return the unformatted source of each module by path."""
     files = {FOLDER / f"{name}.py": "\n".join(_module(name)) for name in (SHARED, *NAMES)}
     return {FOLDER / "__init__.py": _INIT, **files}
 
@@ -105,7 +105,7 @@ def _imports(actor: str, text: str) -> Iterator[str]:
 
 @cache
 def _actor_methods(actor: str) -> tuple[tuple[int, ActorMethod], ...]:
-    """The methods of an actor's own with the number that calls go by, in order of the number."""
+    """Return the methods declared by an actor as (method number, method), sorted by number."""
     known = {method.name: method for method in methods(actor).values()}
     small = {name: int(number) for number, name in (row.split() for row in OWN_NUMBERS.get(actor, "0 -").split(", "))}
     exported = () if actor in SMALL_NUMBERS_ONLY else exported_methods(actor)
@@ -167,7 +167,7 @@ def _units(arguments: list[Argument]) -> str:
 
 
 def _wrap(text: str) -> str:
-    """A docstring's text: its first sentence in the first line where all does not fit into one."""
+    """Wrap a docstring's text; a long one is split into a summary line and a body."""
     if len(text) <= 105:
         return text
     first, _, rest = text.partition(". ")
@@ -201,7 +201,7 @@ def _call_note(actor: str, method: ActorMethod, number: int) -> str:
 
 
 def _arguments(actor: str, method: ActorMethod) -> tuple[list[Argument], str]:
-    """A function's parameters, and the value that the codec is given."""
+    """Return a function's parameters and the expression that is passed to the codec."""
     if method.params is None:
         return [], "None"
     schema = schema_of(actor)
@@ -226,7 +226,7 @@ def _argument(actor: str, field: str, term: Term, nullable: bool = False) -> Arg
 
 
 def _type(actor: str, term: Term, nullable: bool = False) -> str:
-    """A type's name in Python."""
+    """Return the Python annotation of a schema type."""
     if nullable:
         return f"{_type(actor, term)} | None"
     schema = schema_of(actor)

@@ -31,7 +31,7 @@ _TYPE: Final = re.compile(r"^type (\w+)")
 
 
 def own_types(actor: str) -> tuple[str, ...]:
-    """The types that an actor's schema declares itself, in order."""
+    """Return the names of the types that an actor's own schema declares, in order."""
     return tuple(found[1] for line in file_text(actor).splitlines() if (found := _TYPE.match(line)))
 
 
@@ -54,12 +54,12 @@ def remarks(actor: str) -> dict[str, str]:
 
 
 def schema_of(actor: str) -> Schema:
-    """The parsed schema; of `common`, what all share."""
+    """Return an actor's parsed schema, including the shared types; for `common`, only the shared types."""
     return actor_schema(actor if actor in NAMES else "placeholder")
 
 
 def structs(actor: str) -> list[str]:
-    """The structs of methods and what they carry, in order: all but those that only its state and events have."""
+    """Return the structs used by an actor's methods, in order, without those used only by its state and events."""
     schema, own = schema_of(actor), own_types(actor)
     others = [name for name in own if name.startswith("State") or name == EVENT_ENTRIES]
     of_others = set().union(*(_reached(schema, name) for name in others))
@@ -69,7 +69,7 @@ def structs(actor: str) -> list[str]:
 
 
 def _reached(schema: Schema, name: str) -> set[str]:
-    """A type and what its values consist of."""
+    """Return the names of a type and of all types that it refers to, directly or indirectly."""
     found: set[str] = set()
     waiting: list[Term] = [name]
     while waiting:
@@ -83,7 +83,7 @@ def _reached(schema: Schema, name: str) -> set[str]:
 
 
 def _parts(kind: Type) -> list[Term]:
-    """The types that a type names."""
+    """Return the types that a type refers to directly."""
     match kind:
         case Struct(fields):
             return [field.type for field in fields.values()]

@@ -62,7 +62,7 @@ library Filecoin {
 
 
 def files() -> dict[Path, str]:
-    """The text of each file by its path."""
+    """Return the text of each file by path."""
     found = {FOLDER / TYPES: _types_file()}
     for actor in INTERFACES:
         functions = list(facade(actor).values())
@@ -132,7 +132,7 @@ def _function(actor: str, function: FacadeFunction) -> str:
 
 
 def _note(actor: str, function: FacadeFunction) -> str:
-    """The method's number, and the units of what it takes and gives."""
+    """Return a comment with the method number and the units of the arguments and results."""
     types, terms = SolidityTypes(actor), methods(actor)[function.method]
     notes = []
     for name, parts in ((terms.params, function.inputs), (terms.answer, function.outputs)):
@@ -158,7 +158,7 @@ def _source(part: AbiType) -> str:
 
 
 def _structs(functions: Iterable[FacadeFunction]) -> dict[str, AbiType]:
-    """The structs of functions by name, each after those that it contains."""
+    """Return the structs of functions by name, each one after the structs that it contains."""
     found: dict[str, AbiType] = {}
     for function in functions:
         for _, part in (*function.inputs, *function.outputs):
@@ -178,7 +178,7 @@ def _within(part: AbiType) -> Iterator[AbiType]:
 
 
 def abi(actor: str) -> list[dict[str, Any]]:
-    """The interface's ABI, in the order and with the keys of solc."""
+    """Return the ABI of an actor's interface, with the order and keys that solc uses."""
     errors = [
         {"inputs": [_scalar(coder.name, name) for coder, name in parts], "name": error, "type": "error"}
         for error, parts in sorted(ERRORS.items())

@@ -32,7 +32,10 @@ class Module:
 
 
 def modules(artifacts: Sequence[str], folders: Sequence[Path] | None = None) -> list[Module]:
-    """The modules of contracts, given by their files (`.json`) or their names in `folders`. Raises InvalidInput."""
+    """Return the modules for contracts, named by artifact file (`.json`) or by contract name in `folders`.
+
+    Raises InvalidInput.
+    """
     found: dict[str, Module] = {}
     for artifact in artifacts:
         made = module(*_content(artifact, folders))
@@ -43,7 +46,7 @@ def modules(artifacts: Sequence[str], folders: Sequence[Path] | None = None) -> 
 
 
 def module(content: Any, name: str) -> Module:
-    """The module of a compiler's JSON, or of an ABI alone. Raises InvalidInput."""
+    """Return the module for a compiler's JSON output or a plain ABI. Raises InvalidInput."""
     contract, natspec = declared(content, name), notes(content)
     return Module(contract.name, f"{snake(contract.name)}.py", source(contract, natspec))
 

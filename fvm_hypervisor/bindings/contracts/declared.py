@@ -76,7 +76,7 @@ class DeclaredContract:
 
 
 def declared(content: Any, name: str) -> DeclaredContract:
-    """The contract of a compiler's JSON, or of an ABI alone. Raises InvalidInput."""
+    """Return the contract described by a compiler's JSON output or a plain ABI. Raises InvalidInput."""
     abi = _abi(content.get("abi") if isinstance(content, Mapping) else content)
     own = class_name(checked(name))
     names = [*MODULE_NAMES, own]
@@ -120,7 +120,7 @@ def _text(value: Any) -> Any:
 
 
 def _of(abi: Sequence[Item], kind: str) -> Iterator[Item]:
-    """The entries of a kind, each signature once."""
+    """Yield the ABI entries of a kind, without repeated signatures."""
     seen = set()
     for entry in abi:
         if entry["type"] == kind:
@@ -146,7 +146,7 @@ def _bytecode(content: Any) -> bytes:
 
 
 def _structs(abi: Sequence[Item], own: str, names: list[str]) -> dict[str, DeclaredRecord]:
-    """The structs, each after those that it contains. The contract's own come first where names are given."""
+    """Return the structs, each one after those that it contains; the contract's own structs get their names first."""
     found: dict[str, Item] = {}
     for entry in abi:
         for item in (*entry["inputs"], *entry["outputs"]):
@@ -160,7 +160,7 @@ def _structs(abi: Sequence[Item], own: str, names: list[str]) -> dict[str, Decla
 
 
 def _within(item: Item) -> Iterator[Item]:
-    """The structs of an item, inner ones first."""
+    """Yield the structs of an ABI item, inner ones first."""
     for part in item.get("components", ()):
         yield from _within(part)
     if item["type"].startswith("tuple"):

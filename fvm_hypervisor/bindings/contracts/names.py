@@ -32,7 +32,10 @@ _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 
 
 def checked(name: str) -> str:
-    """A name that Solidity may have. InvalidInput for any other: it would be written into a program."""
+    """Return `name` if it is a valid Solidity identifier.
+
+    Raises InvalidInput otherwise, since the name is written into source code.
+    """
     if not _NAME.fullmatch(name):
         raise InvalidInput(f"'{name[:60]!a}' is not a name of Solidity's")
     return name
@@ -45,7 +48,7 @@ def snake(name: str) -> str:
 
 
 def member(name: str, number: int, taken: Iterable[str] = TYPE_NAMES) -> str:
-    """The name of a function, an argument or a field; of one that has none in Solidity, its number."""
+    """Return the Python name of a function, argument or field; unnamed ones are named after `number`."""
     found = snake(name)
     if not found or found[0].isdigit():
         found = f"argument_{number}" if not found else f"_{found}"
@@ -53,7 +56,7 @@ def member(name: str, number: int, taken: Iterable[str] = TYPE_NAMES) -> str:
 
 
 def members(names: Iterable[str], taken: Iterable[str] = TYPE_NAMES) -> list[str]:
-    """The names of arguments or fields, each one different."""
+    """Return distinct Python names for arguments or fields."""
     found: list[str] = []
     for number, name in enumerate(names):
         found.append(unique(member(name, number, taken), found))
@@ -61,14 +64,14 @@ def members(names: Iterable[str], taken: Iterable[str] = TYPE_NAMES) -> list[str
 
 
 def class_name(name: str) -> str:
-    """The name of a class, which begins with a capital."""
+    """Return a class name, which starts with a capital letter."""
     bare = name.replace("$", "_").strip("_") or "Nameless"
     bare = f"{bare[0].upper()}{bare[1:]}"
     return f"Of{bare}" if bare[0].isdigit() else bare
 
 
 def unique(name: str, taken: Iterable[str]) -> str:
-    """The name, with a number where it is taken already."""
+    """Return `name`, with a number appended if it is already in `taken`."""
     found, number, known = name, 2, set(taken)
     while found in known:
         found, number = f"{name}_{number}", number + 1

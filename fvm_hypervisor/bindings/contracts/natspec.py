@@ -28,7 +28,7 @@ class Notes:
 
 
 def notes(content: Any) -> Notes:
-    """The remarks in a compiler's JSON; none where there are none. Each is paragraphs."""
+    """Return the NatSpec notes in a compiler's JSON output as paragraphs; empty if it has none."""
     user, dev = _documents(content)
     return Notes(
         contract=tuple(_paragraphs([user], [dev | {"details": dev.get("details"), "params": None, "returns": None}])),
@@ -39,7 +39,7 @@ def notes(content: Any) -> Notes:
 
 
 def _documents(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The notes for users and developers."""
+    """Return the user and the developer documentation."""
     found = _dict(content)
     metadata = found.get("metadata", found.get("rawMetadata"))
     if isinstance(metadata, str):

@@ -13,7 +13,7 @@ from localnet.contracts.typed_values import is_hashed, item_of, struct_key
 
 
 def taken(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
-    """The type of an argument."""
+    """Return the annotation of a function argument."""
     kind = item["type"]
     if kind.endswith("]"):
         return f"Sequence[{taken(item_of(item), structs)}]"
@@ -21,7 +21,7 @@ def taken(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
 
 
 def given(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
-    """The type of an answer, or of a dataclass's field."""
+    """Return the annotation of a return value or of a dataclass field."""
     kind: str = item["type"]
     if is_hashed(item):
         return "bytes"

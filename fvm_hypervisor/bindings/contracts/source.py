@@ -44,7 +44,7 @@ _IMPORTS = (
 
 
 def source(contract: DeclaredContract, natspec: Notes) -> str:
-    """A module's text."""
+    """Return the source text of a contract's module."""
     body = "\n".join([*_records(contract, natspec), *_results(contract), *_contract(contract, natspec)])
     used = set(re.findall(r"\w+", body))
     lines = [
@@ -146,7 +146,7 @@ def _contract(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:
 
 
 def _constant(name: str, text: str) -> Iterator[str]:
-    """A text in pieces; `repr` makes a literal of anything, and without a quote in it, double ones do."""
+    """Yield the lines of a string constant, split into several literals if it is long."""
     pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
     literals = [repr(piece) if '"' in piece else f'"{piece}"' for piece in pieces]
     if len(literals) == 1:
@@ -244,7 +244,7 @@ def _signature(name: str, parameters: Sequence[str], answer: str) -> Iterator[st
 
 
 def _docstring(paragraphs: Sequence[str], indent: int) -> Iterator[str]:
-    """A docstring, its words escaped: they are others', and no program."""
+    """Yield the lines of a docstring. The text comes from the contract, so it is escaped."""
     space = " " * indent
     safe = [text.replace('"""', "'''").rstrip('"').strip() or "-" for text in paragraphs]
     lines = [line for text in safe for line in ["", *wrap(text, WIDTH - indent - 6, break_on_hyphens=False)]][1:]

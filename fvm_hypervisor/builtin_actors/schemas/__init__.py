@@ -22,12 +22,12 @@ _FOLDER = Path(__file__).parent
 
 @cache
 def schema_text(name: str) -> str:
-    """The schema of an actor, with the shared types; KeyError for a name that is none."""
+    """Return the schema of an actor, including the shared types. Raises KeyError for an unknown name."""
     return "\n".join(file_text(part) for part in (SHARED, name))
 
 
 def file_text(name: str) -> str:
-    """The file of an actor alone, or of what all share (`SHARED`); KeyError for a name that is none."""
+    """Return the schema file of an actor, or the shared types (`SHARED`). Raises KeyError for an unknown name."""
     if name not in (*NAMES, SHARED):
         raise KeyError(name)
     return (_FOLDER / f"{name}.ipldsch").read_text(encoding="utf-8")

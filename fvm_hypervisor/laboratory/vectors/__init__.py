@@ -1,0 +1,1 @@
+"""Test vectors: running, recording, extracting and explaining them."""
