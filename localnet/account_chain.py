@@ -71,9 +71,9 @@ class AccountChain(DevelopmentChain):
     # --- interfaces -------------------------------------------------------------------------------------------
 
     def add_interface(self, abi: Sequence[Any], name: str = "contract", address: Target | None = None) -> None:
-        """Let traces know an ABI: a contract's, or with no address every contract's that has such functions.
+        """Register an ABI for traces: for the contract at an address, or for every contract with these functions.
 
-        Entries that cannot be read are left out. Raises InvalidInput for what is no ABI, or one too many.
+        Unreadable entries are ignored. Raises InvalidInput for an invalid ABI, or if too many are registered.
         """
         from localnet.contracts.abi_entries import readable_interface
         from localnet.contracts.kept_interfaces import MOST_INTERFACES
@@ -85,11 +85,11 @@ class AccountChain(DevelopmentChain):
 
     @property
     def interfaces(self) -> tuple[NamedInterface, ...]:
-        """The interfaces of contracts that traces know."""
+        """Registered contract interfaces."""
         return tuple(self._interfaces.known.values())
 
     def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
-        """Let traces know the interface of a contract, unless they know as many as they may."""
+        """Register the interface of a contract for traces, unless the maximum number is reached."""
         named = NamedInterface(name or "contract", interface, f"0x{address.hex()}")
         self._interfaces.keep(EthAddress(bytes(address)), named)
 
@@ -110,12 +110,12 @@ class AccountChain(DevelopmentChain):
         sender: Target | None = None,
         gas_limit: int | None = None,
     ) -> TransactionReceipt:
-        """Send a transaction from an account (default: the first unlocked one) and execute it in a new block.
+        """Send a transaction from an account (default: the first unlocked one) and mine it in a new block.
 
-        A sender without a key here is impersonated, actors too (`submit_unsigned`). `to` is None to create a contract;
-        value in attoFIL; the gas limit is estimated by default. Raises
-        TransactionFailed where the execution fails, TransactionRefused where there is none, CallFailed where already
-        the estimate of its gas fails; UnknownTransaction where it waits, with `automine` off: `submit` is for that.
+        A sender without a key is impersonated, native actors too (`submit_unsigned`). `to` is None to create a
+        contract; `value` is in attoFIL; the gas limit is estimated by default. Raises TransactionFailed if execution
+        fails, TransactionRefused if it is rejected, CallFailed if gas estimation fails, and UnknownTransaction if
+        `automine` is off: use `submit` then.
         """
         request = self._request(to, data, value, sender)
         data = request.data
@@ -150,8 +150,8 @@ class AccountChain(DevelopmentChain):
     ) -> TransactionReceipt:
         """Send a message from an account's native (f1) address to a method of an actor, signed with its key.
 
-        A sender that is no account of ours is impersonated. `params` are CBOR, value in attoFIL. Raises the errors of
-        `send` but CallFailed.
+        Other senders are impersonated. `params` are CBOR, `value` is in attoFIL. Raises the errors of `send` except
+        CallFailed.
         """
         sender = sender or self.accounts[0]
         from_ = sender.native if isinstance(sender, Account) else filecoin_address(sender)
@@ -180,28 +180,31 @@ class AccountChain(DevelopmentChain):
         sender: Account | None = None,
         gas_limit: int | None = None,
     ) -> R:
-        """Send a message that calls an actor's method by its binding (`bridge.bindings`); return its result.
+        """Send a message that calls an actor's method by its binding (`bridge.bindings`) and return its result.
 
-        `network.invoke(wallet, multisig.approve(7, b""))`. Value in attoFIL; sender and errors as of `send_native`,
-        and ValueError for an answer that is not the method's.
+        Example: `network.invoke(wallet, multisig.approve(7, b""))`. `value` is in attoFIL. Raises the errors of
+        `send_native`, and ValueError if the return value does not match the binding.
         """
         limit = self.rules.limits.large_message_gas if gas_limit is None else gas_limit
         receipt = self.send_native(to, call.method, call.params, value=value, sender=sender, gas_limit=limit)
         return call.answer(receipt.execution.receipt.return_data)
 
     def ask(self, to: Target, call: Call[R], *, sender: Account | None = None) -> R:
-        """Return the result of an actor's method without effect. Raises CallFailed, ValueError."""
+        """Call an actor's method without a message and return its result. Raises CallFailed, ValueError."""
         account = sender or self.accounts[0]
         message = Message(filecoin_address(to), account.native, method=call.method, params=call.params)
         return call.answer(returned_natively(self.rules, self.machine.call(message)))
 
     def gas_limit(self, request: CallRequest) -> Gas:
-        """Return the default gas limit of a transaction. Raises TransactionRefused for funds, CallFailed."""
+        """Estimate the default gas limit of a transaction.
+
+        Raises CallFailed, and TransactionRefused for insufficient funds.
+        """
         with self._explaining_failures(request):
             return simulate.gas_limit(self.machine, request)
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
-        """Return the executed transaction. Raises UnknownTransaction, also while it waits."""
+        """Return the receipt of a mined transaction. Raises UnknownTransaction, also for a pending one."""
         return replace(super().receipt(transaction_hash), tracer=self._trace)
 
     def _receipt_of(self, transaction_hash: bytes) -> TransactionReceipt:
@@ -215,7 +218,10 @@ class AccountChain(DevelopmentChain):
     # --- reading ----------------------------------------------------------------------------------------------
 
     def call(self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None) -> bytes:
-        """Return the returned data of a call without effect; value in attoFIL. Raises CallFailed, AddressError."""
+        """Call an address without a transaction and return the output.
+
+        `value` is in attoFIL. Raises CallFailed, AddressError.
+        """
         request = self._request(to, data, value, sender)
         with self._explaining_failures(request):
             return simulate.call(self.machine, request)
@@ -223,7 +229,7 @@ class AccountChain(DevelopmentChain):
     def estimate_gas(
         self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None
     ) -> Gas:
-        """Return a sufficient gas limit; value in attoFIL. Raises CallFailed, AddressError."""
+        """Estimate a sufficient gas limit; `value` is in attoFIL. Raises CallFailed, AddressError."""
         request = self._request(to, data, value, sender)
         with self._explaining_failures(request):
             return simulate.estimate(self.machine, request)
@@ -238,7 +244,7 @@ class AccountChain(DevelopmentChain):
         return self._trace(self.receipt(transaction_hash))
 
     def changes(self, transaction_hash: bytes, most: int = 500) -> StateChanges:
-        """Return the first N state changes of a transaction, each with the value before and after.
+        """Return the first `most` state changes of a transaction, with the values before and after.
 
         Raises UnknownTransaction.
         """
@@ -248,15 +254,16 @@ class AccountChain(DevelopmentChain):
         return StateChanges.first(f"0x{transaction_hash.hex()}", found, most)
 
     def epoch_changes(self, epoch: int, most: int = 500) -> StateChanges:
-        """Return the first N state changes of an epoch, including reward and cron. Raises UnknownBlock."""
+        """Return the first `most` state changes of an epoch, including reward and cron. Raises UnknownBlock."""
         from localnet.traces.changes import StateChanges, epoch_changes
 
         return StateChanges.first(f"epoch {epoch}", epoch_changes(self.chain, self.executed_at(epoch)), most)
 
     def inspect(self, path: str = "", most: int = 100) -> InspectedState:
-        """Return the value at a path in the state: actors, fields, entries, by the names of the actors' schemas.
+        """Return the value at a path of actors, fields and entries, named as in the actors' schemas.
 
-        `network.inspect("f04/state/claims")`; of long maps and lists N entries. Raises NothingAtPath, InvalidInput.
+        Example: `network.inspect("f04/state/claims")`. Maps and lists show at most `most` entries. Raises
+        NothingAtPath, InvalidInput.
         """
         from localnet.state.inspected import InspectedState
         from localnet.state.named_code import stored_interface
@@ -264,13 +271,13 @@ class AccountChain(DevelopmentChain):
         return InspectedState.at(self.machine, path, most, partial(stored_interface, self.machine.base))
 
     def profile(self, transaction_hash: bytes) -> GuestProfile:
-        """Gas and time of a transaction by function of native actors, and by syscall. Raises UnknownTransaction."""
+        """Profile a transaction's gas and time by native function and syscall. Raises UnknownTransaction."""
         from localnet.traces.guest_profile import guest_profile
 
         return guest_profile(self.chain, self.receipt(transaction_hash))
 
     def epoch_trace(self, epoch: int) -> EpochTrace:
-        """Return the calls after the messages of an epoch's tipset: reward and cron. Raises UnknownBlock."""
+        """Return the call trees of an epoch's implicit messages, reward and cron. Raises UnknownBlock."""
         from localnet.traces.trace import epoch_trace
 
         return epoch_trace(self.chain, self.executed_at(epoch), self.interfaces)

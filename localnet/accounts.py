@@ -63,7 +63,7 @@ class Account:
 
     @property
     def delegated(self) -> Address:
-        """The f410 address."""
+        """Delegated address (f410)."""
         return to_filecoin(self.address)
 
     def sign(self, transaction: Transaction) -> SignedTransaction:
@@ -84,7 +84,10 @@ class Account:
         return signature[:64] + bytes([27 + signature[64]])
 
     def sign_authorization(self, delegate: EthAddress, nonce: int, chain_id: int) -> Authorization:
-        """Let this account run the delegate's code, of the zero address none (EIP-7702); chain 0 is every one."""
+        """Sign an EIP-7702 authorization to run the delegate's code.
+
+        The zero address revokes it; chain ID 0 means any chain.
+        """
         unsigned = Authorization(chain_id, delegate, nonce, 0, 0, 0)
         signature = self.sign_digest(unsigned.digest())
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")

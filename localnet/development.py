@@ -35,9 +35,9 @@ class DevelopmentChain(BlockProduction):
     # --- time -------------------------------------------------------------------------------------------------
 
     def increase_time(self, seconds: int) -> int:
-        """Move the chain's time ahead by N seconds, and return the whole offset; epochs are not touched (see `mine`).
+        """Advance the chain's clock by `seconds` and return the total offset. Epochs do not change (see `mine`).
 
-        The next block is N seconds later than the head, or more. Raises InvalidInput for a negative number, and for a
+        The next block is at least `seconds` later than the head. Raises InvalidInput for a negative number, and for a
         time after the year 9999.
         """
         return self._clock.increase(seconds, self.head.timestamp)
@@ -47,39 +47,39 @@ class DevelopmentChain(BlockProduction):
         self._clock.set_next(timestamp, self.head.timestamp)
 
     def set_time(self, timestamp: int) -> int:
-        """Let it be this time now, in Unix seconds; by how much the clock went ahead. Raises InvalidInput."""
+        """Set the chain's clock to a time in Unix seconds and return the change of the offset. Raises InvalidInput."""
         return self._clock.set(timestamp, self.head.timestamp)
 
     def set_block_interval(self, seconds: int | None) -> None:
-        """Date each block N seconds after its parent; with None at the clock's time. Raises InvalidInput."""
+        """Set the time between blocks in seconds; None uses the clock. Raises InvalidInput."""
         self._clock.set_interval(seconds)
 
     # --- state ------------------------------------------------------------------------------------------------
 
     def set_balance(self, target: Target, amount: int) -> None:
-        """Give an account or actor another balance, in attoFIL, without a transaction. Raises InvalidInput."""
+        """Set the balance of an account or actor in attoFIL, without a transaction. Raises InvalidInput."""
         controls.set_balance(self.machine, given_address(target), TokenAmount(amount), self.rules.limits.balance)
         self.chain.keep_changes()
 
     def set_nonce(self, target: Target, nonce: int) -> None:
-        """Give an account or a contract another nonce, without a transaction. Raises InvalidInput."""
+        """Set the nonce of an account or contract, without a transaction. Raises InvalidInput."""
         controls.set_nonce(self.machine, given_address(target), nonce)
         self.chain.keep_changes()
 
     def set_code(self, target: Target, code: bytes) -> None:
-        """Give an Ethereum address other runtime code, without a transaction. Raises InvalidInput for native actors."""
+        """Set the runtime code of an Ethereum address, without a transaction. Raises InvalidInput for native actors."""
         controls.set_code(self.machine, given_address(target), code)
         self.chain.keep_changes()
 
     def set_storage(self, target: Target, slots: Mapping[int, int]) -> None:
-        """Give a contract's slots other words, without a transaction. Raises InvalidInput (`controls.set_storage`)."""
+        """Set storage slots of a contract, without a transaction. Raises InvalidInput (`controls.set_storage`)."""
         controls.set_storage(self.machine, given_address(target), slots, bare=self.rules.features.allows_bare_storage)
         self.chain.keep_changes()
 
     def grant_datacap(self, target: Target, size: int) -> None:
-        """Make an account a verified client with DataCap for N bytes more, at least 256, without a transaction.
+        """Grant an account DataCap for `size` more bytes, at least 256, without a transaction.
 
-        Raises InvalidInput where the registry refuses.
+        The account becomes a verified client. Raises InvalidInput if the registry rejects it.
         """
         from localnet.miners.datacap import grant
 
@@ -93,7 +93,7 @@ class DevelopmentChain(BlockProduction):
     # --- blocks under Ethereum's rules ------------------------------------------------------------------------
 
     def set_coinbase(self, owner: EthAddress) -> None:
-        """Set the recipient of tips of the next blocks. Raises InvalidInput where the rules have none."""
+        """Set the recipient of priority fees of later blocks. Raises InvalidInput if the rules have none."""
         self._set(coinbase=owner)
 
     def set_block_gas_limit(self, limit: int) -> None:
@@ -121,10 +121,7 @@ class DevelopmentChain(BlockProduction):
         self._set(randomness=randomness)
 
     def set_chain_id(self, chain_id: int) -> None:
-        """Another chain id, from now on; transactions that wait and were signed for another are dropped.
-
-        Raises InvalidInput.
-        """
+        """Set the chain ID. Pending transactions signed for another chain ID are dropped. Raises InvalidInput."""
         whole_number(chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
         waiting = [(candidate, _signed_for(candidate)) for candidate in self.mempool]
         self._set(chain_id=chain_id)
@@ -137,7 +134,7 @@ class DevelopmentChain(BlockProduction):
                 )  # fmt: skip
 
     def forget_settings(self) -> None:
-        """Blocks to come are as the rules and the node's own options have them; the chain id stays."""
+        """Reset block settings to those of the rules and the node's options. The chain ID is unchanged."""
         settings = self.head.next_settings
         if settings != (without := BlockSettings(chain_id=settings.chain_id)):
             self.chain.set_next_settings(without)
@@ -162,10 +159,10 @@ class DevelopmentChain(BlockProduction):
         return dump_state(self.chain)
 
     def load_state(self, packed: bytes, limit: int = LARGEST) -> Tipset:
-        """Take another network's state in place of this one's, in a new block. Raises InvalidInput.
+        """Replace the state by a dumped one, in a new block. Raises InvalidInput.
 
-        A state of anvil, under Ethereum's rules, replaces the whole chain by its own.
-        `limit`: bytes that the state may have once it is decompressed.
+        Under Ethereum's rules a state dumped by anvil replaces the whole chain. `limit` is the maximum decompressed
+        size in bytes.
         """
         from localnet.chain.state_file import load_state
 

@@ -25,7 +25,7 @@ FailureText = Callable[[str | None], str]
 
 
 class NetworkError(HypervisorError):
-    """The root of this package's errors; the tree is drawn at the top of `localnet.errors`.
+    """Base class of this package's errors; see the tree in `localnet.errors`.
 
     >>> from localnet import Network, NetworkError
     >>> with Network() as network:
@@ -55,9 +55,9 @@ class TransactionRefused(NetworkError):
 
 
 class CallFailed(NetworkError):
-    """A call that exited with another code than 0; `data` is revert data, where there is any, `words` the machine's.
+    """A call with a nonzero exit code. `data` is the revert data, `words` the machine's error message.
 
-    Nothing has changed. `trace` is the tree of the call, made anew.
+    The state is unchanged. `trace` is the call tree, from a new execution.
 
     >>> from localnet import CallFailed, Network
     >>> with Network() as network:
@@ -70,7 +70,7 @@ class CallFailed(NetworkError):
     """
 
     def __init__(self, exit_code: int, data: bytes, words: str, text: FailureText | None = None) -> None:
-        """`text` is what the error says (default: as Lotus does)."""
+        """Create the error; `text` is its message (default: Lotus's wording)."""
         self._text = text or partial(failure_text, exit_code, data, words)
         super().__init__(self._text(None))
         self.exit_code = exit_code
@@ -79,12 +79,12 @@ class CallFailed(NetworkError):
         self.again: Callable[[CallFailed], CallTree] | None = None
 
     def name_revert(self, revert: str) -> None:
-        """Say the revert as the contract's interface names it."""
+        """Replace the revert reason by its name in the contract's interface."""
         self.args = (self._text(revert),)
 
     @property
     def trace(self) -> CallTree | None:
-        """Its call tree, made anew on the state as it is now; None where it was no call of `Network`'s."""
+        """Call tree from a new execution on the current state; None unless `Network` made the call."""
         return None if self.again is None else self.again(self)
 
 
@@ -115,7 +115,7 @@ class TransactionFailed(NetworkError):
         self.data = receipt.return_data
 
     def name_revert(self, revert: str) -> None:
-        """Say the revert as the contract's interface names it."""
+        """Replace the revert reason by its name in the contract's interface."""
         self.args = (self._text(revert),)
 
 

@@ -127,11 +127,12 @@ class Network(AccountChain):
         self.automine, self.mempool.first_come = True, False
 
     def reset(self, fork: ForkSource | None = None) -> None:
-        """Begin anew: as another fork, or without one at the genesis of a network of its own.
+        """Reset the network to a fork, or without one to a new genesis.
 
-        Waiting transactions, snapshots and time travel are forgotten; automine stays. Under Ethereum's rules the chain
-        ID stays, but a network that was not a fork takes that of its fork. Under other rules the chain goes back to its
-        first block, and cannot become another fork. Raises UnfitNode and InvalidInput, with the chain as it was.
+        Pending transactions, snapshots and time travel are discarded; automine is unchanged. Under Ethereum's rules
+        the chain ID is unchanged, except that a network that was not a fork takes that of its fork. Under other rules
+        the chain returns to its first block, and `fork` must be None. If it raises UnfitNode or InvalidInput, the
+        chain is unchanged.
         """
         if self.rules.name != ETHEREUM:
             if fork is not None:
@@ -168,9 +169,10 @@ class Network(AccountChain):
         value: int = 0,
         sender: Target | None = None,
     ) -> Contract:
-        """Deploy a compiled contract (a compiler's JSON file, or its content) with its constructor's arguments.
+        """Deploy a contract from an artifact (a file or its parsed content) with constructor arguments.
 
-        Raises the errors of `send`, InvalidInput for a file that is no artifact, AbiMismatch for other arguments.
+        Raises the errors of `send`, InvalidInput for an invalid artifact, AbiMismatch for arguments of the wrong
+        type.
         """
         if not isinstance(artifact, Artifact):
             artifact = Artifact.load(artifact)
@@ -195,7 +197,7 @@ class Network(AccountChain):
 
     @property
     def actors(self) -> NativeActors:
-        """Native actors by their interface: users' own, which can be installed here, and built-in ones."""
+        """Native actors, built-in and installed, by interface."""
         from localnet.contracts.native_actor import NativeActors
 
         return NativeActors(self)
@@ -209,12 +211,12 @@ class Network(AccountChain):
         claims: bool = False,
         expiration: int | None = None,
     ) -> Miner:
-        """Create a storage miner of an account (default: the first) with N live sectors, power and pledge.
+        """Create a storage miner for an account (default: the first) with `sectors` live sectors, power and pledge.
 
-        `sector_size` is in bytes: 2 KiB, 8 MiB, 512 MiB, 32 GiB or 64 GiB, of those that the bundle's actors accept.
-        With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nothing is sealed:
-        `localnet.miners.miner` says where the sectors come from. On an official bundle this mines up to two days of
-        null rounds. Raises InvalidInput, TransactionFailed, TransactionRefused.
+        `sector_size` is in bytes: 2 KiB, 8 MiB, 512 MiB, 32 GiB or 64 GiB, if the bundle's actors accept it. With
+        `claims` each sector contains a verified client's piece. `expiration` is an epoch. Sectors are not sealed (see
+        `localnet.miners.miner`). With an official bundle this mines up to two days of null rounds. Raises
+        InvalidInput, TransactionFailed, TransactionRefused.
         """
         from localnet.miners.miner import create_miner
 
@@ -229,7 +231,7 @@ class Network(AccountChain):
     # --- the end ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Release the folder. Everything that has a receipt is in it."""
+        """Close the folder. All transactions with a receipt are stored in it."""
         self.machine.close()
 
     def __enter__(self) -> Self:

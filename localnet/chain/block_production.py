@@ -64,26 +64,26 @@ class BlockProduction(NetworkReader):
 
     @property
     def next_timestamp(self) -> int:
-        """The time that a block would have that were made now."""
+        """Timestamp of a block mined now."""
         return self._clock.after(self.head.timestamp)
 
     # --- transactions -----------------------------------------------------------------------------------------
 
     def submit(self, raw: bytes | BlobTransaction) -> bytes:
-        """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused.
+        """Add a signed Ethereum transaction to the mempool and return its hash. Raises TransactionRefused.
 
-        A blob transaction is in the network form, or is one that `admission.verify_blobs` returned.
+        A blob transaction must be in the network form, or a result of `admission.verify_blobs`.
         """
         if isinstance(raw, BlobTransaction):
             return self._take(admission.from_blobs(self.machine, raw))
         return self._take(admission.from_raw(self.machine, octets(raw, "a transaction")))
 
     def submit_together(self, transactions: Iterable[bytes | Callable[[], bytes]]) -> list[bytes | Exception]:
-        """Take signed Ethereum transactions that a client sends at once; for each its hash, or why there is none.
+        """Add a client's batch of signed Ethereum transactions; return a hash or an error for each.
 
-        What is called signs one when those before it wait, whose nonces come before its own.
-        Where each transaction gets a block at once, these share one. What only those before it make possible is taken
-        after a block of them, so that the answers are those of `submit` for one after the other.
+        A callable signs its transaction once the previous ones are pending, so that it can use the next nonce. With
+        automine the batch shares a block. A transaction that needs the effects of earlier ones gets a later block, so
+        results equal those of consecutive `submit` calls.
         """
         automine, self.automine = self.automine, False
         answers: list[bytes | Exception] = []
@@ -146,19 +146,19 @@ class BlockProduction(NetworkReader):
                 failed[broken.hash] = error
 
     def submit_native(self, signed: SignedMessage) -> bytes:
-        """Take a signed Filecoin message; the hash under which Ethereum's tools find it. Raises TransactionRefused."""
+        """Add a signed Filecoin message to the mempool and return its Ethereum hash. Raises TransactionRefused."""
         return self._take(admission.from_native(self.machine, signed))
 
     def submit_unsigned(self, message: Message) -> bytes:
-        """Take a message in anybody's name, without a signature; its hash. Raises TransactionRefused.
+        """Add an unsigned message of any sender to the mempool and return its hash. Raises TransactionRefused.
 
-        An account pays and counts as if it had signed. Any other actor pays no gas, and its next message has the next
-        nonce all the same.
+        An account pays gas and increments its nonce as usual. Any other actor pays no gas, but its next message has
+        the next nonce.
         """
         return self._take(admission.from_impersonated(self.machine, message))
 
     def waiting(self, transaction_hash: bytes) -> Candidate | None:
-        """Return the transaction if it has no receipt yet: it waits for a block, or for the block after its own."""
+        """Return a transaction that has no receipt yet: it is pending, or its execution is deferred."""
         waiting = self.mempool.get(transaction_hash)
         executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
         if executed is None or executed.block_number <= self.settled.height:
@@ -197,7 +197,10 @@ class BlockProduction(NetworkReader):
     # --- blocks -----------------------------------------------------------------------------------------------
 
     def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
-        """Make blocks of what waits, each after N null rounds; the new head. Raises InvalidInput."""
+        """Mine blocks of pending messages, each after `null_rounds` null rounds, and return the new head.
+
+        Raises InvalidInput.
+        """
         whole_number(blocks, "a number of blocks", None)
         if whole_number(null_rounds, "a number of null rounds", None) < 0 or blocks < 0:
             raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")
@@ -206,7 +209,7 @@ class BlockProduction(NetworkReader):
         return self.head
 
     def chosen(self) -> list[Candidate]:
-        """Return the pending messages that the next block takes."""
+        """Return the pending messages that the next block will include."""
         limit, blobs = self.chain.rules.limits.block_gas, self.chain.rules.blobs
         blob_limit = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
         return self.mempool.select(
@@ -231,12 +234,10 @@ class BlockProduction(NetworkReader):
         return tipset
 
     def set_producer(self, miner: Target | int) -> None:
-        """Let a storage miner produce the blocks to come, and be paid for them; `blocks.NO_PRODUCER` ends that.
+        """Set the storage miner that produces later blocks and receives their reward; `blocks.NO_PRODUCER` unsets it.
 
-        `miner` is the miner, its address, or its actor ID (`Miner.id`).
-
-        Kept with the blocks that it produces. Raises InvalidInput for any other actor: as on the network, no user's
-        code may run in the lane of the system's messages.
+        `miner` is the miner, its address, or its actor ID (`Miner.id`). Blocks record their producer. Raises
+        InvalidInput for any other actor: user code must not run in implicit messages.
         """
         if isinstance(miner, int):
             miner = Address.id(whole_number(miner, "a miner's actor ID"))
@@ -272,21 +273,21 @@ class BlockProduction(NetworkReader):
 
     @property
     def remembered(self) -> tuple[Tipset, ...]:
-        """The tipsets of the snapshots."""
+        """Tipsets of the snapshots."""
         return tuple(snapshot.tipset for snapshot in self._snapshots)
 
     # --- going back -------------------------------------------------------------------------------------------
 
     def snapshot(self) -> int:
-        """Remember the chain as it is now; the number is for `revert`."""
+        """Take a snapshot of the chain and return its number for `revert`."""
         self.chain.states.hold(self.head)
         self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self.producer, self._clock.travel))
         return len(self._snapshots)
 
     def revert(self, snapshot: int) -> bool:
-        """Go back to a snapshot, which is used up with all those after it. False if there is no such snapshot.
+        """Revert to a snapshot and delete it with all later ones. Return False if it does not exist.
 
-        Waiting transactions are no part of it, and are forgotten.
+        Pending transactions are dropped.
         """
         if not 1 <= whole_number(snapshot, "a snapshot", None) <= len(self._snapshots):
             return False
@@ -296,9 +297,9 @@ class BlockProduction(NetworkReader):
         return True
 
     def go_back(self, tipset: Tipset, travel: TimeTravel | None = None, upgrades: Upgrades | None = None) -> None:
-        """Make an earlier tipset the head again. Snapshots of what comes after it are gone, as is what waits.
+        """Make an earlier tipset the head. Later snapshots and pending transactions are dropped.
 
-        The chain's time is still set ahead as it is, or as `travel` says; planned upgrades stay, or are others.
+        `travel` replaces the clock's offset, and `upgrades` the planned upgrades; None keeps them.
         """
         left = bisect_right(self._snapshots, tipset.height, key=lambda kept: kept.tipset.height)
         self._go_back(tipset, travel, upgrades, left)
@@ -312,7 +313,7 @@ class BlockProduction(NetworkReader):
         self._clock.go_back(self._clock.travel if travel is None else travel)
 
     def forget_snapshots(self, left: int = 0) -> None:
-        """Forget all snapshots but the first N."""
+        """Delete all snapshots but the first `left`."""
         while len(self._snapshots) > left:
             self.chain.states.release(self._snapshots.pop().tipset)
 

@@ -26,12 +26,12 @@ class NetworkReader:
 
     @property
     def machine(self) -> Hypervisor:
-        """The machine at the head's state."""
+        """Machine at the head's state."""
         return self.chain.machine
 
     @property
     def chain_id(self) -> int:
-        """Ethereum's chain id."""
+        """EIP-155 chain ID."""
         return self.machine.context.chain_id
 
     @property
@@ -41,22 +41,22 @@ class NetworkReader:
 
     @property
     def version(self) -> int:
-        """The number of the network version."""
+        """Network version number."""
         return self.machine.context.network.number
 
     @property
     def head(self) -> Tipset:
-        """The newest tipset, executed."""
+        """Newest executed tipset."""
         return self.chain.head
 
     @property
     def settled(self) -> Tipset:
-        """The newest tipset whose receipts are known: the head, unless execution is deferred."""
+        """Newest tipset with receipts: the head, unless execution is deferred."""
         return self.chain.settled
 
     @property
     def block_number(self) -> ChainEpoch:
-        """The head's height."""
+        """Height of the head."""
         return self.chain.head.height
 
     @property
@@ -71,31 +71,31 @@ class NetworkReader:
 
     @property
     def least_fee(self) -> TokenAmount:
-        """The least fee cap with which the next tipset takes a message, in attoFIL per gas."""
+        """Minimum fee cap of the next tipset in attoFIL per gas."""
         return max(self.base_fee, self.chain.head.next_settings.min_gas_price or TokenAmount(0))
 
     @property
     def suggested_premium(self) -> TokenAmount:
-        """Suggested premium of a transaction, which also reaches the least fee."""
+        """Suggested premium of a transaction in attoFIL per gas, at least `least_premium`."""
         return max(suggested_premium(self.chain.index, self.head, self.rules), self.least_premium)
 
     @property
     def usual_premium(self) -> TokenAmount:
-        """Premium of the node's own transactions."""
+        """Premium of transactions signed by the node."""
         return max(self.rules.fees.premium, self.least_premium)
 
     @property
     def least_premium(self) -> TokenAmount:
-        """Premium required by the least fee; zero unless one is set (`set_min_gas_price`).
+        """Premium required to reach `least_fee`; 0 unless `set_min_gas_price` was called.
 
-        Clients make their fee cap of twice an old base fee and a premium, and take the premium from two methods: where
-        both propose this much, every such cap is at least the least fee.
+        Clients compute a fee cap as twice a base fee plus a premium from one of two RPC methods. If both methods
+        return at least this premium, such a cap reaches `least_fee`.
         """
         return TokenAmount(self.least_fee - self.base_fee)
 
     @property
     def gas_price(self) -> TokenAmount:
-        """Suggested gas price: the next base fee and a premium."""
+        """Suggested gas price: the next base fee plus a premium."""
         return TokenAmount(self.base_fee + self.suggested_premium)
 
     def block(self, number: int) -> Tipset:
@@ -128,7 +128,7 @@ class NetworkReader:
         return self.mempool.pending_nonce(sender, nonce_of(self.machine, sender))
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
-        """Return the executed transaction. Raises UnknownTransaction, also while it waits."""
+        """Return the receipt of a mined transaction. Raises UnknownTransaction, also for a pending one."""
         receipt = self.find_receipt(transaction_hash)
         if receipt is None:
             where = f"is not on this chain{self.chain.before_the_fork}"

@@ -217,7 +217,7 @@ class ChainPoint:
     """Number of reorgs and manual state edits when this point was made."""
     chain_id: int
     version: int
-    """The number of the network version."""
+    """Network version number."""
     first: int
     """The height of the first tipset."""
     origin: Origin | EthereumFork | None

@@ -28,9 +28,9 @@ _MOST_NAMED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A compiled contract: its interface, its init code without arguments, and its name where that is known.
+    """A compiled contract: interface, init code without constructor arguments, and name if known.
 
-    `load` reads what solc, forge or Hardhat left, and raises InvalidInput for what is no artifact.
+    `load` reads artifacts of solc, forge and Hardhat, and raises InvalidInput for other files.
 
     >>> from localnet import Artifact
     >>> artifact = Artifact.load("examples/solidity/artifacts/DataCapName.json")
@@ -47,9 +47,9 @@ class Artifact:
 
     @classmethod
     def load(cls, source: str | Path | Mapping[str, Any]) -> Artifact:
-        """Read a compiler's JSON: a file, or what it holds. Raises InvalidInput.
+        """Read a compiler's JSON, as a file or as its parsed content. Raises InvalidInput.
 
-        `abi` and `bytecode` must be there, the latter as hex text or as an object with the field `object`.
+        `abi` and `bytecode` are required; `bytecode` is hex text or an object with the field `object`.
         """
         if isinstance(source, Mapping):
             return cls._read(source, "the artifact", "")
@@ -98,10 +98,10 @@ def named_errors(interface: ContractInterface) -> Iterator[None]:
 
 
 class Contract:
-    """A contract on a network. Functions by name (or signature): `call` reads, `send` makes a transaction.
+    """A deployed contract. `call` reads and `send` sends a transaction; functions are given by name or signature.
 
-    Values in attoFIL. What fails raises CallFailed or TransactionFailed, with the contract's own errors by their names;
-    arguments that do not fit raise AbiMismatch.
+    Values are in attoFIL. Failures raise CallFailed or TransactionFailed with the names of the contract's custom
+    errors. Arguments of the wrong type raise AbiMismatch.
 
     >>> from localnet import Network
     >>> with Network() as network:
@@ -116,9 +116,9 @@ class Contract:
         self.interface = interface
 
     def call(self, function: str, *arguments: Any, value: int = 0, sender: Target | None = None) -> Any:
-        """Return a function's result without effect: one value bare, several as a tuple.
+        """Call a function without a transaction; return one value as it is, several as a tuple.
 
-        `value` in attoFIL. Raises CallFailed, AbiMismatch.
+        `value` is in attoFIL. Raises CallFailed, AbiMismatch.
         """
         data = self.interface.encode_call(function, *arguments)
         with named_errors(self.interface):
@@ -134,8 +134,8 @@ class Contract:
     ) -> TransactionReceipt:
         """Send a transaction that calls a function. Raises AbiMismatch, and the errors of `Network.send`.
 
-        What fails already fails as the estimate of its gas (CallFailed, no transaction); with a `gas_limit` it comes
-        into a block (TransactionFailed).
+        A call that reverts already fails in gas estimation (CallFailed, no transaction). With `gas_limit` it is mined
+        and raises TransactionFailed.
         """
         data = self.interface.encode_call(function, *arguments)
         with named_errors(self.interface):
@@ -148,7 +148,7 @@ class Contract:
         return [event for event in decoded if event is not None]
 
     def reason(self, data: bytes) -> str:
-        """Revert data in words, custom errors of this contract by their names."""
+        """Return the text of revert data, with the names of this contract's custom errors."""
         return self.interface.decode_revert(data)
 
     def __str__(self) -> str:

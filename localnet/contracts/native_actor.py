@@ -45,10 +45,10 @@ MOST_NAME: Final = 64
 
 
 class NativeActor:
-    """An actor on a network. Methods by name: `call` reads, `send` makes a message, `state` is its state by its schema.
+    """A native actor. `call` reads, `send` sends a message, `state` is the state decoded by the schema.
 
-    Values in attoFIL. Raises InvalidInput for methods and parameters that the interface does not have, CallFailed or
-    TransactionFailed where the actor refuses.
+    Values are in attoFIL. Raises InvalidInput for methods and parameters that are not in the interface, and
+    CallFailed or TransactionFailed if the actor aborts.
 
     >>> from localnet import Network
     >>> with Network() as network:
@@ -71,10 +71,10 @@ class NativeActor:
         sender: Account | None = None,
         cbor: bytes | None = None,
     ) -> Any:
-        """Return a method's typed result without effect; `params` as `Interface.params` takes them.
+        """Call a method without a message and return its typed result. `params` are those of `Interface.params`.
 
-        `value` in attoFIL; `method` by name or number, `cbor` the parameters as they are sent. The answer of a number
-        that the interface does not have is bytes. Raises CallFailed, InvalidInput.
+        `method` is a name or number, `value` in attoFIL, `cbor` the encoded parameters instead of `params`. The
+        result of an unknown method number is bytes. Raises CallFailed, InvalidInput.
         """
         return self._answer(method, self.call_raw(method, params, value=value, sender=sender, cbor=cbor))
 
@@ -87,7 +87,7 @@ class NativeActor:
         sender: Account | None = None,
         cbor: bytes | None = None,
     ) -> bytes:
-        """Return a method's return value in CBOR, without effect. Raises CallFailed, InvalidInput."""
+        """Call a method without a message and return its CBOR return value. Raises CallFailed, InvalidInput."""
         from_ = (sender or self._network.accounts[0]).native
         number, data = self.interface.message(method, params, cbor)
         whole_number(value, "a value", None, unit="attoFIL")
@@ -96,7 +96,7 @@ class NativeActor:
         return returned_natively(self._network.rules, self._network.machine.call(message))
 
     def try_out(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
-        """Call `call_raw`, of which this is the former name."""
+        """Call `call_raw`, the new name of this method."""
         warn("NativeActor.try_out is now NativeActor.call_raw, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.call_raw(method, params, value=value, sender=sender)
 
@@ -111,7 +111,7 @@ class NativeActor:
     ) -> TransactionReceipt:
         """Send a message from an account's native address to a method; `answer` decodes its return value.
 
-        `value` in attoFIL; method and parameters as `call` takes them. Raises InvalidInput, and the errors of
+        `value` is in attoFIL; method and parameters are those of `call`. Raises InvalidInput, and the errors of
         `Network.send_native`.
         """
         number, data = self.interface.message(method, params, cbor)
@@ -134,7 +134,10 @@ class NativeActor:
 
     @property
     def state(self) -> Any:
-        """The actor's state by the schema's type `State`. Raises InvalidInput where it is not what the schema says."""
+        """The actor's state decoded as the schema's type `State`.
+
+        Raises InvalidInput if it does not match the schema.
+        """
         machine, schema = self._network.machine, self.interface.schema
         actor = existing_actor(machine, self.address)
         machine.state_tree.flush()

@@ -18,7 +18,10 @@ class Transactions(Protocol):
     """Calls and transactions of Ethereum's kind."""
 
     def call(self, to: Target | None, data: bytes, value: int, /, *, sender: Target | None) -> bytes:
-        """Return the returned data of a call without effect; value in attoFIL. Raises CallFailed, AddressError."""
+        """Call an address without a transaction and return the output.
+
+        `value` is in attoFIL. Raises CallFailed, AddressError.
+        """
 
     def send(
         self, to: Target | None, value: int, data: bytes, /, *, sender: Target | None, gas_limit: int | None
@@ -39,7 +42,7 @@ class Messages(Protocol):
 
     @property
     def machine(self) -> Hypervisor:
-        """The machine at the head's state."""
+        """Machine at the head's state."""
 
     @property
     def rules(self) -> NetworkRules:

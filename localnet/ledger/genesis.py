@@ -48,12 +48,14 @@ _FORMAT_WITH_OVERLAY: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class GenesisOptions:
-    """Options of a new network, apart from its accounts' funds.
+    """Options of a new network's genesis.
 
-    `balances`: attoFIL of further f1, f3 and f410 addresses, or other amounts for the accounts' addresses; `verified`:
-    bytes of DataCap of clients, 256 at least; `miners`: the number of sectors of a storage miner for each of the first
-    accounts; they come in the first blocks (on an official bundle after a day of null rounds for each). `Network`
-    raises InvalidInput for what cannot be.
+    - `balances`: attoFIL of f1, f3 and f410 addresses; overrides the accounts' balances.
+    - `verified`: DataCap of verified clients in bytes, at least 256.
+    - `miners`: number of sectors of a storage miner for each of the first accounts. They are created in the first
+      blocks; with an official bundle each takes a day of null rounds.
+
+    `Network` raises InvalidInput for values out of range.
 
     >>> from hypervisor import Address, fil
     >>> from localnet import GenesisOptions, Network

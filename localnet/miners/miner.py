@@ -67,9 +67,9 @@ class SectorState:
 
 
 class Miner:
-    """A miner on a network, and the sectors that it was made with. Power in bytes, money in attoFIL, time in epochs.
+    """A storage miner and its sectors. Power is in bytes, amounts in attoFIL, time in epochs.
 
-    What its actor refuses raises TransactionFailed; a sector that is not there, InvalidInput.
+    Calls rejected by the miner actor raise TransactionFailed; unknown sectors raise InvalidInput.
 
     >>> from localnet import Network
     >>> with Network() as network:
@@ -87,7 +87,7 @@ class Miner:
 
     @property
     def address(self) -> Address:
-        """The f0 address."""
+        """ID address (f0)."""
         return Address.id(self.id)
 
     @property
@@ -101,7 +101,7 @@ class Miner:
         return SectorState(("dead", "active", "faulty")[answer.status], place.deadline, place.partition)
 
     def power(self) -> tuple[int, int]:
-        """Bytes that the miner claims: raw, and adjusted by quality."""
+        """Return the claimed power in bytes: raw, and quality-adjusted."""
         claim = self.network.ask(Address.id(POWER_ACTOR), storagepower.miner_power(self.id))
         return claim.raw_byte_power, claim.quality_adj_power
 
@@ -114,7 +114,7 @@ class Miner:
         return self.network.invoke(self.address, call, value=value, sender=self.owner)
 
     def prove(self) -> None:
-        """Prove all sectors once: mines null rounds up to a day until each of their deadlines has been open."""
+        """Prove all sectors once, mining up to a day of null rounds until each deadline has been open."""
         for deadline, partitions in self._due():
             opening = self.opening(deadline)
             if opening - 1 > self.network.block_number:
@@ -129,9 +129,10 @@ class Miner:
                 self.invoke(onboarding.window_post(self._window_proof, deadline, chosen, before, ticket))
 
     def declare_faults(self, *numbers: int) -> None:
-        """Say that sectors are faulty. Raises TransactionFailed within 70 epochs before their deadline and in it.
+        """Declare sectors faulty.
 
-        And InvalidInput for a sector that is not there (any more).
+        Raises TransactionFailed during their deadline and 70 epochs before it, InvalidInput for an unknown or removed
+        sector.
         """
         places = {number: self.sector(number) for number in numbers}
         dead = [number for number, place in places.items() if place.status == "dead"]
@@ -146,10 +147,10 @@ class Miner:
     # --- bringing sectors in ------------------------------------------------------------------------------------
 
     def commit(self, count: int, *, claims: bool = False, expiration: int | None = None) -> None:
-        """Add sectors with power; with `claims` each holds a piece of the owner's, as a verified client.
+        """Add sectors with power; with `claims` each contains a verified piece of the owner.
 
-        `expiration` is an epoch; an official actor takes 180 to 1278 days from now. Mines as far as it must: on an
-        official bundle until each sector has been proven, a day at most. Raises InvalidInput for less than one sector.
+        `expiration` is an epoch; official actors accept 180 to 1278 days from now. With an official bundle this mines
+        until each sector is proven, at most a day. Raises InvalidInput if `count` is below 1.
         """
         if whole_number(count, "a number of sectors", None) < 1:
             raise InvalidInput(f"{count} sectors cannot be committed: expected 1 or more")

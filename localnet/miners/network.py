@@ -27,11 +27,11 @@ class MinerNetwork(Protocol):
 
     @property
     def machine(self) -> Hypervisor:
-        """The machine at the head's state."""
+        """Machine at the head's state."""
 
     @property
     def block_number(self) -> ChainEpoch:
-        """The head's height."""
+        """Height of the head."""
 
     def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
         """Make blocks, each after N null rounds; the new head."""

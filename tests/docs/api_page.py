@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NewType
@@ -69,7 +70,9 @@ def public_names(package: ModuleType) -> Iterator[PublicName]:
         value = getattr(package, name)
         if inspect.isclass(value):
             node = _class(value)
-            yield PublicName(package.__name__, name, _heading(node), _doc(node), tuple(_members(value)))
+            yield PublicName(
+                package.__name__, name, _heading(node), _doc(node) + _field_list(node), tuple(_members(value))
+            )
         elif isinstance(value, NewType):
             signature = f"{name} = NewType('{name}', {value.__supertype__.__name__})"
             yield PublicName(package.__name__, name, signature, inspect.cleandoc(value.__doc__ or ""))
@@ -93,6 +96,19 @@ def _heading(node: ast.ClassDef) -> str:
         if isinstance(each, ast.AnnAssign) and not ast.unparse(each.target).startswith("_")
     ]
     return "\n".join([first, *fields]) if fields else first.removesuffix(":")
+
+
+def _field_list(node: ast.ClassDef) -> str:
+    """Return a list of the documented fields of a dataclass, or an empty text."""
+    items = [
+        f"- `{ast.unparse(field.target)}`: {' '.join(text.value.value.split())}"
+        for field, text in pairwise(node.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    ]
+    return "\n\n" + "\n".join(items) if items else ""
 
 
 def _members(kind: type) -> Iterator[Member]:
