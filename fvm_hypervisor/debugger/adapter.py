@@ -190,7 +190,7 @@ class Adapter:
         pass
 
     def _moves(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer before a step is made."""
+        """Return the response that precedes a step. Raises InvalidInput at the message's end."""
         self._by_instruction = arguments.get("granularity") == "instruction"
         self._launched.check_open()
         return {"allThreadsContinued": True}
@@ -299,7 +299,7 @@ class Adapter:
         return len(self._branches)
 
     def _evaluate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """A command of the terminal; those that go are the editor's."""
+        """Run a terminal command that only inspects; stepping belongs to the editor."""
         terminal = Terminal(self._launched)
         terminal.frame = int(arguments.get("frameId") or 0)
         if terminal.frame:  # at the message's end there is none, and some commands need none

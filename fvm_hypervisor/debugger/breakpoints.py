@@ -53,7 +53,7 @@ class Breakpoint:
 
 
 def parse_breakpoint(number: int, text: str) -> Breakpoint:
-    """A breakpoint as people write it. Raises InvalidInput."""
+    """Parse a breakpoint as a user writes it. Raises InvalidInput."""
     kind, _, rest = text.strip().partition(" ")
     rest = rest.strip()
     if kind not in KINDS:
@@ -105,7 +105,7 @@ class Breakpoints:
         self._lines: dict[tuple[str, int, bytes], bool] = {}
 
     def add(self, text: str) -> Breakpoint:
-        """A new one. Raises InvalidInput."""
+        """Add a breakpoint and return it. Raises InvalidInput."""
         made = parse_breakpoint(self._count + 1, text)
         self._count += 1
         self.all.append(made)
@@ -137,7 +137,7 @@ class Breakpoints:
         return self._lines[key]
 
     def hit(self, listener: StepListener, site: StopSite, left: Callable[[OpenCall], object]) -> Breakpoint | None:
-        """The first one that fits a place. `left` is the line that a frame was at before."""
+        """Return the first breakpoint that matches `site`. `left` returns a frame's previous line."""
         for made in self.all:
             if self._fits(listener, site, made, left):
                 made.hits += 1

@@ -76,7 +76,7 @@ class Terminal:
             self.session.forget_pause()
 
     def where(self) -> str:
-        """The place, and the lines of source around it."""
+        """Return the current position and the surrounding source lines."""
         state = self.session.state
         if isinstance(state, End):
             return state.text
@@ -87,7 +87,7 @@ class Terminal:
         return f"{head}\n{source}" if source else head
 
     def source(self, path: str, line: int) -> str:
-        """The lines around one."""
+        """Return the source lines around `line`, with a marker."""
         text = self.session.sources.text(path)
         first, last = max(1, line - _AROUND), min(len(text), line + _AROUND)
         return "\n".join(

@@ -94,7 +94,7 @@ class Plan(Protocol):
         """Why to stop here; None to go on."""
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """The next instruction of a frame to be asked at, after the one with a number."""
+        """Return the number of the next instruction of a frame to report, after instruction `number`."""
 
 
 class StepListener:
@@ -192,7 +192,7 @@ class StepListener:
         return max(0, self.plan.next_instruction(self, call, number) - number - 1)
 
     def left(self, number: int, counter: int, /) -> None:
-        """A frame ends or waits."""
+        """Record a frame's position when it ends or waits."""
         if self.calls:
             self.calls[-1].begun, self.calls[-1].counter = number, counter
 
@@ -265,7 +265,7 @@ class StepListener:
 
 
 def _once(look: Callable[[], RuntimeEvent]) -> Callable[[], EvmStep]:
-    """The instruction as it was first looked at: the next one overwrites it."""
+    """Cache the first look at an instruction, since the next one overwrites it."""
     known: list[EvmStep] = []
 
     def looked() -> EvmStep:

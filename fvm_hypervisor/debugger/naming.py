@@ -39,7 +39,7 @@ class CallWords:
         return self.machine.state_tree.lookup_id(call.node.start.to) if known is None else known
 
     def code(self, call: OpenCall) -> Cid | None:
-        """The code of who is called."""
+        """Return the code CID of the callee."""
         if call.node.code is not None:
             return call.node.code
         actor = self.actor(call)
@@ -47,12 +47,12 @@ class CallWords:
         return None if state is None else state.code
 
     def kind(self, call: OpenCall) -> str:
-        """The name of a built-in actor; `actor` for others, nothing where there is none."""
+        """Return the name of a built-in actor, `actor` for other actors, or an empty string without one."""
         code = self.code(call)
         return "" if code is None else self.machine.manifest.name_of(code) or "actor"
 
     def interface(self, call: OpenCall) -> Interface | None:
-        """The interface that was installed with a user's actor."""
+        """Return the interface that was installed with a user's actor."""
         code = self.code(call)
         if code is None or self.machine.manifest.name_of(code):
             return None
@@ -61,7 +61,7 @@ class CallWords:
         return self._interfaces[code]
 
     def words(self, call: OpenCall) -> Words:
-        """A call in words; each of them printable, and cut short."""
+        """Describe a call in printable, shortened text."""
         found: dict[str, Any] = call_json(self.machine, _alone(call))
         compiled = self._sources.of(call).contract
         interfaces = [] if compiled is None else [NamedInterface(compiled.name, compiled.interface)]
@@ -72,7 +72,7 @@ class CallWords:
         return words
 
     def _before_its_frame(self, found: dict[str, Any], words: Words) -> Words:
-        """A call of a contract whose code is not known yet: by any contract that has the function."""
+        """Describe a call of a contract whose code is not known yet, using any contract that has the function."""
         every: Sequence[NamedInterface] = [
             NamedInterface(each.name, each.interface) for each in self._sources.artifacts.contracts()
         ]
@@ -109,7 +109,7 @@ class CallWords:
         return number == INVOKE_EVM and self._function(call) in (method, method.partition("(")[0])
 
     def _function(self, call: OpenCall) -> str:
-        """The function of a contract that is called, by any compiled contract that has it."""
+        """Return the called contract function, using any compiled contract that has it."""
         start = call.node.start
         try:
             data = calldata_of(start.params_codec, start.params) if start.params else b""
@@ -122,12 +122,12 @@ class CallWords:
         return ""
 
     def address(self, actor: ActorID) -> str:
-        """An actor's ID address."""
+        """Return an actor's ID address."""
         return str(Address.id(actor))
 
 
 def _alone(call: OpenCall) -> Any:
-    """A call's node without those below it, which would be written too."""
+    """Return a copy of a call's node without nested calls, which would be written too."""
     from dataclasses import replace
 
     return replace(call.node, calls=[], calls_before=[0] * len(call.node.events))

@@ -109,7 +109,7 @@ class Forward:
         return number + 1 if watched or self._breakpoints.wants_instructions(listener, call) else NEVER
 
     def left(self, call: OpenCall) -> Line | None:
-        """The line at which a frame was before."""
+        """Return the line at which a frame was before."""
         if call.number not in self._lines:
             self._lines[call.number] = self._line(call, call.before) if call.before >= 0 else None
         return self._lines[call.number]
@@ -142,7 +142,7 @@ class Over:
     def __init__(
         self, call: int, sources: SourceLines, line: Line | None, *, by_instruction: bool = False, out: bool = False
     ) -> None:
-        """It begins at a line, where one is known. With `out`: until the function, or the call, is left."""
+        """Start at `line`, if it is known. With `out`, run until the function or the call ends."""
         self._call, self._sources, self._line = call, sources, line
         self._by_instruction, self._out = by_instruction, out
         self._depth = 0
@@ -163,7 +163,7 @@ class Over:
         return self._depth < 0 or (line != self._line and not self._out)
 
     def watches(self, call: OpenCall) -> bool:
-        """The call's own."""
+        """Return True for the step's own call."""
         return call.number == self._call and (not self._out or bool(self._sources.of(call).places))
 
 

@@ -68,11 +68,11 @@ class MarkRecord:
             self.begins.append(len(self.marks))
 
     def at(self, mark: int) -> ExecutionMark:
-        """The mark with a number."""
+        """Return the mark with a number, starting at 1."""
         return self.marks[mark - 1]
 
     def before(self, place: Position) -> Position | None:
-        """The place right before another one, in whatever call; None at the first one."""
+        """Return the position right before `place`, in any call; None at the first one."""
         if place.number:
             after = self.at(place.mark).after
             if after.call != place.call or place.number - 1 > after.begun:
@@ -86,11 +86,11 @@ class MarkRecord:
         return self.of_mark(place.mark - 1)
 
     def of_mark(self, mark: int) -> Position:
-        """The place at a mark."""
+        """Return the position of a mark."""
         return Position(mark, 0, self.at(mark).call)
 
     def over_before(self, place: Position) -> Position | None:
-        """The place before another one of the same call, calls below left out; of its first one, that of the caller."""
+        """Return the position before `place` in the same call, without nested calls; at its start, the caller."""
         if place.number > 1:
             return self.of_instruction(place.call, place.number - 1, place.mark)
         if place.number == 1:
@@ -103,7 +103,7 @@ class MarkRecord:
         return self._own_mark(place.call, place.mark)
 
     def _own_mark(self, call: int, before: int) -> Position:
-        """The newest mark of a call before another mark: a syscall's, or the call's beginning."""
+        """Return the newest mark of a call before mark `before`: a syscall or the call's start."""
         marks = range(before - 1, self.begins[call] - 1, -1)
         return self.of_mark(next(mark for mark in marks if self.at(mark).call == call))
 
@@ -118,7 +118,7 @@ class MarkRecord:
         return self._own_mark(made.call, start)
 
     def of_instruction(self, call: int, number: int, latest: int) -> Position:
-        """The place before an instruction of a call, which no mark after `latest` comes before."""
+        """Return the position before an instruction of a call, at mark `latest` or earlier."""
         for mark in range(latest, self.begins[call], -1):
             after = self.at(mark).after
             if after.call == call and after.begun < number:

@@ -33,7 +33,7 @@ class Channel:
         self._number = 0
 
     def read(self) -> dict[str, Any] | None:
-        """The next message; None at the end. Raises ProtocolError."""
+        """Read the next message; None at the end of the stream. Raises ProtocolError."""
         length: int | None = None
         while True:
             line = self._reader.readline(_LONGEST_HEADER)

@@ -63,7 +63,7 @@ class Session:
         return self._forward(Into(lambda call: bool(self.sources.of(call).places), by_instruction))
 
     def over(self, *, by_instruction: bool = False) -> Stop | End:
-        """The same, with the calls that are made here left out."""
+        """Step to the next line or syscall, skipping nested calls."""
         before = self.site.position
         state = self._forward(self._over(by_instruction=by_instruction))
         if isinstance(state, Stop) and state.reason == "step" and not by_instruction:
@@ -79,7 +79,7 @@ class Session:
         return self._forward(None)
 
     def _over(self, *, by_instruction: bool = False, out: bool = False) -> Over:
-        """A step that stays in a call: in the present one, or the caller of one that ends."""
+        """Return a step that stays in the current call, or in the caller of a call that ends."""
         call, calls = self.site.call, self.listener.calls
         if call.node.end is not None and len(calls) > 1:
             call = calls[-2]
@@ -186,7 +186,7 @@ class Session:
         return self.go_to(self.record.of_mark(self.record.begins[call]))
 
     def _counters(self, call: int, first: int, last: int) -> list[int]:
-        """The program counters of some instructions of a call."""
+        """Return the program counters of some instructions of a call."""
         plan = CounterPlan(call, first, last, [])
         self._run_again(plan)
         return plan.counters
@@ -201,7 +201,7 @@ class Session:
         return self.state.site
 
     def check_open(self) -> None:
-        """Raises InvalidInput at the message's end."""
+        """Raise InvalidInput at the message's end."""
         if isinstance(self.state, End):
             raise InvalidInput(f"{self.state.text}: go back, or start again")
 
@@ -213,7 +213,7 @@ class Session:
         return self._execution.listener
 
     def instruction(self, call: OpenCall) -> EvmStep | None:
-        """The instruction at which a contract's frame is; None of any other call.
+        """Return the current instruction of a contract's frame; None for any other call.
 
         Of a caller it is the one that made the call: the message is run again to look at it.
         """
@@ -232,7 +232,7 @@ class Session:
         return self._looked[key]
 
     def written(self, call: OpenCall) -> dict[int, int]:
-        """The words that the contract of a call has written in this message so far, by their slots."""
+        """Return the words that the contract of a call has written in this message so far, by slot."""
         place, actor = self.site.position, call.node.actor
         plan = Writes(place)
         with self._back_here():
@@ -241,7 +241,7 @@ class Session:
         return plan.of(actor)
 
     def functions(self, call: OpenCall) -> list[str]:
-        """The functions in which a native actor is, the innermost first: by names, or by numbers without them.
+        """Return the functions on a native actor's stack, innermost first, as names or, without names, numbers.
 
         The message is run again to find them, with modules that keep the tree of their calls.
         """
@@ -279,7 +279,7 @@ class Session:
 
     @contextmanager
     def _undone_by_pause(self) -> Iterator[None]:
-        """A move that a pause ends comes back to where it began; from the message's end, it stays where it paused."""
+        """Go back to the start of a move that a pause ends; from the message's end, stay where it paused."""
         before = self.state
         try:
             yield
@@ -321,7 +321,7 @@ class Session:
         return self.state
 
     def _expect(self, place: Position) -> None:
-        """A place that an execution has reached is reached by each: else it is none of a deterministic machine."""
+        """Raise Fatal if re-execution did not reach `place`, which means that it is not deterministic."""
         if isinstance(self.state, End) or self.state.site.position != place:
             raise Fatal(f"executed again, the message did not come to the same place ({place}): {self.state}")
 

@@ -26,7 +26,7 @@ class CodeLines:
     """The text of a source by its path."""
 
     def line(self, counter: int) -> Line | None:
-        """The line of an instruction; None where it has none."""
+        """Return the line of an instruction; None if it has none."""
         place = self.places.get(counter)
         return (place.path, place.line) if place is not None and place.line else None
 
@@ -45,7 +45,7 @@ class SourceLines:
         self._known: dict[tuple[bool, bytes], CodeLines] = {}
 
     def of(self, call: OpenCall) -> CodeLines:
-        """The lines of what a call runs."""
+        """Return the source lines of the code that a call runs."""
         code = b"" if call.evm is None else call.evm.code
         creation = call.node.start.method == METHOD_CONSTRUCTOR
         key = creation, code
@@ -62,7 +62,7 @@ class SourceLines:
         return CodeLines(contract) if found is None else CodeLines(contract, found.places(), found.read)
 
     def text(self, path: str) -> list[str]:
-        """The lines of a source that a code that ran names; nothing where it is not known."""
+        """Return the lines of a source file named by executed code; empty if it is not known."""
         for lines in self._known.values():
             data = lines.read(path)
             if data is not None:

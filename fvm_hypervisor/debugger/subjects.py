@@ -52,7 +52,7 @@ class Subject:
 
 
 def of_transaction(network: Network, transaction: bytes) -> Subject:
-    """A transaction of a network's chain. Raises UnknownTransaction."""
+    """Return a transaction of a network's chain. Raises UnknownTransaction."""
     receipt = network.receipt(transaction)
     replay = Replay(network.chain, receipt.tipset, receipt.index)
     name = f"transaction 0x{transaction.hex()} of epoch {receipt.tipset.height}"
@@ -60,7 +60,7 @@ def of_transaction(network: Network, transaction: bytes) -> Subject:
 
 
 def of_call(network: Network, request: CallRequest) -> Subject:
-    """A call at a network's head, of which nothing is kept."""
+    """Return a call at a network's head, whose effects are discarded."""
     machine = network.machine.fork()
     to = "a new contract" if request.to is None else f"0x{request.to.hex()}"
     return Subject(
@@ -72,7 +72,7 @@ def of_call(network: Network, request: CallRequest) -> Subject:
 
 
 def of_source(source: TipsetSource, reference: str) -> Subject:
-    """A message of a chain that is asked for its past. Raises InvalidInput, NodeError."""
+    """Return a message of a chain, with its past fetched from `source`. Raises InvalidInput, NodeError."""
     found = source.find_message(reference)
     past = read_past_tipset(source, found.tipset)
     machine = machine_for(source, past)
@@ -88,7 +88,7 @@ def of_source(source: TipsetSource, reference: str) -> Subject:
 
 
 def of_vector(path: Path, bundles: Path, number: int = 1) -> Subject:
-    """A message of a vector's first variant, by its number from 1. Raises InvalidInput."""
+    """Return a message of a vector's first variant; numbers start at 1. Raises InvalidInput."""
     variant = next(open_vector(path, BundleFolder(bundles)), None)
     if variant is None or not variant.messages:
         raise InvalidInput(f"{path} is not a vector of class message: give an epoch's message by --state or --rpc-url")
@@ -111,7 +111,7 @@ def _of_variant(variant: VectorVariant, number: int) -> Subject:
 
 
 def of_message(machine: Hypervisor, message: Message, *, implicit: bool = False) -> Subject:
-    """A message on a machine as it is."""
+    """Return a message on a machine in its current state."""
     apply = machine.apply_implicit if implicit else machine.apply
     return Subject(f"a message to {message.to}", machine, _applied(machine, lambda: apply(message)), machine.root)
 
@@ -140,7 +140,7 @@ def on_own_engine(machine: Hypervisor) -> None:
 
 
 def parse_transaction(network: Network, text: str) -> bytes:
-    """A transaction's hash as people write it, or that of a message by its CID. Raises InvalidInput."""
+    """Parse a transaction hash, or a message CID, and return the hash. Raises InvalidInput."""
     from localnet.chain.tipset_sources import parse_reference
     from localnet.rpc.filecoin_chain import hash_of
     from localnet.rpc.node import Node

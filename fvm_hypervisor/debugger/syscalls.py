@@ -10,7 +10,7 @@ from runtimes.wasm.abi import REVISIONS
 
 @cache
 def argument_names(name: str) -> tuple[str, ...]:
-    """The parameters of `module::name` in the newest revision that has it; the place of the result first."""
+    """Return the parameters of `module::name` in the newest revision that has it, starting with the result pointer."""
     module, _, function = name.partition("::")
     for revision in REVISIONS.values():
         syscall = revision.get((module, function))

@@ -99,7 +99,7 @@ def _state(session: Session, number: int) -> list[Variable]:
 
 
 def tree(value: Any) -> list[Variable]:
-    """The parts of plain data."""
+    """Return the parts of plain data."""
     if isinstance(value, Mapping):
         pairs = [(str(key), item) for key, item in value.items()]
     elif isinstance(value, list):

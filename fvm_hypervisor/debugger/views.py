@@ -58,18 +58,18 @@ class FrameView:
 
 
 def frames(session: Session) -> list[FrameView]:
-    """The open calls, the innermost one first."""
+    """Return the open calls, innermost first."""
     site, calls = session.site, session.listener.calls
     return [_frame(session, site, call, number) for number, call in enumerate(reversed(calls))]
 
 
 def frame(session: Session, number: int) -> FrameView:
-    """The open call with a number, from the innermost one. Raises InvalidInput."""
+    """Return the view of an open call; number 0 is the innermost. Raises InvalidInput."""
     return _frame(session, session.site, call_of(session, number), number)
 
 
 def call_of(session: Session, number: int) -> OpenCall:
-    """The open call with a number, from the innermost one. Raises InvalidInput."""
+    """Return an open call; number 0 is the innermost. Raises InvalidInput."""
     session.check_open()
     calls = session.listener.calls
     if not 0 <= number < len(calls):
@@ -93,7 +93,7 @@ def _frame(session: Session, site: StopSite, call: OpenCall, number: int) -> Fra
 
 
 def source_file(session: Session, number: int) -> Path | None:
-    """The file of a frame's line, where its compiler's project has it."""
+    """Return the source file of a frame's line, if it exists in the contract's project."""
     call = call_of(session, number)
     lines = session.sources.of(call)
     line = lines.line(call.counter)
@@ -123,7 +123,7 @@ def _where(session: Session, site: StopSite, call: OpenCall, number: int) -> str
 
 
 def opcode_name(number: int) -> str:
-    """The name of an opcode."""
+    """Return the name of an opcode."""
     from runtimes.evm.ethereum.forks import LATEST
 
     known = LATEST.opcodes.get(number)
@@ -134,7 +134,7 @@ def opcode_name(number: int) -> str:
 
 
 def syscall_text(session: Session, call: OpenCall) -> str:  # noqa: ARG001  # as the other views
-    """The syscall that a native actor makes, with its parameters."""
+    """Describe the syscall that a native actor makes, with its parameters."""
     if call.syscall is None:
         return "no syscall"
     names = argument_names(call.syscall.name)
@@ -145,7 +145,7 @@ def syscall_text(session: Session, call: OpenCall) -> str:  # noqa: ARG001  # as
 
 
 def _pointed(call: OpenCall) -> str:
-    """The text or bytes that the parameters of a syscall lead to, where they are an offset and a length."""
+    """Return the text or bytes that offset and length parameters of a syscall refer to."""
     syscall = call.syscall
     if syscall is None or syscall.memory is None:
         return ""
@@ -193,7 +193,7 @@ def memory(session: Session, number: int, offset: int, length: int) -> bytes:
 
 
 def step_of(session: Session, number: int) -> EvmStep:
-    """The instruction at which a contract's frame is. Raises InvalidInput of any other frame."""
+    """Return the current instruction of a contract's frame. Raises InvalidInput for any other frame."""
     call = call_of(session, number)
     step = session.instruction(call) if call.node.end is None else None
     if step is None:
@@ -231,7 +231,7 @@ class StorageView:
 
 
 def storage(session: Session, number: int, first: int = 0) -> StorageView:
-    """A contract's words from a slot on: some of those at the message's beginning, and all that were written since."""
+    """Return a contract's storage from a slot on: some of the initial words, and all words written since."""
     call = call_of(session, number)
     if call.evm is None or call.node.actor is None:
         raise InvalidInput(f"frame {number} is not a contract's")
@@ -268,7 +268,7 @@ def state(session: Session, who: str, path: str, most: int = 100) -> Any:
 
 
 def parameters(session: Session, number: int) -> str:
-    """A call's method, parameters and value in words."""
+    """Describe a call's method, parameters and value."""
     call = call_of(session, number)
     start = call.node.start
     words = session.names.words(call)
@@ -296,7 +296,7 @@ class GasView:
 
 
 def gas(session: Session, number: int) -> GasView:
-    """The gas of the message and of a call itself."""
+    """Return the gas of the message and of a single call."""
     call, listener = call_of(session, number), session.listener
     charges = sorted(call.node.charges.items(), key=lambda item: -item[1])
     return GasView(

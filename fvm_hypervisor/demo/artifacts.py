@@ -14,13 +14,13 @@ _CHECKOUT = Path(__file__).parent.parent.parent / "examples"
 
 @cache
 def contract(name: str) -> Artifact:
-    """The artifact of a contract of examples/solidity."""
+    """Return the artifact of a contract in examples/solidity."""
     return Artifact.load(_find(f"solidity/artifacts/{name}.json"))
 
 
 @cache
 def counter_module() -> bytes:
-    """The native counter actor of examples/counter."""
+    """Return the module of the native counter actor in examples/counter."""
     return _find("counter/counter.wasm").read_bytes()
 
 

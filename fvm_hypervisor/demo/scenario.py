@@ -67,7 +67,7 @@ def run(folder: Path, on_step: Callable[[Demo, DemoStep], None] | None = None) -
 
 
 def deploy(stage: DemoStage) -> dict[str, Any]:
-    """The Ethereum address manager creates two contracts; the machine creates an actor of a user's module."""
+    """Create two contracts through the Ethereum address manager, and an actor from a user's module."""
     bridge, inbox = stage.deploy("Bridge"), stage.deploy("Inbox")
     counter = stage.create_counter()
     addresses = {name: f"0x{address.hex()}" for name, address in stage.contracts.items()}
@@ -106,7 +106,7 @@ def two_borders_deep(stage: DemoStage) -> dict[str, Any]:
 
 
 def native_abort_caught(stage: DemoStage) -> dict[str, Any]:
-    """A native actor writes state, takes money and aborts; Solidity catches it, and nothing of it is left."""
+    """Check that Solidity catches a native actor's abort and that its state changes and transfer are undone."""
     before_balance = _balance(stage, stage.counter)
     (exit_code, _, before, after), result = stage.call_contract(
         "Bridge", "tryFail", stage.counter, ABORT_CODE, "refused on purpose", value=GIFT
@@ -120,7 +120,7 @@ def native_abort_caught(stage: DemoStage) -> dict[str, Any]:
 
 
 def solidity_revert_seen(stage: DemoStage) -> dict[str, Any]:
-    """A contract changes its state and reverts; the native actor sees exit code and reason, and nothing is left."""
+    """Check that a native actor sees a contract's exit code and revert reason, and that its changes are undone."""
     exit_code, data, result = _call_through(stage, "refuse", [REFUSAL], GIFT)
     reason = contract("Inbox").interface.decode_revert(data)
     _promise(exit_code == ExitCode.EVM_CONTRACT_REVERTED, f"the native actor saw exit code {exit_code}")
@@ -184,7 +184,7 @@ def _events(stage: DemoStage, result: ApplyResult) -> list[dict[str, Any]]:
 
 
 def _event(stage: DemoStage, event: StampedEvent) -> dict[str, Any]:
-    """An event in words: a log by the contract's ABI, a native one by its CBOR values."""
+    """Describe an event: a log by the contract's ABI, a native event by its CBOR values."""
     emitter = stage.names.get(event.emitter, f"f0{event.emitter}")
     log = entries_to_log(event.entries)
     interface = _interface(emitter)

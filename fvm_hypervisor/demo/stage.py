@@ -56,14 +56,14 @@ class DemoStage:
         self.machine = self._open()
 
     def id_of(self, address: Address) -> ActorID:
-        """The ID behind an address that must exist."""
+        """Return the actor ID of an existing address. Raises DemoFailed otherwise."""
         actor = self.machine.state_tree.lookup_id(address)
         if actor is None:
             raise DemoFailed(f"nobody has the address {address}")
         return actor
 
     def id_of_contract(self, name: str) -> ActorID:
-        """The ID of a deployed contract."""
+        """Return the actor ID of a deployed contract."""
         return self.id_of(to_filecoin(self.contracts[name]))
 
     def take_trace(self) -> tuple[TraceEvent, ...]:
@@ -93,14 +93,14 @@ class DemoStage:
     # --- messages ---------------------------------------------------------------------------------------------
 
     def call_contract(self, name: str, function: str, *arguments: Any, value: int = 0) -> tuple[Any, ApplyResult]:
-        """A transaction of the Ethereum account; the function's answer and the result."""
+        """Send a transaction from the Ethereum account; return the decoded result and the apply result."""
         interface = contract(name).interface
         calldata = invoke_params(interface.encode_call(function, *arguments))
         result = self._eth_message(to_filecoin(self.contracts[name]), INVOKE_EVM, calldata, value)
         return interface.decode_result(function, invoke_return(result.return_data)), result
 
     def call_counter(self, method: str, params: bytes = b"") -> ApplyResult:
-        """A message of the native account to an exported method of the counter actor, signed with its key."""
+        """Send a signed message from the native account to an exported method of the counter actor."""
         message = Message(
             Address.id(self.counter),
             self.native_account,
