@@ -63,7 +63,7 @@ class FoundActor:
 
 
 def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The page of one actor, by any of its addresses."""
+    """Return the page of one actor, by any of its addresses."""
     actor = find_actor(reader.network.machine, request.named["address"])
     machine, rows = reader.network.machine, RowMaker(site, reader)
     ethereum = from_delegated(actor.state.delegated_address) or masked_id(actor.id)
@@ -95,7 +95,7 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
 
 
 def show_actors(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The actors of the state, in the order of their IDs; of a large state in the order of its tree."""
+    """Return the list of actors, sorted by ID within a page; pages follow the order of the state tree."""
     machine, rows = reader.network.machine, RowMaker(site, reader)
     first = request.number("first", 0, 1_000_000)
     found = list(islice(machine.state_tree.actors(), first, first + _ACTORS + 1))
@@ -105,7 +105,7 @@ def show_actors(site: Site, reader: NodeReader, request: PageRequest) -> PageAns
 
 
 def find_actor(machine: Hypervisor, text: str) -> FoundActor:
-    """An actor of a machine's state by an address in any form. Raises PageError."""
+    """Find an actor in a machine's state by an address in any form. Raises PageError."""
     try:
         address = filecoin_address(text)
     except InvalidInput as error:
@@ -135,7 +135,7 @@ def _kind_of(machine: Hypervisor, state: ActorState) -> str:
 
 
 def _forms(actor: FoundActor, ethereum: EthAddress, keys: Sequence[Address]) -> list[tuple[str, str]]:
-    """The actor's addresses, each with what it is."""
+    """Return the actor's addresses as (label, address)."""
     forms = [("ID", str(actor.address)), ("Ethereum", checksummed(ethereum))]
     if actor.state.delegated_address is not None:
         forms.append(("Delegated", str(actor.state.delegated_address)))
@@ -143,7 +143,7 @@ def _forms(actor: FoundActor, ethereum: EthAddress, keys: Sequence[Address]) -> 
 
 
 def _key_of(machine: Hypervisor, actor: FoundActor) -> Iterator[Address]:
-    """An account's f1 or f3 address, which its state is."""
+    """Yield an account's f1 or f3 address, which is stored in its state."""
     try:
         (key,) = get_object(machine.store, actor.state.head)
         yield Address.from_bytes(key)
@@ -170,7 +170,7 @@ class _Looked:
         self._reader, self._rows, self._actor, self._forms = reader, rows, actor, forms
 
     def activity(self, events: EventRows, height: int) -> _Activity:
-        """The newest of it, up to a height."""
+        """Return the actor's newest messages and events, up to a height."""
         found, index = _Activity(), self._reader.network.chain.index
         search = TipsetSearch(index, self._reader.addresses, self._forms.keys)
         for tipset in search.back(height):

@@ -21,7 +21,7 @@ class PageRequest:
     query: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, name: str, otherwise: int, most: int = (1 << 63) - 1) -> int:
-        """A number of the query. Raises PageError 400."""
+        """Return a number from the query string. Raises PageError 400."""
         given = self.query.get(name, "")
         return otherwise if not given else parse_number(given, f"the query's '{name}'", most)
 
@@ -57,7 +57,7 @@ def not_found(words: str) -> PageError:
 
 
 def malformed(words: str) -> PageError:
-    """An address of a page that cannot be read."""
+    """Return the error for a malformed page address."""
     return PageError(400, "This address cannot be read", words)
 
 
@@ -67,12 +67,12 @@ def collected(epoch: int, retained: int) -> str:
 
 
 def parse_number(text: str, what: str, most: int = (1 << 63) - 1) -> int:
-    """A number in decimal digits, at most `most`. Raises PageError 400."""
+    """Parse a decimal number of at most `most`. Raises PageError 400."""
     if not (text.isascii() and text.isdigit() and len(text) <= 20) or int(text) > most:
         raise malformed(f"{what} is {shown(text)}: expected a number from 0 to {most}")
     return int(text)
 
 
 def shown(text: str, most: int = 80) -> str:
-    """A given value for a sentence, cut short."""
+    """Return a quoted value for an error message, truncated if it is long."""
     return f"'{text}'" if len(text) <= most else f"'{text[:most]}...' ({len(text):,} characters)"

@@ -61,7 +61,7 @@ class FormAnswer:
 
 
 def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The forms of an actor, and the answer to the one that was sent."""
+    """Return an actor's call forms, with the result of the submitted one."""
     machine, text = reader.network.machine, request.named["address"]
     actor, query = find_actor(machine, text), request.query
     contract = _contract(site, machine, actor)
@@ -91,7 +91,7 @@ def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> Pag
 
 
 def _contract(site: Site, machine: Hypervisor, actor: FoundActor) -> ContractInterface | None:
-    """A contract's interface: the one that the network knows at its address, or that of its code's artifact."""
+    """Return a contract's interface: the one registered for its address, or that of its code's artifact."""
     if actor.kind != "evm":
         return None
     own = f"0x{to_ethereum(actor.id, actor.state.delegated_address).hex()}"

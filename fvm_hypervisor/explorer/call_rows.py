@@ -39,7 +39,7 @@ class CallRow:
 
 
 def call_rows(report: Mapping[str, Any], first: int = 0, most: int = PAGE) -> tuple[list[CallRow], int]:
-    """The rows from a place in the order of the calls on, and how many there are in all."""
+    """Return the rows of calls from `first` on, in execution order, and the total number of calls."""
     gas = max(1, int(report.get("gasUsed") or sum(call["gas"] for call in report["calls"])))
     cause, flat = _cause(report), calls_in_order(report["calls"])
     rows = [
@@ -60,7 +60,7 @@ def call_rows(report: Mapping[str, Any], first: int = 0, most: int = PAGE) -> tu
 
 
 def caught(calls: Sequence[Mapping[str, Any]], most: int = 5) -> list[tuple[int, Mapping[str, Any]]]:
-    """The innermost calls that failed, with their places: of a message that succeeded, failures that were caught."""
+    """Return the innermost failed calls with their positions; in a successful message, these failures were caught."""
     return [
         (place, call)
         for place, (_, call) in enumerate(calls_in_order(calls))
@@ -80,7 +80,7 @@ def calls_in_order(calls: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mappin
 
 
 def _cause(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The call that explains a failure."""
+    """Return the call that explains a failure."""
     found, calls = None, report["calls"]
     why = report.get("why")
     for step in why["path"] if why else ():

@@ -21,7 +21,7 @@ def offered(receipt: TransactionReceipt) -> dict[str, str]:
 
 
 def again(receipt: TransactionReceipt, name: str, url: str) -> str | None:
-    """The text to paste; None of a name that the message does not have."""
+    """Return the text to copy; None if the message does not offer `name`."""
     if name not in offered(receipt):
         return None
     match name:

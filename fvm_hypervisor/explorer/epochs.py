@@ -34,7 +34,7 @@ class HeaderField:
 
 
 def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The page of the epoch that the address names."""
+    """Return the page of the requested epoch."""
     height = parse_number(request.named["epoch"], "the epoch")
     index, head = reader.network.chain.index, reader.network.head.height
     found = index.at(height)
@@ -49,7 +49,7 @@ def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
 
 
 def show_block(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The epoch of a block by its CID; of any other block that the store has, its content."""
+    """Return the page of the epoch with a block CID, or the content of any other block in the store."""
     cid = read_cid(request.named["cid"])
     tipset = reader.network.chain.index.by_hash(block_hash(tipset_key([cid])))
     if tipset is not None and tipset.block == cid:
@@ -62,7 +62,7 @@ def show_block(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
 
 
 def read_cid(text: str) -> Cid:
-    """A CID of an address. Raises PageError 400."""
+    """Parse a CID in a page address. Raises PageError 400."""
     try:
         return parse_cid(text)
     except CidError as error:
@@ -70,7 +70,7 @@ def read_cid(text: str) -> Cid:
 
 
 def _content(cid: Cid, data: bytes) -> str:
-    """A block as DAG-JSON, or in hex where it is no DAG-CBOR."""
+    """Return a block as DAG-JSON, or as hex if it is not DAG-CBOR or is too large."""
     if len(data) <= _LARGEST_SHOWN and codec_of(cid) == DAG_CBOR:
         try:
             return encode_json(decode(data))
@@ -108,7 +108,7 @@ def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: T
 
 
 def _header(fields: Mapping[str, Any]) -> list[HeaderField]:
-    """A header's fields as Filecoin's nodes name them."""
+    """Return a header's fields, named as in Filecoin nodes."""
     found = []
     for name, value in fields.items():
         links = value if isinstance(value, list) else [value]

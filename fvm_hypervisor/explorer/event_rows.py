@@ -34,7 +34,7 @@ class EventRows:
         self._site, self._rows = site, rows
 
     def row(self, receipt: TransactionReceipt, place: int, event: Emitted) -> EventRow:
-        """An event's row."""
+        """Return the row of an event."""
         emitter, text = Address.id(event.emitter), f"0x{event.address.hex()}"
         ordered = sorted(self._interfaces, key=lambda each: each.address != text)
         return EventRow(

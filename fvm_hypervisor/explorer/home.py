@@ -38,14 +38,14 @@ class UpgradeRow:
 
 
 def tipset_row(tipset: Tipset, first: int) -> TipsetRow:
-    """A tipset's row."""
+    """Return the row of a tipset."""
     parent = max(tipset.parent, first - 1)
     nulls = max(0, tipset.height - parent - 1)
     return TipsetRow(tipset.height, tipset.timestamp, len(tipset.transactions), nulls)
 
 
 def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
-    """The page."""
+    """Return the home page."""
     network = reader.network
     index, rows = network.chain.index, RowMaker(site, reader)
     tipsets = [tipset_row(tipset, index.first) for tipset in tipsets_back(index, network.head.height, _TIPSETS)]

@@ -62,7 +62,7 @@ class RowMaker:
         self._interfaces: Sequence[NamedInterface] | None = None
 
     def row(self, receipt: TransactionReceipt) -> MessageRow:
-        """A message's row."""
+        """Return the row of a message."""
         message = receipt.execution.message.message
         created = receipt.contract_address
         receiver = None if receipt.execution.to is None and created is None else message.to
@@ -83,7 +83,7 @@ class RowMaker:
         )
 
     def party(self, address: Address) -> Party:
-        """An end of a message."""
+        """Return the sender or receiver of a message."""
         found = self._parties.get(address)
         if found is None:
             kind = self.kind(address) or self._own_name(address)
@@ -95,7 +95,7 @@ class RowMaker:
         return found
 
     def party_of(self, address: Address, ethereum: EthAddress) -> Party:
-        """An actor by the address that contracts see, with its name."""
+        """Return an actor by the address that contracts see, with its name."""
         return Party(show_address(to_filecoin(ethereum)), self.party(address).name)
 
     @cached_property
@@ -110,32 +110,32 @@ class RowMaker:
         return {found: f"account {place}" for place, each in natives if (found := self.id_of(each)) is not None}
 
     def id_of(self, address: Address) -> ActorID | None:
-        """The actor at an address, None where there is none."""
+        """Return the actor ID at an address; None if there is no actor."""
         if address not in self._ids:
             self._ids[address] = self._machine.state_tree.lookup_id(address)
         return self._ids[address]
 
     def kind(self, address: Address) -> str:
-        """The built-in actor's name of what is at an address; nothing where there is none, or other code."""
+        """Return the name of the built-in actor at an address; empty if there is none or it runs other code."""
         if address not in self._kinds:
             state = self._machine.actor(address)
             self._kinds[address] = "" if state is None else self._machine.manifest.name_of(state.code) or ""
         return self._kinds[address]
 
     def own_interface(self, address: Address) -> Interface | None:
-        """The interface that a user's actor was installed with; None for other actors, and for one without."""
+        """Return the interface that a user's actor was installed with; None for any other actor."""
         if address not in self._own:
             state = None if self.kind(address) else self._machine.actor(address)
             self._own[address] = None if state is None else stored_interface(self._machine.base, state.code)
         return self._own[address]
 
     def _own_name(self, address: Address) -> str:
-        """The name of a user's code; nothing where there is no actor."""
+        """Return the name of user-installed code; empty if there is no actor."""
         state = self._machine.actor(address)
         return "" if state is None else self._machine.name_of(state.code)
 
     def method(self, message: Message) -> str:
-        """The function or method that a message calls, by name where one is known."""
+        """Return the name of the function or method that a message calls, or `method` and its number."""
         kind = self.kind(message.to)
         if message.method == INVOKE_EVM and (kind == "evm" or not message.params):
             return self._function(message)

@@ -49,7 +49,7 @@ _PLAIN: Final = "text/plain; charset=utf-8"
 
 
 def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The page of a transaction by its hash, also of one that waits."""
+    """Return the page of an executed or pending transaction by its hash."""
     wanted = _hash(request.named["hash"])
     receipt = reader.network.find_receipt(wanted)
     if receipt is None:
@@ -58,7 +58,7 @@ def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageAn
 
 
 def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The page of a message by its CID."""
+    """Return the page of a message by its CID."""
     cid = read_cid(request.named["cid"])
     receipt = receipt_of(reader, cid)
     if receipt is None:
@@ -67,13 +67,13 @@ def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) ->
 
 
 def show_call(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The page of one call of a message, with all of its data."""
+    """Return the page of one call of a message, with all of its data."""
     receipt = wanted_receipt(reader, request)
     return _call_page(site, reader, request, f"/tx/0x{receipt.hash.hex()}", _report(site, reader, receipt))
 
 
 def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
-    """The parameters or the return of a call as plain text: the whole of what pages cut."""
+    """Return the full parameters or return data of a call as plain text."""
     found = trace(reader.network.chain, wanted_receipt(reader, request))
     return PageAnswer(str(_call(found.calls, request)[request.named["what"]]).encode(), content_type=_PLAIN)
 
@@ -87,12 +87,12 @@ def show_again(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
 
 
 def show_calls_picture(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The call tree as an SVG."""
+    """Return the call tree as an SVG."""
     return PageAnswer(tree_svg(_report(site, reader, wanted_receipt(reader, request))).encode(), content_type=SVG)
 
 
 def show_flame(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The flame graph of the gas, by call or by charge."""
+    """Return the flame graph of the gas, by call or by charge."""
     report = _report(site, reader, wanted_receipt(reader, request))
     picture = flame(report, html=False, by_charge=request.query.get("by") == "charge")
     return PageAnswer(picture.encode(), content_type=SVG)
@@ -128,7 +128,7 @@ def _hash(text: str) -> bytes:
 
 
 def wanted_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
-    """The executed message that an address names by its hash, to be executed again.
+    """Return the receipt of the executed message whose hash the request names.
 
     Raises PageError, UnknownTransaction.
     """
@@ -155,7 +155,7 @@ def _recorded(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> di
 
 
 def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
-    """The decoded calls of a message, with the lines of Solidity of one that failed, where its sources are at hand."""
+    """Return the decoded calls of a message; for a failed one, with Solidity lines if the sources are available."""
     chain = reader.network.chain
     found = trace(chain, receipt).as_json()
     interfaces = called_interfaces(reader.network.machine, site.artifacts, found["calls"])

@@ -56,7 +56,7 @@ def by_name(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
 
 
 def by_selector(site: Site, reader: NodeReader, selectors: set[bytes]) -> Iterator[FoundPage]:
-    """The contracts that have a function, and the newest messages that call it."""
+    """Yield the contracts that have a function, and the newest messages that call it."""
     for each in site.interfaces():
         for selector in sorted(selectors):
             function = each.interface.function_name(selector)
@@ -73,7 +73,7 @@ def by_selector(site: Site, reader: NodeReader, selectors: set[bytes]) -> Iterat
 
 
 def by_topic(reader: NodeReader, topic: bytes) -> Iterator[FoundPage]:
-    """The messages that logged a topic, the newest first."""
+    """Yield the messages that logged a topic, newest first."""
     network = reader.network
     index = network.chain.index
     wanted = [LogFilter(topics=((),) * place + ((topic,),)) for place in range(_TOPICS)]
@@ -121,7 +121,7 @@ def _built_in(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
 
 
 def _selector(message: Message) -> bytes:
-    """The selector that a message calls a contract with; nothing of another message."""
+    """Return the function selector of a contract call; empty for any other message."""
     if message.method != INVOKE_EVM or not message.params:
         return b""
     try:

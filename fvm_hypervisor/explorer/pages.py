@@ -117,7 +117,7 @@ class Pages:
         return await asyncio.get_running_loop().run_in_executor(self._apart, answer.make)
 
     async def _refused(self, error: PageError) -> PageAnswer:
-        """A page with the usual frame, or one without it where not even the head can be read."""
+        """Return an error page, without the usual frame if the head cannot be read."""
 
         def page(reader: NodeReader) -> bytes:
             return self._site.page(reader, "error.html", title=error.title, words=error.words, status=error.status)
@@ -130,7 +130,7 @@ class Pages:
 
 
 def _read(scope: Scope, routes: tuple[PageRoute, ...]) -> tuple[PageRequest, PageRoute]:
-    """The request, and the route that answers it. Raises PageError."""
+    """Return the request and the route that matches it. Raises PageError."""
     path, query = scope["path"], _query(scope)
     if len(path) + len(query) > _LONGEST:
         raise malformed(f"it has {len(path) + len(query):,} characters, at most {_LONGEST:,} are read")
@@ -148,7 +148,7 @@ def _further() -> tuple[PageRoute, ...]:
 
 
 def _url(scope: Scope) -> str:
-    """The node's address as the browser has it; its host was checked, and is written without what could end a line."""
+    """Return the node's URL as the browser sees it, with unexpected characters removed from the host."""
     hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
     return f"http://{''.join(char for char in (hosts or ['127.0.0.1'])[0] if char.isalnum() or char in '.:-[]')}"
 

@@ -32,18 +32,18 @@ _LATEST: Final = 253_402_300_799
 
 @cache
 def asset(name: str) -> tuple[bytes, str]:
-    """A file that pages load, and a tag that changes with it."""
+    """Return a static file and a tag that changes with its content."""
     content = (_HERE / "static" / name).read_bytes()
     return content, sha256(content).hexdigest()[:16]
 
 
 def render(template: str, **values: Any) -> bytes:
-    """A page. What a lone half of a character is left of is shown as a question mark."""
+    """Render a page. Lone surrogates become question marks."""
     return _environment().get_template(template).render(values).encode("utf-8", "replace")
 
 
 def show_address(address: Address) -> str:
-    """An address as people of both worlds write it: 0x of Ethereum's kind, else the network's own form."""
+    """Return an Ethereum address as 0x, any other address in Filecoin's form."""
     found = from_delegated(address)
     return str(address) if found is None else checksummed(found)
 
@@ -54,7 +54,7 @@ def show_ethereum(address: EthAddress) -> str:
 
 
 def _cut(text: str) -> str:
-    """The beginning and the end of something long that people compare."""
+    """Return the beginning and the end of a long text."""
     return text if len(text) <= _SHORTEST_CUT else f"{text[:8]}…{text[-4:]}"
 
 

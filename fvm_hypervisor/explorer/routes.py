@@ -24,5 +24,5 @@ class PageRoute:
 
 
 def page_route(pattern: str, view: View, kind: QuestionKind = QuestionKind.QUESTION) -> PageRoute:
-    """A route by the pattern's text."""
+    """Return a route for a regular expression."""
     return PageRoute(re.compile(pattern), view, kind)

@@ -27,7 +27,7 @@ _ADDRESS: Final = re.compile(r"[ft][0-4][0-9a-z]+")
 
 
 def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """A redirection to the one page that fits, else the list of those that do."""
+    """Return a redirect to the only match, or else a list of matches."""
     text = request.query.get("q", "")
     if len(text) > _LONGEST:
         raise malformed(f"the search has {len(text):,} characters, at most {_LONGEST} are read")
@@ -85,7 +85,7 @@ def _ethereum_address(site: Site, reader: NodeReader, data: bytes) -> Iterator[F
 
 
 def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
-    """A transaction, a block, or the topic of events."""
+    """Yield the transaction or block with a hash, or else the messages that logged it as a topic."""
     network = reader.network
     if network.find_receipt(data) is not None or network.mempool.get(data) is not None:
         yield FoundPage(f"/tx/0x{data.hex()}", f"0x{data.hex()}", "message")
@@ -98,7 +98,7 @@ def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  
 
 
 def _short(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
-    """The selector of a function."""
+    """Yield the matches of a function selector."""
     return by_selector(site, reader, {data})
 
 
@@ -107,7 +107,7 @@ _BY_LENGTH: Final[dict[int, _ByLength]] = {10: _short, 42: _ethereum_address, 66
 
 
 def _by_cid(reader: NodeReader, cid: Cid) -> Iterator[FoundPage]:
-    """A message, a block of the chain or of the store, or the actors of a code."""
+    """Yield the message or block with a CID, or the actors that run a code CID."""
     machine = reader.network.machine
     if receipt_of(reader, cid) is not None:
         yield FoundPage(f"/message/{show(cid)}", show(cid), "message")

@@ -49,7 +49,7 @@ class Site:
         self.vectors = vectors
 
     def page(self, reader: NodeReader, template: str, **values: Any) -> bytes:
-        """A page within its frame."""
+        """Render a page within its frame."""
         return render(template, frame=self._frame(reader), **values)
 
     def makes_vectors(self, reader: NodeReader) -> bool:
@@ -57,20 +57,20 @@ class Site:
         return self.vectors is not None and reader.network.rules.features.has_filecoin_blocks
 
     def interfaces(self) -> tuple[NamedInterface, ...]:
-        """The interfaces of contracts that the network knows, those of one contract first."""
+        """Return the contract interfaces that the network knows, those with an address first."""
         known = self._node.network.interfaces
         return (*(each for each in known if each.address), *(each for each in known if not each.address))
 
     def compiled(self) -> tuple[NamedInterface, ...]:
-        """The interfaces of the contracts that are compiled in the node's folders."""
+        """Return the interfaces of the contracts compiled in the node's folders."""
         return tuple(NamedInterface(found.name, found.interface) for found in self.artifacts.contracts())
 
     def accounts(self) -> tuple[EthAddress, ...]:
-        """The accounts that the node signs for."""
+        """Return the accounts that the node signs for."""
         return self._node.unlocked
 
     def native_accounts(self) -> tuple[Address, ...]:
-        """The native (f1) addresses of all accounts."""
+        """Return the native (f1) addresses of all accounts."""
         return tuple(account.native for account in self._node.network.accounts)
 
     def name_of(self, address: EthAddress) -> str:
@@ -83,7 +83,7 @@ class Site:
         return next((each.name for each in self._node.network.interfaces if each.address == text), "")
 
     def compiled_name(self, machine: Hypervisor, address: Address) -> str:
-        """The name of the compiled contract (as last looked) whose code runs at an address; nothing without one."""
+        """Return the name of the compiled contract whose code runs at an address; empty if it is unknown."""
         found = self.artifacts.running(code_of(machine, address))
         return "" if found is None else found.name
 

@@ -39,7 +39,7 @@ class StateStep:
 
 
 def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """The page of a place in an actor's state."""
+    """Return the page of a path in an actor's state."""
     text, steps, tipset, inspector = _read(reader, request)
     actor = find_actor(reader.network.machine, text)
     view = _look(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
@@ -66,7 +66,7 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
 
 
 def show_proof(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
-    """The blocks that show what is at a place, from the state's root on, as a CAR."""
+    """Return a CAR with the blocks that prove a path, starting at the state root."""
     text, steps, tipset, inspector = _read(reader, request)
     _look(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
     file = BytesIO()
@@ -75,7 +75,7 @@ def show_proof(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
 
 
 def _read(reader: NodeReader, request: PageRequest) -> tuple[str, list[str], Tipset, StateInspector]:
-    """The actor, the steps, and the state that the address names: the newest, or that of an epoch."""
+    """Return the actor, the path, and the newest state or that of the requested epoch."""
     network = reader.network
     index, height = network.chain.index, request.number("at", network.head.height)
     tipset = index.tipset_before(height) if height <= network.head.height else None
@@ -108,7 +108,7 @@ def _way(at: str, steps: list[str]) -> list[StateStep]:
 
 
 def _variables(site: Site, reader: NodeReader, actor: FoundActor) -> dict[int, str]:
-    """The variables of a contract by their slots, as its compiler laid them out; of several in a slot all of them."""
+    """Return a contract's variables by slot, according to the compiler's storage layout."""
     compiled = None
     if site.artifacts.contracts():
         compiled = site.artifacts.running(code_of(reader.network.machine, actor.address))
@@ -116,7 +116,7 @@ def _variables(site: Site, reader: NodeReader, actor: FoundActor) -> dict[int, s
 
 
 def variables_of(content: Mapping[str, Any]) -> dict[int, str]:
-    """The variables that a compiler's output lays out, by slot: `count (uint256)`. It is a stranger's file."""
+    """Return the variables in a compiler's storage layout by slot, as `count (uint256)`. The input is untrusted."""
     layout = content.get("storageLayout")
     rows = layout.get("storage") if isinstance(layout, Mapping) else None
     types = layout.get("types") if isinstance(layout, Mapping) else None

@@ -22,7 +22,7 @@ _STYLE: Final = (
 
 
 def tree_svg(report: Mapping[str, Any]) -> str:
-    """The picture of an explained trace."""
+    """Return an explained trace as an SVG call tree."""
     rows, total = call_rows(report, 0, MOST_LINES)
     lines = [_line(row) for row in rows]
     if total > len(rows):

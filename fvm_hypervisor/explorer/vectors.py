@@ -13,7 +13,7 @@ _JSON = "application/json"
 
 
 def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> LaterAnswer:
-    """The vector of a message, of class message in the official form. What makes it asks this node for all of it."""
+    """Return the test vector of a message in the official format. Building it sends requests to this node."""
     receipt = wanted_receipt(reader, request)
     if not site.makes_vectors(reader):
         raise PageError(404, "Not found", "this node makes no vectors: `hypervisor extract` does, of a chain's folder")
