@@ -47,7 +47,7 @@ def is_chain(path: Path) -> bool:
 
 
 def chain_jobs(folder: Path, first: int | None, last: int | None) -> list[CaseJob]:
-    """The tipsets from `first` to `last`. Raises InvalidInput for a folder without a chain, or without any there."""
+    """Return the jobs for the tipsets from `first` to `last`. Raises InvalidInput if the folder has none there."""
     found = heights(folder, first, last)
     return [ChainJob(folder, tuple(found[place : place + _A_JOB])) for place in range(0, len(found), _A_JOB)]
 
@@ -60,7 +60,7 @@ class ChainJob:
     heights: tuple[int, ...]
 
     def cases(self) -> Iterable[RecordedCase]:
-        """A case for each."""
+        """Return a case for each tipset."""
         return [TipsetCase(self.folder, height) for height in self.heights]
 
 
@@ -77,7 +77,7 @@ class TipsetCase:
         return f"epoch {self.height}"
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
-        """A machine of its own at the state before it."""
+        """Start a run on a separate machine at the state before the tipset."""
         try:
             chain = _chains(self.folder).under(side)
             tipset = chain.index.tipset(self.height)
@@ -114,7 +114,7 @@ class _Chains:
         self._chains: list[tuple[Side, Chain]] = []
 
     def under(self, side: Side) -> Chain:
-        """The chain as a side executes it. Raises InvalidInput."""
+        """Return the chain as a side executes it. Raises InvalidInput."""
         for known, chain in self._chains:
             if known is side or known == side:
                 return chain
@@ -146,7 +146,7 @@ class _Chains:
 
 
 def _record_of(record: NetworkRecord, side: Side, head: int) -> NetworkRecord:
-    """The record by which a side executes: of one network version, if it names one."""
+    """Return the network record that a side executes under; a single network version if the side names one."""
     upgrades = record.upgrades if side.network is None else Upgrades(side.network)
     first = network_version(upgrades.first)
     rows = [first, *versions_between(first.number, upgrades.version_at(head))]

@@ -114,7 +114,7 @@ def _compare(case: RecordedCase, sides: tuple[Side, Side], found: Comparison) ->
 
 
 def steps_of(name: str, run: Run, tracer: CostTracer) -> Iterator[Step]:
-    """The steps of a run, each with what it cost. What ends the run is its last step, in words."""
+    """Yield the steps of a run with their costs. An error that ends the run is its last step."""
     steps = run.steps()
     while True:
         try:

@@ -59,7 +59,7 @@ class CostReport:
         self.rows += other.rows
 
     def dearest(self, number: int) -> list[MessageGas]:
-        """The messages with the most gas; of equals those that came first."""
+        """Return the `number` messages with the most gas; ties stay in order."""
         return sorted(self.messages, key=lambda message: -message.gas)[:number]
 
 

@@ -21,7 +21,7 @@ _BAR: Final = 40
 
 
 def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
-    """The whole report."""
+    """Yield the lines of the report."""
     tally = found.tally
     implicit = f", {tally.implicit:,} of them of rewards and cron" if tally.implicit else ""
     yield f"{counted(found.cases, 'case')} with {counted(tally.messages, 'message')}{implicit}, {side.words}"
@@ -68,7 +68,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def costs_json(found: CostReport, side: Side) -> dict[str, Any]:
-    """The whole report; amounts in milligas, but a message's gas in gas."""
+    """Return the report as JSON data; amounts in milligas, but a message's gas in gas."""
     tally = found.tally
     tables = {
         table: [

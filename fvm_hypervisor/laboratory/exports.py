@@ -41,7 +41,7 @@ def check_plot(file: Path) -> None:
 
 
 def write_csv(file: Path, found: CostReport) -> None:
-    """The table as CSV, with its columns' names in the first line."""
+    """Write the table as CSV, with a header line."""
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow([name for name, _ in COLUMNS])
@@ -49,7 +49,7 @@ def write_csv(file: Path, found: CostReport) -> None:
 
 
 def write_parquet(file: Path, found: CostReport) -> None:
-    """The same table as Parquet, with the columns' types."""
+    """Write the table as Parquet, with typed columns."""
     import pyarrow
     from pyarrow import parquet
 

@@ -19,7 +19,7 @@ _PARTS: Final = 4
 
 
 def jobs_of(paths: Iterable[Path], bundles: Path, first: int | None, last: int | None, workers: int) -> list[CaseJob]:
-    """The jobs of files and folders: chains' folders, files of vectors, and folders of those.
+    """Return the jobs of chain folders, vector files and folders of vector files.
 
     Raises InvalidInput for what is neither or cannot be read, and where there is nothing to execute.
     """

@@ -27,7 +27,7 @@ _STYLE: Final = (
 
 
 def comparison_page(found: Comparison, sides: tuple[Side, Side]) -> str:
-    """The page."""
+    """Return the comparison as an HTML page."""
     title = f"A: {sides[0].words}; B: {sides[1].words}"
     scale = max(found.first.milligas, found.second.milligas) // MILLIGAS_PER_GAS
     flames = "".join(
@@ -56,7 +56,7 @@ def _flame(name: str, words: str, tally: CostTally, scale: int) -> str:
 
 
 def flame_boxes(tally: CostTally) -> tuple[FlameBox, ...]:
-    """The tree of calls as boxes: a call's own charges stand under it, beside the calls in it."""
+    """Return the call tree as flame graph boxes; a call's own charges are beside its nested calls."""
     below: dict[Path, dict[Path, None]] = {}
     for path in tally.tree:
         for depth in range(len(path)):  # what a call is in may have cost nothing itself

@@ -84,7 +84,7 @@ def _beginnings(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
 
 
 def _charges(one: CallCost, other: CallCost) -> list[str]:
-    """The charges whose number or amount differs, the largest difference first."""
+    """Return the charges whose number or amount differs, largest difference first."""
     found = []
     for key in {**one.own, **other.own}:
         (times, milligas), (other_times, other_milligas) = one.own.get(key, (0, 0)), other.own.get(key, (0, 0))

@@ -89,7 +89,7 @@ class MessageCost:
     gas_used: int = 0
 
     def every(self) -> Iterator[CallCost]:
-        """The part before the calls, and every call before those in it; without recursion: calls go 1,024 deep."""
+        """Yield the part before the calls, then every call before its nested calls, without recursion."""
         yield self.head
         waiting = self.calls[::-1]
         while waiting:
@@ -134,7 +134,7 @@ class CostTracer:
             self._open = []
 
     def take(self) -> list[MessageCost]:
-        """The messages so far, which are then forgotten."""
+        """Return the messages recorded so far and clear them."""
         taken, self.messages = self.messages, []
         return taken
 
@@ -166,7 +166,7 @@ class CallNames:
         self._methods: dict[tuple[str, int], str] = {}
 
     def actor(self, call: CallCost) -> str:
-        """The built-in actor's name, `actor` and the code of another one; the address where no code ran."""
+        """Return the built-in actor's name, `actor` and the code CID of another, or the address if no code ran."""
         if call.code is None:
             return MESSAGE if call.to == MESSAGE else "account" if call.method == 0 else call.to
         known = self._actors.get(call.code)
@@ -188,5 +188,5 @@ class CallNames:
 
 @lru_cache(8)
 def names_of(manifest: Manifest) -> CallNames:
-    """The names by a manifest, which learn as they are asked."""
+    """Return call names that are resolved with a manifest."""
     return CallNames(manifest)

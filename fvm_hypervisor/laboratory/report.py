@@ -27,7 +27,7 @@ TABLES: Final = (
 
 
 def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[str]:
-    """The whole report."""
+    """Yield the lines of the report."""
     yield f"A: {sides[0].words}"
     yield f"B: {sides[1].words}"
     yield summary(found)
@@ -59,7 +59,7 @@ def summary(found: Comparison) -> str:
 
 
 def change_lines(change: MessageChange) -> Iterator[str]:
-    """A message that differs, and where it does first."""
+    """Yield the lines of a message that differs, and its first difference."""
     one, other = change.gas
     yield f"  {change.case}, {change.label}: {', '.join(change.kinds)}; gas A {one:,}, B {other:,} ({other - one:+,})"
     if change.ends[0] != change.ends[1]:
@@ -70,7 +70,7 @@ def change_lines(change: MessageChange) -> Iterator[str]:
 
 
 def largest(changes: Sequence[MessageChange]) -> list[MessageChange]:
-    """The messages whose gas differs most; of equals those that came first."""
+    """Return the messages whose gas differs most; ties stay in order."""
     return sorted(changes, key=lambda change: -abs(change.gas[1] - change.gas[0]))[:MOST_CHANGES]
 
 
@@ -83,7 +83,7 @@ def _root_lines(found: Comparison) -> Iterator[str]:
 
 
 def _table(title: str, first: Sums, second: Sums) -> Iterator[str]:
-    """The rows that differ, the largest difference first."""
+    """Yield the rows that differ, largest difference first."""
     rows = changed_rows(first, second)
     if not rows:
         return
@@ -102,7 +102,7 @@ Row = tuple[str, tuple[int, int], tuple[int, int]]
 
 
 def changed_rows(first: Sums, second: Sums) -> list[Row]:
-    """The names whose sums differ, with both: how often, and milligas. The largest difference comes first."""
+    """Return the names whose counts or milligas differ, with both sums, largest difference first."""
     rows: list[Row] = []
     for name in {**first, **second}:
         one, other = _pair(first, name), _pair(second, name)
@@ -121,7 +121,7 @@ def _tree_sums(tally: CostTally) -> Sums:
 
 
 def tree_name(path: Path) -> str:
-    """A place in the tree of calls, in words."""
+    """Return a path in the call tree as text."""
     return " > ".join(path)
 
 
@@ -129,7 +129,7 @@ def tree_name(path: Path) -> str:
 
 
 def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, Any]:
-    """The whole comparison; amounts in milligas, but a message's gas in gas."""
+    """Return the comparison as JSON data; amounts in milligas, but a message's gas in gas."""
     return {
         "same": found.same,
         "a": described(sides[0]),
@@ -186,7 +186,7 @@ def counted(number: int, word: str) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """The end of a text that is too long."""
+    """Return a text shortened to `width`."""
     shown = printable(text, len(text))
     return shown if len(shown) <= width else f"...{shown[3 - width :]}"
 

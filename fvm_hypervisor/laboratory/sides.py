@@ -41,12 +41,12 @@ class Side:
     words: str = AS_RECORDED
 
     def row(self, recorded: NetworkVersion) -> NetworkVersion:
-        """The network version to execute under, for messages of a recorded one. Raises InvalidInput."""
+        """Return the network version to execute messages of a recorded version under. Raises InvalidInput."""
         number = recorded.number if self.network is None else self.network
         return _row(number, recorded.overlay if self.overlay is None else self.overlay, self.prices)
 
     def overlay_for(self, rows: Sequence[NetworkVersion], recorded: Overlay | None) -> Overlay | None:
-        """The overlay on some network versions, in the place of a recorded one. Raises InvalidInput."""
+        """Return the overlay on some network versions that replaces a recorded one. Raises InvalidInput."""
         overlay = recorded if self.overlay is None else self.overlay
         return price_overlay(dict(self.prices), rows, overlay) if self.prices else overlay
 
@@ -56,7 +56,7 @@ class Side:
         return self.bundle is not None or bool(self.actors)
 
     def ground(self, base: Store, manifest: Manifest) -> OverlayStore:
-        """A store over a state's, which is not written to, with this side's modules under the state's code CIDs.
+        """Return a store over `base`, which is not modified, with this side's modules under the state's code CIDs.
 
         Raises InvalidInput for a bundle that reads states of another layout, and for a module of code that no state
         has.
@@ -102,7 +102,7 @@ class Choices:
 
 
 def two_sides(choices: Choices) -> tuple[Side, Side]:
-    """The two sides that a user asked for. Raises InvalidInput, also where they do not differ."""
+    """Return the two sides that a user chose. Raises InvalidInput, also if they do not differ."""
     bundles, networks = _pair(choices.bundle, "--bundle"), _pair(choices.network, "--network")
     overlays = _pair(choices.overlay, "--overlay")
     actors = [_actor_pair(text) for text in choices.actors]
@@ -126,7 +126,7 @@ def two_sides(choices: Choices) -> tuple[Side, Side]:
 
 
 def one_side(choices: Choices) -> Side:
-    """The one side that a user asked for, where one run is made. Raises InvalidInput."""
+    """Return the side that a user chose for a single run. Raises InvalidInput."""
     actors = [_actor_pair(text) for text in choices.actors]
     if any(pair[0] is not None for _, pair in actors):
         raise InvalidInput("two modules for one actor: `hypervisor compare` runs two")
@@ -203,7 +203,7 @@ def _price(text: str) -> tuple[str, int]:
 
 
 def _module(name: str, file: Path) -> bytes:
-    """A module that the machine's rules take. Raises InvalidInput."""
+    """Read and validate a module. Raises InvalidInput."""
     from runtimes.wasm.module import parse
     from runtimes.wasm.validate import check
 
@@ -216,7 +216,7 @@ def _module(name: str, file: Path) -> bytes:
 
 
 def described(side: Side) -> Mapping[str, object]:
-    """A side as plain data."""
+    """Return a side as plain data."""
     return {
         "words": side.words,
         "network": side.network,

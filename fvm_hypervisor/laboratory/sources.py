@@ -59,7 +59,7 @@ class RecordedCase(Protocol):
         """Name of the case in reports."""
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
-        """A run of the case on one side. Raises InvalidInput where it cannot be run there."""
+        """Start a run of the case on one side. Raises InvalidInput if it cannot run there."""
 
 
 class CaseJob(Protocol):
@@ -78,5 +78,5 @@ def fatal_outcome(label: str, error: BaseException, receipt: Receipt | None = No
 
 
 def bad_case(name: str, problem: object) -> InvalidInput:
-    """The error of a case that cannot be executed as it was recorded: its blocks are missing, or it is none."""
+    """Return the error for a case that cannot be executed as recorded, such as one with missing blocks."""
     return InvalidInput(f"{name} cannot be executed as it was recorded: {problem}")

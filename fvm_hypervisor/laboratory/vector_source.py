@@ -38,7 +38,7 @@ class VectorJob:
     of: int = 1
 
     def cases(self) -> Iterator[RecordedCase]:
-        """A case for each variant of each vector."""
+        """Yield a case for each variant of each vector."""
         for number, text in enumerate(texts_of(self.path)):
             if number % self.of != self.first:
                 continue
@@ -63,7 +63,7 @@ class VectorCase:
         return f"{self.variant.vector}:{self.variant.name}"
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
-        """A machine of its own over the vector's blocks."""
+        """Start a run on a separate machine over the vector's blocks."""
         there = self.variant.machine
         context = replace(there.context, network=side.row(there.context.network))
         if not side.changes_code:  # one registry of runtimes for both sides

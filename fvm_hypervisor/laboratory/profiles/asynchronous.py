@@ -75,13 +75,13 @@ class OutboxBlocks:
         self._inner = inner
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
-        """A network that was begun before labs had a part in the genesis gets its outbox now."""
+        """Install the outbox if the network was created before labs could change the genesis."""
         if machine.state_tree.get_actor(OUTBOX) is None:
             install_outbox(machine)
         self._inner.start_block(machine, parent_hash)
 
     def null_round(self, machine: Hypervisor) -> None:
-        """An epoch without a block delivers, too."""
+        """Deliver messages in an epoch without a block, too."""
         self._inner.null_round(machine)
         deliver(machine)
 

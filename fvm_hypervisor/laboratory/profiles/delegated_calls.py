@@ -101,7 +101,7 @@ _LOOKS: Final = (_GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT)
 
 
 def variant_of(option: str) -> DelegationVariant:
-    """The variant of the lab's option, `fip` where it is empty. Raises InvalidInput."""
+    """Return the variant for the lab's option, `fip` if it is empty. Raises InvalidInput."""
     found = VARIANTS.get(option or "fip")
     if found is None:
         raise InvalidInput(f"accounts={option}: choose {' or '.join(VARIANTS)}, for FIP-0111 or EIP-7702")
@@ -128,7 +128,7 @@ def know_nonces(machine: MachineState) -> None:
 
 
 def delegation_nonce(machine: MachineState, authority: EthAddress) -> int:
-    """The next nonce of an account's authorizations, where they have one of their own; 0 without the actor."""
+    """Return the next nonce of an account's authorizations; 0 without the nonces actor."""
     actor = machine.state_tree.get_actor(NONCES)
     return 0 if actor is None else _nonces(machine.store, actor).get(authority) or 0
 
@@ -158,7 +158,7 @@ class AccountCalls:
         return self._inner.resolve(calls, call)
 
     def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        """An account applies authorizations, or runs the code that it was lent; all others as without the lab."""
+        """Apply authorizations or run delegated code for an account; other calls are unchanged."""
         if state.code != calls.machine.manifest.code("ethaccount"):
             return self._inner.invoke(calls, call, actor, state)
         if call.method == APPLY_AND_CALL:
@@ -180,7 +180,7 @@ class AccountCalls:
         return self._run(calls, call, actor, as_contract, delegate)
 
     def _invoke_bare(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        """An account that was never lent code: it answers contracts that look at it."""
+        """Invoke an account without delegated code, which answers contracts that inspect it."""
         if call.method == _GET_BYTECODE:
             return CallResult(ExitCode.OK, Block(DAG_CBOR, encode(None)))
         if call.method == _GET_BYTECODE_HASH:
@@ -222,7 +222,7 @@ class AccountCalls:
         return result if is_evm or result.exit_code else _method_answer(result)
 
     def _code_to_run(self, calls: CallManager, delegate: EthAddress) -> Cid | CallResult:
-        """The CID of the code behind an address: what a contract has; or how the call ends without any.
+        """Return the CID of the contract code at an address, or the result of the call if there is none.
 
         Of an account that is lent code itself it is the mark that says so, which ends as the instruction 0xef does.
         """
@@ -340,7 +340,7 @@ class AccountCalls:
         return self._answer(calls, result, output)
 
     def _answer(self, calls: CallManager, result: CallResult, output: bytes) -> CallResult:
-        """The answer `[status, output]`, and its price; without the output where there is no gas for it."""
+        """Return the result `[status, output]` and charge for it; the output is dropped if there is not enough gas."""
         succeeded = result.exit_code == ExitCode.OK
         answer = encode_answer(succeeded, output)
         price = calls.prices.storage_per_byte
@@ -384,7 +384,7 @@ def _ethereum_address(calls: CallManager, actor: ActorID) -> EthAddress:
 
 
 def _delegated_head(store: Blockstore, head: Cid, delegate: EthAddress, transient: bool) -> Cid:
-    """The state of an account that is lent the delegate's code, of the zero address none; its storage stays."""
+    """Write an account's state with the delegate's code (none for the zero address); its storage stays."""
     empty = Kamt(store, None).flush()
     kept = evm_state_at(store, head)
     storage = empty if kept is None else kept.storage

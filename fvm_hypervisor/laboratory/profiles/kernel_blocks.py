@@ -19,7 +19,7 @@ class KernelBlocks:
         self._ipld = kernel.ipld
 
     def get(self, cid: Cid) -> bytes:
-        """The data of a reachable block. Raises SyscallError for another one."""
+        """Return the data of a reachable block. Raises SyscallError for any other block."""
         stat = self._ipld.open(cid)
         return self._ipld.read(stat.id, 0, stat.size)
 

@@ -54,7 +54,7 @@ class MethodsRuntime(LabRuntime, ABC):
 
     @abstractmethod
     def run(self, kernel: Kernel, params: Block | None) -> tuple[int, bytes] | None:
-        """The method's answer: codec and bytes. Raises ActorExit; SyscallError where the kernel refuses something."""
+        """Run the method and return its codec and bytes. Raises ActorExit, and SyscallError from the kernel."""
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the method; OutOfGas and Fatal propagate."""

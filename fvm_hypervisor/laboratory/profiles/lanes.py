@@ -58,7 +58,7 @@ def with_lanes(rules: NetworkRules, option: str) -> NetworkRules:
 
 
 def shares_of(option: str) -> tuple[Lane, ...]:
-    """The lanes with the shares of an option such as `10/40/50`. Raises InvalidInput."""
+    """Return the lanes with the shares of an option such as `10/40/50`. Raises InvalidInput."""
     names = "/".join(lane.name for lane in LANES)
     words = option.split("/")
     if len(words) != len(LANES) or not all(word.isascii() and word.isdigit() and len(word) < 4 for word in words):
@@ -113,7 +113,7 @@ class LaneBuilding:
         return chosen
 
     def lane_of(self, machine: Hypervisor, candidate: Candidate) -> int:
-        """The place in `lanes` of a message's class, at the state of the head.
+        """Return the index in `lanes` of a message's class, at the state of the head.
 
         Of storage providers: a method of a miner actor, sent by its owner, worker or a control address. Of the system:
         a report of a consensus fault, or a method of an actor of `UPKEEP`.
@@ -132,7 +132,7 @@ class LaneBuilding:
         return _PROVIDERS if operates else _USERS
 
     def _operators(self, machine: Hypervisor, miner: ActorState) -> frozenset[Address]:
-        """The f0 addresses of those who may act for a miner."""
+        """Return the f0 addresses of the accounts that may act for a miner."""
         info = unlink(get_object(machine.store, miner.head)[_INFO])
         known = self._infos.get(info)
         if known is None:

@@ -111,7 +111,7 @@ class OutboxEntry:
 
     @property
     def escrow(self) -> int:
-        """attoFIL that the outbox holds for it."""
+        """Return the amount that the outbox holds for the entry, in attoFIL."""
         own = self.value + self.price * (self.gas + self.handling)
         return own + (self.price * (self.receipt_gas + RECEIPT_HANDLING) if self.receipt_method else 0)
 
@@ -123,14 +123,14 @@ class OutboxEntry:
 
     @classmethod
     def of(cls, fields: list[Any]) -> OutboxEntry:
-        """The inverse of `encode`."""
+        """Decode an entry; the inverse of `encode`."""
         changed = list(fields)
         changed[5], changed[7] = decode_bigint(fields[5]), decode_bigint(fields[7])
         return cls(*changed)
 
 
 def first_head(store: Blockstore) -> Cid:
-    """The state of an outbox that nothing was posted to, written."""
+    """Write the state of an empty outbox and return its CID."""
     return put_cbor(store, encode([1, 1, link(Amt(store).flush())]))
 
 
@@ -153,7 +153,7 @@ def post_params(
     receipt_method: int = 0,
     receipt_gas: int = 0,
 ) -> bytes:
-    """The parameters of the method Post, in CBOR. Money in attoFIL, gas in gas, `expiry` an epoch."""
+    """Encode the parameters of the method Post. `value` is in attoFIL, `expiry` is an epoch."""
     return encode([to.to_bytes(), method, params, encode_bigint(value), gas, expiry, receipt_method, receipt_gas])
 
 
@@ -179,7 +179,7 @@ class _Invocation:
         self._price = kernel.machine.context.base_fee
 
     def run(self, params: Block | None) -> tuple[int, bytes] | None:
-        """The method's answer: codec and bytes."""
+        """Run the method and return its codec and bytes."""
         method = self._context.method
         if method in (INVOKE_EVM, POST):
             refuse_longer(params, MOST_PARAMS + AROUND, "Post")
@@ -308,7 +308,7 @@ class _Invocation:
         return [first, sender, entry.to, entry.method, entry.params, value, entry.gas, entry.handling]
 
     def settle(self, exit_code: int, gas_used: int, returned: bytes | None) -> None:
-        """The end of what `next` handed out: burn what was used, give the rest back, post the receipt."""
+        """Settle a message from `next`: burn the gas used, refund the rest and post the receipt."""
         number, first, queue = self._load()
         self._finish(number, first, queue, self._entry(queue, first), exit_code, gas_used, returned)
 

@@ -28,7 +28,7 @@ _CHUNKS: Final = b"\x5f"
 
 
 def paid_params(kernel: Kernel, charge: str, gas: int, params: BlockId) -> Block | None:
-    """The parameters of an invocation that costs `gas` and `GAS_PER_BYTE`, paid for. Raises OutOfGas."""
+    """Charge `gas` and `GAS_PER_BYTE` for an invocation and return its parameters. Raises OutOfGas."""
     block = kernel.ipld.find(params)
     size = 0 if block is None else len(block.data)
     kernel.gas.charge(charge, to_milligas(gas + GAS_PER_BYTE * size))
@@ -36,7 +36,7 @@ def paid_params(kernel: Kernel, charge: str, gas: int, params: BlockId) -> Block
 
 
 def refuse_longer(params: Block | None, most: int, what: str) -> None:
-    """Raises ActorExit (16) for parameters of more than `most` bytes."""
+    """Raise ActorExit (16) for parameters of more than `most` bytes."""
     size = 0 if params is None else len(params.data)
     if size > most:
         said = f"{what} with parameters of {size} bytes: at most {most}"
@@ -44,7 +44,7 @@ def refuse_longer(params: Block | None, most: int, what: str) -> None:
 
 
 def plain_calldata(params: Block | None) -> bytes:
-    """The calldata in a block of InvokeEVM, whole. Raises ParamsError."""
+    """Return the calldata in an InvokeEVM parameter block. Raises ParamsError."""
     if params is None:
         return b""
     if params.codec != RAW and params.data[:1] == _CHUNKS:
@@ -53,7 +53,7 @@ def plain_calldata(params: Block | None) -> bytes:
 
 
 def plain_fields(params: Block | None, count: int) -> list[int | bytes]:
-    """The fields of a canonical list of `count` unsigned integers and byte strings. Raises CodecError."""
+    """Decode a canonical list of `count` unsigned integers and byte strings. Raises CodecError."""
     data = b"" if params is None else params.data
     head = array_head(count)
     if not data.startswith(head):

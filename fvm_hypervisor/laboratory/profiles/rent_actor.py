@@ -93,7 +93,7 @@ class RentTerms:
     grace: int = 86_400
 
     def rent(self, size: int, epoch: int) -> int:
-        """attoFIL for a period that begins at an epoch."""
+        """Return the rent for a period that begins at `epoch`, in attoFIL."""
         rate = [rate for start, rate in self.rates if start <= epoch][-1]
         return size * rate * self.period
 
@@ -103,7 +103,7 @@ class RentTerms:
 
     @classmethod
     def of(cls, fields: Any) -> RentTerms:
-        """The inverse of `fields`."""
+        """Decode rent terms; the inverse of `fields`."""
         rates, period, grace = fields
         return cls(tuple((start, rate) for start, rate in rates), period, grace)
 
@@ -126,7 +126,7 @@ class Tenancy:
 
     @classmethod
     def of(cls, fields: Any) -> Tenancy:
-        """The inverse of `fields`."""
+        """Decode a tenancy; the inverse of `fields`."""
         deposit, size, due, graced = fields
         return cls(decode_bigint(deposit), size, due, graced)
 
@@ -147,7 +147,7 @@ class RentState:
 
     @classmethod
     def empty(cls, store: Blockstore, terms: RentTerms, cursor: int | None) -> Cid:
-        """The state without tenancies, written."""
+        """Write a state without tenancies and return its CID."""
         fields = [terms.fields(), cursor, None, link(Hamt(store).flush()), link(Amt(store).flush())]
         return put_cbor(store, encode(fields))
 
@@ -185,7 +185,7 @@ class RentState:
         self.first = tenancy.due if self.first is None else min(self.first, tenancy.due)
 
     def forget(self, actor: ActorID) -> None:
-        """It pays no more."""
+        """Remove an actor, which pays no more rent."""
         self.actors.delete(write_uvarint(actor))
 
     def take_due(self, epoch: int, most: int) -> list[tuple[int, ActorID]]:
@@ -223,7 +223,7 @@ class ArchivedRuntime(LabRuntime):
     what = "what is archived"
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
-        """The exit code SYS_ACTOR_ARCHIVED."""
+        """Return the exit code SYS_ACTOR_ARCHIVED."""
         actor = kernel.context.receiver
         state = kernel.calls.get_actor(actor)
         known = None if state is None else archived(kernel.machine.store, state)
@@ -253,7 +253,7 @@ class _Invocation:
         self._blocks = KernelBlocks(kernel)
 
     def run(self, params: Block | None) -> tuple[int, bytes] | None:
-        """The method's answer: codec and bytes."""
+        """Run the method and return its codec and bytes."""
         number = self._context.method
         if number == COLLECT:
             if self._context.caller != SYSTEM_ACTOR:
@@ -386,7 +386,7 @@ class _Invocation:
         return [tenancy.due]
 
     def _proven(self, gone: ArchivedActor, proof: bytes) -> list[tuple[Cid, bytes]]:
-        """The blocks of an archived state, each paid for as if it were written now."""
+        """Return the blocks of an archived state and charge for each one as a write."""
         gas, prices = self._kernel.gas, self._kernel.prices
         gas.charge("OnRentProof", to_milligas(_PROOF_GAS_PER_BYTE * len(proof)))
         try:

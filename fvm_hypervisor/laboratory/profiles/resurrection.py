@@ -60,14 +60,14 @@ def size_of(store: Blockstore, root: Cid, most: int) -> StateSize:
 
 
 def proof_of(store: Blockstore, root: Cid) -> bytes:
-    """The proof of a state whose blocks are there. Raises BlockNotFound, StoreCorrupt, CodecError."""
+    """Return the proof of a stored state. Raises BlockNotFound, StoreCorrupt, CodecError."""
     car = BytesIO()
     write_car(car, [root], blocks_below(store, [root]))
     return car.getvalue()
 
 
 def proven_blocks(root: Cid, proof: bytes, pay: Callable[[int], None] = lambda _size: None) -> list[tuple[Cid, bytes]]:
-    """The blocks of the state with a root, as its proof has them; `pay` hears of each one's size before it is kept.
+    """Return the blocks of a state from its proof; `pay` is called with each size before the block is stored.
 
     A proof is a CAR with this one root, whose blocks are those below it, each once, depth first, a block before what it
     links to. Raises ProofRefused for anything else: another state's, too few or too many blocks, one twice, another

@@ -17,7 +17,7 @@ from localnet.rules.parts import NetworkRules, SettingRules
 
 
 def lab_rules(hardfork: str, gas_limit: int | None, name: str) -> NetworkRules:
-    """The rules of a name `lab:NAME[=OPTION],...`. Raises InvalidInput as Filecoin's, and for an option."""
+    """Return the rules named `lab:NAME[=OPTION],...`. Raises InvalidInput, also for an invalid option."""
     rules = filecoin_rules(hardfork, gas_limit)
     for chosen in labs_of(name):
         if chosen.lab.network:
