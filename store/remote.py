@@ -43,7 +43,8 @@ class RemoteStore:
     """A `Store` on top of another one; `get` fetches missing blocks from the remote."""
 
     def __init__(self, base: Store, remote: Remote) -> None:
-        self._base = base
+        self.local = base
+        """The store below, which has the blocks fetched so far."""
         self.put, self.put_many = base.put, base.put_many
         self.metadata, self.all_metadata, self.index = base.metadata, base.all_metadata, base.index
         self.remote = remote
@@ -58,7 +59,7 @@ class RemoteStore:
         if waiting is not None:
             return waiting
         try:
-            return self._base.get(cid)
+            return self.local.get(cid)
         except BlockNotFound:
             pass
         data = self.remote.block(cid)
@@ -75,7 +76,7 @@ class RemoteStore:
 
     def has(self, cid: Cid) -> bool:
         """Return True if the block is available locally or from the remote; this fetches a remote block."""
-        if cid in self._fetched or self._base.has(cid):
+        if cid in self._fetched or self.local.has(cid):
             return True
         try:
             self.get(cid)
@@ -92,7 +93,7 @@ class RemoteStore:
     ) -> None:
         """Commit to the local store, together with the fetched blocks."""
         with self._lock:
-            self._base.commit([*self._fetched.items(), *blocks], metadata, index, expected)
+            self.local.commit([*self._fetched.items(), *blocks], metadata, index, expected)
             self._fetched.clear()
 
     def close(self) -> None:
@@ -101,10 +102,10 @@ class RemoteStore:
             with self._lock:
                 self._keep()
         finally:
-            self._base.close()
+            self.local.close()
             self.remote.close()
 
     def _keep(self) -> None:
         if self._fetched:
-            self._base.put_many(self._fetched.items())
+            self.local.put_many(self._fetched.items())
             self._fetched.clear()

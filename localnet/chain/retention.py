@@ -24,6 +24,7 @@ from store.cid import Cid
 from store.codec import unlink
 from store.collector import CollectionResult, GarbageCollector
 from store.marks import MARKING
+from store.remote import RemoteStore
 from store.rocks import RocksStore
 from store.roots import Roots
 
@@ -103,9 +104,11 @@ class Housekeeper:
         Raises InvalidInput for a network that is not in a folder of its own, and for less than one state.
         """
         store = network.machine.base
+        if isinstance(store, RemoteStore) and network.chain.origin is None:
+            store = store.local
         if not isinstance(store, RocksStore):
             raise InvalidInput(
-                "only the folder (--state) of a network that is not a fork has garbage: open one with a path"
+                "garbage collection needs a network in a folder that is not a fork: start the node with --state"
             )
         if states is not None:
             check_states(states)

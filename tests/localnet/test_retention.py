@@ -280,8 +280,18 @@ def test_a_folder_can_be_left_while_it_gives_space_back(folder: Path) -> None:
         assert again.balance(again.accounts[1].address) == 10_005 * FIL
 
 
+def test_a_folder_under_ethereums_rules_can_be_collected(tmp_path: Path) -> None:
+    with Network(tmp_path, rules="ethereum") as network:
+        for _ in range(3):
+            network.send(network.accounts[1].address, value=1)
+        assert finished(Housekeeper(network), 1).dropped > 0
+        balance = network.balance(network.accounts[1])
+    with Network(tmp_path) as again:
+        assert again.balance(again.accounts[1]) == balance
+
+
 def test_only_a_folder_of_its_own_has_garbage(folder: Path) -> None:
-    with Network() as network, pytest.raises(InvalidInput, match=r"only the folder .* has garbage"):
+    with Network() as network, pytest.raises(InvalidInput, match="needs a network in a folder that is not a fork"):
         Housekeeper(network)
     with Network(folder) as network, pytest.raises(InvalidInput, match="states of 0 tipsets"):
         Housekeeper(network, 0)

@@ -47,7 +47,7 @@ def settle(network: Network) -> BoundedStore:
     """Let the store drop what it is to drop."""
     store = network.machine.base
     if isinstance(store, RemoteStore):  # under Ethereum's rules
-        store = store._base
+        store = store.local
     assert isinstance(store, BoundedStore)
     while not store._states.is_settled:
         store._states.drop()

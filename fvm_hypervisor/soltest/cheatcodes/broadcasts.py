@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.addresses import EthAddress, create2_address
-from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
 from runtimes.evm.engine import Answer, CallKind
 
@@ -34,7 +34,7 @@ def not_sent(context: Context, name: str) -> None:
 
 
 def collecting(
-    found: Broadcasts, request: CallRequest, sender: EthAddress, operations: CallOperations
+    found: Broadcasts, request: InterceptedCall, sender: EthAddress, operations: CallOperations
 ) -> tuple[CallOperations, EthAddress]:
     """Return the operations that record the call as a transaction, and the sender that makes it."""
     if request.kind not in (CallKind.CALL, None):
@@ -44,7 +44,7 @@ def collecting(
 
 
 def _kept(
-    found: Broadcasts, request: CallRequest, sender: EthAddress, operations: CallOperations
+    found: Broadcasts, request: InterceptedCall, sender: EthAddress, operations: CallOperations
 ) -> Callable[[EthAddress | None, EthAddress | None], Answer]:
     def proceed(name: EthAddress | None, code: EthAddress | None) -> Answer:
         ledger = operations.ledger
@@ -65,7 +65,7 @@ def _kept(
     return proceed
 
 
-def _transaction(request: CallRequest, sender: EthAddress, nonce: int) -> BroadcastCall:
+def _transaction(request: InterceptedCall, sender: EthAddress, nonce: int) -> BroadcastCall:
     if request.second:
         created = create2_address(CREATE2_DEPLOYER, request.salt, request.data)
         data = request.salt + request.data

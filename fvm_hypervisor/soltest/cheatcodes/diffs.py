@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.addresses import EthAddress
-from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
+from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, State, StorageAccess
 from runtimes.evm.engine import Answer, CallKind
 
@@ -14,7 +14,7 @@ RESUME: Final = 6
 
 
 def open_access(
-    state: State, request: CallRequest, sender: EthAddress | None, operations: CallOperations
+    state: State, request: InterceptedCall, sender: EthAddress | None, operations: CallOperations
 ) -> AccountAccess:
     """Record a call before it is made; a creation's address is set afterwards."""
     assert state.diff is not None
@@ -41,7 +41,7 @@ def open_access(
 
 
 def close_access(
-    state: State, access: AccountAccess, request: CallRequest, answer: Answer, operations: CallOperations
+    state: State, access: AccountAccess, request: InterceptedCall, answer: Answer, operations: CallOperations
 ) -> None:
     """Complete the record of a call; if it failed, nested ones are marked as reverted too."""
     ledger = operations.ledger

@@ -14,11 +14,11 @@ from bridge.addresses import EthAddress, checksummed, create_address, masked_id,
 from bridge.cbor import ParamsError, byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
-from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_contract
+from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
@@ -134,7 +134,7 @@ def _intercept_call(
         return made[0][0]
 
     gas = (calls.gas.available if call.gas_limit is None else call.gas_limit) // MILLIGAS_PER_GAS
-    request = CallRequest(kind, caller, target, target, call.value, data, gas, call.read_only, calls.depth)
+    request = InterceptedCall(kind, caller, target, target, call.value, data, gas, call.read_only, calls.depth)
     operations = CallOperations(
         ledger=ledger,
         proceed=make,

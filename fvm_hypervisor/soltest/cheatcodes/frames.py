@@ -1,13 +1,13 @@
-"""Calls of frames under Ethereum's rules: conversion of a request to an `CallRequest`, and its execution."""
+"""Calls of frames under Ethereum's rules: conversion of a request to an `InterceptedCall`, and its execution."""
 
 from __future__ import annotations
 
 from bridge.addresses import EthAddress, create2_address, create_address
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams
-from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
+from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from hypervisor.address import Address
@@ -23,7 +23,7 @@ from runtimes.evm.ethereum.prices import all_but_one_64th
 from store.cid import DAG_CBOR, RAW
 
 
-def call_request(host: EthereumHost, ask: Ask) -> CallRequest:
+def call_request(host: EthereumHost, ask: Ask) -> InterceptedCall:
     """Return the call that a frame requests."""
     depth = host.calls.depth
     if isinstance(ask, CallAsk):
@@ -31,14 +31,14 @@ def call_request(host: EthereumHost, ask: Ask) -> CallRequest:
         gas = min(ask.gas, all_but_one_64th(host.gas.left)) + (host.prices.call_stipend if ask.value else 0)
         static = host.static or ask.kind is CallKind.STATICCALL
         receiver = host.address if own else ask.address
-        return CallRequest(ask.kind, host.address, ask.address, receiver, ask.value, ask.data, gas, static, depth)
+        return InterceptedCall(ask.kind, host.address, ask.address, receiver, ask.value, ask.data, gas, static, depth)
     nonce = host.accounts.nonce(host.actor)
     if ask.salt is None:
         made = create_address(host.address, nonce)
     else:
         made = create2_address(host.address, ask.salt.to_bytes(32, "big"), ask.init_code)
     second, salt = ask.salt is not None, b"" if ask.salt is None else ask.salt.to_bytes(32, "big")
-    return CallRequest(
+    return InterceptedCall(
         None, host.address, made, made, ask.value, ask.init_code, host.gas.left, False, depth, second, salt
     )
 

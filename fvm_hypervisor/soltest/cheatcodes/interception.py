@@ -11,9 +11,9 @@ from typing import Final
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import emits
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import collecting
-from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
 from fvm_hypervisor.soltest.cheatcodes.diffs import close_access, open_access
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
+from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, checked, voids
 from fvm_hypervisor.soltest.cheatcodes.state import ExpectedRevert, Mock, State
 from fvm_hypervisor.soltest.cheatcodes.values import encode
@@ -22,7 +22,7 @@ from runtimes.evm.engine import Answer, CallKind
 _STATIC_BROADCAST: Final = "`staticcall`s are not allowed after `broadcast`; use `startBroadcast` instead"
 
 
-def intercept_call(state: State, request: CallRequest, operations: CallOperations) -> Answer:
+def intercept_call(state: State, request: InterceptedCall, operations: CallOperations) -> Answer:
     """Make a call with the cheatcodes that apply to it."""
     if state.revert is not None:
         state.revert.deepest = max(state.revert.deepest, request.depth + 1)
@@ -51,7 +51,7 @@ def intercept_call(state: State, request: CallRequest, operations: CallOperation
     return intercepted_result(state, request, answer, operations)
 
 
-def intercepted_result(state: State, request: CallRequest, answer: Answer, operations: CallOperations) -> Answer:
+def intercepted_result(state: State, request: InterceptedCall, answer: Answer, operations: CallOperations) -> Answer:
     """Return the result that the caller sees."""
     _end_prank(state, request.depth, operations)
     assumed = state.assume
@@ -98,7 +98,7 @@ def check_revert(
     return Answer(True, created=EthAddress(DUMMY_ADDRESS)) if creation else Answer(True, DUMMY_OUTPUT)
 
 
-def _note_reverter(expected: ExpectedRevert, request: CallRequest, answer: Answer) -> None:
+def _note_reverter(expected: ExpectedRevert, request: InterceptedCall, answer: Answer) -> None:
     first = expected.reverted_by is None or expected.count > 1
     if first and not answer.success and expected.reverter is not None:
         expected.reverted_by = request.receiver
@@ -107,7 +107,7 @@ def _note_reverter(expected: ExpectedRevert, request: CallRequest, answer: Answe
 # --- before the call -------------------------------------------------------------------------------------------------
 
 
-def _count_call(state: State, request: CallRequest) -> None:
+def _count_call(state: State, request: InterceptedCall) -> None:
     value = request.value if request.kind in (CallKind.CALL, CallKind.CALLCODE) else None
     for (data, kind), expected in state.calls.get(request.target, {}).items() if request.kind is not None else ():
         if (
@@ -121,7 +121,7 @@ def _count_call(state: State, request: CallRequest) -> None:
 
 
 def _count_creation(
-    state: State, request: CallRequest, sender: EthAddress | None, created: EthAddress, operations: CallOperations
+    state: State, request: InterceptedCall, sender: EthAddress | None, created: EthAddress, operations: CallOperations
 ) -> None:
     kind, deployer = "CREATE2" if request.second else "CREATE", sender or request.caller
     for expected in state.creates:
@@ -130,7 +130,7 @@ def _count_creation(
             return
 
 
-def _apply_prank(state: State, request: CallRequest, operations: CallOperations) -> EthAddress | None:
+def _apply_prank(state: State, request: InterceptedCall, operations: CallOperations) -> EthAddress | None:
     """Return the pranked sender of a call, or None; sets the pranked origin."""
     depths = [depth for depth in state.pranks if depth <= request.depth]
     if not depths:
@@ -167,7 +167,7 @@ def _end_prank(state: State, depth: int, operations: CallOperations) -> None:
 # --- mocks ----------------------------------------------------------------------------------------------------------
 
 
-def _mock(state: State, request: CallRequest) -> Mock | None:
+def _mock(state: State, request: InterceptedCall) -> Mock | None:
     mocks = state.mocks.get(request.target) if request.kind is not None else None
     if not mocks:
         return None
@@ -180,7 +180,9 @@ def _mock(state: State, request: CallRequest) -> Mock | None:
     return max(fitting, key=lambda mock: (mock.data, mock.value is not None), default=None)
 
 
-def _answer_by_mock(mock: Mock, request: CallRequest, sender: EthAddress | None, operations: CallOperations) -> Answer:
+def _answer_by_mock(
+    mock: Mock, request: InterceptedCall, sender: EthAddress | None, operations: CallOperations
+) -> Answer:
     output = mock.answers[0] if mock.answers else b""
     pays = request.value if request.kind is CallKind.CALL and not mock.reverts else 0
     if not operations.pay(sender or request.caller, pays):
@@ -190,7 +192,7 @@ def _answer_by_mock(mock: Mock, request: CallRequest, sender: EthAddress | None,
     return operations.answered(Answer(not mock.reverts, output))
 
 
-def _function(state: State, request: CallRequest) -> EthAddress | None:
+def _function(state: State, request: InterceptedCall) -> EthAddress | None:
     """Return the address whose code replaces the callee's: matched by the whole calldata, then by the selector."""
     functions = state.functions.get(request.target) if request.kind is not None else None
     if not functions:

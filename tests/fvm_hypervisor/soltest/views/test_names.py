@@ -18,7 +18,7 @@ from bridge.addresses import EthAddress
 from bridge.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
-from fvm_hypervisor.soltest.cheatcodes.call_request import CallOperations, CallRequest
+from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.interception import _answer_by_mock, _mock
 from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
 from fvm_hypervisor.soltest.frames import FrameTracer
@@ -167,7 +167,7 @@ def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
         return answer
 
     around = cast(CallOperations, SimpleNamespace(pay=lambda *_: True, answered=answered))
-    what = cast(CallRequest, SimpleNamespace(value=0, kind=CallKind.CALL, caller=RAW, target=RAW, data=b"\1"))
+    what = cast(InterceptedCall, SimpleNamespace(value=0, kind=CallKind.CALL, caller=RAW, target=RAW, data=b"\1"))
     state = State()
     state.mocks[RAW] = [Mock(b"\1", None, deque([b"\2"]), True)]
     mock = _mock(state, what)

@@ -1,4 +1,4 @@
-"""A requested call, independent of the rules (`CallRequest`), and the operations of the rules (`CallOperations`)."""
+"""A call that cheatcodes intercept (`InterceptedCall`), and the operations of the rules (`CallOperations`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtimes.evm.engine import Answer, CallKind
 
 
 @dataclass(frozen=True, slots=True)
-class CallRequest:
+class InterceptedCall:
     """A requested call; a creation if `kind` is None, with the init code in `data`. `gas` is the callee's limit.
 
     The code of `target` runs as `receiver`: in a delegate call, the caller.
