@@ -81,7 +81,7 @@ class MachineState:
         self.blocks = ScannedBlocks()
         self.stacks = Stacks()
         self.origin = origin
-        """Where actors come from that no block holds (`StateTree.read_from`)."""
+        """Source of actors that are not in the state (`StateTree.read_from`), or None."""
         self.state_tree = self._tree(root)
         self.manifest = self._load_manifest()
         self.registry = registry(self.manifest, self.store)

@@ -124,7 +124,7 @@ class UnknownBlock(NetworkError):
 
 
 class UnknownTransaction(NetworkError):
-    """No transaction of the chain has this hash."""
+    """Unknown transaction hash."""
 
 
 class NotReproduced(NetworkError):

@@ -176,11 +176,11 @@ class Opening:
 
     @property
     def _funds(self) -> dict[Address, TokenAmount]:
-        """What the accounts have at first under Ethereum's rules, beside those of the genesis state's base."""
+        """Genesis balances in attoFIL under Ethereum's rules, by address."""
         return {account.delegated: self.balance for account in self.accounts} | dict(self.settings.genesis.balances)
 
     def restart(self, chain: Chain, source: ForkSource | None, timestamp: int) -> None:
-        """Begin a chain under Ethereum's rules anew: as a fork, or without a source at a genesis of `timestamp`.
+        """Restart a chain under Ethereum's rules: as a fork, or without a source at a genesis of `timestamp`.
 
         The chain ID stays, but a network that was not a fork takes that of its first one. Raises UnfitNode,
         InvalidInput, with the chain as it was.

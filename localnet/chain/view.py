@@ -223,7 +223,7 @@ class ChainPoint:
     origin: Origin | EthereumFork | None
     """The node that the network was forked from."""
     accounts: StateOrigin | None
-    """Where the accounts of a fork of an Ethereum network come from."""
+    """Source of the accounts of a fork of an Ethereum network, or None."""
 
 
 class ChainView(ChainReader):

@@ -52,7 +52,7 @@ class EthereumFork:
         self._state = chain.state_after(point.block)
         self.history = RemoteHistory(self._state)
         self.first_block: FirstBlock | None = None
-        """What a new fork executes before anything else."""
+        """Transactions that a new fork executes first, or None."""
         self.base: Cid = EMPTY_ARRAY_CID
         """The root of the state without the node's accounts (`localnet.chain.ethereum_start`)."""
 

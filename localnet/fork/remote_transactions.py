@@ -30,7 +30,7 @@ class ReadTransaction:
     sender: EthAddress
     transaction: Transaction
     signature: tuple[int, int, int] = (0, 0, 0)
-    """Parity, r and s; zeros for a transaction that nobody has signed."""
+    """Parity, r and s; zeros for an unsigned transaction."""
 
     def raw(self) -> bytes:
         """Return the signed bytes. Raises NodeError where they do not have the hash of the transaction."""

@@ -91,7 +91,7 @@ def set_next_block_base_fee_per_gas(node: Node, base_fee: int) -> None:
 
 
 def set_automine(node: Node, on: bool) -> None:
-    """Whether each transaction gets a block at once."""
+    """Set whether each transaction is mined at once."""
     node.network.automine = on
 
 

@@ -174,7 +174,7 @@ class Filters:
     # --- as a watcher -----------------------------------------------------------------------------------------
 
     def applied(self, tipset: Tipset) -> None:
-        """Nothing to do: a filter looks when it is asked."""
+        """Do nothing: filters read the chain when they are polled."""
 
     def waits(self, candidate: Candidate) -> None:
         """Do nothing: filters read the chain when they are polled."""

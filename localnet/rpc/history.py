@@ -1,4 +1,4 @@
-"""What a fork of an Ethereum network answers about the blocks up to the fork: as the forked node has them.
+"""Responses of a fork of an Ethereum network for blocks up to the fork, from the forked node.
 
 A handler of `HANDLERS` is asked before the method itself, beside the chain's thread, with the values of the method's
 parameters and the parameters as they were given. It returns `PASS` for what the network itself has to answer.

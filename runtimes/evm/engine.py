@@ -47,7 +47,7 @@ class TreeMode(Enum):
     """The ways a frame may run together with all nested calls (`runtimes.evm.tree_engine`)."""
 
     WHOLE = "whole"
-    """As a whole tree, or not at all."""
+    """The whole tree runs in the engine, or the frame runs on its own."""
     WAITING = "waiting"
     """The engine pauses at a call that is handled between frames."""
     SEEN = "seen"

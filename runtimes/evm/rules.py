@@ -131,7 +131,7 @@ class EvmRules:
 
     @property
     def tree(self) -> None:
-        """None: each frame runs on its own, since calls go through the machine."""
+        """Always None: calls go through the machine, so each frame runs on its own."""
 
     def copy_gas(self, size: int) -> int:
         """Return the EVM gas for copying `size` bytes within memory."""
