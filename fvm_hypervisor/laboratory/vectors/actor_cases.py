@@ -45,7 +45,7 @@ class CaseFile:
         self._make_miner(Address.from_bytes(bytes.fromhex(content["keys"][str(content["accounts"][_OWNER])])))
 
     def cases(self) -> list[Mapping[str, Any]]:
-        """The cases in order. Raises BadFixture."""
+        """Return the cases in order. Raises BadFixture."""
         return [read_object(case, "a case") for case in read_list(self._content["cases"], "cases")]
 
     def run(self, case: Mapping[str, Any]) -> Iterator[str]:
@@ -113,7 +113,7 @@ class CaseFile:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The case files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    """Return the case files in files and folders, without duplicates. Raises InvalidInput for a missing path."""
     return files_of(paths, "*.json")
 
 
@@ -146,7 +146,7 @@ def _balances(machine: Hypervisor) -> dict[int, int]:
 
 
 def _blocks(machine: Hypervisor) -> tuple[bytes, bytes]:
-    """The actor's state and the block behind its last field."""
+    """Return the actor's state block and the block that its last field links to."""
     state = machine.state_tree.get_actor(REWARD_ACTOR)
     assert state is not None, "nothing deletes the reward actor"
     head = machine.store.get(state.head)

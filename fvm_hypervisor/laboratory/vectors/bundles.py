@@ -40,7 +40,7 @@ class BundleFolder:
         self._stores: dict[Cid, MemoryStore | None] = {}
 
     def store(self, manifest: Cid, carried: Mapping[Cid, bytes] = NOTHING_CARRIED) -> MemoryStore:
-        """The blocks of the bundle whose manifest data has this CID; none where it is here no more than in `carried`.
+        """Return the blocks of the bundle with this manifest data CID; empty if only `carried` has its manifest.
 
         Raises BundleMissing where it is in neither.
         """
@@ -64,7 +64,7 @@ class BundleFolder:
             store.put_many(self._instead.modules_under(Manifest.load(store, manifest)))
 
     def find(self, manifest: Cid) -> MemoryStore | None:
-        """The blocks of the bundle with this manifest data, None if it is not here."""
+        """Return the blocks of the bundle with this manifest data CID; None if it is not here."""
         if manifest not in self._stores:
             self._stores[manifest] = self._load(manifest)
         return self._stores[manifest]
@@ -96,7 +96,7 @@ class BundleFolder:
 
 
 def _manifest_data(path: Path) -> Cid | None:
-    """The CID of a bundle's manifest data; None if the file is no bundle."""
+    """Return the CID of a bundle's manifest data; None if the file is not a bundle."""
     try:
         with path.open("rb") as stream:
             reader = read_car(stream)

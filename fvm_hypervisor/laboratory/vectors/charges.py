@@ -29,7 +29,7 @@ _SHOWN = 4
 
 
 def trace_of(events: Iterable[TraceEvent]) -> Trace:
-    """The trace of a recorded stream."""
+    """Return the trace of a recorded event stream."""
     messages: Trace = []
     for event in events:
         match event:
@@ -64,7 +64,7 @@ class TraceFile:
                 offset += len(line)
 
     def get(self, name: str) -> Trace | None:
-        """The trace of that id."""
+        """Return the trace with an id."""
         offset = self._offsets.get(name)
         if offset is None:
             return None
@@ -101,7 +101,7 @@ class Charge:
 
 
 def charges_of(message: Iterable[Any]) -> Iterator[Charge]:
-    """The charges of one message that are not zero."""
+    """Yield the nonzero charges of one message."""
     total = 0
     calls: list[str] = []
     for event in message:
@@ -118,7 +118,7 @@ def charges_of(message: Iterable[Any]) -> Iterator[Charge]:
 
 
 def first_difference(ours: Iterable[Any], theirs: Iterable[Any]) -> list[str]:
-    """The last charge on which two traces of a message agree, and what each has after it; empty if they agree.
+    """Return the last charge on which two traces agree and what follows it in each; empty if they agree.
 
     A charge that one side makes in several steps is no difference, nor is another name for the same amount.
     """

@@ -91,7 +91,7 @@ class VectorResult:
     machine: Hypervisor = field(repr=False, compare=False)
 
     def record(self) -> dict[str, Any]:
-        """The result as one JSON object of the command line's contract."""
+        """Return the result as a JSON object of the command-line interface."""
         got, expected = self.receipts[-1]
         return {
             "vector": self.vector,
@@ -117,7 +117,7 @@ class VectorResult:
 
 
 def find_vectors(paths: Iterable[Path]) -> list[Path]:
-    """The vector files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    """Return the vector files in files and folders, without duplicates. Raises InvalidInput for a missing path."""
     return files_of(paths, "**/*.json", f"**/*{_GOLDEN}")
 
 
@@ -127,12 +127,12 @@ def is_skipped(path: Path) -> bool:
 
 
 def read_vectors(path: Path) -> Iterator[dict[str, Any]]:
-    """The vectors of a file as they stand there. Raises BadVector for a file that has none."""
+    """Yield the vectors of a file as JSON objects. Raises BadVector for a file without any."""
     return (parse_vector(text, path) for text in texts_of(path))
 
 
 def texts_of(path: Path) -> Iterator[bytes]:
-    """The JSON of each vector of a file. Raises BadVector where the file cannot be read (any further)."""
+    """Yield the JSON text of each vector in a file. Raises BadVector if the file cannot be read."""
     try:
         if path.name.endswith(_GOLDEN):
             yield from gunzip_lines(path)
@@ -143,7 +143,7 @@ def texts_of(path: Path) -> Iterator[bytes]:
 
 
 def parse_vector(text: bytes, path: Path) -> dict[str, Any]:
-    """A vector as it stands in a file. Raises BadVector."""
+    """Parse a vector. Raises BadVector."""
     try:
         vector = parse_json(text)
         if not isinstance(vector, dict) or not isinstance(vector.get("_meta", {}), dict):
@@ -155,9 +155,7 @@ def parse_vector(text: bytes, path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class VectorVariant:
-    """One variant of a vector, ready to run: a machine at the state before, its messages or its tipsets, and what comes
-    after.
-    """
+    """A vector variant ready to run: a machine at the initial state, messages or tipsets, and postconditions."""
 
     vector: str
     name: str
@@ -173,7 +171,7 @@ def open_vector(
     tracer: Tracer | None = None,
     wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
 ) -> Iterator[VectorVariant]:
-    """The variants of a file's vectors, all or those that are wanted by `<vector>:<variant>` and what comes after.
+    """Yield the variants of a file's vectors, optionally filtered by `<vector>:<variant>` and postconditions.
 
     The state names the bundle that it was made with.
 
@@ -191,7 +189,7 @@ def variants_of(
     wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
     overlay: Overlay | None = None,
 ) -> Iterator[VectorVariant]:
-    """The variants of one vector of a file, as `open_vector` gives them; under an overlay's prices and rules."""
+    """Yield the variants of one vector, as `open_vector` does, with an overlay's prices and rules."""
     try:
         variants = list(vector["preconditions"]["variants"])
         blocks = dict(read_car(io.BytesIO(gunzip(base64.b64decode(vector["car"])))))
@@ -223,7 +221,7 @@ def variants_of(
 
 
 def name_of(vector: Mapping[str, Any]) -> str:
-    """A vector's id, where it has one."""
+    """Return a vector's id if it has one."""
     return str(vector.get("_meta", {}).get("id", ""))
 
 
@@ -295,7 +293,7 @@ def _apply_messages(variant: VectorVariant, parallel: Parallel | None) -> Iterat
 
 
 def _block(variant: VectorVariant) -> list[BlockMessage]:
-    """The messages of a variant, for workers; of one that cannot be read the sender does not matter."""
+    """Return the messages of a variant for workers; the sender of an unreadable message is irrelevant."""
     block = []
     for applied in variant.messages:
         apply = partial(_apply_read, variant.machine, applied)
@@ -361,7 +359,7 @@ def _words(result: ApplyResult, receipt: Mapping[str, Any]) -> str:
 
 
 def read_message(applied: Mapping[str, Any]) -> tuple[Message, int | None]:
-    """A vector's message and its length on chain in bytes, None where it is implicit."""
+    """Return a vector's message and its length on chain in bytes, which is None for an implicit message."""
     data = base64.b64decode(applied["bytes"])
     message = Message.from_cbor(data)
     if applied.get("implicit"):

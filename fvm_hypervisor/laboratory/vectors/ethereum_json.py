@@ -37,7 +37,7 @@ def within(place: str) -> Iterator[None]:
 
 
 def read_json(data: bytes, place: str) -> Any:
-    """The JSON value of a file's bytes; what is nested deeper than a thousand levels is none, either."""
+    """Parse the JSON in a file's bytes; excessive nesting is an error."""
     try:
         return parse_json(data)
     except ValueError as error:
@@ -45,14 +45,14 @@ def read_json(data: bytes, place: str) -> Any:
 
 
 def read_object(value: Any, name: str) -> Mapping[str, Any]:
-    """A JSON object."""
+    """Return `value` if it is a JSON object."""
     if not isinstance(value, Mapping):
         raise BadFixture(f"'{name}' is {value!r:.60}, expected an object")
     return value
 
 
 def read_list(value: Any, name: str) -> list[Any]:
-    """A JSON array; null counts as an empty one."""
+    """Return `value` if it is a JSON array; null is an empty array."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -61,7 +61,7 @@ def read_list(value: Any, name: str) -> list[Any]:
 
 
 def read_field(fields: Any, name: str) -> Any:
-    """A field that must be there."""
+    """Return a required field."""
     if not isinstance(fields, Mapping):
         raise BadFixture(f"'{name}' is looked for in {fields!r:.60}, which is not an object")
     if name not in fields:
@@ -70,7 +70,7 @@ def read_field(fields: Any, name: str) -> Any:
 
 
 def read_number(value: Any, name: str, bits: int | None = 256) -> int:
-    """A number that is not negative, of at most `bits` bits (None: any)."""
+    """Parse a non-negative number of at most `bits` bits (None: any size)."""
     number = -1
     if isinstance(value, str):
         text = value.removeprefix(_BIG)
@@ -104,7 +104,7 @@ def read_address(value: Any, name: str) -> EthAddress:
 
 
 def read_account(fields: Any) -> AllocAccount:
-    """An account with balance, nonce, code and storage, each of which may be absent."""
+    """Parse an account with optional balance, nonce, code and storage."""
     account = read_object(fields, "account")
     storage = read_object(account.get("storage") or {}, "storage")
     slots = {read_number(key, "storage"): read_number(word, "storage") for key, word in storage.items()}
@@ -126,7 +126,7 @@ def read_accounts(fields: Any, name: str) -> dict[EthAddress, AllocAccount]:
 
 
 def read_access_list(items: Any) -> AccessList:
-    """An access list; null counts as an empty one."""
+    """Parse an access list; null is an empty list."""
     entries = []
     for item in read_list(items, "access list"):
         keys = read_list(read_field(item, "storageKeys"), "storageKeys")
@@ -136,7 +136,7 @@ def read_access_list(items: Any) -> AccessList:
 
 
 def read_authorization(item: Any) -> Authorization:
-    """An authorization of EIP-7702."""
+    """Parse an EIP-7702 authorization."""
     fields = read_object(item, "authorization")
     return Authorization(
         chain_id=read_number(read_field(fields, "chainId"), "chainId"),

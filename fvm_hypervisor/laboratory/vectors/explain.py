@@ -1,5 +1,4 @@
-"""Why a vector differs, in lines for people: the first charge that is not the expected one, the gas by name, and the
-first nodes of the state that are not.
+"""Explains why a vector differs: the first differing charge, the gas by name, and the first differing state nodes.
 
 Where the expected charges are not at hand (official vectors state their sum only), the names are shown whose charges
 could make up the difference, and the list itself with running sums.
@@ -39,7 +38,7 @@ def explain(result: VectorResult, trace: Trace, expected: Trace | None) -> list[
 
 
 def _by_name(message: list[Any], difference: int) -> Iterator[str]:
-    """The sums by name, which of them divide the difference, and the charges one by one."""
+    """Yield the sums by name, with hints where they explain the difference, and the charges in order."""
     sums = totals(message)
     yield "charges by name:"
     for name, (count, milligas) in sums.items():

@@ -58,7 +58,7 @@ class Extracted:
 
 
 def extract(source: TipsetSource, bundles: BundleFolder, wanted: str) -> Extracted:
-    """The vector of what is named: an epoch, a transaction's hash, or a message's CID.
+    """Extract the vector of an epoch, a transaction hash or a message CID.
 
     Raises InvalidInput for what the chain does not have, NotExtracted, and the store's and the node's errors.
     """
@@ -68,7 +68,7 @@ def extract(source: TipsetSource, bundles: BundleFolder, wanted: str) -> Extract
 
 
 def extract_tipset(source: TipsetSource, bundles: BundleFolder, epoch: int) -> Extracted:
-    """A vector of class tipset, of the tipset at an epoch with the null rounds before it. Raises as `extract`."""
+    """Extract a tipset vector of the tipset at an epoch and the null rounds before it. Raises as `extract`."""
     past = read_past_tipset(source, source.tipset_at(epoch))
     return vector_of(source, bundles, past, f"{source.name}-{epoch}", _compare)
 
@@ -80,7 +80,7 @@ def vector_of(
     name: str,
     check: Callable[[TipsetSource, PastTipset, TipsetOutcome], None] = lambda _source, _past, _outcome: None,
 ) -> Extracted:
-    """The vector of a tipset, or of what could have been one: its work may be another than the chain's.
+    """Build the vector of a tipset, whose work may differ from the chain's.
 
     `check` raises where what comes out is not what it should be. Raises as `extract`.
     """
@@ -108,7 +108,7 @@ def vector_of(
 
 
 def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str) -> Extracted:
-    """A vector of class message, on the state that the messages before it in its tipset left. Raises as `extract`."""
+    """Extract a message vector on the state after the preceding messages of its tipset. Raises as `extract`."""
     found = source.find_message(reference)
     past = read_past_tipset(source, found.tipset)
     manifest, known = _bundle_of(source.store, past.headers.state, bundles)
@@ -141,7 +141,7 @@ def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str)
 
 
 def _bundle_of(store: Store, root: Cid, bundles: BundleFolder) -> tuple[Cid, MemoryStore | None]:
-    """The manifest that a state names, and its bundle's blocks where that bundle is at hand."""
+    """Return the manifest that a state names, and the blocks of its bundle if available."""
     system = StateTree(store, root).get_actor(SYSTEM_ACTOR)
     if system is None:
         raise InvalidInput(f"the state {show(root)} has no system actor")
@@ -185,7 +185,7 @@ def _compare(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> 
 
 
 def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence[Receipt]) -> None:
-    """The first receipts of a tipset are the chain's. Of a head without receipts the whole tipset is executed."""
+    """Compare a tipset's first receipts with the chain's. A head without receipts is executed in full."""
     chain = source.result_of(past.headers)
     if chain.receipts is None:
         whole = execute_tipset(machine_for(source, past), past.work, SourceSupply(source, past.headers))
@@ -197,7 +197,7 @@ def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence
 
 
 def _proved(vector: Vector, bundles: BundleFolder, ground: Ground, results: int) -> Extracted:
-    """The vector as it will be read, run on what it holds. Raises NotExtracted where it does not pass."""
+    """Run a vector on the blocks that it contains and return it. Raises NotExtracted if it fails."""
     name = Path(ground.name)
     for variant in variants_of(parse_vector(json.dumps(vector).encode(), name), name, bundles):
         try:

@@ -124,12 +124,12 @@ class CaseWorld:
         return differences
 
     def begin(self, case: Mapping[str, Any]) -> Hypervisor:
-        """A machine in the state before the case's first message."""
+        """Return a machine in the state before the case's first message."""
         store = OverlayStore(self._base)
         return self._machine(store, self._build(store, case["pre"]), _context(case))
 
     def _machine(self, store: Store, root: Cid, context: MachineContext) -> Hypervisor:
-        """A machine for one case; all share the runtimes, so that modules are compiled once."""
+        """Return a machine for one case; all share their runtimes, so that modules are compiled once."""
         registry = self._registry
         if registry is None:
             machine = Hypervisor.at(store, root, context, evm=self._evm)
@@ -190,7 +190,7 @@ class CaseWorld:
 
 
 def load_cases(folder: Path, group: str) -> list[dict[str, Any]]:
-    """The cases of a group, in order. BadFixture for a file of something else."""
+    """Load the cases of a group, in order. Raises BadFixture for a malformed file."""
     file = f"{group}.json"
     listed = read_list(read_json((folder / file).read_bytes(), file), file)
     cases = [dict(read_object(case, f"{file}, item {place}")) for place, case in enumerate(listed)]
@@ -210,7 +210,7 @@ def _borrow(cases: list[dict[str, Any]], actor: int) -> dict[str, Any]:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The case files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    """Return the case files in files and folders, without duplicates. Raises InvalidInput for a missing path."""
     return files_of(paths, "*.json")
 
 
@@ -323,7 +323,7 @@ def apply(
 
 
 def _apply_directly(machine: Hypervisor, message: Message, sender: ActorID, codec: int, premium: int) -> Result:
-    """A message that no executor applies: its block has another codec, or its premium moves no money."""
+    """Apply a message that no executor accepts: its codec differs, or its premium moves no money."""
     gas = GasTracker(to_milligas(message.gas_limit))
     receiver = machine.state_tree.lookup_id(message.to)
     calls = CallManager(
@@ -349,7 +349,7 @@ def _count_nonce(machine: Hypervisor, sender: ActorID) -> None:
 
 
 def _robust_address(number: int, known: Mapping[int, Mapping[str, Any]]) -> Address:
-    """The sender's f410, f1 or f3 address where it has one: new f2 addresses are derived from it."""
+    """Return the sender's f410, f1 or f3 address, if any; new f2 addresses are derived from it."""
     actor = known.get(number, {})
     text = actor.get("delegated") or actor.get("address")
     return Address.from_bytes(bytes.fromhex(text)) if text else Address.id(number)

@@ -9,7 +9,7 @@ from hypervisor.errors import InvalidInput
 
 
 def files_of(paths: Iterable[Path], *patterns: str) -> list[Path]:
-    """The files among `paths`, and those in its folders that a pattern matches; each once, in a stable order.
+    """Return the files in `paths` and those in its folders that match a pattern, without duplicates.
 
     Raises InvalidInput for a path that is neither.
     """

@@ -120,7 +120,7 @@ def _chunk(count: int, workers: int) -> int:
 
 
 def _progress(results: Iterator[R], total: int, what: str) -> Iterator[R]:
-    """The same results; where standard error is a terminal, with a bar on it."""
+    """Yield the results, with a progress bar if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield from results
         return

@@ -28,7 +28,7 @@ class RecordingStore:
         self.metadata, self.all_metadata, self.index = base.metadata, base.all_metadata, base.index
 
     def get(self, cid: Cid) -> bytes:
-        """The block; BlockNotFound, and what else the base raises."""
+        """Return a block. Raises BlockNotFound and the base store's other errors."""
         data = self.blocks.get(cid)
         if data is not None:
             return data
@@ -75,7 +75,7 @@ class RecordingExterns:
         return found
 
     def fields(self) -> dict[str, Any]:
-        """The fields of a vector that answer the same."""
+        """Return the recorded randomness and tipset CIDs as vector fields."""
         randomness = [
             {"on": list(asked), "ret": None if found is None else b64encode(found).decode()}
             for asked, found in sorted(self._digests.items())

@@ -1,6 +1,4 @@
-"""Vector files as records of the command line, for worker processes: with each one's charges and why it differs, where
-the user asked for them.
-"""
+"""Runs vector files in worker processes; their records include charges and explanations if requested."""
 
 from __future__ import annotations
 
@@ -54,7 +52,7 @@ class RunOptions:
 
 
 def run_file(path: Path, folder: Path, wanted: RunOptions = RunOptions()) -> list[Record]:
-    """The records of one vector file; a vector that cannot be run at all is a failed record, beside those of others."""
+    """Return the records of one vector file; a vector that cannot run is a failed record."""
     records: list[Record] = []
     try:
         for text in texts_of(path):
@@ -65,7 +63,7 @@ def run_file(path: Path, folder: Path, wanted: RunOptions = RunOptions()) -> lis
 
 
 def _run(text: bytes, path: Path, folder: Path, wanted: RunOptions) -> Iterator[Record]:
-    """The records of one vector."""
+    """Yield the records of one vector."""
     name = ""
     try:
         vector = parse_vector(text, path)

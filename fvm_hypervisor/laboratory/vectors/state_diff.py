@@ -66,7 +66,7 @@ def _kind(code: Cid, names: Mapping[Cid, str]) -> str:
 
 
 def _blocks(store: Blockstore, path: str, ours: Cid, expected: Cid) -> Iterator[str]:
-    """The differences behind two links."""
+    """Yield the differences behind two links."""
     if ours == expected:
         return
     try:
@@ -93,7 +93,7 @@ def _blocks(store: Blockstore, path: str, ours: Cid, expected: Cid) -> Iterator[
 
 
 def _values(store: Blockstore, path: str, ours: Any, expected: Any) -> Iterator[str]:
-    """The differences of two values, links followed."""
+    """Yield the differences of two values, following links."""
     if ours == expected and type(ours) is type(expected):
         return
     if isinstance(ours, list) and isinstance(expected, list) and len(ours) == len(expected):

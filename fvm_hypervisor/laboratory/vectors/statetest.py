@@ -1,5 +1,6 @@
-"""Runs Ethereum's state tests on the machine: accounts become actors, the transaction a call, and the state that comes
-out is read back and hashed as Ethereum would.
+"""Runs Ethereum state tests on the machine.
+
+Accounts become actors, the transaction a call, and the resulting state is read back and hashed as Ethereum does.
 
 A file holds tests by name: block (`env`), accounts (`pre`), one transaction with lists of data, gas limits and values,
 and for each fork the outcomes by indexes into those lists. Every outcome is one case. Format: the documentation of
@@ -86,7 +87,7 @@ class CaseResult:
     seconds: float = 0.0
 
     def record(self) -> dict[str, Any]:
-        """The result as one JSON object of the command line's contract, with the time it took."""
+        """Return the result as a JSON object of the command-line interface, with its duration."""
         case = self.case
         return {
             "file": case.file,
@@ -116,19 +117,19 @@ class FixtureExterns:
 
     @staticmethod
     def block_cid(block_hash: bytes) -> Cid:
-        """A block's hash as the CID that externs give."""
+        """Return a block hash as the CID that externs return."""
         return Cid(_KECCAK_CID + block_hash)
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The JSON files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    """Return the JSON files in files and folders, without duplicates. Raises InvalidInput for a missing path."""
     return files_of(paths, "**/*.json")
 
 
 def run_file(
     path: Path, fork: str | None = None, evm: str = OWN_EVM, trace: TextIO | None = None
 ) -> list[dict[str, Any]]:
-    """The records of one file's cases for a fork (None: for all that are known). For worker processes.
+    """Return the records of a file's cases for a fork (None: all known forks). Used in worker processes.
 
     `trace` gets the lines of EIP-3155, each case's closed by a summary.
     """
@@ -241,7 +242,7 @@ def read_case(file: str, name: str, fork: str, index: int, outcome: Any) -> Case
 
 
 def read_context(env: Any, config: Any, fork: str) -> MachineContext:
-    """The machine's context in a test's block."""
+    """Return the machine context of a test's block."""
     return MachineContext(
         epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber", 63)),
         timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp", 64),
@@ -259,7 +260,7 @@ def read_context(env: Any, config: Any, fork: str) -> MachineContext:
 
 
 def read_transaction(fields: Any, indexes: tuple[int, int, int]) -> Transaction:
-    """The transaction with the data, gas limit and value of a case."""
+    """Return the transaction with the data, gas limit and value of a case."""
     data, gas, value = indexes
     to = read_field(fields, "to")
     lists = read_list(fields.get("accessLists"), "accessLists")
@@ -295,7 +296,7 @@ def read_transaction(fields: Any, indexes: tuple[int, int, int]) -> Transaction:
 
 
 def read_sender(fields: Any) -> EthAddress:
-    """The sender, or the address of the secret key."""
+    """Return the sender, or the address of the secret key."""
     if "sender" in fields:
         return read_address(fields["sender"], "sender")
     from coincurve import PrivateKey
@@ -320,7 +321,7 @@ def _pick(fields: Any, name: str, index: int) -> Any:
 
 @lru_cache(maxsize=1)
 def base_machine(evm: str) -> Hypervisor:
-    """The machine whose state every test starts from: the built-in actors alone. One a process."""
+    """Return the machine with only built-in actors on which every test starts; one per process."""
     return Hypervisor.open(evm=evm)
 
 

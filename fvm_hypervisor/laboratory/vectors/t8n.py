@@ -158,7 +158,7 @@ def _context(env: Any, fork: Fork, chain_id: int) -> MachineContext:
 
 
 def _base_fee(env: Any) -> int:
-    """The block's, or what follows from its parent's."""
+    """Return the block's base fee, or compute it from the parent block."""
     if env.get("currentBaseFee") is not None:
         return read_number(env["currentBaseFee"], "currentBaseFee")
     if env.get("parentBaseFee") is None:
@@ -199,7 +199,7 @@ def _withdrawal(item: Any) -> Withdrawal:
 
 
 def _items(txs: Any) -> Sequence[Any]:
-    """The transactions one by one: JSON objects, or bytes of the wire."""
+    """Return the individual transactions, as JSON objects or encoded bytes."""
     if isinstance(txs, str):
         try:
             items = rlp.read_list(rlp.decode(read_bytes(txs, "txs")))

@@ -21,7 +21,7 @@ def result(
     after: Mapping[EthAddress, AllocAccount],
     withdrawals: Sequence[Withdrawal] | None,
 ) -> dict[str, Any]:
-    """The result of a block: `rejected` as it stands, `withdrawals` where the environment named any."""
+    """Return the result of a block; `withdrawals` is None if the environment has none."""
     context, block = run.machine.context, run.machine.context.block
     assert isinstance(block, EthereumBlock)
     logs = [log for applied in run.applied for log in applied.logs()]
@@ -96,7 +96,7 @@ def _account(account: AllocAccount) -> dict[str, Any]:
 
 
 def body_item(raw: bytes) -> rlp.Item:
-    """A transaction in a block's body: a legacy one is a list, another a byte string."""
+    """Return a transaction as a block body item: a list if it is legacy, else a byte string."""
     return rlp.decode(raw) if raw[0] > 0x7F else raw
 
 

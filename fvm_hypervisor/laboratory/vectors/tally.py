@@ -20,7 +20,7 @@ class Tally:
         self._slowest: list[tuple[float, str]] = []
 
     def watch(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The same records without their seconds."""
+        """Yield the records without their durations."""
         for record in records:
             seconds = record.pop(SECONDS, 0.0)
             (self._passed if record["pass"] else self._failed)[record["fork"]] += 1

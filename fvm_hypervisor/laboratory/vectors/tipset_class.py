@@ -44,7 +44,7 @@ class VectorTipset:
 
 
 def read_tipsets(own: Mapping[str, Any], before: Mapping[str, Any], epoch: int) -> tuple[VectorTipset, ...]:
-    """The tipsets of a variant whose epoch is `epoch`. Raises ValueError, KeyError, TypeError for what is none."""
+    """Read the tipsets of a variant at an epoch. Raises ValueError, KeyError or TypeError if malformed."""
     after = own["postconditions"]
     roots, most = after["receipts_roots"], len(after["receipts"])  # cron of each epoch has a receipt
     if not own["apply_tipsets"] or len(roots) != len(own["apply_tipsets"]):
@@ -100,7 +100,7 @@ def _block(fields: Mapping[str, Any]) -> MinedBlock:
 
 
 def tipset_fields(work: TipsetWork, base: int, circulating: Mapping[ChainEpoch, TokenAmount]) -> dict[str, Any]:
-    """A tipset as a vector has it whose variant's epoch is `base`."""
+    """Return a tipset as vector fields, relative to the variant's epoch `base`."""
     fields: dict[str, Any] = {
         "epoch_offset": work.epoch - base,
         "basefee": work.base_fee,

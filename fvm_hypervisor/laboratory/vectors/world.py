@@ -24,7 +24,7 @@ _RANDOMNESS = b"i_am_random_____i_am_random_____"
 
 
 def context_of(vector: Mapping[str, Any], variant: Mapping[str, Any], network: NetworkVersion) -> MachineContext:
-    """The epoch's context; what a vector does not state is as in the reference's driver (ref-fvm v3)."""
+    """Return the epoch's context; unspecified fields default as in the ref-fvm v3 driver."""
     before = vector["preconditions"]
     epoch = read_number(variant["epoch"], "epoch")
     return MachineContext(
@@ -38,7 +38,7 @@ def context_of(vector: Mapping[str, Any], variant: Mapping[str, Any], network: N
 
 
 def read_number(value: Any, name: str) -> int:
-    """A number of JSON without a fraction, of at most 136 bits: vectors ask what is beyond 128. Raises ValueError."""
+    """Parse an integer of at most 136 bits, since vectors exceed 128 bits. Raises ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > _MOST_BITS:
         raise ValueError(f"'{name}' is {value!r:.60}, expected a number")
     return value

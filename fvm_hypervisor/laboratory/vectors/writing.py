@@ -48,7 +48,7 @@ class Ground:
 def message_vector(
     ground: Ground, context: MachineContext, carried: CarriedMessage, result: ApplyResult, after: Cid
 ) -> Vector:
-    """A vector of class message, of one message at its epoch."""
+    """Return a message vector of one message at its epoch."""
     before = {
         **_before(ground, context.epoch),
         "basefee": context.base_fee,
@@ -62,7 +62,7 @@ def message_vector(
 def tipset_vector(
     ground: Ground, base: int, work: TipsetWork, circulating: Mapping[ChainEpoch, TokenAmount], outcome: TipsetOutcome
 ) -> Vector:
-    """A vector of class tipset, of one tipset after another one at epoch `base`."""
+    """Return a tipset vector of one tipset after another at epoch `base`."""
     after = {**_after(outcome.results, outcome.state), "receipts_roots": [_link(outcome.receipts_root)]}
     tipsets = {"apply_tipsets": [tipset_fields(work, base, circulating)]}
     return _vector(ground, TIPSET, _before(ground, base), tipsets, after)
@@ -95,7 +95,7 @@ def _after(results: Iterable[ApplyResult], root: Cid) -> Vector:
 
 
 def receipt_fields(result: ApplyResult) -> Vector:
-    """A result as a vector states it."""
+    """Return a result as vector fields."""
     events = result.receipt.events_root
     return {
         "exit_code": int(result.exit_code),
