@@ -83,7 +83,7 @@ class TestCommand(ForeignOptions):
         self.params += setting_options(COMPILER, CHAIN)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does it; an option that may stand without its value gets it."""
+        """Parse arguments, after adding the default value of options that may omit it."""
         return super().parse_args(ctx, with_words(args))
 
 

@@ -141,7 +141,7 @@ class ScriptSending:
     keys: Mapping[EthAddress, bytes]
     as_json: bool
     artifacts: Artifacts
-    """The project's contracts, whose names and interfaces a node is told once they are deployed."""
+    """The project's contracts, whose names and ABIs are registered with the node after deployment."""
     parts: list[ScriptPart] = field(default_factory=list)
 
     @property

@@ -95,15 +95,15 @@ class AccountMessages:
         return set_code_message(signed, sender)
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.gas_limit(machine)
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         self._inner.check(machine, candidate, base_fee)
 
     def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.sender_info(machine, actor)
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
@@ -113,27 +113,27 @@ class AccountMessages:
         return nonce_of(machine, to_filecoin(authority))
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.apply(machine, candidate)
 
     def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.apply_unpaid(machine, message)
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.apply_simulated(machine, candidate)
 
 
 class AccountQuestions:
-    """See `localnet.rules.parts.QuestionRules`: another set's; a call with authorizations ends as its own call does."""
+    """See `localnet.rules.parts.QuestionRules`: those of the wrapped rules; a call with authorizations ends like its outer call."""
 
     def __init__(self, inner: QuestionRules, messages: MessageRules) -> None:
         self._inner = inner
         self._authorized = FilecoinQuestions(messages)
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
-        """As the other set; with authorizations as Filecoin's."""
+        """Delegate to the wrapped rules, or to Filecoin's for a call with authorizations."""
         if not request.authorizations:
             return self._inner.ask(machine, request, limit)
         return _outer(self._authorized.ask(machine, request, limit))
@@ -145,7 +145,7 @@ class AccountQuestions:
         return _outer(self._authorized.attempt(machine, request, limit))
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.adapt_tracer(tracer)
 
 
@@ -156,7 +156,7 @@ class AccountViews:
         self._inner = inner
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.block_fields(tipset)
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
@@ -168,15 +168,15 @@ class AccountViews:
         return {**shown, "delegatedTo": [f"0x{item.address.hex()}" for item in signed.transaction.authorizations]}
 
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.receipt_contract(receipt)
 
     def exit_text(self, exit_code: int) -> str:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.exit_text(exit_code)
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.failure_text(exit_code, data, words, reason, revert)
 
     def allowance_text(self, highest: Gas) -> str:

@@ -26,14 +26,14 @@ def lab_rules(hardfork: str, gas_limit: int | None, name: str) -> NetworkRules:
 
 
 class LabSettings:
-    """See `localnet.rules.parts.SettingRules`: another set's, and what labs put into a new state."""
+    """See `localnet.rules.parts.SettingRules`: those of the wrapped rules, and the labs' actors in a new state."""
 
     def __init__(self, inner: SettingRules, name: str) -> None:
         self._inner = inner
         self._name = name
 
     def prepare(self, machine: Hypervisor) -> None:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         self._inner.prepare(machine)
 
     def begin(self, machine: Hypervisor) -> None:
@@ -42,19 +42,19 @@ class LabSettings:
         install_labs(machine, self._name)
 
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.fork_facts(machine)
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.first_settings(machine)
 
     def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         self._inner.apply_settings(machine, settings)
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.gas_limit_of(tipset)
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
