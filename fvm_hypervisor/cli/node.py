@@ -235,7 +235,7 @@ def node(
         typer.Option(
             metavar="NAME",
             rich_help_panel=_CHAIN,
-            help="With --rules ethereum: cancun, prague or osaka (default: osaka).",
+            help="With --rules ethereum: cancun, prague or osaka (default).",
         ),
     ] = "",
     bundle: Annotated[

@@ -34,7 +34,7 @@ def test_the_version_is_that_of_the_project_with_the_form_that_runs() -> None:
 def test_without_a_command_the_commands_are_listed() -> None:
     found = run()
     assert found.exit_code == 2
-    assert "Let a Solidity contract and a native WASM actor call each" in found.output
+    assert "Run the demo: a Solidity contract and a native WASM actor" in found.output
 
 
 def test_without_the_official_bundle_the_command_that_gets_it_is_told(

@@ -126,7 +126,7 @@ class AccountMessages:
 
 
 class AccountQuestions:
-    """See `localnet.rules.parts.QuestionRules`: those of the wrapped rules; a call with authorizations ends like its outer call."""
+    """`localnet.rules.parts.QuestionRules` of the wrapped rules; a call with authorizations ends like it."""
 
     def __init__(self, inner: QuestionRules, messages: MessageRules) -> None:
         self._inner = inner
