@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
@@ -35,8 +34,12 @@ from store.blockstore import Store
 from store.buffered import BufferedStore
 from store.cid import show
 from store.memory import MemoryStore
+from store.overlay import OverlayStore
 from store.remote import RemoteStore
 from store.rocks import RocksStore
+
+_OPEN: Final[dict[Path, Chain]] = {}
+"""The chain that `replay` has open, at most one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,13 @@ def _tipsets(index: ChainIndex, last: int, first: int) -> Iterator[Tipset]:
 def replay(folder: Path, height: int, parallel: int = 1) -> Replayed:
     """Execute the tipset at a height again, null rounds before it and cron after it included. Changes nothing.
 
-    A state that was changed without a message comes out otherwise. The folder stays open in this process. `parallel`
-    processes execute its messages (`hypervisor.parallel`).
+    A state that was changed without a message comes out otherwise. `parallel` processes execute the messages
+    (`hypervisor.parallel`). The folder stays open in this process until another one is replayed or `close_folder`.
     """
-    chain = _chain(folder)
+    if folder not in _OPEN:
+        close_folder()
+        _OPEN[folder] = _chain(folder)
+    chain = _OPEN[folder]
     tipset = chain.index.tipset(height)
     machine = chain.machine_before(tipset)
     parent = chain.index.tipset(tipset.parent)
@@ -119,7 +125,12 @@ def _executed(
     return executed, conflict_records(machine, parallel)
 
 
-@lru_cache(maxsize=1)
+def close_folder() -> None:
+    """Close the folder that `replay` has open, and the connection to its fork's node."""
+    while _OPEN:
+        _OPEN.popitem()[1].machine.base.close()
+
+
 def _chain(folder: Path) -> Chain:
     """Open the chain in a folder for reading, beside a writer."""
     store: Store = RocksStore.open(folder, read_only=True)
@@ -128,7 +139,7 @@ def _chain(folder: Path) -> Chain:
     remote = None if point is None else connect(point, None, folder, AccountBlocks())
     if remote is not None:
         remote.blocks.use(remote.chain.close)
-        store = RemoteStore(store, remote.blocks)
+        store = RemoteStore(OverlayStore(store, closes=True), remote.blocks)
     if record is None:
         raise InvalidInput(f"{folder} holds no chain")
     rules = rules_named(record.rules, record.hardfork)

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.addresses import EthAddress, create_address
 from localnet import Network
-from localnet.chain.replay import heights, replay
+from localnet.chain.replay import close_folder, heights, replay
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.fork.remote_chain import LARGEST_CODE
@@ -270,6 +270,7 @@ def test_a_fork_in_a_folder_goes_on_without_the_node(tmp_path: Path) -> None:
         rpc.node.close()
     assert heights(tmp_path / "chain") == [head - 1, head]
     assert [replay(tmp_path / "chain", height).difference for height in (head, head - 1)] == ["", ""]
+    close_folder()
 
 
 def test_a_served_fork_answers_on_every_thread(url: str, remote: NodeClient) -> None:

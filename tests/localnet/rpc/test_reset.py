@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localnet import Network
-from localnet.chain.replay import heights, replay
+from localnet.chain.replay import close_folder, heights, replay
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient, UnfitNode
 from localnet.ledger.address_index import AddressIndex
@@ -178,6 +178,7 @@ def test_a_folder_continues_as_what_it_was_reset_to(tmp_path: Path, urls: tuple[
         network.send(network.accounts[1].address, value=3)
         head = network.head
     assert [(height, replay(folder, height).difference) for height in heights(folder)] == [(6, "")]
+    close_folder()
     with Network(folder) as network:
         assert network.head == head
         assert network.chain.index.first == 5
