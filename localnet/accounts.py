@@ -1,7 +1,9 @@
-"""Accounts whose keys everybody knows: derived from the mnemonic that other development nodes use.
+"""Development accounts, derived from the mnemonic that Hardhat, anvil and Ganache share.
 
-Each key has two addresses: an Ethereum one (f410) and a native one (f1). Rules: BIP-39 for the seed, BIP-32 and
-BIP-44 for the keys, at m/44'/60'/0'/0/index.
+Each key has two addresses: an Ethereum one (f410) and a native one (f1). The keys are public: never fund them on a
+real network.
+
+Sources: BIP-39 for the seed, BIP-32 and BIP-44 for the keys, at m/44'/60'/0'/0/index.
 """
 
 from __future__ import annotations

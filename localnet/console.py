@@ -1,9 +1,8 @@
-"""The console of a node: a line for each transaction that has a receipt, and all calls of one that failed.
+"""The console of a node: one line per transaction with a receipt, and the call tree of each failed transaction.
 
-What contracts write with `console.log` is printed, too. For calls and logs a transaction is executed again, so only
-those are that failed, or may have written something: from the first contract on whose code has the console's address in
-it. That is done in the background (`watching.Background`), and takes no longer than `explaining_time`; until all of it
-is known, nothing is printed.
+The output of `console.log` is printed too. To collect it, a transaction is executed again if it failed, or if it
+called a contract whose code contains the console's address. This happens in the background (`watching.Background`)
+within `explaining_time`. Lines are printed once all of them are known.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Changes that the owner of a development network makes without a transaction: time, fees, states.
+"""Changes to a development network without a transaction: time, fees and states.
 
-The changes themselves are `localnet.state.controls`; here they become the head's.
+`localnet.state.controls` makes the changes. This module applies them to the head.
 """
 
 from __future__ import annotations

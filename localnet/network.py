@@ -5,7 +5,7 @@
         counter.send("increment")
         assert counter.call("number") == 1
 
-Each transaction is mined at once in its own block, unless `automine` is off. `localnet.rpc` serves a network over
+Each transaction is mined immediately in its own block, unless `automine` is off. `localnet.rpc` serves a network over
 JSON-RPC. A network may be used by one thread at a time.
 """
 

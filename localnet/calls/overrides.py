@@ -1,6 +1,6 @@
 """Overrides of a call: accounts and block fields that differ from the state.
 
-A supposition holds while it is open; then the machine is as it was.
+The overrides apply inside a context manager, which restores the machine at its end.
 """
 
 from __future__ import annotations

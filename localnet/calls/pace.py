@@ -1,8 +1,9 @@
 """Time slices for traced executions, so that they share the interpreter with short requests and can be cancelled.
 
-Python runs one thread at a time. A tracer that looks at each instruction would be one more to wait for at each change
-of threads. So of those that have been executing for some time one goes on at a time, and gives way while others wait.
-It is ended here, too: an engine charges gas in slices, the next of which may be seconds of such instructions away.
+The interpreter lock lets one thread run at a time, and a tracer that handles each instruction rarely releases it. Of
+the executions that have run for some time, one proceeds per slice, and it yields while short requests wait.
+
+Cancellation happens here too. An engine charges gas in batches, and the next batch can be seconds away.
 """
 
 from __future__ import annotations

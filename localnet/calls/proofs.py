@@ -1,7 +1,8 @@
 """Proofs of accounts and storage slots: the blocks that lead from a state root to them.
 
-The state is no Merkle-Patricia trie but IPLD: a proof is the blocks on a path (`store.paths`), the root's first, and
-`store.paths.verify(root, path, blocks)` checks it without a store. That nothing is there is proved in the same way.
+Filecoin's state is IPLD, not a Merkle-Patricia trie. A proof is the list of blocks on a path (`store.paths`), the
+root first. `store.paths.verify(root, path, blocks)` checks it without a store. The absence of a value is proved in
+the same way.
 """
 
 from __future__ import annotations

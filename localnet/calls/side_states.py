@@ -1,9 +1,12 @@
-"""Calls of precompiles in the name of contracts that another machine runs, on states beside the chain.
+"""Calls of Filecoin precompiles for contracts that another EVM executes, on states outside the chain.
 
-forge runs contracts itself and knows no actors: its tests send here what a contract asks a Filecoin precompile
-(`localnet/solidity/FilecoinFork.sol`). Each call names the state that it begins with and learns the one that it leaves,
-so the client that keeps the names keeps the states, and what a test takes back is taken back here. Contracts run there
-and actors here: where an actor calls a contract, the caller runs it and asks again with the answer.
+forge executes contracts itself and has no actors. Its tests send the calls of Filecoin precompiles to this node
+(`localnet/solidity/FilecoinFork.sol`).
+
+- Each call names the state that it starts from, and returns the name of the state after it.
+- The client keeps these names, so a state that the test reverts is reverted here too.
+- Contracts run in forge and actors run here. If an actor calls a contract, the client executes the contract and
+  repeats the call with the result.
 """
 
 from __future__ import annotations

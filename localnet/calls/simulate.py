@@ -1,8 +1,10 @@
-"""Calls and gas estimates: messages that are executed and taken back.
+"""Calls and gas estimates: messages that are executed and then reverted.
 
-A call may come from anybody: an account that does not exist yet, a contract. An estimate runs the message as a block
-would: what was used, with the rules' headroom, is tried out, and searched for where it does not suffice. How a request
-is executed is the rules' (`localnet.rules.parts`).
+The sender of a call may be any address, such as a contract or an account that does not exist yet. An estimate
+executes the message as a block would. It tries the gas used plus the headroom of the rules, and searches for a higher
+limit if that is not enough.
+
+The set of rules determines how a message is executed (`localnet.rules.parts`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Simulation of consecutive blocks without effect, for `eth_simulateV1`.
+"""Simulation of consecutive blocks for `eth_simulateV1`, without changing the chain.
 
 Each block is valid for this network: null rounds before it run cron, and its own cron and reward follow its calls. A
-call may have any sender. Without validation it pays no gas, and its nonce is not checked. Rules: execution-apis, the
-notes on eth_simulateV1.
+call may have any sender. Without validation it pays no gas, and its nonce is not checked.
+
+Source: execution-apis, the notes on eth_simulateV1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Time limit of a re-execution, and its cancellation when a request waits for the network.
 
-A tracer looks at both with each event: engines charge their gas in slices, so there are events in loops, too. The
-Solidity test runner, whose workers run side by side, counts the processor's time.
+A tracer checks both at each event. Engines charge gas in batches, so loops produce events too. The Solidity test
+runner measures processor time, because its workers run concurrently.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Admission of messages: signature, chain id, fees, gas, nonce and funds, with error texts that Ethereum's tools know.
+"""Admission of messages: signature, chain id, fees, gas, nonce and funds.
 
-What is refused here changes nothing and costs nothing. Rules: lotus chain/messagepool and the checks of Ethereum's
-nodes, whose phrases ("nonce too low", "insufficient funds") libraries look for.
+A refused message changes nothing and pays no gas. Error texts contain the phrases that Ethereum libraries search for,
+such as "nonce too low" and "insufficient funds".
+
+Sources: lotus chain/messagepool, and geth's transaction pool for the phrases.
 """
 
 from __future__ import annotations

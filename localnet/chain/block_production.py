@@ -1,6 +1,6 @@
-"""A network's blocks: transactions that are taken, blocks that are made of them, snapshots, upgrades.
+"""Block production of a network: transactions, blocks, snapshots and upgrades.
 
-`Network` gives it accounts and words (`localnet.network`).
+`Network` adds accounts and a public interface (`localnet.network`).
 """
 
 from __future__ import annotations

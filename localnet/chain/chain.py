@@ -1,6 +1,6 @@
-"""The chain: makes tipsets of messages, executes them, and commits block, receipts, index, state and head at once.
+"""The chain: builds tipsets, executes them, and commits block, receipts, index, state and head atomically.
 
-A tipset is executed when it is made; its state root and receipts are named by the next header, as on the network.
+A tipset is executed when it is built. As on the network, its state root and receipts are recorded in the next header.
 """
 
 from __future__ import annotations

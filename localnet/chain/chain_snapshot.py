@@ -1,8 +1,10 @@
-"""Snapshots of chains, which Filecoin's nodes export: a CAR of headers, messages, states; networks that begin there.
+"""Chain snapshots as exported by Filecoin nodes: a CAR of headers, messages and states.
 
-In the first version the CAR's roots are the blocks of the head tipset; in the second there is one root, a map that
-names them (FRC-0108). The state is the one before the head's messages: a header names that of its parent. What a
-snapshot leaves out (older states, receipts) is asked for by nothing here.
+Networks can start from a snapshot. In version 1 the roots of the CAR are the blocks of the head tipset. In version 2
+there is one root, a map that contains them (FRC-0108).
+
+The state in a snapshot precedes the head's messages, because a header contains the state root of its parent. Nothing
+here reads what a snapshot omits, such as older states and receipts.
 """
 
 from __future__ import annotations

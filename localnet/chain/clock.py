@@ -1,6 +1,6 @@
-"""The chain's time: a clock that can be set ahead, and a time for the next block.
+"""The chain's time: a clock that can be set ahead, and a fixed time for the next block.
 
-Time travel moves timestamps and leaves epochs alone. All times in Unix seconds.
+Time travel changes timestamps only; epochs stay consecutive. All times are in Unix seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The conflicts of a block that was executed in parallel, for people and programs: which actor, and which slots of it.
+"""Conflicts of a block that was executed in parallel, by actor and storage slot.
 
-What a conflict is says `hypervisor.speculation`. Slots are those of a contract in which the state that a worker had
-and the state when the message's turn came differ.
+`hypervisor.speculation` defines a conflict. The slots listed are those whose values differ between the worker's state
+and the state at the message's turn.
 """
 
 from __future__ import annotations

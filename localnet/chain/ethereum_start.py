@@ -1,7 +1,7 @@
-"""The state and the first tipset of a network that is a fork of an Ethereum network.
+"""The state and the first tipset of a fork of an Ethereum network.
 
-The base of such a state has the built-in actors and native accounts of a new network, and no account with an Ethereum
-address: these come from the node, except those that the network's owner funds.
+The base state contains the built-in actors and the native accounts of a new network. Accounts with an Ethereum
+address are read from the node, except those that the network funds itself.
 """
 
 from __future__ import annotations

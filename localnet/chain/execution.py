@@ -1,7 +1,9 @@
-"""One epoch's work on a machine: null rounds before it, a block's messages, and what the rules put around them.
+"""Execution of one epoch: the null rounds before it, the messages of its block, and the hooks of the rules.
 
-The same functions execute a new tipset and replay an old one. Rules: lotus chain/consensus/compute_state.go; what
-depends on the set of rules is that object's (`localnet.rules.parts`).
+The same functions execute a new tipset and replay an old one. The set of rules supplies what differs between networks
+(`localnet.rules.parts`).
+
+Source: lotus chain/consensus/compute_state.go.
 """
 
 from __future__ import annotations

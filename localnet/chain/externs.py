@@ -1,6 +1,6 @@
-"""The chain's answers to the machine: tickets, beacon entries, tipset CIDs.
+"""The chain's responses to the machine: tickets, beacon entries and tipset CIDs.
 
-A null round takes the ticket of the tipset after it and the key of the one before it. Rules: lotus chain/rand.
+A null round has the ticket of the tipset after it and the key of the tipset before it. Source: lotus chain/rand.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Looking through a chain for what concerns an address or a topic: from a height down, or up.
+"""Searches of a chain for an address or a topic, from a height downwards or upwards.
 
-With an index by address the tipsets that it names are looked at, and those above its newest one; without it one after
-the other, N at most. Either way the caller sees for itself what a tipset holds.
+With an address index, only the tipsets that the index names and those above its newest one are read. Without an
+index, up to N consecutive tipsets are read. In both cases the caller checks the contents of each tipset.
 """
 
 from __future__ import annotations

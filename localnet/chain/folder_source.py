@@ -1,7 +1,7 @@
-"""The past of a chain in a folder: its own tipsets, and below a fork point what headers of a snapshot lead to.
+"""A source of past tipsets: a folder with its own chain, and the headers of a snapshot below a fork point.
 
-Own tipsets are known by the index. Of a snapshot there are headers alone: randomness is drawn from their tickets and
-beacon entries, and what vests by a schedule outside of the state counts as nothing, as for a network that begins there.
+The index lists the folder's own tipsets. Below the fork point only headers are available: randomness comes from their
+tickets and beacon entries, and the vesting of the genesis schedule counts as zero.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Messages that wait for a block: by sender in the order of their nonces, replaced by a higher premium only.
+"""The message pool: pending messages by sender, in the order of their nonces.
 
-A blob transaction is replaced by one with at least twice its fees, as in geth (core/txpool/blobpool).
+- A message is replaced only by one with a higher premium, a blob transaction only by one with at least twice its fees
+  (geth core/txpool/blobpool).
+- A message with a nonce gap waits for the messages before it.
+- The pool is not persisted, as on every node.
 
-A message whose nonce is ahead waits for those before it. Nothing here survives the process: a message has a receipt,
-or it may be lost, as on every node. Rules: lotus chain/messagepool.
+Source: lotus chain/messagepool.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The past of a node's chain, asked block by block: of Lotus, Forest, or this project's own node.
+"""A source of past tipsets: a node (Lotus, Forest or this project's), read block by block.
 
-Methods and shapes: lotus api/api_full.go. A block cannot be forged; the rest of what a node says is believed, and what
-it leads to is compared with the chain's own receipts and states.
+Blocks are checked against their CIDs. The node's other responses are trusted, and the results are compared with the
+receipts and states of the chain.
+
+Methods and shapes: lotus api/api_full.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Tipsets of another chain's past executed again and compared: of a snapshot in a folder, or of a node.
+"""Re-execution of past tipsets of another chain, from a snapshot in a folder or from a node.
 
-Blocks that a node was asked for are handed back with the result, so that the process that owns the folder keeps them;
-they are checked against their CIDs before.
+Blocks that a worker fetched from a node are checked against their CIDs and returned with its result. The process that
+owns the folder stores them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The block to come as it would be now: what waits and can be executed, on the head, with nothing kept.
+"""The pending block: what the next block would contain if it were built now on the head.
 
-Ethereum's tag `pending` means it, as anvil has it. Under Filecoin's rules the tag is the head, as Lotus has it.
+Under Ethereum's rules the block tag `pending` refers to it, as in anvil. Under Filecoin's rules the tag refers to the
+head, as in Lotus.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Plans a network's upgrades, with the streams of the block reward that are asked for.
+"""Planning of a network's upgrades, with the requested streams of the block reward.
 
-What an upgrade is and does is `localnet.ledger.upgrades`', what streams a network may have `localnet.chain.streams`'.
+`localnet.ledger.upgrades` defines upgrades, and `localnet.chain.streams` the streams.
 """
 
 from __future__ import annotations

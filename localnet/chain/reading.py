@@ -1,6 +1,6 @@
-"""Read access to a network: its facts, its blocks, its receipts.
+"""Read access to a network: parameters, blocks and receipts.
 
-`BlockProduction` also makes blocks. `NetworkView` reads a network on another thread (`localnet.chain.view`).
+`BlockProduction` also builds blocks. `NetworkView` reads a network on another thread (`localnet.chain.view`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Re-execution of a chain, tipset by tipset.
 
-Each tipset starts from the state in the index, so tipsets can be executed in any order and in parallel (`hypervisor
-replay`): the state is shared by CID, nothing is passed from one tipset to the next, and the results are those of one
-process.
+Each tipset starts from the state root in the index. So tipsets can be executed in any order and in parallel
+(`hypervisor replay`), with the same results as in one process.
 """
 
 from __future__ import annotations

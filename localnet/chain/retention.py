@@ -1,8 +1,7 @@
-"""Retention of blocks in a chain's folder, and garbage collection beside a running network.
+"""Retention of blocks in a chain's folder, and garbage collection while a network runs.
 
-Headers, messages and receipts are kept for every tipset, states for the newest ones: before that the chain still
-answers what happened, but no longer what a contract held at the time. Marking and sweeping are the store's
-(`store.collector`).
+Headers, messages and receipts are kept for every tipset, states only for the newest ones. `store.collector` marks and
+sweeps.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A network's state in one file: a CAR, compressed with gzip, whose root names the state, its epoch and its time.
+"""The state of a network in one file: a gzipped CAR whose root names the state, its epoch and its time.
 
-The built-in actors' code is left out: the network that takes the state has the same bundle.
+The code of the built-in actors is omitted: the network that loads the file must have the same bundle.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""State retention of an in-memory network: the newest tipsets, the first, snapshots, and states held by others.
+"""State retention of an in-memory network: the newest tipsets, the first one, snapshots, and states in use.
 
-The states of older tipsets are let go several at a time, a part of the window, so that a question which began before
-finds its state still there. What happened in the tipsets is kept: headers, messages, receipts and the index. A folder
-keeps all states until they are collected (`localnet.chain.retention`).
+Older states are released in batches, so that a query which started earlier still finds its state. Headers, messages,
+receipts and the index are kept. A network in a folder keeps all states until garbage collection
+(`localnet.chain.retention`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,12 @@
-"""The streams of the block reward, as a local network begins with them: from network version 29 on.
+"""The streams of the block reward in a local network, from network version 29 on.
 
-`stream_settings` are test values in the place of the network's own: who may write the streams (SWA), who the shares of
-the second one (SRA), who gets all of them at first, the timelock of what is written and the ramp, both in epochs. What
-an upgrade does with them is `hypervisor.migration_nv29`'s.
+`stream_settings` replaces the network's parameters by test values:
+
+- the writers of the streams (SWA) and of the shares of the second stream (SRA);
+- the initial recipient of all shares;
+- the timelock and the ramp, both in epochs.
+
+`hypervisor.migration_nv29` applies them at the upgrade.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Circulating supply in attoFIL, which determines deposits, pledges, fees and deals.
 
-Vested, mined and taken from the reserve, less what is burnt and what miners have pledged. What the market locks does
-not count since FIP-0065. Rules: lotus chain/stmgr/supply.go; what is vested here is vested from genesis on.
+It is the sum of vested, mined and released reserve funds, minus burnt funds and pledges. Funds locked by the market
+do not count since FIP-0065. All vesting is complete at genesis here.
+
+Source: lotus chain/stmgr/supply.go.
 """
 
 from __future__ import annotations

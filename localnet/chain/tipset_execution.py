@@ -1,8 +1,9 @@
-"""A tipset of Filecoin's network executed: cron of the null rounds before it, its blocks' messages and rewards, cron.
+"""Execution of a tipset with several blocks: cron of null rounds, messages, rewards, and the tipset's cron.
 
-This is the network's own form, of several blocks with wins and penalties, for tipsets that another chain or a vector
-tells. This network's own tipsets, of one block, are `localnet.chain.execution`'s. What an award and a tick of cron are
-is the rules' (`localnet.rules.filecoin`). Rules: lotus chain/consensus/compute_state.go.
+Used for tipsets of other chains and vectors, with election wins and penalties. `localnet.chain.execution` executes
+this network's own tipsets, which have one block. The rules supply rewards and cron (`localnet.rules.filecoin`).
+
+Source: lotus chain/consensus/compute_state.go.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Chains whose tipsets can be executed again: what every source must tell, and what is read of its blocks.
+"""Sources of past tipsets: the interface, and the reading of a tipset from its blocks.
 
-A source is a folder (`localnet.chain.folder_source`) or a node (`localnet.chain.node_source`). Its blocks are asked of
-its store, which checks each against its CID; what blocks do not tell (network versions, what vests, randomness of the
-past) is the source's word.
+A source is a folder (`localnet.chain.folder_source`) or a node (`localnet.chain.node_source`). Its store checks each
+block against its CID. Network versions, vesting and past randomness are not in blocks; the source is trusted for
+them.
 """
 
 from __future__ import annotations

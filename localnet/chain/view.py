@@ -1,7 +1,7 @@
-"""A chain as it is read: blocks by the index, states by a machine. `Chain` also makes blocks.
+"""A read-only view of a chain: blocks by the index, states by a machine. `Chain` also builds blocks.
 
-`ChainView` reads one on another thread than the chain's own, as it was at a `ChainPoint`: with a machine, an index and
-externs of its own over the same store. What both touch is immutable, or is the store's, which bears several threads.
+`ChainView` reads the chain at a `ChainPoint` on another thread. It has its own machine, index and externs over the
+same store. Everything shared is immutable, or is the store, which is thread-safe.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Watching what happens on a network: blocks that come and go, transactions that begin to wait.
+"""Watchers of a network, notified of applied and reverted blocks and of new pending transactions.
 
-A watcher is called on the thread that the network belongs to, after the fact, and must not raise. Without watchers
-nothing is done.
+A watcher is called on the network's thread after the event, and must not raise. A network without watchers does no
+extra work.
 """
 
 from __future__ import annotations

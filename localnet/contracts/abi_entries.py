@@ -1,6 +1,7 @@
-"""The readable part of an ABI that a stranger gave: entries that do not fit are left out, so that the rest can be used.
+"""Validation of an untrusted ABI: malformed entries are dropped, so that the others can be used.
 
-Rules: the Solidity ABI specification's JSON. Libraries' functions have types of their own there, which no call has.
+Source: the JSON section of the Solidity ABI specification. Entries of libraries have extra types there, which no call
+uses.
 """
 
 from __future__ import annotations

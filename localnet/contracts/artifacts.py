@@ -1,8 +1,8 @@
-"""Compiled contracts in a project's folders: found by name, and by the code that runs on a network.
+"""Compiled contracts in project folders, found by name or by deployed code.
 
-Foundry leaves them under `out/`, Hardhat under `artifacts/`; both are looked through when needed, and read
-again where files have changed. They are strangers': each is read within bounds, and what is no artifact is left out.
-Source maps are `localnet.contracts.debug_info`'s.
+Foundry writes them to `out/`, Hardhat to `artifacts/`. Both are read on demand, and again when a file changes. Files
+are untrusted: each is read up to a size limit, and files that are not artifacts are skipped.
+`localnet.contracts.debug_info` reads source maps.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Compiled code beside deployed code: equal but for metadata, libraries' addresses and immutable values.
+"""Comparison of compiled code with deployed code, ignoring metadata, library addresses and immutable values.
 
-Rules: the Solidity documentation on metadata, library linking and immutables.
+Source: the Solidity documentation on metadata, library linking and immutables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The runs of the compiler that made forge's artifacts: each numbers the sources anew, and source maps use its numbers.
+"""The compiler runs behind forge's artifacts. Source maps use the source numbers of their run.
 
-Forge's cache names the run of each artifact; `build-info` below the artifacts has the numbers of each run. The files
-are strangers': what cannot be read is unknown, and nothing else is opened.
+Forge's cache file names the run of each artifact, and the artifacts' `build-info` folder contains the source numbers
+of each run. The files are untrusted: an unreadable file is skipped, and no other file is opened.
 """
 
 from __future__ import annotations

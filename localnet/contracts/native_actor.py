@@ -1,12 +1,13 @@
-"""Native actors by their interface: a user's own, whose schema is kept with its code, and built-in ones.
+"""Native actors by their interface: user actors, whose schema is stored with their code, and built-in actors.
 
     code = network.actors.install("tip_jar.wasm", "interface.ipldsch")
     jar = network.actors.create(code, {"owner": network.accounts[0].native})
     jar.send("Tip", {"note": "thanks"}, value=10**18)
     assert jar.call("Total").tips == 1
 
-Methods, parameters and answers are typed by the IPLD schema (`bridge.interfaces`). The network has no way to install
-users' code yet, so code and actors come in by hand, without a message (`Hypervisor.install`, `Hypervisor.create`).
+The IPLD schema gives the types of methods, parameters and results (`bridge.interfaces`). No message on the network
+installs user code yet, so code and actors are written to the state directly (`Hypervisor.install`,
+`Hypervisor.create`).
 """
 
 from __future__ import annotations

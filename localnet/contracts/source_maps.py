@@ -1,8 +1,9 @@
 """Source positions of a contract's instructions, from solc's source map.
 
-A map has an entry for each instruction; an entry is a span of bytes in a numbered source. Rules: the Solidity
-documentation on source mappings. Maps and sources are strangers': what does not fit has no place, and nothing is read
-outside the folder that the sources belong to.
+A map has one entry per instruction: a range of bytes in a numbered source. Maps and sources are untrusted: invalid
+entries have no position, and no file outside the project's folder is read.
+
+Source: the Solidity documentation on source mappings.
 """
 
 from __future__ import annotations

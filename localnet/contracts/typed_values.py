@@ -1,8 +1,9 @@
-"""Values of the ABI as typed Python: structs are dataclasses, addresses are 20 bytes, lists are tuples.
+"""ABI values as typed Python: structs are dataclasses, addresses are 20 bytes, lists are tuples.
 
-`bridge.abi` encodes and decodes plain values; here they become what the wrappers of
-`fvm_hypervisor.bindings.contracts` show,
-and back. Rules: the Solidity ABI specification's JSON, and solc's `internalType`, which names structs.
+`bridge.abi` encodes and decodes plain values. This module converts them to and from the types of the wrappers that
+`fvm_hypervisor.bindings.contracts` writes.
+
+Source: the JSON section of the Solidity ABI specification, and solc's `internalType`, which names structs.
 """
 
 from __future__ import annotations

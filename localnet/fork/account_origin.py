@@ -1,7 +1,7 @@
-"""Accounts of an Ethereum node's network as the origin of a machine's state (`hypervisor.state_tree.StateOrigin`).
+"""Accounts of an Ethereum node as the origin of a machine's state (`hypervisor.state_tree.StateOrigin`).
 
-An account is named by an actor ID that is drawn from its address, so it is the same on every machine and in every
-process. An account that was written lies in the state under that ID; the others are read when something asks for them.
+The actor ID of an account is derived from its address, so it is the same on every machine. The state contains the
+accounts that were written, under their actor IDs. Other accounts are read from the node on first access.
 """
 
 from __future__ import annotations

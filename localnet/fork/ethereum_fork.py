@@ -1,6 +1,6 @@
-"""A network that began as the network of an Ethereum node: accounts, storage, block hashes and history of the node.
+"""A fork of an Ethereum network: accounts, storage, block hashes and history are read from a node.
 
-Everything is read when something asks for it, over standard eth_* methods, and kept on disk.
+Everything is read on first access with standard eth_* methods, and cached on disk.
 """
 
 from __future__ import annotations

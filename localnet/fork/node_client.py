@@ -1,6 +1,6 @@
-"""A JSON-RPC client of a node, over HTTP, a connection for each thread: for commands, and for forks of its network.
+"""A JSON-RPC client of a node over HTTP, with one connection per thread. Used by commands and forks.
 
-Nothing that a node answers is believed here: callers check what they get.
+Responses are untrusted: callers validate them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Accounts of an Ethereum node as actors, and the storage of their contracts.
 
-An account with code becomes an actor with the state of the EVM actor; any other becomes an EthAccount. The storage root
-of such a contract is a block that names the remote state, the account, and two KAMTs: the slots that were written here,
-and those that were cleared here. So a root identifies what is in the slots, as the root of a KAMT does.
+An account with code becomes an actor with the state of the EVM actor, any other account an EthAccount. The storage
+root of such a contract is a block with the remote state, the account, and two KAMTs: the slots written here, and the
+slots cleared here. So a root identifies the contents of the storage, as a KAMT root does.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""A network's state at a block, as an Ethereum node hands it out: account by account, slot by slot.
+"""The state of a network at a block, read from an Ethereum node account by account and slot by slot.
 
-Asked are eth_chainId, eth_blockNumber, eth_getBlockByNumber, eth_getBalance, eth_getTransactionCount, eth_getCode and
-eth_getStorageAt, which every node has, those of Filecoin too. What a node answers is read with distrust: another shape
-than the documented one is a NodeError that names the node, the method and the value.
-Shapes: the execution APIs of Ethereum (ethereum/execution-apis).
+Methods used: eth_chainId, eth_blockNumber, eth_getBlockByNumber, eth_getBalance, eth_getTransactionCount, eth_getCode
+and eth_getStorageAt. Filecoin nodes have them too. A malformed response raises NodeError with the node, the method
+and the value.
+
+Source of the shapes: ethereum/execution-apis.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Blocks, transactions, receipts and logs of an Ethereum node up to a block, as JSON objects.
 
-They are handed on as the node gives them, with the fields that its network has; what names a block or a transaction is
-checked. Shapes: the execution APIs of Ethereum (ethereum/execution-apis).
+Objects are returned as the node sent them, including fields of its own network. Block and transaction hashes are
+checked. Source of the shapes: ethereum/execution-apis.
 """
 
 from __future__ import annotations

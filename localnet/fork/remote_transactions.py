@@ -1,6 +1,6 @@
-"""Transactions as Ethereum nodes hand them out, read with distrust: KeyError, TypeError or ValueError for others.
+"""Validation of transactions from Ethereum nodes: a malformed one raises KeyError, TypeError or ValueError.
 
-Shape: eth_getTransactionByHash of the execution APIs.
+Shape: eth_getTransactionByHash in ethereum/execution-apis.
 """
 
 from __future__ import annotations

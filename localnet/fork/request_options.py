@@ -1,7 +1,7 @@
-"""Options of the requests that a fork sends to its node: timeout, retries, rate limit, headers.
+"""Options of a fork's requests to its node: timeout, retries, rate limit and headers.
 
-The options and their defaults are anvil's (crates/anvil/src/config.rs); what counts as a refusal for the rate follows
-the error codes and messages of the large providers.
+The options and their defaults are anvil's (crates/anvil/src/config.rs). Rate-limit refusals are recognised by the
+error codes and messages of large RPC providers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A connection's socket with one deadline for a whole exchange: a server that drips has no more time than a silent one.
+"""A socket with one deadline for a whole HTTP exchange, so that a slow sender cannot exceed the timeout.
 
-`http.client` knows a limit for each read alone. It asks a socket for `makefile`, `sendall` and `close`, which this has.
+`http.client` limits each read only. It uses `makefile`, `sendall` and `close` of a socket, which this class provides.
 """
 
 from __future__ import annotations

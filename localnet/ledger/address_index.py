@@ -1,13 +1,12 @@
-"""An index by address and topic, beside the chain's own: which heights may concern an address, a topic or a nonce.
+"""An index of the chain by address and topic: the heights that may contain an address, a topic or a nonce.
 
-It is optional, and holds nothing that the chain's index does not say: it is made of that one, follows it, and is made
-anew where it is missing or cannot be read. It is never trusted over the chain: what it names is looked up there, so an
-entry that is wrong costs one look, and it counts only as far as its newest tipset is on the chain.
+The index is optional and derived from the chain's index. It is rebuilt if it is missing or damaged. Callers check
+each height on the chain, so a wrong entry costs one lookup. The index is valid up to its newest tipset on the chain.
 
 It is an SQLite database, in the chain's folder or in memory:
 
-    tipsets   HEIGHT, eight bytes of the tipset's hash
-    places    eight bytes of a hash of what was concerned, HEIGHT
+    tipsets   HEIGHT, the first eight bytes of the tipset's hash
+    places    eight bytes of the key's hash, HEIGHT
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Settings of the blocks to come under Ethereum's rules: kept with the tipset that they were set at.
+"""Settings of future blocks under Ethereum's rules, stored with the tipset at which they were made.
 
-So a restart finds them, going back to an earlier tipset takes them back, and a block that is executed again has its
-own. Under Filecoin's rules a block has none of them.
+So they survive a restart, a reorganisation reverts them, and a replayed block has its original ones. Under Filecoin's
+rules blocks have no such settings.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Blocks as the network writes them: headers, the lists of messages and receipts, tipset keys.
+"""Blocks in the network's format: headers, lists of messages and receipts, tipset keys.
 
-A header names the state and the receipts of its parent, so a block's CID does not depend on its own execution. This
-network has one block a tipset, without proofs and signatures. Layouts: lotus chain/types/blockheader.go; message and
-receipt lists are AMTs of the older kind, whose root does not say its width of 8.
+A header contains the state root and the receipts of its parent, so the CID of a block does not depend on its
+execution. This network has one block per tipset, without proofs and signatures.
+
+Layouts: lotus chain/types/blockheader.go. Lists of messages and receipts are AMTs of version 0, whose root does not
+contain the width of 8.
 """
 
 from __future__ import annotations

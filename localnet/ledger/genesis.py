@@ -1,7 +1,7 @@
-"""The first state of a local network, and what its folder remembers of it.
+"""The genesis state of a local network, and its record in the folder.
 
-Singletons and reserves are the machine's genesis (`hypervisor.genesis`); here come the accounts: each key's f1 and
-f410 addresses with funds, and the Ethereum account of the zero address, which the network has since FIP-0055.
+`hypervisor.genesis` creates the singletons and reserves. This module adds the accounts: funded f1 and f410 addresses
+of each key, and the Ethereum account of the zero address (FIP-0055).
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Tipsets as the blocks of a chain tell them: headers, messages and receipts, read from a store.
+"""Tipsets read from the blocks of a chain: headers, messages and receipts.
 
-What `localnet.ledger.blocks` writes is read here, and what any node of Filecoin writes: a tipset of several blocks,
-with tickets, beacon entries and an election's wins. Layouts: lotus chain/types/blockheader.go.
+Reads the blocks that `localnet.ledger.blocks` writes and those of any Filecoin node, with several blocks per tipset,
+tickets, beacon entries and election wins.
+
+Layouts: lotus chain/types/blockheader.go.
 """
 
 from __future__ import annotations

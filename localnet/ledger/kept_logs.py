@@ -1,7 +1,7 @@
-"""The logs of tipsets that were asked for lately, decoded, within a bound of memory.
+"""A cache of the decoded logs of recently requested tipsets, limited by memory.
 
-A tipset's logs follow from its block, and from the network version that executes it: the receipts' root, which commits
-to the events, names both. So a height that is made anew after the chain went back is another entry.
+The key of an entry is the tipset's block and the receipts root, which commits to the events. So a height that is
+rebuilt after a reorganisation gets its own entry.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Index entries of tipsets and executed messages: DAG-CBOR tuples with a format number.
 
-Values are stored as the machine made them; what Ethereum's tools see is derived when they ask (`TransactionReceipt`).
+Entries contain the machine's values. `TransactionReceipt` derives the values for Ethereum tools on request.
 """
 
 from __future__ import annotations

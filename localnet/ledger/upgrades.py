@@ -1,9 +1,10 @@
 """Planned network upgrades: epochs, versions, and the built-in actors of each.
 
-As on the network, an upgrade at an epoch is the last thing that happens in it: messages of that epoch run by the old
-rules, those of the next by the new ones, on a state whose actors have new code (`hypervisor.migration`). What is
-planned is part of the folder's record, the bundles too, so it survives the process. Rules: lotus chain/stmgr/forks.go
-(`HandleStateForks`, `GetNetworkVersion`).
+As on the network, an upgrade is the last event of its epoch. Messages of that epoch run under the old version, and
+the next epoch starts with the migrated state and new actor code (`hypervisor.migration`). The plan and its bundles
+are stored in the folder.
+
+Source: lotus chain/stmgr/forks.go (`HandleStateForks`, `GetNetworkVersion`).
 """
 
 from __future__ import annotations

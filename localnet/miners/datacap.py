@@ -1,7 +1,7 @@
-"""DataCap on a local network: who gets it, and allocations for made-up pieces.
+"""DataCap on a local network: grants to clients, and allocations for fictitious pieces.
 
-The registry's root key (f080) has no signers here, so the grant is made by hand on the head's state, as `set_balance`
-is; allocations are the client's own messages. Rules: builtin-actors verifreg and datacap.
+The registry's root key (f080) has no signers here, so a grant is written to the head's state, like `set_balance`.
+Allocations are messages of the client. Source: builtin-actors verifreg and datacap.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""`Miner`: a storage miner of a local network, with sectors that were never sealed.
+"""`Miner`: a storage miner of a local network, whose sectors are never sealed.
 
-On this project's own bundle they come from the development-only methods of its miner actor; on an official bundle from
-the network's own messages (`localnet.miners.onboarding`), with proofs that this network takes unseen. Either way
-sectors stay well only while they are proven once a day: `prove`.
+On this project's bundle, sectors are created with development-only methods of the miner actor. On an official bundle
+they are created with the network's own messages (`localnet.miners.onboarding`), and proofs are accepted without
+verification. In both cases sectors become faulty unless they are proven once a day (`prove`).
 """
 
 from __future__ import annotations

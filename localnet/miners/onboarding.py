@@ -1,7 +1,7 @@
-"""Messages that bring sectors onto a network with proofs that are not verified, and the times at which they are due.
+"""Messages that onboard sectors with unverified proofs, and the epochs at which they are due.
 
-Sealing and proving are not done here: the bytes of a proof are zeros. A network that takes such proofs (fake-proofs
-bundles, `AcceptProofs`) has the sectors as if they had been sealed. Rules: builtin-actors miner, methods 28, 34 and 5.
+Nothing is sealed: the bytes of a proof are zeros. Networks that accept such proofs (fake-proofs bundles,
+`AcceptProofs`) treat the sectors as sealed. Source: builtin-actors miner, methods 28, 34 and 5.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Pledge of a sector, computed as the network's miner actor does. Estimates are Q.128.
+"""Initial pledge of a sector, computed like the miner actor. Estimates are Q.128 numbers.
 
-The pledge is the reward that the power is expected to earn in 20 days, and its part of three tenths of the circulating
-supply; at most 1 FIL for 32 GiB. Every division rounds down. Rules: builtin-actors miner `monies.rs`, `expected_reward`
-and `initial_pledge_for_power` (FIP-0081), math `extrapolated_cum_sum_of_ratio`.
+The pledge is the expected reward of 20 days plus a share of three tenths of the circulating supply, at most 1 FIL per
+32 GiB. Every division rounds down.
+
+Source: builtin-actors miner `monies.rs`, `expected_reward` and `initial_pledge_for_power` (FIP-0081), math
+`extrapolated_cum_sum_of_ratio`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The figures of a network's policy that storage miners and their clients live by.
+"""Policy constants of storage miners and their clients.
 
 Source: builtin-actors runtime/src/runtime/policy.rs, and actors/datacap for the token's units.
 """

@@ -1,8 +1,10 @@
-"""Contracts that Ethereum's tools expect on every chain, at the addresses where every chain has them.
+"""Contracts that Ethereum tools expect at fixed addresses on every chain.
 
-Multicall3 (mds1/multicall3, MIT licence; its runtime code is in the file beside this one) and the deterministic
-deployment proxy that forge and others create contracts through (Arachnid/deterministic-deployment-proxy). Both are
-what the networks hold, byte for byte; a new local network has them from its genesis on.
+- Multicall3 (mds1/multicall3, MIT licence), whose runtime code is in the file beside this one.
+- The deterministic deployment proxy, with which forge and others create contracts
+  (Arachnid/deterministic-deployment-proxy).
+
+Both are identical to the deployed ones, byte for byte. A new local network contains them from genesis on.
 """
 
 from __future__ import annotations
