@@ -1,7 +1,7 @@
-"""Typed data as wallets sign them (EIP-712): the digest of a structure, its types and its domain.
+"""Typed data signatures (EIP-712): the digest of a structure, its types and its domain.
 
-Numbers may be JSON numbers, decimal or hexadecimal text; a structure that is null counts as zeros, as in the wallets'
-fourth version of the method.
+Numbers may be JSON numbers, or decimal or hexadecimal text. A structure that is null is encoded as zeros, as in
+`eth_signTypedData_v4` of wallets.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Ethereum's JSON-RPC over a network: methods, their parameters and answers, and the HTTP server.
+"""Ethereum JSON-RPC over a network: methods, parameters, results, and the HTTP server.
 
-A shell over `localnet.Network`: what a method does is done there. Rules: the execution-apis' OpenRPC documents, and
-for what differs on Filecoin lotus node/impl/eth.
+The methods are a thin layer over `localnet.Network`. Sources: the OpenRPC documents of execution-apis, and lotus
+node/impl/eth for what differs on Filecoin.
 """

@@ -1,7 +1,7 @@
 """Access control by host and origin: this machine, browser extensions, and configured ones.
 
-A request that names another host than this one, or comes from another origin, is refused: a web page somewhere must
-not reach a node with unlocked keys, also not under a name of its own that leads here (DNS rebinding).
+A request with another `Host` or `Origin` header is refused. Otherwise a web page could reach a node with unlocked
+keys, also through a DNS name of its own that resolves to this machine (DNS rebinding).
 """
 
 from __future__ import annotations

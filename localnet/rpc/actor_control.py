@@ -1,6 +1,7 @@
-"""Methods that bring users' native actors onto a running network: their code, new actors, other code for those there.
+"""Methods that add users' native actors to a running network: code, new actors, replacement of code.
 
-A real network has no such messages; here they change the head's state by hand, as `anvil_setCode` does for contracts.
+A real network has no such messages. These methods change the head's state directly, as `anvil_setCode` does for
+contracts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The states of built-in actors with names: read by their IPLD schemas, written as lotus writes them.
+"""The states of built-in actors as JSON: decoded by their IPLD schemas, in Lotus' format.
 
-Fields have Go's spelling of the schema's names (`total_raw_byte_power` is TotalRawBytePower), links are {"/": text},
-amounts decimal text, bytes base64. An actor of another kind is shown as plain data.
+Field names are in Go's spelling (`total_raw_byte_power` is TotalRawBytePower). Links are {"/": text}, amounts decimal
+text, and bytes base64. The state of any other actor is shown as undecoded IPLD.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The state of a network under Ethereum's rules as a state file of anvil.
 
-Built-in actors have no place in it: only accounts with an Ethereum address are written. Format:
+Only accounts with an Ethereum address are written; the format has no place for built-in actors. Format:
 crates/anvil/src/eth/backend/db.rs, `SerializableState`.
 """
 

@@ -1,7 +1,7 @@
-"""The client of a request, so that its queries are cancelled when it disconnects.
+"""The client of a request, whose queries are cancelled when it disconnects.
 
-A transport sets `ASKING_CLIENT` where it begins to process a request, and marks the client as gone with the connection.
-Only queries are cancelled; a submitted change of the chain is completed.
+A transport sets `ASKING_CLIENT` when it starts to process a request, and marks the client as gone when the connection
+closes. Only queries are cancelled; a submitted change of the chain is completed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Methods that set what blocks have under Ethereum's rules, from the next one on; Filecoin's blocks have none of it.
+"""Methods that set properties of the next blocks under Ethereum's rules.
 
-What is set is kept with the chain, and evm_revert takes it back. Code of a refusal: -32004 (EIP-1474).
+The settings are stored with the chain, and evm_revert reverts them. Under Filecoin's rules they are refused with code
+-32004 (EIP-1474).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""JSON-RPC errors: their codes, and what each error of the network becomes.
+"""JSON-RPC errors: codes, and the conversion of network errors.
 
-Codes: JSON-RPC 2.0, EIP-1474, and lotus api/api_errors.go for those above 0 (1: its errors without a code).
+Codes: JSON-RPC 2.0, EIP-1474, and lotus api/api_errors.go for codes above 0 (1 is an error without a code).
 """
 
 from __future__ import annotations

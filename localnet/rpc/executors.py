@@ -1,17 +1,18 @@
-"""The threads on which requests are executed: the chain's own, and those for questions.
+"""The threads that execute requests: the chain's thread, and a pool for queries.
 
-What changes the chain runs on the first. Questions (calls, estimates, traces, logs, reads of states) run on the others
-(`localnet.rpc.questions`), on a view of the chain as it was when they began. So none of them holds up a block. What a
-question touches is its own or immutable, but for the store and the runtimes, which bear several threads, and single
-look-ups in the mempool. The views follow the chain before a request that changed it is answered: a client sees what it
-has done.
+Requests that change the chain run on the chain's thread. Queries (calls, estimates, traces, logs, state reads) run on
+the pool (`localnet.rpc.questions`), each on a view of the chain at its start. So no query delays a block. A query
+uses its own or immutable objects, except for the store and the runtimes, which are thread-safe, and single lookups in
+the mempool. The views are updated before a changing request is answered, so a client sees its own changes.
 
-A question about the block to come needs to know what waits, which the chain's thread tells; it executes that itself.
-A transaction that the node sends, fills in or signs has its gas estimated as a question (`Method.preparation`).
+A query about the pending block gets the pending messages from the chain's thread and executes them itself. The gas of
+a transaction that the node sends, fills or signs is estimated as a query (`Method.preparation`).
 
-On the chain's thread stay, and hold up a block for as long as they take: what clients have set (filters, side states);
-several Filecoin messages that are completed in order; and what reads a bounded part of the chain, single blocks, the
-one to come among them, and actors.
+The following run on the chain's thread and delay a block:
+
+- state set by clients: filters and side states;
+- several Filecoin messages that are completed in order;
+- bounded reads of the chain: single blocks, the pending block, and actors.
 """
 
 from __future__ import annotations

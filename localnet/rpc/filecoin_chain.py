@@ -1,7 +1,9 @@
-"""Filecoin's methods about the chain: tipsets, blocks, messages, receipts, and the blocks of the store.
+"""Filecoin methods about the chain: tipsets, blocks, messages, receipts, and blocks of the store.
 
-A tipset is executed when it is made. Its messages' receipts are named by the next header, as on the network:
-`ChainGetParentReceipts` of a block gives those of the tipset before it. Shapes: lotus api/api_full.go.
+A tipset is executed when it is built. As on the network, the next header contains its receipts:
+`ChainGetParentReceipts` of a block returns the receipts of the previous tipset.
+
+Shapes: lotus api/api_full.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Filecoin's methods about the execution of messages: calls, replays, receipts.
+"""Filecoin methods about the execution of messages: calls, replays, receipts.
 
-A message's receipt is there as soon as its tipset is: `TipSet` and `Height` of a look-up are those of the tipset that
-holds the message, and a confidence is not waited for. Shapes: lotus api/types.go and ref-fvm's execution traces.
+The receipt of a message is available with its tipset. `TipSet` and `Height` of a lookup are those of the tipset that
+contains the message, and the confidence parameter causes no wait.
+
+Shapes: lotus api/types.go and ref-fvm's execution traces.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Filecoin's methods about storage miners, deals' money and DataCap: read from the actors' states, or asked of them.
+"""Filecoin methods about storage miners, market balances and DataCap.
 
-Layouts: the IPLD schemas of the official actors. Shapes: lotus api/types.go.
+Results are decoded from actor states, or returned by calls of the actors. Layouts: the IPLD schemas of the official
+actors. Shapes: lotus api/types.go.
 """
 
 from __future__ import annotations

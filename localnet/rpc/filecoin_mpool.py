@@ -1,7 +1,9 @@
-"""Filecoin's methods about messages that are to be sent: estimates of gas, the mempool, the wallet's signatures.
+"""Filecoin methods about messages to send: gas estimates, the mempool, and signatures of the wallet.
 
-The node signs for its accounts under both of their addresses. Rules: lotus node/impl/gasutils (a quarter is put on top
-of the gas that a message used, the fee cap suffices for 20 blocks) and chain/wallet.
+The node signs for its accounts under both of their addresses. An estimate adds a quarter to the gas used, and its fee
+cap is enough for 20 blocks.
+
+Sources: lotus node/impl/gasutils and chain/wallet.
 """
 
 from __future__ import annotations

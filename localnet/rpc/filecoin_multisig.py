@@ -1,7 +1,7 @@
-"""Filecoin's methods about multisigs, and parameters read by the actors' schemas.
+"""Filecoin methods about multisigs, and decoding of parameters by actor schemas.
 
-Sending to a multisig is sending a message (`Filecoin.MpoolPushMessage`): there is no method for each step. Layouts and
-the rule of what is locked: builtin-actors multisig.
+There is no method for the single steps of a multisig: clients send messages to it (`Filecoin.MpoolPushMessage`).
+Layouts and the amount locked: builtin-actors multisig.
 """
 
 from __future__ import annotations

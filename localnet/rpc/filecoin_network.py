@@ -1,6 +1,7 @@
-"""Network parameters as Lotus reports them: name, minimum power, upgrade epochs.
+"""Network parameters in Lotus' format: name, minimum power, upgrade epochs.
 
-Shape and names: lotus api/types.go, `NetworkParams`; the height of version 29 is there since its release for it.
+Shape and names: lotus api/types.go, `NetworkParams`. The upgrade height of version 29 is in it since Lotus' release
+for that version.
 """
 
 from __future__ import annotations

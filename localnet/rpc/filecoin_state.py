@@ -1,7 +1,9 @@
-"""Filecoin's methods about the state: actors and their addresses, the network, randomness.
+"""Filecoin methods about the state: actors, addresses, the network, randomness.
 
-`Filecoin.State*` of a tipset means the state after it: here a tipset is executed when it is made, where the network
-executes it with the next one. Shapes: lotus api/api_full.go.
+`Filecoin.State*` methods of a tipset return the state after it. Here a tipset is executed when it is built; on the
+network it is executed with the next one.
+
+Shapes: lotus api/api_full.go.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Filters that clients poll: what is new since they last asked.
+"""Filters that clients poll for new blocks, logs and pending transactions.
 
-There are as many as `MOST_FILTERS` and `MOST_BYTES` allow; a new one takes the place of the one that was asked least
-recently, so that test suites that uninstall none lock no one out. Where the chain goes back below what a filter has
-seen, it goes on from there, and logs that were reported are reported again as removed. What was taken back is kept once
-for all filters, which look there when they are asked.
+- `MOST_FILTERS` and `MOST_BYTES` limit the filters. A new filter replaces the least recently polled one, so test
+  suites that never uninstall filters do not block others.
+- After a reorganisation a filter continues at the common ancestor, and logs that were reported are reported again as
+  removed.
+- Reverted tipsets are stored once, for all filters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Responses of a fork of an Ethereum network for blocks up to the fork, from the forked node.
 
-A handler of `HANDLERS` is asked before the method itself, beside the chain's thread, with the values of the method's
-parameters and the parameters as they were given. It returns `PASS` for what the network itself has to answer.
+A handler in `HANDLERS` runs before the method itself, outside the chain's thread. It gets the parsed parameters and
+the original ones. It returns `PASS` if the local network has to respond.
 """
 
 from __future__ import annotations

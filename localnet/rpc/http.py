@@ -1,8 +1,12 @@
-"""JSON-RPC over HTTP: an ASGI application for this machine's own programs.
+"""JSON-RPC over HTTP: an ASGI application.
 
-It answers POST at `/` (and where lotus has it), `GET /healthz`, browsers' preflights, and hands WebSockets at the same
-paths to their endpoint (`localnet.rpc.websocket`), everything else to pages, where there are any. A request that
-`localnet.rpc.access` refuses gets status 403.
+- POST at `/` and at Lotus' paths: JSON-RPC.
+- `GET /healthz`: the health check.
+- OPTIONS: preflight requests of browsers.
+- WebSockets at the same paths: `localnet.rpc.websocket`.
+- Everything else: the explorer's pages, if there are any.
+
+A request that `localnet.rpc.access` refuses gets status 403.
 """
 
 from __future__ import annotations

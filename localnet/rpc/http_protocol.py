@@ -1,18 +1,20 @@
-"""The HTTP protocol of the server: a small request goes straight to who answers it, without an ASGI application.
+"""The HTTP protocol of the server: small requests are handled without an ASGI application.
 
-Its body is read once (`Dispatcher.respond`). One that can be answered where it is read is answered there, which costs
-half of what it does as a task; one that needs an executor is a task that waits for it and then writes. Everything else
-goes uvicorn's way, as if this class were not there: whatever is large, refused, pipelined, or about to close.
+The body of a small request is read once (`Dispatcher.respond`). A request that needs no executor is answered
+directly, at half the cost of an asyncio task. A request that needs an executor becomes a task. Everything else is
+processed by uvicorn as usual: large, refused and pipelined requests, and connections about to close.
 
-Why it is not an ASGI application alone: eth_chainId takes 38 us of the processor here, and 101 by uvicorn's cycle and
-the application (Python 3.11, a kept connection). uvicorn's seam for this is the `http` setting, which takes any
-protocol. This one is a subclass of uvicorn's, so that what is not plain needs no second HTTP parser. Of what it
-inherits it uses `cycle`, `flow`, `tasks` and `connections`: so that requests of a connection are answered one by one,
-and the server ends in order.
+Reason: eth_chainId takes 38 us of processor time here, and 101 us through uvicorn's cycle and the application (Python
+3.11, keep-alive). The `http` setting of uvicorn accepts any protocol class. This one is a subclass of uvicorn's, so
+there is one HTTP parser. It uses the inherited `cycle`, `flow`, `tasks` and `connections`, so that the requests of a
+connection are answered in order and the server shuts down cleanly.
 
-A request whose bytes stop coming, or are not whole after twice that time, is answered with status 408, one whose head
-is too large with 431, a connection too many with 503; all are closed. Where connections are refused, a request has less
-time to come, and a connection without one does not stay.
+Limits, after which the connection is closed:
+
+- 408: a request that stalls, or is incomplete after twice that time.
+- 431: a request with too large headers.
+- 503: too many connections. The time limits of requests and idle connections are shorter while connections are
+  refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lotus' own names for Ethereum's methods: every one that it serves has a second name after `Filecoin.`.
+"""Lotus' aliases of Ethereum methods: each method that it serves has a second name with the prefix `Filecoin.`.
 
 Source: lotus api/eth_aliases.go.
 """

@@ -1,7 +1,7 @@
-"""Blocks, tipsets, messages and receipts as Lotus' JSON objects.
+"""Blocks, tipsets, messages and receipts in Lotus' JSON format.
 
-CIDs are {"/": text}, amounts decimal text, bytes base64, and field names capitalised. Source of the shapes: lotus api/
-and chain/types. Empty byte strings are null, as in Lotus.
+CIDs are {"/": text}, amounts decimal text, bytes base64, and field names capitalised. Empty byte strings are null.
+Source: lotus api/ and chain/types.
 """
 
 from __future__ import annotations

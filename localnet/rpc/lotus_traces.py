@@ -1,8 +1,11 @@
-"""Execution traces as lotus has them: a message's calls, each with its charges in order, its blocks and its log.
+"""Execution traces in Lotus' format: the calls of a message, each with its gas charges, IPLD operations and logs.
 
-Shapes: lotus chain/types/execresult.go, as filecoin-ffi fills them from the machine's events. Charges before the first
-call are its first ones; a list without an element is null, as Go writes it. Times are 0, charges of nothing (syscalls
-without a price) are left out, and what growing memory costs (`wasm_memory_grow`) is part of `wasm_exec`.
+- Charges before the first call are listed in that call.
+- A list without elements is null, as Go writes it.
+- Times are 0.
+- Charges of zero are omitted. The charge for memory growth (`wasm_memory_grow`) is part of `wasm_exec`.
+
+Shapes: lotus chain/types/execresult.go, as filled by filecoin-ffi from the machine's events.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""JSON values as lotus reads them: addresses, CIDs, tipset keys, amounts, bytes, messages.
+"""Parsing of JSON values in Lotus' format: addresses, CIDs, tipset keys, amounts, bytes, messages.
 
-Every reader raises RpcError -32602 with the value that it could not read. Shapes: lotus api/ and chain/types; fields
-may be left out or null where Go has a zero for them.
+Every reader raises RpcError -32602 with the invalid value. A field that has a zero value in Go may be omitted or
+null. Shapes: lotus api/ and chain/types.
 """
 
 from __future__ import annotations

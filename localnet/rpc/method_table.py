@@ -1,7 +1,7 @@
-"""Every method by each of its names.
+"""The table of all JSON-RPC methods by name.
 
-What the first requests of wallets and tools ask for is loaded with the node; `further_methods` when a name is not among
-these: loading all of them would take a third of the time in which a node is ready.
+The methods that wallets and tools call first are loaded with the node. The others (`further_methods`) are loaded at
+the first other name: loading all of them would take a third of the node's startup time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One row of the table of methods: its name, how its parameters are read, what answers.
+"""A row of the method table: name, parameter readers and handler.
 
-Each module of methods ends with its rows; `localnet.rpc.method_table` has them all. A handler's parameters, after the
-node, have the names that error messages use.
+Each module of methods ends with its rows, and `localnet.rpc.method_table` collects them. The names of a handler's
+parameters, after the node, appear in error messages.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Otterscan's methods, so that it works beside the node: blocks in pages, calls, and an address's transactions.
+"""Methods of Otterscan: blocks in pages, calls, and the transactions of an address.
 
-Rules: docs.otterscan.io/api-docs/ots-api, and what Otterscan makes of the answers (its src/useErigonHooks.ts); where
-those leave something open, as anvil answers. An address's transactions are those that it sent or got, that created it,
-and in which it emitted an event; the node goes straight to them by its index (`hypervisor node --index`), else it looks
-through the chain. What was called inside of a transaction and emitted nothing is not found.
+The transactions of an address are those that it sent, received, was created by, or emitted an event in. The node
+finds them by the address index (`hypervisor node --index`), or else searches the chain. Internal calls that emit no
+event are not found.
+
+Sources: docs.otterscan.io/api-docs/ots-api, and Otterscan's src/useErigonHooks.ts. Where these are silent, responses
+match anvil's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Otterscan's methods on a fork of an Ethereum network, for what was before the fork: as the forked node answers them.
+"""Otterscan's methods on a fork of an Ethereum network, for blocks before the fork, from the forked node.
 
-A node without these methods, such as geth, refuses them, and its words are the error. Searches of an address then find
-the transactions since the fork.
+A node without these methods, such as geth, refuses them, and its error is returned. Searches of an address then find
+only the transactions after the fork.
 """
 
 from __future__ import annotations

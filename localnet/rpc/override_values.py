@@ -1,6 +1,7 @@
-"""Overrides of state and block as requests write them.
+"""Parsing of state and block overrides in requests.
 
-Shapes: the execution-apis' EthSimulatePayload, which `eth_call` shares. What Filecoin's blocks do not have is refused.
+Shapes: EthSimulatePayload of execution-apis, which `eth_call` shares. Block fields that Filecoin does not have are
+refused.
 """
 
 from __future__ import annotations

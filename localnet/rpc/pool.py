@@ -1,7 +1,7 @@
-"""Methods about transactions that wait: geth's txpool_, and what anvil and Hardhat ask.
+"""Methods about pending transactions: geth's txpool_ methods, and those of anvil and Hardhat.
 
-Pending are those of each sender that follow its nonce without a gap, queued the others. Shapes: execution-apis
-src/txpool/pool.yaml; geth's page on the txpool namespace.
+A sender's transactions are pending if they follow its nonce without a gap, and queued otherwise. Shapes:
+execution-apis src/txpool/pool.yaml; geth's page on the txpool namespace.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Methods that have no meaning on Filecoin: what they ask for does not exist, and the error says so.
+"""Methods that have no meaning on Filecoin. Each error gives the reason.
 
-A tool that asks gets the reason, where an unknown method would look like an old node. Code: -32004 (EIP-1474).
+Without these rows, a tool would take the node for an old one. Code: -32004 (EIP-1474).
 """
 
 from __future__ import annotations

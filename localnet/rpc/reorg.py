@@ -1,6 +1,6 @@
-"""A reorganisation on demand: the newest blocks give way to others, and listeners are notified.
+"""A reorganisation on demand: the newest blocks are replaced by others, and subscribers are notified.
 
-Rules: anvil, for names and parameters.
+Names and parameters are anvil's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Order of a client's pipelined requests.
 
-What changes the chain is executed in the order in which it came. A request that estimates first, beside the chain's
-thread, follows the effects of those before it, and those after it follow its own.
+Requests that change the chain are executed in order of arrival. A request with a gas estimate, which runs outside the
+chain's thread, starts after the effects of earlier requests and completes before later ones start.
 """
 
 from __future__ import annotations

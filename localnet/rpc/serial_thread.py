@@ -1,8 +1,8 @@
-"""A thread that does one job after the other: what `RequestThread` executes requests on.
+"""A thread that executes one job after the other, used by `RequestThread`.
 
-As a `ThreadPoolExecutor` of one thread, but a job that needs no future has none: to hand one over, and its answer back
-to the event loop, takes half of what the executor and `asyncio.wrap_future` do.
-The thread is a daemon, as those of `hypervisor.deep_stack` are: a process may end without it.
+It works like a `ThreadPoolExecutor` with one thread, but a job without a result has no future. This halves the cost
+of passing a job and its result between the event loop and the thread. The thread is a daemon, like those of
+`hypervisor.deep_stack`, so the process can exit without it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Blocks, transactions, receipts and logs as the JSON objects of Ethereum's JSON-RPC.
 
-Fields and constants are those of lotus (chain/types/ethtypes, node/impl/eth); what it leaves out and the
-execution-apis ask for is added (yParity, the price that a type 2 transaction paid), and what other rules show.
+Fields and constants are Lotus' (chain/types/ethtypes, node/impl/eth). Fields of execution-apis that Lotus omits are
+added (yParity, the effective gas price of a type 2 transaction), and so are the fields of other sets of rules.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Methods for programs that run contracts themselves and actors here: forge's tests, by `FilecoinFork.sol`.
+"""Methods for programs that execute contracts themselves and actors here: forge's tests, by `FilecoinFork.sol`.
 
-Answers are data in the form of the contract ABI, since a cheatcode (`vm.rpc`) hands them to Solidity as bytes.
+Results are ABI-encoded, because the cheatcode `vm.rpc` returns them to Solidity as bytes.
 """
 
 from __future__ import annotations

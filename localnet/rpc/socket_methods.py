@@ -1,7 +1,7 @@
-"""Methods of a WebSocket alone: subscriptions, and the channels of Filecoin's clients.
+"""Methods available on WebSockets only: subscriptions, and the channels of Filecoin clients.
 
-A handler gets a `SocketSession`, which knows the connection, in place of the node. Rules: geth's `eth_subscribe`, and
-go-jsonrpc's channels: the answer is a number, `xrpc.ch.val` notifications follow under it, `xrpc.cancel` ends it.
+A handler gets a `SocketSession` instead of the node. Sources: geth's `eth_subscribe`, and go-jsonrpc's channels. A
+channel's response is a number; `xrpc.ch.val` notifications carry it, and `xrpc.cancel` closes the channel.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The WebSocket protocol of the server, where uvicorn's own waits for clients that do not read.
+"""The WebSocket protocol of the server, which closes connections of clients that do not read.
 
-A connection can be closed with a code and a reason at once; what its client has not taken a few seconds later is
-dropped with the connection. A server that stops says so with code 1001. Codes: RFC 6455. There is no public seam for
-this: an ASGI application can only ask for a close, which waits for the client. One that does not read holds uvicorn's
-own up until its connection breaks, and the end of the server with it.
+A connection is closed with a code and a reason at once. If the client does not acknowledge the close within a few
+seconds, the connection is dropped. A server that shuts down sends code 1001. Codes: RFC 6455.
+
+An ASGI application can only request a close and then waits for the client. With uvicorn's own protocol, a client that
+does not read delays the close, and the server's shutdown, until its connection breaks.
 """
 
 from __future__ import annotations

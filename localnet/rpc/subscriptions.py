@@ -1,10 +1,10 @@
-"""Clients' subscriptions, and their notifications when the chain changes.
+"""Subscriptions of clients, and notifications when the chain changes.
 
-What a watcher has to do, `add`, `remove`, `of_request` and `open_channel` run on the thread that the network belongs
-to. `forget` and the length belong to any thread: a connection ends on the event loop. A lock holds for what they share.
-A notification is written once for each kind and handed to the connections, which send it in their own time.
+The watcher methods, `add`, `remove`, `of_request` and `open_channel` run on the network's thread. `forget` and
+`__len__` may run on any thread, because connections end on the event loop. A lock protects the shared state. A
+notification is serialised once per kind and queued on each connection.
 
-Rules: geth's and lotus' `eth_subscribe`; the channels of go-jsonrpc for Filecoin's own clients.
+Sources: `eth_subscribe` of geth and Lotus; go-jsonrpc's channels for Filecoin clients.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Balances and allowances of ERC-20 tokens by hand, whatever slots their contracts keep them in.
+"""Setting of ERC-20 balances and allowances, in any storage layout.
 
-A slot is found by asking: of those that the contract reads for its answer, the one that makes it the wanted answer.
-Rules: EIP-20; anvil for names and parameters.
+The slot is found by trial: of the slots that the contract reads for its result, the one that changes the result to
+the wanted value. Sources: EIP-20; anvil for names and parameters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Finding traces: by sender and receiver over a range of blocks, of one transaction, at a place.
+"""Trace searches: by sender and receiver over a range of blocks, by transaction, and by position.
 
-Rules: lotus node/impl/eth/trace.go (the range ends at the newest block by default, at most 500 traces are answered) and
-OpenEthereum's page on the trace module.
+The range ends at the newest block by default, and a response has at most 500 traces. Sources: lotus
+node/impl/eth/trace.go and OpenEthereum's page on the trace module.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Methods that trace transactions and calls: geth's debug_ and Parity's trace_.
 
-Rules: execution-apis src/debug/trace.yaml and src/schemas/opcode-tracer.yaml; geth's page on built-in tracers; lotus
-node/impl/eth/trace.go.
+Sources: execution-apis src/debug/trace.yaml and src/schemas/opcode-tracer.yaml; geth's page on built-in tracers;
+lotus node/impl/eth/trace.go.
 """
 
 from __future__ import annotations

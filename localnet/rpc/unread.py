@@ -1,6 +1,7 @@
-"""Unread responses of all connections: limits on their age and their total size.
+"""Limits on the age and the total size of unread responses, over all connections.
 
-An answer is written as a whole, and what its client does not take stays in this process. For the event loop's thread.
+A response is written in one piece, and the part that its client has not read stays in this process. Runs on the event
+loop's thread.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""JSON values as Ethereum's JSON-RPC writes them: readers that refuse everything else, and writers.
+"""Parsing and formatting of JSON values in Ethereum's JSON-RPC.
 
-Every reader raises RpcError -32602 with the value that it could not read. Rules: the execution-apis' base types.
+Readers are strict: each raises RpcError -32602 with the invalid value. Source: the base types of execution-apis.
 """
 
 from __future__ import annotations

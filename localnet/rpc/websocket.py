@@ -1,7 +1,7 @@
-"""JSON-RPC over WebSockets: requests, batches, and what clients have subscribed to.
+"""JSON-RPC over WebSockets: requests, batches and subscriptions.
 
-Requests of a connection are begun in order and answered as they are done. What a client does not read waits, up to a
-limit; then it is disconnected with code 1008. Codes: RFC 6455.
+Requests of a connection start in order, and each response is sent when it is ready. Unread responses are buffered up
+to a limit; then the client is disconnected with code 1008 (RFC 6455).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A thread that executes what a server is asked; the event loop waits for it without standing still.
+"""A thread that executes requests without blocking the event loop.
 
-Its stack is large, so an execution begins on it: a request changes threads once, and once again for its answer.
-
-Work in the background (`localnet.chain.watching.Background`) is done there while no request waits.
+The thread has a large stack for deep calls, so a request changes threads once, and its response once. While no
+request waits, it does background work (`localnet.chain.watching.Background`).
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Sets of rules of a network: what differs between Filecoin's and Ethereum's, and how others are added.
+"""Sets of rules of a network: the differences between Filecoin and Ethereum, and how to add others.
 
-A package registers a set under the entry-point group `hypervisor.rules`: a `hypervisor.rules.RuleSet`, which names what
-makes the machine's part and the network's. This project's own sets are `localnet.rules.sets`.
+A package registers a set under the entry-point group `hypervisor.rules`. The entry is a `hypervisor.rules.RuleSet`,
+which names the factories of the machine's part and the network's part. `localnet.rules.sets` has the sets of this
+project.
 """

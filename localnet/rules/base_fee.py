@@ -1,7 +1,7 @@
-"""The base fee of the next tipset.
+"""The base fee of the next tipset, in attoFIL per gas.
 
-Which of the two rules a network version has is in its row (`hypervisor.network_versions.BaseFee`). All fees in attoFIL
-per gas. Rules: lotus chain/store/basefee.go.
+The row of a network version selects one of two rules (`hypervisor.network_versions.BaseFee`). Source: lotus
+chain/store/basefee.go.
 """
 
 from __future__ import annotations

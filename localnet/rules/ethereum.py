@@ -1,7 +1,7 @@
-"""Ethereum's rules over the same actors: its gas and fees, no block reward or cron, transactions of all types.
+"""Ethereum's rules on the same actors: its gas and fees, no block rewards or cron, transactions of all types.
 
-Blocks are the network's tipsets, so the consensus layer's fields (withdrawals, requests, beacon roots) are empty, and
-the machine's beacon is the randomness. Rules: the execution specifications; EIP-1559, 2935.
+Blocks are the network's tipsets, so the fields of the consensus layer (withdrawals, requests, beacon roots) are
+empty. The machine's beacon supplies prevrandao. Sources: the execution specifications, EIP-1559 and EIP-2935.
 """
 
 from __future__ import annotations

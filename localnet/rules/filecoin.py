@@ -1,7 +1,7 @@
-"""The network's own rules: Filecoin gas, the block's reward and cron, messages as they are carried on chain.
+"""Filecoin's rules: Filecoin gas, block rewards and cron, and messages in the chain's format.
 
-Rules: lotus chain/consensus/compute_state.go, chain/messagepool, node/impl/eth (calls at the block gas limit and
-without fees; an estimate is a quarter above what was used).
+Calls run at the block gas limit and pay no fees. A gas estimate adds a quarter to the gas used. Sources: lotus
+chain/consensus/compute_state.go, chain/messagepool and node/impl/eth.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The gas in the events of a message under Ethereum's rules, all in one unit: thousandths of Ethereum's gas.
+"""Gas in the events of a message under Ethereum's rules, in one unit: thousandths of Ethereum gas.
 
-Listeners under the network's rules get milligas; so call trees and traces need not know the rules. Under Ethereum's
-a call that the kernel sends, for a native actor or a Filecoin precompile, is measured in the network's milligas, every
-other call in whole gas (`runtimes.evm.ethereum`).
+Under Filecoin's rules listeners get milligas, so call trees and traces can treat both alike. Under Ethereum's rules
+the calls that the kernel sends, for a native actor or a Filecoin precompile, are measured in milligas of Filecoin;
+every other call is measured in whole gas (`runtimes.evm.ethereum`).
 """
 
 from __future__ import annotations

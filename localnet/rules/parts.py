@@ -1,7 +1,7 @@
-"""A set of rules of a network: its facts, and its parts by purpose, of which a caller takes what it needs.
+"""The interface of a network's set of rules: parameters, and parts by purpose.
 
-`localnet.rules.installed` finds the set of a machine. What the machine itself does otherwise is its executor's
-(`hypervisor.rules`). Gas is in the rules' own, money in attoFIL, fees in attoFIL per gas.
+`localnet.rules.installed` finds the set of a machine, and `hypervisor.rules` defines the machine's part. Gas is in
+the units of the rules, amounts in attoFIL, fees in attoFIL per gas.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The sets of rules of this project, as they are registered (`pyproject.toml`).
+"""The sets of rules of this project, as registered in `pyproject.toml`.
 
-A part is named as an entry point names it, and loaded when it is used. So a machine by itself loads no network's part,
-and this package imports no runtime.
+Parts are named by their import paths, in the form of entry points, and imported on first use. So a machine alone
+imports no part of a network, and this package imports no runtime.
 """
 
 from typing import Final

@@ -1,6 +1,7 @@
-"""Head block of a contract, or of an account with delegated code, and manual changes to it.
+"""Head block of a contract, or of an account with delegated code, and direct changes to it.
 
-Between messages transient storage is void and every tombstone is that of an earlier message, so neither is kept here.
+Between messages transient storage is empty and every tombstone belongs to an earlier message, so neither is preserved
+here.
 """
 
 from __future__ import annotations

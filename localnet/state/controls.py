@@ -1,7 +1,7 @@
-"""Manual changes of actors on a development network, without a message.
+"""Direct changes of actors on a development network, without a message.
 
-The functions change a machine's state as it is; a network keeps that (`Network.set_balance` and its siblings), a call
-with overrides takes it back. An f1, f3 or f410 address without an actor becomes an account.
+The functions change the current state of a machine. A network commits the change (`Network.set_balance` and its
+siblings); a call with overrides reverts it. An f1, f3 or f410 address without an actor becomes an account.
 """
 
 from __future__ import annotations

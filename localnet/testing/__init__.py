@@ -1,11 +1,11 @@
-"""Testing contracts and actors: expected failures, messages to native actors, and the pytest plugin (`plugin`).
+"""Tests of contracts and actors: expected failures, messages to native actors, and the pytest plugin (`plugin`).
 
     def test_only_the_owner_withdraws(network, accounts, deploy):
         wallet = deploy("Wallet.json")
         with reverts("not the owner"):
             wallet.send("withdraw", sender=accounts[1])
 
-Names are loaded when first used: pytest loads the plugin of everybody who has installed this package.
+Names are loaded on first use, because pytest loads the plugin wherever this package is installed.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""Traceback filter for failing user tests: the test's own lines and the reason, without frames of this package.
+"""Traceback filter for failing user tests: the lines of the test and the reason, without frames of this package.
 
-pytest leaves out frames whose module has `__tracebackhide__`, except with `--full-trace`.
+pytest hides frames of modules with `__tracebackhide__`, unless `--full-trace` is given.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Messages to native actors as a test writes them: sent in anybody's name, with the calls that they are to make.
+"""Messages to native actors in tests: any sender, and the expected calls of the message.
 
     vm = MessageTester(network)
     owner, other = vm.accounts(2)
@@ -7,9 +7,8 @@
     assert applied.exit_code == 0
     applied.check(ExpectedMessage(jar, "Withdraw", calls=[ExpectedMessage(owner, 0, value=5)]))
 
-A failure is an answer here, with its exit code and words. Senders need no key and pay no gas; what a message changes is
-kept in the head's state, without a block, so tests of one actor are fast. `Network` is for messages as a chain has
-them.
+A failure is returned, with its exit code and message, instead of raised. Senders need no key and pay no gas. Messages
+change the head's state without a block, so tests of single actors are fast. Use `Network` to send messages in blocks.
 """
 
 from __future__ import annotations

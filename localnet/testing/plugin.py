@@ -1,9 +1,14 @@
-"""The pytest plugin: a network for each test, call trees of what failed, and the suite on several network versions.
+"""The pytest plugin: a network for each test, call trees of failures, and comparison of network versions.
 
-Fixtures: `network` (a snapshot of one network, taken back after each test), `accounts` (its unlocked accounts),
-`deploy` (deploys a compiled contract) and `network_options` (what the network is opened with: override it in a
-conftest.py). `pytest --network nv27,nv28` runs each test that uses the network on both versions, and says what changed.
-Nothing of the machine is imported before a test asks for a network.
+Fixtures:
+
+- `network`: a snapshot of one network, reverted after each test.
+- `accounts`: its unlocked accounts.
+- `deploy`: deploys a compiled contract.
+- `network_options`: the options of the network; override it in a conftest.py.
+
+`pytest --network nv27,nv28` runs each test that uses the network on both versions and reports the differences. The
+machine is imported when a test first requests a network.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     vault = Vault.deploy(Web3Chain(w3), most=100)
 
-Accounts are the node's: it signs for them, or a middleware of web3.py does. Needs web3.py, which this package does not
-install.
+The node signs for its accounts, or a middleware of web3.py does. Requires web3.py, which is not installed with this
+package.
 """
 
 from __future__ import annotations

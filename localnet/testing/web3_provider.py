@@ -1,8 +1,9 @@
-"""A provider for web3.py that asks a network in this process, without a socket.
+"""A provider for web3.py that uses a network in this process, without a socket.
 
     w3 = Web3(NetworkProvider(network))
 
-It answers what the node answers over HTTP, but for subscriptions. Needs web3.py, which this package does not install.
+Its responses are those of the node over HTTP; subscriptions are not available. Requires web3.py, which is not
+installed with this package.
 """
 
 from __future__ import annotations

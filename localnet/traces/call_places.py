@@ -1,8 +1,8 @@
-"""Source positions at which contracts made their calls and ended, where their sources are known.
+"""Source positions of the calls of contracts and of their ends, if the sources are known.
 
-A transaction is executed again, instruction by instruction, on our own EVM runtime. What comes of it is plain data
-beside the call tree of `localnet.traces.trace`: program counters and the codes that they count in, no lines. `placed`
-makes lines of them, with the compiled contracts of some folders: the node may be elsewhere, the sources are here.
+A transaction is executed again on this project's EVM runtime, instruction by instruction. The result is plain data
+that accompanies the call tree of `localnet.traces.trace`: program counters and the code that they refer to. `placed`
+converts them to lines with the artifacts of local folders, so the node may run elsewhere.
 """
 
 from __future__ import annotations

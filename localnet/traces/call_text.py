@@ -1,6 +1,6 @@
 """One-line form of a call: runtime, callee, method, value, exit code and gas.
 
-Lines are rich's `Text`, so no word of a stranger is taken for markup.
+Lines are rich's `Text` objects, so untrusted text is never interpreted as markup.
 """
 
 from __future__ import annotations

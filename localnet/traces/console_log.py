@@ -1,8 +1,8 @@
 """Output of `console.log` of Hardhat and Foundry: calls to an address without an actor.
 
-The signatures are `log` of up to four texts, numbers, truth values and addresses, and of single bytes and integers;
-older libraries have `uint` in the text that the selector is made of. A first text may have places for what follows it,
-as Node.js' console has them.
+Supported signatures: `log` of up to four strings, numbers, booleans and addresses, and `log` of one bytes or integer
+value. Older libraries write `uint` in the text of the selector. The first string may contain format specifiers, as in
+Node.js.
 """
 
 from __future__ import annotations

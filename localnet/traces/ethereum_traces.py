@@ -1,7 +1,7 @@
-"""Traces of transactions and calls in the forms of Ethereum's tools, by re-execution (`localnet.traces.trace.Replay`).
+"""Traces of transactions and calls in the formats of Ethereum tools, by re-execution (`localnet.traces.trace.Replay`).
 
-`bridge.traces` defines the forms; this module adds the machine's actors and their code. Instructions are recorded in a
-rehearsal, which stops when the log reaches its limit.
+`bridge.traces` defines the formats; this module adds the machine's actors and their code. Instructions are recorded
+in a separate execution, which stops when the log reaches its limit.
 """
 
 from __future__ import annotations

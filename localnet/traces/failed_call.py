@@ -1,7 +1,7 @@
-"""The call tree of a call, or of an estimate that failed: no block holds it, so it is made again, with a tracer.
+"""The call tree of a failed call or estimate. No block contains the call, so it is executed again with a tracer.
 
-It is `localnet.traces.trace`'s tree, explained by `localnet.traces.trace_report`; a call pays no gas, so nothing is
-said of gas by part.
+The tree is that of `localnet.traces.trace`, explained by `localnet.traces.trace_report`. A call pays no gas, so the
+report omits the gas breakdown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The line of Solidity where a transaction failed: found by executing it once more, instruction by instruction.
+"""The line of Solidity at which a transaction failed, found by re-execution, instruction by instruction.
 
-Only our own EVM runtime has instructions to listen to. Where the official EVM actor runs contracts, the transaction is
-executed on ours, which makes the same calls; there is no line if it ends otherwise there, as at the edge of its gas.
+Only this project's EVM runtime reports instructions. If the official EVM actor runs the contracts, the transaction is
+executed on this project's runtime, which makes the same calls. If the outcome differs, as it can near the gas limit,
+no line is reported.
 """
 
 from __future__ import annotations

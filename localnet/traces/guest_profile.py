@@ -1,8 +1,8 @@
-"""A profile of a message: gas and time by function of the native actors in it, and by syscall.
+"""A profile of a message: gas and time by function of its native actors, and by syscall.
 
-The message is executed again on the state that it met, with the tree of its guests' calls beside it
-(`hypervisor.profile`): gas is exact, to the milligas. Of time, what a syscall takes is measured; that of the code
-between is the invocation's, shared out by gas. Contracts have no functions here: their calls are steps on the way.
+The message is executed again on its original state with a profiler (`hypervisor.profile`). Gas is exact, in milligas.
+The time of syscalls is measured; the remaining time of an invocation is distributed over its functions in proportion
+to gas. Contracts have no functions in this profile: each call of a contract is one entry.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""geth's prestateTracer: the accounts that a transaction touches, as they were before it, in diff mode after it too.
+"""geth's prestateTracer: the accounts that a transaction touches before it and, in diff mode, after it.
 
-Shapes: go-ethereum eth/tracers/native/prestate.go. Native actors are accounts like others, under their masked IDs.
+Shapes: go-ethereum eth/tracers/native/prestate.go. Native actors are listed like other accounts, under their masked
+ID addresses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The call tree of a transaction, across both runtimes, by executing it again where it was executed.
+"""The call tree of a transaction across both runtimes, by re-execution on its original state.
 
-The tree is plain data: bytes as hex, numbers as they are. Names and decoded values are `localnet.traces.trace_words`'
-work, so that a client that knows ABIs can do it.
+The tree is plain data with bytes as hex. `localnet.traces.trace_words` adds names and decoded values, so that a
+client with the ABIs can do it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A trace for people: decoded calls, gas by part, why it failed, and the flame view. Pure functions.
+"""A readable trace: decoded calls, gas by part, the reason of a failure, and the flame view.
 
-They work on the plain trees of `localnet.traces.trace`, so that the command can tell what a node answered. What is
-decoded comes from `localnet.traces.trace_words`.
+The functions are pure and use the plain trees of `localnet.traces.trace`, so commands can apply them to a node's
+responses. `localnet.traces.trace_words` decodes values.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A call tree in words: functions and arguments by contracts' ABIs, native methods and values by the actors' schemas.
+"""A decoded call tree: functions and arguments by contract ABIs, native methods and values by actor schemas.
 
-A pure function of the tree that `localnet.traces.trace` makes; what no interface knows stays as bytes.
+A pure function of the tree of `localnet.traces.trace`. Values that no interface describes stay bytes.
 """
 
 from __future__ import annotations
