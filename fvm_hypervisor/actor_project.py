@@ -1,7 +1,6 @@
-"""A new project for a user's own actor: a copy of a template in `builtin_actors/template` under another name.
+"""Creation of a project for a user's native actor, from a template in `builtin_actors/template`.
 
-A template is a project that works as it is; its name is all that is replaced. A project in C gets the header of the
-syscalls with it.
+A template is a complete project, and only its name is replaced. A project in C also gets the header of the syscalls.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Processes of this program's own interpreter: they load no module from the folder that they work in.
+"""Child processes with this program's interpreter, safe to start in an untrusted folder.
 
-Nor do they outlive the process that started them.
-
-`multiprocessing` starts its processes as `python -c`, which looks for modules in that folder first: where it is an
-untrusted project, its `signal.py` would run.
+`multiprocessing` starts its processes as `python -c`, which first searches the working directory for modules. In an
+untrusted project, the project's `signal.py` would run. The processes started here do not search that folder, and they
+end with their parent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One file over HTTP into a file on disk: streamed, bounded in size, going on where an earlier attempt stopped.
+"""Download of a file over HTTP: streamed, limited in size, and resumed after an interruption.
 
-What arrives is not trusted here; the caller checks it (`fvm_hypervisor.bundles.keeping`). Rules: RFC 9110, sections
-14 (ranges) and 15.4 (redirects).
+The caller verifies the contents (`fvm_hypervisor.bundles.keeping`). Sources: RFC 9110, sections 14 (ranges) and 15.4
+(redirects).
 """
 
 from __future__ import annotations

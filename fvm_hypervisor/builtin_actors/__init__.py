@@ -1,4 +1,4 @@
-"""The built-in actors of this project: their Rust sources, the bundle made of them, and the schemas of their state.
+"""The built-in actors of this project: Rust sources, the compiled bundle, and the schemas of their state.
 
-It imports nothing of the other packages. What the actors do is specified by filecoin-project/builtin-actors.
+The package imports no other package of the project. Behaviour: filecoin-project/builtin-actors.
 """

@@ -1,6 +1,6 @@
-"""Reads the embedded bundle of built-in actors: its bytes, and the record of how it was made.
+"""The embedded bundle of built-in actors: its bytes, and the record of its build.
 
-It leaves parsing the CAR to the reader of bundles; `fvm_hypervisor/builtin_actors/build.py` writes both files.
+`fvm_hypervisor/builtin_actors/build.py` writes both files. `hypervisor.bundle` parses the CAR.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""The official releases of the built-in actors: what each is called, and the CID by which it is known.
+"""The official releases of the built-in actors: names, and pinned manifest CIDs.
 
-`releases.json` pins the manifest root of each. The roots are those that Lotus ships for the release of that tag; of
-calibration's network the versions 12 and 13 are left out, which it ran in special builds. Getting, keeping and reading
-the files are others' work.
+`releases.json` has the manifest root of each release, as shipped by Lotus for its tag. Versions 12 and 13 of the
+calibration network are omitted, because it ran special builds of them. Other modules download, store and read the
+files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The user's folder of official bundles: downloading into it, adding to it, and saying what a bundle holds.
+"""The user's folder of official bundles: downloads, additions, and descriptions.
 
-Which file a name means is `hypervisor.bundle_library`'s.
+`hypervisor.bundle_library` resolves names to files.
 """

@@ -1,6 +1,6 @@
-"""Options that stand for keys of `foundry.toml`, under forge's names: a row each, for all commands that read a project.
+"""Options for keys of `foundry.toml` under forge's names, shared by all commands that read a project.
 
-The value goes where the key would be, and is checked as the key is (`fvm_hypervisor.soltest.project`).
+A value replaces the key and is validated like it (`fvm_hypervisor.soltest.project`).
 """
 
 from __future__ import annotations

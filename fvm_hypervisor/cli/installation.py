@@ -1,6 +1,6 @@
-"""Packages of this installation that another distribution has overwritten, hidden or removed.
+"""Detection of packages of this installation that another distribution has overwritten, shadowed or removed.
 
-Standard library only, and nothing of the packages that it checks: it runs when one of them cannot be imported.
+It uses the standard library only, because it runs when one of the checked packages cannot be imported.
 """
 
 from __future__ import annotations

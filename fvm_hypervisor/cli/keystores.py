@@ -1,6 +1,6 @@
-"""Keys in encrypted files, as forge's and cast's wallets keep them: `--keystore`, `--account`, `--password-file`.
+"""Encrypted key files of forge and cast: `--keystore`, `--account`, `--password-file`.
 
-The form is the Web3 Secret Storage definition, version 3; eth-account decrypts it.
+Format: Web3 Secret Storage, version 3. eth-account decrypts it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The command line: one file for each group of commands, errors in one sentence, nothing heavy at start.
+"""The command line: one module per group of commands.
 
-A command imports what it needs when it runs, so that `--help` answers at once.
+A command imports its dependencies when it runs, so that `--help` is fast.
 """
 
 import sys

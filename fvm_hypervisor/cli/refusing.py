@@ -1,8 +1,7 @@
-"""Error handling of every command: one sentence, and an exit status by kind.
+"""Error handling of all commands: a one-sentence message, and an exit status by kind.
 
-Status 2 is for what the user typed: options that there are not (typer says so), malformed values, files and folders
-that are not there or are not what they should be. Status 1 is for what did not work. What an error quotes may be a
-stranger's words (an actor's, a server's): they are shown so that no terminal obeys them.
+Status 2 is for invalid input: unknown options, malformed values, and missing or invalid files. Status 1 is for
+failures. Text that an error quotes may be untrusted (an actor's, a server's), so control codes in it are escaped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Entry point: handles Ctrl-C from the start, before the slower imports.
 
-SIGTERM ends it as an exit does: what is open is closed, and worker processes are ended. A node that serves takes it by
-itself.
+SIGTERM exits normally: files are closed and worker processes ended. A serving node installs its own handler.
 """
 
 import atexit

@@ -1,8 +1,8 @@
-"""The call tree of a transaction or an epoch, asked of a node and checked before it is shown.
+"""The call tree of a transaction or an epoch, requested from a node and validated.
 
-A node is another program, and may be a stranger's: an answer of another shape is an error in one sentence, and names
-that a terminal would obey are none. What contracts and actors say is let pass here, since the printer makes it
-printable. The shape is that of `localnet.traces.trace`; fields that it does not have are left alone.
+The node may be untrusted: a malformed response raises a one-sentence error, and names with control codes are
+rejected. Text of contracts and actors is passed through, because the printer escapes it. The shape is that of
+`localnet.traces.trace`; unknown fields are ignored.
 """
 
 from __future__ import annotations

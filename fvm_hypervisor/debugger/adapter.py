@@ -1,7 +1,7 @@
-"""The debugger for editors: a server of the Debug Adapter Protocol, each request a few lines over a `Session`.
+"""A Debug Adapter Protocol server for editors; each request maps to a `Session` method.
 
-One conversation at a time, one thread that reads: it alone sees that an editor pauses, or is gone in the middle of a
-step, and lets what runs end. Specification: microsoft.github.io/debug-adapter-protocol.
+It serves one client at a time. One thread reads requests, so it can pause a running step, and can end it when the
+client disconnects. Specification: microsoft.github.io/debug-adapter-protocol.
 """
 
 from __future__ import annotations

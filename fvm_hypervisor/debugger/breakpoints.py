@@ -1,12 +1,14 @@
 """Breakpoints: parsing, and matching against stop sites.
 
-call f04, call storagepower, call 0x5fbd...     a call of an actor: by an address, a name, its code
-method Transfer, method 3                       a call of a method: by its name or number
-syscall ipld::block_link                        a syscall of a native actor, its module may be left out
-pc 0x5fbd... 0x1f, pc 31                        an instruction of a contract, or of any
-line Vault.sol:24                               a line of Solidity
-exit 33, exit any                               an exit code; any that is not 0
-gas 1000000                                     when a message has used so much gas
+Forms of a breakpoint:
+
+    call f04, call storagepower, call 0x5fbd...     a call of an actor: by address, name or code
+    method Transfer, method 3                       a call of a method: by name or number
+    syscall ipld::block_link                        a syscall of a native actor; the module is optional
+    pc 0x5fbd... 0x1f, pc 31                        an instruction of one contract, or of any
+    line Vault.sol:24                               a line of Solidity
+    exit 33, exit any                               an exit code, or any that is not 0
+    gas 1000000                                     when a message has used this much gas
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The commands of the debugger in a terminal: a table of names, what each does, and the text that it gives.
+"""The terminal commands of the debugger: a table of names, handlers and output.
 
-Every one of them is a few lines over a `Session` and its views; what a stranger wrote is made printable.
+Each handler calls a `Session` and its views. Untrusted text in the output is escaped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""One execution of a message under control, on a thread of its own that waits wherever its plan stops.
+"""One controlled execution of a message, on its own thread, which waits at each stop of its plan.
 
-Exactly one of the two threads goes on at a time: the one that executes, or the one that looks. So what is looked at
-does not change meanwhile.
+Either the executing thread or the inspecting thread runs, never both. So the inspected state does not change.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A tracer that maintains the open calls of an execution, and asks a plan at each place whether to stop.
+"""A tracer that tracks the open calls of an execution, and asks a plan at each position whether to stop.
 
-A plan says at which instructions of a frame it wants to be asked; all others run as fast as the engine can. Where it
-stops, `wait` is called, which returns the next plan once people have seen enough.
+A plan selects the instructions of a frame at which it is asked; all others run at the engine's full speed. At a stop,
+`wait` is called, which returns the next plan.
 """
 
 from __future__ import annotations

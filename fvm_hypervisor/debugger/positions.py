@@ -1,7 +1,7 @@
-"""Places in an execution, counted so that each can be reached again, and the record by which one goes backwards.
+"""Positions in an execution as counters, and the record of visited positions for steps back.
 
-A mark is a call's beginning or end, or a syscall; marks are numbered from 1. Between marks a contract's frame runs
-instructions, numbered from 1 in each frame. Both numbers are the same in every execution of a message.
+A mark is the start or the end of a call, or a syscall. Marks are numbered from 1. Between marks, the instructions of
+a contract's frame are numbered from 1 in each frame. Both numbers are the same in every execution of a message.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Messages of the Debug Adapter Protocol over a pair of streams: a header with the length, then JSON.
 
-Specification: microsoft.github.io/debug-adapter-protocol, the base protocol. What is no message ends the conversation.
+A malformed message ends the session. Specification: microsoft.github.io/debug-adapter-protocol, the base protocol.
 """
 
 from __future__ import annotations

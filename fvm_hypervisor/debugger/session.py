@@ -1,7 +1,7 @@
-"""A message under the debugger: it goes forwards, and backwards by running again to a place that is known.
+"""A debugging session of one message: forward steps, and backward steps by executing again up to a known position.
 
-Every place is found again by its count (`positions`). What an execution leaves out on the way runs as fast as its
-engine can, so that the way back is short in a long message, too.
+Positions are counters (`positions`). An execution runs at the engine's full speed up to the requested position, so
+steps back are fast in long messages too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A message to debug, which can be executed any number of times from its initial state.
+"""A message to debug, which can be executed repeatedly from its initial state.
 
-A message of a chain's folder, of a node (asked block by block, which it does not notice), of a vector; or a call that
-nothing keeps. Each execution is taken back.
+Sources are the chain in a folder, a node (read block by block), a vector, or a call that is not on any chain. Each
+execution is reverted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
 """The demonstration: a Solidity contract and a native actor call each other on one machine.
 
-`scenario` acts and records, `view` prints, `artifacts` finds the compiled examples.
+`scenario` executes and records the steps, `view` prints them, and `artifacts` locates the compiled examples.
 """

@@ -1,6 +1,6 @@
-"""The compiled examples that the demonstration runs: solc's JSON and a native actor's module.
+"""The compiled examples of the demonstration: solc's JSON and the module of a native actor.
 
-In a checkout they lie in examples/; a wheel carries copies beside this file.
+In a checkout they are in examples/; a wheel contains copies beside this file.
 """
 
 from functools import cache

@@ -1,6 +1,6 @@
-"""The explorer: the network, its calls over both runtimes and its state, as pages that a node serves.
+"""The explorer: web pages about the network, its calls on both runtimes, and its state.
 
-Pages are made on the threads that answer questions (`localnet.rpc.questions`), within a question's time, so none holds
-up a block. They keep nothing: what they show is asked of the chain each time. Whatever changes something is a request
-of JSON-RPC that the browser sends, so a page may do what any client of the node may, and no more.
+Pages are rendered on the query threads (`localnet.rpc.questions`) within a query's time limit, so no page delays a
+block. Nothing is cached: each page reads the chain. Changes are JSON-RPC requests sent by the browser, so a page has
+the permissions of any other client of the node.
 """

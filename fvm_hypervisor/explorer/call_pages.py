@@ -1,7 +1,7 @@
-"""Forms made of an actor's interface: what a function or a method answers, and the request that would send it.
+"""Forms generated from an actor's interface: the result of a call, and the request that would send it.
 
-A question is answered here, with nothing kept. To send is the browser's: its button holds a request of JSON-RPC for one
-of the node's accounts, with the parameters that this page has encoded.
+A call is executed here and reverted. Sending is done by the browser: the button contains a JSON-RPC request for one
+of the node's accounts, with the parameters encoded by this page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A decoded call tree as rows that fold: which `<details>` each opens, and how many close after it.
+"""A decoded call tree as foldable rows: the `<details>` elements that each row opens and closes.
 
-Deeper than `DEEPEST` rows stand one below the other, for browsers build no deeper page; each says how deep it is.
-Without recursion: calls go 1,024 deep.
+Rows below the depth `DEEPEST` are flat and state their depth, because browsers limit the depth of a page. The code is
+iterative, since calls can be 1,024 deep.
 """
 
 from __future__ import annotations

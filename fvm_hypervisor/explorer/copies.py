@@ -1,6 +1,6 @@
-"""A message as something to paste: a command of cast, a test in Python, a test in Solidity.
+"""A message as code to copy: a command of cast, a test in Python, a test in Solidity.
 
-Everything in them is ours or hex: no word of a stranger gets into code.
+The code contains fixed text and hex only, so untrusted text cannot enter it.
 """
 
 from __future__ import annotations

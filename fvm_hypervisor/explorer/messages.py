@@ -1,7 +1,7 @@
-"""The page of a message: why it failed, its calls across both runtimes, its events and its gas.
+"""The page of a message: the reason of a failure, the calls on both runtimes, events and gas.
 
-The message is executed again for each of these pages, on the state that it met: nothing of a trace is kept. The calls
-behind an epoch's messages, the reward and cron, have a page of the same kind.
+The message is executed again for each page, on its original state; traces are not stored. The implicit messages of an
+epoch, rewards and cron, have the same kind of page.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Pages of named things: built-in actors, their methods, and functions and events of known contracts.
 
-A function leads to the contracts that have it and to the newest messages that call it, an event to what logged it.
+The page of a function lists the contracts that have it and the newest messages that call it. The page of an event
+lists its newest logs.
 """
 
 from __future__ import annotations

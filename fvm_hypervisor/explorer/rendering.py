@@ -1,7 +1,8 @@
-"""Templates to pages: Jinja2 with everything escaped, and the words and numbers that templates write.
+"""Rendering of templates: Jinja2 with autoescaping, and the text and number filters.
 
-Jinja2 is loaded with the first page. Text of strangers passes `hypervisor.printable` first, which shows what is hidden
-in it (controls, marks that turn the direction of writing, halves of characters) and cuts it; HTML is then escaped.
+Jinja2 is imported with the first page. Untrusted text first passes through `hypervisor.printable`, which shows
+invisible characters (control codes, bidirectional overrides, incomplete characters) and truncates long text. Then
+HTML is escaped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Data shared by all pages: facts of the node, and the frame around each page.
+"""Data shared by all pages: the node's parameters, and the frame around each page.
 
-Lists that the chain's thread changes are copied here in one step, so that a page reads each as it was at one moment.
+Lists that the chain's thread modifies are copied here atomically, so that a page sees a consistent list.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The state of an actor as a tree by its schema: one page for each place, read as far as it is looked at.
+"""The state of an actor as a tree by its schema, with one page per node, read on demand.
 
-Maps and lists that are spread over blocks come by the hundred. A contract's slots have the names of its variables
-where the compiler's layout is at hand. Of each place there is a proof: the blocks from the state's root to it.
+Maps and lists over several blocks are shown a hundred entries at a time. A contract's slots have the names of its
+variables if the compiler's storage layout is available. Each node has a proof: the blocks from the state root to it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Tipsets of a chain's folder as cases: each with its messages, then the block's reward and cron, from its own state.
+"""Tipsets of a chain's folder as cases: the messages of each, then the block's reward and cron, on its own state.
 
-A node may have the folder open: it is read only.
+The folder is opened read-only, so a node may have it open.
 """
 
 from __future__ import annotations

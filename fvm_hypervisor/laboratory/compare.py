@@ -1,6 +1,6 @@
-"""The same messages executed on two sides, and what differs: message by message, and in sum.
+"""Execution of the same messages on two sides, and the differences by message and in total.
 
-Both sides run with a tracer, whatever they do: a difference is explained without running anything again.
+Both sides always run with a tracer, so that a difference is explained without another execution.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""CostReport for other tools: a table as CSV or Parquet, and plots.
+"""Exports of a CostReport: tables as CSV or Parquet, and plots.
 
-CSV needs nothing. Parquet is pyarrow's, plots are matplotlib's: optional extras, asked for before anything runs.
+CSV needs no extra package. Parquet requires pyarrow, and plots require matplotlib. These optional extras are checked
+before anything is executed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A comparison as one HTML page: the report, and the flame graphs of both sides beside each other, to one scale.
+"""A comparison as one HTML page: the report, and the flame graphs of both sides at the same scale.
 
-The page asks for nothing outside itself and runs no script. What comes from actors and files is escaped here.
+The page loads no other resource and runs no script. Text of actors and files is escaped here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The first place where two executions of a message part, and how, in words.
+"""The first difference between two executions of a message, in words.
 
-Both are gone through in the order in which things happen: a call begins, the calls in it, then what it cost itself, its
-events and its end. So the place that is found is the innermost call that is the first to differ.
+Both are compared in order of execution: the start of a call, its subcalls, its own charges, its events, its end. So
+the result is the innermost call among those that differ first.
 """
 
 from __future__ import annotations

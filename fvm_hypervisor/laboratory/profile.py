@@ -1,7 +1,7 @@
 """Costs of one message per call: charges by name and by syscall, with counts.
 
-`CostTracer` makes it of the machine's stream of events. Amounts are milligas. A charge that ran out of gas counts with
-what there was.
+`CostTracer` computes them from the machine's trace events. Amounts are milligas. A charge that ran out of gas counts
+with the gas that was left.
 """
 
 from __future__ import annotations

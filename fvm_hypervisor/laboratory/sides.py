@@ -1,7 +1,7 @@
-"""One side of a comparison: the rules, prices and code under which messages are executed, whatever they come from.
+"""One side of a comparison: the rules, prices and code with which messages are executed.
 
-Other code runs under the code CIDs of the state as it is: so state roots of two sides differ where state differs, and
-for nothing else. Nothing of it is written anywhere.
+Replacement code runs under the code CIDs that are in the state, so state roots of two sides differ only if the state
+differs. Nothing is written to a folder.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Sources of messages: each source yields cases, and each case can be executed under any rules.
 
-A `CaseJob` is a part of a source that one process does: it is small, and can be handed to another one; `cases` opens
-it. A case is executed from its own state, once on each side, so that cases do not depend on each other. Sources:
-message vectors (`fvm_hypervisor.laboratory.vector_source`), tipsets of a chain's folder
-(`fvm_hypervisor.laboratory.chain_source`); which of them a path is, `fvm_hypervisor.laboratory.jobs` decides.
+A `CaseJob` is the part of a source that one process executes. It is small enough to be sent to another process, and
+`cases` opens it. A case is executed from its own state, once per side, so cases are independent.
+
+Sources are message vectors (`fvm_hypervisor.laboratory.vector_source`) and tipsets in a chain's folder
+(`fvm_hypervisor.laboratory.chain_source`). `fvm_hypervisor.laboratory.jobs` detects the kind of a path.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Total costs of messages: by charge, syscall, actor, method, call path, and calls of cron.
 
-Each sum is a pair: how often, and how many milligas. Tallies of several processes are merged.
+Each total is a pair of a count and milligas. Tallies of several processes are merged.
 """
 
 from __future__ import annotations

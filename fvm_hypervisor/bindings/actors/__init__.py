@@ -1,13 +1,14 @@
-"""Everything that is generated from the built-in actors' IPLD schemas: `make bindings`.
+"""Files generated from the IPLD schemas of the built-in actors, by `make bindings`.
 
-    bridge/bindings/ACTOR.py        Python: parameters, answers, calls
+    bridge/bindings/ACTOR.py        Python: parameters, results, calls
     bridge/solidity/IActor.sol      Solidity: an interface for the ABI facade, and FilecoinTypes.sol
     bridge/solidity/IActor.json     its ABI
     docs/bridge.md                  the table of all functions
 
-and what the fast EVM engine's guest shares with Python (`engine`): runtimes/evm/guests/evm/src/tables.rs.
+Also generated: the constants that the guest of the fast EVM engine shares with Python (`engine`), in
+runtimes/evm/guests/evm/src/tables.rs.
 
-`generated()` gives the files' texts by path; a test compares them with what is committed.
+`generated()` returns the contents of the files by path. A test compares them with the committed files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The C header of the syscall ABI, `fvm_hypervisor/builtin_actors/include/fvm.h`, from the table of syscalls.
+"""The C header of the syscall ABI, `fvm_hypervisor/builtin_actors/include/fvm.h`, generated from the syscall table.
 
-A syscall is a function `fvm_<module>_<name>`: its arguments are those of the import, with the pointer for the result
-first. What differs at network versions 18 to 20 is there for programs that define FVM_ABI_V3.
+A syscall is a function `fvm_<module>_<name>` with the arguments of the import; the pointer for the result comes
+first. Programs that define FVM_ABI_V3 get the signatures of network versions 18 to 20.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Schema data used by the generators besides types: comments, methods, units.
+"""Comments, methods and units in the IPLD schemas, used by the generators.
 
-A remark is the comment before a type, without its lines about method numbers. A schema's first comment says what the
-actor is.
+The description of a type is the comment before it, without the lines about method numbers. The first comment of a
+schema describes the actor.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The Solidity interfaces of `bridge/solidity` and their ABI, from the functions of `bridge.facade`.
+"""The Solidity interfaces of `bridge/solidity` and their ABI, generated from the functions of `bridge.facade`.
 
-The ABI is what solc makes of the interface, entry for entry: a test has it compiled.
+A test compiles the interfaces and compares solc's ABI with the generated one.
 """
 
 from __future__ import annotations

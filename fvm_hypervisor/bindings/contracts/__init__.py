@@ -1,7 +1,7 @@
-"""Typed Python wrappers of contracts, from what a compiler left: `hypervisor bindings`.
+"""Typed Python wrappers of contracts, generated from compiler artifacts by `hypervisor bindings`.
 
-A module has the contract's class with a method for each function, dataclasses for its structs, events and errors, and
-its ABI and bytecode, so it needs no other file. They stand on `localnet.contracts.typed_contract`.
+A generated module has the contract's class with a method per function, dataclasses for structs, events and errors,
+and the ABI and bytecode, so it needs no other file. The base classes are in `localnet.contracts.typed_contract`.
 
     module(read(Path("out/Vault.sol/Vault.json")))     the text of vault.py
 """

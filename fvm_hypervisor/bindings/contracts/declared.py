@@ -1,7 +1,7 @@
-"""Declarations of a contract with their Python names, read from an ABI and checked.
+"""The declarations of a contract and their Python names, validated from an ABI.
 
-An ABI is a stranger's: names that Solidity could not have are refused, since they become a program's text, and entries
-that cannot be called (those of libraries, with types of their own) are left out. Rules: the Solidity ABI specification.
+ABIs are untrusted, and names become source code. A name that is not a Solidity identifier is refused. Entries that
+cannot be called, such as those of libraries, are skipped. Source: the Solidity ABI specification.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Names of Solidity as names of Python: functions and arguments in lower case with underscores, classes as they are.
+"""Conversion of Solidity names to Python: functions and arguments to snake case, classes unchanged.
 
-What Python keeps for itself, or a wrapper has already, gets an underscore at its end.
+A name that is a Python keyword or a member of the wrapper gets a trailing underscore.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""NatSpec documentation of a contract, as compilers write it beside the ABI.
+"""NatSpec documentation of a contract, read from compiler artifacts.
 
-It is in `devdoc` and `userdoc` (solc, where asked), or below `metadata` (forge; as text of solc's). What has another
-shape is left out: words are no reason to refuse a contract. Rules: the Solidity documentation, NatSpec Format.
+solc writes it to `devdoc` and `userdoc` if asked, and forge below `metadata` (as text in solc's output). Malformed
+documentation is ignored. Source: the Solidity documentation, NatSpec Format.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The Python type of a Solidity type, as an argument and as an answer.
+"""The Python types of Solidity types, as arguments and as results.
 
-Whole numbers of every size are int (enumerations too: the ABI does not say their words), bytesN and function types are
-bytes, lists are tuples; an argument may be any sequence, and an address be given as everywhere (`localnet.addresses`).
+- Integers of all sizes and enums are int.
+- bytesN and function types are bytes.
+- Lists are tuples; an argument may be any sequence.
+- Addresses may be given in all forms that `localnet.addresses` accepts.
 """
 
 from __future__ import annotations

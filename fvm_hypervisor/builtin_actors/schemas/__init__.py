@@ -1,8 +1,8 @@
-"""The built-in actors' interfaces as IPLD schemas, one file an actor: state, and parameters and returns of each method.
+"""The interfaces of the built-in actors as IPLD schemas, one file per actor: state, parameters and return values.
 
-Types are called `State`, `<Method>Params` and `<Method>Return`; a comment before each gives the method's numbers. The
-types that actors share are in common.ipldsch, which stands before every other. Layouts: builtin-actors v18, and where
-an older version has another one, a type that ends in its version. Parsing them is others' work (`store.schema`).
+Types are named `State`, `<Method>Params` and `<Method>Return`; the comment before a type has its method numbers.
+Shared types are in common.ipldsch, which is prepended to every schema. Layouts are those of builtin-actors v18; a
+type with the layout of an older version ends with the version. `store.schema` parses the files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The lab `accounts`: Ethereum accounts that run a contract's code in their own name, by transactions of type 4.
 
-Terms, messages, gas, invariants: docs/labs/accounts.md. What calls do is
-`fvm_hypervisor.laboratory.profiles.delegated_calls`; here is what a network takes and shows.
+Terms, messages, gas and invariants: docs/labs/accounts.md. This module has the network's part: admission and display
+of transactions. `fvm_hypervisor.laboratory.profiles.delegated_calls` executes calls.
 """
 
 from __future__ import annotations

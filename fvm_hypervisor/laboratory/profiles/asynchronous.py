@@ -1,7 +1,7 @@
-"""The lab `async`: messages that actors post now and that are delivered in a later epoch, with a receipt.
+"""The lab `async`: messages that actors post for delivery in a later epoch, with a receipt.
 
-Terms, methods, money and invariants: docs/labs/async.md. Posted messages wait in the outbox (`outbox.py` beside this
-file); here they are delivered, after a block's reward and cron, so that these never wait for them.
+Terms, methods, payments and invariants: docs/labs/async.md. Posted messages are stored in the outbox (`outbox.py`).
+This module delivers them after a block's reward and cron, so these are never delayed.
 """
 
 from __future__ import annotations

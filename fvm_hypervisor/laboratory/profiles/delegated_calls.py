@@ -1,9 +1,10 @@
-"""Calls where accounts run code, the lab `accounts`: authorizations, and whose code runs in whose name.
+"""Calls of accounts with delegated code, for the lab `accounts`: authorizations, and execution in the account's name.
 
-An account that runs code keeps the state of a contract: what stands for its code says whose it is, and storage is its
-own. So the code runs as the EVM actor's delegate call, in the account's name. Rules: FIP-0111; EIP-7702 where that
-says nothing. What differs between the two is a row of `VARIANTS`, what it costs a row of `GAS`. Transactions are
-`fvm_hypervisor.laboratory.profiles.accounts`.
+Such an account has the state of a contract. Its code field is a designator of the contract that provides the code,
+and the storage is its own. So the code runs like a delegate call of the EVM actor, in the account's name.
+
+Rules: FIP-0111, and EIP-7702 where it is silent. The differences between the two are rows of `VARIANTS`, their costs
+rows of `GAS`. `fvm_hypervisor.laboratory.profiles.accounts` handles transactions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The blocks of an actor whose code runs here and not as WASM (outbox, rent), by way of its kernel.
+"""Blocks of an actor implemented in Python (outbox, rent), accessed through its kernel.
 
-So what it reads and writes are the kernel's operations: of reachable blocks alone, each with its charge.
+Reads and writes are kernel operations: only reachable blocks can be read, and each operation is charged.
 """
 
 from __future__ import annotations

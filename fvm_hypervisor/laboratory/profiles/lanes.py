@@ -1,6 +1,6 @@
-"""The lab `lanes`: each class of messages has a share of a block's gas that no other class can take from it.
+"""The lab `lanes`: each class of messages has a reserved share of a block's gas.
 
-Terms, messages, gas, invariants: docs/labs/lanes.md. Which message is of which class is `LaneBuilding.lane_of`.
+Terms, messages, gas and invariants: docs/labs/lanes.md. `LaneBuilding.lane_of` determines the class of a message.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The lab `libraries`: a native actor's module imports functions of a library by its CID, `lib:<cid>`.
 
-Terms, rules and gas: docs/labs/libraries.md. It is the native runtime's work: `runtimes.wasm.linked_runtime`.
+Terms, rules and gas: docs/labs/libraries.md. The native runtime implements it (`runtimes.wasm.linked_runtime`).
 """
 
 from __future__ import annotations

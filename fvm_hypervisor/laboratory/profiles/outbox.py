@@ -1,9 +1,9 @@
-"""The outbox: the actor of the lab `async` that keeps posted messages, and the money for them, until their delivery.
+"""The outbox: the actor of the lab `async` that stores posted messages, and their funds, until delivery.
 
-Its code runs here and not as WASM; what it reads, writes and sends are the kernel's operations, with their charges. Its
-state is `[next, first, queue]`: the number of the next entry, that of the oldest, and an AMT of links to entries.
-Methods, entries and the rules of delivery: docs/labs/async.md. Delivering is
-`fvm_hypervisor.laboratory.profiles.asynchronous`.
+It is implemented in Python; its reads, writes and sends are kernel operations with their charges. Its state is
+`[next, first, queue]`: the number of the next entry, that of the oldest, and an AMT of links to entries.
+
+Methods, entries and delivery rules: docs/labs/async.md. `fvm_hypervisor.laboratory.profiles.asynchronous` delivers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The parameters of actors whose code runs here and not as WASM (outbox, rent): paid and bounded before they are read.
+"""Parameters of actors implemented in Python (outbox, rent): charged and limited before they are decoded.
 
-They are a list of unsigned integers and byte strings in canonical CBOR, or calldata. Nothing else is read: what is
-nested, or cut into chunks, would take some hundred times as long for a byte as the network's prices pay for.
+Parameters are a list of unsigned integers and byte strings in canonical CBOR, or calldata. Nested values and chunked
+strings are rejected: decoding them would take about a hundred times as long per byte as the network's prices pay for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The lab `rent`: actors pay for their state by byte and epoch; one that does not is archived until it is proven again.
+"""The lab `rent`: actors pay for their state by byte and epoch; one without funds is archived until it is restored.
 
-Terms, methods, money and invariants: docs/labs/rent.md. Who pays what is the rent actor's (`rent_actor.py` beside this
-file); here its work is done at the end of each epoch, after reward and cron.
+Terms, methods, payments and invariants: docs/labs/rent.md. The rent actor (`rent_actor.py`) keeps the accounts. This
+module runs its work at the end of each epoch, after reward and cron.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The rent actor: the actor of the lab `rent` that holds deposits, takes rent from them, archives and resurrects.
+"""The rent actor of the lab `rent`: holds deposits, collects rent, archives actors and resurrects them.
 
-Its code runs here and not as WASM; what it reads and writes of its own are the kernel's operations, with their charges.
-Its state is `[terms, cursor, first, actors, queue]`, see `RentState`. Methods and rules: docs/labs/rent.md. When epochs
-end is `fvm_hypervisor.laboratory.profiles.rent`.
+It is implemented in Python; reads and writes of its own state are kernel operations with their charges. Its state is
+`[terms, cursor, first, actors, queue]`, see `RentState`.
+
+Methods and rules: docs/labs/rent.md. `fvm_hypervisor.laboratory.profiles.rent` runs it at the end of an epoch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Size of a state, and verification of a state proof; both walk the blocks in CAR order (lab `rent`).
 
-A state's size is the bytes of its blocks, each block once, and `BLOCK_BYTES` more for each. What a proof is: docs/labs/
-rent.md.
+The size of a state is the number of bytes of its blocks, each block counted once, plus `BLOCK_BYTES` per block.
+Format of a proof: docs/labs/rent.md.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Runs cases of one built-in actor: messages to it in turn, and what each changed.
+"""Runs cases of one built-in actor: a sequence of messages to it, and the changes of each.
 
-A file names accounts, a miner and its owner, and cases; a case begins with the actor's balance and the bytes of its
-state, a step with an epoch and an implicit message, for which no gas is paid. Compared are exit code, return
-value, events, balances, and the bytes of the state and of the block of streams behind its last field.
+A file has accounts, a miner and its owner, and cases. A case starts with the actor's balance and the bytes of its
+state; a step has an epoch and an implicit message, which pays no gas. Compared are exit code, return value, events,
+balances, the bytes of the state, and the block of streams that its last field links to.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

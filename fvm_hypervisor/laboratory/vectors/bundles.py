@@ -1,6 +1,6 @@
-"""Finds the bundle that a state was made with: by the CID of its manifest, whatever the file is called.
+"""Search for the bundle of a state by its manifest CID, independent of file names.
 
-A folder of bundles is looked into first, then the releases that were fetched (`hypervisor.bundle_library`).
+A given folder of bundles is searched first, then the downloaded releases (`hypervisor.bundle_library`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The charges of a message as a list that can be kept, and the first place where two such lists part.
+"""The gas charges of a message as JSON, and the first difference between two such lists.
 
-A trace is a list of events for each message, in the JSON of `tests/oracle run --trace`, so that the reference's can be
-held against ours: a charge is `[name, milligas, the part that is not for computing]`; a call is `{"call": address,
+A trace is a list of events per message, in the format of `tests/oracle run --trace`, so that it can be compared with
+the reference's. A charge is `[name, milligas, the part that is not for computing]`. A call is `{"call": address,
 ...}`, `{"invoke": actor, ...}` and at its end `{"return": exit code}` or `{"error": ...}`. A file of traces has one
-object a line, `id` first.
+object per line, with `id` first.
 """
 
 from __future__ import annotations

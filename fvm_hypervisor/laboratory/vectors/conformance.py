@@ -1,10 +1,9 @@
-"""Runs vectors, the official ones and this project's golden ones, and compares everything that they state.
+"""Runs vectors, official and golden ones, and compares everything that they specify.
 
-A vector is a JSON object: a CAR of the state before, messages or tipsets
-(`fvm_hypervisor.laboratory.vectors.tipset_class`), their
-receipts and the state root after them. Official ones are a file each; golden ones (tests/golden) stand one a line in a
-compressed file. The world around a vector is `fvm_hypervisor.laboratory.vectors.world`'s; official bundles are data
-of the caller.
+A vector is a JSON object: a CAR with the initial state, messages or tipsets
+(`fvm_hypervisor.laboratory.vectors.tipset_class`), their receipts, and the final state root. Official vectors are one
+file each; golden ones (tests/golden) are one per line in a compressed file. `fvm_hypervisor.laboratory.vectors.world`
+provides the chain context. The caller provides official bundles.
 """
 
 import base64

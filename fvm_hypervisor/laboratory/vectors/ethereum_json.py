@@ -1,7 +1,7 @@
-"""JSON forms of Ethereum's test fixtures and transition tools: numbers, addresses, accounts, transactions, blocks.
+"""JSON formats of Ethereum's test fixtures and transition tools: numbers, addresses, accounts, transactions, blocks.
 
-Numbers are hex strings, in older files decimal ones, and JSON integers; readers name the field that is wrong
-(BadFixture).
+Numbers are hex strings (decimal in older files) or JSON integers. Readers raise BadFixture with the name of the
+invalid field.
 """
 
 from __future__ import annotations

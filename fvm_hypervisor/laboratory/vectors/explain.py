@@ -1,7 +1,7 @@
 """Explains why a vector differs: the first differing charge, the gas by name, and the first differing state nodes.
 
-Where the expected charges are not at hand (official vectors state their sum only), the names are shown whose charges
-could make up the difference, and the list itself with running sums.
+Official vectors have the sum of charges only. For these, the explanation lists the names whose charges could add up
+to the difference, and the charges with running totals.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Vectors made of a chain's past: a message or a tipset, executed again, with exactly the blocks that it reads.
+"""Extraction of vectors from a chain's past: a message or a tipset with exactly the blocks that it reads.
 
-A tipset is executed as far as it is needed and compared with what the chain has; then once more, on a store and externs
-that record; then the vector is read back and run, on nothing but what it holds. Only a vector that passes is given out.
+1. The tipset is executed as far as needed and compared with the chain. 2. It is executed again on a store and externs
+that record accesses. 3. The vector is read back and executed with its own contents only. It is returned only if this
+execution passes.
 """
 
 from __future__ import annotations

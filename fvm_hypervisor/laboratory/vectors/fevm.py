@@ -1,8 +1,9 @@
-"""Runs the FEVM golden cases: what the official EVM actor did in situations chosen one by one.
+"""Runs the FEVM golden cases, recorded from the official EVM actor.
 
-A case has the actors before, one or more messages, and for each the exit code, return value, events and changed actors.
-The actors' code is an official bundle's (a part of the heads depends on its CIDs), except that contracts run on this
-project's EVM runtime unless asked otherwise. Gas is metered here and was not where the cases were made: none shows it.
+A case has the initial actors, one or more messages, and for each message the exit code, return value, events and
+changed actors. The actors' code is an official bundle's, because some heads depend on its CIDs; contracts run on this
+project's EVM runtime unless requested otherwise. Gas was not metered when the cases were recorded, so no case depends
+on it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,8 @@
-"""Runs many independent cases over worker processes, in order, with a bar on a terminal.
+"""Runs independent cases on worker processes, in order, with a progress bar on a terminal.
 
-Workers start fresh (`spawn`): each opens its own stores and takes compiled modules from the disk cache. With Dask
-(https://distributed.dask.org, the extra `dask`) they may be on other machines, which need the same program and files.
+Workers are spawned: each opens its own stores and loads compiled modules from the disk cache. With Dask
+(https://distributed.dask.org, the extra `dask`) they may run on other machines, which need the same program and
+files.
 """
 
 from __future__ import annotations

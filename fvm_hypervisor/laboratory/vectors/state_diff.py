@@ -1,7 +1,7 @@
 """Differences between two states: by actor, and by node inside an actor's state.
 
-Vectors hold the part of a state that their message touches, so blocks may be missing: what lies behind one is then not
-compared, and a line says so. Equal subtrees are skipped by their CIDs.
+A vector contains only the part of a state that its message touches. A missing block ends the comparison of its
+subtree, and a line reports it. Equal subtrees are skipped by their CIDs.
 """
 
 from __future__ import annotations

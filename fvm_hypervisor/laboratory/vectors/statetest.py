@@ -1,8 +1,8 @@
 """Runs Ethereum state tests on the machine.
 
-Accounts become actors, the transaction a call, and the resulting state is read back and hashed as Ethereum does.
+Accounts become actors and the transaction a call. The resulting state is read back and hashed as in Ethereum.
 
-A file holds tests by name: block (`env`), accounts (`pre`), one transaction with lists of data, gas limits and values,
+A file has tests by name: block (`env`), accounts (`pre`), one transaction with lists of data, gas limits and values,
 and for each fork the outcomes by indexes into those lists. Every outcome is one case. Format: the documentation of
 ethereum/tests, "State Tests".
 """

@@ -1,7 +1,7 @@
-"""The transition tool: accounts, a block's environment and its transactions in, receipts and the accounts after out.
+"""The transition tool: executes a block's transactions on accounts, and returns receipts and the new accounts.
 
-The JSON is that of the tools which other people's test generators and fuzzers drive (`evm t8n` of go-ethereum, and the
-execution specifications' tool). Files are the command line's; here are values.
+The JSON is that of `evm t8n` of go-ethereum and of the execution specifications' tool, which test generators and
+fuzzers use. This module works on values; the command line reads and writes the files.
 """
 
 from __future__ import annotations

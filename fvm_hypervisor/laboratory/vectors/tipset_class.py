@@ -1,10 +1,13 @@
-"""Vectors of class tipset: what their tipsets execute, read from JSON and written to it.
+"""Vectors of class tipset: the contents of their tipsets, read from and written to JSON.
 
-The fields are those of filecoin-project/test-vectors: `apply_tipsets` with offsets to the variant's epoch, which is
-that of the tipset before the first; `postconditions.receipts` has every result in order, those of null rounds' cron, of
-rewards and of cron too; `receipts_roots` has one root a tipset, of its messages' receipts. What the official form does
-not state is added beside it (tests/golden/README.md): the time and the circulating supply of a tipset and of the null
-rounds before it, and lengths of messages that are not carried as their senders' are.
+The fields are those of filecoin-project/test-vectors:
+
+- `apply_tipsets` has offsets to the variant's epoch, which is the epoch of the tipset before the first.
+- `postconditions.receipts` has every result in order, including rewards and the cron of null rounds.
+- `receipts_roots` has one root per tipset, of the receipts of its messages.
+
+Additional fields (tests/golden/README.md) are the time and the circulating supply of a tipset and of the null rounds
+before it, and the lengths of messages whose encoded length differs.
 """
 
 from __future__ import annotations

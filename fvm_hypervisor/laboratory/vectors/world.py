@@ -1,6 +1,7 @@
-"""The chain around a vector: its context, the randomness and tipsets that it recorded, its answers to proofs.
+"""The chain around a vector: its context, the recorded randomness and tipsets, and the results of proofs.
 
-The fields are the official test-vector format's, and those that the golden vectors add (tests/golden/README.md).
+The fields are those of the official test-vector format, and those that the golden vectors add
+(tests/golden/README.md).
 """
 
 from __future__ import annotations

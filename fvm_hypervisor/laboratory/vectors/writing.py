@@ -1,7 +1,7 @@
-"""Vectors as they are written: the JSON of filecoin-project/test-vectors, with what this project's vectors add to it.
+"""Writing of vectors in the JSON of filecoin-project/test-vectors, with this project's additional fields.
 
-A vector's CAR has the blocks that its execution reads, without those of a bundle that has a name (`bundle` says which).
-What is added to the official form is listed in tests/golden/README.md; readers of that form may leave it out.
+The CAR of a vector has the blocks that its execution reads, except those of a named bundle (`bundle`).
+tests/golden/README.md lists the additional fields, which readers of the official format may ignore.
 """
 
 from __future__ import annotations
