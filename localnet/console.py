@@ -45,7 +45,7 @@ MOST_EXPLAINED: Final = 20
 """Transactions of a block that are executed again; of the others there is the line only."""
 
 SAME_FAILURE: Final = 2.0
-"""Seconds in which a failed estimate that is asked again is the same failure: tools try twice before they give up."""
+"""Seconds within which a repeated failing estimate counts as the same failure: tools try twice."""
 
 MOST_ACTORS: Final = 500
 """Among more actors, those that log are not looked for: every transaction is executed again then."""
@@ -110,7 +110,7 @@ class Console:
                     self._explain_later("the transaction", took, partial(self._explain_transaction, receipt))
             sys.stdout.flush()
         except OSError:
-            pass  # standard output is closed: the node goes on
+            pass  # standard output is closed: the node continues
         except Exception:  # noqa: BLE001  # a watcher must not raise: the block is made, whatever is printed of it
             _LOG.exception("printing a transaction failed")
 
@@ -126,8 +126,8 @@ class Console:
             except Preempted:
                 raise
             except OSError:
-                pass  # standard output is closed: the node goes on
-            except Exception:  # noqa: BLE001  # the node goes on, whatever is printed
+                pass  # standard output is closed: the node continues
+            except Exception:  # noqa: BLE001  # printing must not end the node
                 _LOG.exception("explaining %s failed", what)
 
         self.background.later(explained)

@@ -7,7 +7,7 @@ NetworkError
 |  `- AllowanceExceeded  an estimate for which no gas limit suffices
 |- UnknownBlock          a block that the chain does not have
 |- UnknownTransaction    a transaction that no block of the chain has
-`- NotReproduced         a transaction that cannot be executed again, the state having been changed by hand
+`- NotReproduced         a transaction that cannot be replayed, because the state was edited
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ class Opening:
             begin_streams(machine, self.settings.streams)
 
     def _begin_fork(self, machine: Hypervisor) -> TokenAmount:
-        """Give the accounts funds where they have none, on another network's state; how many attoFIL that makes."""
+        """Fund the accounts that have no balance in a forked state; return the total in attoFIL."""
         wanted = {address: self.balance for account in self.accounts for address in (account.native, account.delegated)}
         wanted.update(self.settings.genesis.balances)
         made = 0
@@ -316,7 +316,7 @@ class Opening:
         return machine
 
     def _check_accounts(self, machine: Hypervisor) -> None:
-        """InvalidInput if other funds or more accounts are asked for than a folder's network was begun with."""
+        """Raise InvalidInput if the requested funds or accounts differ from those of the folder's network."""
         if self.settings.balance is not None:
             raise InvalidInput(f"the folder's accounts have what they have: leave the balance out, {OTHER_FOLDER}")
         missing = [account for account in self.accounts if machine.actor(account.delegated) is None]

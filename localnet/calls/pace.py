@@ -24,13 +24,13 @@ _STEPS: Final = 64
 _NAP: Final = 0.001
 """Seconds until it looks again whether others wait."""
 _NAPS: Final = 10
-"""The most naps at a time: what is always asked anew may not keep a trace from going on."""
+"""Maximum number of consecutive waits, so that a stream of short requests cannot stop a trace."""
 _WAIT: Final = 0.005
 """Seconds until it looks again whether it is its turn."""
 _TURN: Final = 0.1
-"""Seconds that one goes on, before another one does."""
+"""Length of a time slice in seconds."""
 JUST_BEGUN: Final = 0.05
-"""Seconds for which a new execution counts as short: it waits for no turn, and longer ones yield to it."""
+"""Seconds for which a new execution is short: it does not wait for a slice, and longer ones yield to it."""
 
 
 class Ended(HypervisorError):
@@ -56,7 +56,7 @@ class Turns:
         return self._paces[0] is pace
 
     def leave(self, pace: Pace) -> None:
-        """Let the next one have its turn, where it was this one's; wait for none."""
+        """End this execution's slice, if it has one, without waiting for another."""
         if pace in self._paces:
             self._paces.remove(pace)
 
@@ -87,7 +87,7 @@ class Pace:
         self._ended = True
 
     def look(self) -> None:
-        """Wait for a turn, and give way where others wait. Raises Ended."""
+        """Wait for a slice, and yield to waiting executions. Raises Ended."""
         self._left -= 1
         if self._left > 0 and not self._ended:
             return

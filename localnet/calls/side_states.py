@@ -83,7 +83,7 @@ class SideCall:
 
 @dataclass(frozen=True, slots=True)
 class ContractAsk:
-    """A contract that has to be run elsewhere before the call can go on."""
+    """A contract that the client has to run before the call can continue."""
 
     contract: EthAddress
     caller: EthAddress

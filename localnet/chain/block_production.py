@@ -92,7 +92,7 @@ class BlockProduction(NetworkReader):
             for transaction in transactions:
                 try:
                     raw = transaction if isinstance(transaction, bytes) else transaction()
-                except Exception as error:  # noqa: BLE001  # the answer to this one; the others go on
+                except Exception as error:  # noqa: BLE001  # the result of this one; the others continue
                     answers.append(error)
                     continue
                 try:
@@ -120,7 +120,7 @@ class BlockProduction(NetworkReader):
         return refused
 
     def _retry_after_block(self, raw: bytes, refused: Exception, failed: dict[bytes, Exception]) -> bytes | Exception:
-        """Take a transaction again after a block of what waits; `refused` where there is none, or it does not help."""
+        """Submit a transaction again after a block of the pending ones; raise `refused` if that does not help."""
         if not self._mine_all(failed):
             return refused
         try:

@@ -71,7 +71,7 @@ class Chain(ChainReader):
         window: StateWindow | None = None,
         default_gas_limit: Gas | None = None,
     ) -> None:
-        """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds).
+        """Continue the chain in the machine's folder, or start one with `record` at `timestamp` (Unix seconds).
 
         `origin` is the node that the network was forked from: the chain begins after a tipset of that one. `window`
         keeps the states of a network in memory; without one the store keeps all of them. Blocks, a new chain's first
@@ -206,7 +206,7 @@ class Chain(ChainReader):
     # --- committing -------------------------------------------------------------------------------------------
 
     def _begin(self, timestamp: int, origin: Origin | EthereumFork | None) -> None:
-        """Commit the first tipset, which executes nothing: the genesis state, or another network's as it was."""
+        """Commit the first tipset, which executes nothing: the genesis state, or the state of a forked network."""
         blocks = BufferedStore(MemoryStore())
         if isinstance(origin, Origin):
             tipset = self._begin_fork(blocks, origin.point)
@@ -436,7 +436,7 @@ class Chain(ChainReader):
         self.index.chain_ids = chain_ids
 
     def keep_changes(self) -> None:
-        """Commit changes that were made to the head's state by hand; where that fails they are taken back."""
+        """Commit direct changes to the head's state. If the commit fails, they are reverted."""
         self.rewritten += 1  # before the index changes, as in `go_back`
         with self._undone_on_failure(Snapshot(self.head.state, {})):
             self.head = replace(self.head, state=self.machine.root)

@@ -95,7 +95,7 @@ class StartedBlock(Protocol):
         """Apply a message; see the function `apply`."""
 
     def close(self) -> None:
-        """Let go of those others."""
+        """Release the workers."""
 
 
 BlockStarter = Callable[[Hypervisor, Sequence[Candidate]], StartedBlock]
@@ -186,7 +186,7 @@ def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
 
 
 def apply_waiting(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
-    """Apply what waits before something that is asked; what no block may hold is left out. Raises Fatal."""
+    """Apply pending messages before a query; messages that fit no block are skipped. Raises Fatal."""
     for candidate in candidates:
         with suppress(TransactionRefused):
             result = apply(machine, candidate)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from localnet.ledger.address_index import AddressIndex
 
 MOST_TIPSETS: Final = 1_000
-"""Tipsets that are looked at one after the other, unless more are asked for."""
+"""Default number of consecutive tipsets that a search reads."""
 
 
 class TipsetSearch:

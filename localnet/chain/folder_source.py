@@ -44,7 +44,7 @@ class OtherRules(InvalidInput):
 
 
 class FolderSource:
-    """See `localnet.chain.tipset_sources.TipsetSource`. The folder is read only; a node may go on with it."""
+    """See `localnet.chain.tipset_sources.TipsetSource`. The folder is opened read-only; a node may have it open."""
 
     def __init__(self, path: Path) -> None:
         """Raise InvalidInput for a folder without a chain, and for one under other rules than Filecoin's."""

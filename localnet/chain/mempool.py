@@ -32,7 +32,7 @@ NonceOf = Callable[[Address], int]
 Choose = Callable[[Sequence[Sequence[Candidate]], Callable[[Candidate], int], int], list[Candidate]]
 """Selection from the senders' queues by rank, within a gas limit: see `localnet.rules.parts.BuildingRules`."""
 Places = Callable[[Candidate, int], tuple[int, int]]
-"""A message's class, and how many of that class may wait, given the usual number: see there."""
+"""Return a message's class and the limit of that class in the pool, given the default limit."""
 
 
 class WaitingMessages(Protocol):
@@ -52,9 +52,9 @@ class Mempool:
     """Candidates by sender and nonce, and by hash."""
 
     def __init__(self, choose: Choose | None = None, places: Places | None = None) -> None:
-        """Rules may `choose` what a block takes, and say of which class a message is, and how many `places` that has.
+        """Create an empty pool.
 
-        Without them all messages are of one class.
+        The rules may `choose` the messages of a block, and divide messages into classes with a limit each (`places`).
         """
         self._choose, self._places = choose, places
         self._by_sender: dict[Address, dict[int, Candidate]] = {}

@@ -36,7 +36,7 @@ S = TypeVar("S", bound=TipsetSource)
 
 @dataclass(frozen=True, slots=True)
 class ReplayedOfNode:
-    """A tipset of a node's chain that was executed again, and the blocks that the node was asked for."""
+    """A replayed tipset of a node's chain, and the blocks that were fetched for it."""
 
     tipset: Replayed
     fetched: tuple[tuple[Cid, bytes], ...]
@@ -109,7 +109,7 @@ def difference_of_receipts(source: TipsetSource, past: PastTipset, receipts: Seq
 def heights_of_folder(folder: Path, first: int | None = None, last: int | None = None) -> list[int]:
     """Return the heights of a folder's tipsets that can be re-executed: a snapshot's, and the chain's own after it.
 
-    Raises InvalidInput for a folder without a chain, and where there is none of them.
+    Raises InvalidInput for a folder without a chain, or without such tipsets.
     """
     try:
         source = FolderSource(folder)

@@ -75,7 +75,7 @@ class PendingPlans:
 
 
 class PendingBlocks:
-    """The block to come of a chain: executed once for as long as its plan stays the same."""
+    """The pending block of a chain, executed again only when its plan changes."""
 
     def __init__(self, chain: ChainReader) -> None:
         self._chain = chain
@@ -92,7 +92,7 @@ class PendingBlocks:
         return self._kept[1]
 
     def forget(self) -> None:
-        """Make the block anew for the next reader: its machine is another thread's from now on."""
+        """Discard the block: its machine now belongs to another thread, and the next reader executes it again."""
         self._kept = None
 
 

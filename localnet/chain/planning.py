@@ -14,7 +14,7 @@ from localnet.ledger.upgrades import UpgradePlan, planned
 def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | None) -> None:
     """Plan upgrades at the head of a chain or after it.
 
-    `streams` are those of the upgrade that brings them, or what the network has or has planned already. Raises
+    `streams` are those of the upgrade that adds them, or equal to those that the network has or has planned. Raises
     BundleError, and InvalidInput where nothing here takes them.
     """
     before = chain.record.upgrades

@@ -139,9 +139,9 @@ class NetworkReader:
 
 
 class NetworkView(NetworkReader):
-    """A network as it was at a point of its chain. It belongs to one thread at a time.
+    """A network at a point of its chain. It may be used by one thread at a time.
 
-    Of what waits it may ask for single transactions, and for those of a sender.
+    Of the pending transactions, only single ones and those of one sender are available.
     """
 
     chain: ChainView

@@ -43,9 +43,9 @@ _OPEN: Final[dict[Path, Chain]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A tipset that was executed again: how many messages it has, and what came otherwise (empty: nothing).
+    """A replayed tipset: its number of messages, and the difference from the chain (empty if equal).
 
-    `parallel` says what workers did of it, where there were some (`localnet.chain.conflicts.conflict_records`).
+    `parallel` reports the work of worker processes (`localnet.chain.conflicts.conflict_records`).
     """
 
     height: int
@@ -57,7 +57,7 @@ class Replayed:
 def heights(folder: Path, first: int | None = None, last: int | None = None) -> list[int]:
     """Return the heights of a folder's own non-empty tipsets, from `first` to `last` (None: from end to end).
 
-    Raises InvalidInput for a folder without a chain, and where there is none of them.
+    Raises InvalidInput for a folder without a chain, or without such tipsets.
     """
     with RocksStore.open(folder, read_only=True) as store:
         index = ChainIndex(store)
@@ -83,9 +83,9 @@ def _tipsets(index: ChainIndex, last: int, first: int) -> Iterator[Tipset]:
 
 
 def replay(folder: Path, height: int, parallel: int = 1) -> Replayed:
-    """Execute the tipset at a height again, null rounds before it and cron after it included. Changes nothing.
+    """Execute the tipset at a height again, including the null rounds before it and its cron. Changes nothing.
 
-    A state that was changed without a message comes out otherwise. `parallel` processes execute the messages
+    A state that was edited without a message is reported as a difference. `parallel` processes execute the messages
     (`hypervisor.parallel`). The folder stays open in this process until another one is replayed or `close_folder`.
     """
     if folder not in _OPEN:

@@ -95,10 +95,10 @@ class Turn:
 
 
 class Housekeeper:
-    """Collects a network's folder in turns, between which the network goes on. On the network's thread."""
+    """Collects garbage in a network's folder in steps, on the network's thread. The network runs between steps."""
 
     def __init__(self, network: BlockProduction, states: int | None = None) -> None:
-        """`states`: of how many tipsets the states are kept when a collection begins by itself (None: none does).
+        """`states`: number of tipsets whose states an automatic collection keeps (None: no automatic collection).
 
         Raises InvalidInput for a network that is not in a folder of its own, and for less than one state.
         """
@@ -118,7 +118,7 @@ class Housekeeper:
         self._due = network.block_number
 
     def collect(self, seconds: float, states: int | None = None) -> Turn:
-        """Go on with a collection for a while, or begin one that keeps N states (None: all that are there).
+        """Run a step of the current collection, or start one that keeps N states (None: all).
 
         At its end the space is given back beside the network, in the phase `compact`.
         """

@@ -42,13 +42,13 @@ class HoldingStore(Protocol):
 
 
 class _AllKept:
-    """Stands for a store that forgets nothing by itself."""
+    """Used for a store that keeps everything."""
 
     def hold(self, roots: Iterable[Cid]) -> None:
-        """They are kept."""
+        """Do nothing: all states are kept."""
 
     def release(self, roots: Iterable[Cid]) -> None:
-        """They are kept."""
+        """Do nothing: all states are kept."""
 
 
 class _States(NamedTuple):
@@ -88,7 +88,7 @@ class StateWindow:
             self._store.release(self._kept.popleft().roots)
 
     def restart(self, tipset: Tipset) -> None:
-        """Keep the states of a tipset that begins the chain anew, and no others but those held by themselves."""
+        """Keep the state of the tipset that the chain restarts at, and states in use; release all others."""
         if self._most is None:
             return
         gone = [*self._kept, *([] if self._first is None else [self._first])]

@@ -48,7 +48,7 @@ def null_epochs(parent: int, epoch: int) -> Iterator[ChainEpoch]:
 
 @dataclass(frozen=True, slots=True)
 class MinedBlock:
-    """A block: who produced it, with how many wins, and its messages in the order of their execution."""
+    """A block: its producer, the number of wins, and its messages in order of execution."""
 
     producer: Address
     win_count: int
@@ -99,8 +99,8 @@ def execute_tipset(
 ) -> TipsetOutcome:
     """Execute a tipset on the state that its parent left. Network version and chain id are the machine's.
 
-    With `parallel`, workers execute some of its messages before their turn; what comes out is the same. Raises Fatal
-    where a reward or cron fails, or a message could not go on; MessageError for a malformed message.
+    With `parallel`, workers execute some messages ahead of their turn, with the same results. Raises Fatal
+    if a reward, cron or a message cannot be executed; MessageError for a malformed message.
     """
     steps = [*tipset_steps(machine, work, supply, parallel=parallel)]
     receipts = tuple(step.result.receipt for step in steps if step.carried is not None)

@@ -47,7 +47,7 @@ class FoundMessage:
 
 
 class TipsetSource(Protocol):
-    """A chain that is asked for its past. Its methods raise InvalidInput for what it does not have, and NodeError."""
+    """A source of past tipsets. Its methods raise InvalidInput for missing data, and NodeError."""
 
     store: Store
     name: str

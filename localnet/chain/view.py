@@ -236,10 +236,10 @@ class ChainView(ChainReader):
         self._enter_point(point)
 
     def go_to(self, point: ChainPoint) -> None:
-        """Read the chain as it is at a point from now on. Raises the store's errors."""
+        """Move the view to a point of the chain. Raises the store's errors."""
         if point is self._point:
             return
-        self._point = None  # until all is done: where the store fails, the next question begins anew
+        self._point = None  # until all is done: if the store fails, the next query starts over
         self.machine.read_from(point.accounts)
         self.machine.restore(Snapshot(point.facts[0].state, {}))
         self._enter_point(point)
@@ -247,7 +247,7 @@ class ChainView(ChainReader):
 
     def _enter_point(self, point: ChainPoint) -> None:
         if point.rewritten != self._rewritten:
-            self.index.forget_logs()  # they may have been read while their heights were made anew
+            self.index.forget_logs()  # they may have been read while their heights were rebuilt
             self._rewritten = point.rewritten
         self.head, self.record, self.producer, self.deferred, self.default_gas_limit, _ = point.facts
         self.index.head, self.index.chain_ids = self.head.height, list(point.chain_ids)

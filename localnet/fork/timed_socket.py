@@ -15,7 +15,7 @@ _PATIENCE: Final = 3.0
 """Seconds of silence after which the waiting is reported, again and again."""
 
 Waited = Callable[[float], None]
-"""Gets the seconds that an exchange has taken so far, while it goes on."""
+"""Receives the seconds that a running exchange has taken so far."""
 
 
 class TimedSocket:

@@ -24,13 +24,13 @@ from localnet.ledger.records import NullRound, Tipset
 from store.blockstore import StoreCorrupt, StoreError
 
 FILE: Final = "addresses.sqlite"
-"""Its name in a chain's folder."""
+"""Name of the index file in a chain's folder."""
 _FORMAT: Final = 1
-"""Changed whenever entries mean something else: an index of another format is made anew."""
+"""Version of the format; an index with another version is rebuilt."""
 _MOST_BACK: Final = 10_000
-"""Tipsets that went back and have not been forgotten yet: with more of them the index counts as empty."""
+"""Maximum number of reverted tipsets that are searched for the last valid one."""
 _PAGE: Final = 200
-"""Heights that are read at a time."""
+"""Number of heights per query."""
 _SCHEMA: Final = f"""
     DROP TABLE IF EXISTS tipsets;
     DROP TABLE IF EXISTS places;
@@ -41,7 +41,7 @@ _SCHEMA: Final = f"""
 
 
 class AddressIndex:
-    """The index. One thread lets it `follow` the chain, any may read it."""
+    """The address index. One thread calls `follow`; all threads may read."""
 
     def __init__(self, file: Path | None = None) -> None:
         """Open the index in a file, or make a new one there or in memory. Raises StoreError."""
@@ -49,7 +49,7 @@ class AddressIndex:
         self._reading = Lock()
 
     def follow(self, chain: ChainIndex, most: int = 200) -> bool:
-        """Take in tipsets that are new on the chain, N at most; whether there are more. Raises the store's errors."""
+        """Index up to `most` new tipsets of the chain; return True if there are more. Raises the store's errors."""
         top = self.top_on(chain)
         height, wanted = chain.first if top is None else top + 1, most
         with self._transaction():
@@ -61,7 +61,7 @@ class AddressIndex:
                 elif self._add(chain, found):
                     height, wanted = found.height + 1, wanted - 1
                 else:
-                    return True  # the chain went back meanwhile
+                    return True  # the chain was reorganised concurrently
         return chain.at(height) is not None
 
     def top_on(self, chain: ChainIndex) -> int | None:
@@ -111,7 +111,7 @@ class AddressIndex:
             raise StoreCorrupt(f"the index by address cannot be read ({error}): remove {self._name}") from None
 
     def _add(self, chain: ChainIndex, tipset: Tipset) -> bool:
-        """Add a tipset; False where the height was made anew while its messages were read."""
+        """Add a tipset; return False if its height was rebuilt while its messages were read."""
         keys = {key for receipt in chain.receipts(tipset) for key in keys_of(receipt)}
         now = chain.at(tipset.height)
         if not isinstance(now, Tipset) or now.key != tipset.key:
@@ -145,7 +145,7 @@ def _open(file: Path | None) -> sqlite3.Connection:
                 "file, which is made again of the chain"
             ) from None
         for each in (file, *(file.with_name(f"{file.name}-{part}") for part in ("wal", "shm"))):
-            each.unlink(missing_ok=True)  # it cannot be read, and all of it is on the chain
+            each.unlink(missing_ok=True)  # unreadable; the index is derived from the chain
         return _connect(file)
 
 

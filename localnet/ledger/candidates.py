@@ -30,7 +30,7 @@ class Candidate:
     sender: EthAddress
     to: EthAddress | None
     sent: SignedTransaction | None = field(default=None, compare=False)
-    """The transaction as it was sent to this process; `transaction` has it, too, where only the message is known."""
+    """The transaction as sent to this process; `transaction` also derives it from the message."""
     chain_id: int | None = None
     """The chain that a transaction is signed for, of a message that was read from a record."""
     sidecar: BlobSidecar | None = field(default=None, compare=False)

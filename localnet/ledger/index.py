@@ -99,7 +99,7 @@ class ChainIndex:
         if data is None:
             raise StoreCorrupt(f"the chain's index has no entry for height {height}")
         kept = self._decoded.get(height)
-        if kept is not None and kept[0] == data:  # by what it says: heights are made anew, and changed by hand
+        if kept is not None and kept[0] == data:  # compare contents: heights are rebuilt and edited
             return kept[1]
         decoded = decode_height(data)
         self._decoded.keep(height, (data, decoded), _OBJECTS + _DECODED * len(data))
@@ -126,7 +126,7 @@ class ChainIndex:
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
         """Return the executed transaction with this hash. Safe to call from other threads.
 
-        Where the chain goes back and makes the height anew meanwhile, the transaction was on no chain for a moment.
+        If the chain rebuilds the height concurrently, the transaction is briefly on no chain.
         """
         data = self._store.index(b"t" + transaction_hash)
         if data is None:
@@ -233,7 +233,7 @@ def blob_entries(sidecars: Iterable[BlobSidecar]) -> dict[bytes, bytes | None]:
 
 
 def changed_entries(tipset: Tipset) -> dict[bytes, bytes | None]:
-    """Return the index entry of a tipset whose state was changed by hand."""
+    """Return the index entry of a tipset whose state was edited."""
     return {_height_key(tipset.height): tipset.encode()}
 
 

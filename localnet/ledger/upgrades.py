@@ -65,7 +65,7 @@ class Upgrade:
         return [self.epoch, self.version, None if self.actors is None else link(self.actors), *streams]
 
     def check_same(self, streams: StreamSettings | None, actors: Cid | None = None) -> None:
-        """InvalidInput where other streams or actors are asked for than this is planned with; None asks for nothing."""
+        """Raise InvalidInput if the requested streams or actors differ from the planned ones; None requests nothing."""
         others = [] if actors in (None, self.actors) else ["other built-in actors than are asked for"]
         if streams is not None and self.streams is None:
             others.append("the network's own streams, not with those that are asked for")
@@ -184,7 +184,7 @@ def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersi
 
 
 def check_not_ahead(bundle: Bundle, number: int) -> None:
-    """InvalidInput for actors that read states of another layout than a network version has: a later one's."""
+    """Raise InvalidInput for actors that require the state layout of a later network version."""
     version, ahead = actors_version(bundle.manifest), first_state_migration(versions_between(number, LATEST.number))
     if ahead is not None and version is not None and version >= ahead.actors:
         raise InvalidInput(
@@ -215,6 +215,6 @@ def upgrade_machine(machine: Hypervisor, upgrade: Upgrade) -> None:
 
 
 def rehearse_upgrade(machine: Hypervisor, upgrade: Upgrade, before: int) -> None:
-    """InvalidInput where an upgrade from a network version could not be done on a machine's state as it is now."""
+    """Raise InvalidInput if the machine's current state cannot be upgraded from a network version."""
     passed = versions_between(before, upgrade.version)
     rehearse(machine.state_tree, machine.manifest, passed, upgrade.epoch, upgrade.streams)

@@ -39,7 +39,7 @@ WINDOW_PROOFS: Final = {SECTOR_SIZE: WINDOW_PROOF, 8 << 20: 11, 512 << 20: 12, 3
 """Mapping from sector sizes in bytes to the types of their window PoSt proofs (V1P1)."""
 
 LIFETIME: Final = 540 * PROVING_PERIOD
-"""Epochs for which sectors are committed if nothing else is asked for."""
+"""Default lifetime of a sector in epochs."""
 
 FUNDS: Final = TokenAmount(10**18)
 """attoFIL that a miner gets for its deposit and fees, in addition to its sectors' pledge."""

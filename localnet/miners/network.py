@@ -23,7 +23,7 @@ class MinerNetwork(Protocol):
 
     @property
     def chain(self) -> Chain:
-        """The chain, which keeps what is changed by hand."""
+        """The chain, which commits direct changes."""
 
     @property
     def machine(self) -> Hypervisor:

@@ -28,7 +28,7 @@ def snapshot(node: Node) -> str:
 
 
 def revert(node: Node, snapshot_id: int) -> bool:
-    """Go back to a snapshot, which is used up with all after it; false where there is none."""
+    """Revert to a snapshot, and remove it and all later ones; return false if it does not exist."""
     return node.network.revert(snapshot_id)
 
 
@@ -70,7 +70,7 @@ def set_next_block_timestamp(node: Node, timestamp: int) -> None:
 
 
 def set_time(node: Node, timestamp: int) -> int:
-    """Let it be this time now, in Unix seconds; by how many seconds the clock went ahead."""
+    """Set the current time in Unix seconds; return the seconds by which the clock moved forward."""
     return node.network.set_time(timestamp)
 
 
@@ -131,7 +131,7 @@ def rollback(node: Node, depth: int = 1) -> None:
 
 
 def reset(node: Node, options: Any = None) -> None:
-    """Begin anew with the clock's own time: as a fork of {forking: {jsonRpcUrl, blockNumber}}, else at a genesis.
+    """Restart the chain at the clock's own time: as a fork of {forking: {jsonRpcUrl, blockNumber}}, else at a genesis.
 
     Under Filecoin's rules the chain goes back to its first block, also that of a fork.
     """
@@ -160,7 +160,7 @@ def _fork_source(node: Node, options: dict[str, Any]) -> ForkSource:
 
 
 def drop_transaction(node: Node, transaction_hash: bytes) -> str | None:
-    """Forget a transaction that waits; its hash, null where there is none."""
+    """Remove a pending transaction; return its hash, or null if it is not pending."""
     waiting = node.network.mempool.get(transaction_hash)
     if waiting is None:
         return None

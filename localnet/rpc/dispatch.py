@@ -47,7 +47,7 @@ OnReader = Callable[[Callable[[NodeReader], Any], QuestionKind], Awaitable[Any]]
 """Answers a question elsewhere, by what it gives to the function."""
 
 _ASK_AGAIN: Final = 0.05
-"""Seconds after which the network is asked again for what is not there yet."""
+"""Interval in seconds at which a missing result is polled."""
 
 _SEND: Final = "eth_sendTransaction"
 _SEND_RAW: Final = "eth_sendRawTransaction"
@@ -182,7 +182,7 @@ class Dispatcher:
             session.request = request.get("id")
         try:
             result = await self._run(name, params, session)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and the node goes on
+        except Exception as error:  # noqa: BLE001  # the client gets an error response and the node continues
             return self._response(request, error)
         return self._response(request, None, result)
 

@@ -50,11 +50,11 @@ class Executors:
         self.dispatcher = Dispatcher(node, self.chain.start, self.ask)
 
     def _publish(self) -> None:
-        """Let questions that begin from now on see the chain as it is. For the chain's thread."""
+        """Publish the chain's current state to new queries. Runs on the chain's thread."""
         self._node.published = self._chain.point()
 
     def applied(self, tipset: Tipset) -> None:
-        """Publish a block as soon as it is there: others may follow it in the same request."""
+        """Publish a block immediately: others may follow it in the same request."""
         self._publish()
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:

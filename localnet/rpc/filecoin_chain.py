@@ -268,7 +268,7 @@ def _no_block(node: Node, block: Cid) -> RpcError:
 
 
 def _walk(node: Node, root: Cid, seen: set[Cid]) -> tuple[int, int]:
-    """Bytes of the blocks under a root that have not been seen, and how many links they hold."""
+    """Return the bytes of the unvisited blocks under a root, and their number of links."""
     open_, size, links = [root], 0, 0
     while open_:
         block = open_.pop()

@@ -78,13 +78,13 @@ def grant_datacap(node: Node, client: EthAddress | Address, size: int) -> bool:
 
 
 def set_producer(node: Node, miner: EthAddress | Address) -> bool:
-    """Let a storage miner produce the blocks to come, and be paid for them; f00 ends that."""
+    """Set the storage miner that produces the next blocks and gets their rewards; f00 resets it."""
     node.network.set_producer(miner)
     return True
 
 
 def collect_garbage(node: Node, states: int | None = None) -> dict[str, Any]:
-    """Go on with a collection of the folder's garbage for a moment, or begin one that keeps the newest states.
+    """Run a step of the folder's garbage collection, or start one that keeps the newest states.
 
     Ask again until `phase` is `done`; requests are answered in between, and while it is `compact`, when the folder
     gives its space back. Without a number all states are kept.

@@ -149,7 +149,7 @@ class Filters:
         self._watch()
 
     def restart(self) -> None:
-        """Continue all filters at the head of a chain that began anew."""
+        """Continue all filters at the head of a restarted chain."""
         self._forget(0)
         for found in self._filters.values():
             found.seen, found.turn = self._network.settled.height, self._turn

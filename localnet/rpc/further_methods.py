@@ -1,4 +1,4 @@
-"""The modules of methods that are loaded when one of theirs is first asked for (`method_table`)."""
+"""Modules of methods that are loaded on the first request for one of them (`method_table`)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ _FURTHER: Final = (
 
 
 def further_modules() -> Iterator[ModuleType]:
-    """Load the modules one by one, so that a node that ends meanwhile need not wait for all of them."""
+    """Load the modules one by one, so that a node can shut down between them."""
     for name in _FURTHER:
         yield import_module(f"localnet.rpc.{name}")

@@ -104,7 +104,7 @@ def _receipt(node: NodeReader, values: Mapping[str, Any], _params: list[Any]) ->
 
 
 def _forwarded_transaction(method: str) -> Handler:
-    """Return the handler of a method about a transaction that the forked node answers as it is."""
+    """Return the handler of a method about a transaction, whose request is forwarded to the forked node."""
 
     def handler(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
         wanted = values["transaction_hash"]
@@ -116,7 +116,7 @@ def _forwarded_transaction(method: str) -> Handler:
 
 
 def _forwarded_block(method: str, key: str) -> Handler:
-    """Return the handler of a method about a block that the forked node answers as it is."""
+    """Return the handler of a method about a block, whose request is forwarded to the forked node."""
 
     def handler(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
         ref = values.get(key, LATEST)

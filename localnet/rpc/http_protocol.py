@@ -230,7 +230,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.on_response_complete()
 
     async def _answer(self, answering: _Answering, awaited: Awaitable[bytes]) -> None:
-        """Answer a request whose answer has to be waited for; what comes on the connection meanwhile waits, too."""
+        """Answer a request that needs an executor; later requests of the connection wait."""
         ASKING_CLIENT.set(answering.asker)  # of this task
         try:
             answer = await awaited
@@ -327,7 +327,7 @@ class _Crowd:
 
 
 class _RefusingProtocol(asyncio.Protocol):
-    """A connection too many, as long as it is open: what comes is read and forgotten."""
+    """A connection above the limit: input is discarded until it closes."""
 
     def __init__(self, others: dict[_RefusingProtocol, None], transport: asyncio.Transport) -> None:
         self._others, self.transport = others, transport

@@ -17,15 +17,15 @@ from store.blockstore import StoreError
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE: Final = 50
-"""Tipsets that are taken in at a time: some milliseconds."""
+"""Number of tipsets indexed per step, which takes some milliseconds."""
 _PAUSE: Final = 0.01
-"""Seconds between two such steps of an index that has much to take in."""
+"""Pause in seconds between steps of an index that is behind."""
 _REST: Final = 0.25
-"""Seconds for which it rests when it is at the head: of a chain that moves fast it takes in many tipsets at once."""
+"""Pause in seconds at the head, so that tipsets of a fast chain are indexed in batches."""
 
 
 class IndexFollower:
-    """The thread. What it has not taken in yet is found without it."""
+    """The thread that updates the address index. Tipsets that are not indexed yet are searched directly."""
 
     def __init__(self, node: Node, addresses: AddressIndex) -> None:
         self._node, self._addresses = node, addresses
@@ -33,13 +33,13 @@ class IndexFollower:
         self._thread = threading.Thread(target=self._run, name="addresses", daemon=True)
 
     def start(self) -> None:
-        """Begin where the index ends."""
+        """Start indexing at the end of the index."""
         self._node.network.chain.watchers.append(self)
         self._moved.set()
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and close the index."""
+        """Stop the thread and close the index."""
         if self in self._node.network.chain.watchers:
             self._node.network.chain.watchers.remove(self)
         self._stopped.set()
@@ -49,11 +49,11 @@ class IndexFollower:
         self._addresses.close()
 
     def applied(self, tipset: Tipset) -> None:
-        """There is something new."""
+        """Wake up the thread."""
         self._moved.set()
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """Wake up the follower, which drops reverted entries in its next step."""
+        """Wake up the thread, which drops reverted entries in its next step."""
         self._moved.set()
 
     def waits(self, candidate: Candidate) -> None:
@@ -67,8 +67,8 @@ class IndexFollower:
                 while not self._stopped.is_set() and self._addresses.follow(self._chain(), _AT_ONCE):
                     self._stopped.wait(_PAUSE)
                 self._stopped.wait(_REST)
-        except (StoreError, sqlite3.Error) as error:  # what is not taken in is looked for tipset by tipset
-            _LOG.error("the index by address stands still: %s", error)
+        except (StoreError, sqlite3.Error) as error:  # the rest is searched tipset by tipset
+            _LOG.error("the address index is no longer updated: %s", error)
 
     def _chain(self) -> ChainIndex:
         """Return the last published index of the chain, for this thread."""

@@ -62,7 +62,7 @@ def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
     gone = node.filters.removed_logs(found) if found.kind == LOGS else []
     if gone is None:
         node.filters.remove(filter_id)
-        raise RpcError(LIMIT_EXCEEDED, "the chain went back too far for this filter: set it anew")
+        raise RpcError(LIMIT_EXCEEDED, "the chain was reorganised below this filter's blocks: create a new filter")
     first, last = found.seen + 1, int(node.network.settled.height)
     found.seen = last
     if found.kind == LOGS:

@@ -1,4 +1,4 @@
-"""A node as a question sees it: at one point of its chain, on its own thread, whatever the chain does meanwhile."""
+"""A node as seen by a query: at one point of its chain, on its own thread, unaffected by later blocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WentBack(Exception):
 
 
 class NeedsPlan(Exception):
-    """The question is about the block to come, and only the chain's thread knows what that is made of."""
+    """Raised by a query about the pending block: only the chain's thread knows its messages."""
 
 
 class _Moved(Exception):
@@ -29,7 +29,7 @@ class _Moved(Exception):
 
 
 class NodeView(NodeReader):
-    """A node as it was at a point of its chain, the one that was published last. It belongs to one thread."""
+    """A node at the most recently published point of its chain. It belongs to one thread."""
 
     network: NetworkView
 

@@ -13,21 +13,21 @@ from typing import Any
 
 
 class RequestOrder:
-    """The requests of one connection, or for one sender. For its event loop's thread."""
+    """The order of the requests of one connection or sender. Used on the event loop's thread."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._last: asyncio.Future[Any] | None = None
 
     async def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Begin after the requests that are `alone`, and let others begin meanwhile; what the work returns."""
+        """Run work after earlier `alone` requests, concurrently with others; return its result."""
         async with self._turn:
             answer = self._last = asyncio.ensure_future(work())
         return await answer
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Begin when all before are answered; none begins meanwhile."""
+        """Wait for all earlier requests, and delay later ones until the block ends."""
         async with self._turn:
             if self._last is not None:
                 await asyncio.wait([self._last])

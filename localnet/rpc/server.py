@@ -47,7 +47,7 @@ HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8545
 _KEEP_ALIVE = 75
 _SWITCH_INTERVAL = 0.0005
-"""Seconds after which a contract that runs lets the event loop go on: it needs several such turns for one answer."""
+"""GIL switch interval in seconds while a contract runs: a response needs several switches to the event loop."""
 _ALLOCATIONS = 10_000
 """Objects more than before, after which Python looks for cycles: a block makes some hundred, and hardly a cycle."""
 _GRACE = 1.0
@@ -178,7 +178,7 @@ class Server:
                 ) and not turn.done:
                     await asyncio.sleep(_BETWEEN)
                 logged = ""
-            except Exception as error:  # noqa: BLE001  # the network goes on
+            except Exception as error:  # noqa: BLE001  # the network continues
                 words = f"{type(error).__name__}: {error}"
                 if words != logged:
                     _LOG.exception("no garbage was collected")

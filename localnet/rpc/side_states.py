@@ -33,7 +33,7 @@ def begin_state(node: Node, height: int) -> str:
 
 
 def call_precompile(node: Node, precompile: EthAddress, data: bytes, call: dict[str, Any]) -> str:
-    """Call a Filecoin precompile in the name of a contract that runs elsewhere; nothing of the chain changes.
+    """Call a Filecoin precompile for a contract that another EVM runs. The chain does not change.
 
     `call` has `from`, `balance` (attoFIL), `state` (its name), `block` (`number`, `time`), `readOnly`, and lists:
     `contracts` and `accounts` (addresses in use there), `answers` (`success`, `output`) of contracts to earlier asks.

@@ -40,7 +40,7 @@ class Channels(Listener, Protocol):
 
 @dataclass(slots=True)
 class SocketSession:
-    """The requests of one message on a connection; `request` is the present one's id, `opened` what they opened."""
+    """The requests of one WebSocket message; `request` is the current id, `opened` the subscriptions opened."""
 
     node: Node
     connection: Channels
@@ -75,7 +75,7 @@ def subscribe(session: SocketSession, kind: str, options: Any = None) -> str:
 
 
 def unsubscribe(session: SocketSession, subscription_id: str) -> bool:
-    """End a subscription; false where there is none."""
+    """End a subscription; return false if it does not exist."""
     return session.node.subscriptions.remove(session.connection, subscription_id)
 
 

@@ -1,4 +1,4 @@
-"""Methods that change the state by hand, and act in anybody's name; under the names of other nodes too."""
+"""Methods that edit the state and impersonate accounts, also under the names of other nodes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def dump_state(node: Node) -> str:
 
 
 def load_state(node: Node, state: bytes) -> bool:
-    """Take another node's state in place of this one's, in a new block; a state of anvil replaces the chain."""
+    """Replace the state by another node's, in a new block; a state file of anvil replaces the chain."""
     node.network.load_state(state)
     return True
 

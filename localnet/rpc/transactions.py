@@ -63,7 +63,7 @@ def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, 
 
 
 def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
-    """Take a transaction in the name of any address, without a signature; its hash."""
+    """Submit an unsigned transaction from any address; return its hash."""
     messages = node.network.rules.messages
     message = messages.message_from(_complete(node, request), to_filecoin(_sender(request)))
     return as_data(node.network.submit_unsigned(message))
@@ -98,7 +98,7 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
         waiting = node.network.waiting(transaction_hash)
         if waiting is not None:
             return waiting_json(waiting, node.point.chain_id)
-        # It is asked beside the network's thread: the transaction's block may have come between the two looks.
+        # This runs outside the network's thread: the transaction may be mined between the two lookups.
         receipt = node.network.find_receipt(transaction_hash)
     return None if receipt is None else transaction_json(receipt)
 

@@ -20,7 +20,7 @@ _DUE = itemgetter(0)
 
 @dataclass(slots=True)
 class _Waiting:
-    """A connection's part: how much of it waited when it was looked at, when that began and when some was read."""
+    """Unread bytes of one connection at the last check, since when, and the time of the last read."""
 
     size: int
     began: float

@@ -27,7 +27,7 @@ POLICY: Final = 1008
 CLOSE_NOW: Final = "hypervisor.close"
 """The extension of the scope by which a connection is closed though its client does not read: `now(code, reason)`.
 
-By `unsent(size)` it says how many bytes wait in the application.
+It reports the number of bytes queued in the application by `unsent(size)`.
 """
 
 
@@ -131,7 +131,7 @@ def _compact(text: bytes) -> bytes:
 
 
 class Sockets:
-    """The endpoint: serves one connection with each call, and knows how many there are."""
+    """The endpoint: each call serves one connection. Counts the connections."""
 
     def __init__(self, node: Node, dispatcher: Dispatcher) -> None:
         self._node, self._dispatcher = node, dispatcher

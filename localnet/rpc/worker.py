@@ -30,7 +30,7 @@ MOST_LATER: Final = 100
 _LAST_WORK: Final = 1.0
 """Seconds that work in the background may take when the node ends."""
 _YIELDING: Final = 0.25
-"""Seconds in which such work gives way by itself; it is interrupted then."""
+"""Seconds after which background work that does not yield is interrupted."""
 
 _AGAIN: Final = 0.01
 """Seconds after which one looks again whether what is being done may be interrupted."""

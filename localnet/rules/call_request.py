@@ -1,4 +1,4 @@
-"""A call as it is asked for, and the block that it supposes, whatever the rules are."""
+"""The request of a call and its block overrides, independent of the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sets of rules that are installed, as a network has them: those of a machine, those of a name."""
+"""The installed sets of rules: lookup by machine and by name."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def network(request: pytest.FixtureRequest, _networks: _Networks, hypervisor_ver
 
 
 class _Networks:
-    """One network for each version, opened when it is first asked for."""
+    """One network per version, opened on first use."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options

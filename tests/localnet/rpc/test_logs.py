@@ -140,7 +140,7 @@ class TestLogs:
         rpc("anvil_mine", 1_001)
         rpc("eth_getFilterChanges", name)
         rpc("evm_revert", snapshot)
-        for code, words in ((-32000, "set it anew"), (-32001, "not found")):
+        for code, words in ((-32000, "create a new filter"), (-32001, "not found")):
             with pytest.raises(Failed, match=words) as failed:
                 rpc("eth_getFilterChanges", name)
             assert failed.value.code == code
@@ -206,6 +206,6 @@ class TestLogs:
         monkeypatch.setattr(filters, "MOST_BYTES", 3 * one)
         rpc("evm_revert", rpc("evm_snapshot"))
         assert len(rpc.node.filters._reverted) == 3
-        with pytest.raises(Failed, match="set it anew"):
+        with pytest.raises(Failed, match="create a new filter"):
             rpc("eth_getFilterChanges", names[2])
         assert rpc("eth_getFilterChanges", names[1]) == []
