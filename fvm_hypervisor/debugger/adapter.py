@@ -44,7 +44,7 @@ _CAPABILITIES: Final = {
 
 
 class Adapter:
-    """One conversation with an editor."""
+    """A debugging session with one editor."""
 
     def __init__(self, channel: Channel, open_session: OpenSession) -> None:
         self._channel, self._open_session = channel, open_session
@@ -81,7 +81,7 @@ class Adapter:
             self._undo.close()
 
     def _read(self) -> None:
-        """On the thread that reads."""
+        """Read requests; runs on its own thread."""
         try:
             while (message := self._channel.read()) is not None:
                 if message.get("type") != "request":
@@ -203,7 +203,7 @@ class Adapter:
         return self._set(f"lines of {path}", [f"line {path}:{at}" for at in lines])
 
     def _set_functions(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Each in the debugger's own words, or the name of a method alone."""
+        """Set breakpoints from the debugger's own syntax, or from a method name."""
         texts = [str(each["name"]) for each in arguments["breakpoints"]]
         texts = [text if " " in text else f"method {text}" for text in texts]
         return self._set("functions", texts)
@@ -212,7 +212,7 @@ class Adapter:
         return self._set("exceptions", ["exit any"] if "exit" in arguments["filters"] else [])
 
     def _set(self, what: str, texts: list[str]) -> dict[str, Any]:
-        """Put breakpoints in the place of those that the same kind of request has set: others stay as they are."""
+        """Replace the breakpoints that earlier requests of the same kind set."""
         breakpoints, answers = self._launched.breakpoints, list[dict[str, Any]]()
         for number in self._numbers.pop(what, ()):
             breakpoints.remove(number)

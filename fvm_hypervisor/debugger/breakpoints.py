@@ -34,7 +34,7 @@ KINDS: Final = ("call", "method", "syscall", "pc", "line", "exit", "gas")
 
 @dataclass(slots=True)
 class Breakpoint:
-    """One breakpoint: its kind and what it fits, as it was written."""
+    """A breakpoint: its kind, its condition, and its source text."""
 
     number: int
     kind: str
@@ -114,7 +114,7 @@ class Breakpoints:
         return made
 
     def remove(self, number: int) -> Breakpoint:
-        """Forget one. Raises InvalidInput."""
+        """Delete a breakpoint. Raises InvalidInput."""
         for made in self.all:
             if made.number == number:
                 self.all.remove(made)

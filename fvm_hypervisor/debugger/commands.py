@@ -26,12 +26,12 @@ _LONGEST: Final = 20_000
 
 
 class Quit(Exception):
-    """The person is done."""
+    """Raised when the user quits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: its names, how it is called, what it does in a line, and the function that gives its text."""
+    """A command: names, usage, one-line description, and the function that returns its output."""
 
     names: tuple[str, ...]
     usage: str
@@ -40,7 +40,7 @@ class Command:
 
 
 class Terminal:
-    """Commands as lines of text, one after the other. `frame` is the call that is looked at, from the innermost one."""
+    """Executes command lines. `frame` is the index of the inspected call, counted from the innermost one."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -142,7 +142,7 @@ def _back_instruction(terminal: Terminal, words: list[str]) -> str:
 
 
 def _repeat(words: list[str], go: Callable[[], Stop | End]) -> Stop | End:
-    """Once, or N times; not further than the message's end or another reason to stop."""
+    """Repeat a move N times, until the message ends or another reason stops it."""
     state = go()
     for _ in range(_count(words) - 1):
         if isinstance(state, End) or state.reason not in ("step", "back"):
@@ -236,7 +236,7 @@ def _memory(terminal: Terminal, words: list[str]) -> str:
 
 
 def hex_lines(data: bytes, offset: int = 0) -> str:
-    """Bytes in hex and as text, 32 a line."""
+    """Format bytes in hex and as text, 32 per line."""
     rows = (data[at : at + 32] for at in range(0, len(data), 32))
     return "\n".join(
         f"0x{offset + 32 * number:06x}  {row.hex():<64}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}"
@@ -288,7 +288,7 @@ def _state(terminal: Terminal, words: list[str]) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Text of several lines, each of them printable."""
+    """Escape unprintable characters in each line of a text."""
     return "\n".join(printable(line, max(1, len(line))) for line in text.splitlines())
 
 

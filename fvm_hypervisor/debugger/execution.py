@@ -20,7 +20,7 @@ from store.blockstore import StoreError
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The execution waits at a site, for a reason."""
+    """An execution that waits at a site, with the reason."""
 
     site: StopSite
     reason: str
@@ -28,7 +28,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The execution is over. `problem` says why it could not go on, where it could not."""
+    """A finished execution. `problem` is the reason if it could not continue."""
 
     exit_code: int | None
     gas_used: int
@@ -47,7 +47,7 @@ class End:
 
 
 class DebuggedRun:
-    """Runs `work` with a listener. `resume` and `abandon` are for the thread that looks."""
+    """Runs `work` with a listener. The inspecting thread calls `resume` and `abandon`."""
 
     def __init__(self, work: Callable[[Tracer], None], plan: Plan, rate: int, record: MarkRecord | None = None) -> None:
         """`rate`: milligas for one gas of an engine. `record`: that of an earlier one of the same work."""
@@ -58,22 +58,22 @@ class DebuggedRun:
         self._thread = threading.Thread(target=self._run, name="debugged message", daemon=True)
 
     def start(self) -> Stop | End:
-        """Begin, and run to the first stop."""
+        """Start, and run to the first stop."""
         with large_stacks():
             self._thread.start()
         return self._next()
 
     def resume(self, plan: Plan) -> Stop | End:
-        """Go on from a stop to the next one."""
+        """Continue from a stop to the next one."""
         self._plans.put(plan)
         return self._next()
 
     def interrupt(self, *, wanted: bool = True) -> None:
-        """Let it stop at the next place; or not, after all. For any thread."""
+        """Request a stop at the next position, or cancel the request. May be called on any thread."""
         self.listener.interrupted = wanted
 
     def abandon(self) -> None:
-        """End it, and wait until its thread is gone."""
+        """End the execution, and wait for its thread."""
         self.listener.abandoned = True
         self._plans.put(None)
         if self._thread.ident is not None:

@@ -37,12 +37,12 @@ _MOST_LOGS: Final = 1_000
 
 
 class Abandoned(HypervisorError):
-    """The execution was given up. Nothing between a tracer and the message's end handles it."""
+    """Raised to end an abandoned execution. Nothing between the tracer and the end of the message handles it."""
 
 
 @dataclass(slots=True)
 class OpenCall:
-    """A call that has not ended, or ends now. `node` has its charges in milligas."""
+    """A call that is running or ending. `node` has its charges in milligas."""
 
     number: int
     node: CallNode
@@ -84,21 +84,21 @@ class Plan(Protocol):
 
     @property
     def first_mark(self) -> int:
-        """The first syscall, counted as marks are, at which it wants to be asked."""
+        """The number of the mark of the first syscall at which the plan is asked."""
 
     @property
     def counts_gas(self) -> bool:
         """Return True if the plan needs the gas used at the place before."""
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
-        """Why to stop here; None to go on."""
+        """Return the reason to stop here, or None to continue."""
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
         """Return the number of the next instruction of a frame to report, after instruction `number`."""
 
 
 class StepListener:
-    """Follows one execution. `wait` is called on the thread that executes."""
+    """A tracer of one execution. `wait` is called on the executing thread."""
 
     def __init__(
         self, plan: Plan, wait: Callable[[StopSite, str], Plan], rate: int, record: MarkRecord | None = None
@@ -128,7 +128,7 @@ class StepListener:
     # --- the tracer -------------------------------------------------------------------------------------------
 
     def event(self, event: TraceEvent, /) -> None:
-        """Take an event. Raises Abandoned."""
+        """Handle an event. Raises Abandoned."""
         if self.abandoned:
             if isinstance(event, CallEnded):  # calls end, too, when the execution is given up
                 return
@@ -167,7 +167,7 @@ class StepListener:
                 pass
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Take a fault; or any instruction, of an engine that tells all."""
+        """Handle a fault, or an instruction of an engine that reports every one."""
         if not self.calls or self.abandoned:
             return
         call = self.calls[-1]
@@ -184,7 +184,7 @@ class StepListener:
                 pass
 
     def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
-        """Take an instruction; answer how many of its frame are of no interest after it. Raises Abandoned."""
+        """Handle an instruction; return how many following ones of its frame to skip. Raises Abandoned."""
         call = self.calls[-1]
         call.begun, call.before, call.counter, call.look = number, call.counter, counter, _once(look)
         self._ask(StopSite(Position(self.marks, number, call.number), call, None, counter))
@@ -247,7 +247,7 @@ class StepListener:
         self._ask(StopSite(Position(self.marks, 0, call.number), call, kind))
 
     def used_at(self, site: StopSite) -> int:
-        """Milligas that the message has used at a place: with what a contract's frame has not settled yet."""
+        """Return the milligas used by the message at a position, including unsettled gas of the contract's frame."""
         call = site.call
         if site.mark is not None or call.look is None:
             return self.used

@@ -14,7 +14,7 @@ from fvm_hypervisor.debugger.sources import Line, SourceLines
 
 @dataclass(slots=True)
 class RunTo:
-    """Stop at a place that an earlier execution reached."""
+    """Stops at a position that an earlier execution reached."""
 
     target: Position
     reason: str = "here"
@@ -26,7 +26,7 @@ class RunTo:
         return self.target.mark
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:  # see `Plan`
-        """At the place, or at the first one after it."""
+        """Stop at the target, or at the first position after it."""
         target = self.target
         if target.number == 0:
             return self.reason if site.mark is not None and site.position.mark >= target.mark else None
@@ -41,7 +41,7 @@ class RunTo:
 
 @dataclass(slots=True)
 class CounterPlan:
-    """Keep the program counters of a call from an instruction on, and stop at a later one."""
+    """Records the program counters of a call from one instruction to another, where it stops."""
 
     call: int
     first: int
@@ -51,7 +51,7 @@ class CounterPlan:
     first_mark: int = NEVER
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
-        """At the last instruction."""
+        """Stop at the last instruction."""
         number = site.position.number
         if site.mark is None and site.call.number == self.call and self.first <= number <= self.last:
             self.counters.append(site.counter)
@@ -59,7 +59,7 @@ class CounterPlan:
         return None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """All from the first one on."""
+        """Report every instruction from the first one on."""
         return max(number + 1, self.first) if call.number == self.call and number < self.last else NEVER
 
 
@@ -77,12 +77,12 @@ class Step(Protocol):
 
 
 class Forward:
-    """Go on until a breakpoint fits, or a step ends."""
+    """Runs until a breakpoint matches or a step ends."""
 
     def __init__(
         self, breakpoints: Breakpoints, sources: SourceLines, step: Step | None, begun: StopSite | None
     ) -> None:
-        """`begun` is where it begins."""
+        """Create the plan; `begun` is its first position."""
         self.first_mark = 0
         self.counts_gas = any(made.kind == "gas" for made in breakpoints.all)
         self._breakpoints, self._sources, self._step = breakpoints, sources, step
@@ -91,7 +91,7 @@ class Forward:
             self._lines[begun.call.number] = self._line(begun.call, begun.counter)
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
-        """At a breakpoint, or at the step's end."""
+        """Stop at a breakpoint or at the end of the step."""
         call = site.call
         line = self._line(call, site.counter) if site.mark is None else None
         left = self.left(call)
@@ -104,12 +104,12 @@ class Forward:
         return "step" if ends else None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """Each one, where a step or a breakpoint asks for it."""
+        """Report each instruction if the step or a breakpoint needs it."""
         watched = self._step is not None and self._step.watches(call)
         return number + 1 if watched or self._breakpoints.wants_instructions(listener, call) else NEVER
 
     def left(self, call: OpenCall) -> Line | None:
-        """Return the line at which a frame was before."""
+        """Return the previous line of a frame."""
         if call.number not in self._lines:
             self._lines[call.number] = self._line(call, call.before) if call.before >= 0 else None
         return self._lines[call.number]
@@ -120,24 +120,24 @@ class Forward:
 
 @dataclass(slots=True)
 class Into:
-    """To the next line, syscall, or beginning or end of a call, in whatever call; or to the next instruction."""
+    """A step to the next line, syscall, or call boundary in any call; or to the next instruction."""
 
     has_lines: Callable[[OpenCall], bool]
     by_instruction: bool = False
 
     def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:
-        """At every mark, and at a new line."""
+        """End the step at every mark and at a new line."""
         if site.mark is not None or self.by_instruction or not self.has_lines(site.call):
             return True
         return line is not None and line != left
 
     def watches(self, call: OpenCall) -> bool:  # see `Step`
-        """All."""
+        """Report every instruction."""
         return True
 
 
 class Over:
-    """To the next line or syscall of the same call, or to its end. Functions of its contract are left out."""
+    """A step to the next line or syscall of the same call, or to its end, over internal functions."""
 
     def __init__(
         self, call: int, sources: SourceLines, line: Line | None, *, by_instruction: bool = False, out: bool = False
@@ -148,7 +148,7 @@ class Over:
         self._depth = 0
 
     def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:  # see `Step`
-        """Within the call, at its function's depth or above."""
+        """End the step within the call, at the depth of its function or above."""
         call = site.call
         if call.number != self._call:
             return False
@@ -168,17 +168,17 @@ class Over:
 
 
 class Hits:
-    """Keep the places where breakpoints fit, and stop at a later one."""
+    """Records the positions at which breakpoints match, up to a later position, where it stops."""
 
     def __init__(self, forward: Forward, end: Position | None) -> None:
-        """`end` None: to the message's end."""
+        """Create the plan; without `end` it runs to the end of the message."""
         self.first_mark = 0
         self.found: list[tuple[Position, str]] = []
         self.counts_gas = forward.counts_gas
         self._forward, self._end = forward, end
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
-        """At the end."""
+        """Stop at the end."""
         if self._end is not None and site.position >= self._end:
             return "here"
         reason = self._forward.stop(listener, site)
@@ -195,7 +195,7 @@ class Hits:
 
 
 class Writes:
-    """Keep the words that contracts have written, those of failed calls left out, and stop at a place."""
+    """Records the slots written by contracts, without those of failed calls, up to a position, where it stops."""
 
     def __init__(self, end: Position) -> None:
         self.first_mark, self.counts_gas = end.mark, False
@@ -203,7 +203,7 @@ class Writes:
         self._made: list[tuple[int, int | None, int, int]] = []
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
-        """At the place."""
+        """Stop at the target."""
         call = site.call
         if self._end.stop(listener, site) is not None:
             return "here"
@@ -216,7 +216,7 @@ class Writes:
         return None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """All: any may write."""
+        """Report every instruction, since any may write."""
         return number + 1
 
     def of(self, actor: int | None) -> dict[int, int]:

@@ -31,7 +31,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class RunningCall:
-    """A call that runs, and how many of its instructions have begun. No call: before the first, after the last one."""
+    """The running call and its number of started instructions; no call before the first and after the last one."""
 
     call: int = -1
     begun: int = 0
@@ -42,7 +42,7 @@ NOTHING: Final = RunningCall()
 
 @dataclass(frozen=True, slots=True)
 class ExecutionMark:
-    """A mark with what ran before it and what runs after it. A call that ends still runs at its own mark."""
+    """A mark, with the frames before and after it. A call that ends is still running at its own mark."""
 
     kind: MarkKind
     call: int
@@ -51,7 +51,7 @@ class ExecutionMark:
 
 
 class MarkRecord:
-    """The marks of an execution as far as it has come."""
+    """The marks of an execution so far."""
 
     def __init__(self) -> None:
         self.marks: list[ExecutionMark] = []
@@ -61,7 +61,7 @@ class MarkRecord:
         """The mark of each call's beginning."""
 
     def add(self, mark: ExecutionMark, parent: int = -1) -> None:
-        """Note a mark."""
+        """Append a mark."""
         self.marks.append(mark)
         if mark.kind is MarkKind.CALL:
             self.parents.append(parent)

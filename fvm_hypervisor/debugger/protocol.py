@@ -25,7 +25,7 @@ class ProtocolError(HypervisorError):
 
 
 class Channel:
-    """Reads messages on one thread, writes them on any. A peer that is gone is written to no more."""
+    """A connection: one thread reads messages, any may write them. After a disconnect nothing is written."""
 
     def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
         self._reader, self._writer = reader, writer

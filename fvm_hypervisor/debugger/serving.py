@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 
 
 def serve_streams(open_session: OpenSession) -> None:
-    """One conversation on standard input and output; what is printed meanwhile goes to standard error."""
+    """Serve one session on standard input and output; other output of the process goes to standard error."""
     writer = sys.stdout.buffer
     # Without a buffer: its lock would be held by the thread that reads when the program ends.
     with open(os.dup(sys.stdin.fileno()), "rb", buffering=0) as reader, redirect_stdout(sys.stderr):
@@ -24,7 +24,7 @@ def serve_streams(open_session: OpenSession) -> None:
 
 
 def serve_port(port: int, open_session: OpenSession) -> None:
-    """Conversations one after the other, until Ctrl-C; port 0 is any. Raises OSError where the port is taken."""
+    """Serve one session after another until Ctrl-C; port 0 is any free port. Raises OSError if the port is in use."""
     with socket.create_server((HOST, port)) as server:
         print(f"listening for an editor at {HOST}:{server.getsockname()[1]}", flush=True)
         while True:

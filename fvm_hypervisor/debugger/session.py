@@ -28,14 +28,14 @@ _WINDOW, _LARGEST_WINDOW = 1 << 12, 1 << 18
 
 
 class Interrupted(InvalidInput):
-    """A command that runs the message again was paused, and did not find what it is for."""
+    """Raised when a command that executes the message again was paused before it found its result."""
 
     def __init__(self) -> None:
         super().__init__("interrupted, before it came to its end")
 
 
 class Session:
-    """The commands of the debugger. Raises InvalidInput where one has no meaning at the present place."""
+    """The commands of the debugger. A command that is not possible at the current position raises InvalidInput."""
 
     def __init__(self, subject: Subject, sources: SourceLines | None = None) -> None:
         self.subject = subject
@@ -55,11 +55,11 @@ class Session:
     # --- forwards ---------------------------------------------------------------------------------------------
 
     def start(self) -> Stop | End:
-        """Begin anew, and stop at the message's call."""
+        """Start over, and stop at the call of the message."""
         return self._run_again(RunTo(_FIRST, "the message begins"))
 
     def step(self, *, by_instruction: bool = False) -> Stop | End:
-        """To the next line or syscall, or beginning or end of a call, wherever it is."""
+        """Step to the next line, syscall, or call boundary, into nested calls."""
         return self._forward(Into(lambda call: bool(self.sources.of(call).places), by_instruction))
 
     def over(self, *, by_instruction: bool = False) -> Stop | End:
@@ -71,11 +71,11 @@ class Session:
         return state
 
     def out(self) -> Stop | End:
-        """To the end of the function, or of the call."""
+        """Step to the end of the function or call."""
         return self._forward(self._over(out=True))
 
     def go_on(self) -> Stop | End:
-        """To the next breakpoint, or the message's end."""
+        """Continue to the next breakpoint, or to the end of the message."""
         return self._forward(None)
 
     def _over(self, *, by_instruction: bool = False, out: bool = False) -> Over:
@@ -93,7 +93,7 @@ class Session:
     # --- backwards --------------------------------------------------------------------------------------------
 
     def back(self, *, into: bool = False, by_instruction: bool = False) -> Stop | End:
-        """To the line or syscall before; `into` goes into calls that were made there."""
+        """Step back to the previous line or syscall; with `into`, into the calls made there."""
         with self._undone_by_pause():
             return self._back(into=into, by_instruction=by_instruction)
         return self.state
@@ -113,7 +113,7 @@ class Session:
         return self._line_begin(before, by_instruction=by_instruction)
 
     def reverse(self) -> Stop | End:
-        """To the breakpoint that was hit last, or the message's beginning."""
+        """Continue backwards to the previous breakpoint, or to the start of the message."""
         with self._undone_by_pause():
             return self._reverse()
         return self.state
@@ -132,7 +132,7 @@ class Session:
         return self.go_to(*hits.found[-1])
 
     def go_to(self, place: Position, reason: str = "back") -> Stop | End:
-        """To a place that an execution has reached."""
+        """Go to a position that an execution has reached."""
         plan = RunTo(place, reason)
         if self._execution is None or isinstance(self.state, End) or self.site.position > place:
             return self._run_again(plan)
@@ -147,7 +147,7 @@ class Session:
         return self.go_to(self.record.of_mark(len(self.record.marks)))
 
     def _line_begin(self, place: Position, *, by_instruction: bool) -> Stop | End:
-        """At a place, or where its line begins, if it is within one."""
+        """Stop at a position, or at the start of its line."""
         stopped = self.go_to(place)
         if by_instruction or isinstance(stopped, End) or not place.number:
             return stopped
@@ -326,17 +326,17 @@ class Session:
             raise Fatal(f"executed again, the message did not come to the same place ({place}): {self.state}")
 
     def interrupt(self) -> None:
-        """Let what runs stop at the next place. For any thread."""
+        """Pause the execution at its next position. May be called on any thread."""
         if self._execution is not None:
             self._execution.interrupt()
 
     def forget_pause(self) -> None:
-        """Forget a pause for which no place was left: the command that it was for is done. For any thread."""
+        """Cancel a pause whose command is already done. May be called on any thread."""
         if self._execution is not None:
             self._execution.interrupt(wanted=False)
 
     def give_up(self) -> None:
-        """Let what runs end, and nothing begin any more. For any thread."""
+        """Abort the execution, and start no further one. May be called on any thread."""
         self._given_up = True
         execution = self._execution
         if execution is not None:

@@ -18,7 +18,7 @@ Line = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class CodeLines:
-    """A code: its contract where that is known, and the places of its program counters."""
+    """The contract of some code, if it is known, and the source positions of its program counters."""
 
     contract: CompiledContract | None = None
     places: dict[int, CodePlace] = field(default_factory=dict)
@@ -31,16 +31,16 @@ class CodeLines:
         return (place.path, place.line) if place is not None and place.line else None
 
     def enters(self, counter: int) -> int:
-        """1 where an instruction jumps into a function, -1 where it jumps out of one, else 0."""
+        """Return 1 if an instruction jumps into a function, -1 if it returns from one, otherwise 0."""
         place = self.places.get(counter)
         return 0 if place is None else {"i": 1, "o": -1}.get(place.jump, 0)
 
 
 class SourceLines:
-    """The contracts of some folders, by the codes that run."""
+    """The contracts in artifact folders, found by running code."""
 
     def __init__(self, folders: Sequence[Path] | None = None) -> None:
-        """Without folders: those of `ArtifactFolders`."""
+        """Read the given folders, by default those of `ArtifactFolders`."""
         self.artifacts = ArtifactFolders(folders)
         self._known: dict[tuple[bool, bytes], CodeLines] = {}
 

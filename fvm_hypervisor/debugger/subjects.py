@@ -32,7 +32,7 @@ from store.cid import Cid, parse_cid
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A message on a machine at the state that it meets, whose root is `root`."""
+    """A message on a machine at its initial state, whose root is `root`."""
 
     name: str
     machine: Hypervisor
@@ -134,7 +134,7 @@ def _listening(machine: Hypervisor, tracer: Tracer) -> Iterator[None]:
 
 
 def on_own_engine(machine: Hypervisor) -> None:
-    """Let contracts run on our own EVM runtime, which shows instructions; their gas is the derived budget then."""
+    """Use this project's EVM runtime for contracts, which reports instructions; their gas is the derived budget."""
     if machine.registry.options["evm"] == OFFICIAL_EVM:
         machine.registry = registry_factory(OWN_EVM, {})(machine.manifest, machine.store)
 

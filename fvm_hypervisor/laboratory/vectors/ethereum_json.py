@@ -24,12 +24,12 @@ AccessList = tuple[tuple[EthAddress, tuple[int, ...]], ...]
 
 
 class BadFixture(InvalidInput):
-    """JSON that is not what its format says."""
+    """Raised for JSON that does not have the documented format."""
 
 
 @contextmanager
 def within(place: str) -> Iterator[None]:
-    """Errors of what is read inside name the place first."""
+    """Prefix the errors raised inside with the name of a field."""
     try:
         yield
     except BadFixture as error:
@@ -88,7 +88,7 @@ def read_number(value: Any, name: str, bits: int | None = 256) -> int:
 
 
 def read_bytes(value: Any, name: str, length: int | None = None) -> bytes:
-    """Bytes in hex; of exactly `length` where that is given."""
+    """Parse bytes in hex, of exactly `length` if given."""
     try:
         data = bytes.fromhex(value.removeprefix("0x"))
     except (AttributeError, ValueError):
@@ -99,7 +99,7 @@ def read_bytes(value: Any, name: str, length: int | None = None) -> bytes:
 
 
 def read_address(value: Any, name: str) -> EthAddress:
-    """Twenty bytes in hex."""
+    """Parse an address."""
     return EthAddress(read_bytes(value, name, ETH_ADDRESS_LENGTH))
 
 
@@ -117,7 +117,7 @@ def read_account(fields: Any) -> AllocAccount:
 
 
 def read_accounts(fields: Any, name: str) -> dict[EthAddress, AllocAccount]:
-    """Accounts by address."""
+    """Parse accounts by address."""
     accounts = {}
     for address, account in read_object(fields, name).items():
         with within(f"{name}, account {address}"):

@@ -51,7 +51,7 @@ class NotExtracted(HypervisorError):
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """A vector that was proved, and what is in it."""
+    """A verified vector and its contents."""
 
     vector: Vector
     blocks: int
@@ -160,7 +160,7 @@ def _recording_machine(
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """The circulating supply as it was answered before; nothing of the state is read for it."""
+    """The recorded circulating supply, without reading the state."""
 
     circulating: Mapping[ChainEpoch, TokenAmount]
 

@@ -76,7 +76,7 @@ bytecode, the sender's balance, the balance that a contract reads."""
 
 
 class BadCase(ValueError):
-    """A case whose own data do not fit together."""
+    """Raised for a case with inconsistent data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class CaseWorld:
     def _arrive(
         self, machine: Hypervisor, actor: Mapping[str, Any] | None, known: dict[int, Mapping[str, Any]]
     ) -> None:
-        """Put a borrowed actor into the state, its address into the address book."""
+        """Add a borrowed actor and its address to the state."""
         if actor is None:
             return
         number = ActorID(actor["id"])
@@ -216,7 +216,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:
-    """One record for each case of a file, as the command line's contract has it. For worker processes."""
+    """Return one record per case of a file, for the command line. Runs in worker processes."""
     world = _world(bundle, evm)
     records = []
     try:
@@ -235,7 +235,7 @@ def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=1)
 def _world(bundle: str | Path, evm: str) -> CaseWorld:
-    """One worker's bundle, kept over its files."""
+    """Return the bundle, cached in each worker process."""
     return CaseWorld(Bundle.open(bundle), evm)
 
 
@@ -368,7 +368,7 @@ def _compare_result(result: Result, expect: Mapping[str, Any]) -> Iterator[str]:
 
 
 def events_of(events: Iterable[StampedEvent]) -> list[Any]:
-    """Events as a case has them."""
+    """Return events in the format of a case."""
     return [
         [event.emitter, [[entry.flags, entry.key, entry.codec, entry.value.hex()] for entry in event.entries]]
         for event in events

@@ -81,7 +81,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 @contextmanager
 def _ended_early(pool: ProcessPoolExecutor) -> Iterator[None]:
-    """End the processes in the midst of their work where the caller stops reading their results."""
+    """End the worker processes if the caller stops reading their results."""
     try:
         yield
     except BaseException:  # Ctrl-C, here or where the results are read
@@ -116,7 +116,7 @@ def _on_dask(work: Callable[[T], R], items: Sequence[T], workers: int, scheduler
 
 
 def _chunk(count: int, workers: int) -> int:
-    """Small, since files differ a thousandfold in size and the large ones may stand side by side."""
+    """Return a small chunk size: files differ a thousandfold in size, and large ones may be adjacent."""
     return max(1, min(16, count // (workers * 32)))
 
 

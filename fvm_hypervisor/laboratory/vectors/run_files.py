@@ -125,7 +125,7 @@ def _against(trace: Trace, expected: Trace | None) -> str:
 
 @lru_cache(maxsize=1)
 def _bundles(folder: Path, instead: str | None) -> BundleFolder:
-    """One worker's bundles, kept over its vectors."""
+    """Return the bundles, cached in each worker process."""
     return BundleFolder(folder, None if instead is None else Bundle.open(instead))
 
 

@@ -22,11 +22,11 @@ _ABSENT = object()
 
 
 class _AnotherTree(Exception):
-    """A tree that looked like a HAMT at its root has another form below."""
+    """Raised if a tree with the root of a HAMT has invalid nodes."""
 
 
 def state_differences(store: Blockstore, ours: Cid, expected: Cid, names: Mapping[Cid, str]) -> Iterator[str]:
-    """One line for each difference between two state roots; `names` are those of code CIDs."""
+    """Return one line per difference between two state roots; `names` maps code CIDs to names."""
     try:
         left, right = get_object(store, ours), get_object(store, expected)
     except BlockNotFound as error:
@@ -126,7 +126,7 @@ def _is_hamt_node(value: Any) -> bool:
 
 
 def _hamt(store: Blockstore, ours: Cid, expected: Cid) -> Iterator[tuple[bytes | BlockNotFound, Any, Any]]:
-    """(key, our value, the expected one) wherever two HAMTs differ; for a node that is missing, the error."""
+    """Yield (key, our value, expected value) for each difference of two HAMTs, or the error of a missing node."""
     if ours == expected:
         return
     try:

@@ -66,7 +66,7 @@ EXCEPTION_PREFIX = "TransactionException."
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One outcome of a test: its place, and what is expected."""
+    """One case of a test: its indexes and the expected outcome."""
 
     file: str
     name: str
@@ -101,7 +101,7 @@ class CaseResult:
 
 
 class FixtureExterns:
-    """The chain of a state test: one block's randomness, and hashes of blocks drawn from their numbers."""
+    """The chain of a state test: one block's randomness, and block hashes derived from block numbers."""
 
     def __init__(self, random: bytes) -> None:
         self._random = random
@@ -163,7 +163,7 @@ def run_test(
 
 
 class TestRunner:
-    """One test under one fork: its accounts are made into actors once, each case starts from them."""
+    """A test under one fork. Its accounts are converted to actors once, and each case starts from them."""
 
     def __init__(self, test: Any, fork: str, evm: str = OWN_EVM, trace: TextIO | None = None) -> None:
         self._trace = trace
@@ -178,7 +178,7 @@ class TestRunner:
         self._before: Snapshot = self._machine.snapshot()
 
     def run(self, case: Case) -> str:
-        """Run one case; what is different in words, nothing if it passed."""
+        """Run one case; return the difference as text, empty if it passed."""
         self._machine.restore(self._before)
         recorder = self._machine.tracer = None if self._trace is None else StepRecorder()
         refused, result = "", None
@@ -223,7 +223,7 @@ def _compare_exception(refused: str, expected: str) -> Iterator[str]:
 
 
 def read_case(file: str, name: str, fork: str, index: int, outcome: Any) -> Case:
-    """One outcome."""
+    """Run one case."""
     indexes = read_field(outcome, "indexes")
     return Case(
         file=file,

@@ -55,7 +55,7 @@ from store.cid import Cid
 
 
 class MissingBlockHash(BadFixture):
-    """A contract asked for the hash of a block that the environment does not name."""
+    """Raised if a contract reads the hash of a block that the environment does not contain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Transition:
 
 
 class GivenHashes(FixtureExterns):
-    """The chain as the environment names it."""
+    """The chain described by the environment."""
 
     def __init__(self, random: bytes, hashes: Mapping[int, bytes]) -> None:
         super().__init__(random)

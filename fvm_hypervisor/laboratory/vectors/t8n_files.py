@@ -38,7 +38,7 @@ class Request:
 
 
 def run(request: Request) -> int:
-    """Read, run, write; the exit code. Errors go to standard error, in one sentence each."""
+    """Run the tool on its input and output files; return the exit code. Errors are printed to standard error."""
     if request.fork and request.fork not in FORKS:
         return _failed(CONFIG_ERROR, f"fork '{request.fork}' is not known: choose one of {', '.join(FORKS)}")
     if request.reward not in _NO_REWARDS:

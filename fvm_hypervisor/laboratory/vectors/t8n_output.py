@@ -78,7 +78,7 @@ def _log(applied: AppliedTransaction, index: int, number: int, emitted: EmittedL
 
 
 def alloc(accounts: Mapping[EthAddress, AllocAccount]) -> dict[str, Any]:
-    """Accounts by address."""
+    """Return accounts as JSON by address."""
     return {_hex(address): _account(account) for address, account in accounts.items()}
 
 

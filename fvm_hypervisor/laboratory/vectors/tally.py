@@ -12,7 +12,7 @@ SLOWEST = 5
 
 
 class Tally:
-    """Watches the records of a run go by. A record's `seconds`, which no two runs share, goes no further."""
+    """Collects the durations of a run's records, and removes them from the records."""
 
     def __init__(self) -> None:
         self._passed: Counter[str] = Counter()
@@ -31,7 +31,7 @@ class Tally:
             yield record
 
     def lines(self) -> Iterator[str]:
-        """One line a fork, then the slowest cases, slowest first; seconds of this machine."""
+        """Return one line per fork, then the slowest cases in descending order, in seconds on this machine."""
         for fork in sorted({*self._passed, *self._failed}):
             yield f"{fork or 'no fork'}: {self._passed[fork]} passed, {self._failed[fork]} failed"
         for seconds, place in sorted(self._slowest, reverse=True):

@@ -46,7 +46,7 @@ def read_number(value: Any, name: str) -> int:
 
 
 class ReplayExterns:
-    """Randomness as the vector recorded it, a fixed digest where it did not; tipsets that it names."""
+    """The recorded randomness of a vector, otherwise a fixed digest, and its tipsets."""
 
     def __init__(self, vector: Mapping[str, Any]) -> None:
         self._digests = {tuple(entry["on"]): _digest(entry["ret"]) for entry in vector.get("randomness") or []}
@@ -84,7 +84,7 @@ def _fault(said: Mapping[str, int]) -> ConsensusFault:
 
 
 class ReplayFault(AcceptProofs):
-    """Proofs as accepted; a consensus fault is what the vector's chain says."""
+    """Accepts proofs; consensus faults are those recorded in the vector."""
 
     def __init__(self, said: Mapping[str, int] | str | None) -> None:
         self._said: ConsensusFault | str | None = said if said is None or isinstance(said, str) else _fault(said)
@@ -100,7 +100,7 @@ class ReplayFault(AcceptProofs):
 
 
 class RejectProofs(ReplayFault):
-    """Takes no proof for valid."""
+    """Rejects all proofs."""
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
         return [False] * count

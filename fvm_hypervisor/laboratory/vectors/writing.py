@@ -107,14 +107,14 @@ def receipt_fields(result: ApplyResult) -> Vector:
 
 
 def car_text(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> str:
-    """Blocks as a vector carries them: a CAR, compressed, in base64. The same blocks give the same text."""
+    """Encode blocks as a gzipped CAR in base64. The output is deterministic."""
     car = io.BytesIO()
     write_car(car, [root], sorted(blocks, key=lambda block: (block[0] != root, block[0])))
     return _text(gzip.compress(car.getvalue(), mtime=0))
 
 
 def write_vector(path: Path, vector: Vector) -> None:
-    """Write a vector's file, whole or not at all."""
+    """Write a vector file atomically."""
     draft = path.with_name(path.name + ".part")
     try:
         draft.write_text(json.dumps(vector, indent=2) + "\n", encoding="utf-8")
