@@ -18,7 +18,6 @@ NOT_HERE: Final = {
     "--disable-min-priority-fee": "no least premium is asked for, so there is nothing to disable",
     "--disable-pool-balance-checks": "a transaction that its sender cannot pay is refused, as on the network",
     "--enable-tx-gas-limit": "the limit of a transaction is always that of the fork (--hardfork)",
-    "--fork-chain-id": "a fork asks its node for the chain ID; a fork in a folder (--state) starts again without it",
     "--gas-price": "the price follows from the base fee: --block-base-fee-per-gas sets the first block's",
     "--init": "genesis has actors, not Ethereum's accounts: --load-state begins with a dumped state",
     "--ipc": "the node listens at a port only: --port 0 takes a free one and --ready-file says which",

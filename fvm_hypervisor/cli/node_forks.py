@@ -95,6 +95,15 @@ NoRateLimit = Annotated[
         help="Disable the limit on requests to the forked node.",
     ),
 ]
+ForkChainId = Annotated[
+    int | None,
+    typer.Option(
+        "--fork-chain-id",
+        metavar="ID",
+        rich_help_panel=_PANEL,
+        help="Chain ID of the forked network; the node is not asked for it. --chain-id sets that of this network.",
+    ),
+]
 ForkTransaction = Annotated[
     str | None,
     typer.Option(
@@ -120,6 +129,7 @@ def fork_source(
     silent: bool,
     *,
     transaction: str | None,
+    chain_id: int | None,
     headers: list[str] | None,
     timeout: int,
     retries: int,
@@ -128,16 +138,22 @@ def fork_source(
     caches: bool | None,
 ) -> ForkSource | None:
     """Return the fork that the options ask for, or None. Raises InvalidInput."""
+    from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
     from localnet.fork.forking import ForkSource
     from localnet.fork.node_client import shown_url
     from localnet.fork.request_options import RequestOptions
     from localnet.fork.request_options import headers as parsed_headers
+    from localnet.ledger.genesis import LARGEST_CHAIN_ID
 
     if url is None:
         if block is not None or transaction is not None:
             raise InvalidInput("a block to fork at, but no node to fork: say which one with --fork-url")
+        if chain_id is not None:
+            raise InvalidInput(f"--fork-chain-id {chain_id} is the chain ID of a forked network: give --fork-url, too")
         return None
+    if chain_id is not None:
+        whole_number(chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
     if transaction is not None and not re.fullmatch(r"0x[0-9a-fA-F]{64}", transaction):
         raise InvalidInput(f"'{transaction:.80}' is not the hash of a transaction: expected 0x and 64 hex digits")
     node, at, suffix = url.rpartition("@")
@@ -161,4 +177,4 @@ def fork_source(
     if transaction is not None and block is not None:
         raise InvalidInput("--fork-transaction-hash names a block, too: leave the other one out")
     after = None if transaction is None else bytes.fromhex(transaction[2:])
-    return ForkSource(url, block, waited, options, caches, after)
+    return ForkSource(url, block, waited, options, caches, after, chain_id)

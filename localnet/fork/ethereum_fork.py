@@ -137,7 +137,7 @@ def connect(
         source.caches if source.caches is not None else not is_local(source.url),
         source.options,
         file=None if folder is None else folder / FILE,
-        chain_id=None if point is None else point.chain_id,
+        chain_id=source.chain_id if point is None else point.chain_id,
         waited=source.waited,
     )
     try:

@@ -105,3 +105,4 @@ def check_same(found: EthereumForkPoint, asked: ForkSource) -> None:
             f"the folder's network was forked at block {found.height}, not at {asked.epoch}: leave the block out, or "
             f"name another folder ({shown_url(found.url)} was the node)"
         )
+    asked.check_chain_id(found.chain_id)

@@ -52,6 +52,16 @@ class ForkSource:
     """True if an Ethereum node's answers are kept on disk; None: unless the node runs on this machine."""
     transaction: bytes | None = None
     """The hash of a transaction of an Ethereum network after which the fork begins, in place of a block."""
+    chain_id: int | None = None
+    """The chain ID of the forked network; None: the node is asked for it."""
+
+    def check_chain_id(self, found: int) -> None:
+        """Raise InvalidInput if the fork that a folder records has another chain ID than the one asked for."""
+        if self.chain_id not in (None, found):
+            raise InvalidInput(
+                f"the folder's network is a fork of chain ID {found}, not {self.chain_id}: omit the fork's chain ID, "
+                "or name another folder"
+            )
 
     def number_at(self, head: int, kind: str = "epoch") -> int:
         """Return the number of the epoch or block, given that of the node's head. Raises InvalidInput."""
@@ -159,6 +169,7 @@ def _check_same(found: ForkPoint | None, asked: ForkSource) -> None:
             f"the folder's network was forked at epoch {found.epoch}, not at {asked.epoch}: leave the epoch out, or "
             "name another folder"
         )
+    asked.check_chain_id(found.chain_id)
 
 
 def find_fork_point(asked: ForkSource) -> ForkPoint:
@@ -203,7 +214,7 @@ def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
         next_base_fee=TokenAmount(next_fee),
         state=cid_of_json(state),
         network=number(client.ask("Filecoin.StateNetworkVersion", cids)),
-        chain_id=number(quantity(client.ask("eth_chainId"))),
+        chain_id=number(quantity(client.ask("eth_chainId"))) if asked.chain_id is None else asked.chain_id,
         name=text(client.ask("Filecoin.StateNetworkName")),
         vested=amount(client.ask("Filecoin.StateVMCirculatingSupplyInternal", cids)["FilVested"]),
         rules=_rules(client),

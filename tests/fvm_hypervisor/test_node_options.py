@@ -209,10 +209,13 @@ def test_a_node_begins_as_another_one_and_goes_on_without_it(tmp_path: Path) -> 
         ask(there, "evm_mine")
         ask(there, "evm_mine")
         chain = ["--state", str(tmp_path / "fork")]
-        with running(tmp_path / "here", *chain, "--fork-url", there, "--fork-block-number", "1") as (here, _):
+        with running(
+            tmp_path / "here", *chain, "--fork-url", there, "--fork-block-number", "1", "--fork-chain-id", "777"
+        ) as (here, _):
             assert ask(here, "eth_blockNumber") == "0x1"
             assert ask(here, "eth_getBalance", BOB, "latest") == "0x7b"
             theirs = ask(there, "eth_getBlockByNumber", "0x1", False)
+            assert ask(here, "eth_chainId") == "0x309"
             assert ask(here, "eth_getBlockByNumber", "latest", False)["hash"] == theirs["hash"]
             ask(here, "anvil_setBalance", BOB, "0x7c")
             ask(here, "evm_mine")
@@ -354,6 +357,8 @@ def _heard(client: socket.socket) -> bytes:
         (["--load-state", "absent"], 2, "the state absent cannot be read: No such file or directory"),
         (["--load-state", __file__], 2, "this is not a state that a network has dumped"),
         (["--fork-epoch", "5"], 2, "say which one with --fork-url"),
+        (["--fork-chain-id", "5"], 2, "--fork-chain-id 5 is the chain ID of a forked network: give --fork-url, too"),
+        (["--fork-url", "http://127.0.0.1:9", "--fork-chain-id", "0"], 2, "0 cannot be a chain id"),
         (["--fork-url", "http://127.0.0.1:9"], 2, "no node answers at http://127.0.0.1:9"),
         (["--keep-states", "0"], 2, "0 is not in the range x>=1"),
         (["--null-rate", "0.5"], 2, "--null-rate 0.5 is for blocks made by the clock: give --block-time, too"),

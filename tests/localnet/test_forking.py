@@ -81,6 +81,14 @@ def test_a_fork_answers_as_the_other_network_does(other: Other) -> None:
         assert network.chain.record == there.chain.record
 
 
+def test_a_fork_has_the_chain_id_that_is_passed(tmp_path: Path) -> None:
+    with Network(clock=Clock()) as there, serving(there) as url:
+        with Network(tmp_path / "chain", fork=ForkSource(url, chain_id=5), clock=Clock()) as network:
+            assert network.chain_id == 5 != there.chain_id
+        with pytest.raises(InvalidInput, match="is a fork of chain ID 5, not 6: omit the fork's chain ID"):
+            Network(tmp_path / "chain", fork=ForkSource(url, chain_id=6), clock=Clock())
+
+
 def test_the_same_messages_lead_to_the_same_root() -> None:
     with Network(clock=Clock()) as there:
         counter = there.deploy(COUNTER)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress, create_address
+from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.replay import close_folder, heights, replay
 from localnet.fork.forking import ForkSource
@@ -297,6 +298,34 @@ def test_a_fork_may_begin_after_a_transaction(url: str, remote: NodeClient) -> N
         assert own["baseFeePerGas"] == block["baseFeePerGas"]
         assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 86014
         rpc.node.close()
+
+
+def test_the_node_is_not_asked_for_a_known_chain_id(tmp_path: Path) -> None:
+    """Chain IDs as anvil 1.7's: --fork-chain-id is that of the fork, and --chain-id overrides it."""
+    asked: list[str] = []
+    with node({name: SOUND[name] for name in SOUND if name != "eth_chainId"}, asked) as url:
+        source = ForkSource(url, 7, chain_id=5)
+        for chain_id, expected in ((None, 5), (9, 9)):
+            with Network(rules="ethereum", fork=source, account_count=1, chain_id=chain_id) as network:
+                rpc = Client(Node(network))
+                assert (rpc("eth_chainId"), rpc("net_version")) == (hex(expected), str(expected))
+                rpc.node.close()
+        with Network(tmp_path / "chain", rules="ethereum", fork=source, account_count=1) as network:
+            assert network.chain_id == 5
+        other = ForkSource(url, chain_id=6)
+        with pytest.raises(InvalidInput, match="is a fork of chain ID 5, not 6: omit the fork's chain ID"):
+            Network(tmp_path / "chain", fork=other)
+    assert "eth_getBlockByNumber" in asked
+    assert "eth_chainId" not in asked
+
+
+def test_the_chain_id_of_a_fork_selects_its_hardfork() -> None:
+    """Block 7 of the node has a time of 5 s: before Prague on mainnet (chain ID 1), and unknown elsewhere."""
+    with node(SOUND) as url:
+        for chain_id, hardfork in ((1, "Cancun"), (5, "Osaka")):
+            source = ForkSource(url, 7, chain_id=chain_id)
+            with Network(rules="ethereum", fork=source, account_count=1) as network:
+                assert network.rules.hardfork == hardfork
 
 
 def test_what_the_node_has_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
