@@ -38,7 +38,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
 
 
 def check_modules(bundle: Bundle) -> None:
-    """Put each module through the machine's own checks. BundleError names the actor that the rules refuse."""
+    """Validate each module with the machine's checks. Raises BundleError with the name of the rejected actor."""
     modules = dict(bundle.blocks)
     registry = Registry(RuntimeServices(), {})
     for name, code in zip(ACTOR_NAMES, bundle.manifest.codes, strict=True):

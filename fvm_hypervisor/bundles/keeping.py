@@ -35,7 +35,7 @@ _WRITTEN_BY_NOW: Final = 600.0
 
 
 def fetch(release: Release, url: str | None = None, progress: Callable[[int], None] | None = None) -> Path | None:
-    """Download a release, from `url` if one is given, and keep it; its file, None if it is there already.
+    """Download a release, from `url` if given; return its file, or None if it is already in the folder.
 
     Only the pinned manifest counts, wherever the file is from. Raises BundleError for another content (nothing of it
     is kept), DownloadFailed where it does not arrive: what did is kept for the next attempt.
@@ -63,7 +63,7 @@ def fetch(release: Release, url: str | None = None, progress: Callable[[int], No
 
 
 def add(path: Path, name: str | None = None) -> tuple[Release, Path]:
-    """Keep the release that a file is, and where. BundleError for a file that is damaged, incomplete or no release.
+    """Add a release from a file; return both. Raises BundleError for a damaged or incomplete file, or no release.
 
     `name`: which release it is, where this package does not know its manifest root; it is known from then on.
     """
@@ -88,7 +88,7 @@ def add(path: Path, name: str | None = None) -> tuple[Release, Path]:
 
 
 def add_unpinned(path: Path, name: str) -> tuple[str, Path]:
-    """Keep a bundle under a name of the user's own, in the place of one that has it; its manifest root, and its file.
+    """Add a bundle under a user-defined name, replacing an existing one; return its manifest root and file.
 
     BundleError for a file that is damaged or incomplete, and for a name that means something else.
     """
@@ -101,7 +101,7 @@ def add_unpinned(path: Path, name: str) -> tuple[str, Path]:
 
 
 def _write_bundle(bundle: Bundle, target: Path) -> None:
-    """Write a bundle's file, whole or not at all."""
+    """Write a bundle file atomically."""
     _forget_drafts(target.parent)
     handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_DRAFT)
     try:
@@ -116,7 +116,7 @@ def _write_bundle(bundle: Bundle, target: Path) -> None:
 
 
 def _forget_drafts(folder: Path) -> None:
-    """Delete what processes left that were killed while they wrote; a draft of a moment ago may still be written."""
+    """Delete old partial files of killed processes; recent ones may still be in use."""
     for draft in folder.glob(f"*.car.*{_DRAFT}"):
         with suppress(FileNotFoundError):  # another process was faster
             if time.time() - draft.stat().st_mtime > _WRITTEN_BY_NOW:
@@ -134,7 +134,7 @@ def _is_there(release: Release) -> bool:
 
 
 def _download(release: Release, url: str, part: Path, progress: Callable[[int], None] | None) -> None:
-    """Download into `part` and check it; a content that is refused is deleted."""
+    """Download into `part` and verify it; invalid contents are deleted."""
     try:
         download(url, part, MAX_BUNDLE_BYTES, progress)
     except DownloadFailed as error:
@@ -156,7 +156,7 @@ def _download(release: Release, url: str, part: Path, progress: Callable[[int], 
 
 
 def _check_nothing_else(bundle: Bundle, name: str) -> None:
-    """BundleError for a CAR with other blocks than the manifest's: they would be in the folder of every new chain."""
+    """Raise BundleError for a CAR with extra blocks, which would end up in the folder of every new chain."""
     wanted = {bundle.root, bundle.manifest.data, *bundle.manifest.codes}
     more = [cid for cid, _ in bundle.blocks if cid not in wanted]
     if more:
@@ -165,7 +165,7 @@ def _check_nothing_else(bundle: Bundle, name: str) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Only one process at a time downloads into a folder; the next one waits, and finds what the first one got."""
+    """Lock a folder for a download: a second process waits, and then uses the first one's file."""
     if sys.platform == "win32":  # it has no such lock: two at once spoil each other's part, and both refuse it
         yield
         return

@@ -41,7 +41,7 @@ class DemoStep:
 
 @dataclass(slots=True)
 class Demo:
-    """The finished demonstration; `names` says who is behind an actor ID."""
+    """The finished demonstration; `names` maps actor IDs to names."""
 
     folder: Path
     steps: list[DemoStep] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Demo:
 
 
 def run(folder: Path, on_step: Callable[[Demo, DemoStep], None] | None = None) -> Demo:
-    """Play the whole demonstration in a state folder that does not exist yet. Raises DemoFailed at a broken promise."""
+    """Run the demonstration in a new state folder. Raises DemoFailed if a step has a wrong result."""
     stage = DemoStage(folder)
     demo = Demo(folder, names=stage.names)
     try:
@@ -166,7 +166,7 @@ STEPS: tuple[tuple[str, str, Callable[[DemoStage], dict[str, Any]]], ...] = (
 
 
 def _call_through(stage: DemoStage, function: str, arguments: list[Any], value: int) -> tuple[int, bytes, ApplyResult]:
-    """Let the native actor call the Inbox contract; its exit code, data and the result."""
+    """Call the Inbox contract from the native actor; return exit code, data and result."""
     calldata = contract("Inbox").interface.encode_call(function, *arguments)
     params = encode([bytes(stage.contracts["Inbox"]), calldata, encode_bigint(value)])
     result = stage.call_counter("CallContract", params)

@@ -24,11 +24,11 @@ FUNDS = TokenAmount(1_000 * ATTO_PER_FIL)
 
 
 class DemoFailed(HypervisorError):
-    """A step did not do what the demonstration promises."""
+    """Raised if a step has a wrong result."""
 
 
 class DemoStage:
-    """A machine, an Ethereum account, a native account with its key, and what they have deployed."""
+    """A machine with an Ethereum account, a native account with its key, and their deployed actors."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

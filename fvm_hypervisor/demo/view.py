@@ -38,7 +38,7 @@ def print_step(console: Console, demo: Demo, step: DemoStep) -> None:
 
 
 def as_json(demo: Demo) -> dict[str, Any]:
-    """Everything that the demonstration showed, for programs. Gas in gas, money in attoFIL."""
+    """Return all results of the demonstration as JSON. Gas in gas, amounts in attoFIL."""
     return {
         "folder": str(demo.folder),
         "actors": {f"f0{actor}": name for actor, name in demo.names.items()},

@@ -38,7 +38,7 @@ _KEYED: Final = ("account",)
 
 @dataclass(frozen=True, slots=True)
 class ActorRow:
-    """An actor in a list. Balance in attoFIL."""
+    """A row in a list of actors. Balance in attoFIL."""
 
     id: str
     kind: str
@@ -153,7 +153,7 @@ def _key_of(machine: Hypervisor, actor: FoundActor) -> Iterator[Address]:
 
 @dataclass(slots=True)
 class _Activity:
-    """Activity of an actor in the tipsets that were read. `older` is the next height to read, or None at the end.
+    """Activity of an actor in the searched tipsets. `older` is the next height to search, or None at the end.
 
     `events` are the newest first.
     """
@@ -164,7 +164,7 @@ class _Activity:
 
 
 class _Looked:
-    """An actor by all that a message or an event may name it by."""
+    """All addresses of an actor that messages and events may contain."""
 
     def __init__(self, reader: NodeReader, rows: RowMaker, actor: FoundActor, forms: _Forms) -> None:
         self._reader, self._rows, self._actor, self._forms = reader, rows, actor, forms
@@ -199,7 +199,7 @@ class _Looked:
 
 @dataclass(frozen=True, slots=True)
 class _Forms:
-    """The addresses of an actor: the one that contracts see, and those of Filecoin."""
+    """The addresses of an actor: the Ethereum address and the Filecoin addresses."""
 
     ethereum: EthAddress
     natives: tuple[Address, ...]

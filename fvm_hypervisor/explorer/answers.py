@@ -14,7 +14,7 @@ KEEPS_MORE: Final = "a node keeps more with --keep-states N, a Network with keep
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A request: what its address names, and its query, each name once. `url` is the node's, as the browser has it."""
+    """A page request: path parameters and query parameters. `url` is the node's URL as seen by the browser."""
 
     url: str
     named: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class LaterAnswer:
 
 
 class PageError(Exception):
-    """A page that cannot be shown: the status, a title, and what was wrong with which value."""
+    """An error page: the status, a title, and the reason with the invalid value."""
 
     def __init__(self, status: int, title: str, words: str) -> None:
         super().__init__(words)
@@ -52,7 +52,7 @@ class PageError(Exception):
 
 
 def not_found(words: str) -> PageError:
-    """Something well-formed that is not there."""
+    """Return the 404 error for a valid path to something that does not exist."""
     return PageError(404, "Not found", words)
 
 

@@ -29,7 +29,7 @@ def explorer(
 
 
 class _LoadedLater:
-    """Pages that are loaded when the first one is asked for, beside the event loop."""
+    """The pages application, imported at the first page request, outside the event loop."""
 
     def __init__(
         self, node: Node, ask: Ask, folders: Sequence[Path] | None, vectors: Callable[[str], str] | None

@@ -42,7 +42,7 @@ _VIEWS: Final = ("view", "pure")
 
 @dataclass(frozen=True, slots=True)
 class CallForm:
-    """A function or method: how it is named in the address, what stands on its form, and its parameters' labels."""
+    """A function or method: its name in the URL, the title of its form, and the labels of its parameters."""
 
     name: str
     title: str

@@ -23,7 +23,7 @@ levels."""
 
 @dataclass(slots=True)
 class CallRow:
-    """A call's row. `place` is its number in the order of the calls; `share` is per cent of the message's gas."""
+    """The row of a call. `place` is its number in call order; `share` is its percentage of the message's gas."""
 
     place: int
     depth: int
@@ -69,7 +69,7 @@ def caught(calls: Sequence[Mapping[str, Any]], most: int = 5) -> list[tuple[int,
 
 
 def calls_in_order(calls: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
-    """All calls with their depths, each before those under it: a call's place is its number here."""
+    """Return all calls with their depths in preorder; a call's place is its index."""
     found: list[tuple[int, Mapping[str, Any]]] = []
     todo = [(0, call) for call in reversed(calls)]
     while todo:

@@ -13,7 +13,7 @@ from localnet.rpc.node import NodeReader
 
 @dataclass(frozen=True, slots=True)
 class ControlField:
-    """A parameter: its label, how the browser writes it (`number`, `fil` or `text`), and what stands there at first."""
+    """A parameter: its label, its input type (`number`, `fil` or `text`), and its initial value."""
 
     label: str
     kind: str
@@ -23,7 +23,7 @@ class ControlField:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A method with its parameters; `keeps` is the name under which the browser shows its result as the next input."""
+    """A method with its parameters; its result becomes the initial value of the input `keeps`."""
 
     title: str
     method: str

@@ -16,7 +16,7 @@ NAMES: Final = {"cast": "cast command", "python": "Python test", "solidity": "So
 
 
 def offered(receipt: TransactionReceipt) -> dict[str, str]:
-    """Those that a message has: Ethereum's tools send no method of a native actor."""
+    """Return the available forms; Ethereum tools cannot send methods of native actors."""
     return NAMES if _is_ethereum(receipt) else {"python": NAMES["python"]}
 
 

@@ -26,7 +26,7 @@ _LARGEST_SHOWN: Final = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class HeaderField:
-    """A field of a block's header: the CIDs that it links, or its value as JSON."""
+    """A field of a block header: its linked CIDs, or its value as JSON."""
 
     name: str
     cids: tuple[str, ...]

@@ -18,7 +18,7 @@ from store.schema import Schema
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """An event that a message left. `hash` is the message's, `place` the event's number in it."""
+    """The row of an event. `hash` is the message's, `place` the number of the event in it."""
 
     emitter: Party
     words: str
@@ -28,7 +28,7 @@ class EventRow:
 
 
 class EventRows:
-    """Makes the rows of a page: the interfaces are looked up once."""
+    """Builds the event rows of a page, with one lookup per interface."""
 
     def __init__(self, site: Site, rows: RowMaker) -> None:
         self._site, self._rows = site, rows

@@ -30,7 +30,7 @@ class TipsetRow:
 
 @dataclass(frozen=True, slots=True)
 class UpgradeRow:
-    """An upgrade to come."""
+    """A planned upgrade."""
 
     epoch: int
     version: int

@@ -28,7 +28,7 @@ from store.cid import CBOR
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """An end of a message: its address as text, and its name, where it has one."""
+    """The sender or receiver of a message: its address as text, and its name if known."""
 
     address: str
     name: str
@@ -36,7 +36,7 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """A message. Value in attoFIL."""
+    """The row of a message. Value in attoFIL."""
 
     hash: str
     epoch: int
@@ -51,7 +51,7 @@ class MessageRow:
 
 
 class RowMaker:
-    """Makes the rows of a page: what several of them need is looked up once."""
+    """Builds the message rows of a page, with one lookup for shared data."""
 
     def __init__(self, site: Site, reader: NodeReader) -> None:
         self._site, self._machine, self._rules = site, reader.network.machine, reader.network.rules

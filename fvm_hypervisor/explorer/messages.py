@@ -112,7 +112,7 @@ def show_cron(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswe
 
 
 def show_cron_call(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """One of those calls."""
+    """Render one implicit call of an epoch."""
     report = _cron_report(site, reader, request)
     return _call_page(site, reader, request, f"/epoch/{report['epoch']}/cron", report)
 
@@ -138,7 +138,7 @@ def wanted_receipt(reader: NodeReader, request: PageRequest) -> TransactionRecei
 
 
 def _check_kept(reader: NodeReader, epoch: int) -> None:
-    """PageError where the states that an epoch began with were collected: nothing can be executed again there."""
+    """Raise PageError if the initial state of an epoch was garbage-collected, so that nothing can be replayed."""
     retained = reader.network.chain.index.retained
     if epoch < retained:
         raise not_found(collected(epoch, retained))
@@ -180,7 +180,7 @@ def _is_compiled(artifacts: ArtifactFolders) -> bool:
 
 
 def _known_first(called: Sequence[NamedInterface], known: Iterable[NamedInterface]) -> list[NamedInterface]:
-    """Interfaces of one address each, then those of any."""
+    """Return the interfaces of single addresses, then the general ones."""
     every = [*called, *known]
     return [*(each for each in every if each.address), *(each for each in every if not each.address)]
 
@@ -271,7 +271,7 @@ def _events(site: Site, rows: RowMaker, receipt: TransactionReceipt) -> list[Eve
 
 
 def _parts(report: Mapping[str, Any]) -> list[tuple[str, int, float]]:
-    """Gas by part, with each part's per cent."""
+    """Return gas by part, with percentages."""
     whole = max(1, sum(report["milligas"].values()))
     return [
         (part, milligas // MILLIGAS_PER_GAS, 100 * milligas / whole)
@@ -281,7 +281,7 @@ def _parts(report: Mapping[str, Any]) -> list[tuple[str, int, float]]:
 
 
 def _charges(report: Mapping[str, Any]) -> list[tuple[str, str, int]]:
-    """All charges of a message by name, largest first, each with its part."""
+    """Return all charges of a message by name, largest first, with their part."""
     return [
         (name, PART_OF.get(name, "other"), milligas // MILLIGAS_PER_GAS)
         for name, milligas in all_charges(report["calls"]).items()

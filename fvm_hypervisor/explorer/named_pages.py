@@ -37,7 +37,7 @@ _SELECTOR: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class FoundPage:
-    """A page that fits a search: its address, its name, and what it is."""
+    """A search result: the page's URL, its name, and its kind."""
 
     place: str
     name: str
@@ -45,7 +45,7 @@ class FoundPage:
 
 
 def by_name(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
-    """Actors and contracts by name, built-in ones by that of a method; functions and events, also by signature."""
+    """Search actors and contracts by name, built-in actors by method, and functions and events also by signature."""
     yield from _built_in(site, reader, text)
     yield from _contracts(site, reader, text)
     interfaces = list(chain(site.interfaces(), site.compiled()))
@@ -86,7 +86,7 @@ def by_topic(reader: NodeReader, topic: bytes) -> Iterator[FoundPage]:
 
 
 def _contracts(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
-    """Contracts of a name: those that the network knows, and those that run the code of a compiled one."""
+    """Find contracts by name: those named on the network, and those that run the code of a compiled contract."""
     wanted, machine, known = text.casefold(), reader.network.machine, set[str]()
     for each in site.interfaces():
         if each.address and each.name.casefold() == wanted:

@@ -56,7 +56,7 @@ _HOME: Final = page_route(_FIRST, show_home)
 
 
 class Pages:
-    """The application."""
+    """The explorer's ASGI application."""
 
     def __init__(self, site: Site, ask: Ask) -> None:
         self._site, self._ask = site, ask
@@ -81,7 +81,7 @@ class Pages:
             self._loading = asyncio.create_task(self._load())  # while the reader reads
 
     async def _load(self) -> None:
-        """Load the other pages, beside the event loop."""
+        """Import the other pages outside the event loop."""
         self._routes = await asyncio.to_thread(_further)
 
     async def _with_client(self, receive: Receive, answer: Awaitable[PageAnswer]) -> PageAnswer:
@@ -111,7 +111,7 @@ class Pages:
             return await self._refused(_page_error(error))
 
     async def _made_later(self, answer: LaterAnswer) -> PageAnswer:
-        """Make an answer on a thread of the pages' own: those for questions are for what it asks the node."""
+        """Compute a response on a separate pool, because it sends queries to the node."""
         if self._apart is None:
             self._apart = ThreadPoolExecutor(_APART, "explorer")
         return await asyncio.get_running_loop().run_in_executor(self._apart, answer.make)

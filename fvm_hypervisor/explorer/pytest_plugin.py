@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
-    """Serve the network of a test whose call has failed, where `--explore` is set."""
+    """Serve the network of a failed test if `--explore` is set."""
     if call.excinfo is None or call.when != "call" or not node.config.getoption("hypervisor_explore"):
         return
     from localnet.errors import TransactionFailed

@@ -50,7 +50,7 @@ def show_address(address: Address) -> str:
 
 
 def show_ethereum(address: EthAddress) -> str:
-    """Twenty bytes with their checksum."""
+    """Format an Ethereum address with its checksum."""
     return checksummed(address)
 
 

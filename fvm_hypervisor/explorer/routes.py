@@ -16,7 +16,7 @@ View = Callable[[Site, NodeReader, PageRequest], PageAnswer | LaterAnswer]
 
 @dataclass(frozen=True, slots=True)
 class PageRoute:
-    """The addresses that a pattern matches as a whole, and the view of the pages there."""
+    """A URL pattern, matched in full, and its view."""
 
     pattern: re.Pattern[str]
     view: View

@@ -12,7 +12,7 @@ from localnet.rpc.server import serving
 
 
 def explore(network: Network, port: int = 0, artifacts: Sequence[Path] | None = None) -> AbstractContextManager[str]:
-    """Serve a network's pages, and its JSON-RPC, from a thread of this process; the URL. 0 takes a free port.
+    """Serve a network's pages and JSON-RPC on a thread; return the URL. Port 0 selects a free port.
 
     The network is the server's until the end. `artifacts` have compiled contracts (default: `out` and `artifacts`).
     Raises OSError where the port is taken.

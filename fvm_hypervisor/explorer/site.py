@@ -24,7 +24,7 @@ MakeVector = Callable[[str], str]
 
 
 class NoVector(Exception):
-    """A message that no vector can be made of, with the reason."""
+    """Raised with the reason if no vector can be made of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class PageFrame:
 
 
 class Site:
-    """A node's facts, and its pages' frame."""
+    """The node's parameters and the frame of its pages."""
 
     def __init__(self, node: Node, artifacts: ArtifactFolders, vectors: MakeVector | None = None) -> None:
         """`vectors` makes the test vector of a transaction by its hash (`fvm_hypervisor.explorer.vectors`)."""

@@ -32,7 +32,7 @@ _SLOTS: Final = "contract_state"
 
 @dataclass(frozen=True, slots=True)
 class StateStep:
-    """A step of the way to a place, with the address of the page that it leads to."""
+    """A step of the path to a state node, with the URL of its page."""
 
     name: str
     place: str

@@ -54,7 +54,7 @@ def chain_jobs(folder: Path, first: int | None, last: int | None) -> list[CaseJo
 
 @dataclass(frozen=True, slots=True)
 class ChainJob:
-    """Some tipsets of a folder."""
+    """A job: some tipsets of a folder."""
 
     folder: Path
     heights: tuple[int, ...]
@@ -66,14 +66,14 @@ class ChainJob:
 
 @dataclass(frozen=True, slots=True)
 class TipsetCase:
-    """A tipset."""
+    """A case: a tipset."""
 
     folder: Path
     height: int
 
     @property
     def name(self) -> str:
-        """Its epoch."""
+        """The epoch of the tipset."""
         return f"epoch {self.height}"
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
@@ -107,7 +107,7 @@ class _TipsetRun:
 
 
 class _Chains:
-    """One folder's chain under each side that is asked for, over one store."""
+    """The chain of a folder under each side, over one store."""
 
     def __init__(self, folder: Path) -> None:
         self._store = RocksStore.open(folder, read_only=True)

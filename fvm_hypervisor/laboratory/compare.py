@@ -32,7 +32,7 @@ Step = tuple[MessageOutcome, list[MessageCost]]
 
 @dataclass(frozen=True, slots=True)
 class MessageChange:
-    """A message that did otherwise on the two sides: in which ways, its gas and end on each, where they part first."""
+    """A message with different results: kinds of difference, gas and outcome on each side, and the first difference."""
 
     case: str
     label: str
@@ -44,7 +44,7 @@ class MessageChange:
 
 @dataclass(frozen=True, slots=True)
 class RootChange:
-    """A case with other state after it: both roots, and of the first such case what differs in the state."""
+    """A case with different final states: both roots and, for the first such case, the state difference."""
 
     case: str
     roots: tuple[str, str]
@@ -69,7 +69,7 @@ class Comparison:
         return not self.changes and not self.roots
 
     def merge(self, other: Comparison) -> None:
-        """Count another one in, which comes after this."""
+        """Add the following comparison to this one."""
         self.cases += other.cases
         self.messages += other.messages
         self.kinds.update(other.kinds)
@@ -80,7 +80,7 @@ class Comparison:
 
 
 def compare_job(job: CaseJob, sides: tuple[Side, Side]) -> Comparison:
-    """Execute the cases of a job on both sides. Raises InvalidInput, which another process can be handed."""
+    """Execute the cases of a job on both sides. Raises InvalidInput, which can be pickled."""
     found = Comparison()
     try:
         for case in job.cases():
@@ -130,7 +130,7 @@ def steps_of(name: str, run: Run, tracer: CostTracer) -> Iterator[Step]:
 
 
 def check_recorded(name: str, steps: list[Step]) -> None:
-    """InvalidInput where the first side could not execute a message: of what was recorded, blocks are missing."""
+    """Raise InvalidInput if the first side could not execute a message, because recorded blocks are missing."""
     for outcome, _ in steps:
         if outcome.lacks_block:
             raise bad_case(name, outcome.fatal)

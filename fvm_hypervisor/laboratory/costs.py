@@ -32,7 +32,7 @@ Row = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class MessageGas:
-    """A message: its gas as the receipt says, and the method that it called. Implicit ones are rewards and cron."""
+    """A message: its gas by the receipt, and the called method. Rewards and cron are implicit messages."""
 
     case: str
     label: str
@@ -52,7 +52,7 @@ class CostReport:
     rows: list[Row] = field(default_factory=list)
 
     def merge(self, other: CostReport) -> None:
-        """Count others in, which come after these."""
+        """Add the following costs to these."""
         self.cases += other.cases
         self.tally.merge(other.tally)
         self.messages += other.messages
@@ -64,7 +64,7 @@ class CostReport:
 
 
 def costs_of_job(job: CaseJob, side: Side, with_rows: bool) -> CostReport:
-    """Execute the cases of a job. Raises InvalidInput, which another process can be handed."""
+    """Execute the cases of a job. Raises InvalidInput, which can be pickled."""
     found = CostReport()
     try:
         for case in job.cases():
@@ -110,7 +110,7 @@ Bin = tuple[int, int, int]
 
 
 def histogram(gas: Iterable[int]) -> list[Bin]:
-    """Messages by gas, in steps of 1, 2 and 5 times a power of ten; the empty ones between others, too."""
+    """Return a histogram of messages by gas, with steps of 1, 2 and 5 times powers of ten, including empty ones."""
     values = sorted(gas)
     if not values:
         return []
@@ -134,5 +134,5 @@ def _edges() -> Iterator[int]:
 
 
 def gas_of(milligas: int) -> float:
-    """Milligas as gas."""
+    """Format milligas as gas."""
     return milligas / MILLIGAS_PER_GAS

@@ -24,7 +24,7 @@ _LONGEST: Final = 44
 
 
 def check_extra(package: str, what: str) -> None:
-    """InvalidInput where a package is not installed, with the extra that brings it."""
+    """Raise InvalidInput if a package is not installed, naming the extra that installs it."""
     try:
         import_module(package)
     except ImportError:
@@ -35,7 +35,7 @@ def check_extra(package: str, what: str) -> None:
 
 
 def check_plot(file: Path) -> None:
-    """InvalidInput for a file that no plot can be written to, and without matplotlib."""
+    """Raise InvalidInput for a file name without a plot format, or without matplotlib."""
     if file.suffix not in PLOTS:
         raise InvalidInput(f"the plot {file} must be a .png or .svg file")
     check_extra("matplotlib", f"the plot {file}")
@@ -62,7 +62,7 @@ def write_parquet(file: Path, found: CostReport) -> None:
 
 
 def write_plot(file: Path, found: CostReport, title: str) -> None:
-    """One picture: gas by charge, by method, of what cron called, and messages by gas."""
+    """Plot gas by charge, by method and by call of cron, and the histogram of messages by gas."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

@@ -23,7 +23,7 @@ _END: Final = "end"
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """A call, by the calls around it from the outside in, and what is different there, a line each."""
+    """A difference: the path of calls from the outermost one, and one line per difference."""
 
     path: tuple[str, ...]
     words: tuple[str, ...]
@@ -143,5 +143,5 @@ def _bytes(data: bytes) -> str:
 
 
 def as_json(parting: Parting | None) -> dict[str, Any] | None:
-    """Plain data."""
+    """Return the difference as a JSON object."""
     return None if parting is None else {"path": list(parting.path), "words": list(parting.words)}

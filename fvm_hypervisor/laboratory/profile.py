@@ -38,7 +38,7 @@ Event = tuple[tuple[int, str, int, bytes], ...]
 
 @dataclass(slots=True)
 class CallCost:
-    """One call: what it is, how it ended, what it cost itself (`own`, with how often), and the calls in it."""
+    """A call: its kind and outcome, its own costs with counts (`own`), and its subcalls."""
 
     to: str
     method: MethodNumber
@@ -62,11 +62,11 @@ class CallCost:
 
     @property
     def own_milligas(self) -> int:
-        """Without the calls in it."""
+        """Milligas of the call without its subcalls."""
         return sum(milligas for _, milligas in self.own.values())
 
     def charge(self, name: str, milligas: int) -> None:
-        """Count a charge, under the syscall that is at work."""
+        """Record a charge under the current syscall."""
         if name == EXECUTION:
             self.syscall = ""
         key = self.last = self.syscall, name
@@ -80,7 +80,7 @@ class CallCost:
 
 @dataclass(slots=True)
 class MessageCost:
-    """One message: what it paid before its calls, the calls, and the gas of its receipt."""
+    """A message: its charges before the first call, its calls, and the gas of its receipt."""
 
     implicit: bool
     head: CallCost
@@ -99,14 +99,14 @@ class MessageCost:
 
 
 class CostTracer:
-    """A tracer that keeps the cost of each message."""
+    """A tracer that collects the costs of each message."""
 
     def __init__(self) -> None:
         self.messages: list[MessageCost] = []
         self._open: list[CallCost] = []
 
     def event(self, event: TraceEvent, /) -> None:
-        """Put an event in its place."""
+        """Handle a trace event."""
         kind = type(event)
         if kind is GasCharged:  # most are
             assert isinstance(event, GasCharged)
@@ -175,7 +175,7 @@ class CallNames:
         return known
 
     def method(self, call: CallCost) -> str:
-        """`storagepower.EnrollCronEvent`, or with the number of a method that has no name here."""
+        """Return a name such as `storagepower.EnrollCronEvent`, with the method's number if its name is unknown."""
         if call.to == MESSAGE:
             return MESSAGE
         actor = self.actor(call)

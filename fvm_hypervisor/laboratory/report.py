@@ -45,7 +45,7 @@ def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[st
 
 
 def summary(found: Comparison) -> str:
-    """One line: how many messages, how many differ and in what, and the gas of both sides."""
+    """Return one line: numbers of messages and of differences by kind, and the gas of both sides."""
     what = f"{counted(found.cases, 'case')} with {counted(found.messages, 'message')}"
     if found.same:
         return f"{what}: the same, gas {gas(found.first.milligas)}"
@@ -170,7 +170,7 @@ def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, An
 
 
 def gas(milligas: int, sign: bool = False) -> str:
-    """Milligas as gas, rounded to whole gas."""
+    """Format milligas as whole gas, rounded."""
     whole = round(milligas / MILLIGAS_PER_GAS)
     return f"{whole:+,}" if sign else f"{whole:,}"
 
@@ -181,7 +181,7 @@ def _change(first: int, second: int) -> str:
 
 
 def counted(number: int, word: str) -> str:
-    """`1 case`, `2 cases`."""
+    """Format a count with its noun: `1 case`, `2 cases`."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 

@@ -24,7 +24,7 @@ from store.blockstore import BlockNotFound
 
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
-    """Outcome of a message: its receipt, or the reason why there is none."""
+    """Outcome of a message: its receipt, or the reason why it has none."""
 
     label: str
     receipt: Receipt | None = None
@@ -53,7 +53,7 @@ class Run(Protocol):
 
 
 class RecordedCase(Protocol):
-    """Messages that are executed one after the other, on a state of their own."""
+    """A case: consecutive messages on their own initial state."""
 
     @property
     def name(self) -> str:
@@ -64,10 +64,10 @@ class RecordedCase(Protocol):
 
 
 class CaseJob(Protocol):
-    """A part of a source."""
+    """A job: a part of a source."""
 
     def cases(self) -> Iterable[RecordedCase]:
-        """Its cases. Raises InvalidInput."""
+        """Yield the cases. Raises InvalidInput."""
 
 
 def fatal_outcome(label: str, error: BaseException, receipt: Receipt | None = None) -> MessageOutcome:

@@ -23,7 +23,7 @@ Path = tuple[str, ...]
 
 @dataclass(slots=True)
 class CallSum:
-    """All calls at one place of the tree, which its methods name from the outside in."""
+    """The total of all calls with one call path, from the outermost method."""
 
     runtime: str
     calls: int = 0
@@ -33,13 +33,13 @@ class CallSum:
 
     @property
     def own_milligas(self) -> int:
-        """Without the calls in them."""
+        """Milligas without subcalls."""
         return sum(self.own.values())
 
 
 @dataclass(slots=True)
 class CostTally:
-    """Sums over messages."""
+    """Total costs over messages."""
 
     messages: int = 0
     implicit: int = 0
@@ -71,7 +71,7 @@ class CostTally:
         return sums
 
     def add(self, message: MessageCost, names: CallNames) -> None:
-        """Count a message in."""
+        """Add a message."""
         self.messages += 1
         self.implicit += message.implicit
         waiting: list[tuple[CallCost, Path]] = [(message.head, ()), *((call, ()) for call in message.calls)]
@@ -109,7 +109,7 @@ class CostTally:
         self.milligas += own
 
     def merge(self, other: CostTally) -> None:
-        """Count another tally in."""
+        """Add another tally."""
         self.messages += other.messages
         self.implicit += other.implicit
         self.milligas += other.milligas
@@ -134,7 +134,7 @@ class CostTally:
 
 
 def add_sum(sums: Sums, name: str, count: int, milligas: int) -> None:
-    """Count something in under a name."""
+    """Add an amount under a name."""
     found = sums.get(name)
     if found is None:
         sums[name] = [count, milligas]
@@ -144,5 +144,5 @@ def add_sum(sums: Sums, name: str, count: int, milligas: int) -> None:
 
 
 def dearest(sums: Sums) -> list[tuple[str, int, int]]:
-    """(name, how often, milligas), the largest amount first."""
+    """Return (name, count, milligas), the largest amount first."""
     return sorted(((name, *pair) for name, pair in sums.items()), key=lambda row: (-row[2], -row[1], row[0]))  # type: ignore[misc]

@@ -30,7 +30,7 @@ from store.blockstore import StoreError
 
 @dataclass(frozen=True, slots=True)
 class VectorJob:
-    """A file of message vectors, or a part of it: every `of`-th vector from the number `first` on."""
+    """A job: every `of`-th vector of a file, from number `first` on."""
 
     path: Path
     bundles: Path
@@ -53,13 +53,13 @@ class VectorJob:
 
 @dataclass(frozen=True, slots=True)
 class VectorCase:
-    """A variant of a message vector."""
+    """A case: a variant of a message vector."""
 
     variant: VectorVariant
 
     @property
     def name(self) -> str:
-        """The vector's name and its variant's."""
+        """The names of the vector and the variant."""
         return f"{self.variant.vector}:{self.variant.name}"
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:

@@ -33,7 +33,7 @@ def generated() -> dict[Path, str]:
 
 
 def write() -> list[Path]:
-    """Write all files; the paths of those that have changed."""
+    """Write all files; return the paths of the changed ones."""
     changed = []
     for path, text in generated().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:

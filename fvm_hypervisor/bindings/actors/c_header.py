@@ -81,7 +81,7 @@ def words(syscall: Syscall) -> str:
 
 @cache
 def _docstrings(module: str) -> Mapping[str, str]:
-    """Those of a module's functions, as its source has them: a compiled function has none."""
+    """Return the annotations of a module's functions from its source, because compiled functions have none."""
     source = _PROJECT.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
     functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
     return {function.name: ast.get_docstring(function) or "" for function in functions}

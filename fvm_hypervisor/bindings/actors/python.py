@@ -47,7 +47,7 @@ bindings`.
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A parameter of a function: its name, its type there, and how the dataclass's field is made of it."""
+    """A function parameter: its name, its type, and the expression of the dataclass field."""
 
     name: str
     type: str
@@ -261,7 +261,7 @@ def _quote(name: str | None) -> str:
 
 
 def _snake(name: str) -> str:
-    """`GetPeerID` is `get_peer_id`, `SubmitWindowedPoSt` is `submit_windowed_post`."""
+    """Convert a name to snake case: `GetPeerID` is `get_peer_id`, `SubmitWindowedPoSt` is `submit_windowed_post`."""
     name = name.replace("PoSt", "Post").replace("EVM", "Evm").replace("KPI", "Kpi").replace("NI", "Ni")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 

@@ -37,7 +37,7 @@ def own_types(actor: str) -> tuple[str, ...]:
 
 @cache
 def remarks(actor: str) -> dict[str, str]:
-    """Remarks by type; what the actor is, under its own name."""
+    """Return descriptions by type, and the actor's under the actor's name."""
     found: dict[str, str] = {}
     lines: list[str] = []
     for line in file_text(actor).splitlines():

@@ -24,7 +24,7 @@ from store.json_text import parse_json
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module's file name and text, and the contract that it is of."""
+    """A generated module: file name, source text, and contract."""
 
     contract: str
     file: str

@@ -36,7 +36,7 @@ _ITEM_KEYS: Final = ("name", "type", "internalType", "indexed")
 
 @dataclass(frozen=True, slots=True)
 class DeclaredFunction:
-    """A function: its signature, its method's name, its arguments' names, and the class of several named answers."""
+    """A function: signature, method name, argument names, and the class of multiple named results."""
 
     entry: Item
     signature: str
@@ -53,7 +53,7 @@ class DeclaredFunction:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredRecord:
-    """A struct, an event or an error: its class, and the names of its fields."""
+    """A struct, an event or an error: its class name and field names."""
 
     entry: Item
     key: str
@@ -131,7 +131,7 @@ def _of(abi: Sequence[Item], kind: str) -> Iterator[Item]:
 
 
 def _bytecode(content: Any) -> bytes:
-    """Init code; empty where there is none, or where libraries are still to be linked."""
+    """Init code; empty without code, or with unlinked libraries."""
     code = content.get("bytecode") if isinstance(content, Mapping) else None
     text = code.get("object") if isinstance(code, Mapping) else code
     if text is None and isinstance(content, Mapping) and isinstance(content.get("evm"), Mapping):
@@ -168,7 +168,7 @@ def _within(item: Item) -> Iterator[Item]:
 
 
 def _struct_name(item: Item, taken: Sequence[str]) -> str:
-    """`struct Market.Offer[]` is `Offer`, or `MarketOffer` where that is taken; a nameless one is as its item."""
+    """Return a class name: `struct Market.Offer[]` is `Offer`, or `MarketOffer` if that is taken."""
     key = struct_key(item)
     if key.startswith("("):
         return unique(class_name(snake(item["name"]).title().replace("_", "") or "Struct"), taken)
@@ -192,7 +192,7 @@ def _records(entries: Sequence[Item], suffix: str, names: list[str]) -> list[Dec
 
 
 def _functions(entries: Sequence[Item], names: list[str]) -> list[DeclaredFunction]:
-    """Functions of one name share a method where their numbers of arguments differ; else types name them, too."""
+    """Name methods: overloads share one if their numbers of arguments differ, otherwise names include types."""
     alike = Counter((entry["name"], len(entry["inputs"])) for entry in entries)
     methods: dict[str, str] = {}
     found = []

@@ -42,7 +42,7 @@ def checked(name: str) -> str:
 
 
 def snake(name: str) -> str:
-    """`balanceOf` is `balance_of`, `tokenURI` is `token_uri`, `_to` is `to`."""
+    """Convert a name to snake case: `balanceOf` is `balance_of`, `tokenURI` is `token_uri`, `_to` is `to`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name.replace("$", "_")).lower()
     return re.sub(r"_+", "_", words).strip("_")
 

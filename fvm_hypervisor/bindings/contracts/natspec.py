@@ -19,7 +19,7 @@ MOST_WORDS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """Remarks: on the contract, and by signature on functions, events and errors (`constructor` for that)."""
+    """Descriptions of the contract, and by signature of functions, events and errors; `constructor` is a key too."""
 
     contract: tuple[str, ...] = ()
     functions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -82,5 +82,5 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _list(value: Any) -> list[dict[str, Any]]:
-    """Remarks on errors are lists: a signature may be declared in several places."""
+    """Join descriptions of errors, which are lists, because a signature may be declared several times."""
     return [_dict(each) for each in (value if isinstance(value, list) else [value])]

@@ -56,7 +56,7 @@ LAB: Final = Lab(
 
 
 def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
-    """Rules that take transactions of type 4. Raises InvalidInput for a variant that there is not."""
+    """Return rules that accept transactions of type 4. Raises InvalidInput for an unknown variant."""
     messages = AccountMessages(rules.messages, variant_of(option))
     return replace(
         rules,
@@ -86,7 +86,7 @@ class AccountMessages:
         return self._inner.message_from(transaction, sender)
 
     def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
-        """Type 4 without an access list, besides."""
+        """Accept type 4 without an access list, in addition to the wrapped rules' types."""
         if signed.transaction.type != SET_CODE:
             return self._inner.carry(signed, sender)
         refused = count_refusal(self._variant, len(signed.transaction.authorizations))
@@ -107,7 +107,7 @@ class AccountMessages:
         return self._inner.sender_info(machine, actor)
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
-        """One of its own under FIP-0111, the account's under EIP-7702."""
+        """Return the nonce of authorizations: a separate one under FIP-0111, the account's under EIP-7702."""
         if self._variant.own_nonces:
             return delegation_nonce(machine, authority)
         return nonce_of(machine, to_filecoin(authority))

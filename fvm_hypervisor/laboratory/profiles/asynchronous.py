@@ -53,18 +53,18 @@ _NONCE: Final = 1 << 63
 
 
 def with_outbox(rules: NetworkRules) -> NetworkRules:
-    """Rules whose blocks deliver what waits in the outbox."""
+    """Return rules whose blocks deliver the messages in the outbox."""
     return replace(rules, blocks=OutboxBlocks(rules.blocks), code=(*rules.code, _KNOWN))
 
 
 def install_outbox(machine: MachineState) -> None:
-    """Put an empty outbox into a state."""
+    """Add an empty outbox to a state."""
     machine.store.put(CODE, CODE_BLOCK)
     machine.state_tree.set_actor(OUTBOX, ActorState(CODE, first_head(machine.store)))
 
 
 def know_outbox(machine: MachineState) -> None:
-    """Let a machine run the outbox."""
+    """Register the outbox's runtime with a machine."""
     machine.registry.override(CODE, RUNTIME, OutboxRuntime)
 
 
@@ -86,19 +86,19 @@ class OutboxBlocks:
         deliver(machine)
 
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
-        """Reward and cron come first, whatever waits."""
+        """Deliver after reward and cron."""
         self._inner.end_block(machine, producer, tips)
         deliver(machine)
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
     ) -> TokenAmount:
-        """Deliveries bid for no place in a block, and move no fee."""
+        """Delegate to the wrapped rules: deliveries do not affect fees."""
         return self._inner.next_base_fee(version, base_fee, gas_used, bids)
 
 
 def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
-    """Deliver what is due, oldest first, until the next one does not fit the epoch's gas.
+    """Deliver due messages, oldest first, until one exceeds the epoch's remaining gas.
 
     A delivery whose execution is fatal has ended, as any that fails: exit 10, its whole budget used. Were it raised,
     every later epoch would meet the same entry first. Raises Fatal where the outbox itself fails.

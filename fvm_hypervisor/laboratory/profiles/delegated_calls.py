@@ -50,7 +50,7 @@ from store.keccak import keccak
 
 @dataclass(frozen=True, slots=True)
 class DelegationVariant:
-    """One reading of accounts that run code."""
+    """A variant of the rules for accounts with delegated code."""
 
     own_nonces: bool
     """True if authorizations use a separate nonce that starts at 0, instead of the account's nonce."""
@@ -110,12 +110,12 @@ def variant_of(option: str) -> DelegationVariant:
 
 
 def with_delegations(rules: CallRules, option: str) -> CallRules:
-    """Rules of calls by which accounts run code."""
+    """Return call rules that execute delegated code."""
     return AccountCalls(rules, variant_of(option))
 
 
 def install_nonces(machine: MachineState, option: str) -> None:
-    """Put the actor of nonces into a state, where authorizations have some of their own."""
+    """Add the actor of nonces to a state, for variants with separate nonces of authorizations."""
     if variant_of(option).own_nonces:
         store = machine.store
         store.put(CODE, CODE_BLOCK)
@@ -124,7 +124,7 @@ def install_nonces(machine: MachineState, option: str) -> None:
 
 
 def know_nonces(machine: MachineState) -> None:
-    """Let a machine run the actor of nonces, which has no method."""
+    """Register the runtime of the actor of nonces with a machine."""
     machine.registry.override(CODE, RUNTIME, NoncesRuntime)
 
 
@@ -256,7 +256,7 @@ class AccountCalls:
     # --- authorizations ---------------------------------------------------------------------------------------
 
     def _apply_and_call(self, calls: CallManager, call: Call, actor: ActorID) -> CallResult:
-        """Apply the authorizations, then make the call in the sender's name; exit 0, whatever became of that."""
+        """Apply the authorizations, then make the call as the sender; exit with 0 even if the call fails."""
         if calls.depth != 1 or call.from_ != actor:
             said = "ApplyAndCall is for the message that an account sends to itself"
             return CallResult(ExitCode.USR_FORBIDDEN, message=said)
@@ -283,7 +283,7 @@ class AccountCalls:
         return self._call(calls, actor, params)
 
     def _authorize(self, calls: CallManager, authority: EthAddress, item: Authorization) -> None:
-        """Let an account be lent code, or none any more; passed by unless it is an account, at this nonce."""
+        """Set or clear the delegated code of an account; skipped unless it is an account with the given nonce."""
         address = to_filecoin(authority)
         actor = calls.tree.lookup_id(address)
         state = None if actor is None else calls.get_actor(actor)
@@ -353,7 +353,7 @@ class AccountCalls:
 
 
 def count_refusal(variant: DelegationVariant, count: int) -> str:
-    """Why a transaction cannot have that many authorizations; empty if it can."""
+    """Return the reason why a transaction cannot have so many authorizations; empty if it can."""
     if not count:
         return "a transaction of type 4 without authorizations: expected 1 or more"
     if variant.most is not None and count > variant.most:

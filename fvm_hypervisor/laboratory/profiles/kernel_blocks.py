@@ -28,17 +28,17 @@ class KernelBlocks:
         return self._ipld.is_reachable(cid)
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Write a block of DAG-CBOR."""
+        """Write a DAG-CBOR block."""
         self._ipld.link(self._ipld.create(DAG_CBOR, data))
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Write blocks, those first that others link to."""
+        """Write blocks, linked ones before those that link to them."""
         for cid, data in blocks:
             self.put(cid, data)
 
 
 def put_cbor(store: Blockstore, data: bytes) -> Cid:
-    """Write a block of DAG-CBOR; its CID."""
+    """Write a DAG-CBOR block and return its CID."""
     cid = cid_of(data, DAG_CBOR)
     store.put(cid, data)
     return cid

@@ -32,7 +32,7 @@ class LabRuntime:
     what: ClassVar[str]
 
     def __init__(self, services: RuntimeServices) -> None:
-        """There is nothing that it is built with."""
+        """Accept the services without using them."""
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         """Refuse the upgrade: no actor receives this code by itself."""
@@ -44,7 +44,7 @@ class LabRuntime:
         features: Collection[str] | None = None,
         services: InstallServices | None = None,
     ) -> None:
-        """There is no module."""
+        """Do nothing: the actor has no module."""
 
 
 class MethodsRuntime(LabRuntime, ABC):

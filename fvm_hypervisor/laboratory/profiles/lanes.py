@@ -53,7 +53,7 @@ _KEPT_INFOS: Final = 4_096
 
 
 def with_lanes(rules: NetworkRules, option: str) -> NetworkRules:
-    """Rules whose blocks are filled by lanes. Raises InvalidInput for a lane of none, or not 100 in all."""
+    """Return rules whose blocks are filled by lanes. Raises InvalidInput for a share of 0, or a sum not 100."""
     return replace(rules, building=LaneBuilding(shares_of(option) if option else LANES))
 
 
@@ -80,14 +80,14 @@ class LaneBuilding:
         self._infos = BoundedCache[Cid, frozenset[Address]](_KEPT_INFOS)
 
     def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
-        """Each lane has places of its own: users the usual number, the others their shares of that on top."""
+        """Return the lane of a message and its pool limit: the default for users, a share of it for other lanes."""
         lane = self.lane_of(machine, candidate)
         return lane, usual if lane == _USERS else usual * self.lanes[lane].share // 100
 
     def choose(
         self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
     ) -> list[Candidate]:
-        """First each lane within its share, then whatever still fits; by rank, each sender's in order, both times."""
+        """Fill each lane up to its share, then the remaining space; by rank, with each sender's nonces in order."""
         left = [room * lane.share // 100 for lane in self.lanes]
         places = [0] * len(queues)
         chosen: list[Candidate] = []

@@ -106,7 +106,7 @@ class OutboxEntry:
 
     @property
     def handling(self) -> Gas:
-        """Gas for handing it out and settling it."""
+        """Return the gas for delivery and settlement."""
         return handling_gas(len(self.params)) if self.kind == MESSAGE else RECEIPT_HANDLING
 
     @property
@@ -116,7 +116,7 @@ class OutboxEntry:
         return own + (self.price * (self.receipt_gas + RECEIPT_HANDLING) if self.receipt_method else 0)
 
     def encode(self) -> bytes:
-        """DAG-CBOR, the fields in their order, money as byte strings."""
+        """Encode the entry as a DAG-CBOR list of its fields, amounts as byte strings."""
         fields = list(astuple(self))
         fields[5], fields[7] = encode_bigint(self.value), encode_bigint(self.price)
         return encode(fields)
@@ -236,7 +236,7 @@ class _Invocation:
         receipt_method: int,
         receipt_gas: int,
     ) -> int:
-        """Keep a message of the caller's and the money for it; its number. What was paid too much goes back."""
+        """Store a message of the caller and its funds, refund the excess, and return the number of the entry."""
         # check
         refused = self._refusal(to, params, value, gas, expiry, receipt_method, receipt_gas)
         if refused:
@@ -357,7 +357,7 @@ class _Invocation:
         self._kernel.self_.set_root(put_cbor(self._blocks, encode([number, first, link(queue.flush())])))
 
     def _pay(self, actor: ActorID, amount: int) -> bool:
-        """Send money; whether it arrived."""
+        """Send funds; return True if they arrived."""
         if amount == 0:
             return self._kernel.calls.get_actor(actor) is not None
         try:

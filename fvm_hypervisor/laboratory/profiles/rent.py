@@ -54,13 +54,13 @@ _SYSTEM_GAS: Final = Gas(1 << 40)
 
 
 def with_rent(rules: NetworkRules, option: str) -> NetworkRules:
-    """Rules whose blocks take rent. Raises InvalidInput for an option that says something else."""
+    """Return rules whose blocks collect rent. Raises InvalidInput for an unknown option."""
     terms_of(option)
     return replace(rules, blocks=RentBlocks(rules.blocks), code=(*rules.code, _KNOWN))
 
 
 def install_rent(machine: MachineState, option: str) -> None:
-    """Put a rent actor without tenancies into a state, with the terms of an option."""
+    """Add a rent actor without tenancies to a state, with the terms of an option."""
     for_all, terms = terms_of(option)
     machine.store.put(CODE, CODE_BLOCK)
     head = RentState.empty(machine.store, terms, FIRST_USER if for_all else None)
@@ -68,7 +68,7 @@ def install_rent(machine: MachineState, option: str) -> None:
 
 
 def know_rent(machine: MachineState) -> None:
-    """Let a machine run the rent actor, and know archived ones."""
+    """Register the runtimes of the rent actor and of archived actors with a machine."""
     machine.registry.override(CODE, RUNTIME, RentRuntime)
     machine.registry.override(ARCHIVED_CODE, ARCHIVED, ArchivedRuntime)
 
@@ -100,7 +100,7 @@ class RentBlocks:
         self._inner = inner
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
-        """Rent is for an epoch's end."""
+        """Do nothing: rent is collected at the end of an epoch."""
         self._inner.start_block(machine, parent_hash)
 
     def null_round(self, machine: Hypervisor) -> None:
@@ -109,19 +109,19 @@ class RentBlocks:
         collect(machine)
 
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
-        """Reward and cron come first."""
+        """Collect rent after reward and cron."""
         self._inner.end_block(machine, producer, tips)
         collect(machine)
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
     ) -> TokenAmount:
-        """Rent moves no fee."""
+        """Delegate to the wrapped rules: rent does not affect fees."""
         return self._inner.next_base_fee(version, base_fee, gas_used, bids)
 
 
 def collect(machine: Hypervisor) -> None:
-    """Do an epoch's work of the rent actor, where there is any. Raises Fatal where it fails."""
+    """Run the rent actor's work of an epoch, if it exists. Raises Fatal if this fails."""
     if not _is_due(machine):
         return
     message = Message(

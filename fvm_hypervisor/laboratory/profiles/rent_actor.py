@@ -111,7 +111,7 @@ class RentTerms:
 
 @dataclass(frozen=True, slots=True)
 class Tenancy:
-    """An actor that pays rent: its deposit in attoFIL, its size when it was looked at last, when it is due again.
+    """A tenancy: deposit in attoFIL, size at the last examination, and the epoch of the next one.
 
     `graced`: it has not paid yet, and has still time to.
     """
@@ -154,12 +154,12 @@ class RentState:
 
     @staticmethod
     def first_due(store: Blockstore, head: Cid) -> tuple[int | None, int | None]:
-        """`first` and `cursor` of a state, without its trees."""
+        """Read `first` and `cursor` of a state, without its trees."""
         _, cursor, first, _, _ = get_object(store, head)
         return first, cursor
 
     def flush(self) -> Cid:
-        """Write it."""
+        """Write the state and return its CID."""
         trees = [link(self.actors.flush()), link(self.queue.flush())]
         return put_cbor(self._store, encode([self.terms.fields(), self.cursor, self.first, *trees]))
 
@@ -169,15 +169,15 @@ class RentState:
         return None if found is None else Tenancy.of(found)
 
     def tenancies(self) -> dict[ActorID, Tenancy]:
-        """All of them."""
+        """Return all tenancies."""
         return {_actor_of(key): Tenancy.of(fields) for key, fields in self.actors.items()}
 
     def keep(self, actor: ActorID, tenancy: Tenancy) -> None:
-        """Write what an actor has."""
+        """Write an actor's tenancy."""
         self.actors.set(write_uvarint(actor), tenancy.fields())
 
     def plan(self, actor: ActorID, tenancy: Tenancy) -> None:
-        """Write what an actor has, and look at it when it is due."""
+        """Write an actor's tenancy and queue its next examination."""
         self.keep(actor, tenancy)
         found = self.queue.get(tenancy.due)
         bucket = Amt(self._store, None if found is None else unlink(found))
@@ -190,7 +190,7 @@ class RentState:
         self.actors.delete(write_uvarint(actor))
 
     def take_due(self, epoch: int, most: int) -> list[tuple[int, ActorID]]:
-        """Take those out of the queue that are due until an epoch, the oldest first: when, and who."""
+        """Remove the entries due up to an epoch from the queue, oldest first; return epochs and actors."""
         taken: list[tuple[int, ActorID]] = []
         for due, root in list(islice(self.queue.items(), most)):
             if due > epoch or len(taken) == most:
@@ -207,7 +207,7 @@ class RentState:
         return taken
 
     def look_for_first(self) -> None:
-        """Find the first epoch again at which an actor is due."""
+        """Update the first epoch at which an actor is due."""
         self.first = next((due for due, _ in self.queue.items()), None)
 
 
@@ -315,7 +315,7 @@ class _Invocation:
     # --- methods ----------------------------------------------------------------------------------------------
 
     def pay(self, address: bytes) -> list[int]:
-        """Add what came with the call to an actor's deposit; when that is looked at next. Itself it may opt in."""
+        """Add the call's value to an actor's deposit; return its next epoch. An actor may opt in itself."""
         actor, state = self._actor(address)
         if state.code == ARCHIVED_CODE:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"f0{actor} is archived: resurrect it")
@@ -340,7 +340,7 @@ class _Invocation:
         return [tenancy.due]
 
     def opt_out(self) -> list[int]:
-        """Let the caller pay no more, and give its deposit back."""
+        """End the caller's tenancy and refund its deposit."""
         books, caller = self._load(), self._context.caller
         tenancy = books.tenancy(caller)
         if books.cursor is not None:
@@ -353,7 +353,7 @@ class _Invocation:
         return []
 
     def look(self, address: bytes) -> list[int]:
-        """Size, deposit and when it is due of an actor that pays; size and since when of one that is archived."""
+        """Return size, deposit and next epoch of a tenancy, or size and epoch of archival of an archived actor."""
         actor, state = self._actor(address)
         gone = archived(self._store, state)
         if gone is not None:
@@ -362,7 +362,7 @@ class _Invocation:
         return [0, 0, 0, 0] if tenancy is None else [tenancy.size, tenancy.deposit, tenancy.due, 0]
 
     def resurrect(self, address: bytes, proof: bytes) -> list[int]:
-        """Give an archived actor its state back, for a period's rent; when it is due next."""
+        """Restore the state of an archived actor for a period's rent; return its next epoch."""
         # check
         actor, state = self._actor(address)
         gone = archived(self._store, state)
@@ -402,7 +402,7 @@ class _Invocation:
     # --- at the end of an epoch -------------------------------------------------------------------------------
 
     def collect(self) -> None:
-        """Take the rent of those who are due, archive who has none; as much of it as an epoch has room for."""
+        """Collect due rent, and archive actors without funds, within the limits of an epoch."""
         books = self._load()
         room = self._enroll(books)
         burnt, walked = 0, 0
@@ -438,13 +438,13 @@ class _Invocation:
         return EPOCH_ACTORS - (max(first, end) - first)
 
     def _postpone(self, books: RentState, actor: ActorID, epoch: int) -> None:
-        """Look at an actor in the next epoch."""
+        """Queue an actor for the next epoch."""
         tenancy = books.tenancy(actor)
         if tenancy is not None and tenancy.due == epoch:
             books.plan(actor, replace(tenancy, due=self._epoch + 1))
 
     def _settle(self, books: RentState, actor: ActorID, tenancy: Tenancy) -> tuple[int, int]:
-        """Rent for a period, or the end: attoFIL to burn, and how many blocks were walked over."""
+        """Collect a period's rent or archive; return the attoFIL to burn and the number of blocks visited."""
         tree, manifest, terms = self._calls.tree, self._kernel.machine.manifest, books.terms
         state = tree.get_actor(actor)
         if state is None:  # it has destroyed itself, and its deposit has no owner
@@ -484,7 +484,7 @@ class _Invocation:
     # --- state and money --------------------------------------------------------------------------------------
 
     def _actor(self, address: bytes) -> tuple[ActorID, ActorState]:
-        """Whom an address names; no bytes name the caller."""
+        """Resolve an address; an empty one refers to the caller."""
         if not address:
             actor: ActorID | None = self._context.caller
         else:
@@ -504,7 +504,7 @@ class _Invocation:
         self._kernel.self_.set_root(books.flush())
 
     def _pay(self, actor: ActorID, amount: int) -> None:
-        """Send money to an actor that is there. Raises ActorExit where it does not arrive: then nothing is done."""
+        """Send funds to an existing actor. Raises ActorExit if they do not arrive, which reverts the call."""
         if not amount:
             return
         sent = self._kernel.send(Address.id(actor), METHOD_SEND, value=TokenAmount(amount))
@@ -515,7 +515,7 @@ class _Invocation:
 
 @dataclass(frozen=True, slots=True)
 class _Method:
-    """A public method: what it does with its fields (all byte strings) and answers, and its function of Solidity.
+    """A public method: its implementation over byte string parameters, and its Solidity signature.
 
     `answer`: the types of the answer, `most`: bytes of parameters at most.
     """

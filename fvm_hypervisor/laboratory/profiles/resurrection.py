@@ -28,7 +28,7 @@ MOST_PROOF: Final = MOST_PROVEN + 256
 
 
 class ProofRefused(HypervisorError):
-    """Bytes that are not the proof of a state."""
+    """Raised for bytes that do not prove a state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class LabSettings:
         self._inner.prepare(machine)
 
     def begin(self, machine: Hypervisor) -> None:
-        """Begin as the wrapped rules do, and install the labs' actors."""
+        """Initialize a state as the wrapped rules do, and install the labs' actors."""
         self._inner.begin(machine)
         install_labs(machine, self._name)
 
