@@ -36,7 +36,8 @@ class EthereumBlock:
     Ethereum gas. `filecoin_addresses`: masked IDs and Filecoin's precompiles exist in addition to Ethereum's addresses
     (false for Ethereum's tests). `code_limit` is the maximum code size in bytes of created contracts (EIP-170), with
     init code up to twice as long (EIP-3860); None: no limit. `exempt` is a contract without code size limit: a test
-    contract. `randomness` is the value of PREVRANDAO; None: from the externs.
+    contract. `randomness` is the value of PREVRANDAO; None: from the externs. `blob_base_fee` (attoFIL per blob gas)
+    overrides the fee that follows from the excess; None: no override.
     """
 
     fork: str = ""
@@ -47,6 +48,7 @@ class EthereumBlock:
     code_limit: int | None = MAX_CODE_SIZE
     exempt: EthAddress | None = None
     randomness: bytes | None = None
+    blob_base_fee: int | None = None
 
 
 def next_base_fee(fee: int, gas_used: int, gas_limit: int) -> int:

@@ -116,8 +116,11 @@ class EthereumExecution(Protocol):
     def ask(self, question: Question) -> ApplyResult:
         """Execute a simulated call; the caller rolls it back. Raises RefusedTransaction."""
 
-    def apply_unpaid(self, message: Message) -> ApplyResult:
-        """Apply a message from any sender, with any nonce and without fees. Raises RefusedTransaction."""
+    def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:
+        """Apply a message from any sender, with any nonce and without fees. Raises RefusedTransaction.
+
+        `transaction` is the one that it carries, if the message alone does not contain all of it.
+        """
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
         """Check a message or transaction for inclusion in a block with this base fee.

@@ -15,7 +15,7 @@ from typing import Final
 from bridge.addresses import EthAddress, to_ethereum, to_filecoin
 from bridge.events import Log, entries_to_log
 from bridge.receipts import EmittedLog
-from bridge.transactions import Transaction
+from bridge.transactions import BLOB, GAS_PER_BLOB, SignedTransaction, Transaction
 from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
 from hypervisor.machine import Hypervisor
@@ -177,6 +177,8 @@ class _Block:
         self._validation, self._transfers = validation, transfers
         self._rules = rules_of(machine)
         self._room, self._left = room, left
+        blobs = self._rules.blobs
+        self._blob_room = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
 
     def run(self, calls: Sequence[SimulatedCall]) -> SimulatedBlock:
         """Execute the calls and end the epoch."""
@@ -195,6 +197,7 @@ class _Block:
                 self._machine.tracer = None
             self._room = Gas(self._room - execution.receipt.gas_used)
             self._left = Gas(max(0, self._left - execution.receipt.gas_used))
+            self._blob_room -= execution.blob_gas
             tips += tip
             executions.append(execution)
             logs.append(
@@ -215,14 +218,19 @@ class _Block:
             raise SimulationRefused(
                 -38026, f"the calls have used up the {self._rules.limits.request_gas:,} gas of a request"
             )
+        given = call.transaction
+        if given.blob_gas > self._blob_room:
+            raise SimulationRefused(-38015, f"block blob gas limit reached: {given.blob_gas} > {self._blob_room}")
         gas = min(gas, self._left)
         sender_of(machine, sender)
         expected = nonce_of(machine, sender)
         nonce = call.nonce if self._validation and call.nonce is not None else expected
-        given = call.transaction
         fees = (given.max_fee, given.max_priority_fee) if self._validation else (0, 0)
         transaction = replace(given, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
-        candidate = from_impersonated(machine, self._rules.messages.message_from(transaction, sender))
+        if transaction.type == BLOB:
+            candidate = _unsigned(machine, transaction, call.sender)
+        else:
+            candidate = from_impersonated(machine, self._rules.messages.message_from(transaction, sender))
         if self._validation:
             self._validate(candidate, expected)
         self._check_funds(candidate)
@@ -252,6 +260,16 @@ class _Block:
                 f"insufficient funds for gas * price + value: 0x{candidate.sender.hex()} has {balance} attoFIL, "
                 f"the call may cost {needed}",
             )
+
+
+def _unsigned(machine: Hypervisor, transaction: Transaction, sender: EthAddress) -> Candidate:
+    """Return the candidate of a transaction that only an envelope can hold, with zeros for its signature, as in geth.
+
+    Raises TransactionRefused.
+    """
+    signed = SignedTransaction(replace(transaction, chain_id=machine.context.chain_id), 0, 0, 0)
+    message = rules_of(machine).messages.carry(signed, sender)
+    return Candidate(signed.hash(), transaction.type, message, sender, transaction.to, signed)
 
 
 def _as_refusal(refused: TransactionRefused) -> SimulationRefused:

@@ -22,8 +22,10 @@ NO_ACCOUNTS: Final[Accounts] = {}
 MAX_ACCOUNTS: Final = 1_000
 
 _ACCOUNT: Final = ("balance", "nonce", "code", "state", "stateDiff", "movePrecompileToAddress")
-_BLOCK: Final = ("number", "time", "baseFeePerGas", "gasLimit", "feeRecipient", "coinbase", "prevRandao", "random")
-_NO_BLOCK: Final = ("difficulty", "blobBaseFee", "withdrawals", "blockHash")
+_BLOCK: Final = (
+    "number", "time", "baseFeePerGas", "gasLimit", "feeRecipient", "coinbase", "prevRandao", "random", "blobBaseFee",
+)  # fmt: skip
+_NO_BLOCK: Final = ("difficulty", "withdrawals", "blockHash")
 _LATEST_EPOCH: Final = (1 << 63) - 1
 
 
@@ -48,7 +50,7 @@ def block_override(value: Any) -> BlockOverride:
     for name, found in (("number", number), ("time", time)):
         if found is not None and found > _LATEST_EPOCH:
             raise invalid_params(f"{name}: {found} has more than 63 bits")
-    gas = field(given, "gasLimit", quantity)
+    gas, blob_base_fee = field(given, "gasLimit", quantity), field(given, "blobBaseFee", quantity)
     coinbase = field(given, "feeRecipient", address)
     randomness = field(given, "prevRandao", hash32)
     return BlockOverride(
@@ -58,6 +60,7 @@ def block_override(value: Any) -> BlockOverride:
         gas_limit=None if gas is None else Gas(gas),
         coinbase=field(given, "coinbase", address) if coinbase is None else coinbase,
         randomness=field(given, "random", hash32) if randomness is None else randomness,
+        blob_base_fee=None if blob_base_fee is None else TokenAmount(blob_base_fee),
     )
 
 

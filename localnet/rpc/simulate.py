@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS
-from bridge.transactions import ALL_TYPES, DYNAMIC_FEE, Transaction, check_type
+from bridge.transactions import ALL_TYPES, BLOB, DYNAMIC_FEE, Transaction, check_type
 from hypervisor.exit_codes import ExitCode
 from localnet.calls.simulation import (
     MOST_BLOCKS,
@@ -60,6 +60,9 @@ def simulation(value: Any) -> SimulationRequest:
 def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LATEST) -> list[dict[str, Any]]:
     """Simulate consecutive blocks of calls without effect. Null rounds between them run cron."""
     base = state_tipset(node.network, at)
+    for block_of_calls in request.blocks:
+        for call in block_of_calls.calls:
+            node.network.rules.features.check_type(call.transaction.type)
     try:
         simulated = simulate_blocks(
             node.network.chain, base, request.blocks, validation=request.validation, transfers=request.transfers
@@ -84,13 +87,13 @@ def _block(value: Any) -> BlockCalls:
 def _call(value: Any) -> SimulatedCall:
     request: TransactionRequest = transaction(value)
     check_type(request.type, ALL_TYPES)
-    if request.access_list or request.authorizations or request.blob_hashes:
-        raise invalid_params("simulated calls carry no accessList, authorizationList or blobVersionedHashes")
+    if request.access_list or request.authorizations:
+        raise invalid_params("simulated calls carry no accessList or authorizationList")
     price = request.gas_price or 0
     return SimulatedCall(
         sender=request.sender or ZERO_ADDRESS,
         transaction=Transaction(
-            type=DYNAMIC_FEE,
+            type=BLOB if request.type == BLOB else DYNAMIC_FEE,
             chain_id=None,
             nonce=0,
             to=request.to,
@@ -99,6 +102,8 @@ def _call(value: Any) -> SimulatedCall:
             gas_limit=0,
             max_fee=request.max_fee or price,
             max_priority_fee=request.max_priority_fee or price,
+            max_fee_per_blob_gas=request.max_fee_per_blob_gas or 0,
+            blob_hashes=request.blob_hashes,
         ),
         gas=request.gas,
         nonce=request.nonce,

@@ -34,7 +34,8 @@ class CallRequest:
 class BlockOverride:
     """Block fields of a call; None keeps the value. Time in Unix seconds, base fee in attoFIL per gas.
 
-    Gas limit, recipient of fees and randomness are of blocks under Ethereum's rules only.
+    Gas limit, recipient of fees, randomness and blob base fee (attoFIL per blob gas) are of blocks under Ethereum's
+    rules only.
     """
 
     number: ChainEpoch | None = None
@@ -43,6 +44,7 @@ class BlockOverride:
     gas_limit: Gas | None = None
     coinbase: EthAddress | None = None
     randomness: bytes | None = None
+    blob_base_fee: TokenAmount | None = None
 
 
 SAME_BLOCK: Final = BlockOverride()

@@ -25,7 +25,7 @@ from bridge.patricia import EMPTY_ROOT
 from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
 from bridge.transaction_messages import envelope_message, message_from
-from bridge.transactions import SignedTransaction
+from bridge.transactions import SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
@@ -192,6 +192,7 @@ class EthereumSettings:
             gas_limit=limit,
             randomness=settings.randomness,
             excess_blob_gas=settings.excess_blob_gas,
+            blob_base_fee=None,
         )
         if changed != now:
             machine.advance(block=changed)
@@ -201,12 +202,15 @@ class EthereumSettings:
         return BLOCK_GAS_LIMIT if tipset.settings.gas_limit is None else tipset.settings.gas_limit
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        """Another gas limit, recipient of fees, randomness."""
+        """Override gas limit, recipient of fees, randomness and blob base fee."""
         now = _block(machine)
         coinbase = now.coinbase if block.coinbase is None else block.coinbase
         limit = now.gas_limit if block.gas_limit is None else block.gas_limit
         randomness = now.randomness if block.randomness is None else block.randomness
-        machine.advance(block=replace(now, coinbase=coinbase, gas_limit=limit, randomness=randomness))
+        blob_base_fee = now.blob_base_fee if block.blob_base_fee is None else block.blob_base_fee
+        machine.advance(
+            block=replace(now, coinbase=coinbase, gas_limit=limit, randomness=randomness, blob_base_fee=blob_base_fee)
+        )
 
 
 class EthereumBlocks:
@@ -283,14 +287,12 @@ class EthereumMessages:
 
     def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
         """Apply the message as a transaction without fees. Raises TransactionRefused."""
-        try:
-            return _execution(machine).apply_unpaid(message)
-        except RefusedTransaction as error:
-            raise _as_refused(error) from None
+        return _apply_unpaid(machine, message)
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply the message as a transaction without fees, with any sender. Raises TransactionRefused."""
-        return self.apply_unpaid(machine, candidate.bare)
+        sent = candidate.transaction
+        return _apply_unpaid(machine, candidate.bare, None if sent is None else sent.transaction)
 
 
 class EthereumQuestions:
@@ -398,6 +400,13 @@ def _execution(machine: Hypervisor) -> EthereumExecution:
     if not _executes_transactions(type(executor)):
         raise InvalidInput(f"the machine's rules '{machine.context.rules}' apply no transactions of Ethereum's")
     return cast(EthereumExecution, executor)
+
+
+def _apply_unpaid(machine: Hypervisor, message: Message, transaction: Transaction | None = None) -> ApplyResult:
+    try:
+        return _execution(machine).apply_unpaid(message, transaction)
+    except RefusedTransaction as error:
+        raise _as_refused(error) from None
 
 
 @cache

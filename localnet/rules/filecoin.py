@@ -142,7 +142,12 @@ class FilecoinSettings:
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
         """Do nothing: a block has no overrides of its own."""
-        own = {"gasLimit": block.gas_limit, "feeRecipient": block.coinbase, "prevRandao": block.randomness}
+        own = {
+            "gasLimit": block.gas_limit,
+            "feeRecipient": block.coinbase,
+            "prevRandao": block.randomness,
+            "blobBaseFee": block.blob_base_fee,
+        }
         for name, value in own.items():
             if value is not None:
                 raise InvalidInput(f"{name}: a Filecoin block has none that could be overridden")

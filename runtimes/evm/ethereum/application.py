@@ -426,10 +426,11 @@ def fork_of(machine: MachineState, block: EthereumBlock | None = None) -> Fork:
 
 def block_limits(machine: MachineState, block: EthereumBlock, fork: Fork, base_fee: int | None = None) -> BlockLimits:
     """Return the limits for the first transaction of the machine's block, optionally at another base fee."""
+    blob_base_fee = block.blob_base_fee
     return BlockLimits(
         gas=block.gas_limit,
         blob_gas=GAS_PER_BLOB * fork.blobs.maximum,
         base_fee=machine.context.base_fee if base_fee is None else base_fee,
-        blob_base_fee=ForkBlobs(fork).base_fee(block.excess_blob_gas),
+        blob_base_fee=ForkBlobs(fork).base_fee(block.excess_blob_gas) if blob_base_fee is None else blob_base_fee,
         chain_id=machine.context.chain_id,
     )

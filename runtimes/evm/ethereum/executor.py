@@ -155,11 +155,15 @@ class EthereumExecutor:
             transaction, question.sender, lambda: self._or_rollback(lambda: application.ask(kept)), kept
         )
 
-    def apply_unpaid(self, message: Message) -> ApplyResult:
-        """Apply a message of any sender, at any nonce and without fees. Raises InvalidTransaction."""
-        sender, transaction, entry = transaction_of(self._machine, message)
-        application = self._application(transaction, sender, None, entry, paid=False)
-        return self._apply_traced(transaction, sender, lambda: self._or_rollback(application.ask))
+    def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:
+        """Apply a message of any sender, at any nonce and without fees. Raises InvalidTransaction.
+
+        `transaction` is the one that it carries, if the message alone does not contain all of it.
+        """
+        sender, found, entry = transaction_of(self._machine, message)
+        whole = found if transaction is None else transaction
+        application = self._application(whole, sender, None, entry, paid=False)
+        return self._apply_traced(whole, sender, lambda: self._or_rollback(application.ask))
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
         """Check that a block with this base fee may contain a message or transaction, regardless of its sender.

@@ -26,7 +26,7 @@ from tests.localnet.rpc.conftest import Client
 
 NOT_FOUND = "what is not there has the code -32001 (EIP-1474), where geth has -32000"
 BLOCK_HASH = "blocks are tipsets with hashes of their own, and are not found under those of the files"
-BLOBS = "the chain has blob transactions without sidecars, which are not sent, and simulations take none"
+BLOBS = "the chain has blob transactions without sidecars, which are not sent"
 AFTER_BLOBS = "what follows a transaction with blobs comes a block later, and meets another state"
 GAS_LIMIT = "blocks have 30 million gas, which base fees follow, calls ask for, and the second block does not fit into"
 OLD_FORK = "the gas, or the fields of blocks, of a fork before Cancun"
@@ -53,9 +53,7 @@ DIFFERENT = {
         "eth_simulateV1/ethSimulate-blockhash-complex eth_simulateV1/ethSimulate-blockhash-simple "
         "eth_simulateV1/ethSimulate-blockhash-start-before-head"
     ),
-    BLOBS: (
-        "eth_getTransactionByHash/get-blob-tx eth_getTransactionReceipt/get-blob-tx eth_simulateV1/ethSimulate-blobs"
-    ),
+    BLOBS: ("eth_getTransactionByHash/get-blob-tx eth_getTransactionReceipt/get-blob-tx"),
     AFTER_BLOBS: (
         "eth_getBalance/get-balance-default-block eth_getBalance/get-balance "
         "eth_getBlockByNumber/get-block-cancun-fork eth_getBlockByNumber/get-block-prague-fork "

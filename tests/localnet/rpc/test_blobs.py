@@ -82,6 +82,98 @@ def test_calls_and_estimates_take_versioned_hashes(rpc: Client) -> None:
         rpc("eth_call", {**request, "maxFeePerBlobGas": "0x1"}, "latest")
 
 
+READER = f"0x{assemble('0 BLOBHASH 0 MSTORE BLOBBASEFEE 32 MSTORE 64 0 RETURN').hex()}"
+CALLER, TARGET = "0x" + "c0" * 20, "0x" + "c2" * 20
+ACCOUNTS = {CALLER: {"balance": hex(10**18)}, TARGET: {"code": READER}}
+BLOB_CALL = {"from": CALLER, "to": TARGET, "maxFeePerGas": "0x10", "maxFeePerBlobGas": "0xa",
+             "blobVersionedHashes": [EMPTY]}  # fmt: skip
+
+
+def simulate(rpc: Client, *blocks: dict[str, Any], **options: bool) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = rpc("eth_simulateV1", {"blockStateCalls": list(blocks), **options}, "latest")
+    return found
+
+
+def test_simulated_blob_calls_use_blob_gas(rpc: Client) -> None:
+    """The case of execution-apis (ethSimulate-blobs): hashes, overridden fees and headers, with validation."""
+    first = {"blockOverrides": {"baseFeePerGas": "0xf", "blobBaseFee": "0x0"}, "stateOverrides": ACCOUNTS}
+    second = {"blockOverrides": {"blobBaseFee": "0x3"}}
+    blocks = simulate(
+        rpc, *({**one, "calls": [BLOB_CALL]} for one in (first, second)), validation=True, returnFullTransactions=True
+    )
+    for block, fee, nonce in zip(blocks, (0, 3), ("0x0", "0x1"), strict=True):
+        assert (block["blobGasUsed"], block["excessBlobGas"]) == ("0x20000", "0x0")
+        assert (block["calls"][0]["status"], block["calls"][0]["returnData"]) == ("0x1", f"{EMPTY}{fee:064x}")
+        (transaction,) = block["transactions"]
+        assert (transaction["type"], transaction["nonce"], transaction["maxFeePerBlobGas"]) == ("0x3", nonce, "0xa")
+        assert (transaction["blobVersionedHashes"], transaction["from"], transaction["r"]) == ([EMPTY], CALLER, "0x0")
+    assert [block["baseFeePerGas"] for block in blocks] == ["0xf", "0xe"]
+
+
+def test_excess_blob_gas_grows_from_block_to_block(rpc: Client) -> None:
+    """Cancun: a block of six blobs leaves an excess of three; an empty one removes three (EIP-4844)."""
+    full = {**BLOB_CALL, "blobVersionedHashes": [EMPTY] * 6}
+    blocks = simulate(rpc, {"stateOverrides": ACCOUNTS, "calls": [full]}, {"calls": [full]}, {}, {})
+    assert [int(block["blobGasUsed"], 16) >> 17 for block in blocks] == [6, 6, 0, 0]
+    assert [int(block["excessBlobGas"], 16) >> 17 for block in blocks] == [0, 3, 6, 3]
+
+
+def test_simulated_transactions_pay_the_blob_fee(rpc: Client) -> None:
+    balance = f"0x73{CALLER[2:]}315f5260205ff3"
+    other = "0x" + "c3" * 20
+    (block,) = simulate(
+        rpc,
+        {
+            "blockOverrides": {"baseFeePerGas": "0x0", "blobBaseFee": "0x3"},
+            "stateOverrides": {**ACCOUNTS, other: {"code": balance}},
+            "calls": [{**BLOB_CALL, "maxFeePerGas": "0x0"}, {"from": ALICE, "to": other}],
+        },
+        validation=True,
+    )
+    assert int(block["calls"][1]["returnData"], 16) == 10**18 - 3 * (1 << 17)
+
+
+@pytest.mark.parametrize(
+    ("changes", "validation", "code", "words"),
+    [
+        ({"maxFeePerBlobGas": "0x2"}, True, -38012, "max fee per blob gas less than block blob gas fee: .* 2, .* 3"),
+        ({"maxFeePerBlobGas": "0x2"}, False, -38012, "max fee per blob gas less than block blob gas fee: .* 2, .* 3"),
+        ({"blobVersionedHashes": [EMPTY] * 7}, False, -38015, "block blob gas limit reached: 917504 > 786432"),
+        ({"maxFeePerBlobGas": hex(10**18)}, False, -38014, "insufficient funds"),
+        ({"maxFeePerBlobGas": hex(1 << 256)}, False, -32602, "maxFeePerBlobGas"),
+    ],
+)
+def test_invalid_simulated_blob_calls_are_refused(
+    rpc: Client, changes: dict[str, Any], validation: bool, code: int, words: str
+) -> None:
+    block = {"blockOverrides": {"blobBaseFee": "0x3", "baseFeePerGas": "0x1"}, "stateOverrides": ACCOUNTS}
+    with pytest.raises(Failed, match=words) as failed:
+        simulate(rpc, {**block, "calls": [{**BLOB_CALL, **changes}]}, validation=validation)
+    assert failed.value.code == code
+
+
+def test_calls_see_an_overridden_blob_base_fee(rpc: Client) -> None:
+    request = {"from": ALICE, "to": TARGET, "blobVersionedHashes": [EMPTY], "maxFeePerBlobGas": "0xa"}
+    override = {"blobBaseFee": "0x7"}
+    assert rpc("eth_call", request, "latest", ACCOUNTS, override) == EMPTY + "7".zfill(64)
+    assert rpc("eth_call", request, "latest", ACCOUNTS) == EMPTY + "1".zfill(64)
+    with pytest.raises(Failed, match=r"max fee per blob gas less than block blob gas fee: .* 10, blobBaseFee 11"):
+        rpc("eth_call", request, "latest", ACCOUNTS, {"blobBaseFee": "0xb"})
+
+
+def test_filecoin_refuses_simulated_blobs_and_their_fee() -> None:
+    with Network(clock=Clock()) as network:
+        rpc = Client(Node(network))
+        with pytest.raises(Failed, match="type 3, a Filecoin message cannot hold blobs"):
+            simulate(rpc, {"calls": [BLOB_CALL]})
+        for method, params in (
+            ("eth_call", [{"to": ALICE}, "latest", {}, {"blobBaseFee": "0x1"}]),
+            ("eth_simulateV1", [{"blockStateCalls": [{"blockOverrides": {"blobBaseFee": "0x1"}}]}, "latest"]),
+        ):
+            with pytest.raises(Failed, match="blobBaseFee: a Filecoin block has none that could be overridden"):
+                rpc(method, *params)
+
+
 @pytest.mark.parametrize("method", ["eth_sendTransaction", "eth_signTransaction", "eth_fillTransaction"])
 def test_the_node_signs_no_blob_transactions(rpc: Client, method: str) -> None:
     request = {"from": ALICE, "to": BOB, "gas": "0x5208", "blobVersionedHashes": [EMPTY]}
