@@ -77,5 +77,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """With the names that are not loaded yet, for `help` and completion."""
+    """Include the names that are not imported yet, for `help` and completion."""
     return sorted({*globals(), *__all__})

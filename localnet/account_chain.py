@@ -284,7 +284,7 @@ class AccountChain(DevelopmentChain):
 
     @contextmanager
     def _explaining_failures(self, request: CallRequest) -> Iterator[None]:
-        """Explain failures of the request inside by its calls."""
+        """Add the call tree to failures of the request inside."""
         try:
             yield
         except CallFailed as failure:

@@ -17,7 +17,7 @@ class Addressed(Protocol):
 
     @property
     def address(self) -> EthAddress | Address:
-        """The address of it."""
+        """The object's address."""
 
 
 Target = Addressed | Address | bytes | str

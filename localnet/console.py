@@ -56,7 +56,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Console:
-    """Prints to standard output what happens on a network. It is a watcher (`localnet.chain.watching`)."""
+    """Prints the events of a network to standard output, as a watcher (`localnet.chain.watching`)."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Console:
         self._last_estimate: tuple[tuple[Cid, CallRequest], float] | None = None
 
     def listen(self) -> None:
-        """Begin to print."""
+        """Start printing."""
         self._network.chain.watchers.append(self)
 
     def applied(self, tipset: Tipset) -> None:
@@ -115,7 +115,7 @@ class Console:
             _LOG.exception("printing a transaction failed")
 
     def _explain_later(self, what: str, run: float, explain: Callable[[TimeLimit], None]) -> None:
-        """Print in the background what an execution again shows; the execution itself took `run` seconds."""
+        """Print details by re-execution in the background; the execution itself took `run` seconds."""
         limit = TimeLimit(explaining_time(run), self.background.should_yield)
 
         def explained() -> None:
@@ -174,7 +174,7 @@ class Console:
     def called(
         self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, run: float
     ) -> None:
-        """Print what contracts log in a call, or in an estimate, that took `run` seconds: it is made once more.
+        """Print the console output of a call or estimate that took `run` seconds, by executing it again.
 
         It was asked at `head`, or on a machine of its own where that is None.
         """
@@ -252,7 +252,7 @@ class Console:
         return explain_trace(found, (*called, *self._network.interfaces))
 
     def _print(self, lines: Sequence[str], shown: dict[str, Any] | None = None, place: str | None = None) -> None:
-        """Print lines, the calls of a failure with its reasons, and its place."""
+        """Print console lines, and the call tree, reason and source position of a failure."""
         for line in lines:
             print(line)
             self._newest = None
@@ -275,7 +275,7 @@ def _called_end(calls: Sequence[dict[str, Any]]) -> int:
 def _calls(
     machine: Hypervisor, request: CallRequest, limit: TimeLimit, overrides: Overrides = NONE
 ) -> list[dict[str, Any]]:
-    """Trace the calls of a call. Raises the errors of the limit and of `listened`."""
+    """Trace the subcalls of a call. Raises the errors of the limit and of `listened`."""
     trees = CallTrees()
     return traced_call(
         machine, request, limit.on(trees), lambda: [call_json(machine, call) for call in trees.roots], overrides

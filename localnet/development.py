@@ -30,7 +30,7 @@ RANDOMNESS_BYTES: Final = 32
 
 
 class DevelopmentChain(BlockProduction):
-    """A network's chain that can be changed by hand."""
+    """A network's chain with direct changes."""
 
     # --- time -------------------------------------------------------------------------------------------------
 

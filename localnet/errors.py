@@ -38,7 +38,7 @@ class NetworkError(HypervisorError):
 
 
 class TransactionRefused(NetworkError):
-    """The network does not take the transaction; nothing has changed. `reason` is a word for programs.
+    """Raised for a transaction that is not accepted; nothing has changed. `reason` is machine-readable.
 
     >>> from localnet import Network, TransactionRefused
     >>> with Network() as network:
@@ -89,11 +89,11 @@ class CallFailed(NetworkError):
 
 
 class AllowanceExceeded(CallFailed):
-    """An estimate whose message runs out of gas at the highest limit that it may have."""
+    """Raised for an estimate whose message runs out of gas at the maximum limit."""
 
 
 class TransactionFailed(NetworkError):
-    """A transaction that a block holds and whose execution failed. `receipt` has it all: gas, exit code, its trace.
+    """Raised for a failed transaction in a block. `receipt` has its gas, exit code and trace.
 
     >>> from localnet import Network, TransactionFailed
     >>> with Network() as network:
@@ -106,7 +106,7 @@ class TransactionFailed(NetworkError):
     """
 
     def __init__(self, receipt: TransactionReceipt, text: FailureText) -> None:
-        """`text` is what the error says."""
+        """Create the error with a message."""
         self._text = text
         super().__init__(text(None))
         self.receipt = receipt

@@ -35,7 +35,7 @@ class AccountOverride:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Accounts and block together."""
+    """Account and block overrides."""
 
     accounts: Mapping[EthAddress, AccountOverride] = field(default_factory=dict)
     block: BlockOverride = SAME_BLOCK
@@ -51,7 +51,7 @@ NONE: Final = Overrides()
 
 @contextmanager
 def overridden(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]:
-    """Let a machine suppose something, and take back all that happens inside.
+    """Apply overrides to a machine, and revert all changes at the end.
 
     Raises AddressError and InvalidInput where an account cannot be so.
     """

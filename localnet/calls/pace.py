@@ -34,7 +34,7 @@ JUST_BEGUN: Final = 0.05
 
 
 class Ended(HypervisorError):
-    """The question for which this is executed was given up. Nothing between here and the message's end handles it."""
+    """Raised to end the execution of an abandoned query. Nothing between here and the end of the message handles it."""
 
 
 class Turns:
@@ -79,11 +79,11 @@ class Pace:
         self.has_turn = False
 
     def keep(self) -> None:
-        """Let what the calling thread executes with a tracer from now on have this pace."""
+        """Apply this pace to later traced executions of the calling thread."""
         _local.pace = self
 
     def end(self) -> None:
-        """Let what is executed with a tracer end at its next event."""
+        """End the traced execution at its next event."""
         self._ended = True
 
     def look(self) -> None:
@@ -116,7 +116,7 @@ class Pace:
         self._since = time.monotonic()
 
     def pass_on(self) -> None:
-        """Let another one have its turn; so does a thread that is done, and, once more, one that was given up."""
+        """Pass the slice to another thread; called by finished and, repeatedly, by abandoned threads."""
         self._turns.leave(self)
         self.has_turn = False
 

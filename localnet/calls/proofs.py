@@ -28,7 +28,7 @@ NO_CODE = keccak(b"")
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A path's blocks in the order of reading, and the value that it leads to."""
+    """The blocks of a path in order of reading, and the value at its end."""
 
     path: Path
     blocks: tuple[bytes, ...]
@@ -36,7 +36,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class SlotProof:
-    """A storage slot, its 32 bytes, and the proof of them; none where there is no contract."""
+    """A storage slot, its 32 bytes, and their proof; without a contract the proof is empty."""
 
     slot: int
     value: bytes
@@ -57,7 +57,7 @@ class AccountProof:
 
 
 def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -> AccountProof:
-    """Prove the actor behind an address, and some of its storage slots; or that no actor has the address.
+    """Prove the actor at an address and some of its storage slots, or that there is no such actor.
 
     The actor's path names it by its ID; its tuple holds the f410 address. Where an address has no ID, the path is that
     of the address in the init actor's table.

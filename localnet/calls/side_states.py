@@ -113,7 +113,7 @@ class SideAnswer:
 
 
 class SideStates:
-    """The states beside a chain. One thread at a time."""
+    """The side states of a chain. Used by one thread at a time."""
 
     def __init__(self, chain: Chain, most_kept: int = MOST_KEPT) -> None:
         self._chain, self._most_kept = chain, most_kept
@@ -130,7 +130,7 @@ class SideStates:
         return root
 
     def call(self, call: SideCall) -> SideAnswer:
-        """Carry a call out. Raises InvalidInput for a state that is not kept, and for what cannot be done."""
+        """Execute a call. Raises InvalidInput for an unknown state or an unsupported call."""
         machine = self._machine(call)
         _prepare(machine, call)
         before = StateTree(machine.store, machine.root)
@@ -179,7 +179,7 @@ class SideStates:
         return self._ground
 
     def _hold(self, tipset: Tipset) -> None:
-        """Keep the state of a block, which those that follow from it share most of."""
+        """Store the state of a block, which later states share blocks with."""
         if tipset.state not in self._begun:
             self._chain.states.hold(tipset)
             self._begun[tipset.state] = tipset
@@ -196,7 +196,7 @@ class SideStates:
 
 
 class _Contracts:
-    """Stands before the contracts (`hypervisor.interception`): none of them runs here but the one that asks."""
+    """An interceptor (`hypervisor.interception`) that runs no contract except the calling one."""
 
     is_armed = True
     watched: frozenset[bytes] = frozenset()
@@ -222,7 +222,7 @@ class _Contracts:
         return CallResult(ExitCode.SYS_ASSERTION_FAILED, message="a contract must run elsewhere first")
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
-        """Events are part of no answer."""
+        """Do nothing: results contain no events."""
 
     def _contract(self, calls: CallManager, call: Call) -> EthAddress | None:
         """Return the address of the contract whose code a call would run."""
@@ -236,7 +236,7 @@ class _Contracts:
 
 
 def _prepare(machine: Hypervisor, call: SideCall) -> None:
-    """Make the actors that are in use elsewhere; the caller's code does nothing but ask the precompile."""
+    """Create the actors of the client's state; the code of the calling contract only calls the precompile."""
     for address in (*call.contracts, call.sender):
         set_code(machine, to_filecoin(address), _asking(call.precompile))
     limit = rules_of(machine).limits.balance
@@ -247,13 +247,13 @@ def _prepare(machine: Hypervisor, call: SideCall) -> None:
 
 
 def _asking(precompile: EthAddress) -> bytes:
-    """Code that delegates its calldata to a precompile, and returns a word of success and what came back."""
+    """Return code that delegates its calldata to a precompile and returns a success word and the output."""
     ask = bytes.fromhex("365f5f375f5f365f73") + precompile + bytes.fromhex("5af4")
     return ask + bytes.fromhex("5f523d5f60203e3d6020015ff3")
 
 
 def _canned(answer: ContractAnswer) -> bytes:
-    """Code that gives an answer to every call."""
+    """Return code that answers every call with fixed data."""
     end = b"\xf3" if answer.success else b"\xfd"
     return b"\x63" + len(answer.output).to_bytes(4, "big") + bytes.fromhex("80600c5f395f") + end + answer.output
 

@@ -53,7 +53,7 @@ _REJECTED: Final = -32003
 
 
 class SimulationRefused(HypervisorError):
-    """A simulation that cannot be run; `code` is the specification's number of the reason."""
+    """Raised for a simulation that cannot run; `code` is the error code of the specification."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class SimulatedCall:
 
 @dataclass(frozen=True, slots=True)
 class BlockCalls:
-    """A block to simulate: what is supposed of it and of accounts, and its calls."""
+    """A block to simulate: its overrides, account overrides and calls."""
 
     calls: Sequence[SimulatedCall] = ()
     accounts: Mapping[EthAddress, AccountOverride] | None = None
@@ -81,7 +81,7 @@ class BlockCalls:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedBlock:
-    """A block that was simulated: its parent, itself, its executions, and the logs of each, in order."""
+    """A simulated block: its parent, the block, its executions in order, and the logs of each."""
 
     parent: Tipset
     tipset: Tipset
@@ -92,7 +92,7 @@ class SimulatedBlock:
 def simulate_blocks(
     chain: ChainReader, base: Tipset, blocks: Sequence[BlockCalls], *, validation: bool = False, transfers: bool = False
 ) -> list[SimulatedBlock]:
-    """Execute blocks on top of a tipset, with nothing kept.
+    """Execute blocks on top of a tipset without storing them.
 
     With `validation` calls need nonce, fees and funds as transactions do; with `transfers` every transfer of value is
     a log, too. Raises SimulationRefused, and the errors of `override_accounts`.
@@ -120,7 +120,7 @@ def simulate_blocks(
 
 
 def _settings(base: Tipset, parent: Tipset, block: BlockOverride) -> BlockSettings:
-    """Those of a block: what it supposes, and else what a block after the base would have, as in geth."""
+    """Return a block's fields: its overrides, otherwise those of a block after the base, as in geth."""
     usual = base.next_settings if parent is base else base.next_settings.of_the_next_block()
     return replace(
         usual,
@@ -158,7 +158,7 @@ def _place(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tu
 
 
 class _Block:
-    """One block while its calls are executed."""
+    """A block during the execution of its calls."""
 
     def __init__(
         self,

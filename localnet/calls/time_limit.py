@@ -20,7 +20,7 @@ SHORTEST: Final = 1.0
 
 
 class OutOfTime(HypervisorError):
-    """An execution again has taken as long as it may, in seconds or instructions.
+    """Raised if a re-execution exceeds its limit of seconds or instructions.
 
     Its words are `after 1.0 s`, to follow what was given up.
 
@@ -29,7 +29,7 @@ class OutOfTime(HypervisorError):
 
 
 def explaining_time(run: float) -> float:
-    """Seconds that the explanation of an execution may take, which took `run`: twice that, at least `SHORTEST`."""
+    """Return the limit in seconds for re-executing what took `run` seconds: twice that, at least `SHORTEST`."""
     return max(SHORTEST, 2 * run)
 
 
@@ -42,12 +42,12 @@ def _wall() -> float:
 
 
 class TimeLimit:
-    """Seconds for work that may begin several times: what each beginning takes counts."""
+    """A time limit for work that may be restarted: the time of all attempts counts."""
 
     def __init__(
         self, seconds: float, should_yield: Callable[[], bool] = _never, clock: Callable[[], float] = _wall
     ) -> None:
-        """`should_yield` says whether the work is to stop now, and to begin again later; `clock` gives seconds."""
+        """Create a limit. If `should_yield` returns True, the work stops and restarts later; `clock` returns seconds."""
         self.seconds = seconds
         self._clock = clock
         self._rest = seconds

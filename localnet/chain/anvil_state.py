@@ -71,7 +71,7 @@ def header_hash(header: Json) -> bytes:
 
 
 def load_anvil_state(chain: Chain, state: Json) -> Tipset:
-    """Replace a chain by that of a state file, and return its head. Accounts that the file lacks stay as they are.
+    """Replace a chain by that of a state file, and return its head. Accounts that are not in the file are unchanged.
 
     Raises InvalidInput for a file of another shape, with the chain as it was.
     """
@@ -112,7 +112,7 @@ def _put_accounts(machine: Hypervisor, accounts: Json, limit: TokenAmount) -> No
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """An executed transaction of the file: what it was, and its receipt."""
+    """An executed transaction of the file and its receipt."""
 
     read: ReadTransaction
     is_impersonated: bool
@@ -121,7 +121,7 @@ class _Done:
 
 
 class _Blocks:
-    """The blocks of a file as tipsets."""
+    """Converts the blocks of a file to tipsets."""
 
     def __init__(self, state: Json, machine: Hypervisor, store: Blockstore) -> None:
         self._state, self._machine, self._store = state, machine, store

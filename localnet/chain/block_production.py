@@ -48,7 +48,7 @@ class _Snapshot:
 
 
 class BlockProduction(NetworkReader):
-    """A chain, what waits for its next block, and the clock that says when that is."""
+    """A chain, its mempool, and its clock."""
 
     chain: Chain
     mempool: Mempool
@@ -107,7 +107,7 @@ class BlockProduction(NetworkReader):
         return [failed.get(answer, answer) if isinstance(answer, bytes) else answer for answer in answers]
 
     def _newly_refused(self, answers: Iterable[bytes | Exception]) -> dict[bytes, Exception]:
-        """Drop pending messages that the blocks being made invalidate, and return them with the reasons."""
+        """Drop pending messages that new blocks invalidate, and return them with the reasons."""
         refused: dict[bytes, Exception] = {}
         waiting = [self.mempool.get(answer) for answer in answers if isinstance(answer, bytes)]
         for candidate in filter(None, waiting):
@@ -129,7 +129,7 @@ class BlockProduction(NetworkReader):
             return again
 
     def _mine_all(self, failed: dict[bytes, Exception]) -> bool:
-        """Blocks of what waits, until nothing can be executed; whether there was one. Notes whose execution broke."""
+        """Mine blocks until no pending message can be executed; return True if any was. Records failed executions."""
         made = False
         while True:
             chosen = self.chosen()
@@ -273,7 +273,7 @@ class BlockProduction(NetworkReader):
 
     @property
     def remembered(self) -> tuple[Tipset, ...]:
-        """Tipsets of the snapshots."""
+        """The tipsets of the snapshots."""
         return tuple(snapshot.tipset for snapshot in self._snapshots)
 
     # --- going back -------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ class BlockProduction(NetworkReader):
         self._go_back(tipset, travel, upgrades, left)
 
     def _go_back(self, tipset: Tipset, travel: TimeTravel | None, upgrades: Upgrades | None, left: int) -> None:
-        """Go back, with the first N snapshots left; the tipset may be that of one of the others."""
+        """Revert to a tipset and keep the first N snapshots; the tipset may belong to a later one."""
         remembered = any(kept.tipset is tipset for kept in self._snapshots[left:])
         self.chain.go_back(tipset, upgrades, remembered=remembered)
         self.forget_snapshots(left)

@@ -304,7 +304,7 @@ class Chain(ChainReader):
         self.record = record
 
     def forget_plan(self, upgrades: Upgrades) -> None:
-        """Go back to what was planned before."""
+        """Restore the previous plan."""
         record = replace(self.record, upgrades=upgrades)
         self.machine.base.commit((), {}, network_entries(record))
         self.record = record
@@ -365,7 +365,7 @@ class Chain(ChainReader):
         return entries
 
     def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None, *, remembered: bool = False) -> None:
-        """Make an earlier tipset the head again, with the state that it has in `tipset`.
+        """Make an earlier tipset the head again, with the state in `tipset`.
 
         Planned upgrades are then `upgrades` (None: those of now). The states of a tipset that is `remembered` are there
         in any case. Raises InvalidInput where that state was collected, and the store's errors, with the chain as it
@@ -396,7 +396,7 @@ class Chain(ChainReader):
             tipset = self.index.tipset(tipset.parent)
 
     def adopt(self, state: Cid, blocks: Mapping[Cid, bytes], height: ChainEpoch, timestamp: int) -> Tipset:
-        """Commit a tipset that has another state and no messages; its height and time are behind the head's at least.
+        """Commit a tipset with a given state and no messages, whose height and time are after the head's.
 
         `blocks` are those of the state that the store may lack.
         """

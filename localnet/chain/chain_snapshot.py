@@ -35,7 +35,7 @@ CHAIN_IDS: Final = {"mainnet": 314, "calibrationnet": 314159}
 
 @dataclass(frozen=True, slots=True)
 class ChainSnapshot:
-    """The head tipset of a snapshot: its blocks, and what their headers say. Unix seconds, attoFIL per gas."""
+    """The head tipset of a snapshot: its blocks and their header fields. Unix seconds, attoFIL per gas."""
 
     version: int
     blocks: tuple[Cid, ...]
@@ -82,13 +82,13 @@ def network_of(store: Store, snapshot: ChainSnapshot) -> int:
 
 
 def check_empty(store: Store) -> None:
-    """InvalidInput for a folder that holds a state already: no other network can begin there."""
+    """Raise InvalidInput if a folder already contains a state."""
     if store.metadata(HEAD) is not None:
         raise InvalidInput("the folder holds a state already: name another one")
 
 
 def begin_from(store: Store, snapshot: ChainSnapshot, network: int, chain_id: int | None = None) -> ForkPoint:
-    """Let a folder's network begin with the state of a snapshot, after the parent of its head.
+    """Start a folder's network with the state of a snapshot, after the parent of its head.
 
     `network` is its version, which no block tells; the chain id follows from its name where that has one. Its first
     tipset stands one epoch below the head: the head's messages are not executed. What vests outside the state is not

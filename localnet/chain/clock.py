@@ -35,7 +35,7 @@ NO_TIME_TRAVEL: Final = TimeTravel()
 
 
 class ChainClock:
-    """The chain's time: a clock's, plus an offset, and what was set for the next block."""
+    """The chain's time: a clock plus an offset, and an optional fixed time of the next block."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -64,13 +64,13 @@ class ChainClock:
         self._next = timestamp
 
     def set_interval(self, seconds: int | None) -> None:
-        """Put N seconds between blocks; with None they take the clock's time. Raises InvalidInput."""
+        """Set a fixed interval between blocks in seconds; None uses the clock. Raises InvalidInput."""
         if seconds is not None:
             whole_number(seconds, "the time between two blocks", 1, LARGEST_INTERVAL, unit="seconds")
         self.interval = seconds
 
     def set(self, timestamp: int, head: int) -> int:
-        """Let it be this time now; return by how many seconds the chain's time went ahead, 0 where it went back.
+        """Set the current time; return the seconds by which the chain's time moved forward, 0 if it moved back.
 
         It was at least `head`, the head's time. Raises InvalidInput.
         """
@@ -92,7 +92,7 @@ class ChainClock:
         return timestamp if timestamp <= LATEST_TIME else _check(timestamp)
 
     def block_made(self, timestamp: int) -> None:
-        """Note that a block of this time was made: the chain's time goes on from one that was set.
+        """Record the time of a new block: after a fixed time, the chain's time continues from it.
 
         A block that is ahead of the clock for another reason (blocks within one second, a clock that stepped back)
         leaves the offset as it is: blocks take the clock's time again once it has caught up.
@@ -103,7 +103,7 @@ class ChainClock:
         self.travel, self._next = TimeTravel(offset), None
 
     def go_back(self, travel: TimeTravel) -> None:
-        """Go back to an earlier offset, with no time set."""
+        """Restore an earlier offset, and remove a fixed time."""
         self.travel, self._next = travel, None
 
     def now(self) -> int:

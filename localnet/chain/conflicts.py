@@ -49,7 +49,7 @@ def conflict_records(machine: Hypervisor, parallel: Parallel) -> dict[str, Any]:
 
 
 class _Slots:
-    """The slots of contracts at the states that a block's conflicts name, each state read once."""
+    """Reads slots of contracts in the states of a block's conflicts, each state once."""
 
     def __init__(self, machine: Hypervisor) -> None:
         self._machine = machine

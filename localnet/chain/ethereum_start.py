@@ -41,7 +41,7 @@ def remove_accounts(machine: Hypervisor) -> None:
 
 
 def base_state(machine: Hypervisor) -> Cid:
-    """Put a machine at the base and return its root; the base is made of the machine's state if there is none yet."""
+    """Set a machine to the base state and return its root; the base is derived from the machine's state if missing."""
     known = pins(machine.base).get(_BASE)
     if known is None:
         remove_accounts(machine)
@@ -53,7 +53,7 @@ def base_state(machine: Hypervisor) -> Cid:
 
 
 def start_fork(machine: Hypervisor, fork: EthereumFork, funds: Mapping[Address, TokenAmount]) -> None:
-    """Turn a new network's state into that of a fork whose accounts have these attoFIL. Raises NodeError."""
+    """Turn a new network's state into that of a fork, with these balances in attoFIL. Raises NodeError."""
     fork.base = base_state(machine)
     machine.read_from(fork.origin(machine.manifest))
     for address, amount in funds.items():
@@ -61,7 +61,7 @@ def start_fork(machine: Hypervisor, fork: EthereumFork, funds: Mapping[Address, 
 
 
 def resume_fork(machine: Hypervisor, fork: EthereumFork) -> None:
-    """Let the machine of a folder's network read the accounts of the node that it was forked from."""
+    """Connect the machine of a folder's network to the accounts of its forked node."""
     fork.base = pins(machine.base)[_BASE]
     machine.read_from(fork.origin(machine.manifest))
 

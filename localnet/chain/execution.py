@@ -65,7 +65,7 @@ def begin_epoch(
 
 
 def enter_settings(machine: Hypervisor, settings: BlockSettings) -> None:
-    """Let a machine execute blocks with these settings."""
+    """Apply block settings to a machine."""
     machine.advance(chain_id=settings.chain_id)
     rules_of(machine).settings.apply_settings(machine, settings)
 
@@ -89,7 +89,7 @@ def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
 
 
 class StartedBlock(Protocol):
-    """A block whose candidates are applied in their order, though others may have been at work on them before."""
+    """A block whose candidates are applied in order, after workers may have executed some of them."""
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply a message; see the function `apply`."""
@@ -108,7 +108,7 @@ def execute(
     refuse: Callable[[Candidate, TransactionRefused], None] = lambda _, __: None,
     started: StartedBlock | None = None,
 ) -> Iterator[tuple[Execution, int]]:
-    """Each candidate that nonce, funds, fee cap and the rules let execute, with its tip in attoFIL. Raises Fatal.
+    """Execute the admissible candidates (nonce, funds, fees, rules); yield each with its tip in attoFIL. Raises Fatal.
 
     `refuse` is called with one that no block may hold any more: the settings have changed since it was taken. `started`
     applies them where their block was started.
@@ -173,7 +173,7 @@ def lets_execute(sender: SenderInfo | None, candidate: Candidate, base_fee: int)
 
 
 def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-    """Apply an admissible message; in the name of an actor that sends none, it is without fees.
+    """Apply an admissible message; without fees if its sender cannot send messages.
 
     Raises TransactionRefused.
     """

@@ -19,7 +19,7 @@ from store.cid import Cid
 
 
 class ChainExterns:
-    """Answers from the index; `executing` is the height of the tipset that is being executed above the head."""
+    """Externs from the index; `executing` is the height of the tipset being executed above the head."""
 
     def __init__(self) -> None:
         self._index: ChainIndex | None = None
@@ -27,14 +27,14 @@ class ChainExterns:
         self.executing = 0
 
     def attach(self, index: ChainIndex, origin: Origin | EthereumFork | None = None) -> None:
-        """Answer from this index, and where a fork begins or before that as its origin answers.
+        """Use this index, and the origin of a fork up to the fork point.
 
         The machine, which needs externs, exists before them.
         """
         self._index, self._origin = index, origin
 
     def at_rest(self) -> ChainExterns:
-        """Externs that answer as these do now, whatever becomes of these."""
+        """Return a copy that later changes do not affect."""
         externs = ChainExterns()
         externs._index, externs._origin, externs.executing = copy(self._index), self._origin, self.executing
         return externs

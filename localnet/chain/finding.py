@@ -22,7 +22,7 @@ MOST_TIPSETS: Final = 1_000
 
 
 class TipsetSearch:
-    """The tipsets of a chain that may concern any of some keys (`localnet.ledger.address_keys`).
+    """Finds the tipsets of a chain that may contain any of some keys (`localnet.ledger.address_keys`).
 
     `reached` is the height that the search has come to, `ended` whether nothing is left in that direction.
     """

@@ -40,7 +40,7 @@ _EPOCH_SECONDS: Final = 30
 
 
 class OtherRules(InvalidInput):
-    """A chain's tipsets are not what a network version alone makes of them."""
+    """Raised if a chain's tipsets depend on more than the network version."""
 
 
 class FolderSource:
@@ -216,7 +216,7 @@ class FolderSource:
         return self._externs.at_rest()
 
     def close(self) -> None:
-        """Release the folder, and the connection to the node that it was forked from."""
+        """Close the folder and the connection to its forked node."""
         if self._client is not None:
             self._client.close()
         self._folder.close()
@@ -228,7 +228,7 @@ class FolderSource:
 
 
 class HeaderExterns:
-    """Randomness and tipsets of the past, as the headers below a tipset tell them. Rules: lotus chain/rand."""
+    """Past randomness and tipsets from the headers below a tipset. Source: lotus chain/rand."""
 
     def __init__(self, store: Store, tipset: TipsetHeaders) -> None:
         self._store, self._tipset = store, tipset

@@ -79,7 +79,7 @@ class Mempool:
         return self._by_hash.get(transaction_hash)
 
     def add(self, candidate: Candidate, next_nonce: int) -> None:
-        """Let a candidate wait; its sender's next nonce on the chain is `next_nonce`. Raises TransactionRefused."""
+        """Add a candidate; `next_nonce` is its sender's next nonce on the chain. Raises TransactionRefused."""
         message = candidate.bare
         other = self._by_sender.get(message.from_, {}).get(message.nonce)
         if candidate.hash in self._by_hash:
@@ -124,7 +124,7 @@ class Mempool:
         return True
 
     def drop(self, candidate: Candidate) -> None:
-        """Forget a candidate."""
+        """Remove a candidate."""
         if self._forget(candidate):
             self.changes += 1
             waiting = self._by_sender[candidate.bare.from_]
@@ -133,7 +133,7 @@ class Mempool:
                 del self._by_sender[candidate.bare.from_]
 
     def clear(self) -> None:
-        """Forget every candidate."""
+        """Remove all candidates."""
         self.changes += 1
         self._by_sender.clear()
         self._by_hash.clear()
@@ -142,7 +142,7 @@ class Mempool:
         self._blob_gas = 0
 
     def drop_passed(self, nonce_of: NonceOf) -> None:
-        """Forget what the chain has passed by."""
+        """Remove the candidates whose nonces the chain has passed."""
         for sender in list(self._by_sender):
             next_nonce = nonce_of(sender)
             for candidate in [entry for nonce, entry in self._by_sender[sender].items() if nonce < next_nonce]:
@@ -226,13 +226,13 @@ def _check_fee(name: str, fee: int, least: int, remedy: str = "") -> None:
 
 
 class MempoolView:
-    """A mempool as threads beside the chain's ask for it: what it answers fits the state that they ask at.
+    """A view of the mempool for query threads, consistent with the state of the query.
 
     A block is announced before what it holds waits no more, so an answer fits the state that was the head's after it.
     """
 
     def __init__(self, mempool: Mempool, check: Callable[[], None]) -> None:
-        """`check` raises where the head is another one than that of the state."""
+        """Create the view; `check` raises if the head differs from the state's."""
         self._mempool, self._check = mempool, check
 
     def get(self, transaction_hash: bytes) -> Candidate | None:

@@ -132,7 +132,7 @@ class NodeSource:
         )
 
     def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
-        """30 seconds an epoch since the first block, as Lotus has it."""
+        """Return the time as in Lotus: 30 seconds per epoch since the first block."""
         begun = self._remembered("Filecoin.ChainGetGenesis", lambda tipset: number(tipset["Blocks"][0]["Timestamp"]))
         return begun + _EPOCH_SECONDS * epoch
 
@@ -150,7 +150,7 @@ class NodeSource:
             raise
 
     def close(self) -> None:
-        """Release the connection."""
+        """Close the connection."""
         self.store.close()
         self._client.close()
 
@@ -172,7 +172,7 @@ class NodeSource:
 
 
 class NodeExterns:
-    """Randomness and tipsets of the past, as a node says of a tipset's chain."""
+    """Past randomness and tipsets of a chain, from a node."""
 
     def __init__(self, source: NodeSource, tipset: TipsetHeaders) -> None:
         self._source, self._tipset = source, tipset

@@ -132,7 +132,7 @@ def heights_of_folder(folder: Path, first: int | None = None, last: int | None =
 
 
 def replay_in_folder(folder: Path, height: int, parallel: int = 1) -> Replayed:
-    """Execute a tipset of a folder again, of a snapshot or of its own chain. For worker processes."""
+    """Re-execute a tipset of a folder, of a snapshot or of its own chain. Runs in worker processes."""
     try:
         source = _folder(folder)
     except OtherRules:
@@ -174,14 +174,14 @@ def _down_to(store: Store, tipset: TipsetHeaders, lowest: int) -> Iterator[Tipse
 
 
 def replay_of_node(url: str, folder: Path | None, cids: Sequence[Cid], parallel: int = 1) -> ReplayedOfNode:
-    """Execute a tipset of a node's chain again, with the blocks that `folder` has. For worker processes."""
+    """Re-execute a tipset of a node's chain, with the blocks in `folder`. Runs in worker processes."""
     source = _source(url, folder)
     done = replay_past(source, read_tipset(source.store, cids), parallel)
     return ReplayedOfNode(done, source.blocks.take())
 
 
 def _source(url: str, folder: Path | None) -> NodeSource:
-    """One worker's, which keeps its connection and what it has fetched."""
+    """Return the worker's source, which keeps its connection and fetched blocks."""
 
     def opened(undo: ExitStack) -> NodeSource:
         kept = None
@@ -193,7 +193,7 @@ def _source(url: str, folder: Path | None) -> NodeSource:
 
 
 def keep_blocks(store: Store, fetched: Sequence[tuple[Cid, bytes]]) -> None:
-    """Keep what workers fetched, if it is what the CIDs name."""
+    """Store the blocks that workers fetched, if they match their CIDs."""
     store.put_many((cid, data) for cid, data in fetched if has_digest(cid, data))
 
 
@@ -212,7 +212,7 @@ def _opened(key: tuple[str, Path | None], make: Callable[[ExitStack], S]) -> S:
 
 
 def close_sources() -> None:
-    """Release what this process has open for executing tipsets. Worker processes release it as they end."""
+    """Close the sources that this process has open. Worker processes close them at their end."""
     while _OPEN:
         _, (_, undo) = _OPEN.popitem()
         undo.close()

@@ -22,14 +22,14 @@ from store.memory import MemoryStore
 
 @dataclass(frozen=True, slots=True)
 class PendingBlock:
-    """A block that is not there yet, and the machine in the state that it leaves."""
+    """A pending block, and the machine in the state after it."""
 
     machine: Hypervisor
     tipset: Tipset
     executions: tuple[Execution, ...]
 
     def receipts(self) -> list[TransactionReceipt]:
-        """Its executed transactions, in order."""
+        """Return the executed transactions of the block, in order."""
         found, logs, gas = list[TransactionReceipt](), 0, 0
         for place, execution in enumerate(self.executions):
             found.append(TransactionReceipt(execution, self.tipset, place, logs, self.machine.context.chain_id, gas))

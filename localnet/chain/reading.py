@@ -19,7 +19,7 @@ from localnet.state.contract_state import nonce_of
 
 
 class NetworkReader:
-    """A chain, and what waits for its next block."""
+    """A chain and its pending messages."""
 
     chain: ChainReader
     mempool: WaitingMessages

@@ -75,7 +75,7 @@ def heights(folder: Path, first: int | None = None, last: int | None = None) -> 
 
 
 def _tipsets(index: ChainIndex, last: int, first: int) -> Iterator[Tipset]:
-    """Those with a parent whose state is kept, newest first."""
+    """Yield the tipsets whose parent state is stored, newest first."""
     tipset = index.tipset_before(min(last, index.head))
     while tipset is not None and tipset.height >= first and tipset.parent != GENESIS_PARENT:
         yield tipset

@@ -34,7 +34,7 @@ _BATCH: Final = 100
 
 
 def forget_states(store: Store, states: int) -> None:
-    """Let the states of all but the newest tipsets be collected.
+    """Release the states of all but the newest tipsets for collection.
 
     From then on none of them can be gone back to, unless it is that of a snapshot (`chain_roots`). A folder without a
     chain is left as it is. Raises InvalidInput for less than one state.
@@ -135,7 +135,7 @@ class Housekeeper:
         return Turn("done", done.kept, done.dropped, done)
 
     def turn(self, seconds: float) -> Turn | None:
-        """Do what the retention asks for now; None where nothing is to be done.
+        """Run the work that the retention policy requires now; return None if there is none.
 
         A collection looks at the whole chain, so it begins once the blocks since the last one are a share of that. The
         space of what it dropped is given back as the folder is written to.
@@ -170,7 +170,7 @@ class Housekeeper:
         return Turn("done", done.kept, done.dropped, done)
 
     def _forget(self, states: int | None) -> Iterator[None]:
-        """Let the states of all but the newest tipsets be collected, a few tipsets at a time."""
+        """Release the states of all but the newest tipsets for collection, a few tipsets at a time."""
         if states is None:
             return
         oldest: int = self._network.block_number
@@ -181,7 +181,7 @@ class Housekeeper:
 
 
 class _Compaction:
-    """Gives the space of a collection back on a thread of its own."""
+    """Compacts the store on its own thread to return disk space after a collection."""
 
     def __init__(self, store: RocksStore, collected: CollectionResult) -> None:
         self._store, self.collected = store, collected

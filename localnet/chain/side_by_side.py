@@ -13,7 +13,7 @@ from localnet.ledger.candidates import Candidate
 
 
 class SideBySide:
-    """The candidates of one block, of which workers execute some before their turn; `close` ends the workers.
+    """The candidates of a block, some of which workers execute ahead of their turn; `close` ends the workers.
 
     `start` is a `localnet.chain.execution.BlockStarter`.
     """
@@ -28,13 +28,13 @@ class SideBySide:
 
     @classmethod
     def start(cls, parallel: Parallel, machine: Hypervisor, candidates: Sequence[Candidate]) -> SideBySide:
-        """Start workers for the candidates of a block, at the state that its first one finds."""
+        """Start workers for the candidates of a block, at the state before the first one."""
         started = cls(machine, candidates, parallel)
         started._block.start()
         return started
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """Apply a candidate, whose turn it is, to the machine that the block was started on.
+        """Apply the next candidate to the machine on which the block was started.
 
         Raises as `execution.apply`.
         """

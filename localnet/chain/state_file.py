@@ -50,7 +50,7 @@ def dump_state(chain: Chain) -> bytes:
 
 
 def load_state(chain: Chain, packed: bytes, limit: int = LARGEST) -> Tipset:
-    """Put a state in place of the head's, in a block of its own, at the state's epoch or after the head.
+    """Replace the head's state, in a separate block at the state's epoch or after the head.
 
     A state of anvil replaces the whole chain (`localnet.chain.anvil_state`).
 

@@ -32,13 +32,13 @@ def check_states(states: int) -> int:
 
 
 class HoldingStore(Protocol):
-    """A store that forgets states which nothing holds (`store.bounded`)."""
+    """A store that drops states without references (`store.bounded`)."""
 
     def hold(self, roots: Iterable[Cid]) -> None:
-        """Keep states that are here, once more."""
+        """Add a reference to stored states."""
 
     def release(self, roots: Iterable[Cid]) -> None:
-        """Hold states once less than until now."""
+        """Remove a reference to states."""
 
 
 class _AllKept:
@@ -57,10 +57,10 @@ class _States(NamedTuple):
 
 
 class StateWindow:
-    """The states of a chain's newest tipsets, and of the first: the one that each begins with, and the one after it."""
+    """The states before and after a chain's newest tipsets and its first one."""
 
     def __init__(self, store: HoldingStore | None = None, states: int | None = None) -> None:
-        """Keep N states in a store that forgets what is not held; None for a store that keeps all of them.
+        """Return a window of N states for a store that drops unreferenced states, otherwise None.
 
         Raises InvalidInput for less than one state.
         """
@@ -77,7 +77,7 @@ class StateWindow:
         return retained_entries(height if self._most == 1 else self._kept[after - self._most].height)
 
     def add(self, tipset: Tipset) -> None:
-        """Keep the states of a new head; older ones go where `entries_with` has said so."""
+        """Keep the states of a new head, and release older ones as planned by `entries_with`."""
         if self._most is None:
             return
         due = bool(self.entries_with(tipset.height))
@@ -99,7 +99,7 @@ class StateWindow:
             self._store.release(states.roots)
 
     def go_back(self, tipset: Tipset) -> None:
-        """Handle a reorg to this tipset or state, which may be one whose states were held separately."""
+        """Handle a reorganisation to this tipset or state, whose states may be referenced separately."""
         if self._most is None:
             return
         gone: list[_States] = []
@@ -113,11 +113,11 @@ class StateWindow:
             self._store.release(states.roots)
 
     def hold(self, tipset: Tipset) -> None:
-        """Keep a tipset's states, wherever the window is."""
+        """Add a reference to a tipset's states, independent of the window."""
         self._store.hold((tipset.before, tipset.state))
 
     def release(self, tipset: Tipset) -> None:
-        """Keep a tipset's states once less."""
+        """Remove a reference to a tipset's states."""
         self._store.release((tipset.before, tipset.state))
 
     def _append(self, tipset: Tipset) -> None:
@@ -125,6 +125,6 @@ class StateWindow:
         self._kept.append(_States(tipset.height, (tipset.before, tipset.state)))
 
     def _keep_first(self, tipset: Tipset) -> None:
-        """Keep the states that a network goes back to when it is reset."""
+        """Keep the states that a network is reset to."""
         self.hold(tipset)
         self._first = _States(tipset.height, (tipset.before, tipset.state))

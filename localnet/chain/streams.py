@@ -61,7 +61,7 @@ def has_streams(machine: Hypervisor) -> bool:
 
 
 def begin_streams(machine: Hypervisor, settings: StreamSettings) -> None:
-    """Give a genesis other streams than the miners' alone.
+    """Add streams to a genesis in addition to the miners'.
 
     An Ethereum address that has no actor yet gets a placeholder: the contract that is deployed there has its ID.
     Raises InvalidInput for roles that an actor cannot have.
@@ -76,7 +76,7 @@ def begin_streams(machine: Hypervisor, settings: StreamSettings) -> None:
 
 
 def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
-    """InvalidInput where a network was not begun with the timelock and the authority that are asked for, or has none.
+    """Raise InvalidInput if a network's timelock and authority differ from the requested ones, or are missing.
 
     The rest of the settings changes in a network's life.
     """

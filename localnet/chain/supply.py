@@ -27,7 +27,7 @@ _PLEDGED: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """The parts, in attoFIL."""
+    """The parts of the supply in attoFIL."""
 
     vested: TokenAmount
     mined: TokenAmount

@@ -9,7 +9,7 @@ from localnet.rules.parts import NetworkRules
 
 
 def tips_of(index: ChainIndex, tipset: Tipset) -> list[tuple[int, int]]:
-    """(tip, gas used) of each message of a tipset, the smallest tip first."""
+    """Return (tip, gas used) of each message of a tipset, the smallest tip first."""
     paid: list[tuple[int, int]] = []
     for receipt in index.receipts(tipset):
         message = receipt.execution.message.message

@@ -40,7 +40,7 @@ class ChainResult:
 
 @dataclass(frozen=True, slots=True)
 class FoundMessage:
-    """A message's tipset, and the CID under which it stands there."""
+    """A message's tipset, and the message's CID in it."""
 
     tipset: Sequence[Cid]
     cid: Cid
@@ -76,12 +76,12 @@ class TipsetSource(Protocol):
         """Return externs over the chain for a machine that executes a tipset."""
 
     def close(self) -> None:
-        """Release what the source holds."""
+        """Close the source."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastTipset:
-    """A tipset that can be executed again: what it executes, where it begins, and under which rules."""
+    """A tipset to re-execute: its contents, its initial state, and its rules."""
 
     headers: TipsetHeaders
     parent: TipsetHeaders
@@ -90,7 +90,7 @@ class PastTipset:
 
     @property
     def context(self) -> MachineContext:
-        """The context before it: epoch, time and fee are the work's to set."""
+        """The context before the tipset; execution sets epoch, time and fee."""
         return MachineContext(network_version(self.network))
 
 
@@ -134,7 +134,7 @@ def machine_for(source: TipsetSource, past: PastTipset, store: Store | None = No
 
 
 class SourceSupply:
-    """The circulating supply in a source's states, as `execute_tipset` asks for it. It remembers what it answered."""
+    """The circulating supply in a source's states, for `execute_tipset`. Records its results."""
 
     def __init__(self, source: TipsetSource, tipset: TipsetHeaders) -> None:
         self._source, self._tipset = source, tipset
@@ -149,7 +149,7 @@ class SourceSupply:
 
 @dataclass(frozen=True, slots=True)
 class MessageReference:
-    """A message as a person names it: by its CID, or by its transaction's hash."""
+    """A reference to a message: its CID or its transaction hash."""
 
     cid: Cid | None = None
     hash: bytes = b""

@@ -70,7 +70,7 @@ class ChainReader:
 
     @property
     def before_the_fork(self) -> str:
-        """Text for errors about what this chain lacks: where the forked network has it. Empty without a fork."""
+        """Text for errors about missing blocks that names the forked network; empty without a fork."""
         if self.history is None:
             return ""
         return f" (a fork: blocks up to {self.history.last} are on the forked node)"
@@ -87,7 +87,7 @@ class ChainReader:
 
     @property
     def settled(self) -> Tipset:
-        """The newest tipset whose receipts are known: the head, or its parent where execution is deferred."""
+        """The newest tipset with known receipts: the head, or its parent if execution is deferred."""
         if not self.deferred or self.head.parent == GENESIS_PARENT:
             return self.head
         return self.index.tipset(self.head.parent)
@@ -192,7 +192,7 @@ class ChainReader:
         self._externs.executing = tipset.height
 
     def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:
-        """Put a machine into a tipset's context."""
+        """Set a machine to a tipset's context."""
         machine.advance(
             epoch=tipset.height,
             timestamp=tipset.timestamp,

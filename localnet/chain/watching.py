@@ -15,39 +15,39 @@ from localnet.ledger.records import Tipset
 
 
 class Preempted(HypervisorError):
-    """Work in the background stops because a request waits; it is done again from its beginning."""
+    """Raised to stop background work while a request waits; the work is restarted later."""
 
 
 class Background(Protocol):
-    """Does work on the network's thread while no request waits."""
+    """Runs work on the network's thread while no request waits."""
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do work after the requests, in the order in which it was given. It may raise Preempted, and nothing else."""
+        """Queue work to run after requests, in order. It may only raise Preempted."""
 
     def should_yield(self) -> bool:
         """Return True if the current work is to raise Preempted."""
 
 
 class InlineBackground:
-    """A `Background` where no requests come: work is done at once."""
+    """A `Background` without requests: work runs immediately."""
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do it."""
+        """Run the work immediately."""
         work()
 
     def should_yield(self) -> bool:
-        """Never."""
+        """Return False: no request can wait."""
         return False
 
 
 class Watcher(Protocol):
-    """Is called when the network changes."""
+    """A watcher, called when the network changes."""
 
     def applied(self, tipset: Tipset) -> None:
         """Handle a new head, a committed tipset."""
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """Handle a reorg to a head below these tipsets, newest first; they can be read during the call only."""
+        """Handle a reorganisation to a head below these tipsets, newest first; readable during the call only."""
 
     def waits(self, candidate: Candidate) -> None:
         """Handle a transaction that was accepted and waits for a block."""

@@ -38,7 +38,7 @@ def signature_interface(text: str) -> tuple[ContractInterface, str]:
 
 
 def calldata_of(interface: ContractInterface, function: str, arguments: Sequence[str], address: ReadAddress) -> bytes:
-    """Calldata of a call with arguments as text. Raises InvalidInput."""
+    """Encode calldata with arguments given as text. Raises InvalidInput."""
     try:
         entry = interface.function(function, len(arguments))
         return interface.encode_call(signature(entry), *values(entry["inputs"], arguments, address))
@@ -47,7 +47,7 @@ def calldata_of(interface: ContractInterface, function: str, arguments: Sequence
 
 
 def init_code_of(interface: ContractInterface, code: bytes, arguments: Sequence[str], address: ReadAddress) -> bytes:
-    """Init code with the constructor's arguments, given as text. Raises InvalidInput."""
+    """Return init code with constructor arguments given as text. Raises InvalidInput."""
     inputs: list[Any] = next((entry["inputs"] for entry in interface.abi if entry["type"] == "constructor"), [])
     if len(inputs) != len(arguments):
         kinds = ", ".join(kind_of(item) for item in inputs) or "none"
@@ -59,7 +59,7 @@ def init_code_of(interface: ContractInterface, code: bytes, arguments: Sequence[
 
 
 def values(items: Sequence[Any], arguments: Sequence[str], address: ReadAddress) -> list[Any]:
-    """Arguments as values of the types of an ABI's items. Raises InvalidInput."""
+    """Parse arguments by the types of ABI items. Raises InvalidInput."""
     return [_value(kind_of(item), text, address, 0) for item, text in zip(items, arguments, strict=True)]
 
 

@@ -33,7 +33,7 @@ _DEEPEST: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class CompiledContract:
-    """A contract as a compiler left it: its name, its file, its interface, what its code looks like."""
+    """A compiled contract: name, file, interface, and patterns of its code."""
 
     name: str
     file: Path
@@ -44,20 +44,20 @@ class CompiledContract:
     folder: Path
 
     def debug(self) -> DebugInfo:
-        """Its source maps, as far as they are there."""
+        """Return the available source maps."""
         return debug_info(self.content, self.file, self.folder, self.name)
 
 
 class ArtifactFolders:
-    """The compiled contracts below some folders. `contracts` and `named` look whether files have changed."""
+    """The compiled contracts below some folders. `contracts` and `named` check for changed files."""
 
     def __init__(self, folders: Sequence[Path] | None = None) -> None:
-        """Without folders: `out` and `artifacts` of the working directory."""
+        """Read the given folders, by default `out` and `artifacts` in the working directory."""
         self.folders = tuple(DEFAULT_FOLDERS if folders is None else folders)
         self._known: dict[Path, tuple[tuple[int, int], CompiledContract | None]] | None = None
 
     def contracts(self) -> list[CompiledContract]:
-        """All of them, by the paths of their files."""
+        """All contracts, by the paths of their files."""
         before = self._known or {}
         known: dict[Path, tuple[tuple[int, int], CompiledContract | None]] = {}
         room = MOST_BYTES
@@ -72,7 +72,7 @@ class ArtifactFolders:
         return self._known_contracts()
 
     def _known_contracts(self) -> list[CompiledContract]:
-        """Those that the last look found."""
+        """Return the contracts found by the last check."""
         if self._known is None:
             return self.contracts()
         return [found for _, found in self._known.values() if found is not None]
@@ -106,7 +106,7 @@ class ArtifactFolders:
 
 
 def find_artifact(name: str, folders: Sequence[Path] | None = None) -> Artifact:
-    """Find the artifact in a file (`.json`), or of a contract's name. Raises InvalidInput."""
+    """Find an artifact by file (`.json`) or contract name. Raises InvalidInput."""
     if name.endswith(".json"):
         return Artifact.load(name)
     return Artifact.load(ArtifactFolders(folders).named(name).file)

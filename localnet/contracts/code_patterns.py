@@ -17,7 +17,7 @@ _UNKNOWN: Final = re.compile(rb"\x7f\x00{32}|\x73\x00{20}", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class CodePattern:
-    """Compiled code without its metadata, and the places in it that a deployed contract fills in."""
+    """Compiled code without metadata, and the positions that a deployment fills in."""
 
     code: bytes
     open_places: tuple[tuple[int, int], ...]
@@ -43,6 +43,6 @@ class CodePattern:
 
 
 def without_metadata(code: bytes) -> bytes:
-    """Code without its metadata, the CBOR map after it, whose length its last two bytes are."""
+    """Return code without metadata: a trailing CBOR map, followed by its length in two bytes."""
     length = int.from_bytes(code[-2:], "big") + 2
     return code[:-length] if 2 < length < len(code) and 0xA1 <= code[-length] <= 0xA4 else code

@@ -88,7 +88,7 @@ def _no_code(content: Mapping[str, Any], text: str) -> str:
 
 @contextmanager
 def named_errors(interface: ContractInterface) -> Iterator[None]:
-    """Name the contract's custom error in failures raised inside the context, where only its bytes are known."""
+    """Add the name of the contract's custom error to failures raised inside the context."""
     try:
         yield
     except (CallFailed, TransactionFailed) as failure:

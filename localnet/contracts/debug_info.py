@@ -16,7 +16,7 @@ from store.json_text import parse_json
 
 @dataclass(frozen=True, slots=True)
 class DebugInfo:
-    """Maps of creation and runtime code, where they are there."""
+    """The source maps of creation and runtime code, None if missing."""
 
     creation: CodeMap | None = None
     runtime: CodeMap | None = None
@@ -36,7 +36,7 @@ def debug_info(content: Mapping[str, Any], file: Path, folder: Path, name: str) 
 
 
 def _foundry(content: Mapping[str, Any], file: Path, folder: Path) -> DebugInfo:
-    """Foundry's: the number of the contract's own source is `id`, those of others are the run's that made it.
+    """Read Foundry's artifact: `id` is the number of the contract's own source; the compiler run has the others.
 
     Where the run is not known, a source has a number if all runs that may have made it agree.
     """
@@ -51,7 +51,7 @@ def _foundry(content: Mapping[str, Any], file: Path, folder: Path) -> DebugInfo:
 
 
 def _hardhat(content: Mapping[str, Any], file: Path, folder: Path, name: str) -> DebugInfo:
-    """Hardhat's: version 3 names its build info by `buildInfoId`, version 2 in a file beside the artifact."""
+    """Read Hardhat's artifact: version 3 names its build info by `buildInfoId`, version 2 in a separate file."""
     if "buildInfoId" in content:
         inputs = _below(folder, folder / "build-info" / f"{content['buildInfoId']}.json")
         outputs = inputs.with_name(f"{inputs.stem}.output.json")

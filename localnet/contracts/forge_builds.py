@@ -20,7 +20,7 @@ _MOST_BUILD_INFOS: Final = 50
 
 
 class ForgeBuilds:
-    """The runs that made the artifacts in the folder `out`; `cache` is forge's folder for its cache."""
+    """The compiler runs of the artifacts in the folder `out`; `cache` is forge's cache folder."""
 
     def __init__(self, out: Path, cache: Path) -> None:
         self._out, self._cache = out, cache

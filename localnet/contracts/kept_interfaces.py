@@ -22,7 +22,7 @@ Key = EthAddress | str
 
 
 class KeptInterfaces:
-    """The interfaces that a chain knows: those that its folder keeps, and those that came since, which it then keeps.
+    """The interfaces known to a chain: those stored in its folder, and new ones, which are added to it.
 
     `known` has them by a contract's address, or by the name of what every contract with such functions has.
     """
@@ -32,7 +32,7 @@ class KeptInterfaces:
         self.known = _kept(store)
 
     def keep(self, key: Key, named: NamedInterface) -> bool:
-        """Know and keep an interface, in the place of the one under its key; False where it would be one too many."""
+        """Add or replace an interface; return False if the maximum number is reached."""
         before = self.known.get(key)
         if before is None and len(self.known) >= MOST_INTERFACES:
             return False

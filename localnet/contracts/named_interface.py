@@ -9,7 +9,7 @@ from bridge.abi import ContractInterface
 
 @dataclass(frozen=True, slots=True)
 class NamedInterface:
-    """A contract's interface with the contract's name, and its address (`0x` and hex) where one contract has it."""
+    """A contract's interface, name, and address (`0x` and hex) if it is for one contract."""
 
     name: str
     interface: ContractInterface

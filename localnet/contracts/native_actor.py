@@ -135,7 +135,7 @@ class NativeActor:
 
     @property
     def state(self) -> Any:
-        """The actor's state decoded as the schema's type `State`.
+        """The actor's state, decoded as the schema's type `State`.
 
         Raises InvalidInput if it does not match the schema.
         """
@@ -168,7 +168,7 @@ class NativeActors:
     def install(
         self, module: str | Path | bytes, interface: str | Path | None = None, *, name: str | None = None
     ) -> Cid:
-        """Keep a user's WASM module (a file, or its bytes) and the schema's file of its interface; its code CID.
+        """Install a user's WASM module (a file or bytes) with the schema file of its interface; return the code CID.
 
         Traces and logs name the code by `name`, by default that of the file.
         Raises InvalidInput for files that cannot be read and a schema that is none, InvalidModule where the machine's
@@ -180,7 +180,7 @@ class NativeActors:
         return self.keep(data, text, called if name is None else name)
 
     def keep(self, module: bytes, schema: str | None = None, name: str = "") -> Cid:
-        """`install`, with the module's bytes and the schema's text."""
+        """Install a module from its bytes and its schema's text; return the code CID."""
         if schema is not None:
             Interface.parse(schema)
         machine = self._network.machine
@@ -231,7 +231,7 @@ class NativeActors:
         )
 
     def replace(self, target: Target, code: Cid) -> NativeActor:
-        """Give an actor other code, of a built-in actor or installed; its state, balance and nonce stay.
+        """Replace an actor's code by a built-in actor's or installed code; state, balance and nonce are unchanged.
 
         Its interface is then that of the code. Raises AddressError, InvalidInput; nothing has changed then.
         """

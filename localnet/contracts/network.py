@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # an interface is read by programs that open no network
 
 
 class Transactions(Protocol):
-    """Calls and transactions of Ethereum's kind."""
+    """Ethereum calls and transactions."""
 
     def call(self, to: Target | None, data: bytes, value: int, /, *, sender: Target | None) -> bytes:
         """Call an address without a transaction and return the output.
@@ -30,7 +30,7 @@ class Transactions(Protocol):
 
 
 class Messages(Protocol):
-    """Messages to native actors, and the state that these are in."""
+    """Messages to native actors, and their state."""
 
     @property
     def accounts(self) -> Sequence[Account]:
@@ -38,7 +38,7 @@ class Messages(Protocol):
 
     @property
     def chain(self) -> Chain:
-        """The chain, which keeps what is changed by hand."""
+        """The chain, which commits direct changes."""
 
     @property
     def machine(self) -> Hypervisor:

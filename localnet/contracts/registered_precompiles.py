@@ -58,13 +58,13 @@ def offer_precompiles(
 
 
 class PrecompileCall:
-    """A call of a precompile by its signature: where it has none, or the bytes are others, nothing is decoded.
+    """A decoded call of a precompile; without a matching signature it stays undecoded.
 
     `inputs` and `outputs` are the ABI's items with their values; calldata may begin with the function's selector.
     """
 
     def __init__(self, text: str, calldata: bytes, output: bytes | None) -> None:
-        """`text` is the signature, `output` None where the call failed."""
+        """Decode a call by a signature; `output` is None if the call failed."""
         self.inputs: tuple[Items, Sequence[Any]] | None = None
         self.outputs: tuple[Items, Sequence[Any]] | None = None
         if not text:

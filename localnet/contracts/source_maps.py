@@ -43,7 +43,7 @@ class CodeMap:
     read: Callable[[str], bytes | None]
 
     def line(self, counters: Iterable[int]) -> str | None:
-        """`path:line` of the first of the program counters that a statement in a known source stands for."""
+        """Return `path:line` of the first program counter with a statement in a known source."""
         try:
             places = spans(self.text)
         except ValueError:
@@ -81,7 +81,7 @@ class CodeMap:
         return places
 
     def _statement(self, start: int, source: int) -> tuple[str, int]:
-        """Path and line of a statement; line 0 of what is in no known source, -1 of what is no statement.
+        """Return path and line of a statement; line 0 without a known source, -1 if it is not a statement.
 
         Those are a function as a whole, and the value of a constant, which stands in the code wherever it is used.
         """

@@ -34,15 +34,15 @@ class Sent(Protocol):
 
     @property
     def block_number(self) -> int:
-        """The number of its block."""
+        """The number of the transaction's block."""
 
     @property
     def gas_used(self) -> int:
-        """Gas of the chain."""
+        """Gas used, in the chain's unit."""
 
     @property
     def contract_address(self) -> EthAddress | None:
-        """The contract that it created."""
+        """The created contract."""
 
     @property
     def logs(self) -> Sequence[EmittedLog]:
@@ -77,7 +77,7 @@ class ContractError:
 
 
 class Reading(Generic[T]):
-    """A call of a function that changes nothing. `function` is its signature, `data` the calldata."""
+    """A call of a view function. `function` is its signature, `data` the calldata."""
 
     __slots__ = ("contract", "data", "function")
 
@@ -107,7 +107,7 @@ class Reading(Generic[T]):
 
 
 class Sending(Reading[T]):
-    """A call of a function that takes no value."""
+    """A call of a nonpayable function."""
 
     __slots__ = ()
 
@@ -117,7 +117,7 @@ class Sending(Reading[T]):
 
 
 class Paying(Reading[T]):
-    """A call of a function that takes a value, in attoFIL."""
+    """A call of a payable function; values are in attoFIL."""
 
     __slots__ = ()
 
@@ -141,7 +141,7 @@ Overloads = Mapping[str, Sequence[tuple[str, Sequence[str], type[Reading[Any]]]]
 
 
 class TypedContract:
-    """A contract at an address of a chain. Subclasses have its functions, and below the classes of its ABI."""
+    """A contract at an address of a chain. Subclasses have its functions and the classes of its ABI."""
 
     interface: ClassVar[ContractInterface]
     bytecode: ClassVar[bytes] = b""
