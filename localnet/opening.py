@@ -60,7 +60,7 @@ from store.remote import RemoteStore
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The opening of a network in a folder or in memory."""
+    """Opens a network in a folder or in memory."""
 
     path: str | Path
     settings: NetworkSettings
@@ -161,7 +161,7 @@ class Opening:
         return open_ethereum_fork(store, self.settings.fork, self._folder)
 
     def _attach(self, machine: Hypervisor, index: ChainIndex, fork: EthereumFork) -> None:
-        """Let a machine read the accounts of a fork's node, and begin the fork in a new network. Raises NodeError."""
+        """Connect a machine to the accounts of a fork's node, and initialize a new network. Raises NodeError."""
         if index.head >= 0:
             resume_fork(machine, fork)
             return
@@ -218,7 +218,7 @@ class Opening:
         blocks.use(None if fork is None else fork.chain.close)
 
     def _begin(self, machine: Hypervisor) -> None:
-        """Make a new machine's state the network's: its chain id, what its rules expect, contracts of everywhere."""
+        """Initialize a new machine's state: chain ID, contracts of the rules, and preinstalled contracts."""
         rules = rules_of(machine)
         machine.advance(chain_id=rules.chain_id if self.settings.chain_id is None else self.settings.chain_id)
         rules.settings.begin(machine)
@@ -352,7 +352,7 @@ def _checked_gas_limit(limit: int, rules: NetworkRules) -> Gas:
 
 
 def _check_own(bundle: Bundle | None, number: int) -> None:
-    """InvalidInput where this project's own actors cannot run on a version: they emit events in buffers."""
+    """Raise InvalidInput for versions that cannot run this project's actors, which emit events in buffers."""
     own = bundle is None or runtime_marker(dict(bundle.blocks)[bundle.manifest.code("evm")]) is not None
     version = network_version(number)
     if own and not version.rules.events_in_buffers:

@@ -75,7 +75,7 @@ def _members(types: Types, name: str) -> list[dict[str, str]]:
 
 
 class _Structures:
-    """The declared types, each hashed once however many values it has."""
+    """The declared types; each is hashed once."""
 
     def __init__(self, types: Types) -> None:
         self._types = types

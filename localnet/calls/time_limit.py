@@ -47,7 +47,7 @@ class TimeLimit:
     def __init__(
         self, seconds: float, should_yield: Callable[[], bool] = _never, clock: Callable[[], float] = _wall
     ) -> None:
-        """Create a limit. If `should_yield` returns True, the work stops and restarts later; `clock` returns seconds."""
+        """Create a limit. If `should_yield` returns True, the work stops, to restart later; `clock` returns seconds."""
         self.seconds = seconds
         self._clock = clock
         self._rest = seconds

@@ -28,7 +28,7 @@ _ID_BYTES: Final = 8
 
 
 class AccountBlocks:
-    """The blocks of remote accounts: a `store.remote.Remote` for those that the store lacks, or has collected."""
+    """The blocks of remote accounts, a `store.remote.Remote` for blocks that are not in the store."""
 
     def __init__(self) -> None:
         self._blocks: dict[Cid, bytes] = {EMPTY_KAMT: EMPTY_KAMT_BLOCK}
@@ -41,7 +41,7 @@ class AccountBlocks:
             before()
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Keep a block."""
+        """Store a block."""
         self._blocks[cid] = data
 
     def block(self, cid: Cid) -> bytes | None:
@@ -72,7 +72,7 @@ class AccountNames:
 
 
 class AccountOrigin:
-    """The accounts after one block of a network."""
+    """The accounts of a network after one block."""
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ _KEEP: Final = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)"
 
 
 class AnswerCache:
-    """Answers by block and question, all as text; nothing is kept with `None` for a file."""
+    """Responses by block and request, as text; without a file nothing is cached."""
 
     def __init__(self, file: Path | None) -> None:
         self._base: sqlite3.Connection | None = None
@@ -56,13 +56,13 @@ class AnswerCache:
         return None
 
     def keep(self, block: str, question: str, answer: str) -> None:
-        """Keep an answer."""
+        """Store a response."""
         if self._base is not None:
             with self._lock, suppress(sqlite3.Error):
                 self._base.execute(_KEEP, (block, question, answer))
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         if self._base is not None:
             self._base.close()
             self._base = None

@@ -38,7 +38,7 @@ def cid_of_json(value: Mapping[str, Any]) -> Cid:
 
 
 def text(value: Any) -> str:
-    """Text."""
+    """Parse a string."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.60} in the place of text")
     return value
@@ -52,21 +52,21 @@ def number(value: Any) -> int:
 
 
 def amount(value: Any) -> TokenAmount:
-    """attoFIL, decimal digits in text."""
+    """Parse attoFIL, a decimal string."""
     if not re.fullmatch(r"[0-9]{1,78}", text(value)):
         raise ValueError(f"{value!r:.60} in the place of an amount")
     return TokenAmount(int(value))
 
 
 def quantity(value: Any) -> int:
-    """One of Ethereum's numbers."""
+    """Parse an Ethereum quantity."""
     if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text(value)):
         raise ValueError(f"{value!r:.60} in the place of a quantity")
     return int(value, 16)
 
 
 def digest(value: Any) -> bytes:
-    """32 bytes in base64."""
+    """Parse 32 bytes in base64."""
     found = b64decode(text(value), validate=True)
     if len(found) != _DIGEST_BYTES:
         raise ValueError(f"a digest of {len(found)} bytes")
@@ -86,7 +86,7 @@ def bounded(number: int) -> int:
 
 
 def bytes_of(value: Any, most: int) -> bytes:
-    """Bytes in hex; ValueError for more than `most` of them."""
+    """Parse bytes in hex. Raises ValueError for more than `most` bytes."""
     digits = text(value)
     if not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})*", digits):
         raise ValueError(f"{digits!r:.60} in the place of bytes")

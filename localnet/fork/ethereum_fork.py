@@ -32,20 +32,20 @@ _NUMBER_BYTES: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class FirstBlock:
-    """Signed transactions of a block of the node, and the block's time in Unix seconds."""
+    """The signed transactions of a block of the node, and the block's time in Unix seconds."""
 
     timestamp: int
     transactions: tuple[bytes, ...]
 
 
 class EthereumFork:
-    """The node behind a network, as the network asks it; see `hypervisor.externs.Externs`, too.
+    """The forked node of a network; also implements `hypervisor.externs.Externs`.
 
     Several threads may use it.
     """
 
     def __init__(self, point: EthereumForkPoint, chain: RemoteChain, blocks: AccountBlocks) -> None:
-        """`blocks` receives the blocks of the node's accounts."""
+        """Create the fork; `blocks` receives the blocks of the node's accounts."""
         self.point, self.chain, self.options = point, chain, chain.options
         self.blocks = blocks
         self._names = AccountNames()

@@ -33,7 +33,7 @@ _OLDEST: Final = "Cancun"
 
 @dataclass(frozen=True, slots=True)
 class EthereumForkPoint:
-    """A block of the network of the node at `url`; `chain_id` is that of the network."""
+    """A fork point: a block of the network of the node at `url`, whose chain ID is `chain_id`."""
 
     url: str
     chain_id: int
@@ -60,7 +60,7 @@ class EthereumForkPoint:
 
     @property
     def next_base_fee(self) -> TokenAmount:
-        """The base fee of the block after it, in wei per gas."""
+        """The base fee of the next block, in wei per gas."""
         block = self.block
         return TokenAmount(next_base_fee(block.base_fee, min(block.gas_used, self.gas_limit), self.gas_limit))
 
@@ -94,7 +94,7 @@ def forgotten_entries() -> dict[bytes, bytes | None]:
 
 
 def find_point(chain: RemoteChain, asked: ForkSource) -> EthereumForkPoint:
-    """Ask a node for the block that a fork begins after. Raises NodeError, InvalidInput."""
+    """Read the fork point from a node. Raises NodeError, InvalidInput."""
     return EthereumForkPoint(asked.url, chain.chain_id, chain.block(asked.number_at(chain.block_number(), "block")))
 
 

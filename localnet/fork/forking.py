@@ -38,7 +38,7 @@ _ANSWER: Final = b"fork/"
 
 @dataclass(frozen=True, slots=True)
 class ForkSource:
-    """The fork that is asked for: the URL of a node, and the epoch or block after which it begins.
+    """A requested fork: the URL of a node, and the epoch or block after which it begins.
 
     A negative epoch counts back from the node's head; None is the head.
     """
@@ -153,7 +153,7 @@ def open_fork(store: Store, asked: ForkSource | None, overlay: Overlay | None = 
 
 
 def begin_fork(store: Store, point: ForkPoint, overlay: Overlay | None = None) -> None:
-    """Let a folder without a state be a fork: the state's root, the machine's context and the point, in one step."""
+    """Turn a new folder into a fork: commits the state root, the machine's context and the fork point atomically."""
     version = network_version(point.network, overlay)
     context = MachineContext(version, point.height, point.timestamp, chain_id=point.chain_id, rules=point.rules)
     entries = {**point.entries(), **first_entries(point.height)}
@@ -161,7 +161,7 @@ def begin_fork(store: Store, point: ForkPoint, overlay: Overlay | None = None) -
 
 
 def _check_same(found: ForkPoint | None, asked: ForkSource) -> None:
-    """InvalidInput if a folder's network is not the fork that is asked for; the node may have moved."""
+    """Raise InvalidInput if a folder's network is not the requested fork. The node's URL may have changed."""
     if found is None:
         raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
     if asked.epoch is not None and asked.epoch >= 0 and asked.epoch not in (found.epoch, found.height):
@@ -173,7 +173,7 @@ def _check_same(found: ForkPoint | None, asked: ForkSource) -> None:
 
 
 def find_fork_point(asked: ForkSource) -> ForkPoint:
-    """Ask a node for its tipset at an epoch (a null round: the one before it) and the state after it.
+    """Read the tipset at an epoch (or the one before a null round) and the state after it from a node.
 
     Raises UnfitNode, and InvalidInput for an epoch that the node has not reached.
     """
@@ -259,7 +259,7 @@ def _head(client: NodeClient, asked: ForkSource) -> Any:
 
 
 class Origin:
-    """The node that a network was forked from, as its fork asks it: for blocks, and for the past.
+    """The forked node of a network, for blocks and for the past.
 
     Without a URL there is no node. Answers about the past are kept in the fork's store, so that it can execute again
     what it has executed without the node.
@@ -272,7 +272,7 @@ class Origin:
         client: NodeClient | None = None,
         options: RequestOptions = FORK_REQUESTS,
     ) -> None:
-        """`client` is another one's to close; without one it has its own."""
+        """Create the origin. A given `client` is closed by its owner; otherwise the origin opens its own."""
         self.point, self.options = point, options
         self._store = store
         self._own = NodeClient(point.url, options=options) if client is None and point.url else None
@@ -312,6 +312,6 @@ class Origin:
         return answer
 
     def close(self) -> None:
-        """Release its own connection."""
+        """Close the connection if it is the origin's own."""
         if self._own is not None:
             self._own.close()

@@ -17,10 +17,10 @@ _NO_BLOCK: Final = ("could not find", "not found")
 
 
 class NodeBlocks:
-    """See `store.remote.Remote`. The client is another one's to close."""
+    """A `store.remote.Remote` that reads blocks from a node. The client is closed by its owner."""
 
     def __init__(self, client: NodeClient, watch: Callable[[int], None] = lambda _asked: None) -> None:
-        """`watch` is handed the number of blocks that the node was asked for."""
+        """Create the remote; `watch` gets the number of requested blocks."""
         self._client, self._watch = client, watch
         self.asked = 0
         self._fetched: list[tuple[Cid, bytes]] = []

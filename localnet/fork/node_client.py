@@ -60,7 +60,7 @@ def shown_url(url: str) -> str:
 
 
 class NodeError(HypervisorError):
-    """A node that does not answer, or answers with an error.
+    """Raised if a node does not respond, or responds with an error.
 
     `data` is what came with it, of a revert its bytes; `code` is its number in JSON-RPC; `answered` says whether a
     node, or a gateway in front of it, answered this request, and `words` are its own.
@@ -82,7 +82,7 @@ class NodeError(HypervisorError):
 
 
 class UnfitNode(NodeError, InvalidInput):
-    """The node that was named as a fork's origin does not answer, or cannot be forked: its URL is wrong input."""
+    """Raised if the node of a fork does not respond or cannot be forked; its URL is invalid input."""
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def naming_origin() -> Iterator[None]:
 
 
 class _Busy(NodeError):
-    """A node that asks for another attempt: it is overloaded, or was asked too often."""
+    """Raised for a retryable refusal: the node is overloaded, or its rate limit was exceeded."""
 
     def __init__(self, error: NodeError, *, limited: bool, after: float | None = None) -> None:
         super().__init__(str(error), error.data, code=error.code, answered=error.answered, words=error.words)
@@ -108,7 +108,7 @@ class _Busy(NodeError):
 
 
 class _Link:
-    """A thread's connection, which is closed when the thread has ended."""
+    """A thread's connection, which is closed at the end of the thread."""
 
     def __init__(self, connection: HTTPConnection) -> None:
         self.connection = connection
@@ -118,7 +118,7 @@ class _Link:
 
 
 class NodeClient:
-    """Asks one node, one question of each thread at a time: none waits for another thread's."""
+    """A client of one node. Threads send requests concurrently, each on its own connection."""
 
     def __init__(
         self,
@@ -214,7 +214,7 @@ class NodeClient:
 
     @property
     def _connection(self) -> HTTPConnection:
-        """The calling thread's."""
+        """Return the calling thread's connection."""
         own: _Link | None = getattr(self._own, "link", None)
         if own is None:
             own = self._own.link = _Link(self._connect())
@@ -259,7 +259,7 @@ class NodeClient:
         return data
 
     def close(self) -> None:
-        """Release the connections of all threads, none of which may be asking; the next question opens another one."""
+        """Close the connections of all threads. No request may be running; the next request opens a new connection."""
         with self._opening:
             links = list(self._links)
         for link in links:

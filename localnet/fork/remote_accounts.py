@@ -86,7 +86,7 @@ class RemoteWords:
         return self._written.items()
 
     def flush(self) -> Cid:
-        """Put what changed into the store, and return the new root."""
+        """Store the changes, and return the new root."""
         written, cleared = (EMPTY_KAMT if tree.is_empty else tree.flush() for tree in (self._written, self._cleared))
         block = _root_block(self._place, self._address, written, cleared)
         root = cid_of(block)

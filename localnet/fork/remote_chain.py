@@ -61,12 +61,12 @@ class RemoteBlock:
     gas_used: int = 0
 
     def __deepcopy__(self, _memo: object) -> RemoteBlock:
-        """Itself: nothing of it ever changes."""
+        """Return the object itself, because it is immutable."""
         return self
 
 
 class RemoteChain:
-    """A node, asked about its network."""
+    """A client of a node for the blocks and states of its network."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class RemoteChain:
         chain_id: int | None = None,
         waited: Waited | None = None,
     ) -> None:
-        """Answers are kept on disk if `caches` says so: in `file`, or by default in the user's cache folder.
+        """Create the client. With `caches`, responses are cached in `file`, by default in the user's cache folder.
 
         `chain_id` is that of the network, if it is known. Raises InvalidInput for a text that is not a URL.
         """
@@ -139,7 +139,7 @@ class RemoteChain:
         return list(self._pool.map(lambda question: question(), questions))
 
     def close(self) -> None:
-        """Release connections and files."""
+        """Close connections and files."""
         self._pool.shutdown(cancel_futures=True)
         if self._answers is not None:
             self._answers.close()
@@ -153,7 +153,7 @@ class RemoteChain:
 
 
 class RemoteState:
-    """The accounts and slots after one block; each is asked for once."""
+    """The accounts and slots after one block; each is requested once."""
 
     def __init__(self, chain: RemoteChain, block: RemoteBlock, cache: AnswerCache) -> None:
         self.chain, self.block = chain, block

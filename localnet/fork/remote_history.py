@@ -24,7 +24,7 @@ _BY_NAME: Final = {int: "Number", bytes: "Hash"}
 
 
 class RemoteHistory:
-    """The blocks of a node's network up to the one after which `state` is."""
+    """The blocks of a node's network up to the block of `state`."""
 
     def __init__(self, state: RemoteState) -> None:
         self._state = state

@@ -24,7 +24,7 @@ _LONGEST: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ReadTransaction:
-    """A transaction with its sender and its hash; who has signed it is the node's word."""
+    """A transaction with its sender and its hash; the sender is not verified."""
 
     hash: bytes
     sender: EthAddress
@@ -40,7 +40,7 @@ class ReadTransaction:
         return signed.raw()
 
     def __deepcopy__(self, _memo: object) -> ReadTransaction:
-        """Itself: nothing of it ever changes."""
+        """Return the object itself, because it is immutable."""
         return self
 
 

@@ -75,7 +75,7 @@ def is_temporary(status: int) -> bool:
 
 
 class Retries:
-    """The waiting between the attempts of one client; several threads may use it."""
+    """Delays between the attempts of one client. Thread-safe."""
 
     def __init__(self, options: RequestOptions) -> None:
         self._options = options

@@ -19,7 +19,7 @@ Waited = Callable[[float], None]
 
 
 class TimedSocket:
-    """`begin` an exchange with its seconds; whatever waits longer raises TimeoutError."""
+    """A socket with a deadline per exchange, set by `begin`; later operations raise TimeoutError."""
 
     def __init__(self, inner: socket.socket, waited: Waited | None = None) -> None:
         self._inner, self._waited = inner, waited
@@ -54,7 +54,7 @@ class TimedSocket:
         return io.BufferedReader(_Reader(self))
 
     def close(self) -> None:
-        """Close the connection, once an answer that is still being read has been read, as a socket does."""
+        """Close the connection after open readers are closed, as a socket does."""
         self._closed = True
         if not self._readers:
             self._inner.close()

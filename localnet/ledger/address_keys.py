@@ -39,7 +39,7 @@ def _key(kind: bytes, what: bytes) -> int:
 
 
 def keys_of(receipt: TransactionReceipt) -> set[int]:
-    """All that an executed message concerns."""
+    """Return the index keys of an executed message."""
     done, message = receipt.execution, receipt.execution.message.message
     ends = (done.sender, done.to, receipt.contract_address)
     return {

@@ -31,7 +31,7 @@ _LIST_BIT_WIDTH = 3
 
 @dataclass(frozen=True, slots=True)
 class BlockHeader:
-    """The one block of a tipset. Timestamp in Unix seconds, base fee in attoFIL per gas."""
+    """The block of a tipset. Timestamp in Unix seconds, base fee in attoFIL per gas."""
 
     producer: Address
     height: ChainEpoch

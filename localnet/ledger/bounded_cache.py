@@ -11,10 +11,10 @@ V = TypeVar("V")
 
 
 class BoundedCache(Generic[K, V]):
-    """Values by key; the longest kept go first. Its lock is held for a look-up only, never while a value is made."""
+    """A cache that evicts the oldest entries first. Its lock is held during lookups, not while a value is computed."""
 
     def __init__(self, most: int) -> None:
-        """`most` is the weight that is kept in all, in the unit that `keep` is given: bytes, or a number of values."""
+        """Create a cache; `most` is the maximum total weight, in the unit of `keep`: bytes, or a number of values."""
         self._most = most
         self._held = 0
         self._kept: dict[K, tuple[V, int]] = {}
@@ -32,7 +32,7 @@ class BoundedCache(Generic[K, V]):
         return None if found is None else found[0]
 
     def keep(self, key: K, value: V, weight: int) -> None:
-        """Keep a value of a weight, in place of others where there is no room; not one beyond that."""
+        """Add a value with a weight, evicting others if necessary; a value above the maximum is not added."""
         with self._lock:
             before = self._kept.pop(key, None)
             if before is not None:

@@ -25,15 +25,15 @@ def all_charges(calls: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 class CallTree(Protocol):
-    """The calls of an execution, and why it failed. `print` shows them as lines."""
+    """The calls of an execution, and the reason of its failure. `print` shows them as lines."""
 
     @property
     def calls(self) -> tuple[dict[str, Any], ...]:
-        """The calls from outside, as plain data, each with those under it."""
+        """The outermost calls as plain data, with their subcalls."""
 
     @property
     def why(self) -> tuple[str, ...]:
-        """Why the execution failed: from its call to the innermost one that explains it; nothing where it did not."""
+        """The path of calls that explains a failure, from the outermost call; empty on success."""
 
 
 class TransactionTree(CallTree, Protocol):
@@ -47,7 +47,7 @@ class TransactionTree(CallTree, Protocol):
         """Return `as_json`, decoded, with the reason of a failure."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data: the transaction, and its calls."""
+        """Return the transaction and its calls as plain data."""
 
     def save_flame(self, file: str | Path) -> None:
         """Write a flame view: an .svg, or an .html page. Raises InvalidInput for other names, OSError."""

@@ -22,7 +22,7 @@ NO_SIGNATURE: Final = Signature(SignatureType.DELEGATED, bytes(65))
 
 @dataclass(frozen=True)  # no slots: what is looked up again and again is kept
 class Candidate:
-    """A message with the hash and the kind under which its sender knows it."""
+    """A message with the hash and the kind under which its sender submitted it."""
 
     hash: bytes
     kind: int
@@ -61,7 +61,7 @@ class Candidate:
 
     @cached_property
     def transaction(self) -> SignedTransaction | None:
-        """The transaction; None for a message that was sent as no transaction."""
+        """The transaction; None for a Filecoin message."""
         if self.sent is not None or self.kind in UNTYPED:
             return self.sent
         assert self.chain_id is not None, "a transaction was sent to this process, or is of a record"

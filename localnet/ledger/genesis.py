@@ -104,7 +104,7 @@ def network_genesis(
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecord:
-    """Permanent facts of a network that the machine does not record.
+    """Permanent parameters of a network that the machine does not record.
 
     Its name, the vested attoFIL (the accounts' funds at genesis), the network versions, the EVM engine, the manifest
     (data CID) of the built-in actors at genesis, the name of the rules, and their fork of Ethereum if they have one.

@@ -32,7 +32,7 @@ _MALFORMED: Final = (AddressError, CodecError, IndexError, KeyError, MessageErro
 
 @dataclass(frozen=True, slots=True)
 class CarriedMessage:
-    """A message as a block carries it: its CID on chain, and its length there in bytes."""
+    """A message of a block: its CID on chain, and its encoded length in bytes."""
 
     message: Message
     cid: Cid
@@ -41,7 +41,7 @@ class CarriedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A block; `state` and `receipts` are what the tipset before it left. Unix seconds, attoFIL per gas."""
+    """A block header; `state` and `receipts` are those of the previous tipset. Unix seconds, attoFIL per gas."""
 
     cid: Cid
     producer: Address
@@ -70,37 +70,37 @@ class TipsetHeaders:
 
     @property
     def key(self) -> Cid:
-        """The CID of the key."""
+        """The CID of the tipset's key."""
         return tipset_key(self.cids)
 
     @property
     def height(self) -> ChainEpoch:
-        """The epoch."""
+        """The epoch of the tipset."""
         return self.blocks[0].height
 
     @property
     def parents(self) -> tuple[Cid, ...]:
-        """The blocks of the tipset before it."""
+        """The blocks of the previous tipset."""
         return self.blocks[0].parents
 
     @property
     def state(self) -> Cid:
-        """The state that its execution begins with."""
+        """The state before the tipset's execution."""
         return self.blocks[0].state
 
     @property
     def timestamp(self) -> int:
-        """The least of its blocks, in Unix seconds: what the machine is given."""
+        """The earliest timestamp of its blocks in Unix seconds, used by the machine."""
         return min(block.timestamp for block in self.blocks)
 
     @property
     def ticket(self) -> bytes:
-        """The least ticket, by its hash: the tipset's randomness."""
+        """The ticket with the lowest hash: the tipset's randomness."""
         return min((block.ticket for block in self.blocks), key=digest)
 
 
 def digest(data: bytes) -> bytes:
-    """Blake2b-256, as randomness is drawn from tickets and beacon entries."""
+    """Hash a ticket or a beacon entry with Blake2b-256, for randomness."""
     return hashlib.blake2b(data, digest_size=32).digest()
 
 

@@ -57,10 +57,10 @@ _MINERS = b"miners"
 
 
 class ChainIndex:
-    """Reads of the index. `head` is the head's height, -1 before the first tipset."""
+    """Read access to the index. `head` is the height of the head, -1 before the first tipset."""
 
     def __init__(self, store: Store, beside: ChainIndex | None = None) -> None:
-        """`beside`: another one over the same store, to share with it what was decoded."""
+        """Open the index; it shares decoded entries with `beside`, another index over the same store."""
         self._store = store
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")

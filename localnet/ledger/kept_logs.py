@@ -21,7 +21,7 @@ _Name = tuple[Cid, Cid]
 
 
 class KeptLogs:
-    """Logs by tipset; the longest kept go first."""
+    """A cache of logs by tipset; evicts the oldest first."""
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._kept = BoundedCache[_Name, tuple[FoundLog, ...]](most)
@@ -31,7 +31,7 @@ class KeptLogs:
         return self._kept.get(_name(tipset))
 
     def keep(self, tipset: Tipset, logs: tuple[FoundLog, ...]) -> None:
-        """Keep the logs of a tipset, in place of others where there is no room."""
+        """Add the logs of a tipset, evicting others if necessary."""
         self._kept.keep(_name(tipset), logs, sum(_weight(found) for found in logs))
 
 

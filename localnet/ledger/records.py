@@ -118,7 +118,7 @@ class Tipset:
 
 @dataclass(frozen=True, slots=True)
 class NullRound:
-    """A height without a tipset: the heights of the tipsets around it."""
+    """A height without a tipset, with the heights of the adjacent tipsets."""
 
     before: int
     after: int
@@ -136,7 +136,7 @@ def decode_height(data: bytes) -> Tipset | NullRound:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """An event of a receipt, with the Ethereum address that its emitter had."""
+    """An event of a receipt, with the Ethereum address of its emitter at that time."""
 
     emitter: ActorID
     address: EthAddress
@@ -145,7 +145,7 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An executed message: who sent what under which hash, its receipt, and what it paid for gas.
+    """An executed message: the message, its hash, its receipt, and its gas costs.
 
     `kind` is the type of the transaction, `NATIVE` or `IMPERSONATED`. `sender` and `to` are Ethereum addresses; `to` is
     None where a contract was to be created. `paid` in attoFIL; `words` is the machine's account of a failure.
@@ -208,7 +208,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class TransactionReceipt:
-    """An executed message in its place on the chain. Gas in gas, money in attoFIL.
+    """An executed message with its position on the chain. Amounts in attoFIL.
 
     >>> from localnet import Network
     >>> with Network() as network:
@@ -264,12 +264,12 @@ class TransactionReceipt:
 
     @property
     def block_number(self) -> ChainEpoch:
-        """The height of the tipset that holds it."""
+        """The height of the transaction's tipset."""
         return self.tipset.height
 
     @property
     def exit_code(self) -> int:
-        """The exit code; 0 is success. Of a transaction of type 4 that of its call."""
+        """The exit code; 0 is success. For a transaction of type 4, the exit code of its call."""
         done = self.execution
         if done.kind == SET_CODE and done.message.message.method == APPLY_AND_CALL:
             return applied_answer(done.receipt)[0]
@@ -287,7 +287,7 @@ class TransactionReceipt:
 
     @property
     def gas_used(self) -> Gas:
-        """Gas, in the rules' own."""
+        """Gas used, in the unit of the rules."""
         return self.execution.receipt.gas_used
 
     @property
@@ -313,20 +313,20 @@ class TransactionReceipt:
 
     @property
     def words(self) -> str:
-        """The machine's own account of a failure."""
+        """The machine's error message of a failure."""
         return self.execution.words
 
     @property
     def from_(self) -> Address:
-        """The sender as the message has it."""
+        """The sender's address in the message."""
         return self.execution.message.message.from_
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return a one-line summary."""
         return self.line(self.contract_address, exit_name(self.exit_code))
 
     def line(self, created: EthAddress | None, failure: str) -> str:
-        """One line for people, with the contract that was to be created, and how the execution failed if it did."""
+        """Return a one-line summary, with the created contract and the reason of a failure."""
         to = self.execution.to
         receiver = (
             f"0x{to.hex()}" if to is not None else f"new contract 0x{created.hex()}" if created else "no contract"

@@ -48,7 +48,7 @@ NO_UPGRADES: Final[UpgradePlan] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """After `epoch` the network is of `version`.
+    """An upgrade: after `epoch` the network has `version`.
 
     `actors` is the data CID of another manifest, or None; `streams` what rewards are split by from network version 29
     on, None for the network's own values.
@@ -94,7 +94,7 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class Upgrades:
-    """The versions of a network's life: the first one, and upgrades by rising epochs."""
+    """The versions of a network: the initial one, and upgrades by ascending epoch."""
 
     first: int
     planned: tuple[Upgrade, ...] = ()
@@ -114,7 +114,7 @@ class Upgrades:
         return next((upgrade for upgrade in self.planned if upgrade.epoch == epoch), None)
 
     def with_more(self, more: Iterable[Upgrade], head: int) -> Upgrades:
-        """Add upgrades, none of them before the head.
+        """Add upgrades, which must not be before the head.
 
         Each is to a higher version than the one before it, or to other built-in actors at the same version. Planned
         ones are ignored. Raises InvalidInput.
@@ -198,12 +198,12 @@ def _open(bundle: Bundle | str | Path) -> Bundle:
 
 
 def bundle_pins(bundles: Iterable[Bundle]) -> dict[bytes, bytes | None]:
-    """Entries of the metadata that keep bundles whose time has not come yet."""
+    """Return the metadata entries that retain the bundles of future upgrades."""
     return {PIN_PREFIX + b"bundle " + bundle.root.hex().encode(): bytes(bundle.root) for bundle in bundles}
 
 
 def upgrade_machine(machine: Hypervisor, upgrade: Upgrade) -> None:
-    """Do on a machine's state what an upgrade does, whose bundle the store holds."""
+    """Apply an upgrade to a machine's state; its bundle is in the store."""
 
     def progress(actors: int) -> None:
         if actors % _ACTORS_A_LINE == 0:

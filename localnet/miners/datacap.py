@@ -35,7 +35,7 @@ _REGISTRY: Final = Address.id(VERIFIED_REGISTRY_ACTOR)
 
 
 def grant(chain: Chain, client: Address, size: int) -> None:
-    """Make an account a verified client with DataCap for N bytes more, at least 256, without a transaction.
+    """Grant an account DataCap for N more bytes, at least 256, without a transaction.
 
     Raises InvalidInput where the registry refuses; nothing has changed then.
     """
@@ -69,7 +69,7 @@ def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
 
 
 def allocate(network: MinerNetwork, client: Account, provider: int, sizes: Sequence[int]) -> list[Piece]:
-    """Allocations of a client's DataCap for pieces of `sizes` padded bytes that a provider is to store.
+    """Allocate a client's DataCap to a provider, for pieces of `sizes` padded bytes.
 
     The client gets the DataCap that they take. Raises TransactionFailed, InvalidInput.
     """

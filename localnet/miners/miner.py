@@ -169,7 +169,7 @@ class Miner:
         return allocate(self.network, self.owner, self.id, [self.sector_size] * count) if claims else [None] * count
 
     def _onboard(self, groups: Sequence[Sequence[Piece | None]], until: int) -> None:
-        """Bring sectors in by the network's own messages, one for each group."""
+        """Onboard sectors with the network's own messages, one per group."""
         promised, first = [], len(self.sectors)
         for pieces in groups:
             promised.append([NewSector(first + place, piece) for place, piece in enumerate(pieces)])
@@ -239,7 +239,7 @@ def create_miner(
 
 
 def create_first_miners(network: MinerNetwork) -> None:
-    """Create the miners that a network starts with, owned by its first accounts: in its first blocks, all or none.
+    """Create a network's initial miners in its first blocks, all or none; the first accounts own them.
 
     Where a process ended in the middle, the next one that opens the folder makes them anew. Raises as `create_miner`
     does, with the network closed.
@@ -269,7 +269,7 @@ def _state_on(machine: Hypervisor, actor: Address) -> list[Any]:
 
 
 def _report_deposit(network: MinerNetwork, miner: Miner) -> None:
-    """Add a new miner's deposit to power's total of pledges, by hand.
+    """Add a new miner's deposit to the power actor's total of pledges, without a message.
 
     The actors take it out as it vests but never put it in: on a network that binds little else the total would become
     negative, and the miner's events would fail and cost it its claim.

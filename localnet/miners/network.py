@@ -15,7 +15,7 @@ from localnet.ledger.records import Tipset, TransactionReceipt
 
 
 class MinerNetwork(Protocol):
-    """Messages to built-in actors, and blocks that pass."""
+    """Messages to built-in actors, and mining of blocks."""
 
     @property
     def accounts(self) -> Sequence[Account]:
@@ -34,7 +34,7 @@ class MinerNetwork(Protocol):
         """Height of the head."""
 
     def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
-        """Make blocks, each after N null rounds; the new head."""
+        """Mine blocks, each after N null rounds; return the new head."""
 
     def send_native(self, to: Target, /, *, sender: Target | None) -> TransactionReceipt:
         """Send and execute a message without value. Raises the errors of `Network.send_native`."""
@@ -46,4 +46,4 @@ class MinerNetwork(Protocol):
         """Return a method's result without effect. Raises CallFailed, ValueError."""
 
     def close(self) -> None:
-        """Release the folder."""
+        """Close the folder."""

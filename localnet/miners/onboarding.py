@@ -34,7 +34,7 @@ _WINDOW_TO_SEAL: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A verified client's piece, with its padded bytes, and the allocation that it fills."""
+    """A piece of a verified client: its padded size in bytes, and its allocation."""
 
     cid: Cid
     size: int
@@ -44,7 +44,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class NewSector:
-    """A sector to be: its number, and the one piece in it, if there is one."""
+    """A new sector: its number, and its piece if it has one."""
 
     number: int
     piece: Piece | None = None
@@ -57,7 +57,7 @@ def sealed_cid(miner: int, number: int) -> Cid:
 
 
 def pre_commit(miner: int, window_proof: int, sectors: Sequence[NewSector], now: int, expiration: int) -> Call[None]:
-    """PreCommitSectorBatch2, for an epoch after 0."""
+    """Encode parameters of PreCommitSectorBatch2, for an epoch after 0."""
     return storageminer.pre_commit_sector_batch2(
         [
             storageminer.SectorPreCommitInfo(
@@ -75,7 +75,7 @@ def pre_commit(miner: int, window_proof: int, sectors: Sequence[NewSector], now:
 
 
 def prove_commit(sectors: Sequence[NewSector]) -> Call[BatchReturn]:
-    """ProveCommitSectors3: every sector has to succeed."""
+    """Encode parameters of ProveCommitSectors3: every sector must succeed."""
     manifests = [
         storageminer.SectorActivationManifest(sector.number, (_manifest(sector.piece),) if sector.piece else ())
         for sector in sectors
@@ -92,7 +92,7 @@ def _manifest(piece: Piece) -> storageminer.PieceActivationManifest:
 def window_post(
     window_proof: int, deadline: int, partitions: Sequence[int], epoch: ChainEpoch, ticket: bytes
 ) -> Call[None]:
-    """SubmitWindowedPoSt; `ticket` is the chain's randomness at `epoch`, of the deadline's time."""
+    """Encode parameters of SubmitWindowedPoSt; `ticket` is the chain's randomness at `epoch`."""
     posted = [storageminer.PoStPartition(index, b"") for index in partitions]
     proof = storageminer.PoStProof(window_proof, bytes(_POST_PROOF_BYTES))
     return storageminer.submit_windowed_post(deadline, posted, [proof], epoch, post_commitment(epoch, ticket))
@@ -119,7 +119,7 @@ def bitfield(numbers: Iterable[int]) -> bytes:
 
 
 def _run(length: int) -> list[int]:
-    """One bit for 1, six for up to 15, a varint for more; the low bits come first."""
+    """Encode a run length in RLE+: one bit for 1, six bits up to 15, else a varint; low bits first."""
     if length == 1:
         return [1]
     if length < 16:

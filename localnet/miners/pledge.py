@@ -50,7 +50,7 @@ Estimate = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Network facts from the reward and power actors.
+    """Network values from the reward and power actors.
 
     `ramp`: epochs since the ramp began, and how many it has; None before FIP-0081, whose power actor has no ramp.
     """

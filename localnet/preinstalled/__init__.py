@@ -27,12 +27,12 @@ _DEPLOYER_CODE: Final = bytes.fromhex(
 
 
 def preinstalled() -> Iterator[tuple[EthAddress, bytes]]:
-    """Each contract's address and runtime code."""
+    """Return each contract's address and runtime code."""
     yield MULTICALL3, bytes.fromhex(Path(__file__).with_name("multicall3.hex").read_text(encoding="ascii"))
     yield CREATE2_DEPLOYER, _DEPLOYER_CODE
 
 
 def preinstall(machine: Hypervisor) -> None:
-    """Put the contracts into a new state."""
+    """Add the contracts to a new state."""
     for address, code in preinstalled():
         set_code(machine, to_filecoin(address), code)

@@ -182,7 +182,7 @@ class EthereumSettings:
         return BlockSettings(chain_id=machine.context.chain_id)
 
     def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
-        """Gas limit, fee recipient and randomness; the least gas price concerns waiting transactions, not blocks."""
+        """Set gas limit, fee recipient and randomness. The minimum gas price only affects pending transactions."""
         limit = BLOCK_GAS_LIMIT if settings.gas_limit is None else settings.gas_limit
         coinbase = settings.coinbase or ZERO_ADDRESS
         now = _block(machine)
@@ -245,7 +245,7 @@ class EthereumMessages:
     message_from = staticmethod(message_from)
 
     def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
-        """Any type that can be read."""
+        """Return the message of a transaction of any known type."""
         return envelope_message(signed, sender)
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
@@ -264,7 +264,7 @@ class EthereumMessages:
             raise TransactionRefused("invalid", str(error)) from None
 
     def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
-        """Accounts send, and those that lend themselves a contract's code."""
+        """Return the sender; accounts can send, also with delegated code."""
         contract = contract_state(machine, actor)
         if contract is None:
             return SenderInfo(actor.nonce, actor.balance, machine.manifest.name_of(actor.code) in _ACCOUNTS)
@@ -327,11 +327,11 @@ class EthereumQuestions:
         return CallAnswer(result, code_of(machine, to_filecoin(created)))
 
     def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
-        """Execute the call: it costs what a transaction does."""
+        """Execute the call with the gas costs of a transaction."""
         return self.ask(machine, request, limit)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
-        """One that gets thousandths of Ethereum's gas."""
+        """Return a tracer that gives the tracer gas in thousandths of Ethereum gas."""
         if isinstance(tracer, PausingTracer):
             return PausesInThousandths(tracer)
         return StepsInThousandths(tracer) if isinstance(tracer, StepTracer) else InThousandths(tracer)
@@ -344,7 +344,7 @@ class EthereumViews:
         self._blobs = blobs
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """Randomness, and the fields of forks since the merge."""
+        """Return prevrandao and the fields of forks since the merge."""
         return {
             "miner": f"0x{(tipset.settings.coinbase or ZERO_ADDRESS).hex()}",
             "mixHash": f"0x{(tipset.settings.randomness or beacon_digest(tipset.height)).hex()}",
@@ -371,7 +371,7 @@ class EthereumViews:
         return create_address(execution.sender, execution.message.message.nonce) if execution.to is None else None
 
     def exit_text(self, exit_code: int) -> str:
-        """geth's, of what Ethereum's frames end with; the others are built-in actors'."""
+        """Describe a failed frame with geth's texts, and other failures with the built-in actors'."""
         return WORDS.get(exit_code, "")
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:

@@ -160,7 +160,7 @@ class FilecoinBlocks:
         """Do nothing: no work precedes a tipset's messages."""
 
     def null_round(self, machine: Hypervisor) -> None:
-        """Cron."""
+        """Run cron."""
         tick_cron(machine)
 
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
@@ -181,7 +181,7 @@ class FilecoinMessages:
     message_from = staticmethod(message_from)
 
     def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
-        """Types 0, 1 and 2 without access lists."""
+        """Return the message of a transaction of type 0, 1 or 2 without an access list."""
         return signed_message(signed, sender)
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
@@ -189,7 +189,7 @@ class FilecoinMessages:
         return LIMITS.block_gas
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
-        """Size, fees, and gas for being carried."""
+        """Check size, fees, and the gas for inclusion on chain."""
         message, length = candidate.bare, candidate.message.chain_length()
         if length > LARGEST_MESSAGE:
             raise TransactionRefused("size", f"oversized data: message of {length} bytes, at most {LARGEST_MESSAGE}")
@@ -207,7 +207,7 @@ class FilecoinMessages:
             )
 
     def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
-        """Accounts send, and placeholders that will become one."""
+        """Return the sender; accounts and unused placeholders can send."""
         name = machine.manifest.name_of(actor.code)
         sends = name in ("account", "ethaccount") or (name == "placeholder" and actor.nonce == 0)
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, sends)
@@ -221,7 +221,7 @@ class FilecoinMessages:
         return machine.apply(candidate.message)
 
     def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
-        """Implicitly; the nonce is used up before, as Ethereum has it: what the sender creates then has the next."""
+        """Apply the message implicitly. As in Ethereum, the nonce is incremented before contracts are created."""
         set_nonce(machine, message.from_, message.nonce + 1)
         return machine.apply_implicit(message)
 
@@ -239,7 +239,7 @@ class FilecoinQuestions:
         self._messages = messages
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
-        """Implicitly, at the block gas limit; the request's gas and fees are not looked at."""
+        """Apply the message implicitly at the block gas limit, ignoring the request's gas and fees."""
         message = self._message(machine, request, limit or LIMITS.call_gas)
         return _call_answer(message, machine.apply_implicit(message))
 

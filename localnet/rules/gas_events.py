@@ -34,7 +34,7 @@ _OF_ETHEREUM: Final = frozenset(
 
 
 class InThousandths:
-    """A tracer that tells another one gas in thousandths of Ethereum's."""
+    """A tracer that forwards events to another one, with gas in thousandths of Ethereum gas."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -43,7 +43,7 @@ class InThousandths:
         """For each open call: True if the kernel sent it, and True if a native actor runs."""
 
     def event(self, event: TraceEvent, /) -> None:
-        """Tell an event on."""
+        """Forward an event."""
         match event:
             case KernelSend():
                 self._sent = True
@@ -66,30 +66,30 @@ class InThousandths:
 
 
 class StepsInThousandths(InThousandths):
-    """The same for a tracer that wants instructions, whose gas is Ethereum's already."""
+    """A `GasTracer` that also forwards instructions, whose gas is already Ethereum's."""
 
     def __init__(self, tracer: StepTracer) -> None:
         super().__init__(tracer)
         self._steps = tracer
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Tell an instruction on."""
+        """Forward an instruction."""
         self._steps.step(event)
 
 
 class PausesInThousandths(StepsInThousandths):
-    """The same for a tracer that pauses at instructions."""
+    """A forwarding tracer for one that pauses at instructions."""
 
     def __init__(self, tracer: PausingTracer) -> None:
         super().__init__(tracer)
         self._pausing = tracer
 
     def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
-        """Tell an instruction on, and the answer back."""
+        """Forward an instruction and return the response."""
         return self._pausing.pause(number, counter, look)
 
     def left(self, number: int, counter: int, /) -> None:
-        """Tell on that a frame is left."""
+        """Forward the end of a frame."""
         self._pausing.left(number, counter)
 
 

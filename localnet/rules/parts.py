@@ -32,7 +32,7 @@ from localnet.state.named_code import NamedCode
 
 @dataclass(frozen=True, slots=True)
 class SenderInfo:
-    """An actor as a sender: its next nonce, its attoFIL, and whether it is of a kind that sends and pays itself."""
+    """An actor as a sender: next nonce, balance in attoFIL, and whether it can send and pay."""
 
     nonce: int
     balance: TokenAmount
@@ -51,10 +51,10 @@ class SettingRules(Protocol):
     """Block settings of a machine, and facts of the Ethereum fork where the rules have one."""
 
     def prepare(self, machine: Hypervisor) -> None:
-        """Let a machine that was opened know what these rules know of every block."""
+        """Set the fields of every block that these rules need on an opened machine."""
 
     def begin(self, machine: Hypervisor) -> None:
-        """Put into a new state what these rules expect in it."""
+        """Add the actors and contracts that these rules require to a new state."""
 
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
         """Return the facts of the Ethereum fork."""
@@ -63,13 +63,13 @@ class SettingRules(Protocol):
         """Return the settings of a new network's first block."""
 
     def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
-        """Put a block's settings into the machine's context, without the chain id, which every context has."""
+        """Set a block's settings in the machine's context, except for the chain ID."""
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
         """Return the gas limit of a block of the chain."""
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        """Let a machine suppose of a block what only these rules know. Raises InvalidInput for what they do not."""
+        """Apply the block overrides that are specific to these rules. Raises InvalidInput for unsupported ones."""
 
 
 class BlockRules(Protocol):
@@ -115,13 +115,13 @@ class MessageRules(Protocol):
         """Apply a message of a sender that pays. Raises TransactionRefused."""
 
     def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
-        """Apply a message in the name of an actor that sends none, without fees; it counts one further.
+        """Apply a message of an actor that cannot send, without fees; its nonce is incremented.
 
         Raises TransactionRefused.
         """
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """Apply a message of a simulation that does not look at nonces and fees. Raises TransactionRefused."""
+        """Apply a message of a simulation without checks of nonces and fees. Raises TransactionRefused."""
 
 
 Rank = Callable[[Candidate], int]
@@ -129,7 +129,7 @@ Rank = Callable[[Candidate], int]
 
 
 class BuildingRules(Protocol):
-    """Selection of pending messages for a block, where it is not by premium."""
+    """Selection of pending messages for a block by other criteria than the premium."""
 
     def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
         """Return the class of a message, by number, and how many of that class the mempool may hold.
@@ -147,7 +147,7 @@ class BuildingRules(Protocol):
 
 
 class QuestionRules(Protocol):
-    """Calls of which nothing is kept, and what listens to executions."""
+    """Calls without effect, and tracers of executions."""
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
         """Execute a call; the caller discards its effects. Raises TransactionRefused if it cannot be made."""
@@ -160,7 +160,7 @@ class QuestionRules(Protocol):
 
 
 class ViewRules(Protocol):
-    """Blocks and receipts as JSON, ends of executions in words."""
+    """JSON fields of blocks and receipts, and descriptions of failures."""
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
         """Return the JSON fields of a block that differ from Lotus's, or are added."""
@@ -186,7 +186,7 @@ class ViewRules(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkRules:
-    """One set of rules."""
+    """A set of rules."""
 
     name: str
     chain_id: int

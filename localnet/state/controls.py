@@ -47,7 +47,7 @@ def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount, limit: T
 
 
 def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
-    """Give an account another nonce, or a contract another one of Ethereum's kind, which names what it creates.
+    """Set the nonce of an account, or the Ethereum nonce of a contract, which determines created addresses.
 
     Raises AddressError as `set_balance` does, InvalidInput for a number that is no nonce.
     """
@@ -65,7 +65,7 @@ def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
 
 
 def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
-    """Give an Ethereum address other runtime code; balance, storage and nonce stay. No constructor runs.
+    """Set the runtime code of an Ethereum address; balance, storage and nonce are unchanged. No constructor runs.
 
     An account becomes a contract by it. Raises AddressError as `set_balance` does, InvalidInput for native actors.
     """
@@ -87,7 +87,7 @@ def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
 
 
 def set_actor_code(machine: Hypervisor, owner: Address, code: Cid) -> None:
-    """Give an actor other code, a built-in actor's or installed; its state, balance and nonce stay.
+    """Replace an actor's code by a built-in actor's or installed code; state, balance and nonce are unchanged.
 
     Raises InvalidInput for code that is not there, and where there is no actor.
     """
@@ -103,7 +103,7 @@ def set_actor_code(machine: Hypervisor, owner: Address, code: Cid) -> None:
 def set_storage(
     machine: Hypervisor, owner: Owner, slots: Mapping[int, int], *, only: bool = False, bare: bool = False
 ) -> None:
-    """Give a contract's slots other words (0 clears one); with `only`, all others are cleared.
+    """Set storage slots of a contract (0 clears one); with `only`, all others are cleared.
 
     With `bare`, an address without code may have slots, too (`Features.allows_bare_storage`). Raises InvalidInput for
     an actor that is not a contract, and for a word of more than 256 bits.
@@ -136,7 +136,7 @@ def address_text(owner: Owner) -> str:
 
 
 def _change(machine: Hypervisor, owner: Owner, changed: Callable[[ActorState], ActorState]) -> None:
-    """Replace the actor behind an address, with nothing changed if that fails."""
+    """Replace the actor at an address atomically."""
     tree = machine.state_tree
     mark = tree.begin()
     try:

@@ -39,12 +39,12 @@ from store.varint import VarintError, read_uvarint, write_uvarint
 
 
 class NothingAtPath(HypervisorError):
-    """A path that leads to nothing; the text says at which step, and what there is instead."""
+    """Raised for a path that does not resolve; the message names the failing step and the available names."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatePlace:
-    """A value that a path led to: its type, and the schema that the type is from.
+    """A value at the end of a path, with its type and the schema of the type.
 
     A map or a list that is spread over blocks is not read yet: then `layout` is its name and `value` its root's CID.
     """
@@ -57,7 +57,7 @@ class StatePlace:
 
 @dataclass(frozen=True, slots=True)
 class StatePart:
-    """One step below a value: its name, its type's, its content in a line, and whether there is more below it.
+    """A child of a value: its name, its type's name, its content on one line, and whether it has children.
 
     `cid` is the block that it links, as text.
     """
@@ -71,7 +71,7 @@ class StatePart:
 
 @dataclass(frozen=True, slots=True)
 class StateView:
-    """A value, one step deep. `after` is the key that the next page begins behind; `text` is a value without parts."""
+    """A value and its children. `after` is the key after which the next page starts; `text` is a scalar value."""
 
     type: str
     parts: tuple[StatePart, ...]
@@ -82,7 +82,7 @@ class StateView:
 
 
 class StateInspector:
-    """The state below a root. Raises BlockNotFound and StoreCorrupt where blocks are missing or damaged.
+    """The state below a root. Raises BlockNotFound and StoreCorrupt if blocks are missing or damaged.
 
     `interfaces` knows the interface of users' actors by their code CID, where there is one; `manifest` names built-in
     actors where the store lacks the state's own names, as a proof's blocks do.
@@ -237,7 +237,7 @@ class StateInspector:
     # --- steps ------------------------------------------------------------------------------------------------
 
     def follow_link(self, place: StatePlace) -> StatePlace:
-        """Follow a link at the place; the root of a layout stays unread."""
+        """Follow a link; the root of an ADL is not read."""
         if place.layout is not None or kind_of(place.value) != "link":
             return place
         kind = place.schema.type_of(place.term)

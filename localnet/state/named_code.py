@@ -18,7 +18,7 @@ _INTERFACE_PREFIX: Final = b"interface/"
 
 @dataclass(frozen=True, slots=True)
 class NamedCode:
-    """Code by its CID, the name that traces and logs call it by, and its schema's text; what is None is not known."""
+    """Code: its CID, its name in traces and logs, and its schema text; unknown values are None."""
 
     code: Cid
     name: str | None = None
@@ -26,7 +26,7 @@ class NamedCode:
 
 
 def keep_named_code(store: Store, *known: NamedCode) -> None:
-    """Keep what is known of code, in the place of what was."""
+    """Store the information about code, replacing earlier information."""
     given = {NAME_PREFIX + each.code: each.name for each in known}
     given |= {_INTERFACE_PREFIX + each.code: each.schema for each in known}
     metadata = {key: text.encode() for key, text in given.items() if text is not None}

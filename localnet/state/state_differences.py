@@ -24,7 +24,7 @@ _NOTHING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """A value that differs: whose it is, where in the actor, and its text before and after; None for no value."""
+    """A difference: the actor, the path in its state, and the text before and after; None for no value."""
 
     actor: str
     type: str
@@ -75,7 +75,7 @@ def _fields(state: ActorState) -> dict[str, str]:
 
 
 class _Differing:
-    """Goes down two values at once."""
+    """Compares two values recursively."""
 
     def __init__(self, inspectors: tuple[StateInspector, StateInspector]) -> None:
         self._inspectors = inspectors

@@ -13,7 +13,7 @@ _PACKAGES: Final = frozenset({"bridge", "fvm_hypervisor", "hypervisor", "localne
 
 
 def hide_frames(error: BaseException, root: Path) -> None:
-    """Let pytest leave out this project's frames of an error, unless `root`, where it runs, is this project's."""
+    """Hide this project's frames from pytest tracebacks, unless `root`, pytest's root folder, is this project's."""
     if root == _HERE:
         return
     todo, seen = [error], set[int]()

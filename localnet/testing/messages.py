@@ -68,7 +68,7 @@ class Applied:
     _tester: MessageTester = field(repr=False)
 
     def check(self, expected: ExpectedMessage) -> None:
-        """AssertionError, with the path of the call, where the message did not make the expected calls."""
+        """Raise AssertionError with the path of the call if the message did not make the expected calls."""
         if self.call is None:
             raise AssertionError(f"the message made no call: exit code {_code(self.exit_code)} {self.message}")
         self._tester.check(self.call, expected, "the message")
@@ -106,7 +106,7 @@ class MessageTester:
         value: int = 0,
         cbor: bytes | None = None,
     ) -> Applied:
-        """Apply a message, and keep what it changes if it exits with 0; value in attoFIL.
+        """Apply a message, and commit its changes if it exits with 0; value in attoFIL.
 
         Raises InvalidInput for parameters that the interface does not take, and for a sender that is not there.
         """
@@ -148,7 +148,7 @@ class MessageTester:
     # --- expected calls ---------------------------------------------------------------------------------------
 
     def check(self, call: CallNode, expected: ExpectedMessage, path: str) -> None:
-        """AssertionError where a call, or one of those under it, is not the expected one."""
+        """Raise AssertionError if a call or one of its subcalls is not the expected one."""
         waiting = [(call, expected, path)]
         while waiting:  # without recursion: calls go 1,024 deep
             found, wanted, where = waiting.pop()
@@ -214,7 +214,7 @@ class MessageTester:
 
 
 def _plain(params: Any) -> Any:
-    """Parameters with actors as their addresses."""
+    """Replace actors in parameters by their addresses."""
     match params:
         case NativeActor():
             return params.address

@@ -36,7 +36,7 @@ _VERSION: Final = "hypervisor_version"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
+    """Add the plugin's options."""
     group = parser.getgroup("hypervisor", "a local Filecoin network")
     group.addoption(
         "--network",
@@ -100,7 +100,7 @@ def _check_bundle(name: str) -> None:
 
 
 def _known(versions: tuple[int, ...]) -> tuple[int, ...]:
-    """Versions that the machine has; InvalidInput for others, which is a ValueError."""
+    """Parse network versions. Raises InvalidInput (a ValueError) for unknown ones."""
     from hypervisor.network_versions import network_version
 
     for version in versions:

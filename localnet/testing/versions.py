@@ -33,7 +33,7 @@ def read_versions(text: str) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class RecordedTest:
-    """One test on one version: its outcome, the exit code of each transaction in order, and all gas that they used.
+    """One test on one version: its outcome, the exit code of each transaction in order, and their total gas.
 
     It watches a network while the test runs (`localnet.chain.watching`).
     """
@@ -44,17 +44,17 @@ class RecordedTest:
     _network: Network | None = None
 
     def attach(self, network: Network) -> None:
-        """Begin to watch."""
+        """Start watching."""
         self._network = network
         network.chain.watchers.append(self)
 
     def detach(self, network: Network) -> None:
-        """Watch no more."""
+        """Stop watching."""
         network.chain.watchers.remove(self)
         self._network = None
 
     def applied(self, tipset: Tipset) -> None:
-        """Note the messages of a new tipset."""
+        """Record the messages of a new tipset."""
         if self._network is None:
             return
         for receipt in self._network.chain.index.receipts(tipset):

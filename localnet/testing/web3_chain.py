@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TransactionReverted(NetworkError):
-    """A transaction in a block that failed there; `receipt` is web3.py's."""
+    """Raised for a failed transaction in a block; `receipt` is web3.py's."""
 
     def __init__(self, receipt: TxReceipt) -> None:
         super().__init__(f"transaction 0x{receipt['transactionHash'].hex()} failed")
@@ -36,7 +36,7 @@ class TransactionReverted(NetworkError):
 
 @dataclass(frozen=True, slots=True)
 class Web3Receipt:
-    """A receipt as typed contracts read it; `receipt` is web3.py's."""
+    """A receipt for typed contracts; `receipt` is web3.py's."""
 
     receipt: TxReceipt
 
@@ -47,17 +47,17 @@ class Web3Receipt:
 
     @property
     def block_number(self) -> int:
-        """The number of its block."""
+        """The number of the transaction's block."""
         return self.receipt["blockNumber"]
 
     @property
     def gas_used(self) -> int:
-        """Gas of the chain."""
+        """Gas used, in the chain's unit."""
         return self.receipt["gasUsed"]
 
     @property
     def contract_address(self) -> EthAddress | None:
-        """The contract that it created."""
+        """The created contract."""
         created = self.receipt["contractAddress"]
         return None if created is None else eth_address(bytes.fromhex(created[2:]))
 
@@ -77,7 +77,7 @@ class Web3Chain:
     """The chain that a `Web3` object talks to. It is a `Chain` (`localnet.contracts.typed_contract`)."""
 
     def __init__(self, w3: Web3) -> None:
-        """Transactions are of the node's first account where no sender is named."""
+        """Create the chain. The node's first account is the default sender."""
         self._w3 = w3
 
     def address(self, target: Target) -> EthAddress:

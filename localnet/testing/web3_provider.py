@@ -20,14 +20,14 @@ from localnet.rpc.node import Node, NodeLimits
 
 
 class NetworkProvider(JSONBaseProvider):
-    """Requests of a `Web3` object, answered on the thread that makes them."""
+    """A web3.py provider that executes requests on the calling thread."""
 
     def __init__(self, network: Network, limits: NodeLimits | None = None) -> None:
         super().__init__()
         self._dispatcher = Dispatcher(Node(network, limits or NodeLimits()), _at_once)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """Answer one request."""
+        """Execute one request."""
         return self.decode_rpc_response(self._answer(self.encode_rpc_request(method, params)))
 
     def is_connected(self, show_traceback: bool = False) -> bool:

@@ -39,7 +39,7 @@ _LAST: Final = 4_096
 
 
 class Counters(CallTrees):
-    """Keeps the calls, and of each the last program counters: of its caller when it was made, its own when it failed.
+    """A tracer that records each call with its call site and, if it failed, its last program counter.
 
     Raises what its limit does.
     """
@@ -52,7 +52,7 @@ class Counters(CallTrees):
         self._frames: list[deque[int]] = []
 
     def event(self, event: TraceEvent, /) -> None:
-        """Keep track of the calls."""
+        """Handle the start and end of calls."""
         ended = self._open[-1] if isinstance(event, CallEnded) else None
         super().event(event)
         if isinstance(event, CallStarted):
@@ -67,7 +67,7 @@ class Counters(CallTrees):
             self._limit.check()
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Keep an instruction's place."""
+        """Record the program counter of an instruction."""
         if isinstance(event, EvmStep) and self._frames:
             self._limit.check()
             self._frames[-1].append(event.pc)
@@ -79,7 +79,7 @@ def _newest(counters: deque[int]) -> tuple[int, ...]:
 
 
 class InstructionPlaces:
-    """Machines whose contracts run on our own EVM runtime, which tells its instructions, unlike the official actor."""
+    """Use this project's EVM runtime, which reports instructions, unlike the official actor."""
 
     def __init__(self) -> None:
         self._registries: dict[Cid, Registry] = {}
@@ -143,7 +143,7 @@ def code_of_call(machine: Hypervisor, call: CallNode) -> tuple[bool, bytes]:
 
 
 def line_of_code(artifacts: ArtifactFolders, creation: bool, code: bytes, counters: Iterable[int]) -> str | None:
-    """`file.sol:line` of the newest of the counters that has one; None where the source is not known."""
+    """Return `file.sol:line` of the newest program counter with a line; None if the source is unknown."""
     compiled = compiled_code(artifacts, creation, code)
     if compiled is None:
         return None
@@ -183,7 +183,7 @@ def placed(
 
 
 def failure_line(report: Mapping[str, Any]) -> str | None:
-    """`file.sol:line` of the innermost contract on the way to what explains a decoded failure."""
+    """Return `file.sol:line` of the innermost contract on the path to the call that explains a decoded failure."""
     calls, found = report["calls"], None
     for place in report["why"]["path"] if report["why"] else ():
         found, calls = calls[place].get("failedAt") or found, calls[place]["calls"]
@@ -199,7 +199,7 @@ def _pairs(
 
 
 class _Lines:
-    """Lines of counters, each contract looked for once."""
+    """Lines of program counters, with one lookup per contract."""
 
     def __init__(self, artifacts: ArtifactFolders, codes: Sequence[bytes]) -> None:
         self._artifacts, self._codes = artifacts, codes

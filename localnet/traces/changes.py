@@ -21,7 +21,7 @@ _NOTHING: Final = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class StateChanges:
-    """The first differences between two states, value by value, ordered by actor ID.
+    """Return the first differences between two states, value by value, ordered by actor ID.
 
     `of` says what changed the state, `complete` whether these are all the differences.
     """

@@ -45,7 +45,7 @@ TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER, S
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """The form, and what goes into it. `room` is how many characters the logs of instructions may take in all.
+    """The format of a trace and its options. `room` is the maximum size of the instruction logs in characters.
 
     `several` are the forms that `muxTracer` gives together, by their names.
     """
@@ -61,7 +61,7 @@ class TraceOptions:
 
 @dataclass(frozen=True, slots=True)
 class TransactionTraces:
-    """A transaction's calls as Parity lists them."""
+    """Return a transaction's calls in Parity's format."""
 
     receipt: TransactionReceipt
     traces: list[dict[str, Any]]
@@ -210,7 +210,7 @@ def _top(machine: Hypervisor, recorder: Recorder) -> EthereumFrame:
 
 
 class _MachineDirectory:
-    """Names and code of actors, from a machine."""
+    """Reads the names and code of actors from a machine."""
 
     def __init__(self, machine: Hypervisor) -> None:
         self._machine, self._tree = machine, machine.state_tree

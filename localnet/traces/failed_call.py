@@ -24,7 +24,7 @@ from localnet.traces.trace import call_json
 
 @dataclass(frozen=True, slots=True)
 class FailedCall:
-    """A call's tree, by the interfaces of the contracts that the network knows. `print` shows it."""
+    """The call tree of a failed call, decoded by the registered interfaces. `print` shows it."""
 
     exit_code: int
     words: str
@@ -33,7 +33,7 @@ class FailedCall:
 
     @property
     def why(self) -> tuple[str, ...]:
-        """Why the call failed: from itself to the innermost one that explains it."""
+        """Return the path of calls that explains the failure, from the outermost call."""
         why = self._report()["why"]
         return () if why is None else tuple(why["calls"])
 
@@ -62,7 +62,7 @@ class FailedCall:
 def failed_call(
     machine: Hypervisor, request: CallRequest, failure: CallFailed, interfaces: tuple[NamedInterface, ...]
 ) -> FailedCall:
-    """Make a call again that has failed, and take it back."""
+    """Re-execute a failed call and revert it."""
     return FailedCall(failure.exit_code, failure.words, tuple(_calls(machine, request)), interfaces)
 
 

@@ -34,7 +34,7 @@ _DEEPEST: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class ProfileRow:
-    """A function or a syscall of an actor: how often, milligas of its own and with what it calls, nanoseconds."""
+    """A function or syscall of an actor: count, milligas without and with callees, and nanoseconds."""
 
     actor: str
     name: str
@@ -47,7 +47,7 @@ class ProfileRow:
 
 @dataclass(frozen=True, slots=True)
 class GuestProfile:
-    """The rows by their own gas, the boxes of the flame graph, and the gas of the message. `print` shows the table."""
+    """A profile: rows by own gas, boxes of the flame graph, and the message's gas. `print` shows the table."""
 
     rows: tuple[ProfileRow, ...]
     boxes: tuple[FlameBox, ...]
@@ -60,7 +60,7 @@ class GuestProfile:
         return "\n".join(profile_lines(self.as_json()))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data: gas used, and a row for each function and syscall; gas in milligas, time in nanoseconds."""
+        """Return gas used and the rows of functions and syscalls as JSON; gas in milligas, time in nanoseconds."""
         return {
             "gasUsed": self.gas_used,
             "reproduced": self.same,
@@ -166,7 +166,7 @@ class _Reading:
         return tuple(self._box(root, 0) for root in self._roots)
 
     def _count(self, invocation: ProfiledInvocation, rows: dict[tuple[str, str, bool], list[int]]) -> None:
-        """Add an invocation's nodes to the rows; what a function has with its callees not again within itself."""
+        """Add an invocation's nodes to the rows; recursive calls count once in a function's total."""
         actor, (guest, syscalls) = self._machine.name_of(invocation.code), _shares(invocation)
         around: dict[str, int] = {}
         waiting = [(node, False) for node in invocation.root.calls]
@@ -213,7 +213,7 @@ class _Reading:
 
 
 def _shares(invocation: ProfiledInvocation) -> tuple[float, dict[str, float]]:
-    """Nanoseconds for each milligas of the guest's code, and for each call of a syscall."""
+    """Nanoseconds per milligas of the guest's code, and per call of a syscall."""
     code, counts = 0, dict[str, int]()
     waiting = [invocation.root]
     while waiting:

@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A transaction's call tree; `same` says whether executing it again gave the recorded receipt.
+    """A transaction's call tree; `same` is True if re-execution gave the recorded receipt.
 
     `interfaces` are those of the contracts that the network knows. `print` shows the tree.
     """
@@ -59,18 +59,18 @@ class Trace:
         return explain_trace(self.as_json(), (*interfaces, *self.interfaces))
 
     def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """Call `report`, of which this is the former name."""
+        """Call `report`, the new name of this method."""
         warn("Trace.told is now Trace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.report(more)
 
     @property
     def charges(self) -> dict[str, int]:
-        """Charges of all calls without the message itself, milligas by name, largest first."""
+        """Return the charges of all calls, without the message's own, in milligas by name, largest first."""
         return all_charges(self.calls)
 
     @property
     def why(self) -> tuple[str, ...]:
-        """Why the transaction failed: from its call to the innermost one that explains it; nothing where it did not."""
+        """Return the path of calls that explains a failure, from the outermost call; empty on success."""
         why = self.report()["why"]
         return () if why is None else tuple(why["calls"])
 
@@ -100,7 +100,7 @@ class Trace:
         return tree(title, tree_lines(report["calls"]), "print the trace for them, or `save_flame` a picture")
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data: the transaction, and its calls as `call_json` writes them."""
+        """Return the transaction and its calls as plain data (`call_json`)."""
         receipt = self.receipt
         return {
             "transactionHash": f"0x{receipt.hash.hex()}",
@@ -116,7 +116,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class EpochTrace:
-    """The calls of what the rules do after a tipset's messages: the block's reward, and cron.
+    """The implicit calls after a tipset's messages: the block's reward and cron.
 
     They are implicit messages: no block has them, and no receipt their events. `same` says whether executing the tipset
     again gave the recorded state.
@@ -134,7 +134,7 @@ class EpochTrace:
         return {**self.as_json(), "calls": decode_calls(self.calls, (*interfaces, *self.interfaces))}
 
     def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """Call `report`, of which this is the former name."""
+        """Call `report`, the new name of this method."""
         warn("EpochTrace.told is now EpochTrace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.report(more)
 
@@ -154,12 +154,12 @@ class EpochTrace:
         return tree(f"epoch {self.epoch}: reward and cron", tree_lines(self.report()["calls"]), "print the trace")
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data: the epoch, and its calls as `call_json` writes them."""
+        """Return the epoch and its calls as plain data (`call_json`)."""
         return {"epoch": self.epoch, "reproduced": self.same, "calls": list(self.calls)}
 
 
 def epoch_trace(chain: ChainReader, tipset: Tipset, interfaces: tuple[NamedInterface, ...] = ()) -> EpochTrace:
-    """Execute a tipset's messages again, and what the rules do after them with a tracer."""
+    """Re-execute a tipset's messages, and the rules' work after them with a tracer."""
     replay, trees = Replay(chain, tipset, len(tipset.transactions)), CallTrees()
     replay.end(trees)
     calls = tuple(call_json(replay.machine, call) for call in trees.roots)
@@ -173,7 +173,7 @@ def trace(
     interfaces: tuple[NamedInterface, ...] = (),
     limit: TimeLimit | None = None,
 ) -> Trace:
-    """Execute a tipset's messages again up to a transaction, and that one with a tracer.
+    """Re-execute a tipset's messages up to a transaction, and that one with a tracer.
 
     Raises what `limit` does.
     """
@@ -184,7 +184,7 @@ def trace(
 
 
 class Replay:
-    """A tipset's messages, executed again on a machine of its own, from the one with the number `first` on.
+    """Re-executes a tipset's messages on a separate machine, from message number `first` on.
 
     Those before it are executed within `limit`, and raise what it does.
     """
@@ -201,7 +201,7 @@ class Replay:
             self.next(None if limit is None else limit.on(None))
 
     def next(self, tracer: Tracer | None) -> Receipt | None:
-        """Execute the next message with a tracer; its receipt, or None where it cannot be executed any more.
+        """Execute the next message with a tracer; return its receipt, or None if it cannot be executed.
 
         The machine is then in the state that the message left.
         """
@@ -217,7 +217,7 @@ class Replay:
             end_epoch(self.machine, producer, self._tips)
 
     def rehearse(self, tracer: Tracer, read: Callable[[], T]) -> T:
-        """Execute the next message with a tracer that may raise, and take it back; what `read` answers before that."""
+        """Execute the next message with a tracer that may raise, and revert it; return the result of `read`."""
         with self.machine.trial():
             self._execute(tracer)
             return read()
@@ -312,7 +312,7 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
 
 
 def _precompile(machine: Hypervisor, start: CallStarted) -> dict[str, str] | None:
-    """Name and signature of the user's precompile that is called, None for any other call."""
+    """Return name and signature of the called user-defined precompile, None for any other call."""
     table = machine.context.precompiles
     address = None if table is None else from_delegated(start.to)
     row = None if table is None or address is None else table.by_address.get(address)

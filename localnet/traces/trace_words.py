@@ -69,7 +69,7 @@ def schemas_of(calls: Sequence[Mapping[str, Any]]) -> Schemas:
 
 
 def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas = NO_SCHEMAS) -> Words:
-    """Describe a call of a tree. The texts are untrusted, so each is made printable and truncated."""
+    """Describe a call of a tree. Texts are untrusted, so unprintable characters are escaped and long ones truncated."""
     words = _describe(call, interfaces, schemas)
     return Words(
         printable(words.callee),
@@ -157,7 +157,7 @@ def _contract_call(
 
 
 def _revert(call: dict[str, Any], interfaces: Sequence[NamedInterface], data: bytes) -> str:
-    """Revert data by the first interface that has its error (it may have come from below), else in the rules' words."""
+    """Decode revert data by the first interface with its error, including callees'; otherwise use the rules' text."""
     unknown = revert_reason(data)
     reasons = (known.interface.decode_revert(data) for known in interfaces)
     plain = exit_error(data) or (reverted_with(data) or "" if call.get("end") else unknown)
@@ -191,7 +191,7 @@ def _method(call: dict[str, Any], own: Interface | None = None) -> ActorMethod:
 
 
 def _typed_text(schema: Schema, type_: str | None, data: bytes) -> str:
-    """Parameters or an answer by the type that they have in the actor's schema; as bytes where they have none."""
+    """Decode parameters or a return value by the actor's schema; without a type they stay bytes."""
     if type_ is None or not data:
         return _bytes(data)
     try:
@@ -277,6 +277,6 @@ def _shown(value: Any) -> str:
 
 
 def _bytes(data: bytes) -> str:
-    """Hex, cut short."""
+    """Format bytes as shortened hex."""
     text = f"0x{data.hex()}" if data else ""
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}... ({len(data)} bytes)"
