@@ -41,6 +41,7 @@ from store.keccak import keccak
 
 if TYPE_CHECKING:
     from localnet.chain.chain import Chain
+    from localnet.rules.parts import NetworkRules
 
 _LARGEST_DATA: Final = 1 << 24
 """Maximum number of bytes of calldata, output or log data."""
@@ -55,6 +56,7 @@ _HEADER: Final = (
 _NUMBERS: Final = frozenset(
     ("difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas", "blobGasUsed", "excessBlobGas")
 )
+_BLOB_GAS: Final = ("excessBlobGas", "blobGasUsed")
 
 Json = Mapping[str, Any]
 
@@ -86,7 +88,7 @@ def load_anvil_state(chain: Chain, state: Json) -> Tipset:
 
     def begin(blocks: Blockstore) -> list[tuple[Tipset, list[Execution]]]:
         _put_accounts(machine, state["accounts"], chain.rules.limits.balance)
-        return _Blocks(state, machine, blocks).tipsets()
+        return _Blocks(state, machine, blocks, chain.rules).tipsets()
 
     try:
         return chain.restart(None, begin)
@@ -123,8 +125,8 @@ class _Done:
 class _Blocks:
     """Converts the blocks of a file to tipsets."""
 
-    def __init__(self, state: Json, machine: Hypervisor, store: Blockstore) -> None:
-        self._state, self._machine, self._store = state, machine, store
+    def __init__(self, state: Json, machine: Hypervisor, store: Blockstore, rules: NetworkRules) -> None:
+        self._state, self._machine, self._store, self._rules = state, machine, store, rules
         self._mined = {
             (_number(each["block_number"]), _number(each["info"]["transaction_index"])): each
             for each in state.get("transactions") or ()
@@ -157,9 +159,11 @@ class _Blocks:
         base_fee, timestamp = quantity(header.get("baseFeePerGas") or "0x0"), bounded(quantity(header["timestamp"]))
         limit = Gas(bounded(quantity(header["gasLimit"])))
         chain_id = self._machine.context.chain_id
+        excess, blob_gas_used = (bounded(quantity(header.get(name) or "0x0")) for name in _BLOB_GAS)
         settings = BlockSettings(
-            chain_id, EthAddress(word_of(header["miner"], 20)), limit, randomness=word_of(header["mixHash"])
-        )
+            chain_id, EthAddress(word_of(header["miner"], 20)), limit, randomness=word_of(header["mixHash"]),
+            excess_blob_gas=excess,
+        )  # fmt: skip
         state = self._machine.root if number == last else _NO_STATE
         receipts = put_receipts(self._store, [execution.receipt for execution in executions])
         messages = put_messages(self._store, [execution.message for execution in executions])
@@ -182,7 +186,12 @@ class _Blocks:
             bloom=bloom(log for execution in executions for log in execution.logs()),
             transactions=tuple(execution.hash for execution in executions),
             settings=settings,
-            next_settings=BlockSettings(chain_id=chain_id, gas_limit=limit),
+            next_settings=BlockSettings(
+                chain_id=chain_id,
+                gas_limit=limit,
+                excess_blob_gas=self._rules.next_excess_blob_gas(excess, blob_gas_used, base_fee),
+            ),
+            blob_gas_used=blob_gas_used,
         )
 
     def _done(self, entry: Json, number: int, place: int) -> _Done:
@@ -200,7 +209,7 @@ class _Blocks:
             kind, message = IMPERSONATED, SignedMessage(message_of(transaction, sender), NO_SIGNATURE)
         else:
             signed = SignedTransaction(transaction, *done.read.signature)
-            kind, message = transaction.type, self._carry(signed, sender)
+            kind, message = transaction.type, self._rules.messages.carry(signed, sender)
         gas_used = Gas(_number(done.info["gas_used"]))
         base_fee = quantity(header.get("baseFeePerGas") or "0x0")
         price = min(transaction.max_fee, base_fee + transaction.max_priority_fee)
@@ -222,11 +231,6 @@ class _Blocks:
             words="" if succeeded else str(done.info.get("exit") or ""),
         )
 
-    def _carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
-        from localnet.rules.installed import rules_of
-
-        return rules_of(self._machine).messages.carry(signed, sender)
-
 
 def _event(log: Json) -> Emitted:
     shaped = Log(tuple(word_of(topic) for topic in log["topics"]), bytes_of(log["data"], _LARGEST_DATA))
@@ -236,6 +240,7 @@ def _event(log: Json) -> Emitted:
 def _header_of(env: Json, number: int) -> Json:
     """Return the header of a block of which the file has the environment only."""
     zero = "0x" + "00" * 32
+    blob_gas = env.get("blob_excess_gas_and_price") or {"excess_blob_gas": 0}
     return {
         **dict.fromkeys(_HEADER[:6], zero),
         "miner": env["beneficiary"],
@@ -249,6 +254,7 @@ def _header_of(env: Json, number: int) -> Json:
         "mixHash": env.get("prevrandao") or zero,
         "nonce": "0x0000000000000000",
         "baseFeePerGas": hex(_number(env["basefee"])),
+        "excessBlobGas": hex(_number(blob_gas["excess_blob_gas"])),
     }
 
 

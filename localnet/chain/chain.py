@@ -347,7 +347,7 @@ class Chain(ChainReader):
         """Return the tipset that a chain begins with at the machine's state: a genesis, or that of a fork."""
         if origin is None:
             return self._genesis(blocks, timestamp)
-        return first_tipset(blocks, origin, self.machine.root, self.machine.context.chain_id)
+        return first_tipset(blocks, origin, self.machine.root, self.machine.context.chain_id, self.rules)
 
     def _new_entries(
         self, tipsets: Sequence[tuple[Tipset, list[Execution]]], origin: EthereumFork | None

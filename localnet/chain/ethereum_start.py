@@ -17,10 +17,12 @@ from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.fork.ethereum_fork import EthereumFork
+from localnet.fork.ethereum_point import blob_gas_of
 from localnet.fork.remote_chain import RemoteBlock
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
 from localnet.ledger.records import GENESIS_PARENT, Tipset
+from localnet.rules.parts import NetworkRules
 from localnet.state.controls import set_balance
 from store.blockstore import Blockstore
 from store.cid import EMPTY_ARRAY_CID, Cid
@@ -66,9 +68,9 @@ def resume_fork(machine: Hypervisor, fork: EthereumFork) -> None:
     machine.read_from(fork.origin(machine.manifest))
 
 
-def first_tipset(blocks: Blockstore, fork: EthereumFork, state: Cid, chain_id: int) -> Tipset:
+def first_tipset(blocks: Blockstore, fork: EthereumFork, state: Cid, chain_id: int, rules: NetworkRules) -> Tipset:
     """Return the tipset that a fork begins with: the node's block, after which `state` is."""
-    block, tipset = fork.point.block, earlier_tipset(fork, fork.point.block, chain_id)
+    block, tipset = fork.point.block, earlier_tipset(fork, fork.point.block, chain_id, rules)
     receipts, messages, base_fee = put_receipts(blocks, []), put_messages(blocks, []), TokenAmount(block.base_fee)
     header = BlockHeader(
         NO_PRODUCER, tipset.height, (), state, receipts, messages, block.timestamp, base_fee,
@@ -77,10 +79,14 @@ def first_tipset(blocks: Blockstore, fork: EthereumFork, state: Cid, chain_id: i
     return replace(tipset, block=header.put(blocks), receipts=receipts, state=state)
 
 
-def earlier_tipset(fork: EthereumFork, block: RemoteBlock, chain_id: int) -> Tipset:
+def earlier_tipset(fork: EthereumFork, block: RemoteBlock, chain_id: int, rules: NetworkRules) -> Tipset:
     """Return a block of the node as a tipset, with the state before the accounts of the fork; the node has the rest."""
     point = replace(fork.point, block=block)
-    settings = BlockSettings(chain_id, block.coinbase, point.gas_limit, randomness=block.randomness)
+    excess, blob_gas_used = blob_gas_of(fork.point.chain_id, block)
+    next_excess = rules.next_excess_blob_gas(excess, blob_gas_used, block.base_fee)
+    settings = BlockSettings(
+        chain_id, block.coinbase, point.gas_limit, randomness=block.randomness, excess_blob_gas=excess
+    )
     return Tipset(
         height=ChainEpoch(block.number),
         key=key_of_hash(block.hash),
@@ -96,5 +102,6 @@ def earlier_tipset(fork: EthereumFork, block: RemoteBlock, chain_id: int) -> Tip
         bloom=EMPTY_BLOOM,
         transactions=(),
         settings=settings,
-        next_settings=BlockSettings(chain_id=chain_id, gas_limit=point.gas_limit),
+        next_settings=BlockSettings(chain_id=chain_id, gas_limit=point.gas_limit, excess_blob_gas=next_excess),
+        blob_gas_used=blob_gas_used,
     )

@@ -83,7 +83,7 @@ class ChainReader:
         number = fork.history.number_of(name) if isinstance(name, bytes) else name
         if number is None or number >= self.index.first:
             return None
-        return earlier_tipset(fork, fork.block(number), self.machine.context.chain_id)
+        return earlier_tipset(fork, fork.block(number), self.machine.context.chain_id, self.rules)
 
     @property
     def settled(self) -> Tipset:
@@ -126,8 +126,8 @@ class ChainReader:
             if execution.kind == BLOB:
                 blob_gas += execution.blob_gas
         next_settings = parent.next_settings.of_the_next_block()
-        if rules.blobs is not None and (blob_gas or next_settings.excess_blob_gas):
-            excess = rules.blobs.next_excess(next_settings.excess_blob_gas, blob_gas, base_fee)
+        if blob_gas or next_settings.excess_blob_gas:
+            excess = rules.next_excess_blob_gas(next_settings.excess_blob_gas, blob_gas, base_fee)
             next_settings = replace(next_settings, excess_blob_gas=excess)
         version = self.record.network_at(height + 2)
         # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.

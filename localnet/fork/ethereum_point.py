@@ -29,6 +29,27 @@ _HARDFORKS: Final = {
 Source: go-ethereum params/config.go. Blocks before Prague run under the rules of Cancun, the oldest that there are.
 """
 _OLDEST: Final = "Cancun"
+_BLOB_TARGETS: Final = {
+    1: ((14, 1_767_747_671), (10, 1_765_290_071)),
+    11_155_111: ((14, 1_761_607_008), (10, 1_761_017_184)),
+    17_000: ((14, 1_760_389_824), (10, 1_759_800_000)),
+    560_048: ((14, 1_762_955_544), (10, 1_762_365_720)),
+}
+"""Targets of the forks after Osaka that change the blob schedule only (EIP-7892): BPO2 and BPO1, with their times.
+
+Keys and source as above. These forks multiply Osaka's target, maximum and update fraction by the same factor.
+"""
+_OSAKA_TARGET: Final = 6
+
+
+def blob_gas_of(chain_id: int, block: RemoteBlock) -> tuple[int, int]:
+    """Return excess and use of blob gas of a network's block, in proportion to the schedule of its hardfork here.
+
+    The blob base fee that follows from them is the network's, also where it has more blobs than Osaka.
+    """
+    targets = _BLOB_TARGETS.get(chain_id, ())
+    target = next((target for target, begins in targets if block.timestamp >= begins), _OSAKA_TARGET)
+    return block.excess_blob_gas * _OSAKA_TARGET // target, block.blob_gas_used * _OSAKA_TARGET // target
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,8 @@ class EthereumForkPoint:
         """Return the entries of the index that record the fork."""
         block = self.block
         numbers = [block.number, block.timestamp, block.base_fee, block.gas_limit, block.gas_used]
+        if block.excess_blob_gas or block.blob_gas_used:
+            numbers += [block.excess_blob_gas, block.blob_gas_used]
         return {
             **first_entries(self.height),
             _FORK: encode(
@@ -81,10 +104,13 @@ def recorded_point(store: Store) -> EthereumForkPoint | None:
     data = store.index(_FORK)
     if data is None:
         return None
-    url, chain_id, (number, timestamp, base_fee, gas_limit, gas_used), block_hash, coinbase, randomness = decode(data)
+    url, chain_id, numbers, block_hash, coinbase, randomness = decode(data)
+    number, timestamp, base_fee, gas_limit, gas_used, *blob_gas = numbers
+    excess, blob_gas_used = blob_gas or (0, 0)
     block = RemoteBlock(
-        number, block_hash, timestamp, base_fee, EthAddress(coinbase), randomness, gas_limit, gas_used=gas_used
-    )
+        number, block_hash, timestamp, base_fee, EthAddress(coinbase), randomness, gas_limit, excess, gas_used,
+        blob_gas_used,
+    )  # fmt: skip
     return EthereumForkPoint(url, chain_id, block)
 
 

@@ -59,6 +59,7 @@ class RemoteBlock:
     gas_limit: int
     excess_blob_gas: int = 0
     gas_used: int = 0
+    blob_gas_used: int = 0
 
     def __deepcopy__(self, _memo: object) -> RemoteBlock:
         """Return the object itself, because it is immutable."""
@@ -276,4 +277,5 @@ def _block(answer: Any) -> RemoteBlock | None:
         gas_limit=bounded(quantity(answer["gasLimit"])),
         excess_blob_gas=bounded(quantity(answer.get("excessBlobGas") or "0x0")),
         gas_used=bounded(quantity(answer.get("gasUsed") or "0x0")),
+        blob_gas_used=bounded(quantity(answer.get("blobGasUsed") or "0x0")),
     )

@@ -35,7 +35,7 @@ def anvil_state(network: NetworkReader) -> bytes:
         entry, parent = _block(network, tipset, parent)
         blocks.append(entry)
         transactions += [_transaction(network, receipt, parent) for receipt in network.chain.index.receipts(tipset)]
-    header = blocks[-1]["header"]
+    header, excess = blocks[-1]["header"], head.settings.excess_blob_gas
     state = {
         "block": {
             "number": as_quantity(head.height),
@@ -45,7 +45,10 @@ def anvil_state(network: NetworkReader) -> bytes:
             "basefee": head.base_fee,
             "difficulty": "0x0",
             "prevrandao": header["mixHash"],
-            "blob_excess_gas_and_price": {"excess_blob_gas": 0, "blob_gasprice": 1},
+            "blob_excess_gas_and_price": {
+                "excess_blob_gas": excess,
+                "blob_gasprice": network.rules.blob_base_fee(excess),
+            },
             "slot_num": 0,
         },
         "accounts": dict(_accounts(network.machine)),

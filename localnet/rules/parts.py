@@ -212,3 +212,7 @@ class NetworkRules:
     def blob_base_fee(self, excess: int) -> int:
         """Return the blob base fee of a block with this excess of blob gas; 0 without blob transactions."""
         return 0 if self.blobs is None else self.blobs.base_fee(excess)
+
+    def next_excess_blob_gas(self, excess: int, blob_gas_used: int, base_fee: int) -> int:
+        """Return a block's excess of blob gas from its parent's figures."""
+        return 0 if self.blobs is None else self.blobs.next_excess(excess, blob_gas_used, base_fee)

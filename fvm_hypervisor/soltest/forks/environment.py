@@ -7,6 +7,7 @@ from dataclasses import replace
 from bridge.ethereum_block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.fork.ethereum_point import blob_gas_of
 from localnet.fork.remote_chain import RemoteBlock
 
 
@@ -14,7 +15,8 @@ def block_context(context: MachineContext, block: RemoteBlock, chain_id: int) ->
     """Return the context with the number, time, fee, coinbase and chain of a block; the rules stay, as in forge."""
     own = context.block
     if isinstance(own, EthereumBlock):
-        own = replace(own, coinbase=block.coinbase, gas_limit=block.gas_limit, excess_blob_gas=block.excess_blob_gas)
+        excess, _ = blob_gas_of(chain_id, block)
+        own = replace(own, coinbase=block.coinbase, gas_limit=block.gas_limit, excess_blob_gas=excess)
     return replace(
         context,
         epoch=ChainEpoch(block.number),

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from bridge.blob_sidecars import BLOB_PROOFS
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.rpc.anvil_dump import anvil_state
 from localnet.rpc.node import Node
+from tests.blobs import zeros
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
 
@@ -55,6 +57,24 @@ def test_a_state_of_anvil_is_loaded_with_its_history(rpc: Client, packed: bytes)
     for method, params, answer in ANSWERS:
         assert compared(rpc(method, *params)) == compared(answer), (method, params)
     assert rpc("evm_revert", snapshot) is False
+
+
+def test_state_files_contain_the_excess_blob_gas() -> None:
+    """Cancun: six blocks of six blobs; the last one has an excess of 15 blobs, the next one of 18, and a fee of 2."""
+    options: Any = {"rules": "ethereum", "hardfork": "cancun", "clock": Clock()}
+    with Network(**options) as network:
+        for nonce in range(6):
+            network.submit(zeros(network.accounts[0], 6, BLOB_PROOFS, nonce=nonce))
+        state = json.loads(anvil_state(network))
+    assert state["block"]["blob_excess_gas_and_price"] == {"excess_blob_gas": 15 << 17, "blob_gasprice": 1}
+    without_blocks = {**state, "blocks": [], "transactions": []}
+    without_blocks["block"] = {**state["block"], "blob_excess_gas_and_price": {"excess_blob_gas": 21 << 17}}
+    for file in (state, without_blocks):
+        with Network(**options) as network:
+            network.load_state(json.dumps(file).encode())
+            assert network.blob_base_fee == 2
+            network.mine()
+            assert network.head.settings.excess_blob_gas == 18 << 17
 
 
 def test_the_chain_continues_after_a_loaded_state(rpc: Client) -> None:

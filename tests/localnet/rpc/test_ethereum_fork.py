@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress, create_address
+from bridge.blob_sidecars import BLOB_PROOFS
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.replay import close_folder, heights, replay
@@ -18,6 +19,7 @@ from localnet.fork.remote_chain import LARGEST_CODE
 from localnet.fork.request_options import RequestOptions
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
+from tests.blobs import zeros
 from tests.fvm_hypervisor.soltest.forks import chains
 from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV, SET
 from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
@@ -298,6 +300,39 @@ def test_a_fork_may_begin_after_a_transaction(url: str, remote: NodeClient) -> N
         assert own["baseFeePerGas"] == block["baseFeePerGas"]
         assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 86014
         rpc.node.close()
+
+
+def test_a_fork_continues_with_the_excess_blob_gas(tmp_path: Path) -> None:
+    """Cancun: seven blocks of six blobs leave an excess of 21 blobs, and a fee of 2 for the next two blocks."""
+    options: Any = {"hardfork": "cancun", "clock": Clock()}
+    with Network(rules="ethereum", **options) as there, serving(there) as url, NodeClient(url) as remote:
+        for nonce in range(7):
+            remote.ask("eth_sendRawTransaction", f"0x{zeros(there.accounts[0], 6, BLOB_PROOFS, nonce=nonce).hex()}")
+        for path in (":memory:", tmp_path / "chain"):
+            with Network.fork(url, None, path, rules="ethereum", **options) as network:
+                rpc = Client(Node(network))
+                assert rpc("eth_blobBaseFee") == remote.ask("eth_blobBaseFee") == "0x2"
+                assert rpc("eth_feeHistory", "0x2", "latest", []) == remote.ask("eth_feeHistory", "0x2", "latest", [])
+                rpc.node.close()
+        with Network(tmp_path / "chain", **options) as network:
+            network.mine(2)
+            remote.ask("anvil_mine", "0x2")
+            rpc = Client(Node(network))
+            for number, blobs in (("0x7", 18), ("0x8", 21), ("0x9", 18)):
+                for ask in (rpc, remote.ask):
+                    assert ask("eth_getBlockByNumber", number, False)["excessBlobGas"] == hex(blobs << 17)
+            rpc.node.close()
+
+
+def test_a_fork_of_mainnet_has_the_blob_base_fee_of_bpo2() -> None:
+    """An excess of 50,000,000 under BPO2 (fraction 11,684,671): floor(e^4.279) = 72; 14 blobs are its target."""
+    block = {**BLOCK, "timestamp": hex(1_767_747_671), "excessBlobGas": hex(50_000_000), "blobGasUsed": hex(14 << 17)}
+    with node({**SOUND, "eth_getBlockByNumber": block}) as url:
+        with Network(rules="ethereum", fork=ForkSource(url, 7), account_count=1) as network:
+            assert network.blob_base_fee == 72
+            assert network.rules.hardfork == "Osaka"
+        with Network(rules="ethereum", fork=ForkSource(url, 7, chain_id=5), account_count=1) as network:
+            assert network.blob_base_fee > 20_000, "Osaka's own fraction, 5,007,716: e^9.98"
 
 
 def test_the_node_is_not_asked_for_a_known_chain_id(tmp_path: Path) -> None:
