@@ -23,7 +23,7 @@ class Access:
     origins: tuple[str, ...] = ()
 
     def refusal(self, host: str, origin: str | None) -> str | None:
-        """Why a request is refused, and what allows it; None where it is not."""
+        """Return why a request is refused and which option allows it; None if it is accepted."""
         if not is_own_host(host) and not self._names(host):
             name = _hostname(f"//{host}") or host
             return f"host {host!r} is not this machine: use localhost or 127.0.0.1, or start with --allow-host {name}"

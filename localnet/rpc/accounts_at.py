@@ -42,7 +42,7 @@ def storage_values(node: NodeReader, wanted: SlotRequest, at: BlockRef = LATEST)
 
 
 def account_info(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
-    """Balance, nonce and code of an address, as anvil tells them."""
+    """Return balance, nonce and code of an address, as in anvil."""
     machine, filecoin = node.machine_at(at), to_filecoin(owner)
     return {
         "balance": as_quantity(machine.balance(filecoin)),
@@ -52,7 +52,7 @@ def account_info(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> 
 
 
 def account(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
-    """Balance, nonce, hash of the code and root of the storage of an address; a contract's root is that of a KAMT."""
+    """Return balance, nonce, code hash and storage root of an address; the storage root is that of a KAMT."""
     found = prove_account(node.machine_at(at), to_filecoin(owner), ())
     return {
         "balance": as_quantity(found.balance),

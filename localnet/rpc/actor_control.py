@@ -27,12 +27,12 @@ def module(value: Any) -> bytes:
 
 
 def install_actor(node: Node, wasm: bytes, schema: str | None = None, name: str | None = None) -> dict[str, str]:
-    """Keep a WASM module, if the machine's rules take it, with its interface and its name; its code CID."""
+    """Install a valid WASM module with its interface and name; return the code CID."""
     return cid_json(node.network.actors.keep(wasm, schema, "" if name is None else name))
 
 
 def create_actor(node: Node, code: Cid, params: Any = None, value: int = 0) -> dict[str, str]:
-    """Create an actor with installed code by its constructor; `params` as its schema has them, or CBOR in hex.
+    """Create an actor with installed code by its constructor; `params` are typed by its schema, or CBOR in hex.
 
     The balance, in attoFIL, comes from nowhere.
     """
@@ -51,7 +51,7 @@ def create_actor(node: Node, code: Cid, params: Any = None, value: int = 0) -> d
 
 
 def set_actor_code(node: Node, address: Address, code: Cid) -> bool:
-    """Give an actor other code, of a built-in actor or installed; its state, balance and nonce stay."""
+    """Replace an actor's code by a built-in actor's or installed code; state, balance and nonce are unchanged."""
     node.network.actors.replace(address, code)
     return True
 

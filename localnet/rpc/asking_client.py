@@ -12,7 +12,7 @@ from typing import Final
 
 
 class AskingClient:
-    """The client of one request or batch. For its event loop's thread."""
+    """The client of one request or batch. Used on the event loop's thread."""
 
     def __init__(self) -> None:
         self.gone = False

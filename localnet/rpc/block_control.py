@@ -45,7 +45,7 @@ def set_prev_randao(node: Node, randomness: bytes) -> None:
 
 
 def set_chain_id(node: Node, chain_id: int) -> None:
-    """Another chain id; what waits and is signed for another is dropped. Under Ethereum's rules."""
+    """Set the chain ID; pending transactions signed for another one are dropped. Under Ethereum's rules."""
     _check(node, "anvil_setChainId")
     node.network.set_chain_id(chain_id)
 

@@ -18,7 +18,7 @@ _TAGS: Final = ("latest", PENDING, "safe", "finalized", "earliest")
 
 @dataclass(frozen=True, slots=True)
 class BlockRef:
-    """A block as a request names it: one of a tag, a number, a hash."""
+    """A block reference of a request: a tag, a number or a hash."""
 
     tag: str = ""
     number: int | None = None

@@ -23,7 +23,7 @@ from localnet.traces.trace import trace as trace_receipt
 
 
 def snapshot(node: Node) -> str:
-    """Remember the chain; the number for evm_revert."""
+    """Take a snapshot of the chain; return its number for evm_revert."""
     return as_quantity(node.network.snapshot())
 
 
@@ -33,7 +33,7 @@ def revert(node: Node, snapshot_id: int) -> bool:
 
 
 def mine_one(node: Node, options: Any = None) -> str:
-    """Make a block of what waits, at a time where one is given; with {blocks, timestamp}, several."""
+    """Mine a block of the pending transactions, optionally at a given time; with {blocks, timestamp}, several."""
     if isinstance(options, dict):
         given = fields(options, "options")
         timestamp, blocks = field(given, "timestamp", number), field(given, "blocks", number)
@@ -46,7 +46,7 @@ def mine_one(node: Node, options: Any = None) -> str:
 
 
 def mine(node: Node, blocks: int = 1, interval: int = 0) -> None:
-    """Make N blocks; with an interval, the clock runs ahead by that many seconds before each of them."""
+    """Mine N blocks; with an interval, the clock advances by that many seconds before each."""
     _check_count(node, blocks)
     for _ in range(blocks):
         node.network.increase_time(interval)
@@ -54,13 +54,13 @@ def mine(node: Node, blocks: int = 1, interval: int = 0) -> None:
 
 
 def mine_after_null_rounds(node: Node, null_rounds: int) -> str:
-    """Make a block after a number of null rounds, each with its cron; the block's height."""
+    """Mine a block after a number of null rounds, each with its cron; return the height."""
     _check_count(node, null_rounds)
     return as_quantity(node.network.mine(null_rounds=null_rounds).height)
 
 
 def increase_time(node: Node, seconds: int) -> int:
-    """Move the clock ahead by a number of seconds; the whole offset."""
+    """Advance the clock by a number of seconds; return the total offset."""
     return node.network.increase_time(seconds)
 
 
@@ -80,7 +80,7 @@ def set_block_timestamp_interval(node: Node, seconds: int) -> None:
 
 
 def remove_block_timestamp_interval(node: Node) -> bool:
-    """Let blocks take the clock's time again."""
+    """Remove the fixed block interval: blocks use the clock's time again."""
     node.network.set_block_interval(None)
     return True
 
@@ -96,7 +96,7 @@ def set_automine(node: Node, on: bool) -> None:
 
 
 def set_interval_mining(node: Node, seconds: int) -> None:
-    """Make a block at an interval of seconds, of what waits, and not for each transaction any more; 0 ends that."""
+    """Mine a block of the pending transactions every N seconds instead of for each transaction; 0 stops this."""
     node.interval.set(seconds)
     if seconds:
         node.network.automine = False
@@ -122,7 +122,7 @@ def mine_detailed(node: Node, options: Any = None) -> list[dict[str, Any]]:
 
 
 def rollback(node: Node, depth: int = 1) -> None:
-    """Forget the newest `depth` blocks; what waits is forgotten too."""
+    """Remove the newest `depth` blocks and all pending transactions."""
     height = node.network.head.height
     above = height - node.network.chain.index.first
     if depth > above:
@@ -169,19 +169,19 @@ def drop_transaction(node: Node, transaction_hash: bytes) -> str | None:
 
 
 def drop_all_transactions(node: Node) -> None:
-    """Forget all transactions that wait."""
+    """Remove all pending transactions."""
     for waiting in list(node.network.mempool):
         node.network.mempool.drop(waiting)
 
 
 def remove_pool_transactions(node: Node, sender: EthAddress) -> None:
-    """Forget all transactions of a sender that wait."""
+    """Remove all pending transactions of a sender."""
     for waiting in [candidate for candidate in node.network.mempool if candidate.sender == sender]:
         node.network.mempool.drop(waiting)
 
 
 def node_info(node: Node) -> dict[str, Any]:
-    """Head, fees and limits."""
+    """Return head, fees and limits."""
     head, rules, origin = node.network.head, node.network.rules, node.network.chain.origin
     return {
         "currentBlockNumber": as_quantity(head.height),

@@ -55,7 +55,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Answers requests. What needs the network runs on its owner's thread, one request at a time.
+    """Processes requests. Requests that need the network run on its thread, one at a time.
 
     Questions are answered by `on_reader`; on that thread, too, where it is None.
     """
@@ -137,7 +137,7 @@ class Dispatcher:
             self._batched -= size
 
     def _without_room(self, size: int) -> RpcError | None:
-        """Why a batch whose answers have some bytes so far gets no further ones."""
+        """Return the error of a batch whose responses reach the size limit."""
         limits = self._node.limits
         if size >= limits.response:
             return _too_large(limits.response)

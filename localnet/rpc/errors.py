@@ -67,7 +67,7 @@ class NotYet(RpcError):
 
 
 def invalid_params(message: str) -> RpcError:
-    """Parameters that cannot be read."""
+    """Return the error for invalid parameters."""
     return RpcError(INVALID_PARAMS, f"invalid params: {message}")
 
 

@@ -39,7 +39,7 @@ _ATTEMPTS: Final = 3
 
 
 class Executors:
-    """The threads of a node: `chain` executes changes, `questions` what views answer."""
+    """The threads of a node: `chain` executes changes, `questions` queries."""
 
     def __init__(self, node: Node) -> None:
         self._node, self._chain = node, node.network.chain
@@ -82,14 +82,14 @@ class Executors:
         raise RpcError(SERVER_ERROR, "the chain went back, or let states go, while this was answered: ask again")
 
     def interrupt(self) -> None:
-        """End soon what is being done, and take nothing any more."""
+        """Abort running requests, and accept no more."""
         try:
             self.chain.interrupt()
         finally:  # whatever that raises
             self.questions.interrupt()
 
     def stop(self) -> None:
-        """Finish what was begun, and forget requests that were not."""
+        """Finish running requests, and drop queued ones."""
         self.questions.stop()
         self.chain.stop()
         self._node.published = None

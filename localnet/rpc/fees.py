@@ -74,7 +74,7 @@ def percentiles(value: Any) -> list[float]:
 
 
 def _back_from(node: NodeReader, newest: Tipset, count: int) -> list[Tipset]:
-    """Up to `count` tipsets that end with `newest`, oldest first; null rounds do not count."""
+    """Return up to `count` tipsets ending with `newest`, oldest first; null rounds do not count."""
     tipsets = [newest]
     while len(tipsets) < count and tipsets[-1].parent >= 0:
         tipsets.append(node.network.chain.index.tipset(tipsets[-1].parent))

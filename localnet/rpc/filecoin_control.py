@@ -54,7 +54,7 @@ def streams(value: Any) -> StreamSettings:
 
 
 def upgrade(node: Node, version: int, bundle: str | None = None, streams: StreamSettings | None = None) -> str:
-    """Upgrade the network after the head, with the actors of a bundle; the height of the new version's first block.
+    """Upgrade the network after the head, with the actors of a bundle; return the first height of the new version.
 
     Network version 29 comes with our own actors v19 where no bundle is named, and may have streams of its own.
     """
@@ -62,7 +62,7 @@ def upgrade(node: Node, version: int, bundle: str | None = None, streams: Stream
 
 
 def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool = False, size: int = 2048) -> str:
-    """Give an unlocked account a storage miner with live sectors of `size` bytes, by default 2048; its address."""
+    """Create a storage miner of an account, with live sectors of `size` bytes (default: 2048); return its address."""
     account = node.network.account(owner)
     if account is None:
         raise RpcError(SERVER_ERROR, f"unknown account: the node has no key of 0x{owner.hex()}")

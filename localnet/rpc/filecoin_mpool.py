@@ -86,18 +86,18 @@ def estimate_message_gas(
 
 
 def push(node: Node, signed: SignedMessage) -> dict[str, str]:
-    """Take a signed message; its CID."""
+    """Submit a signed message; return its CID."""
     node.network.submit_native(signed)
     return cid_json(signed.cid())
 
 
 def push_batch(node: Node, messages: list[SignedMessage]) -> list[dict[str, str]]:
-    """Take signed messages in order, up to the first that is refused; their CIDs."""
+    """Submit signed messages in order, up to the first refused one; return their CIDs."""
     return [push(node, signed) for signed in messages]
 
 
 def push_message(node: Node, request: Message, most: TokenAmount = TokenAmount(0)) -> dict[str, Any]:
-    """Fill a message's nonce and gas in, sign it with a key of the node, and take it; the signed message."""
+    """Fill in a message's nonce and gas, sign it with a key of the node, and submit it; return the signed message."""
     owner = _account(node, request.from_)
     filled = _with_gas(node, request, most, HEAD)
     signed = _sign(node, owner, replace(filled, nonce=node.network.pending_nonce(filled.from_)))
@@ -153,7 +153,7 @@ def wallet_balance(node: Node, owner: Address) -> str:
 
 
 def wallet_sign(node: Node, owner: Address, content: bytes) -> dict[str, Any]:
-    """Sign bytes with a key of the node: blake2b-256 of them for an f1 address, Keccak-256 for an f410 one."""
+    """Sign bytes with a key of the node: their blake2b-256 for an f1 address, their Keccak-256 for an f410 address."""
     account = _account(node, owner)
     if _is_native(node, owner, account):
         seal = Signature(SignatureType.SECP256K1, sign_secp256k1(account.private_key, content))
@@ -163,7 +163,7 @@ def wallet_sign(node: Node, owner: Address, content: bytes) -> dict[str, Any]:
 
 
 def wallet_sign_message(node: Node, owner: Address, request: Message) -> dict[str, Any]:
-    """Sign a message with a key of the node; f410 addresses can sign what a transaction becomes."""
+    """Sign a message with a key of the node; an f410 address signs it as a transaction."""
     return message_json(_sign(node, _account(node, owner), request))
 
 
@@ -190,7 +190,7 @@ def wallet_validate(node: Node, owner: Address) -> str:  # noqa: ARG001
 
 
 def _gas_used(node: NodeReader, request: Message, key: TipsetKey) -> int:
-    """Gas that a message uses in the next block, without fees. Raises RpcError 3 where it fails."""
+    """Return the gas that a message uses in the next block, without fees. Raises RpcError 3 if it fails."""
     machine, rules = machine_at(node, key) if key.blocks else node.network.machine, node.network.rules
     id_of(machine, request.from_)
     waiting = node.network.mempool.ready_of(request.from_, nonce_of(node.network.machine, request.from_))
@@ -248,7 +248,7 @@ def _estimate(node: Node, request: Message) -> Callable[[NodeReader], Message] |
 
 
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:
-    """Premium, and the base fee after N rises by an eighth."""
+    """Return the premium, and the base fee after N increases by an eighth."""
     if not 0 <= blocks <= _MOST_BLOCKS:
         raise RpcError(LOTUS_ERROR, f"a fee cap for {blocks} blocks cannot be estimated")
     numerator, denominator = 9 ** max(1, blocks), 8 ** max(1, blocks)

@@ -56,7 +56,7 @@ def msig_schedule(node: Node, multisig: Address, key: TipsetKey = HEAD) -> dict[
 
 
 def decode_params(node: Node, to: Address, method: int, params: bytes, key: TipsetKey = HEAD) -> Any:
-    """Parameters of a method of a built-in actor with names, by the actor's schema."""
+    """Decode the parameters of a built-in actor's method by its schema."""
     machine = machine_at(node, key)
     kind = machine.manifest.name_of(actor_of(machine, to).code) or ""
     known = actor_method(kind, method)
@@ -85,7 +85,7 @@ def _multisig(machine: Hypervisor, multisig: Address) -> ActorState:
 
 
 def _locked_amount(state: dict[str, Any], epoch: int) -> int:
-    """attoFIL; what is unlocked grows by the epoch, rounded down."""
+    """Return the locked amount in attoFIL; the unlocked part grows per epoch and is rounded down."""
     first, duration = decode_bigint(state["initial_balance"]), state["unlock_duration"]
     elapsed = epoch - state["start_epoch"]
     if elapsed >= duration:

@@ -35,7 +35,7 @@ _DEVELOPMENT_DELAY: Final = 10
 
 
 def state_get_network_params(node: Node) -> dict[str, Any]:
-    """Name, chain id, seconds between epochs, least power, and at which epoch each upgrade came or will come.
+    """Return network name, chain ID, block delay, minimum power, and the epoch of each upgrade.
 
     Upgrades from before the chain's beginning have negative heights, as on lotus' development networks; one that is not
     planned has 9,999,999,999. An upgrade is the last thing in its epoch.

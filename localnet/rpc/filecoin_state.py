@@ -152,13 +152,13 @@ def digest_from_tickets(node: Node, height: int, key: TipsetKey = HEAD) -> str:
 
 
 def randomness_from_beacon(node: Node, tag: int, height: int, entropy: bytes, key: TipsetKey = HEAD) -> str:
-    """Randomness drawn from the beacon's digest for a purpose (its domain) with some entropy, in base64."""
+    """Return randomness from a beacon digest, for a domain and entropy, in base64."""
     found_tipset(node.network, key)
     return b64encode(draw(tag, _digest(node, "beacon", height), ChainEpoch(height), entropy)).decode()
 
 
 def randomness_from_tickets(node: Node, tag: int, height: int, entropy: bytes, key: TipsetKey = HEAD) -> str:
-    """Randomness drawn from the tickets' digest for a purpose (its domain) with some entropy, in base64."""
+    """Return randomness from a ticket digest, for a domain and entropy, in base64."""
     found_tipset(node.network, key)
     return b64encode(draw(tag, _digest(node, "chain", height), ChainEpoch(height), entropy)).decode()
 

@@ -41,7 +41,7 @@ _BYTES: Final = 500
 
 @dataclass(slots=True)
 class InstalledFilter:
-    """A filter of a kind; `seen` is the last height that was reported, `reported` the waiting transactions that were.
+    """A filter; `seen` is the last reported height, `reported` the reported pending transactions.
 
     `turn` is how often the chain had gone back when it was asked last; `weight` what it holds, in bytes by estimate.
     """
@@ -63,7 +63,7 @@ class InstalledFilter:
 
 @dataclass(frozen=True, slots=True)
 class _Reverted:
-    """Logs of one reorg down to a height; None if there were too many to keep."""
+    """The logs of one reorganisation down to a height; None if they exceeded the limit."""
 
     head: int
     logs: tuple[tuple[int, EmittedLog, dict[str, Any]], ...] | None
@@ -76,7 +76,7 @@ def new_id() -> bytes:
 
 
 class Filters:
-    """The filters by their ids, the one that was asked last at the end."""
+    """The filters by ID; the most recently polled one is last."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -89,7 +89,7 @@ class Filters:
         """Number of reorgs so far; the logs of the last ones are in `_reverted`."""
 
     def add(self, new: InstalledFilter) -> bytes:
-        """Keep a filter, in place of others where there is no room; its id of 32 bytes."""
+        """Add a filter, replacing others at the limit; return its ID of 32 bytes."""
         filter_id = new_id()
         new.turn = self._turn
         self._filters[filter_id] = new
@@ -130,12 +130,12 @@ class Filters:
         return gone
 
     def report(self, found: InstalledFilter, waiting: set[bytes]) -> None:
-        """Remember the waiting transactions that a filter has reported."""
+        """Record the pending transactions that a filter has reported."""
         found.reported = waiting
         self._weigh(found)
 
     def remove(self, filter_id: bytes) -> bool:
-        """Forget a filter; False where there was none."""
+        """Remove a filter; return False if it does not exist."""
         removed = self._filters.pop(filter_id, None)
         if removed is not None:
             self._held -= removed.weight
@@ -143,7 +143,7 @@ class Filters:
         return removed is not None
 
     def clear(self) -> None:
-        """Forget all filters, and watch the network no more."""
+        """Remove all filters, and stop watching the network."""
         self._filters.clear()
         self._held = 0
         self._watch()
@@ -156,7 +156,7 @@ class Filters:
             self.report(found, set())
 
     def _weigh(self, changed: InstalledFilter) -> None:
-        """Take what a filter holds into account, and drop others where that is too much."""
+        """Update the size of a filter, and drop others above the limit."""
         self._held -= changed.weight
         changed.weight = changed.weigh()
         self._held += changed.weight
@@ -164,7 +164,7 @@ class Filters:
             self._held -= self._filters.pop(next(iter(self._filters))).weight
 
     def _watch(self) -> None:
-        """Watch the network while there are filters."""
+        """Watch the network if there are filters."""
         watchers = self._network.chain.watchers
         if self._filters and self not in watchers:
             watchers.append(self)

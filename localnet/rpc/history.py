@@ -129,7 +129,7 @@ def _forwarded_block(method: str, key: str) -> Handler:
 
 
 def _with_number(params: list[Any], place: int, name: BlockName) -> list[Any]:
-    """Name a block by its number, where a tag would mean another block on the forked node."""
+    """Replace a block tag by a number: on the forked node the tag refers to another block."""
     return [*params[:place], hex(name), *params[place + 1 :]] if isinstance(name, int) else params
 
 

@@ -72,7 +72,7 @@ def _for_socket(sockets: Sockets, path: str) -> ASGIApp:
 
 
 class _Guard:
-    """Refuses foreign hosts and origins, and answers preflights of the others."""
+    """Middleware that refuses other hosts and origins, and answers preflight requests."""
 
     def __init__(self, inner: ASGIApp, access: Access) -> None:
         self._inner = inner
@@ -97,7 +97,7 @@ class _Guard:
 
 
 class _RpcEndpoint:
-    """Reads a body within its limit, and what all requests may hold together, and sends the dispatcher's answer."""
+    """The JSON-RPC endpoint: reads a body within the limits per request and in total, and sends the response."""
 
     def __init__(self, dispatcher: Dispatcher, limits: NodeLimits) -> None:
         self._dispatcher = dispatcher

@@ -73,7 +73,7 @@ def http_protocol(
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """The HTTP protocol of one connection."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Take the connection, if there are not too many."""
+        """Accept the connection unless the limit is reached."""
         if len(self.connections) >= self._limits.clients:
             self._crowd.refuse(transport, self.loop, min(_LINGERING, self._limits.clients // 4))
             self._crowd.make_room(self.connections, self.loop)
@@ -155,7 +155,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._deadline = self.loop.call_at(self._last_heard + self._limits.silence, self._look)
 
     def _look(self) -> None:
-        """End a connection whose request has not come; look again later where it has been heard of since."""
+        """Close a connection without a complete request, or check again later if data arrived since."""
         self._deadline = None
         if not self._awaited or self._refused or self.transport.is_closing():
             return
@@ -171,7 +171,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(_TOO_LATE)
 
     def make_room(self, now: float) -> None:
-        """Close the connection where a request, or the rest of one, does not come; where none does, without a word."""
+        """Close the connection: with a response if a request is incomplete, silently if none arrived."""
         if self._refused or self.transport.is_closing() or self.flow.read_paused or self._is_answering():
             return
         if not self._awaited:
@@ -187,25 +187,25 @@ class HttpProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def on_message_begin(self) -> None:
-        """Wait for the headers before anything is made for the application."""
+        """Start a request; the application's objects are created after the headers."""
         self.url, self.headers, self._body = b"", [], b""
         self._awaited = self._in_head = True
         self._began = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, its name in lower case; what comes after a body is not kept."""
+        """Store a header with its name in lower case; trailers are ignored."""
         if self._in_head:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Decide who answers."""
+        """Decide whether the dispatcher or the application handles the request."""
         self._in_head = False
         self._plain = self._is_plain()
         if not self._plain:
             self._begin()
 
     def on_body(self, body: bytes) -> None:
-        """Keep a part of a small body."""
+        """Append a part of a small body."""
         self._beside = max(0, self._beside - (1 + _BESIDE) * len(body))
         if self._plain:
             self._body += body
@@ -213,7 +213,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Answer, or let the application do it."""
+        """Handle the request, or pass it to the application."""
         self._awaited = False
         self._last_heard = self.loop.time()
         if not self._plain:
@@ -265,7 +265,7 @@ class HttpProtocol(HttpToolsProtocol):
         return length.isdigit() and int(length) <= self._small and self._access.refusal(host, None) is None
 
     def _begin(self) -> None:
-        """Make for the application what uvicorn makes of a request's beginning."""
+        """Create the objects that uvicorn creates at the start of a request."""
         url, headers = self.url, self.headers
         super().on_message_begin()
         room = partial(self._crowd.make_room, self.connections, self.loop)
@@ -277,7 +277,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class _Answering:
-    """A request that is being answered without the application: of uvicorn's cycle what a connection looks at.
+    """A request in progress without the application: the part of uvicorn's cycle that the connection uses.
 
     uvicorn takes `keep_alive` away when the server is to end, sets `disconnected` when the client went away, and lets
     a pipelined request wait for `response_complete`.
@@ -301,7 +301,7 @@ class _Crowd:
         self._look: asyncio.TimerHandle | None = None
 
     def refuse(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, most: int) -> None:
-        """Say why a connection is closed. Of `most` that linger to read that the first one goes: each is a file."""
+        """Send the reason of a close. At most `most` connections linger to deliver it; then the oldest is closed."""
         refusing = _RefusingProtocol(self._lingering, transport)
         transport.set_protocol(refusing)
         if most == 0:
@@ -315,7 +315,7 @@ class _Crowd:
         _refuse(transport, loop, _TOO_MANY)
 
     def make_room(self, clients: set[Any], loop: asyncio.AbstractEventLoop) -> None:
-        """Close soon the connections whose requests do not come, now that others are refused for them."""
+        """Shorten the time limits of connections without requests, since others are being refused."""
         if self._look is None:
             self._look = loop.call_later(_CROWDED, self._close_idle, clients, loop)
 
@@ -333,12 +333,12 @@ class _RefusingProtocol(asyncio.Protocol):
         self._others, self.transport = others, transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Make room for another one."""
+        """Close an idle connection to make room for another one."""
         self._others.pop(self, None)
 
 
 def _refuse(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, refusal: tuple[bytes, bytes]) -> None:
-    """Say why a connection is closed, and close it a moment later: who still sends sees the answer so."""
+    """Send an error response, and close the connection a moment later, so that a sending client still gets it."""
     status, body = refusal
     transport.write(_REFUSAL % (status, len(body), body))
     if transport.can_write_eof():

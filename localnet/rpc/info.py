@@ -50,7 +50,7 @@ def client_version(node: Node) -> str:
 
 
 def sha3(node: Node, content: bytes) -> str:  # noqa: ARG001
-    """Keccak-256 of the bytes."""
+    """Return the Keccak-256 hash of the bytes."""
     return as_data(keccak(content))
 
 

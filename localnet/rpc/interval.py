@@ -31,7 +31,7 @@ class Interval:
         self.seconds = self._check(seconds)
 
     def set(self, seconds: float) -> None:
-        """Another pace, from now on; from any thread. Raises InvalidInput."""
+        """Change the interval. Thread-safe. Raises InvalidInput."""
         self.seconds = self._check(seconds)
         if self._loop is not None and self._changed is not None:
             self._loop.call_soon_threadsafe(self._changed.set)

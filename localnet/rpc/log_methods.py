@@ -52,7 +52,7 @@ def new_pending_transaction_filter(node: Node) -> str:
 
 
 def uninstall_filter(node: Node, filter_id: bytes) -> bool:
-    """Forget a filter; false where there was none."""
+    """Remove a filter; return false if it does not exist."""
     return node.filters.remove(filter_id)
 
 
@@ -79,7 +79,7 @@ def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
 
 
 def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
-    """Every log that a filter wants, reported already or not."""
+    """Return all matching logs of a filter, including reported ones."""
     found, index = node.filters.get(filter_id), node.network.chain.index
     if found.kind != LOGS:
         raise invalid_params("only a filter for logs has logs")

@@ -27,7 +27,7 @@ def cid_json(cid: Cid) -> dict[str, str]:
 
 
 def bytes_json(data: bytes) -> str | None:
-    """Bytes in base64; null where there are none."""
+    """Return bytes in base64; null if empty."""
     return b64encode(data).decode() if data else None
 
 

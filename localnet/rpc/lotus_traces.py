@@ -40,7 +40,7 @@ NO_CALL: Final[dict[str, Any]] = {
 
 
 class ExecutionTraces:
-    """A tracer that keeps the trace of each message in order; two messages are two calls that no other is around."""
+    """A tracer that collects the traces of messages in order; each outermost call is a message."""
 
     def __init__(self) -> None:
         self.roots: list[dict[str, Any]] = []
@@ -52,7 +52,7 @@ class ExecutionTraces:
         """Those that no call is there for yet."""
 
     def event(self, event: TraceEvent, /) -> None:
-        """Put an event in its place."""
+        """Handle a trace event."""
         match event:
             case CallStarted():
                 self._begin(event)
@@ -126,5 +126,5 @@ def _operation(event: BlockOpened | BlockLinked) -> dict[str, Any]:
 
 
 def _gas(milligas: int) -> int:
-    """Whole gas, rounded up, as filecoin-ffi rounds each amount."""
+    """Return whole gas, rounded up like each amount in filecoin-ffi."""
     return -(-milligas // MILLIGAS_PER_GAS)

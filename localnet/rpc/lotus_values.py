@@ -50,7 +50,7 @@ def cid(value: Any) -> Cid:
 
 
 def base64_bytes(value: Any) -> bytes:
-    """Bytes in base64; null is none."""
+    """Parse bytes in base64; null is empty."""
     if value is None:
         return b""
     if isinstance(value, str):
@@ -87,7 +87,7 @@ def unsigned(value: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TipsetKey:
-    """A tipset by the CIDs of its blocks; none of them: the head."""
+    """Parse a tipset key, a list of block CIDs; an empty one is the head."""
 
     blocks: tuple[Cid, ...] = ()
 

@@ -40,7 +40,7 @@ _FIRST: Final[tuple[ModuleType, ...]] = (
 
 
 class MethodTable(dict[str, Method | None]):
-    """The methods by name, None for what is none. Of any thread."""
+    """The methods by name; None for unknown names. Thread-safe."""
 
     def __init__(self) -> None:
         super().__init__(_by_name(_FIRST))
@@ -53,11 +53,11 @@ class MethodTable(dict[str, Method | None]):
         return self.get(name)
 
     def put(self, method: Method) -> None:
-        """Let a method answer to its names, in place of those that have done so."""
+        """Register a method under its names, replacing earlier ones."""
         self.update(dict.fromkeys((method.name, *method.aliases), method))
 
     def load_all(self, is_ended: Callable[[], bool] = lambda: False) -> None:
-        """Load the methods that are not loaded yet; give up as soon as the node that wants them `is_ended`."""
+        """Load the remaining methods; stop as soon as the node `is_ended`."""
         for module in modules():
             if is_ended():
                 return
@@ -75,7 +75,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def method_table() -> dict[str, Method]:
-    """Every method by each of its names."""
+    """Return all methods by name and alias."""
     return _by_name(modules())
 
 

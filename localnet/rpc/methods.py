@@ -27,7 +27,7 @@ class QuestionKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OptionalReader:
-    """A parameter that may be left out or null; the handler's default holds then."""
+    """A parameter that may be omitted or null; the handler's default is used then."""
 
     read: Reader
 

@@ -78,7 +78,7 @@ class NodeLimits:
     trace: float = 30.0
 
     def of(self, kind: QuestionKind) -> float:
-        """Seconds that a question may take."""
+        """Return the time limit of a query in seconds."""
         return self.trace if kind is QuestionKind.TRACE else self.question
 
 
@@ -150,7 +150,7 @@ class NodeReader:
         return gas
 
     def report(self, write: Callable[[NodeConsole], None]) -> None:
-        """Let the console know, if there is one."""
+        """Notify the console, if there is one."""
         if self.console is not None:
             write(self.console)
 
@@ -163,7 +163,7 @@ class NodeReader:
 
 @dataclass(slots=True)
 class Node(NodeReader):
-    """A network as JSON-RPC offers it."""
+    """A network with the settings of its JSON-RPC clients."""
 
     network: Network
     limits: NodeLimits = field(default_factory=NodeLimits)
@@ -195,12 +195,12 @@ class Node(NodeReader):
         self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
 
     def close(self) -> None:
-        """Forget what clients have set: the network has another owner now."""
+        """Remove the state of clients: the network has a new owner."""
         self.filters.clear()
 
     @property
     def point(self) -> ChainPoint:
-        """The chain between two changes, for methods that are `inline`: its machine may be in the midst of a block."""
+        """Return the last published chain, for `inline` methods: the machine may be executing a block."""
         return self.published or self.network.chain.point()
 
     @property

@@ -17,7 +17,7 @@ _MOVES: Final = 100
 
 
 class WentBack(Exception):
-    """The chain changed what the question may have read."""
+    """Raised if the chain changed data that the query may have read."""
 
 
 class NeedsPlan(Exception):
@@ -25,7 +25,7 @@ class NeedsPlan(Exception):
 
 
 class _Moved(Exception):
-    """The pending messages have changed since the query's point."""
+    """Raised if the pending messages have changed since the query's point."""
 
 
 class NodeView(NodeReader):
@@ -44,7 +44,7 @@ class NodeView(NodeReader):
         self._reports: list[Callable[[NodeConsole], None]] = []
 
     def report(self, write: Callable[[NodeConsole], None]) -> None:
-        """Let the console know once the question is answered: it may be asked again."""
+        """Notify the console after the query is answered, since a query may be repeated."""
         self._reports.append(write)
 
     def pending_plan(self) -> PendingPlan:

@@ -52,7 +52,7 @@ MOST_TRACES: Final = 10
 
 
 class QuestionThread:
-    """A thread with a view of its own."""
+    """A query thread with its own view."""
 
     def __init__(self, node: Node, turns: Turns) -> None:
         self._node = node
@@ -82,7 +82,7 @@ class QuestionThread:
         return self._answer
 
     def refuse(self, reason: str) -> None:
-        """Let the question be answered with RpcError -32000, if it has no answer yet. For the event loop's thread."""
+        """Fail the query with RpcError -32000 unless it is completed. Called on the event loop's thread."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(RpcError(SERVER_ERROR, reason))
 
@@ -110,12 +110,12 @@ class QuestionThread:
                 pace.pass_on()
 
     def interrupt(self) -> None:
-        """End soon what is being answered, and take nothing any more."""
+        """Abort running queries, and accept no more."""
         self._pace.end()
         self._thread.interrupt()
 
     def give_up(self, then: Callable[[], None]) -> None:
-        """End soon what is being answered, and the thread with it; `then` is called there at last."""
+        """Abort the running query and end the thread, which finally calls `then`."""
         self._pace.end()
 
         def leave() -> None:
@@ -125,12 +125,12 @@ class QuestionThread:
         self._thread.give_up(leave)
 
     def stop(self) -> None:
-        """Wait for what is being answered, and end the thread."""
+        """Wait for the running query, and end the thread."""
         self._thread.stop()
 
 
 class QuestionThreads:
-    """The threads. `busy` says whether the chain's own has something to do."""
+    """The pool of query threads. `busy` returns True if the chain's thread has work."""
 
     def __init__(self, node: Node, busy: Callable[[], bool]) -> None:
         self._node, self._busy = node, busy
@@ -197,7 +197,7 @@ class QuestionThreads:
         return planned.result()
 
     def _look_at(self, due: float) -> None:
-        """Look then for questions that have had their time: one timer serves them all."""
+        """Schedule the check of time limits; one timer serves all queries."""
         if self._timer is not None:
             self._timer.cancel()
         self._loop = asyncio.get_running_loop()
@@ -212,13 +212,13 @@ class QuestionThreads:
             self._look_at(due)
 
     def interrupt(self) -> None:
-        """End soon what is being answered, and take nothing any more."""
+        """Abort running queries, and accept no more."""
         with ExitStack() as each:  # whatever one of them raises, the others are interrupted
             for thread in tuple(self.threads):
                 each.callback(thread.interrupt)
 
     def stop(self) -> None:
-        """Finish what was begun."""
+        """Finish running queries."""
         for thread in tuple(self.threads):
             thread.stop()
 
@@ -258,7 +258,7 @@ class QuestionThreads:
             raise
 
     def _hand_out(self) -> None:
-        """Give threads that are free to what waits for one, calls before traces."""
+        """Assign free threads to waiting queries, calls before traces."""
         with self._lock:
             for kind, waiting in self._waiting.items():
                 while waiting and (thread := self._take(kind)) is not None:

@@ -65,7 +65,7 @@ def _refusal(reason: str) -> Callable[..., None]:
 
 
 def blob_base_fee(node: Node) -> str:
-    """Refused: Filecoin has no blobs. Under Ethereum's rules, the blob base fee of the next block."""
+    """Return the blob base fee of the next block, under Ethereum's rules. Filecoin has no blobs."""
     if node.network.rules.blobs is None:
         raise RpcError(NOT_SUPPORTED, REASONS[_BLOBS])
     return as_quantity(node.network.blob_base_fee)

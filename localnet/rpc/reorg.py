@@ -29,7 +29,7 @@ def pair(value: Any) -> Sent:
 
 
 def reorganise(node: Node, depth: int, transactions: list[Sent] | None = None) -> None:
-    """Put other blocks in the place of the newest ones, a second later, with the given transactions.
+    """Replace the newest blocks by others with the given transactions, one second later.
 
     A transaction is an object, as for eth_sendTransaction, or signed bytes; with it goes the number of its block, from
     0. What waited is forgotten, as with anvil_rollback. One that is refused leaves the blocks before its own.

@@ -26,7 +26,7 @@ _SIGNED = ("chainId", "nonce", "yParity", "r", "s")
 
 @dataclass(frozen=True, slots=True)
 class TransactionRequest:
-    """A transaction as a request describes it; what is None is filled in. Money in attoFIL."""
+    """A requested transaction; None fields are filled in. Amounts in attoFIL."""
 
     sender: EthAddress | None
     to: EthAddress | None
@@ -146,7 +146,7 @@ these."""
 
 
 def _input(given: dict[str, Any]) -> bytes:
-    """Calldata, under its newer or its older name."""
+    """Return the calldata, given as `input` or `data`."""
     newer, older = field(given, "input", data), field(given, "data", data)
     if newer is not None and older is not None and newer != older:
         raise invalid_params("both data and input are there, and they differ: use input")

@@ -34,7 +34,7 @@ class SerialThread:
             self._thread.start()
 
     def put(self, job: Callable[[], None]) -> None:
-        """Do a job after those that wait; it raises nothing. Raises RuntimeError once the thread is to end."""
+        """Queue a job that does not raise. Raises RuntimeError once the thread is stopping."""
         with self._putting:
             if self._ended:
                 raise RuntimeError(f"the thread {self._thread.name} has ended: it takes no more jobs")
@@ -54,7 +54,7 @@ class SerialThread:
         return future
 
     def end(self, wait: bool = True) -> None:
-        """Take no more jobs, and `wait` until those that wait are done."""
+        """Accept no more jobs, and with `wait` wait for the queued ones."""
         with self._putting:
             if not self._ended:
                 self._ended = True

@@ -71,7 +71,7 @@ _LOOK = 0.002
 
 
 class Server:
-    """A network served on a port; 0 takes a free one. `url` is where."""
+    """A server of a network on a port; 0 selects a free one. `url` is its URL."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Server:
         pages: MakePages | None = None,
         addresses: AddressIndex | None = None,
     ) -> None:
-        """Bind the port. `access` says who may ask beside this machine, `interval` when blocks are made by the clock.
+        """Bind the port. `access` allows clients besides this machine; `interval` is the timing of blocks.
 
         `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for no account unless it
         `signs`. With `keep_states` the states of older blocks are collected. With `impersonates` it sends from every
@@ -168,7 +168,7 @@ class Server:
         await asyncio.gather(load, self._node.interval.run(self._mine), self._keep_house())
 
     async def _keep_house(self) -> None:
-        """Collect garbage in short turns, requests between them. The same failure is logged once."""
+        """Collect garbage in short steps between requests. A repeated failure is logged once."""
         logged = ""
         while self._node.keep_states is not None:
             await asyncio.sleep(_HOUSEKEEPING)
@@ -188,12 +188,12 @@ class Server:
         await self._executors.chain.run(lambda: self.network.mine(null_rounds=null_rounds))
 
     def attach(self, console: NodeConsole) -> None:
-        """Let a console print calls and estimates, too, and do its work after the requests."""
+        """Attach a console, which also prints calls and estimates, and works after the requests."""
         self._node.console = console
         console.background = self._executors.chain
 
     def stop(self) -> None:
-        """Let `run` return, from another thread."""
+        """Stop `run` from another thread."""
         self._server.stop()
 
 
@@ -219,7 +219,7 @@ def serving(
     pages: MakePages | None = None,
     addresses: AddressIndex | None = None,
 ) -> Iterator[str]:
-    """Serve a network from a thread of this process; the URL. The network is the server's until the end."""
+    """Serve a network on a thread of this process; yield the URL. The server owns the network until the end."""
     server = Server(network, port, limits, access, pages=pages, addresses=addresses)
     ready = threading.Event()
     thread = threading.Thread(target=server.run, args=(ready.set,), name="json-rpc", daemon=True)
@@ -263,7 +263,7 @@ def ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Says when it is ready; ends normally on SIGINT and SIGTERM, so that what is open is closed."""
+    """A uvicorn server that reports when it is ready, and shuts down cleanly on SIGINT and SIGTERM."""
 
     on_ready: Callable[[], None] = staticmethod(lambda: None)
     on_overdue: Callable[[], None] = staticmethod(lambda: None)
@@ -292,7 +292,7 @@ class _Uvicorn(uvicorn.Server):
             self.on_ready()
 
     async def main_loop(self) -> None:
-        """Wait for the end, which nothing delays: uvicorn itself looks every 100 ms."""
+        """Wait for the stop event without delay; uvicorn polls every 100 ms."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         self._wake = lambda: loop.call_soon_threadsafe(ended.set)
         if not await self.on_tick(0):
@@ -300,17 +300,17 @@ class _Uvicorn(uvicorn.Server):
         self._wake = lambda: None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop at once; a second SIGINT waits for nothing."""
+        """Stop; a second SIGINT does not wait for running requests."""
         super().handle_exit(sig, frame)
         self._wake()
 
     def stop(self) -> None:
-        """Stop, from any thread."""
+        """Stop the server. Thread-safe."""
         self.should_exit = True
         self._wake()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close what listens and what is idle; give requests that are being answered `_LAST_GRACE` seconds."""
+        """Close listening sockets and idle connections; running requests get `_LAST_GRACE` seconds."""
         if self._task is not None:
             self._task.cancel()
         for listening in (*self.servers, *(sockets or ())):
@@ -344,7 +344,7 @@ def reaches_out(host: str) -> bool:
 
 
 def _within_open_files(limits: NodeLimits) -> NodeLimits:
-    """Limits without more clients than this process may open files for, a part left to the store and the rest."""
+    """Return limits with no more clients than the process can open files for, minus those of the store and others."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return limits

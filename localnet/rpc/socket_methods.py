@@ -50,13 +50,13 @@ class SocketSession:
     opened: list[Subscription] = field(default_factory=list)
 
     def open(self, subscription: Subscription) -> None:
-        """Keep a subscription; its notifications wait until the answer is sent. Raises RpcError -32000."""
+        """Add a subscription; its notifications are held until the response is sent. Raises RpcError -32000."""
         self.node.subscriptions.add(subscription)
         self.opened.append(subscription)
 
 
 def subscribe(session: SocketSession, kind: str, options: Any = None) -> str:
-    """Subscribe to newHeads, logs (of a filter), newPendingTransactions (hashes, with true whole ones) or syncing."""
+    """Subscribe to newHeads, logs (with a filter), newPendingTransactions (hashes; with true, whole) or syncing."""
     if kind not in _KINDS:
         raise invalid_params(f"{shown(kind)} is not a subscription: expected {', '.join(_KINDS)}")
     wanted, full = LogFilter(), False
@@ -80,17 +80,17 @@ def unsubscribe(session: SocketSession, subscription_id: str) -> bool:
 
 
 def chain_notify(session: SocketSession) -> int:
-    """Open a channel of tipsets: the present head, then those that are applied and reverted; its number."""
+    """Open a channel of tipsets: the current head, then applied and reverted ones; return its number."""
     return _channel(session, TIPSETS)
 
 
 def mempool_subscription(session: SocketSession) -> int:
-    """Open a channel of messages that begin to wait (Type 0) or have a block (Type 1); its number."""
+    """Open a channel of new pending messages (Type 0) and mined ones (Type 1); return its number."""
     return _channel(session, MESSAGES)
 
 
 def cancel(session: SocketSession, request: Any) -> None:
-    """End the channel that the request with this id has opened."""
+    """Close the channel opened by the request with this ID."""
     for subscription in session.node.subscriptions.of_request(session.connection, request):
         session.node.subscriptions.remove(session.connection, subscription.id)
         ended = b'{"jsonrpc":"2.0","method":"xrpc.ch.close","params":[%d]}' % int(subscription.id)

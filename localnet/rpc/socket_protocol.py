@@ -30,7 +30,7 @@ _LONGEST_REASON: Final = 120
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """One connection, from its handshake on."""
+    """The WebSocket protocol of one connection, from the handshake on."""
 
     def __init__(self, unread: UnreadAnswers, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,11 +59,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().resume_writing()
 
     def count_unsent(self, unsent: Callable[[], int]) -> None:
-        """Let what waits in the application count as unread, too."""
+        """Count data queued in the application as unread too."""
         self._unsent = unsent
 
     def handle_connect(self, event: Request) -> None:
-        """Let the application close the connection at once."""
+        """Provide a function that closes the connection immediately."""
         super().handle_connect(event)
         if not self.close_sent:  # the handshake is in order
             extensions = self.scope["extensions"]

@@ -24,7 +24,7 @@ def actor_address(value: Any) -> EthAddress | Address:
 
 
 def set_balance(node: Node, owner: EthAddress | Address, amount: int) -> None:
-    """Give an address, of Ethereum or Filecoin, another balance, in attoFIL."""
+    """Set the balance of an Ethereum or Filecoin address in attoFIL."""
     node.network.set_balance(owner, amount)
 
 
@@ -34,23 +34,23 @@ def add_balance(node: Node, owner: EthAddress | Address, amount: int) -> None:
 
 
 def set_nonce(node: Node, owner: EthAddress, nonce: int) -> None:
-    """Give an account or a contract another nonce."""
+    """Set the nonce of an account or a contract."""
     node.network.set_nonce(owner, nonce)
 
 
 def set_code(node: Node, owner: EthAddress, code: bytes) -> None:
-    """Give an Ethereum address other runtime code; balance, storage and nonce stay, and no constructor runs."""
+    """Set the runtime code of an Ethereum address, without running a constructor; all else is unchanged."""
     node.network.set_code(owner, code)
 
 
 def set_storage_at(node: Node, owner: EthAddress, slot: int, value: int) -> bool:
-    """Give a contract's storage slot another word; under Ethereum's rules, that of any address."""
+    """Set a storage slot of a contract; under Ethereum's rules, of any address."""
     node.network.set_storage(owner, {slot: value})
     return True
 
 
 def impersonate_account(node: Node, owner: EthAddress) -> None:
-    """Let eth_sendTransaction send from an address without a key: an account's, a contract's, a masked ID."""
+    """Allow eth_sendTransaction from an address without a key: an account, a contract, or a masked ID."""
     node.impersonated.add(owner)
 
 

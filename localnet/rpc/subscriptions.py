@@ -36,15 +36,15 @@ MOST_REVERTED: Final = 1_000
 
 
 class Listener(Protocol):
-    """A connection, as seen from the network's thread."""
+    """The interface of a connection to the network's thread."""
 
     closed: bool
 
     def tell(self, subscription: Subscription, text: bytes) -> None:
-        """Send this some time soon."""
+        """Queue a notification."""
 
     def give_up(self, reason: str) -> None:
-        """Close the connection: it cannot be sent everything."""
+        """Close the connection, because too much is unread."""
 
 
 @dataclass(eq=False, slots=True)
@@ -71,7 +71,7 @@ class Subscription:
         return b'{"jsonrpc":"2.0","method":"xrpc.ch.val","params":[%d,' % self.id + result + b"]}"
 
     def tell(self, result: bytes) -> None:
-        """Let the connection know."""
+        """Send the notification to the connection."""
         self.listener.tell(self, self.notice(result))
 
 
@@ -79,7 +79,7 @@ class Subscriptions:
     """All subscriptions of a node's clients. While there are any it watches the network (`localnet.chain.watching`)."""
 
     def __init__(self, network: Network, most: int, most_of_one: int) -> None:
-        """At most `most` subscriptions in all, and `most_of_one` of a connection."""
+        """Create the collection; limits are `most` in total and `most_of_one` per connection."""
         self._network = network
         self._most, self._most_of_one = most, most_of_one
         self._lock = threading.Lock()
@@ -90,7 +90,7 @@ class Subscriptions:
             return sum(len(own) for own in self._of.values())
 
     def add(self, new: Subscription) -> None:
-        """Keep a subscription. Raises RpcError -32000 where there are too many."""
+        """Add a subscription. Raises RpcError -32000 at the limit."""
         with self._lock:
             if new.listener.closed:
                 raise RpcError(SERVER_ERROR, "the connection is closed")
@@ -104,7 +104,7 @@ class Subscriptions:
             self._watch()
 
     def remove(self, listener: Listener, subscription_id: str | int) -> bool:
-        """Forget a connection's subscription; False where there was none."""
+        """Remove a connection's subscription; return False if it does not exist."""
         with self._lock:
             own = self._of.get(listener, {})
             removed = own.pop(subscription_id, None)
@@ -125,7 +125,7 @@ class Subscriptions:
             self._watch()
 
     def _watch(self) -> None:
-        """Watch the network while there are subscriptions."""
+        """Watch the network if there are subscriptions."""
         watchers = self._network.chain.watchers
         if self._of and self not in watchers:
             watchers.append(self)
@@ -181,7 +181,7 @@ class Subscriptions:
             return [kept for own in self._of.values() for kept in own.values() if kept.kind == kind]
 
     def _notify_logs(self, tipset: Tipset, removed: bool) -> None:
-        """Each log of a tipset, to whom it is wanted by."""
+        """Publish each log of a tipset to matching subscriptions."""
         subscriptions = self._wanting(LOGS)
         if not subscriptions or not any(tipset.bloom):
             return

@@ -28,12 +28,12 @@ _WORD: Final = 32
 
 
 def deal_erc20(node: Node, owner: EthAddress, token: EthAddress, amount: int) -> None:
-    """Give an address another balance of an ERC-20 token, in the token's smallest unit; its supply stays."""
+    """Set the ERC-20 balance of an address, in the token's smallest unit; the total supply is unchanged."""
     _set(node, token, _BALANCE_OF + _words(owner), amount, "balance")
 
 
 def set_erc20_allowance(node: Node, owner: EthAddress, spender: EthAddress, token: EthAddress, amount: int) -> None:
-    """Let a spender take so much of an owner's ERC-20 tokens."""
+    """Set the ERC-20 allowance of a spender for an owner's tokens."""
     _set(node, token, _ALLOWANCE + _words(owner, spender), amount, "allowance")
 
 

@@ -65,7 +65,7 @@ def _several(given: dict[str, Any]) -> dict[str, TraceOptions]:
 
 
 def debug_trace_transaction(node: NodeReader, transaction_hash: bytes, options: TraceOptions = _DEFAULT) -> Any:
-    """Trace a transaction as geth does: its instructions, or with a tracer its calls or what it touches."""
+    """Trace a transaction as geth does: instructions, or with a tracer calls or touched accounts."""
     return ethereum_traces.trace_transaction(node.network.chain, node.network.receipt(transaction_hash), options)
 
 
@@ -87,12 +87,12 @@ def debug_trace_call(
 
 
 def debug_trace_block_by_number(node: NodeReader, number: BlockRef, options: TraceOptions = _DEFAULT) -> list[Any]:
-    """All transactions of the block at a height, as geth traces them."""
+    """Trace all transactions of the block at a height, as geth does."""
     return _trace_tipset(node, resolve(node.network, number), options)
 
 
 def debug_trace_block_by_hash(node: NodeReader, block_hash: bytes, options: TraceOptions = _DEFAULT) -> list[Any]:
-    """All transactions of the block with a hash, as geth traces them."""
+    """Trace all transactions of the block with a hash, as geth does."""
     return _trace_tipset(node, resolve(node.network, BlockRef(hash=block_hash)), options)
 
 
@@ -131,7 +131,7 @@ def _check_kinds(kinds: list[str]) -> None:
 
 
 def _parity(traces: list[dict[str, Any]]) -> dict[str, Any]:
-    """Traces in the object that Parity answers when something is executed again."""
+    """Return traces in Parity's format for re-executions."""
     output = (traces[0].get("result") or {}).get("output", "0x")
     return {"output": output, "trace": traces, "stateDiff": None, "vmTrace": None}
 

@@ -26,7 +26,7 @@ from localnet.rpc.values import address, as_data, data, hash32, quantity
 
 
 def send_raw_transaction(node: Node, request: bytes | BlobTransaction) -> str:
-    """Take a signed transaction of type 0, 1, 2 or, where the rules have them, 3 and 4; its hash.
+    """Submit a signed transaction of type 0, 1 or 2, under Ethereum's rules also 3 or 4; return its hash.
 
     One of type 3 is in the network form, with its blobs, commitments and proofs.
     """
@@ -39,7 +39,7 @@ def send_raw_transaction_sync(node: Node, request: bytes | BlobTransaction) -> d
 
 
 def send_transaction(node: Node, request: TransactionRequest) -> str:
-    """Take a transaction of an unlocked account, or of an address that is impersonated; its hash."""
+    """Submit a transaction of an unlocked account or an impersonated address; return its hash."""
     sender = _sender(request)
     if _is_unsigned(node, sender):
         return send_unsigned_transaction(node, request)
@@ -70,7 +70,7 @@ def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
 
 
 def sign_transaction(node: Node, request: TransactionRequest) -> str:
-    """Sign a transaction with an unlocked account's key; its bytes."""
+    """Sign a transaction with an unlocked account's key; return its bytes."""
     return as_data(_signed(node, request))
 
 
@@ -82,7 +82,7 @@ def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
 
 
 def sign(node: Node, owner: EthAddress, content: bytes) -> str:
-    """Sign a text with an unlocked account's key, with Ethereum's prefix for texts."""
+    """Sign a text with an unlocked account's key, with Ethereum's message prefix."""
     return as_data(_account(node, owner).sign_text(content))
 
 
@@ -216,7 +216,7 @@ def _is_unsigned(node: Node, sender: EthAddress) -> bool:
 
 
 def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
-    """(fee cap, premium) in attoFIL per gas."""
+    """Return (fee cap, premium) in attoFIL per gas."""
     base_fee, usual = node.network.base_fee, node.network.usual_premium
     if request.gas_price is not None:
         return request.gas_price, request.gas_price

@@ -29,26 +29,26 @@ class _Waiting:
 
 
 class UnreadAnswers:
-    """The connections that have been sent more than their clients have read."""
+    """The connections with unread data."""
 
     def __init__(self, most: int, patience: float) -> None:
-        """At most `most` bytes wait. A connection whose client reads nothing for `patience` seconds is broken."""
+        """Create the limits: `most` unread bytes in total, and `patience` seconds without a read per connection."""
         self._most, self._patience = most, patience
         self._waiting: dict[asyncio.Transport, _Waiting] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, transport: asyncio.Transport, more: Callable[[], int] = lambda: 0) -> None:
-        """Register a connection whose client has to read first; `more` bytes wait outside of the transport."""
+        """Register a connection with unread data; `more` bytes are queued outside the transport."""
         now = asyncio.get_running_loop().time()
         self._waiting[transport] = _Waiting(_size(transport, more), now, now, more)
         self._look(now)
 
     def go_on(self, transport: asyncio.Transport) -> None:
-        """Unregister a connection whose client has read, or is gone."""
+        """Unregister a connection whose client has read everything or disconnected."""
         self._waiting.pop(transport, None)
 
     def _look(self, now: float) -> None:
-        """Break connections whose clients do not read: for too long, or where there is too much for all."""
+        """Abort connections of clients that do not read, above the limits of time or total size."""
         total = 0
         for transport, waiting in list(self._waiting.items()):
             size = _size(transport, waiting.more)
@@ -73,7 +73,7 @@ class UnreadAnswers:
         self._look(asyncio.get_running_loop().time())
 
     def drop(self, transport: asyncio.Transport) -> None:
-        """Break a connection, and forget what its client has not read."""
+        """Abort a connection and drop its unread data."""
         del self._waiting[transport]
         transport.abort()
 

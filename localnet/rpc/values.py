@@ -50,7 +50,7 @@ def word(value: Any) -> int:
 
 
 def data(value: Any) -> bytes:
-    """Bytes: `0x` and an even number of hex digits."""
+    """Parse bytes: `0x` and an even number of hex digits."""
     if isinstance(value, str) and value.startswith("0x") and value.isascii() and not re.search(r"\s", value):
         try:
             return bytes.fromhex(value[2:])
@@ -60,12 +60,12 @@ def data(value: Any) -> bytes:
 
 
 def address(value: Any) -> EthAddress:
-    """Twenty bytes."""
+    """Parse twenty bytes."""
     return EthAddress(_fixed(value, 20, "address"))
 
 
 def hash32(value: Any) -> bytes:
-    """Thirty-two bytes."""
+    """Parse 32 bytes."""
     return _fixed(value, 32, "hash")
 
 
@@ -84,7 +84,7 @@ def text(value: Any) -> str:
 
 
 def anything(value: Any) -> Any:
-    """Any JSON value; the method looks at it itself."""
+    """Return any JSON value; the method validates it."""
     return value
 
 
@@ -149,7 +149,7 @@ def as_quantity(value: int) -> str:
 
 
 def as_data(value: bytes) -> str:
-    """Bytes as data."""
+    """Format bytes as hex data."""
     return "0x" + value.hex()
 
 

@@ -35,10 +35,10 @@ _SHORT: Final = 4096
 
 
 class Connection:
-    """Outgoing messages of a client. `tell` and `give_up` are thread-safe, the rest is for the event loop."""
+    """Outgoing messages of a client. `tell` and `give_up` are thread-safe; all else runs on the event loop's thread."""
 
     def __init__(self, limit: int) -> None:
-        """At most `limit` bytes wait to be sent."""
+        """Create the queue; at most `limit` bytes wait to be sent."""
         self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -68,12 +68,12 @@ class Connection:
         self._wake()
 
     def give_up(self, reason: str) -> None:
-        """Close the connection, and forget what was to be sent."""
+        """Close the connection and drop queued data."""
         with self._lock:
             self._give_up(reason)
 
     def answer(self, text: bytes, opened: list[Subscription]) -> None:
-        """Send an answer, and then what the subscriptions that it names hold."""
+        """Send a response, and then the held notifications of the subscriptions in it."""
         with self._lock:
             if text and self._grows(len(text)):
                 self._unsent.append(_compact(text))
@@ -126,7 +126,7 @@ class Connection:
 
 
 def _compact(text: bytes) -> bytes:
-    """Copy a text to as much memory as it needs: orjson's take at least 4 KB."""
+    """Copy a text to shrink its memory: orjson allocates at least 4 KB."""
     return bytes(memoryview(text)) if len(text) < _SHORT else text
 
 

@@ -39,10 +39,10 @@ _LOCKING: Final = frozenset(("<frozen importlib._bootstrap>", logging.Handler.ha
 
 
 class RequestThread:
-    """Runs functions on a thread of its own, one after the other."""
+    """Runs functions one after the other on its own thread."""
 
     def __init__(self, name: str = "network", after: Callable[[], None] | None = None) -> None:
-        """`after` is called after each function, on that thread, before its caller is answered."""
+        """Create the thread; `after` is called on it after each function, before the result is returned."""
         self._after = after
         self._execution = ExecutionThread()
         self._thread = SerialThread(name, self._execution.adopt)
@@ -78,7 +78,7 @@ class RequestThread:
         return answer
 
     def interrupt(self) -> None:
-        """End soon what is being done, and take nothing any more: a message that runs leaves no trace."""
+        """Abort the running function, and accept no more; an aborted message has no effect."""
         self._ending = True
         self._execution.interrupt()  # takes the gas away from what executes, and raises once the actor has ended
         with self._raising:
@@ -97,7 +97,7 @@ class RequestThread:
             again.start()
 
     def give_up(self, then: Callable[[], None]) -> None:
-        """End soon what is being done, and the thread with it; `then` is called there at last."""
+        """Abort the running function and end the thread, which finally calls `then`."""
         self._stopping = True
         self._thread.put(then)
         self._thread.end(wait=False)
@@ -109,7 +109,7 @@ class RequestThread:
         return bool(self._waiting)
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do work on this thread when no request waits; it may raise Preempted, and is then done again.
+        """Queue background work for when no request waits. If it raises Preempted, it is restarted later.
 
         Any thread may call it.
         """
@@ -124,7 +124,7 @@ class RequestThread:
         return bool(self._waiting) or self._ending
 
     def stop(self) -> None:
-        """Finish what was begun, and forget requests that were not; do for a moment what waits in the background."""
+        """Finish the running request, drop queued ones, and work on background jobs for a moment."""
         if self._stopping:
             self._thread.end()
             return
@@ -153,7 +153,7 @@ class RequestThread:
                 self._thread.put(self._do_later)
 
     def _do_next(self) -> bool:
-        """Do the oldest piece of work in the background; whether it was done. It stays where it gave way."""
+        """Run the oldest background job; return False if it was preempted, which keeps it in the queue."""
         if not self._later or self._ending:
             return False
         work = self._later.popleft()
@@ -174,7 +174,7 @@ class RequestThread:
             self._waiting -= 1
 
     def _answer(self, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], work: Callable[[], Any]) -> None:
-        """Execute for a request, unless it is waited for no more, and let its event loop know."""
+        """Execute a request unless its client is gone, and notify the event loop."""
         settle: Callable[[], None] | None = None
         try:
             if not answer.done():
