@@ -248,7 +248,7 @@ def _estimate(node: Node, request: Message) -> Callable[[NodeReader], Message] |
 
 
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:
-    """Return the premium, and the base fee after N increases by an eighth."""
+    """Return the premium plus the base fee after N increases by an eighth."""
     if not 0 <= blocks <= _MOST_BLOCKS:
         raise RpcError(LOTUS_ERROR, f"a fee cap for {blocks} blocks cannot be estimated")
     numerator, denominator = 9 ** max(1, blocks), 8 ** max(1, blocks)
