@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, not_found, parse_number, shown
+from fvm_hypervisor.explorer.forked_pages import forked_block_page, is_before_fork
 from fvm_hypervisor.explorer.message_rows import RowMaker
 from fvm_hypervisor.explorer.site import Site
 from localnet.ledger.blocks import block_hash, producer_of, tipset_key
@@ -37,6 +38,8 @@ def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
     """Return the page of the requested epoch."""
     height = parse_number(request.named["epoch"], "the epoch")
     index, head = reader.network.chain.index, reader.network.head.height
+    if is_before_fork(reader, height):
+        return forked_block_page(site, reader, request, height)
     found = index.at(height)
     if found is None:
         first = f"is before the chain's first, {index.first}{reader.network.chain.before_the_fork}"

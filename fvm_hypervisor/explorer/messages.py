@@ -25,6 +25,7 @@ from fvm_hypervisor.explorer.call_rows import PAGE, call_rows, calls_in_order, c
 from fvm_hypervisor.explorer.copies import again, offered
 from fvm_hypervisor.explorer.epochs import read_cid
 from fvm_hypervisor.explorer.event_rows import EventRow, EventRows
+from fvm_hypervisor.explorer.forked_pages import forked_transaction_page
 from fvm_hypervisor.explorer.message_rows import RowMaker
 from fvm_hypervisor.explorer.site import Site
 from fvm_hypervisor.explorer.tree_svg import tree_svg
@@ -53,7 +54,8 @@ def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageAn
     wanted = _hash(request.named["hash"])
     receipt = reader.network.find_receipt(wanted)
     if receipt is None:
-        return _waiting_page(site, reader, wanted)
+        forked = None if reader.network.mempool.get(wanted) else forked_transaction_page(site, reader, wanted)
+        return forked or _waiting_page(site, reader, wanted)
     return _message_page(site, reader, request, receipt)
 
 

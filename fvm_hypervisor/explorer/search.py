@@ -9,6 +9,7 @@ from typing import Final
 
 from bridge.addresses import eth_address, to_filecoin
 from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, shown
+from fvm_hypervisor.explorer.forked_pages import find_forked
 from fvm_hypervisor.explorer.named_pages import MOST_ACTORS, FoundPage, by_name, by_selector, by_topic
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
@@ -85,7 +86,10 @@ def _ethereum_address(site: Site, reader: NodeReader, data: bytes) -> Iterator[F
 
 
 def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
-    """Yield the transaction or block with a hash, or else the messages that logged it as a topic."""
+    """Yield the transaction or block with a hash, or else the messages that logged it as a topic.
+
+    The forked node is asked last, for its transactions and blocks.
+    """
     network = reader.network
     if network.find_receipt(data) is not None or network.mempool.get(data) is not None:
         yield FoundPage(f"/tx/0x{data.hex()}", f"0x{data.hex()}", "message")
@@ -94,7 +98,13 @@ def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  
     if block is not None:
         yield FoundPage(f"/epoch/{block.height}", str(block.height), "epoch")
         return
-    yield from by_topic(reader, data)
+    logged = False
+    for logged_by in by_topic(reader, data):
+        logged = True
+        yield logged_by
+    forked = None if logged else find_forked(reader, data)
+    if forked is not None:
+        yield forked
 
 
 def _short(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
