@@ -16,6 +16,7 @@ from fvm_hypervisor.cli.progress import running_line
 from fvm_hypervisor.cli.single_test import Flame, check_single, draw_test
 from fvm_hypervisor.soltest import report
 from fvm_hypervisor.soltest.discovery import SuiteFilter
+from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.session import Options, SuiteSession
@@ -122,7 +123,7 @@ class SuiteRuns:
             self._print_gas(suites)
         if reports.form == "json":
             if self.options.report != "gas":  # as in forge, the report is all that is printed
-                typer.echo(_json(report.as_json(suites)))
+                typer.echo(_json(json_report(suites, self.options.verbosity)))
         elif reports.form == "junit":
             from fvm_hypervisor.soltest.junit import junit
 
@@ -230,7 +231,7 @@ class SuiteRuns:
         found = {f"nv{number}": list(session.run(number)) for number in numbers}
         columns = {name: column(suites) for name, suites in found.items()}
         if self.reports.form == "json":
-            typer.echo(_json({name: report.as_json(suites) for name, suites in found.items()}))
+            typer.echo(_json({name: json_report(suites, self.options.verbosity) for name, suites in found.items()}))
         else:
             typer.echo("\n".join(compare_lines(columns, self.options.verbosity)))
         failed = any(suite.count(CaseStatus.FAILURE) for suites in found.values() for suite in suites)

@@ -354,7 +354,7 @@ def run_tests(
     )
     options = Options(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
-        shows_logs=verbosity >= 2 or as_json or junit, report=collected, hides_passed=suppress_successful_traces,
+        shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
         precompiles=named_precompiles(precompile), decodes_internal=decode_internal,
     )  # fmt: skip
     reports = Reports(

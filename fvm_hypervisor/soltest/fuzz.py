@@ -28,7 +28,7 @@ from fvm_hypervisor.soltest.project import FuzzSettings
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, is_rejected, selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
-from fvm_hypervisor.soltest.value_text import arguments_text
+from fvm_hypervisor.soltest.value_text import arguments_text, raw_arguments_text
 from fvm_hypervisor.soltest.values import Values, simpler, types
 from fvm_hypervisor.soltest.world import CallOutcome, WorldSnapshot
 
@@ -76,6 +76,8 @@ class FuzzRun:
     rejects: int = 0
     last: list[Any] = field(default_factory=list)
     """Inputs of the latest counted run."""
+    first_stipend: int = 0
+    """Intrinsic gas of the first counted run."""
     _corpus: Corpus[list[Any]] | None = None
 
     def run(self) -> TestResult:
@@ -127,6 +129,8 @@ class FuzzRun:
             return self._failure(arguments, outcome, reason)
         if status is CaseStatus.SKIPPED:
             return self._result(status, reason)
+        if not self.gases:
+            self.first_stipend = self.stage.world.intrinsic_gas(self.calldata(arguments))
         self.gases.append(outcome.gas_used)
         self.last = arguments
         self.dictionary.add_outcome(outcome)
@@ -210,7 +214,8 @@ class FuzzRun:
         """Return the failure with the simplest inputs that still fail."""
         simple, outcome, reason = self._shrink(arguments, outcome, reason)
         inputs = self.test.entry["inputs"]
-        example = CounterExample(self.calldata(simple), arguments_text(inputs, simple))
+        text, raw = arguments_text(inputs, simple), raw_arguments_text(inputs, simple)
+        example = CounterExample(self.calldata(simple), text, raw_arguments=raw)
         return self._result(CaseStatus.FAILURE, reason, outcome.gas_used, (example,))
 
     def _shrink(
@@ -235,7 +240,7 @@ class FuzzRun:
             self.test.signature, CaseKind.FUZZ, status, reason, gas, tuple(self.gases), len(self.gases),
             rejects=self.rejects, seed=self.seed, counterexample=example,
             last_run=(CounterExample(self.calldata(self.last), ""),) if self.gases and not example else (),
-            edges=None if self._corpus is None else self._corpus.figures(),
+            edges=None if self._corpus is None else self._corpus.figures(), first_stipend=self.first_stipend,
         )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from fvm_hypervisor.soltest.results import CallMetrics, CaseKind, CaseStatus, Co
 from fvm_hypervisor.soltest.shrinking import shortened
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, is_rejected, selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
-from fvm_hypervisor.soltest.value_text import arguments_text
+from fvm_hypervisor.soltest.value_text import arguments_text, raw_arguments_text
 from fvm_hypervisor.soltest.values import Values
 from fvm_hypervisor.soltest.world import CallOutcome, WorldSnapshot
 
@@ -72,6 +72,7 @@ class SequenceStep:
             self.target.contract,
             checksummed(self.target.address),
             signature(self.target.entry),
+            raw_arguments_text(self.target.entry["inputs"], self.arguments),
         )
 
 

@@ -1,10 +1,10 @@
-"""Test results as text in forge's format, and as the documented JSON."""
+"""Test results as text in forge's format; see `json_report` for JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.text_table import table
@@ -126,11 +126,6 @@ def seed_lines(tests: Iterable[TestResult]) -> Iterator[str]:
     """Yield the seed of failed fuzz and invariant tests, if any; all tests of a run share one seed."""
     seeds = {test.seed for test in tests if test.status is CaseStatus.FAILURE and test.seed is not None}
     yield from (f"\nFuzz seed: {seed:#x} (use `--fuzz-seed` to reproduce)" for seed in seeds)
-
-
-def as_json(suites: Sequence[SuiteResult]) -> dict[str, Any]:
-    """Return the documented JSON object: suites by name."""
-    return {suite.name: suite.json() for suite in sorted(suites, key=lambda suite: suite.name)}
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,4 @@
-"""Test results: plain data that is sent between processes, and the documented JSON of `--json`.
-
-The JSON equals forge's in the common parts: suites by `file:contract`, tests by signature (docs/solidity-tests.md).
-"""
+"""Test results: plain data that is sent between processes."""
 
 from __future__ import annotations
 
@@ -9,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from statistics import mean, median
 from typing import Any
+
+from bridge.addresses import EthAddress
+from bridge.events import Log
 
 
 class CaseStatus(Enum):
@@ -38,6 +38,8 @@ class CounterExample:
     contract: str = ""
     address: str = ""
     signature: str = ""
+    raw_arguments: str = ""
+    """Arguments without scientific notation."""
 
     def text(self) -> str:
         """Return the call in forge's format."""
@@ -45,14 +47,6 @@ class CounterExample:
             callee = f"[{self.contract}]{self.address}"
             return f"\t\tsender={self.sender} addr={callee} calldata={self.signature} args=[{self.arguments}]"
         return f"calldata=0x{self.calldata.hex()} args=[{self.arguments}]"
-
-    def json(self) -> dict[str, str]:
-        """Return the documented JSON object."""
-        found = {"calldata": f"0x{self.calldata.hex()}", "args": self.arguments}
-        if not self.contract:
-            return found
-        called = {"contract": self.contract, "address": self.address, "signature": self.signature}
-        return found | {"sender": self.sender} | called
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +90,12 @@ class TestResult:
     is_replayed: bool = False
     """True if this is an earlier run's failure, replayed without a new search."""
     logs: tuple[str, ...] = ()
+    emitted: tuple[tuple[EthAddress, Log], ...] = ()
+    """Logs with their emitters, if logs are shown."""
+    labels: tuple[tuple[EthAddress, str], ...] = ()
+    """Addresses labelled by `vm.label`."""
+    first_stipend: int = 0
+    """Intrinsic gas of a fuzz test's first run, which its gas does not include."""
     measured: tuple[tuple[str, str, int], ...] = ()
     """Group, name and value of its gas snapshots."""
     trace: str = ""
@@ -114,35 +114,6 @@ class TestResult:
         if self.kind is CaseKind.INVARIANT:
             return f"(runs: {self.runs}, calls: {self.calls}, reverts: {self.reverts})"
         return f"(gas: {self.gas})"
-
-    def json(self) -> dict[str, Any]:
-        """Return the documented JSON object."""
-        kind: dict[str, Any] = {"Unit": {"gas": self.gas}}
-        if self.kind in (CaseKind.FUZZ, CaseKind.TABLE):
-            gases = self.gases or (0,)
-            gas = {"runs": self.runs, "mean_gas": int(mean(gases)), "median_gas": int(median(gases))}
-            kind = {self.kind.value.capitalize(): gas}
-        elif self.kind is CaseKind.INVARIANT:
-            metrics = {
-                f"{row.contract}.{row.function}": {
-                    "calls": row.calls, "reverts": row.reverts, "discards": row.discards,
-                }
-                for row in self.metrics
-            }  # fmt: skip
-            figures = {"runs": self.runs, "calls": self.calls, "reverts": self.reverts}
-            best = None if self.best is None else str(self.best)
-            kind = {"Invariant": figures | {"metrics": metrics, "optimization_best_value": best}}
-        return {
-            "status": self.status.value,
-            "reason": self.reason,
-            "counterexample": [found.json() for found in self.counterexample] or None,
-            "decoded_logs": list(self.logs),
-            "kind": kind,
-            "seed": self.seed,
-            "trace": self.trace or None,
-            "stack": list(self.stack),
-            "duration": self.duration,
-        }
 
 
 @dataclass(slots=True)
@@ -165,11 +136,3 @@ class SuiteResult:
     def count(self, status: CaseStatus) -> int:
         """Return the number of tests with this status."""
         return sum(test.status is status for test in self.tests)
-
-    def json(self) -> dict[str, Any]:
-        """Return the documented JSON object."""
-        return {
-            "duration": self.duration,
-            "test_results": {test.signature: test.json() for test in self.tests},
-            "warnings": self.warnings,
-        }

@@ -236,7 +236,9 @@ class SuiteRun:
                     except OutOfTime:
                         self._stop_tracing(test.signature, here)
                         result = run()
-                    result = replace(result, duration=perf_counter() - begin, measured=self._measured())
+                    result = replace(
+                        result, duration=perf_counter() - begin, measured=self._measured(), labels=self._labels()
+                    )
                     replayed = None if collector is None else collector.replay_tracer(test)
                     if replayed is not None and (result.counterexample or result.last_run):
                         self._repeat(stage, test, here, result, invariant.fail_on_revert, replayed)
@@ -245,8 +247,7 @@ class SuiteRun:
                     raise
                 except (HypervisorError, StoreError) as error:
                     result = _error_result(test.signature, test.kind, error)
-                lines = result.logs or tuple(self.world.cheatcodes.console.lines)
-                yield replace(result, logs=lines, duration=perf_counter() - begin)
+                yield replace(self._with_logs(result), duration=perf_counter() - begin)
         finally:
             self.world.machine.tracer = None
             self.world.drop(ready)
@@ -260,6 +261,15 @@ class SuiteRun:
     def _measured(self) -> tuple[tuple[str, str, int], ...]:
         found = self.world.cheatcodes.state.measured
         return tuple((group, name, value) for (group, name), value in found.items())
+
+    def _labels(self) -> tuple[tuple[EthAddress, str], ...]:
+        return tuple(self.world.cheatcodes.state.labels.items())
+
+    def _with_logs(self, result: TestResult) -> TestResult:
+        """Return the result with the test's output, and with all logs if they are shown."""
+        cheats = self.world.cheatcodes
+        emitted = tuple(cheats.console.logs) if cheats.settings.shows_logs else ()
+        return replace(result, logs=result.logs or tuple(cheats.console.lines), emitted=emitted)
 
     def _stop_tracing(self, name: str, ready: WorldSnapshot) -> None:
         if self.collector is not None:
@@ -359,17 +369,9 @@ class SuiteRun:
             for test in self.suite.tests:
                 yield TestResult(test.signature, test.kind, status, reason)
             return
-        reason = stage.reason(failure.outcome)
-        logs = tuple(self.world.cheatcodes.console.lines)
-        yield TestResult(
-            failure.step,
-            CaseKind.UNIT,
-            CaseStatus.FAILURE,
-            reason,
-            failure.outcome.gas_used,
-            logs=logs,
-            duration=duration,
-        )
+        reason, gas = stage.reason(failure.outcome), failure.outcome.gas_used
+        result = TestResult(failure.step, CaseKind.UNIT, CaseStatus.FAILURE, reason, gas, duration=duration)
+        yield self._with_logs(result)
 
     def _state_words(self, stage: SuiteStage) -> StateWords:
         world, since = self.world, stage.first_actor

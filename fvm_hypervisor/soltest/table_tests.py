@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.fixtures import MAX_ROWS, named_fixtures
 from fvm_hypervisor.soltest.fuzz import Deadline
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, selector
-from fvm_hypervisor.soltest.value_text import arguments_text
+from fvm_hypervisor.soltest.value_text import arguments_text, raw_arguments_text
 from fvm_hypervisor.soltest.values import fixture_name, types
 from fvm_hypervisor.soltest.world import WorldSnapshot
 
@@ -83,7 +83,10 @@ class TableRun:
                 return TestResult(self.test.signature, CaseKind.UNIT, status, reason)
             self.gases.append(outcome.gas_used)
             if status is CaseStatus.FAILURE:
-                example = CounterExample(data, arguments_text(self.test.entry["inputs"], row))
+                inputs = self.test.entry["inputs"]
+                example = CounterExample(
+                    data, arguments_text(inputs, row), raw_arguments=raw_arguments_text(inputs, row)
+                )
                 return self._result(status, reason, outcome.gas_used, (example,))
         return self._result(CaseStatus.SUCCESS, None)
 

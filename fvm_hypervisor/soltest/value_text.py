@@ -28,6 +28,11 @@ def arguments_text(entries: Sequence[Mapping[str, Any]], values: Sequence[Any], 
     return ", ".join(value_text(entry, value, named) for entry, value in zip(entries, values, strict=True))
 
 
+def raw_arguments_text(entries: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
+    """Return values as `arguments_text` does, but without scientific notation and quotes (`raw_text`)."""
+    return ", ".join(raw_text(entry, value) for entry, value in zip(entries, values, strict=True))
+
+
 def value_text(entry: Mapping[str, Any], value: Any, named: Named = plain) -> str:
     """Return a value as text, by the type of its ABI entry."""
     return _text(str(entry["type"]), entry, value, named)[:MAX_TEXT]

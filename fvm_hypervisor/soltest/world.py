@@ -281,6 +281,13 @@ class World:
         outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, words, "", slots)
         return outcome, result.created
 
+    def intrinsic_gas(self, data: bytes) -> int:
+        """Return the intrinsic gas of a call with this calldata under Ethereum's rules; 0 under Filecoin's."""
+        if not self._is_ethereum:
+            return 0
+        call = Transaction(DYNAMIC_FEE, None, 0, ZERO_ADDRESS, 0, data, 0, 0, 0)
+        return intrinsic_gas(call, fork_named(self.setting.fork))
+
     def _accounts(self) -> Accounts:
         """Return the accounts of a message, which reuse the contract data cached by earlier messages."""
         self._known.trim()

@@ -13,7 +13,7 @@ from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, checksummed
 from bridge.events import Log
 from hypervisor.printable import printable
-from localnet.traces.console_log import MOST_CHARACTERS, MOST_LINES, log_text
+from localnet.traces.console_log import CONSOLE, MOST_CHARACTERS, MOST_LINES, log_text
 from store.keccak import keccak
 
 _ONE: Final = {
@@ -28,19 +28,29 @@ _MAX_DECIMALS: Final = 77
 """Maximum number of decimals of a 256-bit number; with more, forge prints it without a decimal point."""
 
 
+MAX_LOGS: Final = 10_000
+"""Maximum number of logs recorded per test; later ones are dropped."""
+
+
 class LogConsole:
-    """The output lines of a test."""
+    """The output lines of a test, and all logs with their emitters.
+
+    As in forge, a line of `console.log` is also a log: the event `log(string)` of the console's address.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.logs: list[tuple[EthAddress, Log]] = []
 
     def write(self, data: bytes) -> None:
         """Append the lines in a call's data; forge skips empty ones."""
         for line in log_text(data).splitlines():
             self._append(line)
+            self._record(CONSOLE, _line_log(line))
 
-    def write_log(self, log: Log) -> None:
-        """Append the lines of a log, if it is one of DSTest's events."""
+    def write_log(self, emitter: EthAddress, log: Log) -> None:
+        """Record a log, and append its lines if it is one of DSTest's events."""
+        self._record(emitter, log)
         types = _events().get(log.topics[0]) if log.topics else None
         text = None if types is None else _text(types, log.data)
         if text is not None:
@@ -50,6 +60,22 @@ class LogConsole:
     def _append(self, line: str) -> None:
         if len(self.lines) < MOST_LINES:
             self.lines.append(printable(line, MOST_CHARACTERS))
+
+    def _record(self, emitter: EthAddress, log: Log) -> None:
+        if len(self.logs) < MAX_LOGS:
+            self.logs.append((emitter, log))
+
+
+def _line_log(line: str) -> Log:
+    """Return a line as the event `log(string)`."""
+    text = line.encode("utf-8", "replace")
+    words = (32).to_bytes(32, "big") + len(text).to_bytes(32, "big") + text + bytes(-len(text) % 32)
+    return Log((_log_topic(),), words)
+
+
+@cache
+def _log_topic() -> bytes:
+    return bytes(keccak(b"log(string)"))
 
 
 def writes_logs(code: str) -> bool:

@@ -86,6 +86,7 @@ class CheatcodeSnapshot:
     context: MachineContext
     lines: tuple[str, ...]
     """Output up to the snapshot: forge shows the output of `setUp` with each test."""
+    logs: tuple[tuple[EthAddress, Log], ...] = ()
 
 
 class TestExterns:
@@ -178,7 +179,9 @@ class Cheatcodes:
 
     def snapshot(self, machine: Hypervisor) -> CheatcodeSnapshot:
         """Return the state set by cheatcodes, the block and the output."""
-        return CheatcodeSnapshot(self.state.image(), machine.context, tuple(self.console.lines))
+        return CheatcodeSnapshot(
+            self.state.image(), machine.context, tuple(self.console.lines), tuple(self.console.logs)
+        )
 
     def restore(self, snapshot: CheatcodeSnapshot, machine: Hypervisor) -> None:
         """Restore a snapshot; `World` restores the machine's state."""
@@ -188,7 +191,7 @@ class Cheatcodes:
         machine.context = snapshot.context
         if isinstance(self.origin, TipsetOrigin):
             machine.follow_manifest()
-        self.console.lines = list(snapshot.lines)
+        self.console.lines, self.console.logs = list(snapshot.lines), list(snapshot.logs)
 
     def require_origin(self) -> ForkOrigin | TipsetOrigin:
         """Return the origin, which assigns actors to forks' accounts; created on first use. Raises CheatcodeFailure."""
@@ -324,7 +327,7 @@ class Cheatcodes:
 
     def handle_log(self, emitter: EthAddress, log: Log) -> None:
         """Pass a log to the console, the recorder and the expectations."""
-        self.console.write_log(log)
+        self.console.write_log(emitter, log)
         if self.state.logs is not None:
             self.state.logs.append(RecordedLog(log.topics, log.data, emitter))
         if self.state.emits:

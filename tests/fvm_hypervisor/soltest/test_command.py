@@ -143,10 +143,17 @@ def test_json_has_the_fields_of_the_page(project: Path) -> None:
     assert all(set(test) == documented("by signature. Its form") for test in tests.values())
     assert [test["status"] for test in tests.values()] == ["Success", "Success", "Failure"]
     assert set(tests["testFine()"]["kind"]["Unit"]) == {"gas"}
-    assert set(tests["testFuzz(uint8)"]["kind"]["Fuzz"]) == {"runs", "mean_gas", "median_gas"}
+    assert set(tests["testFuzz(uint8)"]["kind"]["Fuzz"]) == {
+        "first_case",
+        "runs",
+        "mean_gas",
+        "median_gas",
+        "failed_corpus_replays",
+    }
     assert tests["testFuzz(uint8)"]["kind"]["Fuzz"]["runs"] == 3
-    (call,) = tests["testBroken(uint8)"]["counterexample"]
-    assert (call["args"], set(call)) == ("0", {"calldata", "args"})
+    call = tests["testBroken(uint8)"]["counterexample"]["Single"]
+    assert (call["args"], call["raw_args"]) == ("0", "0")
+    assert call["sender"] is call["contract_name"] is call["warp"] is None
 
 
 @pytest.mark.parametrize("test", ["testFine", "testFuzz", "testBroken"])
