@@ -50,7 +50,7 @@ def linking_of(artifacts: Artifacts, artifact: ContractArtifact, given: Librarie
         place = next(places, None)
         if place is None:
             names = ", ".join(name for _, name in left)
-            raise InvalidInput(f"the libraries {names} need each other: give the address of one by --libraries")
+            raise InvalidInput(f"the libraries {names} depend on each other: give the address of one with --libraries")
         key = left[place]
         left[place] = left[-1]
         left.pop()

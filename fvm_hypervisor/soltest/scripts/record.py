@@ -105,11 +105,11 @@ class ScriptRecord:
         others = record._others()
         if not record.latest.exists() and others:
             raise InvalidInput(
-                f"there is nothing to resume on chain {chain}: {record.latest} is not there. {others[0]} is: "
+                f"nothing to resume on chain {chain}: {record.latest} does not exist. {others[0]} exists: "
                 f"{_how_to_resume(others[0])}"
             )
         if not record.latest.exists():
-            raise InvalidInput(f"there is nothing to resume: {record.latest} is not there; leave out --resume to begin")
+            raise InvalidInput(f"nothing to resume: {record.latest} does not exist; run without --resume")
         try:
             record.take(parse_json(read_bounded(record.latest, _LARGEST, "the record")))
         except _UNREADABLE as error:
@@ -118,7 +118,7 @@ class ScriptRecord:
         if record.is_done:
             for other in others:
                 if _is_open(other, record.timestamp):
-                    raise InvalidInput(f"{record.latest} is done, {other} is a later run: {_how_to_resume(other)}")
+                    raise InvalidInput(f"{record.latest} is complete, {other} is a later run: {_how_to_resume(other)}")
         return record
 
     def _others(self) -> list[Path]:
@@ -145,7 +145,7 @@ class ScriptRecord:
         if others:
             raise InvalidInput(
                 f"{self.latest} has transactions of chain {min(others)}, the node is of chain {self.chain}"
-                + (": name a node of that chain by --rpc-url" if self.whole is None else "")
+                + (": give a node of that chain with --rpc-url" if self.whole is None else "")
             )
 
 
@@ -195,7 +195,7 @@ class MultiRecord:
         urls_file = record._file(cache, "latest")
         for file in (record.latest, urls_file):
             if not file.exists():
-                raise InvalidInput(f"there is nothing to resume: {file} is not there; leave out --resume to begin")
+                raise InvalidInput(f"nothing to resume: {file} does not exist; run without --resume")
         file = urls_file
         try:
             kept = parse_json(read_bounded(file, _LARGEST, "the URLs"))["deployments"]
@@ -208,7 +208,7 @@ class MultiRecord:
                 named = {row["rpc"] for row in urls["transactions"]}
                 url = named.pop()
                 if named or not isinstance(url, str):
-                    raise ValueError("a part's URLs are not one")
+                    raise ValueError("a deployment has several URLs")
                 record.add(found, url)
         except _UNREADABLE as error:
             raise _no_record(file, error) from None
@@ -224,8 +224,8 @@ _UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, 
 
 def _how_to_resume(file: Path) -> str:
     if file.parent.parent.name == _MULTI:
-        return "resume it by --resume --multi"
-    return f"resume it by a node of chain {file.parent.name} (--rpc-url)"
+        return "resume it with --resume --multi"
+    return f"resume it with a node of chain {file.parent.name} (--rpc-url)"
 
 
 def _is_open(file: Path, since: int) -> bool:

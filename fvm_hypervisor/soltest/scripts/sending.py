@@ -68,7 +68,7 @@ def simulate(
         created = receipt.contract_address if call.to is None else None
         if call.to is None and created != one.address:
             raise SimulationFailed(
-                f"transaction {number} of the script creates {shown(created)}, the script has seen {shown(one.address)}"
+                f"transaction {number} of the script creates {shown(created)}, but the script used {shown(one.address)}"
             )
         tried.append(
             TriedTransaction(min(estimate * percent // 100, network.rules.limits.message_gas), receipt.gas_used)
@@ -81,9 +81,9 @@ def check_sendable(plan: ScriptPlan) -> None:
     if plan.unsendable:
         names = ", ".join(f"vm.{name}" for name in plan.unsendable)
         raise InvalidInput(
-            f"the script calls {names}: a transaction with a delegation or a blob, or one that is signed already, is "
-            "not sent by this command. Nothing is sent: leave it out of the script, and send that transaction by `cast "
-            "send --auth`, `cast send --blob` or `cast publish`"
+            f"the script calls {names}: this command cannot send transactions with delegations or blobs, or signed "
+            "transactions. No transaction was sent. Remove the call, and send that transaction with "
+            "`cast send --auth`, `cast send --blob` or `cast publish`"
         )
 
 
@@ -102,10 +102,9 @@ def check_funds(
         if one.call.funds < one.call.value + fees[sender]:
             has = ask(quantity, "eth_getBalance", f"0x{sender.hex()}", "latest")
             raise SimulationFailed(
-                f"{shown(sender)} cannot pay transaction {number} of the script, which may take "
-                f"{show_fil(TokenAmount(one.call.value + fee))} ({show_fil(TokenAmount(one.call.value))} and gas): it "
-                f"has {show_fil(has)}. Give it the rest, and send what is left by {by}: nothing of the script is "
-                "sent yet"
+                f"{shown(sender)} cannot pay for transaction {number} of the script, which may cost "
+                f"{show_fil(TokenAmount(one.call.value + fee))} ({show_fil(TokenAmount(one.call.value))} plus gas): "
+                f"its balance is {show_fil(has)}. No transaction was sent. Fund it, then continue with {by}"
             )
 
 
@@ -119,9 +118,9 @@ def check_order(planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
         sender, nonce = one.call.sender, one.call.nonce
         if sender in last and nonce <= last[sender][1]:
             raise InvalidInput(
-                f"transactions {last[sender][0]} and {number} of the script have the nonces {last[sender][1]} and "
-                f"{nonce} of {shown(sender)} on one network: nothing is sent. Where they are made on two forks of it, "
-                "make one, and select that one again"
+                f"transactions {last[sender][0]} and {number} of the script use the nonces {last[sender][1]} and "
+                f"{nonce} of {shown(sender)} on one network. No transaction was sent. If the script creates two forks "
+                "of this network, create one and select it twice"
             )
         last[sender] = number, nonce
 
@@ -137,8 +136,8 @@ def check_nonces(ask: Ask, planned: Iterable[tuple[int, PlannedTransaction]]) ->
         seen.add(sender)
         if nonce < next_nonce:
             raise SimulationFailed(
-                f"transaction {number} of the script has the nonce {nonce} of {shown(sender)}, which another one has "
-                f"used (the next one is {next_nonce}): nothing of the script is sent. Let it run at the newest block"
+                f"transaction {number} of the script uses nonce {nonce} of {shown(sender)}, which is already used "
+                f"(the next one is {next_nonce}). No transaction was sent. Run the script at the newest block"
             )
 
 
@@ -149,8 +148,8 @@ def check_price(ask: Ask, gas_price: int | None) -> None:
     base = ask(_base_fee, "eth_getBlockByNumber", "latest", False)
     if gas_price < base:
         raise InvalidInput(
-            f"--with-gas-price {gas_price} is below the base fee of the newest block, {base} attoFIL (wei): no block "
-            "takes a transaction with it. Offer more, or leave the option out: then it is what the node says"
+            f"--with-gas-price {gas_price} is below the base fee of the newest block, {base} attoFIL (wei), so no "
+            "block would include the transactions. Set a higher price, or omit the option to use the node's price"
         )
 
 
@@ -223,8 +222,7 @@ class ScriptSender:
             check_sender(sender, self.keys)
             if not self.unlocked and sender not in self.keys:
                 raise InvalidInput(
-                    f"the key of {shown(sender)} is not known: give it by --private-key, or --unlocked if the node "
-                    "has it"
+                    f"no key for {shown(sender)}: give it with --private-key, or use --unlocked if the node has it"
                 )
 
     def _check_receipt(self, receipt: dict[str, Any]) -> None:
@@ -232,14 +230,13 @@ class ScriptSender:
         transaction = receipt["transactionHash"]
         if receipt.get("status") != "0x1":
             raise InvalidInput(
-                f"transaction {transaction} of the last run has failed on the chain: run the script anew, without "
-                "--resume"
+                f"transaction {transaction} of the last run failed on the chain: run the script again without --resume"
             )
         if self.ask(partial(_receipt_of, transaction), "eth_getTransactionReceipt", transaction) is None:
             raise InvalidInput(
-                f"the chain of this node is not the one of {self.record.latest}: it has no transaction {transaction}, "
-                "whose receipt is in the record. Name the node of that chain by --rpc-url, or run the script anew, "
-                "without --resume"
+                f"this node's chain has no transaction {transaction}, whose receipt is in {self.record.latest}: it is "
+                "another chain. Give a node of the recorded chain with --rpc-url, or run the script again without "
+                "--resume"
             )
 
     def send_all(self) -> None:
@@ -262,8 +259,8 @@ class ScriptSender:
         next_nonce = self.ask(quantity, "eth_getTransactionCount", sent["from"], "latest")
         if int(sent["nonce"], 16) < next_nonce:
             raise SimulationFailed(
-                f"nonce {int(sent['nonce'], 16)} of {shown(sender)} is used by another transaction (the next one is "
-                f"{next_nonce}): run the script anew, without --resume"
+                f"nonce {int(sent['nonce'], 16)} of {shown(sender)} is already used (the next one is {next_nonce}): "
+                "run the script again without --resume"
             )
         price = fees(self.ask, legacy=self.legacy, gas_price=self.gas_price, priority=self.priority)
         self._check_funds(row, price)
@@ -305,9 +302,9 @@ class ScriptSender:
         if has < value + fee:
             number = self.before + self.record.transactions.index(row) + 1
             raise SimulationFailed(
-                f"{shown(_address(sent['from']))} cannot pay transaction {number} of the script, which may take "
-                f"{show_fil(value + fee)} ({show_fil(value)} and gas): it has "
-                f"{show_fil(has)}. Give it the rest, and send what is left by {self.record.resume_options}"
+                f"{shown(_address(sent['from']))} cannot pay for transaction {number} of the script, which may cost "
+                f"{show_fil(value + fee)} ({show_fil(value)} plus gas): its balance is {show_fil(has)}. Fund it, then "
+                f"continue with {self.record.resume_options}"
             )
 
     def _collect(self) -> None:
@@ -321,7 +318,7 @@ class ScriptSender:
             at = f"block {block}" if self.record.whole is None else f"chain {self.record.chain}, block {block}"
             self.tell(f"{'FAILED' if failed else 'ok'}  {row['hash']}  {at}, gas {used:,}{made}")
             if failed:
-                raise SimulationFailed(f"transaction {row['hash']} failed on the chain: nothing is sent after it")
+                raise SimulationFailed(f"transaction {row['hash']} failed on the chain: no further ones were sent")
         self._waiting.clear()
 
     def _receipt(self, transaction: str) -> dict[str, Any]:
@@ -334,7 +331,9 @@ class ScriptSender:
                 return found
             if time.monotonic() > end:
                 options = self.record.resume_options
-                raise NodeError(f"{transaction} has no receipt after {self.timeout:g} seconds: {options} waits on")
+                raise NodeError(
+                    f"{transaction} has no receipt after {self.timeout:g} seconds: continue to wait with {options}"
+                )
             time.sleep(_POLL)
 
 

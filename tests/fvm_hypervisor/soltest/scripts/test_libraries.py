@@ -90,7 +90,7 @@ def test_libraries_that_need_each_other_are_refused(tmp_path: Path) -> None:
             return ContractArtifact(name, file, [], code, code, {})
 
     known = Known(tmp_path, (), {})
-    with pytest.raises(InvalidInput, match="the libraries A, B need each other"):
+    with pytest.raises(InvalidInput, match="the libraries A, B depend on each other"):
         linking_of(known, known.get("L.sol", "Own"), {})
     there = libraries_option(["./L.sol:A:0x" + "12" * 20])
     assert linking_of(known, known.get("L.sol", "Own"), there).codes == []

@@ -125,8 +125,8 @@ def test_transactions_go_where_the_script_has_made_them_whatever_node_is_named(
         assert first.head.height == 0
         assert word(second, part["transactions"][0]) == 8
         words = run(root, "--resume", "--rpc-url", "first", name="single", status=2)
-        assert f"there is nothing to resume on chain {CHAINS[0]}" in words
-        assert f"resume it by a node of chain {CHAINS[1]} (--rpc-url)" in words
+        assert f"nothing to resume on chain {CHAINS[0]}" in words
+        assert f"resume it with a node of chain {CHAINS[1]} (--rpc-url)" in words
 
 
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
@@ -163,8 +163,8 @@ def test_nothing_is_sent_where_a_sender_cannot_pay_on_a_later_network(
         sender = EthAddress(bytes.fromhex(FORGES["runs"]["run"][0]["transactions"][0]["transaction"]["from"][2:]))
         first.set_balance(sender, 0)
         words = run(root, "--broadcast", status=1)
-        assert "cannot pay transaction 3 of the script" in words
-        assert "send what is left by --resume --multi" in words
+        assert "cannot pay for transaction 3 of the script" in words
+        assert "continue with --resume --multi" in words
         assert second.head.height == 0
 
 
@@ -175,7 +175,7 @@ def test_forks_of_one_network_that_begin_with_one_nonce_are_refused(
     with networks(monkeypatch, "ethereum", "ethereum") as (first, _):
         monkeypatch.setenv("SECOND_URL", os.environ["FIRST_URL"].replace("127.0.0.1", "localhost"))
         words = run(root, *options, status=2)
-        assert "transactions 2 and 3 of the script have the nonces 1 and 0 of 0x" in words
+        assert "transactions 2 and 3 of the script use the nonces 1 and 0 of 0x" in words
         assert first.head.height == 0
 
 
@@ -195,8 +195,8 @@ def test_nothing_is_sent_where_a_nonce_is_used_on_a_later_network(root: Path, mo
 
         monkeypatch.setattr(plan, "run_script", late)
         words = run(root, "--broadcast", status=1)
-        assert "transaction 3 of the script has the nonce 0 of 0x" in words
-        assert "(the next one is 5): nothing of the script is sent" in words
+        assert "transaction 3 of the script uses nonce 0 of 0x" in words
+        assert "(the next one is 5). No transaction was sent" in words
         assert (first.head.height, second.head.height) == heights
 
 
@@ -212,10 +212,10 @@ def test_a_later_run_over_several_networks_is_not_taken_for_done(root: Path, mon
         content["deployments"][2]["receipts"] = []
         multiple.write_text(json.dumps(content))
         words = run(root, "--resume", "--rpc-url", "first", status=2)
-        assert f"{single} is done, {multiple} is a later run: resume it by --resume --multi" in words
+        assert f"{single} is complete, {multiple} is a later run: resume it with --resume --multi" in words
         single.unlink()
         words = run(root, "--resume", "--rpc-url", "first", status=2)
-        assert f"is not there. {multiple} is: resume it by --resume --multi" in words
+        assert f"does not exist. {multiple} exists: resume it with --resume --multi" in words
 
 
 def test_no_fork_is_selected_during_a_broadcast(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ def test_nodes_urls_are_not_in_the_folder_that_is_published(root: Path, monkeypa
 
 
 def test_what_cannot_be_resumed_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "there is nothing to resume" in run(root, "--resume", "--multi", status=2)
+    assert "nothing to resume" in run(root, "--resume", "--multi", status=2)
     with networks(monkeypatch, "ethereum", "ethereum"):
         run(root, "--broadcast")
         place, urls = (root / folder / "multi/Multi.s.sol-latest/run.json" for folder in ("broadcast", "cache"))

@@ -133,7 +133,7 @@ def test_nothing_is_sent_twice_under_a_nonce(project: Path, url: str, network: N
     content["receipts"], content["transactions"][3]["hash"] = content["receipts"][:3], None
     file.write_text(json.dumps(content), encoding="utf-8")
     words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=1)
-    assert f"nonce 3 of {SENDER} is used by another transaction (the next one is 4)" in words
+    assert f"nonce 3 of {SENDER} is already used (the next one is 4)" in words
     assert network.nonce(SENDER) == 4
 
 
@@ -211,7 +211,7 @@ def test_what_cannot_be_is_named(project: Path, options: list[str], words: str) 
 
 def test_what_has_no_key_is_named_before_anything_is_sent(project: Path, url: str, network: Network) -> None:
     words = run(project, "--rpc-url", url, "--sender", SENDER, "--broadcast", status=2)
-    assert f"the key of {SENDER} is not known: give it by --private-key" in words
+    assert f"no key for {SENDER}: give it with --private-key" in words
     assert network.head.height == 0
 
 
@@ -242,8 +242,8 @@ def test_a_sender_that_cannot_pay_is_named_with_what_it_has(project: Path, optio
         send = ("--rpc-url", url, "--sig", "runAs(uint256)", "0x77", *options)
         words = run(project, *send, "--broadcast", status=1)
         poor = Account.from_key((0x77).to_bytes(32, "big")).address
-        assert f"{checksummed(poor)} cannot pay transaction 1 of the script, which may take 0.00" in words
-        assert "it has 0. Give it the rest, and send what is left by --resume" in words
+        assert f"{checksummed(poor)} cannot pay for transaction 1 of the script, which may cost 0.00" in words
+        assert "its balance is 0. No transaction was sent. Fund it, then continue with --resume" in words
         assert network.head.height == 0
         network.set_balance(f"0x{poor.hex()}", 10**18)
         run(project, *send, "--resume", "--private-key", "0x" + "77".zfill(64))
@@ -259,9 +259,9 @@ def test_nothing_is_sent_where_a_later_sender_cannot_pay(tmp_path: Path) -> None
         send = ("--rpc-url", url, "--private-key", rich)
         words = run(root, *send, "--broadcast", status=1, file="Own.s.sol")
         address = Account.from_key(poor).address
-        assert f"{checksummed(address)} cannot pay transaction 2 of the script" in words
-        assert "it has 0." in words
-        assert "nothing of the script is sent yet" in words
+        assert f"{checksummed(address)} cannot pay for transaction 2 of the script" in words
+        assert "its balance is 0." in words
+        assert "No transaction was sent" in words
         assert network.nonce(SENDER) == 0
         network.set_balance(f"0x{address.hex()}", 10**18)
         run(root, *send, "--private-key", f"0x{poor.hex()}", "--resume", file="Own.s.sol")
@@ -312,8 +312,8 @@ def test_a_record_of_another_chain_is_not_resumed(project: Path, url: str) -> No
     known = record(project)["receipts"][0]["transactionHash"]
     with Network() as network, serving(network) as other:  # with the same chain ID
         words = run(project, "--rpc-url", other, "--private-key", KEY, "--resume", status=2)
-        assert "the chain of this node is not the one of" in words
-        assert f"it has no transaction {known}, whose receipt is in the record" in words
+        assert "this node's chain has no transaction" in words
+        assert f"has no transaction {known}, whose receipt is in " in words
         assert network.head.height == 0
 
 
@@ -393,7 +393,7 @@ def test_no_transaction_offers_more_than_the_amount(
 @pytest.mark.parametrize("content", ["", "[]", '{"transactions": [5]}', '{"transactions": [], "receipts": 5}'])
 def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str) -> None:
     file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
-    assert "there is nothing to resume" in run(project, "--rpc-url", url, "--resume", status=2)
+    assert "nothing to resume" in run(project, "--rpc-url", url, "--resume", status=2)
     file.parent.mkdir(parents=True)
     file.write_text(content, encoding="utf-8")
     assert "is not a record of a script's run" in run(project, "--rpc-url", url, "--resume", status=2)
@@ -476,7 +476,7 @@ def test_behind_a_transaction_that_has_failed_nothing_is_resumed(project: Path, 
     content["transactions"][3]["hash"] = None
     file.write_text(json.dumps(content), encoding="utf-8")
     words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
-    assert "has failed on the chain: run the script anew, without --resume" in " ".join(words.split())
+    assert "failed on the chain: run the script again without --resume" in " ".join(words.split())
     assert network.nonce(SENDER) == 4
 
 
@@ -562,8 +562,8 @@ def test_what_a_transaction_would_lose_is_refused_before_anything_is_sent(
     root = assembled_script(tmp_path, BROADCAST, TRANSFER, ATTACHMENTS[name], TRANSFER)
     with Network(rules="ethereum") as network, serving(network) as url:
         words = run(root, "--rpc-url", url, "--private-key", KEY, *options, status=2, file="Own.s.sol")
-        assert f"the script calls vm.{name}: a transaction with a delegation or a blob" in words
-        assert "Nothing is sent" in words
+        assert f"the script calls vm.{name}: this command cannot send transactions with delegations or blobs" in words
+        assert "No transaction was sent" in words
         assert (network.head.height, network.nonce(SENDER)) == (0, 0)
     assert not (root / "broadcast").exists()
 
