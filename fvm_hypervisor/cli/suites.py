@@ -279,11 +279,12 @@ def _ignore(_: str) -> None:
 
 
 def _keep_failures(project: Project, suites: list[SuiteResult]) -> None:
-    """Keep what failed for the next run, and say what was replayed of the last one."""
+    """Store failures for the next run, and print which were replayed and which corpus files are damaged."""
     from fvm_hypervisor.soltest.stored_failures import failure_file, write_failures
 
     for suite in suites:
         for test in suite.tests:
+            sys.stderr.writelines(f"Warning: {notice}\n" for notice in test.notices)
             if test.is_replayed:
                 file = failure_file(project, test.kind, suite.contract, test.signature)
                 sys.stderr.write(

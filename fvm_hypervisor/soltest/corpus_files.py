@@ -2,7 +2,7 @@
 
 A file is a list of calls: one for a fuzz test, a sequence for an invariant test. With `corpus_gzip`, files above 4 KiB
 are compressed and end with `.gz`. The folders of all workers are read, sorted by file name; names are derived from the
-content. Other files are ignored.
+content. Files with other names are ignored; damaged ones are skipped with a notice.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fvm_hypervisor.soltest.project import CorpusSettings
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.stored_failures import StoredCall, bare_name, hex_bytes
 from hypervisor.errors import InvalidInput
+from hypervisor.printable import printable
 from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
@@ -30,6 +31,10 @@ _MAX_SIZE: Final = 16 << 20
 """Maximum size of a file in bytes, compressed or not."""
 _MAX_FILES: Final = 65_536
 """Maximum number of files read for a test."""
+_MAX_NOTICES: Final = 10
+"""Maximum number of notices about damaged files of a test."""
+_MAX_PATH: Final = 4096
+"""Maximum number of characters of a path in a notice."""
 _COMPRESSED: Final = 4 << 10
 """Size in bytes above which a file is compressed, as in forge."""
 _FILE: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d{1,20}\.json(?:\.gz)?", re.IGNORECASE)
@@ -45,6 +50,17 @@ class CorpusFolder:
         self._folder = None if folder is None else root / folder / contract / bare_name(signature)
         self._compresses = settings.corpus_gzip
         self._names: set[str] = set()
+        self._damaged: list[tuple[Path, str]] = []
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A notice for each damaged file that `read` has skipped, with the file, the defect and the remedy."""
+        found = [
+            f"the corpus file {printable(str(file), _MAX_PATH)} is skipped: {defect}; repair or remove it"
+            for file, defect in self._damaged[:_MAX_NOTICES]
+        ]
+        rest = len(self._damaged) - len(found)
+        return (*found, f"{rest:,} more corpus files in {self._folder} are damaged") if rest else tuple(found)
 
     def read(self) -> Iterator[tuple[StoredCall, ...]]:
         """Yield the stored inputs in the order of their file names; duplicates of a name are skipped."""
@@ -57,10 +73,13 @@ class CorpusFolder:
             if found is not None and file.is_file() and not file.is_symlink():
                 files.setdefault(found[1].lower(), file)
         for name in sorted(files)[:_MAX_FILES]:
-            calls = _calls(files[name])
-            if calls:
-                self._names.add(name)
-                yield calls
+            try:
+                calls = _calls(files[name])
+            except InvalidInput as defect:
+                self._damaged.append((files[name], str(defect)))
+                continue
+            self._names.add(name)
+            yield calls
 
     def write(self, calls: Sequence[StoredCall]) -> None:
         """Write an input. Raises InvalidInput if the file cannot be written."""
@@ -79,23 +98,37 @@ class CorpusFolder:
 
 
 def _calls(file: Path) -> tuple[StoredCall, ...]:
+    """Return the calls of a file. Raises InvalidInput with its defect."""
+    content = _content(file)
     try:
-        content = read_bounded(file, _MAX_SIZE, "the file")
-        if file.suffix.lower() == ".gz":
-            with gzip.GzipFile(fileobj=BytesIO(content)) as packed:
-                content = packed.read(_MAX_SIZE)
         rows = parse_json(content)
-    except (OSError, ValueError, EOFError, zlib.error, InvalidInput):
-        return ()
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        return ()
+    except ValueError:
+        raise InvalidInput("it is not valid JSON") from None
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise InvalidInput("it is not a list of calls")
     found = []
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         sender, target, calldata = (hex_bytes(row.get(name)) for name in ("sender", "target", "calldata"))
-        if sender is None or target is None or calldata is None or len(sender) != 20 or len(target) != 20:
-            return ()
+        if sender is None or len(sender) != 20:
+            raise InvalidInput(f"`sender` of call {number} is not an address of 20 bytes in hex")
+        if target is None or len(target) != 20:
+            raise InvalidInput(f"`target` of call {number} is not an address of 20 bytes in hex")
+        if calldata is None:
+            raise InvalidInput(f"`calldata` of call {number} is not bytes in hex")
         found.append(StoredCall(sender, target, calldata))
     return tuple(found)
+
+
+def _content(file: Path) -> bytes:
+    """Return a file's content, decompressed. Raises InvalidInput."""
+    content = read_bounded(file, _MAX_SIZE, "the file")
+    if file.suffix.lower() != ".gz":
+        return content
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(content)) as packed:
+            return packed.read(_MAX_SIZE)
+    except (OSError, EOFError, zlib.error):
+        raise InvalidInput("it is not a valid gzip file") from None
 
 
 def _row(call: StoredCall) -> dict[str, str]:

@@ -79,6 +79,7 @@ class FuzzRun:
     first_stipend: int = 0
     """Intrinsic gas of the first counted run."""
     _corpus: Corpus[list[Any]] | None = None
+    _corpus_folder: CorpusFolder | None = None
 
     def run(self) -> TestResult:
         """Execute runs until all are done or one fails."""
@@ -141,7 +142,7 @@ class FuzzRun:
         settings, artifact = self.settings, self.stage.artifact
         if settings.corpus_dir is None and not settings.show_edge_coverage:
             return None
-        folder = CorpusFolder(self.root, settings, artifact.name, self.test.signature)
+        folder = self._corpus_folder = CorpusFolder(self.root, settings, artifact.name, self.test.signature)
 
         def write(arguments: list[Any]) -> None:
             folder.write([StoredCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
@@ -241,6 +242,7 @@ class FuzzRun:
             rejects=self.rejects, seed=self.seed, counterexample=example,
             last_run=(CounterExample(self.calldata(self.last), ""),) if self.gases and not example else (),
             edges=None if self._corpus is None else self._corpus.figures(), first_stipend=self.first_stipend,
+            notices=() if self._corpus_folder is None else self._corpus_folder.notices,
         )  # fmt: skip
 
 

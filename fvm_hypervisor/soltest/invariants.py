@@ -148,6 +148,7 @@ class InvariantRun:
     _prefixes: SequencePrefixes = field(default_factory=SequencePrefixes)
     _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
+    _corpus_folder: CorpusFolder | None = None
     _best: BestSequence[SequenceStep] | None = None
     _last: list[SequenceStep] = field(default_factory=list)
     """Calls of the latest sequence that succeeded."""
@@ -211,7 +212,7 @@ class InvariantRun:
         settings, stage = self.settings, self.stage
         if settings.corpus_dir is None and not settings.show_edge_coverage:
             return None
-        folder = CorpusFolder(self.root, settings, stage.artifact.name, self.test.signature)
+        folder = self._corpus_folder = CorpusFolder(self.root, settings, stage.artifact.name, self.test.signature)
 
         def write(steps: tuple[SequenceStep, ...]) -> None:
             folder.write([StoredCall(step.sender, step.target.address, step.calldata) for step in steps])
@@ -412,6 +413,7 @@ class InvariantRun:
             reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps, metrics=self._table(),
             last_run=tuple(step.example() for step in self._last) if status is CaseStatus.SUCCESS else (),
             edges=None if self._corpus is None else self._corpus.figures(),
+            notices=() if self._corpus_folder is None else self._corpus_folder.notices,
         )  # fmt: skip
 
     def _table(self) -> tuple[CallMetrics, ...]:

@@ -87,6 +87,8 @@ class TestResult:
     metrics: tuple[CallMetrics, ...] = ()
     edges: tuple[int, int, int] | None = None
     """Numbers of edges, edge features and corpus inputs, if requested."""
+    notices: tuple[str, ...] = ()
+    """Notices for the user, about damaged files of its corpus."""
     is_replayed: bool = False
     """True if this is an earlier run's failure, replayed without a new search."""
     logs: tuple[str, ...] = ()

@@ -219,6 +219,49 @@ def test_long_inputs_are_compressed_unless_they_shall_not(tmp_path: Path, count:
     CorpusFolder(tmp_path, settings, "A", "testA(uint8)").write(calls(count))  # files count only if read
 
 
+ROW = {"sender": f"0x{'11' * 20}", "target": f"0x{'22' * 20}", "calldata": "0x01020304"}
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "defect"),
+    [(NAME_OF_FORGE, "garbage{", "it is not valid JSON"),
+     (NAME_OF_FORGE, [], "it is not a list of calls"),
+     (NAME_OF_FORGE, [ROW, 1], "it is not a list of calls"),
+     (NAME_OF_FORGE, [ROW, {**ROW, "sender": "0x11"}], "`sender` of call 2 is not an address of 20 bytes in hex"),
+     (NAME_OF_FORGE, [{**ROW, "target": 5}], "`target` of call 1 is not an address of 20 bytes in hex"),
+     (NAME_OF_FORGE, [{**ROW, "calldata": "0x1g"}], "`calldata` of call 1 is not bytes in hex"),
+     (f"{NAME_OF_FORGE}.gz", [ROW], "it is not a valid gzip file")],
+)  # fmt: skip
+def test_a_damaged_file_gets_a_notice(tmp_path: Path, name: str, rows: Any, defect: str) -> None:
+    file = tmp_path / "corpus" / "A" / "testA" / "worker0" / "corpus" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(rows if isinstance(rows, str) else json.dumps(rows), encoding="utf-8")
+    folder = CorpusFolder(tmp_path, CorpusSettings(corpus_dir="corpus"), "A", "testA(uint8)")
+    assert list(folder.read()) == []
+    assert folder.notices == (f"the corpus file {file} is skipped: {defect}; repair or remove it",)
+
+
+def test_notices_about_damaged_files_are_limited(tmp_path: Path) -> None:
+    place = tmp_path / "corpus" / "A" / "testA"
+    place.mkdir(parents=True)
+    for number in range(13):
+        (place / NAME_OF_FORGE.replace(NAME_OF_FORGE[:4], f"{number:04x}", 1)).write_text("{", encoding="utf-8")
+    folder = CorpusFolder(tmp_path, CorpusSettings(corpus_dir="corpus"), "A", "testA(uint8)")
+    assert list(folder.read()) == []
+    assert len(folder.notices) == 11
+    assert folder.notices[-1] == f"3 more corpus files in {place} are damaged"
+
+
+def test_results_have_the_notices_of_the_corpus(run_contracts: Run, tmp_path: Path) -> None:
+    place = tmp_path / "cache" / "corpus" / "Suite" / "testFuzz" / "worker0" / "corpus" / NAME_OF_FORGE
+    place.parent.mkdir(parents=True)
+    place.write_text("garbage{", encoding="utf-8")
+    project = Project(tmp_path, fuzz=replace(GUIDED, runs=2))
+    test = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast")["Suite"][NESTED]
+    assert (test.status, test.runs) == (CaseStatus.SUCCESS, 2)
+    assert test.notices == (f"the corpus file {place} is skipped: it is not valid JSON; repair or remove it",)
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[1]", b'{"a": 1}', b"[" * 100_000, b'[{"sender":"0x11"}]', b"\x1f\x8b" + bytes(20),
