@@ -125,7 +125,7 @@ def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
         )
     if key is None:
         if sender is None:
-            raise InvalidInput("--unlocked lets the node sign: say for whom, by --from ADDRESS")
+            raise InvalidInput("--unlocked lets the node sign: name the account with --from ADDRESS")
         return sender
     own = account_of(key).address
     if sender is not None and from_delegated(filecoin_address(sender)) != own:

@@ -75,7 +75,7 @@ class TestCommand(ForeignOptions):
     here = "this command"
     reasons: ClassVar = {**NOT_HERE, **{short: NOT_HERE[name] for short, name in ALIASES.items()}}
 
-    own: ClassVar = {"--lab": "labs are named by --rules, as --rules lab:rent"}
+    own: ClassVar = {"--lab": "give labs with --rules, as in --rules lab:rent"}
 
     def __init__(self, name: str | None, **given: Any) -> None:
         """Make the command, with the options for keys of foundry.toml after its own."""
@@ -87,7 +87,7 @@ class TestCommand(ForeignOptions):
         return super().parse_args(ctx, with_words(args))
 
 
-_KEYS = "keys are given by --private-key, --keystore or --account, or the node signs (--unlocked)"
+_KEYS = "give keys with --private-key, --keystore or --account, or the node signs (--unlocked)"
 _ONE_BY_ONE = "each transaction is one of its own"
 _NO_SERVICE = "no service for verified sources knows the network here"
 SCRIPT_NOT_HERE: Final = {

@@ -79,7 +79,7 @@ def keystore_keys(
             f"there are {len(places)} keystores (--keystore, --account) and {len(given)} passwords: give one for each"
         )
     if places and not given and not sys.stdin.isatty():
-        raise InvalidInput(f"the keystore {places[0]} has a password: give it by --password-file, or on a terminal")
+        raise InvalidInput(f"the keystore {places[0]} has a password: give it with --password-file, or on a terminal")
     return [_key(place, given[number] if given else _asked(place)) for number, place in enumerate(places)]
 
 

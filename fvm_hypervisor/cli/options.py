@@ -123,7 +123,7 @@ def named_rules(rules: str | None, given: Sequence[str] | None) -> str | None:
         return rules
     labs = ",".join(given)
     if rules is not None and rules.startswith("lab:"):
-        raise InvalidInput(f"labs are named twice, by --rules {rules} and by --lab {labs}: name all by --lab")
+        raise InvalidInput(f"labs are given twice, with --rules {rules} and --lab {labs}: give all with --lab")
     if rules != "lab":
         raise InvalidInput(f"--lab {labs} is for --rules lab, which are Filecoin's with labs on: give that, too")
     chosen = labs.split(",")

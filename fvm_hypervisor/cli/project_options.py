@@ -41,7 +41,7 @@ SolcFromProject = Annotated[
 ]
 ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of foundry.toml.")]
 
-_KEYS: Final = "keys are given by --private-key, --keystore or --account, or the node signs (--unlocked --from)"
+_KEYS: Final = "give keys with --private-key, --keystore or --account, or the node signs (--unlocked --from)"
 _FEES: Final = "the transaction is of type 2, and pays what the node says: `hypervisor script` takes fees"
 _NO_SERVICE: Final = "no service for verified sources is asked: `hypervisor verify-bytecode` compares code"
 _ARGUMENTS: Final = "--constructor-args"

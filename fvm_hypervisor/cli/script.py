@@ -180,7 +180,7 @@ def script(
     url = named_node(project, rpc_url)
     if resume and url is None and not multi:
         raise InvalidInput(
-            "name the node to which the transactions go, by --rpc-url; a run over several networks is resumed by "
+            "name the node to send the transactions to with --rpc-url; a run over several networks is resumed with "
             "--resume --multi"
         )
     opened = keystore_keys(keystore or (), account or (), password or (), password_file or ())
@@ -228,7 +228,7 @@ def script(
                 _check_node(broadcast)
                 _print_run(plan, as_json)
                 if not as_json:
-                    typer.echo("\nTo try its transactions on a network, name a node by --rpc-url.")
+                    typer.echo("\nTo try its transactions on a network, name a node with --rpc-url.")
                 return
             check_sendable(plan)
             keys |= plan.keys
@@ -259,7 +259,7 @@ def _script(artifacts: Any, file: str, contract: str) -> Any:
     made = [name for name in found if artifacts.get(file, name).creation.object]
     if len(made) != 1:
         names = ", ".join(made) or "none"
-        raise InvalidInput(f"{file} has not one contract to run but {len(made)} ({names}): name one by --tc")
+        raise InvalidInput(f"{file} has {len(made)} contracts to run ({names}): name one with --tc")
     return artifacts.get(file, made[0])
 
 
@@ -306,7 +306,7 @@ def _check_node(broadcast: bool) -> None:
 
     if broadcast:
         raise InvalidInput(
-            "name the node to which the transactions go, by --rpc-url, or select a fork of its network in the script"
+            "name the node to send the transactions to with --rpc-url, or select a fork of its network in the script"
         )
 
 

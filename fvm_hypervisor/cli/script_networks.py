@@ -168,7 +168,7 @@ class ScriptSending:
             if node is None:
                 raise InvalidInput(
                     f"transaction {number} of the script ({title(one)}) is made where no fork is selected: name its "
-                    "node by --rpc-url, or select a fork before it"
+                    "node with --rpc-url, or select a fork before it"
                 )
         nodes = {node: networks.at(node) for node, _ in rows if node is not None}
         if len(nodes) > 1 and plan.libraries:

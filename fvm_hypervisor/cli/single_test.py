@@ -24,7 +24,7 @@ def check_single(session: SuiteSession, option: str) -> None:
     if len(found) != 1:
         names = f" ({', '.join(found[:5])}, ...)" if found else ""
         raise InvalidInput(
-            f"{option} is for one test, and {len(found)} fit{names}: name it by --match-test, as 'test_a\\(' if "
+            f"{option} is for one test, and {len(found)} fit{names}: select it with --match-test, as 'test_a\\(' if "
             "another one begins alike, and --match-contract"
         )
     if session.suites[0].tests[0].kind is CaseKind.INVARIANT:

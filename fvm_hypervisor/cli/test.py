@@ -337,7 +337,7 @@ def run_tests(
     project = load()
     if "fork_block_number" in settings and project.eth_rpc_url is None:
         raise InvalidInput(
-            "--fork-block-number is a block of a node's network: name the node by --fork-url, or by eth_rpc_url in "
+            "--fork-block-number is a block of a node's network: name the node with --fork-url, or with eth_rpc_url in "
             "foundry.toml"
         )
     verbosity = max(verbosity or project.verbosity, 3 if gas_report else 0)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _DIFFERS: Final = "code did not match - this may be due to varying compiler settings"
 """forge's words."""
 _NOT_FOUND: Final = (
-    "the transaction that made the contract is not known: name it by --creation-transaction, or leave the creation "
-    "code out by --ignore creation"
+    "the creation transaction of the contract is unknown: give it with --creation-transaction, or skip the creation "
+    "code with --ignore creation"
 )
 _RECORDS: Final = "broadcast/*/{chain}/*.json"
 _CREATIONS: Final = ("CREATE", "CREATE2")
@@ -216,7 +216,7 @@ def _made_by(url: str, name: str, address: str) -> bytes:
         return data[32:]
     raise InvalidInput(
         f"{address} was not made by transaction {name} itself, but by a contract that it calls: there is no creation "
-        "code in it, leave that out by --ignore creation"
+        "code in it. Skip it with --ignore creation"
     )
 
 

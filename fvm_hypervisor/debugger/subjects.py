@@ -91,7 +91,9 @@ def of_vector(path: Path, bundles: Path, number: int = 1) -> Subject:
     """Return a message of a vector's first variant; numbers start at 1. Raises InvalidInput."""
     variant = next(open_vector(path, BundleFolder(bundles)), None)
     if variant is None or not variant.messages:
-        raise InvalidInput(f"{path} is not a vector of class message: give an epoch's message by --state or --rpc-url")
+        raise InvalidInput(
+            f"{path} is not a vector of class message: debug an epoch's message with --state or --rpc-url"
+        )
     if not 1 <= number <= len(variant.messages):
         raise InvalidInput(f"{path} has no message {number}: it has {len(variant.messages)}")
     return _of_variant(variant, number)

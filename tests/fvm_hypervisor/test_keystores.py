@@ -75,7 +75,7 @@ def test_what_cannot_be_opened_is_named_without_the_password(tmp_path: Path) -> 
     with pytest.raises(InvalidInput, match="does not open the keystore") as error:
         keystore_keys([file], [], ["wrong-one"], [])
     assert "wrong-one" not in str(error.value)
-    for passwords, words in (([], "give it by --password-file"), ([PASSWORD] * 2, "1 keystores .* 2 passwords")):
+    for passwords, words in (([], "give it with --password-file"), ([PASSWORD] * 2, "1 keystores .* 2 passwords")):
         with pytest.raises(InvalidInput, match=words):
             keystore_keys([file], [], passwords, [])
     with pytest.raises(InvalidInput, match="is a folder"):

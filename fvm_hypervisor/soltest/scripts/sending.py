@@ -26,8 +26,8 @@ from localnet.rules.call_request import CallRequest
 _OF_CALLS: Final = ("from", "to", "value", "input")
 _LEAST_GAS: Final = 21_000
 NO_SENDER: Final = (
-    f"no sender is named, and Foundry's default one, {checksummed(DEFAULT_SENDER)}, has no known key: name one by "
-    "--private-key, or by --unlocked --sender where the node signs"
+    f"no sender is given, and the key of Foundry's default sender, {checksummed(DEFAULT_SENDER)}, is unknown: give one "
+    "with --private-key, or use --unlocked --sender if the node signs"
 )
 _POLL: Final = 0.2
 """Seconds between two requests for a receipt."""

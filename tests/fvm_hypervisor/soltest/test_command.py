@@ -196,7 +196,7 @@ def test_what_cannot_be_drawn_is_said_after_all_results(
 @pytest.mark.parametrize("option", ["--flamegraph", "--flamechart", "--debug"])
 def test_what_is_for_one_test_says_how_many_fit(project: Path, option: str) -> None:
     assert refused(str(project), option).startswith(
-        f"{option} is for one test, and 3 fit (Bad.testBroken, Good.testFine, Good.testFuzz, ...): name it by --match-"
+        f"{option} is for one test, and 3 fit (Bad.testBroken, Good.testFine, Good.testFuzz, ...): select it with --"
     )
     assert not (project / "cache" / "flamegraph_Good_testFine.svg").exists()
 

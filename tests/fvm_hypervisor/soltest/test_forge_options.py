@@ -62,7 +62,7 @@ def test_an_option_that_is_not_there_says_what_to_use(options: list[str], words:
 @pytest.mark.parametrize(
     ("command", "option", "words"),
     [
-        ("test", "--lab", "there is no option --lab here: labs are named by --rules, as --rules lab:rent"),
+        ("test", "--lab", "there is no option --lab here: give labs with --rules, as in --rules lab:rent"),
         ("create", "--no-cache", "--no-cache is an option of forge that this command does not have: what is compiled"),
         ("verify-bytecode", "--no-cache", "--no-cache is an option of forge that this command does not have: what is"),
         ("script", "--no-cache", "--no-cache is an option of forge that this command does not have: what is compiled"),
@@ -217,7 +217,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
         (["--snapshot", "check"], "there is no gas snapshot"),
         (["--snap", "gas"], "--snap names the file of --snapshot: give --snapshot write, check or diff, too"),
         (["--tolerance", "3", "--snapshot", "diff"], "--tolerance is for --snapshot check"),
-        (["--fork-block-number", "3"], "--fork-block-number is a block of a node's network: name the node by"),
+        (["--fork-block-number", "3"], "--fork-block-number is a block of a node's network: name the node with"),
         (["--lib-paths", "nope"], "there is no folder nope in"),
         (["--optimize", "yes"], "'yes' is not a value of --optimize: expected true or false"),
         (["--evm-version", "moon"], "command line: evm_version is 'moon', expected one of osaka, "),
@@ -335,7 +335,7 @@ def test_watching_runs_again_on_a_change_and_outlives_errors(
     ("options", "words"),
     [
         (["--rules", "lab", "--lab", "LANES"], "there is no lab 'LANES': names are of small letters, 'lanes' is one"),
-        (["--rules", "lab:lanes", "--lab", "async"], "labs are named twice, by --rules lab:lanes and by --lab async"),
+        (["--rules", "lab:lanes", "--lab", "async"], "labs are given twice, with --rules lab:lanes and --lab async"),
     ],
 )
 def test_what_labs_cannot_be_is_named(options: list[str], words: str) -> None:

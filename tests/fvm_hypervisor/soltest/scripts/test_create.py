@@ -20,7 +20,7 @@ from tests.fvm_hypervisor.soltest.scripts.test_scripts import run as script
 
 COUNTER = "src/Counter.sol:Counter"
 FIRST = "0x5FbDB2315678afecb367f032d93F642f64180aa3"  # the first contract of the first account, on every new chain
-NOT_FOUND = "the transaction that made the contract is not known"
+NOT_FOUND = "the creation transaction of the contract is unknown"
 
 
 def run(project: Path, command: str, *options: str, status: int = 0) -> str:
@@ -125,7 +125,7 @@ def test_values_go_up_to_the_next_option(project: Path, url: str, network: Netwo
         (["Counter"], "say who deploys: --private-key KEY, --keystore FILE or --account NAME, or --unlocked --from"),
         (["Counter", "--private-key", KEY, "--keystore", "own"], "one key signs, and --private-key and the keystore"),
         (["Counter", "--keystore", "none", "--password", "x"], "none"),
-        (["Counter", "--unlocked"], "--unlocked lets the node sign: say for whom, by --from ADDRESS"),
+        (["Counter", "--unlocked"], "--unlocked lets the node sign: name the account with --from ADDRESS"),
         (["Counter", "--unlocked", "--private-key", KEY], "give one of them"),
         (["Counter", "--private-key", KEY, "--from", "0x" + "12" * 20], "is not the key of 0x1212"),
         (["Counter", "--private-key", KEY], "the constructor takes 1 arguments (uint256), not 0"),

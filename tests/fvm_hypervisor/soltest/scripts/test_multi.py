@@ -152,7 +152,7 @@ def test_a_transaction_without_a_network_is_named(root: Path, monkeypatch: pytes
     with networks(monkeypatch, "ethereum", "ethereum") as (_, second):
         words = run(root, "--broadcast", name="mixed", status=2)
         assert "transaction 1 of the script (a call of 0x" in words
-        assert "is made where no fork is selected: name its node by --rpc-url" in words
+        assert "is made where no fork is selected: name its node with --rpc-url" in words
         assert second.head.height == 0
 
 
@@ -248,7 +248,7 @@ def test_a_run_that_was_cut_is_resumed_on_each_network(root: Path, monkeypatch: 
             assert "the node is gone" in run(root, "--broadcast", status=1)
         assert [len(part["receipts"]) for part in multi(root)] == [2, 0, 0]
         words = run(root, "--resume", status=2)
-        assert "a run over several networks is resumed by --resume --multi" in words
+        assert "a run over several networks is resumed with --resume --multi" in words
         run(root, "--resume", "--multi")
         assert [len(part["receipts"]) for part in multi(root)] == [2, 1, 1]
         assert (first.head.height, second.head.height) == (1, 3)

@@ -195,13 +195,13 @@ def test_without_a_node_a_script_runs_alone(project: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--broadcast"], "name the node to which the transactions go, by --rpc-url"),
+        (["--broadcast"], "name the node to send the transactions to with --rpc-url"),
         (["--tc", "Nobody"], "there is no contract Nobody in script/Deploy.s.sol: it has Deploy"),
         (["--lib-paths", "nope"], "there is no folder nope in"),
         (["--sig", "nothing()"], "nothing"),
         (["--sig", "0xzz"], "--sig '0xzz' is not calldata"),
         (["--sender", "f01"], "the sender f01 is not an address of Ethereum's"),
-        (["--ledger", "x"], "--ledger is an option of forge that this command does not have: keys are given by"),
+        (["--ledger", "x"], "--ledger is an option of forge that this command does not have: give keys with"),
         (["--optimizer-runs", "few"], "command line: optimizer_runs is 'few', expected a number"),
     ],
 )
@@ -220,10 +220,10 @@ def test_what_has_no_key_is_named_before_anything_is_sent(project: Path, url: st
 def test_who_sends_has_to_be_named(project: Path, rules: str, options: list[str]) -> None:
     with Network(rules=rules) as network, serving(network) as url:
         words = run(project, "--rpc-url", url, *options, status=2, file="Actors.s.sol")
-        assert "no sender is named, and Foundry's default one, 0x1804" in words
+        assert "no sender is given, and the key of Foundry's default sender, 0x1804" in words
         words = run(project, "--rpc-url", url, *options, status=1)
         assert "(OutOfFunds: the caller has 0 of 5 wei" in words
-        assert words.rstrip().endswith("--unlocked --sender where the node signs")
+        assert words.rstrip().endswith("use --unlocked --sender if the node signs")
         assert network.head.height == 0
 
 
