@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from eth_abi.abi import encode
 
+from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
-from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, counting_suite
 
@@ -64,17 +65,24 @@ def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> 
     assert test.status is CaseStatus.FAILURE
     assert [step.signature for step in test.counterexample] == ["up()"] * 3
     assert test.shrunk_from >= 3
-    step = test.counterexample[0].json()
-    assert step == {
+    found = json_report([SuiteResult("test/T.t.sol", "Suite", [test])])["test/T.t.sol:Suite"]["test_results"]
+    length, steps = found["invariantFew()"]["counterexample"]["Sequence"]
+    assert (length, len(steps)) == (test.shrunk_from, 3)
+    assert steps[0] == {
+        "warp": None,
+        "roll": None,
+        "sender": test.counterexample[0].sender.lower(),
+        "addr": test.counterexample[0].address.lower(),
         "calldata": f"0x{selector('up()').hex()}",
-        "args": "",
-        "sender": test.counterexample[0].sender,
-        "contract": "test/T.t.sol:Counter",
-        "address": test.counterexample[0].address,
+        "contract_name": "test/T.t.sol:Counter",
+        "func_name": "up",
         "signature": "up()",
+        "args": "",
+        "raw_args": "",
     }
-    assert re.fullmatch("0x[0-9a-fA-F]{40}", step["address"])
-    assert f"addr=[test/T.t.sol:Counter]{step['address']} calldata=up() " in test.counterexample[0].text()
+    address = test.counterexample[0].address
+    assert re.fullmatch("0x[0-9a-fA-F]{40}", address)
+    assert f"addr=[test/T.t.sol:Counter]{address} calldata=up() " in test.counterexample[0].text()
 
 
 def test_sequences_of_an_invariant_begin_each_from_the_state_that_set_up_left(run_contracts: Run) -> None:

@@ -14,8 +14,9 @@ from eth_abi.abi import encode
 
 from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project import InvariantSettings, Project
-from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.stage import selector
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, counting_suite, write
 
@@ -53,7 +54,9 @@ def test_a_table_test_is_called_with_each_row(run_contracts: Run) -> None:
     assert (passed.status, passed.kind, passed.runs) == (CaseStatus.SUCCESS, CaseKind.TABLE, 3)
     assert passed.figures() == f"(runs: 3, μ: {passed.gases[0]}, ~: {passed.gases[0]})"
     assert (failed.status, failed.runs, failed.counterexample[0].arguments) == (CaseStatus.FAILURE, 2, "2")
-    assert failed.json()["kind"].keys() == {"Table"}
+    suite_object = json_report([SuiteResult("test/T.t.sol", "Table", [failed])])["test/T.t.sol:Table"]
+    kind = suite_object["test_results"]["tableNotTwo(uint256)"]["kind"]
+    assert set(kind["Table"]) == {"runs", "mean_gas", "median_gas"}
 
 
 @pytest.mark.parametrize(
