@@ -17,7 +17,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from localnet.chain.folder_source import FolderSource, OtherRules
 from localnet.chain.node_source import NodeSource
-from localnet.chain.replay import Replayed, heights, replay
+from localnet.chain.replay import Replayed, close_folder, heights, replay
 from localnet.chain.tipset_execution import TipsetOutcome, execute_tipset
 from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.fork.node_client import NodeError
@@ -216,3 +216,4 @@ def close_sources() -> None:
     while _OPEN:
         _, (_, undo) = _OPEN.popitem()
         undo.close()
+    close_folder()

@@ -11,7 +11,8 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.chain.replay import heights, replay
+from localnet.chain.past_replay import close_sources, replay_in_folder
+from localnet.chain.replay import _OPEN, heights, replay
 from localnet.chain.retention import chain_roots, forget_states
 from localnet.ledger.index import changed_entries
 from store.cid import show
@@ -59,6 +60,15 @@ def test_every_tipset_comes_out_as_the_chain_has_it(tmp_path: Path, kind: str) -
     done = [replay(tmp_path, height) for height in found]
     assert [tipset.difference for tipset in done] == [""] * len(found)
     assert sum(tipset.messages for tipset in done) == 6
+
+
+def test_a_replayed_folder_is_closed_with_the_sources(tmp_path: Path) -> None:
+    with Network(tmp_path, clock=Clock()) as network:
+        height = network.send(network.accounts[1], 5).block_number
+    assert replay_in_folder(tmp_path, height).difference == ""
+    assert list(_OPEN) == [tmp_path]
+    close_sources()
+    assert not _OPEN
 
 
 def test_an_upgraded_chain_comes_out_with_the_actors_of_each_time(tmp_path: Path) -> None:
