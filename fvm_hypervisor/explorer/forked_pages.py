@@ -14,7 +14,6 @@ from fvm_hypervisor.explorer.site import Site
 from localnet.fork.answers import bounded, bytes_of, quantity, word_of
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import LARGEST_CODE
-from localnet.fork.remote_history import RemoteHistory
 from localnet.rpc.node import NodeReader
 
 T = TypeVar("T")
@@ -41,7 +40,8 @@ def is_before_fork(reader: NodeReader, height: int) -> bool:
 
 def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, number: int) -> PageAnswer:
     """Return the page of a block up to that of the fork, with its transactions. Raises PageError."""
-    history = _history(reader)
+    history = reader.network.chain.history
+    assert history is not None, "is_before_fork"
     block, receipts = _asked(lambda: (history.block(number, True), history.receipts(number)))
     if block is None:
         raise not_found(f"the forked node has no block {number}")
@@ -69,9 +69,9 @@ def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, numb
 
 def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: bytes) -> PageAnswer | None:
     """Return the page of a transaction up to the fork, or None if the forked node has none. Raises PageError."""
-    if reader.network.chain.history is None:
+    history = reader.network.chain.history
+    if history is None:
         return None
-    history = _history(reader)
     sent, receipt = _asked(lambda: (history.transaction(transaction_hash), history.receipt(transaction_hash)))
     if sent is None or receipt is None:
         return None
@@ -94,19 +94,13 @@ def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: by
 
 def find_forked(reader: NodeReader, wanted: bytes) -> FoundPage | None:
     """Return the page of a transaction or block up to the fork, by its hash, or None. Raises PageError."""
-    if reader.network.chain.history is None:
+    history = reader.network.chain.history
+    if history is None:
         return None
-    history = _history(reader)
     if _asked(lambda: history.transaction(wanted)) is not None:
         return FoundPage(f"/tx/0x{wanted.hex()}", f"0x{wanted.hex()}", "transaction before the fork")
     number = _asked(lambda: history.number_of(wanted))
     return None if number is None else FoundPage(f"/epoch/{number}", str(number), "block before the fork")
-
-
-def _history(reader: NodeReader) -> RemoteHistory:
-    history = reader.network.chain.history
-    assert history is not None, "pages of the history are shown on a fork only"
-    return history
 
 
 def _asked(ask: Callable[[], T]) -> T:

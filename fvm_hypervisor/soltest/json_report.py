@@ -10,7 +10,7 @@ from itertools import groupby
 from statistics import mean, median
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.results import CaseKind, CounterExample, SuiteResult, TestResult
+from fvm_hypervisor.soltest.results import CaseKind, SuiteResult, TestResult
 
 _UNITS: Final = (
     ("day", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000),
@@ -77,23 +77,8 @@ def _counterexample(test: TestResult) -> dict[str, Any] | None:
     if not calls:
         return None
     if test.kind is not CaseKind.INVARIANT:
-        return {"Single": _call(calls[0])}
-    return {"Sequence": [test.shrunk_from or len(calls), [_call(call) for call in calls]]}
-
-
-def _call(call: CounterExample) -> dict[str, Any]:
-    return {
-        "warp": None,
-        "roll": None,
-        "sender": call.sender.lower() or None,
-        "addr": call.address.lower() or None,
-        "calldata": f"0x{call.calldata.hex()}",
-        "contract_name": call.contract or None,
-        "func_name": call.signature.partition("(")[0] or None,
-        "signature": call.signature or None,
-        "args": call.arguments,
-        "raw_args": call.raw_arguments,
-    }
+        return {"Single": calls[0].forge_json(calls[0].raw_arguments)}
+    return {"Sequence": [test.shrunk_from or len(calls), [call.forge_json(call.raw_arguments) for call in calls]]}
 
 
 def _kind(test: TestResult) -> dict[str, Any]:

@@ -41,6 +41,21 @@ class CounterExample:
     raw_arguments: str = ""
     """Arguments without scientific notation."""
 
+    def forge_json(self, raw_arguments: str) -> dict[str, str | None]:
+        """Return the call in forge's format; fields that a fuzz input lacks are null."""
+        return {
+            "warp": None,
+            "roll": None,
+            "sender": self.sender.lower() or None,
+            "addr": self.address.lower() or None,
+            "calldata": f"0x{self.calldata.hex()}",
+            "contract_name": self.contract or None,
+            "func_name": self.signature.partition("(")[0] or None,
+            "signature": self.signature or None,
+            "args": self.arguments,
+            "raw_args": raw_arguments,
+        }
+
     def text(self) -> str:
         """Return the call in forge's format."""
         if self.contract:

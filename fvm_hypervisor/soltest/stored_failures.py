@@ -127,16 +127,4 @@ def _rows(steps: Sequence[CounterExample]) -> list[dict[str, Any]]:
 
 
 def _row(step: CounterExample) -> dict[str, Any]:
-    """Return a call in forge's format; fields that a fuzz input lacks are null."""
-    return {
-        "warp": None,
-        "roll": None,
-        "sender": step.sender.lower() or None,
-        "addr": step.address.lower() or None,
-        "calldata": f"0x{step.calldata.hex()}",
-        "contract_name": step.contract or None,
-        "func_name": step.signature.partition("(")[0] or None,
-        "signature": step.signature or None,
-        "args": step.arguments,
-        "raw_args": _SCIENTIFIC.sub("", step.arguments),
-    }
+    return step.forge_json(_SCIENTIFIC.sub("", step.arguments))

@@ -12,6 +12,7 @@ from typing import Any, Final
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, checksummed
 from bridge.events import Log
+from fvm_hypervisor.soltest.cheatcodes.texts import write_text
 from hypervisor.printable import printable
 from localnet.traces.console_log import CONSOLE, MOST_CHARACTERS, MOST_LINES, log_text
 from store.keccak import keccak
@@ -68,9 +69,7 @@ class LogConsole:
 
 def _line_log(line: str) -> Log:
     """Return a line as the event `log(string)`."""
-    text = line.encode("utf-8", "replace")
-    words = (32).to_bytes(32, "big") + len(text).to_bytes(32, "big") + text + bytes(-len(text) % 32)
-    return Log((_log_topic(),), words)
+    return Log((_log_topic(),), (32).to_bytes(32, "big") + write_text(line.encode("utf-8", "replace")))
 
 
 @cache
