@@ -62,8 +62,8 @@ class Network(AccountChain):
         Settings are the fields of `NetworkSettings`, as an object, as keyword arguments, or both. Keyword arguments
         override the object. Storage proofs are accepted without a check (`AcceptProofs`).
 
-        Raises TypeError for an unknown setting, InvalidInput for a value out of range or one that contradicts a stored
-        setting of the folder, NodeError if a forked node does not respond, and the errors of `Hypervisor.open`.
+        Raises TypeError for an unknown setting, NodeError if a forked node does not respond, and the errors of
+        `Hypervisor.open`. Raises InvalidInput for a value out of range, or one that contradicts the folder's settings.
         """
         if "beginning" in options:
             if "genesis" in options:

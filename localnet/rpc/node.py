@@ -205,7 +205,7 @@ class Node(NodeReader):
 
     @property
     def housekeeper(self) -> Housekeeper:
-        """Garbage collector of the folder. Raises InvalidInput if the network has no folder of its own."""
+        """Garbage collector of the folder. Raises InvalidInput for a network without a folder."""
         if self._housekeeper is None:
             self._housekeeper = Housekeeper(self.network, self.keep_states)
         return self._housekeeper

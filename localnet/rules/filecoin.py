@@ -141,7 +141,7 @@ class FilecoinSettings:
         return LIMITS.block_gas
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        """Do nothing: a block has no overrides of its own."""
+        """Do nothing: blocks have no such overrides."""
         own = {
             "gasLimit": block.gas_limit,
             "feeRecipient": block.coinbase,

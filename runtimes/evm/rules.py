@@ -119,7 +119,7 @@ class EvmRules:
     copied_bytes_per_gas: int = 1024
     """Bytes copied within memory per EVM gas: about WASM's 0.4 gas per byte."""
     transfer_gas_limit: int = 10_000_000
-    """Gas limit of a call whose gas operand is one that Solidity's transfer() and send() use."""
+    """Gas limit of a call with the gas operand of Solidity's transfer() and send()."""
     gas: GasTable = CANCUN_GAS
     """Dynamic gas, of which only the price of an exponent's bytes applies here."""
     family: str = "filecoin"

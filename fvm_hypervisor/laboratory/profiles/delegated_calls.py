@@ -353,7 +353,7 @@ class AccountCalls:
 
 
 def count_refusal(variant: DelegationVariant, count: int) -> str:
-    """Return the reason why a transaction cannot have so many authorizations; empty if it can."""
+    """Return an error for an invalid number of authorizations, otherwise an empty text."""
     if not count:
         return "a transaction of type 4 without authorizations: expected 1 or more"
     if variant.most is not None and count > variant.most:

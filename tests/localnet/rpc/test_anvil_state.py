@@ -135,7 +135,7 @@ def test_anvil_dump_state_is_what_anvil_load_state_takes(rpc: Client) -> None:
 
 
 def test_a_state_without_blocks_has_its_block_number(rpc: Client) -> None:
-    """As versions of anvil before 0.3 wrote it."""
+    """The format of anvil before version 0.3."""
     older = {"block": STATE["block"], "accounts": STATE["accounts"]}
     rpc.node.network.load_state(json.dumps(older).encode())
     assert rpc("eth_blockNumber") == "0x8"
