@@ -111,6 +111,7 @@ def cli(*arguments: object) -> str:
     return done.output
 
 
+@pytest.mark.slow
 def test_a_contract_expires_is_collected_and_comes_back_by_a_proof(here: Tenants, tmp_path: Path) -> None:
     network, contract, chain = here.network, here.contract, tmp_path / "chain"
     contract.send("keep", 5)

@@ -23,6 +23,7 @@ def facts(network: Network, miner: Miner) -> Contract:
     return network.deploy(HERE / "MinerFacts.json")
 
 
+@pytest.mark.slow
 def test_the_facts_are_those_that_native_calls_give(network: Network, facts: Contract, miner: Miner) -> None:
     owner = actor_id(network, miner.owner.native)
     available = network.ask(miner.address, storageminer.get_available_balance())

@@ -69,6 +69,7 @@ def test_a_contract_signs_what_is_below_its_limit(scene: Scene) -> None:
     assert scene.network.balance(to) == before + 3 * FIL
 
 
+@pytest.mark.slow
 def test_a_contract_signs_no_more_than_its_limit_of_a_period(scene: Scene, refused: Refused) -> None:
     to = scene.network.accounts[8].address
     for value in (LIMIT + 1, 6 * FIL, 5 * FIL):

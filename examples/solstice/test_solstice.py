@@ -95,6 +95,7 @@ def paid(network: Network, council: Contract, *wallets: EthAddress) -> list[int]
     return amounts
 
 
+@pytest.mark.slow
 def test_two_quarters_are_paid_to_the_attofil(
     network: Network, council: Contract, wallets: tuple[EthAddress, ...]
 ) -> None:

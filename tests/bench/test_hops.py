@@ -18,6 +18,7 @@ def counted() -> dict[str, Way]:
     return dict(hops.ways())
 
 
+@pytest.mark.slow
 def test_every_way_has_a_row_and_every_row_a_way(counted: dict[str, Way]) -> None:
     assert counted.keys() == hops.limits().keys()
     assert {f"{way}, {rules}" for way in BOTH_RULES for rules in ("filecoin", "ethereum")} < counted.keys()
@@ -31,6 +32,7 @@ def test_no_way_is_longer_than_it_is_held_to(counted: dict[str, Way], name: str)
         assert counted[name].own > row["held"] * 0.95, "the way is shorter now: hold it to that"
 
 
+@pytest.mark.slow
 def test_what_is_called_more_often_is_counted(counted: dict[str, Way], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = StateTree.get_actor
 

@@ -19,6 +19,7 @@ ALICE = accounts(count=1)[0]
 EMPTY = versioned_hash(INFINITY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [BLOB_PROOFS, CELL_PROOFS])
 def test_both_wrappers_are_decoded_and_verified(version: int) -> None:
     carried = sidecar([random_blob(1), ZEROS], version)
@@ -62,6 +63,7 @@ def test_the_number_of_blobs_is_limited(count: int, words: str) -> None:
         parse_blob_transaction(zeros(ALICE, count)).check(CELL_PROOFS, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [BLOB_PROOFS, CELL_PROOFS])
 def test_a_wrong_proof_is_refused(version: int) -> None:
     right = sidecar([random_blob(1)], version)

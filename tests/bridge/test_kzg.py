@@ -75,6 +75,7 @@ def test_a_value_at_a_point(setup: Any, blobs: list[bytes], commitments: list[by
             assert not ckzg.verify_kzg_proof(commitment, at, other, proof, setup)
 
 
+@pytest.mark.slow
 def test_blobs_with_one_proof_each(setup: Any, blobs: list[bytes], commitments: list[bytes]) -> None:
     proofs = [ckzg.compute_blob_kzg_proof(*pair, setup) for pair in zip(blobs, commitments, strict=True)]
     assert kzg.verify_blobs(blobs, commitments, proofs)
@@ -89,6 +90,7 @@ def test_blobs_with_one_proof_each(setup: Any, blobs: list[bytes], commitments: 
         assert not kzg.verify_blobs(*wrong)
 
 
+@pytest.mark.slow
 def test_blobs_with_proofs_of_their_cells(
     setup: Any, blobs: list[bytes], commitments: list[bytes], cell_proofs: list[bytes]
 ) -> None:

@@ -95,6 +95,7 @@ def test_the_upper_bits_of_a_word_name_nobody() -> None:
         assert always(Integers.from_bytes(result, "big") == asked & ((1 << 160) - 1), conditions)
 
 
+@pytest.mark.slow
 def test_every_id_is_read_from_what_was_written_of_it() -> None:
     actor = word("actor")
     lengths = set()

@@ -40,6 +40,7 @@ def test_live_frames_share_the_memory_of_a_message(mebibytes: int, monkeypatch: 
 COMPARED = ("storage", "logs", "calls", "create", "inspect", "selfdestruct", "solidity", "trees")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", with_data(*COMPARED))
 def test_messages_cost_about_what_the_official_actor_makes_them_cost(group: str) -> None:
     """Gas is derived, not metered as the official module's; over the golden cases the ratio stays close to one."""

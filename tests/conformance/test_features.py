@@ -39,6 +39,7 @@ def results(step: int = SAMPLE, only: str = "") -> Iterator[VectorResult]:
         yield from map(run_variant, islice(wanted, 0, None, step))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boundary", ["raw", "plain"])
 def test_the_machine_answers_as_the_reference_with_these_features(
     boundary: str, monkeypatch: pytest.MonkeyPatch
@@ -49,6 +50,7 @@ def test_the_machine_answers_as_the_reference_with_these_features(
     assert len(done) > (200 if boundary == "raw" else 20)
 
 
+@pytest.mark.slow
 def test_an_upgrade_of_an_actor_that_is_called_around_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted defect: nothing is refused for who is at work further out."""
     monkeypatch.setattr(kernel, "_is_called_around", lambda _stack, _actor: False)
@@ -56,6 +58,7 @@ def test_an_upgrade_of_an_actor_that_is_called_around_is_noticed(monkeypatch: py
     assert {"upgrade/stack/called-around", "upgrade/stack/calls-itself"} <= noticed
 
 
+@pytest.mark.slow
 def test_an_odd_entry_that_is_refused_too_early_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted defect: whether `upgrade` can be entered is not looked at."""
     found = ModuleFacts(1, 0, False, True)

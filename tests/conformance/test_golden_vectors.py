@@ -18,6 +18,8 @@ from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, MESSAGE_FILES, VERSI
 from tests.conformance.oracle_diff import Vectors, by_id, sample
 from tests.conftest import bundle_folder, fvm_data
 
+pytestmark = pytest.mark.slow
+
 COUNT = 45
 SEED = 1
 

@@ -12,6 +12,8 @@ from tests.conformance import oracle_diff
 from tests.conformance.coverage import MESSAGE_FILES
 from tests.conformance.oracle_diff import NOT_RUN, Vectors, by_id, differences, main, sample
 
+pytestmark = pytest.mark.slow
+
 
 def files() -> list[Vectors]:
     return [by_id(path) for path in MESSAGE_FILES]

@@ -61,6 +61,7 @@ def test_equal_answers_are_equal_and_a_gas_too_much_is_found(capsys: pytest.Capt
     assert "planted defect: found in 2 of 2 messages" in out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alike")
 def test_the_syscall_that_differs_is_named_with_its_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

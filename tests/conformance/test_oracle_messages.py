@@ -80,6 +80,7 @@ def stand_in(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand
     return stand_in
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stand_in")
 def test_what_is_alike_is_no_finding_and_is_counted(run: Run) -> None:
     tally = Tally()
@@ -92,12 +93,14 @@ def test_what_is_alike_is_no_finding_and_is_counted(run: Run) -> None:
     assert {0, 7} < {*tally.exit_codes}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize("defect", [PRICE, EXIT, WRITE])
 def test_each_planted_defect_is_found_at_each_version(run: Run, defect: str) -> None:
     assert all(run.plant(defect, 150, 1).values())
 
 
+@pytest.mark.slow
 def test_a_difference_is_made_small_and_written_as_a_vector(run: Run, stand_in: StandIn) -> None:
     (case, _), *_ = answered_cases(run.ground(28), "1:1")
     stand_in.wrong = {"exit_code": 77}
@@ -112,6 +115,7 @@ def test_a_difference_is_made_small_and_written_as_a_vector(run: Run, stand_in: 
     assert len(vector["car"]) < len(vector_of([case], "whole")["car"]) / 2
 
 
+@pytest.mark.slow
 def test_what_a_difference_needs_stays(run: Run) -> None:
     case = max((case for case, _ in answered_cases(run.ground(28), "1:2")), key=lambda one: len(one.messages))
     wanted = case.messages[1]

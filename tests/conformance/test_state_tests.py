@@ -46,6 +46,7 @@ def test_a_file_of_the_sample_passes(path: Path) -> None:
     assert not failures(path)
 
 
+@pytest.mark.slow
 def test_the_files_hold_as_many_cases_as_their_providers_say() -> None:
     counts = dict.fromkeys(CHECKED, 0)
     for path in every_file():

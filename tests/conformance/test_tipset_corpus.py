@@ -64,6 +64,7 @@ def test_some_tipsets_have_blocks_that_share_messages_and_one_that_owes_a_penalt
             assert max(penalties) > 0
 
 
+@pytest.mark.slow
 def test_this_machine_answers_as_the_reference_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundles = data_file("bundles")
     sample = [vector for version in VERSIONS for vector in [*read_vectors(file_of(version))][version % 3 :: EVERY]]

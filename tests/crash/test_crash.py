@@ -9,6 +9,8 @@ import pytest
 from tests.crash import collection, epochs, faults, kills, sweep
 from tests.crash.__main__ import planted, unsynced_commits
 
+pytestmark = pytest.mark.slow
+
 
 def test_killed_at_any_instant_a_store_reopens_at_an_acknowledged_state(tmp_path: Path) -> None:
     result = kills.run(tmp_path / "store", 15, seed=20)

@@ -107,6 +107,7 @@ def test_cases_are_the_same_for_the_same_seed_and_others_for_another() -> None:
     assert generate(1, 7) != generate(2, 7) != generate(2, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.beside_official
 def test_generated_contracts_do_the_same_on_both_machines() -> None:
     tally = compare(seed=7, count=250, workers=1)

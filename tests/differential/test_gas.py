@@ -39,6 +39,7 @@ def gas_of(case: Case) -> list[tuple[int, int]]:
     return [(mine.gas, other.gas) for mine, other in zip(compared.ours, compared.official, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["increment", "number"])
 def test_deploying_and_calling_a_contract_costs_about_the_same(function: str) -> None:
     counter = contract("Counter")
@@ -48,6 +49,7 @@ def test_deploying_and_calling_a_contract_costs_about_the_same(function: str) ->
         assert within(0.1, ours, official)
 
 
+@pytest.mark.slow
 def test_a_loop_costs_about_the_same() -> None:
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, assemble(LOOP))}
     ((ours, official),) = gas_of(Case("loop", "one", accounts, [CallOf(SENDER, CONTRACT)]))

@@ -53,6 +53,7 @@ def cases() -> Iterator[Case]:
     return (older(1, number) for number in range(CASES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", numbers())
 def test_each_version_does_what_its_own_module_does(number: int) -> None:
     compared = [twins(number).compare(case) for case in cases()]
@@ -60,6 +61,7 @@ def test_each_version_does_what_its_own_module_does(number: int) -> None:
     assert sum(outcome.exit_code == 0 for found in compared for outcome in found.official) > CASES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", numbers())
 def test_programs_of_the_grammar_do_the_same_on_both(number: int) -> None:
     compared = [twins(number).compare(generate(7, case)) for case in range(GENERATED)]

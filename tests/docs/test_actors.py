@@ -19,6 +19,7 @@ def found() -> list[Row]:
     return found_rows()
 
 
+@pytest.mark.slow
 def test_the_table_is_what_the_actors_answer(found: list[Row]) -> None:
     written = TEXT.split(BEGIN)[1].split(END)[0]
     assert written == table(found), "run `make actors-page`"
@@ -84,6 +85,7 @@ def test_the_numbers_of_the_development_methods_are_their_names_hashes() -> None
         assert method_number(name) == int(number)
 
 
+@pytest.mark.slow
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tip_jar.wasm", "interface.ipldsch"):
         (tmp_path / name).symlink_to(

@@ -12,6 +12,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^### hypervisor (.+)$", TEXT, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_commands_say() -> None:
     assert replaced(TEXT) == TEXT, "run `make cli-page`"
 

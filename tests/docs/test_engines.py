@@ -56,6 +56,7 @@ def names_in(cell: str) -> set[str]:
     return names
 
 
+@pytest.mark.slow
 def test_the_table_of_imports_is_what_is_imported() -> None:
     assert {module: set(re.findall(r"`([^`]+)`", cell)) for module, cell in rows("from")} == used()
 

@@ -25,6 +25,7 @@ def output(followed: list[Ran], command: str, number: int = 0) -> str:
     return "\n".join(" ".join(line.split()) for line in found.output.splitlines())
 
 
+@pytest.mark.slow
 def test_every_command_does_what_the_page_says(followed: list[Ran]) -> None:
     for ran in followed:
         ran.check()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from fvm_hypervisor.cli.forge_options import ALIASES, NOT_HERE
 from fvm_hypervisor.soltest.foundry_keys import NOT_READ
 from tests.docs.forge_names import recorded
@@ -13,6 +15,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 NAMES = recorded()
 
 
+@pytest.mark.slow
 def test_the_page_is_as_the_command_is() -> None:
     assert replaced(TEXT) == TEXT, "run `make cli-page`"
 

@@ -24,6 +24,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "json-rpc.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_methods_are_what_the_code_has_and_their_examples_what_it_answers() -> None:
     assert replaced(TEXT) == TEXT, "run `make rpc-page`"
 
@@ -92,6 +93,7 @@ def test_the_numbers_are_the_codes() -> None:
         assert words in " ".join(TEXT.split())
 
 
+@pytest.mark.slow
 def test_the_quick_start_runs_as_it_stands_in_one_shell_and_once_more_right_after(tmp_path: Path) -> None:
     every = run_page(TEXT.split("## Where it listens")[0] * 2, tmp_path / "page")
     assert len(every) == 18

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from bench import __main__ as bench
 from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, read_vectors
 
@@ -47,6 +49,7 @@ def test_every_area_that_is_named_is_one() -> None:
     assert set(re.findall(r"ARGS=(\w+)", PAGE)) <= set(bench.areas())
 
 
+@pytest.mark.slow
 def test_every_vector_that_is_named_is_in_the_golden_set() -> None:
     golden = PROJECT / "tests" / "golden"
     names = {

@@ -50,6 +50,7 @@ def test_the_tables_of_the_page_are_read(tmp_path: Path) -> None:
     assert list(points["project"]["entry-points"]) == [ENTRY_POINT_GROUP]
 
 
+@pytest.mark.slow
 def test_the_rust_of_the_page_is_a_precompile(tmp_path: Path) -> None:
     if shutil.which("rustc") is None:
         pytest.skip("needs rustc")

@@ -26,6 +26,7 @@ def commands(program: str) -> list[str]:
     return [line for block in blocks("console") for line in block.splitlines() if line.split()[0] == program]
 
 
+@pytest.mark.slow
 def test_every_command_runs_in_the_order_of_the_page_in_one_shell(tmp_path: Path) -> None:
     for ran in run_page(README, tmp_path / "page"):
         ran.check()
@@ -46,12 +47,14 @@ def test_the_make_target_exists(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [code for code in blocks("python") if "def test_" not in code])
 def test_the_python_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [code for code in blocks("python") if "def test_" in code])
 def test_the_tests_pass(code: str, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -62,6 +65,7 @@ def test_the_tests_pass(code: str, tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_printed_call_tree_is_what_the_demo_prints_but_for_the_gas_of_the_day(tmp_path: Path) -> None:
     done = subprocess.run([BIN / "hypervisor", "demo"], cwd=tmp_path, capture_output=True, text=True, check=True)
     (shown,) = blocks("text")

@@ -37,6 +37,7 @@ def test_the_navigation_has_each_page_once(settings: ModuleType) -> None:
     assert captions == ["Use", "Protocol work", "Internals", "Reference", "Examples", "Project"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SPHINX.exists(), reason="`make docs` has not installed its tools")
 @pytest.mark.parametrize("link", ["missing.md", "page.md#no-such-heading"])
 def test_a_dead_link_fails_the_build(link: str, tmp_path: Path) -> None:

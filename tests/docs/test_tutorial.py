@@ -24,6 +24,7 @@ def test_every_python_block_is_a_file_of_tests() -> None:
     assert len(FILES) == PAGE.count("```python\n") == 5
 
 
+@pytest.mark.slow
 def test_every_command_does_what_the_page_says_in_its_order_in_one_shell(tmp_path: Path) -> None:
     every = run_page(BEFORE_FOUNDRY, tmp_path / "page")
     for ran in every:
@@ -41,6 +42,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(REPLACED, f"cargo build --release --features {feature}", copied)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("built")
 def test_the_actor_upgrades_itself_as_the_page_says(tmp_path: Path) -> None:
     assert sum(bool(expected) for _, expected in commands(UPGRADE)) == 8

@@ -32,6 +32,7 @@ def test_programs_are_the_same_for_the_same_seed_and_others_for_another() -> Non
     assert {batch(1, number).rules for number in range(len(RULES))} == set(RULES)
 
 
+@pytest.mark.slow
 def test_the_engines_agree_on_generated_programs() -> None:
     tally = compare(seed=5, count=len(RULES) * SIZE, workers=1)
     assert tally.findings == []
@@ -76,6 +77,7 @@ def test_what_trees_of_calls_do_not_know_is_found_where_there_are_trees(defect: 
     assert set(found) <= set(ETHEREUM)
 
 
+@pytest.mark.slow
 def test_a_case_shows_where_the_engines_part() -> None:
     assert batch(1, 0).rules == "Cancun"
     assert watched(1, 0, 0, 100_000) == ""
@@ -99,6 +101,7 @@ def test_two_engines_side_by_side_come_to_what_one_comes_to(number: int) -> None
             assert expected.differences(both.attempt(call, call.gas_limit)) == []
 
 
+@pytest.mark.slow
 def test_a_tree_of_calls_that_changes_something_else_than_its_frames_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = batch(3, 1)
     assert not any(watched(3, 1, program, call.gas_limit) for program, call in enumerate(drawn.calls[:8]))
@@ -165,6 +168,7 @@ def test_pyrevm_says_the_same_of_storage_refunds_and_logs() -> None:
     assert other.differences(call, 30_000, outcome) != []
 
 
+@pytest.mark.slow
 def test_single_frames_are_equal_on_both_engines_and_a_defect_in_either_is_found() -> None:
     assert frames.compare(seed=2, count=1_000, workers=1).findings == []
     for defect, (engine, _) in frames.PLANTS.items():
@@ -172,6 +176,7 @@ def test_single_frames_are_equal_on_both_engines_and_a_defect_in_either_is_found
             assert frames.compare(seed=2, count=1_000, workers=1, plant=defect).findings
 
 
+@pytest.mark.slow
 def test_compiled_regions_are_equal_to_the_interpreter_and_a_defect_in_one_is_found() -> None:
     assert frames.compare(seed=3, count=400, workers=1, pair="tiers").findings == []
     (defect,) = (defect for defect, (engine, _) in frames.PLANTS.items() if engine == "fast:compile")

@@ -26,6 +26,7 @@ def lines(folder: str, engine: str) -> dict[str, str]:
     return traces
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_both_engines_tell_every_instruction_alike(folder: str) -> None:
     plain, fast = lines(folder, "py-evm"), lines(folder, "fast")

@@ -25,6 +25,7 @@ def boot() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_both_bundles_do_the_same(boot: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--bundle", str(data_file(OFFICIAL)), "--epochs", "10", "--sectors", "0"]
     assert boot.main(arguments) == 0
@@ -37,6 +38,7 @@ def test_both_bundles_do_the_same(boot: ModuleType, capsys: pytest.CaptureFixtur
         assert any(re.search(rf"\b{actor}\b.* exit 0 ", line) for line in own)
 
 
+@pytest.mark.slow
 def test_networks_of_version_29_are_booted_without_datacap(
     boot: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:

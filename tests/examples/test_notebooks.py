@@ -44,6 +44,7 @@ def words(shown: list[str]) -> list[str]:
     return [Page(each).words if each.startswith("<div>") else each for each in shown]
 
 
+@pytest.mark.slow
 def test_a_network_a_contract_a_trace_gas_changes_and_prices_are_shown(shown: dict[str, list[str]]) -> None:
     said = words(shown["inside-a-message.ipynb"])
     expected = [

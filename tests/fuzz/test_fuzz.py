@@ -50,6 +50,7 @@ def test_all_targets_have_their_turn() -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has wheels for Linux on x86-64 only")
 def test_a_short_run_finds_the_defect_that_is_planted() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "--count", "500", "--targets", "codec"]

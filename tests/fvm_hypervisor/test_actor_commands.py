@@ -66,6 +66,7 @@ def as_json(*arguments: object) -> Any:
 # --- code, actor, calls -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
     assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--state", "chain") == (0, f"{CODE}\n")
     jar = as_json("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--state", "chain")
@@ -86,6 +87,7 @@ def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
     assert CliRunner().invoke(app, ["inspect", "chain", f"{jar['id']}/state/tips"]).stdout == "2\n"
 
 
+@pytest.mark.slow
 def test_a_refusal_of_the_actor_is_status_1_and_changes_nothing(hypervisor: Command, chain: tuple[Path, str]) -> None:
     folder, jar = chain
     before = as_json("actor", "inspect", jar, "--state", folder)
@@ -115,6 +117,7 @@ def test_a_chain_that_a_node_has_open_is_left_alone_but_may_be_looked_at(chain: 
         assert as_json("actor", "inspect", jar, "--state", folder)["state"]["tips"] == 0
 
 
+@pytest.mark.slow
 def test_a_method_is_called_by_number_with_cbor(chain: tuple[Path, str]) -> None:
     folder, jar = chain
     common = ["actor", "call", jar, "--state", folder, "--dry-run", "--value", "1fil"]
@@ -125,6 +128,7 @@ def test_a_method_is_called_by_number_with_cbor(chain: tuple[Path, str]) -> None
     assert as_json(*bare, "2")["answer"].startswith("f1")  # an account's address, by its interface
 
 
+@pytest.mark.slow
 def test_a_running_node_gets_code_an_actor_and_other_code(hypervisor: Command, tmp_path: Path) -> None:
     silent = tmp_path / "silent.wasm"
     silent.write_bytes(guest("(i32.const 0)"))
@@ -145,6 +149,7 @@ def test_a_running_node_gets_code_an_actor_and_other_code(hypervisor: Command, t
             assert hypervisor("actor", command, MODULE, *([CODE] * (command == "replace")))[0] == 2
 
 
+@pytest.mark.slow
 def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
     with Network() as network:
         jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
@@ -263,6 +268,7 @@ def test_a_project_builds_with_the_flags_and_crates_of_the_built_in_actors() -> 
     }
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_template_pass_on_its_committed_module(tmp_path: Path) -> None:
     _run_its_tests(FOLDER, TEMPLATE, MODULE, tmp_path)
 

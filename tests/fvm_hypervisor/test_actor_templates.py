@@ -74,6 +74,7 @@ def test_a_project_is_built_by_what_its_file_says_and_tested_by_pytest(tmp_path:
         project_commands(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_ends_as_the_first_program_that_fails(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("all:\n\t@exit 3\n")
     assert CliRunner().invoke(app, ["actor", "test", str(tmp_path)]).exit_code == 2  # make's status for it

@@ -16,6 +16,7 @@ def generated() -> dict[Path, str]:
     return bindings.generated()
 
 
+@pytest.mark.slow
 def test_the_committed_files_are_those_that_the_generator_writes(generated: dict[Path, str]) -> None:
     different = [str(path.relative_to(PROJECT)) for path, text in generated.items() if path.read_text() != text]
     assert not different, "make bindings"

@@ -59,6 +59,7 @@ def shown(calls: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> li
     return capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.slow
 def test_no_call_is_too_deep_to_be_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
     call = plain_call()
     for _ in range(1024):
@@ -69,6 +70,7 @@ def test_no_call_is_too_deep_to_be_shown_whole(capsys: pytest.CaptureFixture[str
     assert all(line.endswith("value 0  exit 0  gas 7") for line in lines)
 
 
+@pytest.mark.slow
 def test_of_more_calls_than_anybody_reads_the_first_are_shown_and_the_others_counted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

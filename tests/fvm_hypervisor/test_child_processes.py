@@ -27,6 +27,7 @@ if __name__ == "__main__":
 MODULES = ("signal", "selectors", "socket", "struct", "multiprocessing", "fvm_hypervisor", "random", "json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "said"),
     [("hypervisor test", "True\nTrue\n"), ("hypervisor replay", "1\n2\n")],

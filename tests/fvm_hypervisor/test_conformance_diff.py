@@ -159,6 +159,7 @@ def test_a_vector_without_a_recorded_trace_says_so(run: Callable[..., Record], t
     assert run(against=tmp_path / "none.jsonl")["error"] == "no trace of that id to compare with"
 
 
+@pytest.mark.slow
 def test_the_command_keeps_traces_and_compares_with_them(vector: Path, tmp_path: Path) -> None:
     runner, traces = CliRunner(), tmp_path / "traces.jsonl"
     common = ["conformance", str(vector), "--bundle-dir", str(GOLDEN / "manifests"), "--workers", "1"]

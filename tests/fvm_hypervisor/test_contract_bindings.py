@@ -154,6 +154,7 @@ def test_entries_that_nobody_can_call_are_left_out() -> None:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_checks(tmp_path: Path) -> None:
     def run(*options: str) -> Any:
         return CliRunner().invoke(

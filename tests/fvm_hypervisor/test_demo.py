@@ -49,6 +49,7 @@ def path(calls: list[Json]) -> list[str]:
     return runtimes
 
 
+@pytest.mark.slow
 def test_contracts_are_created_through_the_native_address_manager(shown: Json) -> None:
     deploy = step(shown, "deploy")
     assert path(deploy["calls"][:1]) == ["wasm", "wasm", "evm"]

@@ -174,6 +174,7 @@ def test_a_node_to_fork_that_does_not_answer_was_typed_wrongly(arguments: list[s
     assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (2, True), done.output
 
 
+@pytest.mark.slow
 def test_a_block_that_is_no_dag_cbor_is_told_in_a_sentence(tmp_path: Path) -> None:
     text = b"\x61\xff"  # bad UTF-8
     with (tmp_path / "bad.car").open("wb") as file:
@@ -248,6 +249,7 @@ def has_processes(group: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes that a process has started")
 @pytest.mark.parametrize("moment", [has_begun, has_children])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
@@ -269,6 +271,7 @@ def test_workers_end_with_the_process_that_they_work_for(
         assert "Traceback" not in process.communicate()[1] or number == signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2, 1.5, 1.8])
 def test_a_node_that_is_terminated_while_it_starts_says_nothing(seconds: float, tmp_path: Path) -> None:
     """Also where its threads start: it ends with a status of its own, or as a node that serves does."""
@@ -284,6 +287,7 @@ def test_a_node_that_is_terminated_while_it_starts_says_nothing(seconds: float, 
             assert network.head.height == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes that a process has started")
 @pytest.mark.parametrize(("workers", "moment"), [("1", has_begun), ("2", has_begun), ("2", has_children)])
 def test_ctrl_c_ends_a_command_with_its_workers_and_says_nothing(

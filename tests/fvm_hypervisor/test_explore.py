@@ -30,6 +30,7 @@ from tests.prepared import Program
 HASH = "0x" + "12" * 32
 
 
+@pytest.mark.slow
 def test_a_folders_chain_is_shown_until_a_signal_ends_it(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         sent = network.send(network.accounts[1].address, 10**18).hash.hex()
@@ -61,6 +62,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_client_changes_what_it_sees_and_nothing_in_the_folder(tmp_path: Path) -> None:
     """Beside a network that has the folder open, and goes on with its chain."""
     stranger, folder = "0x" + "34" * 20, tmp_path / "chain"
@@ -92,6 +94,7 @@ def test_a_chain_is_read_only_where_there_is_one(tmp_path: Path) -> None:
         Network(tmp_path / "empty", read_only=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sends", [True, False], ids=["an account", "a contract"])
 def test_a_sender_without_a_key_has_one_answer_everywhere(sends: bool, tmp_path: Path) -> None:
     """A vector where the message comes out the same on any implementation, else one sentence: `extract` decides."""
@@ -118,12 +121,14 @@ def extracted(transaction: str, folder: Path, *source: object) -> str:
     return CliRunner().invoke(app, ["extract", transaction, *map(str, source), "--out", str(out)]).stderr
 
 
+@pytest.mark.slow
 def test_what_no_vector_can_say_is_said() -> None:
     with Network(rules="ethereum") as network, explore(network) as url:
         sent = network.send(network.accounts[1].address, 1).hash.hex()
         assert request(url, "GET", f"/tx/0x{sent}/vector.json")[0] == 404
 
 
+@pytest.mark.slow
 def test_more_vectors_at_once_than_threads_trace_are_all_made() -> None:
     """Making a vector requests traces from this node, so a page must not hold a thread that the traces need."""
     with Network() as network:
@@ -145,6 +150,7 @@ def test_a_folder_without_a_chain_is_refused_in_a_sentence(tmp_path: Path) -> No
     assert (done.exit_code, "there is no folder" in done.output) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_network_of_this_process_is_explored() -> None:
     with Network() as network, explore(network) as url:
         sent = network.chain.head.height
@@ -188,6 +194,7 @@ def test_the_log_names_the_page_of_what_failed_and_of_nothing_else(capsys: pytes
         assert f"\n  page: http://127.0.0.1:8545/tx/0x{failed}\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_node_serves_pages_unless_it_is_not_to(tmp_path: Path) -> None:
     with running(tmp_path / "ready") as (url, process):
         assert request(url, "GET", "/")[0] == 200

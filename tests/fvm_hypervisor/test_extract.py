@@ -81,6 +81,7 @@ def blocks_of(vector: dict[str, Any]) -> dict[Cid, bytes]:
     return dict(read_car(io.BytesIO(gunzip(base64.b64decode(vector["car"])))))
 
 
+@pytest.mark.slow
 def test_a_tipset_of_a_folder_is_a_vector_that_passes(made: Made, tmp_path: Path) -> None:
     vector = extracted(EPOCH, tmp_path / "tipset.json", "--state", made.folder)
     assert passed(tmp_path / "tipset.json") == [""]
@@ -115,6 +116,7 @@ def test_a_vector_holds_exactly_the_blocks_that_are_read(made: Made, tmp_path: P
         assert show(left_out) in problem or "state has no" in problem, problem
 
 
+@pytest.mark.slow
 def test_the_node_and_its_folder_give_the_same_vectors(made: Made, tmp_path: Path) -> None:
     for name, what in (("tipset", EPOCH + 1), ("message", made.hashes[4])):
         of_folder = extracted(what, tmp_path / f"{name}.json", "--state", made.folder)
@@ -124,6 +126,7 @@ def test_the_node_and_its_folder_give_the_same_vectors(made: Made, tmp_path: Pat
     assert passed(tmp_path / "message-node.json") == passed(tmp_path / "tipset-node.json") == [""]
 
 
+@pytest.mark.slow
 def test_a_message_stands_where_those_before_it_left_the_state(made: Made, tmp_path: Path) -> None:
     """The fourth message is the second of its tipset's three."""
     vector = extracted(made.hashes[3], tmp_path / "message.json", "--state", made.folder)
@@ -140,6 +143,7 @@ def test_a_message_stands_where_those_before_it_left_the_state(made: Made, tmp_p
     assert by_cid == vector
 
 
+@pytest.mark.slow
 def test_a_node_that_answers_as_lotus_does_is_asked_for_each_block_once(made: Made, tmp_path: Path) -> None:
     with made.open() as network:
         for what in (EPOCH + 1, EPOCH, made.hashes[4]):
@@ -155,6 +159,7 @@ def test_a_node_that_answers_as_lotus_does_is_asked_for_each_block_once(made: Ma
                 assert not [cid for cid in node.blocks if bundle.has(cid)]
 
 
+@pytest.mark.slow
 def test_what_a_chain_does_not_have_is_one_sentence_and_no_file(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "none.json"
     empty = tmp_path / "empty"
@@ -184,6 +189,7 @@ def test_what_a_chain_does_not_have_is_one_sentence_and_no_file(made: Made, tmp_
     assert list(tmp_path.glob("*.json*")) == []
 
 
+@pytest.mark.slow
 def test_a_block_that_is_not_its_cids_is_refused_by_name(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "none.json"
     with made.open() as network:
@@ -232,6 +238,7 @@ def test_a_state_that_was_changed_by_hand_gives_no_vector(by_hand: Path, tmp_pat
     assert run("extract", 2, "--state", by_hand, "--out", out).exit_code == 0
 
 
+@pytest.mark.slow
 def test_an_upgrade_and_other_rules_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "none.json"
     plan = {2: (28, Bundle.embedded("supply-share"))}
@@ -246,6 +253,7 @@ def test_an_upgrade_and_other_rules_are_refused(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_other_actors_run_a_vector_in_the_place_of_those_that_it_names(made: Made, tmp_path: Path) -> None:
     """Another build may differ in gas; the same build passes under any name."""
     path = tmp_path / "tipset.json"

@@ -51,6 +51,7 @@ def keystore(folder: Path, kind: str = "pbkdf2", **changed: Any) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", VECTORS)
 def test_a_keystore_of_the_definition_is_opened(tmp_path: Path, kind: str) -> None:
     password = tmp_path / "password"

@@ -179,6 +179,7 @@ def test_a_state_that_lacks_a_block_is_a_failed_record(tmp_path: Path) -> None:
 BOMB = gzip.compress(bytes((64 << 20) + 1))
 
 
+@pytest.mark.slow
 def test_a_bomb_in_a_vector_or_around_it_is_a_failed_record(tmp_path: Path) -> None:
     """64 MiB and a byte, of 65 KB."""
     inside, around, long = (tmp_path / name for name in ("inside.json", "around.jsonl.gz", "long.json"))

@@ -56,6 +56,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return prepared.run(*arguments, timeout=START)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_node_prints_its_accounts_serves_and_ends_when_told_to(tmp_path: Path, number: int) -> None:
     ready = tmp_path / "ready"
@@ -71,6 +72,7 @@ def test_a_node_prints_its_accounts_serves_and_ends_when_told_to(tmp_path: Path,
     assert not ready.exists()
 
 
+@pytest.mark.slow
 def test_the_ready_file_of_a_node_that_was_killed_is_gone_before_the_next_one_starts(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     with running(ready, "--silent") as (_, process):
@@ -82,6 +84,7 @@ def test_the_ready_file_of_a_node_that_was_killed_is_gone_before_the_next_one_st
     assert not ready.exists()
 
 
+@pytest.mark.slow
 def test_a_host_and_an_origin_that_are_named_may_ask(tmp_path: Path) -> None:
     named = ("--allow-host", "node.example", "--allow-origin", "https://app.example")
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"})
@@ -96,6 +99,7 @@ def test_a_host_and_an_origin_that_are_named_may_ask(tmp_path: Path) -> None:
             assert response.status == status, headers
 
 
+@pytest.mark.slow
 def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
     state, inbox = tmp_path / "chain", ARTIFACTS / "Inbox.json"
     bytecode = json.loads(inbox.read_text(encoding="utf-8"))["bytecode"]
@@ -148,6 +152,7 @@ def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
     assert "Inbox.greet(text=&quot;hi&quot;)" in flame.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_node_upgrades_its_network_behind_the_planned_epoch(tmp_path: Path) -> None:
     options = ["--network", "nv27", "--state", str(tmp_path / "chain")]
     clz = {"data": "0x60011e5f5260205ffd"}  # PUSH1 1, CLZ, and revert with the word
@@ -167,6 +172,7 @@ def test_a_node_upgrades_its_network_behind_the_planned_epoch(tmp_path: Path) ->
         process.wait(START)
 
 
+@pytest.mark.slow
 def test_a_node_goes_on_with_the_bundle_of_its_folder_and_refuses_others(tmp_path: Path) -> None:
     state = ["--state", str(tmp_path / "chain")]
     for arguments in (["--bundle", "own-supply-share"], []):
@@ -182,6 +188,7 @@ def test_a_node_goes_on_with_the_bundle_of_its_folder_and_refuses_others(tmp_pat
         assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
 
 
+@pytest.mark.slow
 def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--silent") as (url, process):
         port = urlsplit(url).port
@@ -241,6 +248,7 @@ def test_a_trace_that_cannot_be_had_says_why(arguments: list[str], code: int, wo
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_chain_is_no_chains_and_stays_as_it_is(tmp_path: Path) -> None:
     from hypervisor import Hypervisor
 
@@ -269,6 +277,7 @@ def test_a_server_that_is_no_node_is_told(answer: bytes) -> None:
         ask(url, "eth_chainId")
 
 
+@pytest.mark.slow
 def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:
     with running(tmp_path / "ready") as (url, _):
         with pytest.raises(NodeError, match="does not exist"):
@@ -279,6 +288,7 @@ def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:
         ask("ftp://localhost", "eth_chainId")
 
 
+@pytest.mark.slow
 def test_web3_reads_a_built_in_actor_where_the_node_is_told_so(tmp_path: Path) -> None:
     datacap = Web3.to_checksum_address("0xff" + "00" * 18 + "07")
     with running(tmp_path / "ready", "--abi-facade") as (url, _):

@@ -36,6 +36,7 @@ OTHER_WORDS = "abandon " * 11 + "about"
 OTHER_ADDRESS = "0x9858effd232b4033e47d90003d41ec34ecaeda94"  # its first account, in every wallet
 
 
+@pytest.mark.slow
 def test_accounts_chain_id_and_genesis_are_what_the_options_say(tmp_path: Path) -> None:
     options = ["-a", "2", "--balance", "5.5", "--chain-id", "31337", "--bare", "-m", OTHER_WORDS]
     with running(tmp_path / "ready", *options) as (url, process):
@@ -50,6 +51,7 @@ def test_accounts_chain_id_and_genesis_are_what_the_options_say(tmp_path: Path) 
     assert "0x9858EfFD232B4033E47d90003D41EC34EcaEda94 (5.5 FIL)" in output
 
 
+@pytest.mark.slow
 def test_a_question_may_take_as_long_as_the_options_say(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--question-time", "0.2", "--trace-time", "0.3") as (url, _):
         ask(url, "anvil_setCode", BOB, "0x5b6201000060002050600056")  # hashes 64 KiB, without an end
@@ -59,6 +61,7 @@ def test_a_question_may_take_as_long_as_the_options_say(tmp_path: Path) -> None:
                 client.ask(method, *params)
 
 
+@pytest.mark.slow
 def test_time_base_fee_and_impersonation_are_what_the_options_say(tmp_path: Path) -> None:
     options = ["--timestamp", "1600000000", "--block-base-fee-per-gas", "12345", "--auto-impersonate"]
     with running(tmp_path / "ready", *options) as (url, _):
@@ -71,6 +74,7 @@ def test_time_base_fee_and_impersonation_are_what_the_options_say(tmp_path: Path
         assert 0 < int(block["timestamp"], 16) - 1_600_000_000 < 3_600  # the clock goes on from there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "words"),
     [
@@ -101,6 +105,7 @@ def test_our_own_actors_are_refused_on_a_version_that_they_do_not_run_on() -> No
     assert f"our own bundle runs on {known}, not on nv18: take an official one, --bundle v10" in found.stderr
 
 
+@pytest.mark.slow
 def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
     bundle = str(data_file("bundles/v18-testing-fake-proofs.car"))
     options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
@@ -116,6 +121,7 @@ def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
         assert line in output
 
 
+@pytest.mark.slow
 def test_a_node_says_that_an_upgrade_leaves_it_with_actors_of_another_version(tmp_path: Path) -> None:
     bundle = str(data_file("bundles/v17-testing-fake-proofs.car"))
     options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
@@ -127,6 +133,7 @@ def test_a_node_says_that_an_upgrade_leaves_it_with_actors_of_another_version(tm
     ]
 
 
+@pytest.mark.slow
 def test_the_streams_of_a_node_are_those_that_are_asked_for(tmp_path: Path) -> None:
     """At a genesis, and at the upgrade; the doctor says what they are."""
     swa = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
@@ -155,6 +162,7 @@ def streams(url: str) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
     chain = str(tmp_path / "chain")
     options = ["--rules", "ethereum", "--hardfork", "prague", "--state", chain]
@@ -170,6 +178,7 @@ def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
     assert "under the rules 'ethereum', not 'filecoin': leave the rules out" in " ".join(refused.stderr.split())
 
 
+@pytest.mark.slow
 def test_blocks_are_made_when_told_to(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--no-mining", "--silent") as (url, _):
         sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": ALICE, "value": "0x1"})
@@ -178,6 +187,7 @@ def test_blocks_are_made_when_told_to(tmp_path: Path) -> None:
         assert ask(url, "eth_getTransactionReceipt", sent)["blockNumber"] == "0x1"
 
 
+@pytest.mark.slow
 def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path) -> None:
     file = tmp_path / "state"
     with running(tmp_path / "ready", "--dump-state", str(file), "--silent") as (url, process):
@@ -189,6 +199,7 @@ def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path) -> None:
         assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == "0x7"
 
 
+@pytest.mark.slow
 def test_beyond_this_machine_a_node_signs_for_nobody_unless_it_is_to(tmp_path: Path) -> None:
     transaction = {"from": ALICE, "to": ALICE, "value": "0x1"}
     with running(tmp_path / "ready", "--host", "0.0.0.0") as (url, process):
@@ -203,6 +214,7 @@ def test_beyond_this_machine_a_node_signs_for_nobody_unless_it_is_to(tmp_path: P
         assert len(ask(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
 
 
+@pytest.mark.slow
 def test_a_node_begins_as_another_one_and_goes_on_without_it(tmp_path: Path) -> None:
     with running(tmp_path / "there", "--no-mining") as (there, _):
         ask(there, "anvil_setBalance", BOB, "0x7b")
@@ -227,6 +239,7 @@ def test_a_node_begins_as_another_one_and_goes_on_without_it(tmp_path: Path) -> 
     assert "holds a fork" in found.stderr
 
 
+@pytest.mark.slow
 def test_a_node_collects_its_folder_when_told_to_and_by_itself(tmp_path: Path) -> None:
     chain = ["--state", str(tmp_path / "chain")]
     with running(tmp_path / "one", *chain) as (url, _):
@@ -247,6 +260,7 @@ def test_a_node_collects_its_folder_when_told_to_and_by_itself(tmp_path: Path) -
         assert int(ask(url, "eth_getBalance", ALICE, "latest"), 16) > 0
 
 
+@pytest.mark.slow
 def test_a_node_in_memory_keeps_as_many_states_as_asked_for(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--keep-states", "5") as (url, _):
         ask(url, "anvil_mine", "0x14")
@@ -264,6 +278,7 @@ def _balance_at(url: str, block: str) -> str:
         return str(error)
 
 
+@pytest.mark.slow
 def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--artifacts", str(PROJECT / "out")) as (url, process):
         code = VAULT.interface.encode_constructor(VAULT.bytecode, 5)
@@ -292,6 +307,7 @@ def test_a_node_takes_the_open_files_that_the_system_allows() -> None:
     assert done.stdout == "(512, 512)\n"
 
 
+@pytest.mark.slow
 def test_a_node_of_few_open_files_stays_quiet_when_more_clients_come_than_it_may_open(tmp_path: Path) -> None:
     half = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
     with running(tmp_path / "ready", "--state", str(tmp_path / "chain"), files=512) as (url, process):
@@ -315,6 +331,7 @@ def test_a_node_of_few_open_files_stays_quiet_when_more_clients_come_than_it_may
     assert refused
 
 
+@pytest.mark.slow
 def test_half_open_requests_keep_a_new_client_out_for_some_seconds_and_it_hears_why(tmp_path: Path) -> None:
     """1,200 of them with 1,024 files: others get 503 at once, and there is room though all of them stay."""
     allow_open_files()
@@ -372,6 +389,7 @@ def test_what_cannot_be_is_said_before_anything_is_served(arguments: list[str], 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_gas_limit_order_path_and_configuration_are_what_the_options_say(tmp_path: Path) -> None:
     """Key and address are what anvil 1.7 prints for this path."""
     out = tmp_path / "config.json"
@@ -409,6 +427,7 @@ def test_gas_limit_order_path_and_configuration_are_what_the_options_say(tmp_pat
         assert int(ask(url, "eth_getBlockByNumber", "latest", False)["gasLimit"], 16) == 12_000_000
 
 
+@pytest.mark.slow
 def test_a_block_without_a_gas_limit_has_room_for_what_does_not_fit_otherwise(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--rules", "ethereum", "--hardfork", "prague", "--disable-block-gas-limit") as (
         url,
@@ -463,6 +482,7 @@ def test_every_option_of_anvil_is_there_or_refused_with_a_reason() -> None:
     assert not known & set(NOT_HERE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_contracts_call_the_modules_that_a_file_names(tmp_path: Path, rules: str) -> None:
     """Asked, estimated, sent, traced, and in a block whose messages processes share."""
@@ -484,6 +504,7 @@ def test_contracts_call_the_modules_that_a_file_names(tmp_path: Path, rules: str
         assert trace["calls"][0]["calls"][-1]["precompile"] == {"name": "inverts", "signature": ""}
 
 
+@pytest.mark.slow
 def test_a_precompile_that_cannot_be_had_ends_the_node(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[precompiles.adder]\ngas = 5\n")
     for given, words in (

@@ -36,6 +36,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_names_what_comes_out_otherwise(chain: Path) -> None:
     found = run("replay", chain, "--workers", 1)
     assert found.exit_code == 1
@@ -47,6 +48,7 @@ def test_the_command_names_what_comes_out_otherwise(chain: Path) -> None:
     assert one == "1 tipset with 1 message, 0 different\n"
 
 
+@pytest.mark.slow
 def test_processes_and_dask_answer_as_one_process_does(chain: Path) -> None:
     serial = run("replay", chain, "--workers", 1, "--json").stdout
     assert [json.loads(line)["height"] for line in serial.splitlines()] == heights(chain)
@@ -54,6 +56,7 @@ def test_processes_and_dask_answer_as_one_process_does(chain: Path) -> None:
     assert run("replay", chain, "--dask", "local", "--workers", 2, "--json").stdout == serial
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_tipset_answer_as_one_does_and_say_where_messages_met(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock(), parallel=2) as network:
         counter = network.deploy(ARTIFACTS / "Counter.json")

@@ -20,6 +20,8 @@ from tests.fvm_hypervisor.lotus_node import LotusNode, served
 from tests.localnet.conftest import BUNDLE, Clock
 from tests.localnet.test_replay import live
 
+pytestmark = pytest.mark.slow
+
 NETWORK = 28
 CHANGED = 7
 """The epoch after which a state was changed by hand."""

@@ -28,6 +28,7 @@ def project(root: Path, remappings: str | None = None) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(None, ""), ("", ""), ("a/=b/", "a/=b/\n"), ("a/=b/\n", "a/=b/\n")])
 def test_a_project_gets_the_remapping_once(tmp_path: Path, before: str | None, after: str) -> None:
     folder = project(tmp_path, before) / "lib" / "filecoin"

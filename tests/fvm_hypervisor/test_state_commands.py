@@ -37,6 +37,7 @@ def root_of(folder: Path) -> str:
         return show(network.machine.root)
 
 
+@pytest.mark.slow
 def test_inspect_prints_a_line_for_each_value_or_json(chain: Path) -> None:
     assert run("inspect", chain, "f03/state/entries/0").stdout == "receiver  f04\nmethod_num  5\n"
     assert json.loads(run("inspect", chain, "f03/state/entries/0", "--json").stdout) == {
@@ -64,6 +65,7 @@ def test_a_proof_shows_what_inspect_showed_without_the_folder(chain: Path, tmp_p
     assert verify(reader.roots[0], path, blocks) == bytes([0, 4])
 
 
+@pytest.mark.slow
 def test_a_proof_is_looked_into_without_the_folder(chain: Path, tmp_path: Path) -> None:
     proof, root = tmp_path / "proof.car", root_of(chain)
     shown = run("inspect", chain, "f03/state", "--proof", proof)
@@ -74,6 +76,7 @@ def test_a_proof_is_looked_into_without_the_folder(chain: Path, tmp_path: Path) 
     assert run("inspect", "f03/balance", "--verify", proof, "--root", root).stdout == "0\n"
 
 
+@pytest.mark.slow
 def test_what_a_proof_does_not_show_is_one_sentence(chain: Path, tmp_path: Path) -> None:
     proof, root = tmp_path / "proof.car", root_of(chain)
     assert run("inspect", chain, "f03/state", "--proof", proof).exit_code == 0
@@ -99,6 +102,7 @@ def test_what_a_proof_does_not_show_is_one_sentence(chain: Path, tmp_path: Path)
         assert run("inspect", *wrong).exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_state_that_is_exported_and_imported_has_the_same_root(chain: Path, tmp_path: Path) -> None:
     car, root = tmp_path / "state.car", root_of(chain)
     assert f"blocks below {root}" in run("car", "export", chain, car).stdout
@@ -111,6 +115,7 @@ def test_a_state_that_is_exported_and_imported_has_the_same_root(chain: Path, tm
     assert run("inspect", tmp_path / "other", "f02/state", "--root", root).stdout == before
 
 
+@pytest.mark.slow
 def test_a_strict_verification_and_import_take_what_was_exported_and_refuse_what_is_not_canonical(
     chain: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +133,7 @@ def test_a_strict_verification_and_import_take_what_was_exported_and_refuse_what
         assert f"CAR block {show(cid_of(unsorted))}: not canonical DAG-CBOR: byte 2" in refused.stderr
 
 
+@pytest.mark.slow
 def test_an_import_says_what_to_do_next(chain: Path, tmp_path: Path) -> None:
     car, other, root = tmp_path / "state.car", tmp_path / "other", root_of(chain)
     run("car", "export", chain, car)
@@ -145,6 +151,7 @@ def test_an_indexed_export_is_version_2(chain: Path, tmp_path: Path) -> None:
     assert (summary["version"], summary["indexed"]) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_selector_exports_a_part(chain: Path, tmp_path: Path) -> None:
     selector = tmp_path / "root-only.json"
     selector.write_text('{".": {}}')
@@ -157,6 +164,7 @@ def test_a_selector_exports_a_part(chain: Path, tmp_path: Path) -> None:
     assert run("car", "import", tmp_path / "part", tmp_path / "part.car", "--partial").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_refused_and_a_failed_export_leaves_none(chain: Path, tmp_path: Path) -> None:
     car = tmp_path / "state.car"
     run("car", "export", chain, car)
@@ -170,6 +178,7 @@ def test_a_damaged_file_is_refused_and_a_failed_export_leaves_none(chain: Path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state.car"]
 
 
+@pytest.mark.slow
 def test_gc_says_what_it_did_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         for _ in range(5):
@@ -182,6 +191,7 @@ def test_gc_says_what_it_did_and_goes_on_after_an_interruption(tmp_path: Path) -
         assert network.balance(network.accounts[1].address) == 10_005 * FIL
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     for command in (["inspect"], ["gc"], ["car", "export"]):
         found = run(*command, tmp_path / "nowhere", *(["x.car"] if command[0] == "car" else []))

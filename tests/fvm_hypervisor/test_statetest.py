@@ -37,6 +37,7 @@ def load(name: str) -> dict[str, Any]:
 # --- statetest --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_case_has_one_record_and_all_pass() -> None:
     done = run("statetest", "--json", "--workers", "2", data_file(EXAMPLE), data_file(SET_CODE))
     expected = [
@@ -53,6 +54,7 @@ def test_every_case_has_one_record_and_all_pass() -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_run_ends_with_the_cases_of_each_fork_and_the_five_slowest() -> None:
     done = run("statetest", "--workers", "1", data_file(EXAMPLE), data_file(SET_CODE))
     posts = [test["post"] for file in (EXAMPLE, SET_CODE) for test in load(file).values()]
@@ -148,6 +150,7 @@ def test_a_file_that_is_no_state_test_fails_in_words(text: str, tmp_path: Path) 
     assert record["error"]
 
 
+@pytest.mark.slow
 def test_the_trace_ends_in_the_root_and_steps_add_up_to_the_gas(tmp_path: Path) -> None:
     name = "vectors/GeneralStateTests/stExample/basefeeExample.json"
     done = run("statetest", "--trace", "--workers", "1", data_file(name))
@@ -208,6 +211,7 @@ SAMPLE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fork"), SAMPLE, ids=lambda value: Path(value).stem)
 def test_t8n_reproduces_the_root_of_a_state_test(name: str, fork: str, tmp_path: Path) -> None:
     test = next(test for test in load(name).values() if fork in test["post"])

@@ -50,6 +50,7 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
         yield found
 
 
+@pytest.mark.slow
 def test_calls_have_the_lines_that_made_them_and_a_failure_its_own(network: Network) -> None:
     made, failed = put_too_much(network)
     with serving(network) as url:
@@ -66,6 +67,7 @@ def test_calls_have_the_lines_that_made_them_and_a_failure_its_own(network: Netw
     assert ".sol:" not in without
 
 
+@pytest.mark.slow
 def test_a_folder_is_traced_with_lines_too(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         _, failed = put_too_much(network)

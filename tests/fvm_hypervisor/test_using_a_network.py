@@ -68,6 +68,7 @@ def vault(url: str, project: Path) -> str:
     return address
 
 
+@pytest.mark.slow
 def test_a_contract_is_deployed_called_and_sent_to(url: str, vault: str) -> None:
     assert printed(url, "call", vault, "most()(uint256)") == "5"
     sent = as_json(url, "send", vault, "put(uint256)", "3", "--value", "1.5fil")
@@ -76,6 +77,7 @@ def test_a_contract_is_deployed_called_and_sent_to(url: str, vault: str) -> None
     assert printed(url, "balance", vault) == "1.5 FIL"
 
 
+@pytest.mark.slow
 def test_addresses_may_have_any_form(url: str, vault: str, project: Path) -> None:
     forms = as_json(url, "wallet", "address", vault)
     assert printed(url, "call", forms["filecoin"], "most()(uint256)") == "5"
@@ -93,6 +95,7 @@ def test_a_key_signs_here(url: str, vault: str) -> None:
     assert printed(url, "call", vault, "held(address)(uint256)", BOB) == "2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--gas-limit", "100000000"]])
 def test_a_failure_says_why_and_ends_with_1(url: str, vault: str, options: list[str]) -> None:
     done = run(url, "send", vault, "put", "9", "--abi", "Vault", *options)
@@ -116,6 +119,7 @@ def test_a_custom_error_of_an_inner_contract_keeps_its_name(
     assert ("TooMuch(9, 5)" in done.stdout) == ("--trace" in options), done.stdout
 
 
+@pytest.mark.slow
 def test_an_estimate_that_failed_shows_its_calls_where_they_are_asked_for(url: str, vault: str) -> None:
     for options in ([], ["--private-key", BOB_KEY]):
         done = run(url, "send", vault, "put", "9", "--abi", "Vault", "--trace", *options)
@@ -240,6 +244,7 @@ def test_a_function_of_an_address_without_code_is_sent_by_force(url: str) -> Non
     assert as_json(url, "send", ALICE, "f()", "--force")["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_an_answer_of_unnamed_types_is_its_hex(url: str, vault: str) -> None:
     five = f"0x{5:064x}"
     assert printed(url, "call", vault, "most()") == five
@@ -253,6 +258,7 @@ def test_amounts_with_a_unit_or_decimals_and_zero_are_plain(url: str, amount: st
     assert as_json(url, "send", ALICE, "--value", amount)["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_custom_errors_of_a_constructor_and_of_a_callee_have_their_names(url: str, project: Path) -> None:
     """Caller's own ABI lacks TooMuch; it comes from the vault that it calls, whose artifact is below out/."""
     caller = as_json(url, "deploy", "Caller")["address"]
@@ -267,6 +273,7 @@ def test_custom_errors_of_a_constructor_and_of_a_callee_have_their_names(url: st
     assert "Refused(7)" in failed.stderr
 
 
+@pytest.mark.slow
 def test_keys_are_those_that_every_development_node_has_and_new_ones_are_new(url: str) -> None:
     listed = as_json(url, "wallet", "list")["accounts"]
     assert (len(listed), listed[0]["ethereum"], listed[1]["private_key"]) == (10, ALICE, BOB_KEY)
@@ -294,6 +301,7 @@ def test_the_doctor_finds_a_node_whole(url: str) -> None:
     assert (both.exit_code, "two nodes are named" in both.stderr) == (2, True), both.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rules", "words"),
     [("ethereum", "ethereum, no labs"), ("lab:lanes,rent", "Filecoin's, with the labs lanes, rent")],
@@ -303,12 +311,14 @@ def test_the_doctor_names_rules_and_labs(rules: str, words: str) -> None:
         assert words in printed(url, "doctor", "--rpc-url", url)
 
 
+@pytest.mark.slow
 def test_the_doctor_says_what_a_bare_node_lacks() -> None:
     with Network(bare=True) as network, serving(network) as url:
         output = printed(url, "doctor", "--rpc-url", url)
     assert "Multicall3: not there" in output
 
 
+@pytest.mark.slow
 def test_a_deployment_waits_for_a_node_that_is_starting(project: Path) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

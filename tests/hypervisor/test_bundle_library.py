@@ -114,6 +114,7 @@ def test_a_path_is_always_a_file(library: Path, tmp_path: Path, monkeypatch: pyt
     assert show(Bundle.open("./v18").root) == show(Bundle.open(Path("v18")).root) == MEASURED["v18-devnet"]
 
 
+@pytest.mark.slow
 def test_what_is_no_file_or_too_long_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not a file"):
         Bundle.open("/dev/zero")

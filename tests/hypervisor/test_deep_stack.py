@@ -101,6 +101,7 @@ def test_where_the_process_may_start_no_thread_it_is_an_error_in_words(monkeypat
         Stacks().run(lambda: None, never)
 
 
+@pytest.mark.slow
 def test_dropped_stacks_send_their_threads_home() -> None:
     def nested(stacks: Stacks, depth: int) -> list[int]:
         here = [threading.get_native_id()]
@@ -116,6 +117,7 @@ def test_dropped_stacks_send_their_threads_home() -> None:
     pytest.fail(f"threads are left: {used & threads()}")
 
 
+@pytest.mark.slow
 def test_a_result_and_an_error_are_not_kept() -> None:
     class Kept:
         alive = 0
@@ -311,6 +313,7 @@ def test_an_interrupt_ends_what_runs_at_home_and_lets_nothing_begin(level: int) 
     assert stacks.on_one_thread(lambda: stacks.run(lambda: 7, never)) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alarm")
 def test_an_interrupt_at_home_between_two_executions_is_raised_at_the_next() -> None:
     stacks, seen = Stacks(), []

@@ -84,6 +84,7 @@ def rewrite(folder: Path, record: bytes, key: bytes = b"machine") -> None:
 GOOD_RECORD = {"rules": "filecoin", "network": 28, "epoch": 0, "timestamp": 0, "chain_id": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("record", "words"),
     [

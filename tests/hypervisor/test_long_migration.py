@@ -42,12 +42,14 @@ def add(machine: Hypervisor, kind: str, count: int = COUNT) -> None:
     machine.store.put_many(Bundle.embedded("v19").blocks)
 
 
+@pytest.mark.slow
 def test_a_slice_of_the_long_run_keeps_its_promises() -> None:
     record = check(count=12_000, seed=3)
     assert record.findings == []
     assert record.stages == {"with code that changes": 10_800, "right afterwards": 12_000}
 
 
+@pytest.mark.slow
 def test_every_actor_is_looked_at_and_progress_is_told(machine: Hypervisor) -> None:
     add(machine, "storageminer")
     told: list[int] = []
@@ -58,6 +60,7 @@ def test_every_actor_is_looked_at_and_progress_is_told(machine: Hypervisor) -> N
     assert found == {ActorID(FIRST + n): ActorState(code, balance=TokenAmount(n)) for n in range(COUNT)}
 
 
+@pytest.mark.slow
 def test_nodes_in_which_nothing_changes_are_not_written_and_not_kept(machine: Hypervisor) -> None:
     """A walk that keeps all actors needs about 500 bytes per actor, 6 MB here."""
     add(machine, "ethaccount")

@@ -75,6 +75,7 @@ def _is_number(node: ast.expr, constants: set[str]) -> bool:
     return isinstance(node, ast.Call) and any(_is_number(given, constants) for given in node.args)
 
 
+@pytest.mark.slow
 def test_no_module_but_the_table_compares_network_versions() -> None:
     modules = [path for room in ROOMS for path in (PROJECT / room).rglob("*.py") if path != TABLE]
     found = [

@@ -164,6 +164,7 @@ def test_the_aggregate_of_nothing_stands_for_nobody_whatever_it_is() -> None:
     assert verify_bls_aggregate(bytes(96), [], [])
 
 
+@pytest.mark.slow
 def test_equal_texts_make_an_aggregate_invalid_even_where_every_key_signed() -> None:
     from py_ecc.bls.ciphersuites import G2Basic
 

@@ -52,6 +52,7 @@ STEP = st.tuples(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(STEP, max_size=60))
 @settings(max_examples=samples(60), deadline=None)
 def test_a_tree_that_lets_go_of_what_it_read_is_the_same_tree(steps: list[tuple[str, int]]) -> None:

@@ -134,6 +134,7 @@ def test_bridge_bad_answers_of_contracts_to_native_actors_end_alike(both: Stages
     compare(both, calls)
 
 
+@pytest.mark.slow
 def test_bridge_bad_answers_of_native_actors_reach_contracts_alike(both: Stages) -> None:
     """Return data that is not a CBOR byte string is passed on unchanged."""
     answers = (

@@ -25,6 +25,7 @@ def both() -> Iterator[Stages]:
         twin.machine.close()
 
 
+@pytest.mark.slow
 def test_bridge_trees_end_alike_on_both_machines(both: Stages) -> None:
     passed: list[str] = []
     for number in range(TREES):

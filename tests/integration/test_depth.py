@@ -47,6 +47,7 @@ def contracts(stage: DemoStage, function: str, *arguments: int, gas: Gas = AMPLE
     return run(stage, to_filecoin(stage.contracts["Recursion"]), INVOKE_EVM, calldata, gas)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "levels", "error"),
     [
@@ -62,6 +63,7 @@ def test_native_calls_nest_to_the_limit_and_then_get_an_error_number(
     assert (result.exit_code, decode(result.return_data)) == (ExitCode.OK, [levels, error])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("asked", "reached"), [(LIMIT - 1, True), (LIMIT, False), (3 * LIMIT, False)])
 def test_contract_calls_nest_to_the_limit_and_then_fail(stage: DemoStage, asked: int, reached: bool) -> None:
     result = contracts(stage, "dive", asked)
@@ -69,6 +71,7 @@ def test_contract_calls_nest_to_the_limit_and_then_fail(stage: DemoStage, asked:
     assert answer == (LIMIT, reached)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "error"), [(LIMIT - 1, 0), (LIMIT, -ErrorNumber.LIMIT_EXCEEDED), (3 * LIMIT, -ErrorNumber.LIMIT_EXCEEDED)]
 )

@@ -20,6 +20,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     found.network.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "gas", "geth", "lotus", "returned"),
     [

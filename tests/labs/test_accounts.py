@@ -370,6 +370,7 @@ class TestHostileMessages:
         others = [Account.from_key(bytes(31) + bytes([place])) for place in range(1, 65)]
         assert fip.apply(OTHER, *(fip.authorize(account, NOTES) for account in others))[0]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("variant", "exit_code"), [("fip", 16), ("eip", 7)])
     def test_a_million_end_at_once(self, variant: str, exit_code: int) -> None:
         stage = Stage(variant)
@@ -551,12 +552,14 @@ def test_with_all_labs_on_accounts_run_code() -> None:
         )
 
 
+@pytest.mark.slow
 def test_random_programs_end_as_by_ethereums_rules() -> None:
     stages, findings, _ = run(7, 60, 1)
     assert findings == []
     assert stages["ran code in its name"] > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_planted_defect_is_found(plant: str) -> None:
     assert run(1, 120, 1, plant)[1]

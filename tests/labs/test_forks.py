@@ -74,6 +74,7 @@ def test_a_fork_has_the_labs_of_its_origin(url: str, tmp_path: Path) -> None:
         assert waiting(network) == 0
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_network_without_labs_has_none() -> None:
     with Network(clock=Clock()) as there, serving(there) as url:
         assert Client(Node(there))("hypervisor_rules") == FILECOIN
@@ -89,6 +90,7 @@ def test_other_rules_than_the_origins_are_refused(url: str, rules: str) -> None:
         Network.fork(url, rules=rules)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -102,6 +104,7 @@ def test_a_lab_that_is_not_installed_here_is_named(answer: str, words: str, monk
         Network.fork(url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [None, 5, "no rules of ours", ["lab:async"]])
 def test_a_node_that_says_something_else_is_of_filecoins_rules(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answers_as(monkeypatch, answer)

@@ -207,6 +207,7 @@ def test_the_same_messages_end_the_same_with_a_lab_that_changes_no_rule() -> Non
     assert ends[0] == ends[1]
 
 
+@pytest.mark.slow
 def test_a_network_without_labs_imports_none() -> None:
     program = (
         "import sys; from localnet import Network\n"

@@ -32,11 +32,13 @@ def test_a_builder_with_a_defect_is_found(plant: str) -> None:
     assert set(kinds) - {"rule"}, "the invariants alone find it, without the second builder"
 
 
+@pytest.mark.slow
 def test_a_miners_proof_lands_at_once_in_a_flood() -> None:
     flooded = flood("lab:lanes", 1_000)
     assert (flooded.waited, flooded.in_time, flooded.executed) == (0, True, 1_000)
 
 
+@pytest.mark.slow
 def test_a_flood_of_the_systems_lane_takes_no_places_of_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody may send messages to the reward actor, and those count as the system's."""
     monkeypatch.setattr("localnet.chain.mempool.MAX_WAITING", 300)
@@ -44,10 +46,12 @@ def test_a_flood_of_the_systems_lane_takes_no_places_of_a_provider(monkeypatch: 
     assert (flooded.waited, flooded.in_time, flooded.executed) == (0, True, 2_000)
 
 
+@pytest.mark.slow
 def test_without_lanes_it_waits_for_the_end_of_the_flood() -> None:
     assert flood("filecoin", 1_000).waited == 5
 
 
+@pytest.mark.slow
 @pytest.mark.beside_official
 def test_the_networks_own_proof_lands_on_official_actors() -> None:
     flooded = flood("lab:lanes", 400, bundle_file(BUNDLE))

@@ -450,6 +450,7 @@ def counted_lines(run: Callable[[], object]) -> int:
 class TestWork:
     """Work of calls and installations, in proportion to their gas."""
 
+    @pytest.mark.slow
     def test_actors_over_the_same_large_libraries_leave_each_other_what_was_linked(self, machine: Hypervisor) -> None:
         """Five with 16 libraries of 1 MiB each: 80 MiB, if each counted them for itself."""
         libraries = [parse_library_cid(MAX_LIBRARY_BYTES - 1 - number) for number in range(MAX_LIBRARIES)]

@@ -92,6 +92,7 @@ def test_the_nonces_of_authorizations_are_a_map_by_address() -> None:
         stage.network.close()
 
 
+@pytest.mark.slow
 def test_a_fork_knows_them_too() -> None:
     with (
         Network(rules=RULES, clock=Clock()) as network,

@@ -50,6 +50,7 @@ MILLION = 1_000_000
 FUNDS = TokenAmount(10**24)
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 def test_random_programs_keep_every_invariant() -> None:
     stages, findings, _ = run(7, samples(400), 1)
@@ -57,6 +58,7 @@ def test_random_programs_keep_every_invariant() -> None:
     assert stages["had one in both runtimes"] > samples(400) / 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_defect_is_found(plant: str) -> None:
     assert run(7, 100, 1, plant)[1]
@@ -398,6 +400,7 @@ def test_what_is_paid_for_handling_covers_it(stage: Stage, size: int, count: int
         assert sum(spent.most.values()) < outbox.handling_gas(size)
 
 
+@pytest.mark.slow
 def test_thousands_of_messages_cost_no_more_each(stage: Stage) -> None:
     """The queue is a tree: a message's gas grows with the logarithm of what waits."""
     used = [

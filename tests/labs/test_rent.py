@@ -65,6 +65,7 @@ RENT_ADDRESS = Address.id(RENT)
 FUNDS = TokenAmount(10**24)
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 def test_random_programs_keep_every_invariant() -> None:
     stages, findings, _ = run(7, samples(400), 1)
@@ -72,6 +73,7 @@ def test_random_programs_keep_every_invariant() -> None:
     assert stages["had one resurrected"] > samples(400) / 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_defect_is_found(plant: str) -> None:
     assert run(7, 60, 1, plant)[1]
@@ -484,6 +486,7 @@ def test_the_largest_proof_is_a_message_that_a_block_takes() -> None:
         assert sent.gas_used < 400_000_000
 
 
+@pytest.mark.slow
 def test_the_plot_has_a_line_with_and_one_without() -> None:
     samples = Simulation(1, 12_000).run()
     assert samples[-1].epoch == 12_000

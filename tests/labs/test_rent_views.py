@@ -50,6 +50,7 @@ def expired(tmp_path: Path) -> tuple[Path, Address, Address, ArchivedActor]:
     return tmp_path / "chain", address, native, gone
 
 
+@pytest.mark.slow
 def test_every_view_says_since_when_and_which_root(expired: tuple[Path, Address, Address, ArchivedActor]) -> None:
     chain, address, native, gone = expired
     words = f"archived since epoch {gone.since}, root {show(gone.root)}"
@@ -82,6 +83,7 @@ def test_every_view_says_since_when_and_which_root(expired: tuple[Path, Address,
         assert "archived" in visit("/actors").text
 
 
+@pytest.mark.slow
 def test_json_rpc_has_no_code_and_names_the_exit_code(expired: tuple[Path, Address, Address, ArchivedActor]) -> None:
     chain, address, _, gone = expired
     with Network(chain) as network:

@@ -26,6 +26,8 @@ from localnet.state.controls import set_code
 from tests.localnet.conftest import START
 from tests.runtimes.evm.assembler import assemble
 
+pytestmark = pytest.mark.slow
+
 USERS, OF_EACH = 4, 3
 NOTES = EthAddress(bytes([0xA0] * 20))
 

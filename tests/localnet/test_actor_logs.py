@@ -113,6 +113,7 @@ def test_a_log_that_was_set_up_keeps_its_level(module: Path, caplog: pytest.LogC
     assert lines(caplog) == []
 
 
+@pytest.mark.slow
 def test_a_node_prints_them(module: Path, tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         actor = greeter(network, module)

@@ -60,6 +60,7 @@ def named(search: TipsetSearch, height: int = 10**6) -> list[int]:
     return [tipset.height for tipset in search.back(height)]
 
 
+@pytest.mark.slow
 def test_it_finds_what_a_look_through_the_chain_finds_whatever_went_back(
     network: Network, addresses: AddressIndex
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_folder_keeps_it_and_what_cannot_be_read_is_made_anew(tmp_path: Path) 
         assert network.block_number == 1
 
 
+@pytest.mark.slow
 def test_damage_within_is_reported_with_what_to_do(tmp_path: Path, network: Network) -> None:
     file, target = tmp_path / FILE, network.accounts[3].address
     for _ in range(300):

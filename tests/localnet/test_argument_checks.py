@@ -126,6 +126,7 @@ def test_bounds_are_told_as_people_write_them() -> None:
             whole_number(number, "a thing", least, most)
 
 
+@pytest.mark.slow
 def test_a_collection_keeps_a_number_of_states(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock()) as network:
         for wrong in (1.5, "7", 1 << 255):

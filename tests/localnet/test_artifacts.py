@@ -76,6 +76,7 @@ def hardhat_3(root: Path) -> Path:
     return root / "artifacts"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [foundry, hardhat_2, hardhat_3])
 def test_a_deployed_contract_is_known_by_its_code_whatever_was_filled_in(
     layout: Callable[[Path], Path], tmp_path: Path, network: Network
@@ -113,6 +114,7 @@ def lines_of_vault(out: Path) -> set[str]:
     return {line.partition(":")[0] for line in lines if line is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "files"),
     [
@@ -131,6 +133,7 @@ def test_lines_are_those_of_the_run_that_forges_cache_names(build: str, files: s
     assert lines_of_vault(out) == files
 
 
+@pytest.mark.slow
 def test_a_line_is_left_out_where_runs_of_the_compiler_disagree_and_none_is_named(tmp_path: Path) -> None:
     out = other_run(tmp_path)
     assert lines_of_vault(out) == {"src/Vault.sol"}

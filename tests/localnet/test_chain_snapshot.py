@@ -59,6 +59,7 @@ def second_form(car: Path, folder: Path) -> Path:
     return folder / "second.car"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [1, 2])
 def test_a_network_begins_with_the_state_of_a_snapshot(made: Any, tmp_path: Path, form: int) -> None:
     data_file(BUNDLE)  # the network version is that of a known release
@@ -100,6 +101,7 @@ def test_what_a_snapshots_head_says_is_read(made: Any, tmp_path: Path) -> None:
             begin_from(store, snapshot, 28)
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_state_takes_no_snapshot_and_no_block_of_it(made: Any, tmp_path: Path) -> None:
     car, _, head, _ = made
     with Network(tmp_path / "chain", clock=Clock()):
@@ -143,6 +145,7 @@ def test_blocks_of_different_tipsets_are_no_head(made: Any) -> None:
         read_chain_snapshot(store, [head, put_object(store, other)])
 
 
+@pytest.mark.slow
 def test_a_snapshots_network_has_the_chain_id_of_its_name_and_the_fees_of_its_head(tmp_path: Path) -> None:
     genesis = GenesisOptions(name="calibrationnet")
     with Network(tmp_path / "made", bundle=data_file(BUNDLE), clock=Clock(), genesis=genesis) as network:
@@ -172,6 +175,7 @@ def dict_of(car: Path) -> dict[Cid, bytes]:
         return dict(read_car(file))
 
 
+@pytest.mark.slow
 def test_a_state_with_other_actors_needs_the_network_version(tmp_path: Path) -> None:
     with Network(tmp_path / "own", network=27, clock=Clock()) as network:
         network.mine(2)

@@ -275,6 +275,7 @@ class TestStateFiles:
         with pytest.raises(InvalidInput, match=r"a state of anvil.* under the rules 'filecoin'.*--rules ethereum"):
             network.load_state(pack(of_anvil))
 
+    @pytest.mark.slow
     def test_a_state_may_have_as_many_bytes_as_the_limit_says(self, network: Network) -> None:
         """A bomb of 64 MiB and a byte has 65 KB."""
         with pytest.raises(InvalidInput, match="the decompressed data exceeds 67,108,864 bytes"):

@@ -89,6 +89,7 @@ def test_a_fork_has_the_chain_id_that_is_passed(tmp_path: Path) -> None:
             Network(tmp_path / "chain", fork=ForkSource(url, chain_id=6), clock=Clock())
 
 
+@pytest.mark.slow
 def test_the_same_messages_lead_to_the_same_root() -> None:
     with Network(clock=Clock()) as there:
         counter = there.deploy(COUNTER)
@@ -178,6 +179,7 @@ def test_randomness_up_to_the_fork_point_is_what_the_other_node_says(
         assert [externs.beacon_randomness(ChainEpoch(epoch)) == b"b" * 32 for epoch in (2, 3, 4)] == [True, True, False]
 
 
+@pytest.mark.slow
 def test_a_fork_in_a_folder_goes_on_without_the_other_network(tmp_path: Path) -> None:
     with Network(clock=Clock()) as there:
         counter = there.deploy(COUNTER)
@@ -210,6 +212,7 @@ def test_a_fork_may_have_a_chain_id_of_its_own(other: Other) -> None:
         assert network.send(network.accounts[1], 1).succeeded
 
 
+@pytest.mark.slow
 def test_the_other_networks_node_may_move(tmp_path: Path) -> None:
     with Network(clock=Clock()) as there:
         counter = there.deploy(COUNTER)
@@ -219,6 +222,7 @@ def test_the_other_networks_node_may_move(tmp_path: Path) -> None:
             assert network.contract(counter.address, COUNTER).call("number") == 0
 
 
+@pytest.mark.slow
 def test_the_next_base_fee_is_the_other_networks() -> None:
     with Network(clock=Clock()) as there:
         there.set_next_base_fee(TokenAmount(5_000))
@@ -248,6 +252,7 @@ def test_a_fork_says_what_it_is_and_where_it_begins(other: Other) -> None:
         assert network.head.hash == began
 
 
+@pytest.mark.slow
 def test_the_tipsets_of_a_fork_are_executed_again_without_the_other_network(tmp_path: Path) -> None:
     with Network(clock=Clock()) as there:
         there.mine(3)
@@ -269,6 +274,7 @@ def test_a_forks_folder_says_why_it_lacks_a_block(other: Other, tmp_path: Path) 
         store.get(cid_of(b"never read", RAW))
 
 
+@pytest.mark.slow
 def test_a_folder_is_one_fork(other: Other, tmp_path: Path) -> None:
     with fork(other, tmp_path / "fork", 2):
         pass
@@ -285,6 +291,7 @@ def test_a_folder_is_one_fork(other: Other, tmp_path: Path) -> None:
         fork(other, tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_who_has_no_funds_there_gets_some_here() -> None:
     with Network(clock=Clock(), mnemonic=" ".join(["abandon"] * 11 + ["about"])) as there:
         balance = TokenAmount(7 * 10**18)
@@ -354,6 +361,7 @@ def test_a_node_that_refuses_is_not_taken_for_one_of_another_kind(status: int, e
     assert "a node of Ethereum's alone" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_network_under_other_rules_is_not_forked_as_filecoins() -> None:
     with (
         Network(rules="ethereum") as network,
@@ -461,6 +469,7 @@ def test_an_actor_that_is_nowhere_is_nobody(other: Other) -> None:
         assert network.balance(filecoin_address("f01234567")) == 0
 
 
+@pytest.mark.slow
 def test_a_fork_is_upgraded_in_its_middle_and_its_origin_is_not(tmp_path: Path) -> None:
     """To network version 29, which reads states of the origin and writes them anew; the folder goes on with it."""
     with Network(network=28, clock=Clock()) as there:

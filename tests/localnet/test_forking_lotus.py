@@ -18,6 +18,8 @@ from store.remote import RemoteHashMismatch
 from tests.fvm_hypervisor.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, START, Clock
 
+pytestmark = pytest.mark.slow
+
 COUNTER = ARTIFACTS / "Counter.json"
 INCREMENT, NUMBER = bytes.fromhex("d09de08a"), bytes.fromhex("8381f58a")
 CALLER = EthAddress(bytes([7] * 20))

@@ -146,6 +146,7 @@ def test_the_memory_of_a_profile_is_not_the_guest_s(network: Network, actor: Nat
     assert rows(profile)["method"][0] == 5
 
 
+@pytest.mark.slow
 def test_an_ethereum_transaction_to_an_actor_is_profiled_as_it_ran_under_the_facade() -> None:
     with Network(facade=True) as network:
         actor = wallet(network, network.accounts[0].delegated, network.accounts[1].native)
@@ -176,6 +177,7 @@ def test_a_transaction_without_native_actors_has_no_rows(network: Network) -> No
     assert "no native actor ran" in str(network.profile(receipt.hash)) or network.profile(receipt.hash).rows
 
 
+@pytest.mark.slow
 def test_the_command_asks_a_node_and_reads_a_folder(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         actor = network.actors.create(network.actors.keep(MODULE, name="busy"), cbor=b"")

@@ -13,6 +13,7 @@ from localnet.ledger.bounded_cache import BoundedCache
 from localnet.ledger.index import ChainIndex
 
 
+@pytest.mark.slow
 def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read from several threads like the server: receipts on the event loop's thread, the rest on the network's."""
     with Network() as network:

@@ -18,12 +18,14 @@ from tests.localnet.conftest import BUNDLE
 from tests.localnet.kill_run import Node, Run, _killed, play
 
 
+@pytest.mark.slow
 def test_no_receipt_is_lost_in_two_kills() -> None:
     run = play(kills=2, seed=2, bundle=None, defect=None)
     assert run.losses == []
     assert run.counts["receipts"] > 0
 
 
+@pytest.mark.slow
 def test_a_node_that_writes_late_is_found_out() -> None:
     run = play(kills=2, seed=2, bundle=None, defect="write-behind")
     assert run.losses  # at least that of the kill right behind a receipt

@@ -77,6 +77,7 @@ def test_failures_are_named_and_counted() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @ON_LINUX
 @pytest.mark.parametrize("where", ["folder", "memory"])
 def test_a_short_day_comes_to_its_end(where: str) -> None:
@@ -88,6 +89,7 @@ def test_a_short_day_comes_to_its_end(where: str) -> None:
     assert {"eth_sendRawTransaction", "an old receipt", "eth_unsubscribe", "eth_getLogs"} <= day.hours[-1].costs.keys()
 
 
+@pytest.mark.slow
 @ON_LINUX
 def test_subscriptions_that_stay_are_found() -> None:
     day = play(Day("folder", 100), seed=3, defect="subscription")

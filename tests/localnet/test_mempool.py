@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from random import Random
 
+import pytest
+
 from bridge.addresses import EthAddress
 from hypervisor.address import Address
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
@@ -61,6 +63,7 @@ def test_blocks_take_the_dearest_of_what_may_come_next() -> None:
         assert mempool.select(lambda _: 0, 60, room) == plainly(mempool, 60, room)
 
 
+@pytest.mark.slow
 def test_many_senders_cost_no_more_than_many_messages() -> None:
     """With a look at every sender for each message, as many senders took 11 seconds."""
     mempool = Mempool()

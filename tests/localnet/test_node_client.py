@@ -140,6 +140,7 @@ def test_one_threads_question_waits_for_no_other_threads() -> None:
         assert monotonic() - started < 16
 
 
+@pytest.mark.slow
 def test_a_question_without_an_answer_leaves_another_threads_connection_open() -> None:
     with (
         waiting_for_two() as url,
@@ -186,6 +187,7 @@ def dripping(seconds: float) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.05, 60.0], ids=["dripping", "silent"])
 def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timed_socket, "_PATIENCE", 0.02)
@@ -201,6 +203,7 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
     assert reports
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_silent_server_says_that_it_waits_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timed_socket, "_PATIENCE", 0.1)
     with dripping(60) as url:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from localnet import Network
 from tests.localnet.conftest import ARTIFACTS
 
@@ -18,6 +20,7 @@ COUNTER = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
 """Address printed by that release."""
 
 
+@pytest.mark.slow
 def test_a_folder_of_the_oldest_release_is_opened_and_goes_on(tmp_path: Path) -> None:
     with tarfile.open(WRITTEN) as archive:
         archive.extractall(tmp_path, filter="data")

@@ -107,6 +107,7 @@ def charges(network: Network, method: int) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 def test_instructions_that_cost_more_are_built_into_modules_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +144,7 @@ def test_contracts_pay_for_code_by_the_same_price() -> None:
     assert gas[1] * 4 == gas[0] * 5
 
 
+@pytest.mark.slow
 def test_a_folder_is_opened_with_the_overlay_that_it_was_made_with(tmp_path: Path) -> None:
     folder = tmp_path / "chain"
     with opened(folder, overlay=DEARER) as network:

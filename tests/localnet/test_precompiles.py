@@ -462,6 +462,7 @@ def outcome(rules: str, evm: str, code: str, callee: str) -> tuple[Any, ...]:
         return receipt.execution.receipt, network.machine.root
 
 
+@pytest.mark.slow
 @settings(max_examples=samples(60))
 @given(
     steps=st.lists(st.sampled_from(STEPS), min_size=1, max_size=12),

@@ -24,6 +24,7 @@ from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 from tests.runtimes.evm.assembler import assemble
 
 
+@pytest.mark.slow
 def test_only_a_miner_produces_blocks_and_it_is_paid(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock()) as network:
         counter = network.deploy(ARTIFACTS / "Counter.json")

@@ -71,6 +71,7 @@ def test_a_replayed_folder_is_closed_with_the_sources(tmp_path: Path) -> None:
     assert not _OPEN
 
 
+@pytest.mark.slow
 def test_an_upgraded_chain_comes_out_with_the_actors_of_each_time(tmp_path: Path) -> None:
     plan = {3: (28, Bundle.embedded("supply-share"))}
     with Network(tmp_path, network=27, clock=Clock(), upgrades=plan) as network:
@@ -101,6 +102,7 @@ def test_other_receipts_are_told(tmp_path: Path) -> None:
     assert replay(tmp_path, 1).difference == f"receipts {show(one.receipts)}, the chain has {show(other.receipts)}"
 
 
+@pytest.mark.slow
 def test_a_range_is_what_the_chain_has_states_of(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock()) as network:
         network.mine(5)
@@ -118,6 +120,7 @@ def test_a_range_is_what_the_chain_has_states_of(tmp_path: Path) -> None:
         heights(tmp_path / "empty")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*kinds(), "ethereum"])
 def test_blocks_that_are_made_and_replayed_in_parallel_are_those_of_one_process(tmp_path: Path, kind: str) -> None:
     bundle = data_file(BUNDLE) if kind == "official" else None

@@ -53,6 +53,7 @@ def test_everything_that_a_chain_reached_is_there_after_a_collection(folder: Pat
         assert network.trace(hashes[0]).as_json()["reproduced"]
 
 
+@pytest.mark.slow
 def test_the_events_that_a_receipt_names_are_there_before_and_after_a_collection(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         inbox = network.deploy(ARTIFACTS / "Inbox.json")
@@ -66,6 +67,7 @@ def test_the_events_that_a_receipt_names_are_there_before_and_after_a_collection
         collect(tmp_path)
 
 
+@pytest.mark.slow
 def test_states_before_the_window_go_and_what_happened_then_is_still_known(folder: Path) -> None:
     whole = collect(folder)
     window = collect(folder, states=2)
@@ -89,6 +91,7 @@ def test_states_before_the_window_go_and_what_happened_then_is_still_known(folde
         assert network.balance(network.accounts[1].address) == 10_006 * FIL
 
 
+@pytest.mark.slow
 def test_the_first_state_stays_to_begin_anew(folder: Path) -> None:
     collect(folder, states=1)
     with Network(folder) as network:
@@ -122,6 +125,7 @@ def test_a_second_collection_finds_nothing_to_drop(folder: Path) -> None:
     assert collect(folder, states=1).dropped == 0
 
 
+@pytest.mark.slow
 def test_what_was_reverted_goes(folder: Path) -> None:
     before = collect(folder).kept
     with Network(folder) as network:
@@ -153,6 +157,7 @@ def finished(housekeeper: Housekeeper, states: int | None = None) -> CollectionR
     return turn.done
 
 
+@pytest.mark.slow
 def test_a_network_collects_its_own_folder_between_its_blocks(folder: Path) -> None:
     with Network(folder) as network:
         housekeeper = Housekeeper(network)
@@ -170,6 +175,7 @@ def test_a_network_collects_its_own_folder_between_its_blocks(folder: Path) -> N
     assert whole.kept == collect(folder).kept
 
 
+@pytest.mark.slow
 def test_a_snapshot_keeps_its_own_state_alone(folder: Path) -> None:
     with Network(folder) as network:
         snapshot = network.snapshot()
@@ -205,6 +211,7 @@ def test_retention_collects_by_itself_once_it_is_worth_it(folder: Path) -> None:
         assert Housekeeper(network).turn(0) is None
 
 
+@pytest.mark.slow
 def test_a_network_goes_on_while_its_folder_gives_space_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A compaction rewrites the whole folder: minutes, of a large one."""
     may_end, compact = Event(), RocksStore.compact
@@ -255,6 +262,7 @@ def test_what_the_retention_collects_by_itself_waits_for_no_compaction(
         assert turn.done.dropped > 0
 
 
+@pytest.mark.slow
 def test_a_collection_looks_at_the_whole_chain_so_it_begins_once_that_has_grown_by_a_share(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         network.mine(80)

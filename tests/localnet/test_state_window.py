@@ -90,6 +90,7 @@ def test_what_is_there_is_what_the_kept_states_lead_to(network: Network) -> None
     assert set(store._states.blocks) == reachable(store, states)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_it_answers_as_a_network_that_keeps_all_states_does(rules: str, tmp_path: Path) -> None:
     """The same in a folder, whose store is RocksDB: blocks, states, receipts, logs, and the way back."""
@@ -161,6 +162,7 @@ def test_the_first_state_is_there_to_begin_anew(network: Network) -> None:
     assert with_one < len(settle(network)) < with_one + 20
 
 
+@pytest.mark.slow
 def test_snapshots_that_are_used_up_keep_nothing(network: Network) -> None:
     pay(network, 20)
     before = len(settle(network))
@@ -200,6 +202,7 @@ def test_anvils_number_of_states_is_kept_unless_another_is_asked_for(tmp_path: P
         assert network.trace(network.head.transactions[0]).as_json()["reproduced"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_a_transaction_takes_less_than_a_kilobyte_once_it_is_old(rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure what remains of a block with one transaction, by the sizes of pages and directory records."""

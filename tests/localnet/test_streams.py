@@ -117,6 +117,7 @@ def test_an_upgrade_needs_no_bundle_and_takes_the_streams() -> None:
         network.mine(2)
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_the_streams_of_a_planned_upgrade(tmp_path: Path) -> None:
     with Network(tmp_path, network=28, upgrades={3: 29}, streams=QUICK, clock=Clock()) as network:
         network.mine()
@@ -174,6 +175,7 @@ def test_an_upgrade_that_brings_no_streams_takes_none() -> None:
         assert network.upgrade(28).height == 1
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_is_planned_keeps_the_bundle_of_its_planning(tmp_path: Path) -> None:
     """Reopen a folder after a rebuild of the own bundle, with a plan that names no bundle."""
     older = stand_in(Bundle.embedded("v19"))
@@ -186,6 +188,7 @@ def test_an_upgrade_that_is_planned_keeps_the_bundle_of_its_planning(tmp_path: P
     Network(tmp_path, upgrades={3: 29}, clock=Clock()).close()
 
 
+@pytest.mark.slow
 def test_the_streams_of_a_planned_upgrade_are_asked_for_without_it(tmp_path: Path) -> None:
     Network(tmp_path, network=28, upgrades={3: 29}, streams=QUICK, clock=Clock()).close()
     Network(tmp_path, upgrades={3: 29}, clock=Clock()).close()

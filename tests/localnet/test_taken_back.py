@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from localnet import Network
 from tests.localnet.conftest import START, Clock, _taken_back
 from tests.localnet.test_failing_commits import Told
 
 
+@pytest.mark.slow
 def test_what_a_snapshot_does_not_hold_is_put_back_too() -> None:
     clock = Clock()
     with Network(clock=clock) as shared:

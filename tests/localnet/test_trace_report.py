@@ -205,6 +205,7 @@ def test_the_cause_of_a_failure_stands_out_in_the_picture() -> None:
     assert "exit 18 USR_FORBIDDEN, the caller may not do this" in flame(trace, html=True)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_calls_make_a_picture_of_a_bounded_size() -> None:
     leaf = plain_call(gas=1)
     trace = explain_trace(found([plain_call(gas=100_000, calls=[leaf] * 100_000)], gas=100_000))

@@ -104,6 +104,7 @@ def test_two_members_of_one_name_are_refused_and_not_followed_at_every_level() -
         typed_data_digest({"types": types, "primaryType": "T", "message": message})
 
 
+@pytest.mark.slow
 def test_a_type_is_written_once_for_all_its_values() -> None:
     used = {f"U{number}": [{"name": "a" * 4_000, "type": "bool"}] for number in range(1_000)}
     types = {"All": [{"name": "list", "type": "T[]"}], "T": [{"name": name, "type": name} for name in used], **used}

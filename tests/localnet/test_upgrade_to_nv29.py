@@ -80,6 +80,7 @@ def situation(first_situation: Situation) -> Iterator[Situation]:
     first_situation.network.revert(snapshot)
 
 
+@pytest.mark.slow
 def test_each_actor_answers_as_the_page_says(situation: Situation) -> None:
     """Asked in the same epoch, of the state before the upgrade and of the one behind it."""
     machine, questions = situation.machine(), list(situation.life.questions())
@@ -179,6 +180,7 @@ def test_rewards_are_split_from_the_first_epoch_on_and_no_money_comes_or_goes(si
     assert total(network.machine) == money
 
 
+@pytest.mark.slow
 def test_sectors_deals_and_contracts_live_on(situation: Situation) -> None:
     network, life = situation.network, situation.life
     network.upgrade(29, "own-v19")
@@ -203,6 +205,7 @@ def test_sectors_deals_and_contracts_live_on(situation: Situation) -> None:
     network.mine(null_rounds=130)  # two deadlines' ends, with cron
 
 
+@pytest.mark.slow
 def test_a_fork_comes_to_the_root_that_its_origin_comes_to() -> None:
     with Network(network=28, clock=Clock()) as there:
         Life(there)
@@ -224,6 +227,7 @@ def test_an_orchestrator_that_is_a_payment_channel_is_refused(situation: Situati
     assert (machine.root, machine.context.network) == (root, situation.network.machine.context.network)
 
 
+@pytest.mark.slow
 def test_a_chain_of_the_other_rule_for_pledges_goes_on_with_todays() -> None:
     """On the supply share's chain the first sector is free; afterwards 2 KiB that count tenfold bind the rule's cap."""
     with Network(bundle=Bundle.embedded("supply-share"), network=28, clock=Clock()) as network:

@@ -99,6 +99,7 @@ def test_every_actor_has_the_new_code_and_its_old_state(old: Network, kind: str)
     assert unlink(get_object(fork.store, after[SYSTEM_ACTOR].head)[0]) == bundle.manifest.data
 
 
+@pytest.mark.slow
 def test_a_miner_lives_through_it_and_has_the_new_code(old: Network, kind: str) -> None:
     miner = old.create_miner(sectors=int(kind == "own"))
     asked = Message(miner.address, NO_PRODUCER, method=method_number("GenerateSectorLocation"), params=b"\x81\x00")
@@ -120,6 +121,7 @@ def test_a_planned_upgrade_comes_behind_its_epoch_in_a_null_round_too(kind: str)
         assert network.machine.manifest.data == other_bundle(kind).manifest.data
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_what_is_planned_and_what_has_happened(kind: str, tmp_path: Path) -> None:
     first, second = first_bundle(kind), other_bundle(kind)
     plan: UpgradePlan = {4: (28, second)}
@@ -140,6 +142,7 @@ def test_a_folder_keeps_what_is_planned_and_what_has_happened(kind: str, tmp_pat
             head = network.head
 
 
+@pytest.mark.slow
 def test_garbage_collection_leaves_the_bundle_of_a_planned_upgrade(tmp_path: Path) -> None:
     bundle = Bundle.embedded("supply-share")
     with Network(tmp_path, network=27, clock=Clock(), upgrades={2: (28, bundle)}) as network:
@@ -163,6 +166,7 @@ def test_an_upgrade_whose_block_breaks_is_not_planned_any_more(old: Network, mon
     assert old.version == 27
 
 
+@pytest.mark.slow
 def test_what_was_executed_before_is_traced_by_the_old_rules(kind: str, tmp_path: Path) -> None:
     with Network(tmp_path, bundle=first_bundle(kind), network=27, clock=Clock()) as network:
         old = network.deploy(ARTIFACTS / "Counter.json").send("increment")
@@ -254,6 +258,7 @@ def test_a_bundle_without_an_evm_actor_is_refused_where_that_runs_the_contracts(
         assert network.version == 27
 
 
+@pytest.mark.slow
 def test_a_folder_is_not_opened_with_somebody_else_running_the_contracts(tmp_path: Path) -> None:
     official = data_file(V18)
     with Network(tmp_path, bundle=official, evm="py-evm", clock=Clock()) as network:

@@ -61,6 +61,7 @@ def test_only_the_first_version_asks_and_only_the_second_takes_over(
     assert (module.export("upgrade") is not None) == takes_over
 
 
+@pytest.mark.slow
 def test_the_second_version_takes_the_state_over_and_adds_a_field(network: Network, jar: NativeActor) -> None:
     jar.send("Tip", {"note": "before"}, value=FIL)
     owner = jar.state.owner
@@ -110,6 +111,7 @@ def test_the_second_version_takes_over_no_state_but_the_first_ones(network: Netw
     assert network.actors.at(jar.address).interface.methods.keys() >= {"Upgrade"}
 
 
+@pytest.mark.slow
 def test_an_upgrade_is_profiled_in_both_versions(network: Network, jar: NativeActor) -> None:
     second = network.actors.install(SECOND, SECOND_SCHEMA)
     receipt = jar.send("Upgrade", {"code": link(second)})

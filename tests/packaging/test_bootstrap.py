@@ -161,12 +161,14 @@ def test_a_shim_that_exists_but_fails_is_passed_over(checkout: Checkout) -> None
     assert f"setting up .venv with Python {THIS_VERSION}" in checkout.run().stderr
 
 
+@pytest.mark.slow
 def test_an_index_without_a_wheel_is_one_sentence(checkout_with_pip: Checkout, tmp_path: Path) -> None:
     error = the_error(checkout_with_pip.run(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path)))
     first = (PROJECT / "requirements.lock").read_text().split()[0]
     assert f"the package index has no wheel of {first} for Python {THIS_VERSION} on {os.uname().sysname}" in error
 
 
+@pytest.mark.slow
 def test_an_index_out_of_reach_is_not_taken_for_one_without_wheels(checkout_with_pip: Checkout) -> None:
     error = the_error(checkout_with_pip.run(PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="1"))
     assert "the package index cannot be reached" in error
@@ -318,6 +320,7 @@ def test_of_two_runs_the_second_waits_and_takes_what_the_first_has_made(checkout
     assert checkout.stamp.exists()
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_has_started_is_waited_for_and_then_made_anew(checkout: Checkout) -> None:
     first, second = the_second_of_two(checkout, KILL="yes")
     assert (first, second.returncode) == (-9, 0)

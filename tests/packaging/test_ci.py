@@ -35,6 +35,7 @@ def run_in_the_clone(command: str, folder: Path, **environment: str) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 def test_the_clone_sees_no_bundle_and_no_data_of_this_user(tmp_path: Path) -> None:
     asks = (
         "import os; from hypervisor.bundle_library import downloaded_releases; "

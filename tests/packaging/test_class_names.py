@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 
+import pytest
+
 from tests.packaging.project import PROJECT
 
 ROOMS = ("bench", "bridge", "fvm_hypervisor", "hypervisor", "localnet", "runtimes", "store")
@@ -15,6 +17,7 @@ KEPT = {
 }
 
 
+@pytest.mark.slow
 def test_a_class_name_has_one_meaning() -> None:
     found: dict[str, list[str]] = defaultdict(list)
     for room in ROOMS:

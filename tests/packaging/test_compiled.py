@@ -32,6 +32,7 @@ CHECKOUT = "run `make compiled` to compile them, or `make interpreted` to go bac
 # --- the list --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_module_of_the_compiled_packages_is_compiled_or_stays_for_a_reason() -> None:
     assert set(TABLE["packages"]) <= set(PACKAGES) | {"runtimes/wasm", "runtimes/evm"} | set(TABLE.get("rooms", ()))
     every = {
@@ -53,6 +54,7 @@ def test_a_name_in_the_list_that_is_not_there_is_refused(tmp_path: Path) -> None
         modules(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_the_compiled_form_cannot_have_stays_interpreted() -> None:
     """Classes that mypyc refuses or understands otherwise, by the words of its documentation."""
     unfit = [path for path in modules(PROJECT) for why in _unfit(PROJECT / path) if why]
@@ -78,6 +80,7 @@ def _unfit(path: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_modules_that_run_are_those_that_the_record_names() -> None:
     compiled = compiled_modules()
     assert compiled in ((), tuple(modules(PROJECT)))
@@ -375,6 +378,7 @@ def asked(project: Path) -> str:
     return said.stdout + said.stderr
 
 
+@pytest.mark.slow
 def test_a_wheel_is_pure_unless_it_is_wanted_otherwise(project: Path) -> None:
     done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", FVM_COMPILED="0", CC="no-such-compiler")
     assert done.returncode == 0, done.stderr
@@ -388,6 +392,7 @@ def test_without_a_compiler_nothing_is_touched_and_a_sentence_says_so(project: P
     assert not (project / "build").exists()
 
 
+@pytest.mark.slow
 def test_a_compiled_wheel_is_not_made_without_a_compiler(project: Path) -> None:
     done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", FVM_COMPILED="1", CC="no-such-compiler")
     assert done.returncode != 0

@@ -79,6 +79,7 @@ def ours() -> list[frozenset[str]]:
     return circles(graph_of(PROJECT, PACKAGES))
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other(ours: list[frozenset[str]]) -> None:
     unknown = [sorted(circle) for circle in ours if circle not in EXCEPTIONS]
     assert not unknown, f"these import each other: {unknown}; move what they share into a module below them"

@@ -72,6 +72,7 @@ def breached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
+@pytest.mark.slow
 def test_the_tree_keeps_every_contract() -> None:
     code, words = lint(PROJECT)
     assert code == 0, words

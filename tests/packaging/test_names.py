@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -40,6 +41,7 @@ def test_every_locked_package_is_installed_as_locked() -> None:
     assert {name: present.get(name) for name in LOCKED} == LOCKED
 
 
+@pytest.mark.slow
 def test_no_installed_distribution_takes_one_of_our_names() -> None:
     taken = {name: top_level(distribution) & NAMES for name, distribution in INSTALLED.items() if name != OURS}
     assert {name: names for name, names in taken.items() if names} == {}

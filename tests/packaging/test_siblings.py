@@ -32,6 +32,7 @@ def test_a_file_in_the_working_directory_is_named(tmp_path: Path, name: str, for
     assert REMEDY in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bridge", "store"])
 def test_a_helper_in_a_users_pytest_project_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.py").write_text("def helper() -> int:\n    return 1\n")
@@ -51,6 +52,7 @@ def test_a_folder_without_code_hides_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_installed_command_does_not_look_at_the_working_directory(tmp_path: Path) -> None:
     for name in PACKAGES:
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('imported')\n")

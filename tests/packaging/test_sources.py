@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
+import pytest
+
 from tests.packaging.project import PACKAGES, PROJECT, own_files
 
 LONGEST = 600
@@ -29,6 +31,7 @@ def texts(*patterns: str) -> dict[str, str]:
     return {name: path.read_text() for name, path in paths.items() if not name.endswith(BINARY)}
 
 
+@pytest.mark.slow
 def test_the_search_finds_the_project() -> None:
     assert {f"{package}/__init__.py" for package in PACKAGES} <= texts("*.py").keys()
     assert {"Makefile", "README.md", "scripts/bootstrap", "requirements.lock"} <= texts().keys()
@@ -52,6 +55,7 @@ def test_every_line_of_a_shell_script_is_in_its_width() -> None:
     assert {name: lines for name, lines in long.items() if lines} == {}
 
 
+@pytest.mark.slow
 def test_no_file_names_a_path_of_a_machine() -> None:
     found = {name: MACHINE_PATH.search(text) for name, text in texts().items()}
     assert {name: match[0] for name, match in found.items() if match} == {}

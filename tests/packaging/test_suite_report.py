@@ -12,6 +12,8 @@ import pytest
 
 from tests.packaging.project import PROJECT
 
+pytestmark = pytest.mark.slow
+
 TESTS = """
 import pytest
 from tests.conftest import data_file
@@ -27,10 +29,7 @@ def test_with_data(): data_file("vectors/some")
 def test_of_each_case(case): pass
 """
 
-PLUGINS = (
-    "__init__.py", "conftest.py", "suite_report.py", "interpreted_only.py", "interpreted_only.toml", "slow_tests.py",
-    "slow_tests.toml",
-)  # fmt: skip
+PLUGINS = ("__init__.py", "conftest.py", "suite_report.py", "interpreted_only.py", "interpreted_only.toml")
 
 
 def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> subprocess.CompletedProcess[str]:

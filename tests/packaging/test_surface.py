@@ -74,6 +74,7 @@ def test_importing_every_public_name_loads_nothing_heavy() -> None:
     assert not loaded_after("from hypervisor import *") & set(HEAVY)
 
 
+@pytest.mark.slow
 def test_asking_the_command_for_help_loads_no_runtime() -> None:
     program = "import sys\nsys.argv = ['hypervisor', 'bundle', '--help']\n"
     program += "import contextlib, io, fvm_hypervisor.cli.main as cli\n"
@@ -81,10 +82,12 @@ def test_asking_the_command_for_help_loads_no_runtime() -> None:
     assert not loaded_after(program) & {"eth", "wasmtime", "starlette", "uvicorn"}
 
 
+@pytest.mark.slow
 def test_a_node_starts_without_the_coder_of_abis_which_takes_half_as_long_to_load() -> None:
     assert not loaded_after("import localnet.rpc.server, localnet.network") & {"eth_abi", "pydantic", "eth_account"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["fvm_hypervisor.soltest.worker_modules", "fvm_hypervisor.cli.suites"])
 def test_solidity_tests_begin_without_what_few_of_them_need(module: str) -> None:
     assert not loaded_after(f"import {module}") & {"eth_abi", "pydantic", "eth_account", "http.client"}

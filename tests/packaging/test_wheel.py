@@ -86,6 +86,7 @@ def names(wheel: zipfile.ZipFile) -> set[str]:
     return {name for name in wheel.namelist() if ".dist-info/" not in name}
 
 
+@pytest.mark.slow
 def test_only_our_packages_are_in_it(names: set[str]) -> None:
     assert {name.split("/")[0] for name in names} == set(PACKAGES)
 

@@ -25,6 +25,8 @@ from packaging.utils import canonicalize_name
 from tests.fvm_hypervisor.test_keystores import PASSWORD, SECRET, keystore
 from tests.packaging.project import PROJECT
 
+pytestmark = pytest.mark.slow
+
 OPTIONAL: Final = {"pytest", "web3"}
 """Distributions that a module may need without declaring them: these modules serve users who have them."""
 NAME: Final = "fvm_hypervisor"

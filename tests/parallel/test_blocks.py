@@ -48,6 +48,7 @@ def fresh(workers: int = 2, *, takes_part: bool = True) -> Parallel:
     return Parallel(workers, adaptive=False, takes_part=takes_part)
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 def test_random_blocks_come_out_as_serially() -> None:
     played = {seed: play(seed) for seed in range(samples(160))}
@@ -56,6 +57,7 @@ def test_random_blocks_come_out_as_serially() -> None:
         assert sum(getattr(each.parallel, met) for each in played.values()) > len(played) // 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_defect_in_taking_over_is_found(plant: str) -> None:
     assert any(played.difference for _, played in plays(1, 40, plant))
@@ -165,6 +167,7 @@ def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPat
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_several_workers_that_hang_are_not_waited_for_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     done = room._Worker.done

@@ -68,6 +68,7 @@ def oracle_refuses(data: bytes) -> bool:
     return False
 
 
+@pytest.mark.slow
 @given(VALUES)
 @settings(max_examples=samples(300), deadline=None)
 def test_values_are_encoded_as_dag_cbor_encodes_them(value: Any) -> None:
@@ -77,6 +78,7 @@ def test_values_are_encoded_as_dag_cbor_encodes_them(value: Any) -> None:
     assert to_public(decode_strict(data)) == to_public(decode(data)) == dag_cbor.decode(data)
 
 
+@pytest.mark.slow
 @given(VALUES, st.data())
 @settings(max_examples=samples(400), deadline=None)
 def test_damaged_blocks_are_refused_where_dag_cbor_refuses_them(value: Any, data: st.DataObject) -> None:

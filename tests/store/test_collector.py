@@ -357,5 +357,5 @@ class AnyOrder(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder = pytest.mark.slow(AnyOrder.TestCase)
 TestAnyOrder.settings = settings(max_examples=samples(20), stateful_step_count=40, deadline=None)

@@ -41,6 +41,7 @@ def test_the_limit_is_of_what_comes_out_and_may_be_reached(read: Read, tmp_path:
             read(packed, tmp_path, 1000)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_bomb_takes_no_more_memory_than_the_limit_allows(read: Read, tmp_path: Path) -> None:
     """256 MiB of zeros compress to 260 KB."""

@@ -208,6 +208,7 @@ def test_a_limit_on_files_is_a_full_disk_and_the_last_commit_stays(tmp_path: Pat
     assert said[last + 1 :] == ["StoreFull", "StoreFull", *[f"found {number}"] * 2, f"committed {number + 1}"]
 
 
+@pytest.mark.slow
 def test_a_full_and_then_read_only_disk(tmp_path: Path) -> None:
     namespace = ("unshare", "--map-root-user", "--mount")
     if shutil.which("unshare") is None or subprocess.run([*namespace, "true"], check=False).returncode:

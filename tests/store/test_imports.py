@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import store
 
 PROGRAM = """
@@ -16,6 +18,7 @@ print(sorted({name.split(".")[0] for name in sys.modules} & {"multiformats", "da
 """
 
 
+@pytest.mark.slow
 def test_no_module_of_the_store_imports_a_public_codec() -> None:
     modules = sorted(f"store.{path.stem}" for path in Path(store.__file__).parent.glob("*.py"))
     assert "store.cid" in modules

@@ -61,6 +61,7 @@ def test_a_kamt_goes_on_after_any_slot(slots: set[int], others: list[int]) -> No
         assert found == [slot.to_bytes(32, "big") for slot in sorted(slots) if slot > after]
 
 
+@pytest.mark.slow
 def test_the_last_entries_of_a_large_map_are_read_by_a_few_blocks() -> None:
     store = MemoryStore()
     tree = Hamt(store)
@@ -160,6 +161,7 @@ def test_two_kamts_differ_as_two_dicts_do(before: dict[int, int], after: dict[in
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["HAMT5", "AMT", "KAMT5"])
 def test_what_two_large_trees_share_is_not_read(name: str) -> None:
     store = MemoryStore()

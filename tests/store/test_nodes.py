@@ -32,6 +32,7 @@ UNUSUAL = [
 """Values that are not canonically encoded: long heads, unsorted keys, a float of half the length."""
 
 
+@pytest.mark.slow
 @given(st.lists(VALUES, max_size=40))
 def test_pointers_are_split_where_values_end(values: list[Any]) -> None:
     data = encode([b"\x01", values])

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cbor2 import CBORTag
 
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
@@ -127,6 +128,7 @@ def test_the_networks_state_tree_is_rewritten_identically() -> None:
         assert tree.flush() == unlink(actors)
 
 
+@pytest.mark.slow
 def test_the_networks_hamts_are_rewritten_identically() -> None:
     count = 0
     for store, cid, data in blocks():

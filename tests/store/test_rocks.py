@@ -277,6 +277,7 @@ def reachable_blocks(store: RocksStore, root: Cid) -> int:
     return len(seen)
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant_it_reopens_at_an_acknowledged_head(tmp_path: Path) -> None:
     rng = random.Random(20)
     expected = killed_writer.roots(2000)

@@ -212,6 +212,7 @@ class Interrupted(MemoryStore):
 import_in_parts = partial(import_car, batch=10_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indexed", [False, True])
 def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, indexed: bool) -> None:
     source = MemoryStore()

@@ -107,6 +107,7 @@ def test_a_schedule_that_breaks_later_pays_until_then(seed: int, later: int) -> 
         assert minted_by_award(at) == 0
 
 
+@pytest.mark.slow
 def test_programs_keep_all_of_them_and_every_attofil() -> None:
     """A slice of the recorded run (bench/records/streams.json)."""
     plays = [play(seed) for seed in range(25)]

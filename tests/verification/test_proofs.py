@@ -34,6 +34,7 @@ class ShiftsTooFar(WordEmitter):
         return super().shift_left(a, by + (by == 65))
 
 
+@pytest.mark.slow
 def test_some_proofs_hold() -> None:
     found = {proof.name: proof.counterexample() for proof in proofs() if proof.name in _QUICK}
     assert len(found) == len(_QUICK)

@@ -131,6 +131,7 @@ def _shape(expected: Any, found: Any, path: str) -> Iterator[str]:
             yield f"{path} is {type(found).__name__}, expected {type(expected).__name__}"
 
 
+@pytest.mark.slow
 def test_requests_are_answered_as_the_reference_client_answers_them(chain: Lived) -> None:
     found = {exchange.name: words for exchange in offered() if (words := differences(chain, exchange))}
     known = {name for names in DIFFERENT.values() for name in names.split()}

@@ -150,6 +150,7 @@ def _values(expected: Any, found: Any, path: str) -> Iterator[str]:
             yield f"{path} is {str(found)[:80]}, expected {str(expected)[:80]}"
 
 
+@pytest.mark.slow
 def test_requests_are_answered_as_the_reference_client_answers_them(rpc: Client) -> None:
     found = {exchange.name: words for exchange in offered() if (words := differences(rpc, exchange))}
     known = {name for names in DIFFERENT.values() for name in names.split()}

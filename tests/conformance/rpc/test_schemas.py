@@ -106,6 +106,7 @@ def specified(method: str, result: Any) -> Any:
     return result
 
 
+@pytest.mark.slow
 def test_results_fit_their_schemas(chain: Lived) -> None:
     wrong = {}
     for method, calls in samples(chain).items():

@@ -175,6 +175,7 @@ def test_contract_and_actor_call_each_other_to_and_fro(counting: World, depth: i
     assert answer(counting.call_counter("PingPong", recursion, depth)) == [depth + 1, 0]
 
 
+@pytest.mark.slow
 def test_to_and_fro_ends_at_the_1025th_frame(counting: World) -> None:
     recursion = counting.deploy("Recursion")
     assert answer(counting.call_counter("PingPong", recursion, 2_000)) == [1024, -3]

@@ -124,6 +124,7 @@ def test_it_calls_itself_as_deep_as_asked(counting: World) -> None:
     assert answer(counting.call_counter("Recurse", 40)) == [41, 0]
 
 
+@pytest.mark.slow
 def test_the_1025th_level_is_refused_with_limit_exceeded(counting: World) -> None:
     assert answer(counting.call_counter("Recurse", 1023)) == [1024, 0]
     assert answer(counting.call_counter("Recurse", 2000)) == [1024, -3]

@@ -38,6 +38,7 @@ def cases(group: str) -> list[dict[str, Any]]:
     return load_cases(FOLDER if group == GROUP else data_file("vectors/fevm"), group)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", with_data(*GROUPS) or [GROUP])
 def test_our_guests_do_what_the_official_ones_did(mixed_world: CaseWorld, group: str) -> None:
     ran = {case["name"]: mixed_world.run(case) for case in cases(group)}

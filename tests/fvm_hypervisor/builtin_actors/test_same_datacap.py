@@ -179,6 +179,7 @@ def test_burning(token: Token) -> None:
         assert token.call(operator, "BurnFrom", raw(owner), amount(tokens)).exit_code == expected, (operator, tokens)
 
 
+@pytest.mark.slow
 def test_many_owners_and_operators(token: Token) -> None:
     for number in range(100, 105):
         for operator in range(60):

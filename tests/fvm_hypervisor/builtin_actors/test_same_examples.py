@@ -48,6 +48,7 @@ def test_no_method_costs_over_a_tenth_more_gas(staged: Twins, actor: str) -> Non
         assert own <= 1.1 * official, example.method
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actor", ACTORS)
 def test_every_caller_is_answered_the_same(staged: Twins, actor: str) -> None:
     """Each method by each caller, by exported and internal numbers."""
@@ -61,6 +62,7 @@ def test_every_caller_is_answered_the_same(staged: Twins, actor: str) -> None:
     assert codes[18]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actor", ACTORS)
 def test_bad_parameters_are_answered_the_same_and_change_nothing(staged: Twins, actor: str) -> None:
     for example in offered(actor, staged.of):

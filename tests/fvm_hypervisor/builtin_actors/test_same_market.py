@@ -264,6 +264,7 @@ def test_clients_that_are_no_accounts(market: Market, twins: Twins) -> None:
         assert market.twins.send(MARKET, PUBLISH, packed([signed]), 0, ALICE).exit_code == 16
 
 
+@pytest.mark.slow
 def test_activation_puts_deals_into_sectors(market: Market, twins: Twins) -> None:
     market.publish(*[market.deal(label=str(number), size=256 << number % 3) for number in range(10)])
     market.look(0)
@@ -320,6 +321,7 @@ def test_content_changes_activate_deals_one_by_one(market: Market, twins: Twins)
     assert market.as_miner(CONTENT_CHANGED, encode([[1, expiry, [change(2**64 - 1, 1)]]])).exit_code == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paid_often", [False, True])
 def test_payments_run_to_the_end(market: Market, twins: Twins, paid_often: bool) -> None:
     market.publish(
@@ -396,6 +398,7 @@ def test_verified_deals_spend_datacap(market: Market, twins: Twins) -> None:
     market.look(*range(8))
 
 
+@pytest.mark.slow
 def test_contracts_use_the_exported_methods(market: Market, twins: Twins) -> None:
     contract = Forwarder(twins)
     twins.send(contract.address, 0, b"", FIL, ALICE)

@@ -275,6 +275,7 @@ def test_a_reward_while_another_is_owed(twins: Twins) -> None:
     miner.look()
 
 
+@pytest.mark.slow
 def test_events_without_sectors(miner: Miner) -> None:
     rates = [amount(1 << 128), amount(0)], [amount(1 << 140), amount(7)]
     assert miner.send(ALICE, EVENT, packed(packed(1), *rates)) == 18
@@ -288,6 +289,7 @@ def test_events_without_sectors(miner: Miner) -> None:
         miner.look()
 
 
+@pytest.mark.slow
 def test_events_that_power_brings(miner: Miner) -> None:
     miner.award(1, penalty=8 * FIL)
     enroll = packed(60, packed(1))
@@ -317,6 +319,7 @@ def test_a_contract_is_an_owner_and_asks(twins: Twins) -> None:
     miner.look()
 
 
+@pytest.mark.slow
 def test_sectors_that_were_never_there(miner: Miner) -> None:
     nowhere, somewhere = packed(-1, -1), packed(3, 0)
     for number in (0, 7, 2**63 - 1, 2**63, 2**64 - 1):

@@ -81,6 +81,7 @@ def test_a_contract_creates_a_miner(twins: Twins) -> None:
         contract.call(POWER_ACTOR, method_number(name), b"", READ_ONLY)
 
 
+@pytest.mark.slow
 def test_claims_below_and_above_the_minimum(twins: Twins) -> None:
     miners = [miner_of(create_miner(twins)) for _ in range(5)]
     assert claim(twins, 99, 1, 1) == 18
@@ -118,6 +119,7 @@ def test_pledges_add_up(twins: Twins) -> None:
     look(twins, miner)
 
 
+@pytest.mark.slow
 def test_events_come_in_their_order_and_failing_miners_lose_their_claims(twins: Twins) -> None:
     miners = [miner_of(create_miner(twins)) for _ in range(3)]
     for miner in miners:
@@ -143,6 +145,7 @@ def test_the_tick_is_crons(twins: Twins) -> None:
         assert twins.send(POWER, method, b"", 0, ALICE).exit_code == 22
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [500, pytest.param(5000, marks=pytest.mark.long)])
 def test_thousands_of_epochs_of_power_and_reward(twins: Twins, epochs: int) -> None:
     """Power comes and goes, blocks are won; every seventh epoch is a null round."""

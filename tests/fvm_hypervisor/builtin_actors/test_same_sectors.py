@@ -220,6 +220,7 @@ def test_a_missed_proof_makes_sectors_faulty(sectors: Sectors) -> None:
     assert claim_of(sectors) == [b"", b""]
 
 
+@pytest.mark.slow
 def test_faults_are_declared(sectors: Sectors) -> None:
     sectors.twins.advance(epoch=now(sectors) + 500)
     assert sectors.declare(0, by=BOB) == 18
@@ -235,6 +236,7 @@ def test_faults_are_declared(sectors: Sectors) -> None:
     sectors.look()
 
 
+@pytest.mark.slow
 def test_it_is_too_late_to_declare_faults_before_the_deadline(sectors: Sectors) -> None:
     deadline = sectors.places[0][0]
     end = sectors.end_of(deadline, now(sectors) + 1)
@@ -244,6 +246,7 @@ def test_it_is_too_late_to_declare_faults_before_the_deadline(sectors: Sectors) 
         sectors.look()
 
 
+@pytest.mark.slow
 def test_sectors_that_stay_faulty_are_terminated(sectors: Sectors) -> None:
     """After 42 days: their deals end, a fee is paid, the pledge comes back."""
     sectors.twins.shakes = 0
@@ -274,6 +277,7 @@ def test_sectors_expire(sectors: Sectors) -> None:
     sectors.look()
 
 
+@pytest.mark.slow
 def test_money_of_a_miner_with_sectors(sectors: Sectors) -> None:
     epoch = now(sectors)
     for step, penalty in ((0, 0), (DAY, FIL), (9 * DAY, 900 * FIL), (90 * DAY, 0)):
@@ -326,6 +330,7 @@ def test_development_sectors_are_such_as_the_official_actor_would_have_made(
     assert claim_of(development_sectors) == claim_of(sectors)
 
 
+@pytest.mark.slow
 def test_the_official_actor_goes_on_with_development_sectors(development_sectors: Sectors) -> None:
     development_sectors.look()
     assert all(development_sectors.status(number) == 1 for number in range(SECTORS))
@@ -410,6 +415,7 @@ class Lives(Sequences):
         self.sectors.look()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("examples", [4, pytest.param(100, marks=pytest.mark.long)])
 def test_random_lives(first_sectors: Sectors, examples: int) -> None:
     Lives.stage = first_sectors

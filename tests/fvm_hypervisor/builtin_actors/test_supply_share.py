@@ -92,6 +92,7 @@ def two(network: Network) -> tuple[Network, Address, Address]:
     return network, first, second
 
 
+@pytest.mark.slow
 def test_a_sector_binds_what_the_miner_lacks_with_it(two: tuple[Network, Address, Address]) -> None:
     """Half of the power and one of two miners: 100,000 + 25,000 FIL, of which the deposit is there."""
     network, _, second = two

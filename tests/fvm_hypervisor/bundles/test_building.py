@@ -65,6 +65,7 @@ def test_what_no_actor_can_be_writes_nothing(tmp_path: Path, actor: str, words: 
         build(Bundle.embedded("v19"), {"datacop": b""})
 
 
+@pytest.mark.slow
 def test_a_folder_of_modules_is_a_bundle_with_a_name_and_takes_the_place_of_the_networks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

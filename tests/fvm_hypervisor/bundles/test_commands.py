@@ -43,6 +43,7 @@ def as_json(*arguments: object) -> Any:
     return json.loads(found.stdout)
 
 
+@pytest.mark.slow
 def test_fetch_list_and_use_by_name(hypervisor: Command, tmp_path: Path) -> None:
     with serving(Site(data_file("bundles/v18-devnet.car").read_bytes())) as site:
         status, words = hypervisor("bundle", "fetch", "v18", "--network", "devnet", "--from", f"{site.url}/file")

@@ -204,6 +204,7 @@ def test_a_release_that_is_not_pinned_here_has_no_url(library: Path, tmp_path: P
         fetch(release)
 
 
+@pytest.mark.slow
 def test_a_name_stands_for_one_root_and_a_root_for_one_name(library: Path, tmp_path: Path, official: bytes) -> None:
     known, first, second = tmp_path / "known.car", tmp_path / "first.car", tmp_path / "second.car"
     known.write_bytes(official)

@@ -17,6 +17,8 @@ from fvm_hypervisor.bundles.keeping import add
 from tests.conftest import data_file
 from tests.stand_in import write_stand_in
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[3]
 PROOFS, DEVNET = "v19-testing-fake-proofs", "v19-devnet"
 COMMAND = ("-c", "import sys; from fvm_hypervisor.cli.main import main; sys.exit(main())")

@@ -52,6 +52,7 @@ def client() -> Iterator[DapClient]:
         program.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_solidity_call_that_reaches_a_native_actor_that_fails_in_an_editor(
     client: DapClient, launch: dict[str, object], chain: tuple[Path, Stage]
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_solidity_call_that_reaches_a_native_actor_that_fails_in_an_editor(
     client.ask("disconnect")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "arguments", "problem"),
     [
@@ -136,6 +138,7 @@ def test_a_request_that_cannot_be_answered_is_refused_and_the_conversation_goes_
     assert client.ask("initialize")["supportsStepBack"]
 
 
+@pytest.mark.slow
 def test_an_editor_that_disconnects_in_the_middle_of_a_step_leaves_nothing(
     chain: tuple[Path, Stage], launch: dict[str, object]
 ) -> None:
@@ -166,6 +169,7 @@ def test_an_editor_that_disconnects_in_the_middle_of_a_step_leaves_nothing(
         program.stdout.close()
 
 
+@pytest.mark.slow
 def test_what_is_no_message_ends_the_conversation_with_a_sentence(client: DapClient) -> None:
     client._writer.write(b"Content-Length: x\r\n\r\n")
     client._writer.flush()
@@ -173,6 +177,7 @@ def test_what_is_no_message_ends_the_conversation_with_a_sentence(client: DapCli
     assert client.read() is None
 
 
+@pytest.mark.slow
 def test_a_frame_that_is_not_there_is_refused_and_the_conversation_goes_on(
     client: DapClient, launch: dict[str, object]
 ) -> None:
@@ -197,6 +202,7 @@ def nested(depth: int) -> bytes:
     return b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
 
 
+@pytest.mark.slow
 def test_a_message_that_is_nested_too_deep_ends_the_conversation_with_a_sentence(client: DapClient) -> None:
     client._writer.write(nested(200_000))
     client._writer.flush()
@@ -231,6 +237,7 @@ def test_a_defect_ends_one_conversation_only(
     assert "a defect" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_an_editor_sets_leaves_the_breakpoints_of_the_launch(client: DapClient, launch: dict[str, object]) -> None:
     """Editors send all three requests before the message begins, with what they have themselves: often nothing."""
     client.launch(**launch, breakpoints=["exit any"])
@@ -244,6 +251,7 @@ def test_what_an_editor_sets_leaves_the_breakpoints_of_the_launch(client: DapCli
     assert client.event("stopped")["description"].endswith("exit any")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [b"POST / HTTP/1.1", b"X-Header: y", b"Content-Length" + b" " * 2000])
 def test_what_a_web_page_can_send_is_no_request(client: DapClient, first: bytes) -> None:
     """A page's POST has Content-Length among its header lines, and a body of the page's choice."""
@@ -254,6 +262,7 @@ def test_what_a_web_page_can_send_is_no_request(client: DapClient, first: bytes)
     assert client.read() is None
 
 
+@pytest.mark.slow
 def test_a_pause_stops_what_runs_and_is_not_kept(
     client: DapClient, launch: dict[str, object], chain: tuple[Path, Stage]
 ) -> None:
@@ -273,6 +282,7 @@ def test_a_pause_stops_what_runs_and_is_not_kept(
     assert "the message has ended: exit 0" in client.event("stopped")["description"]
 
 
+@pytest.mark.slow
 def test_a_pause_right_after_a_request_is_for_that_one(client: DapClient, launch: dict[str, object]) -> None:
     """Both are sent at once, so that the pause may be read before the request is begun: the message stops or ends."""
     client.launch(**launch)

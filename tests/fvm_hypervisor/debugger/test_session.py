@@ -160,6 +160,7 @@ def test_a_native_actors_exit_is_seen_before_its_state_is_taken_back(debug: Debu
     assert views.state(session, actor, "count") == 0
 
 
+@pytest.mark.slow
 def test_every_place_is_found_again_backwards(debug: Debug) -> None:
     session = debug()
     state = session.start()
@@ -388,6 +389,7 @@ def test_the_way_back_in_a_long_message_looks_at_few_instructions(
     assert seen < 20_000
 
 
+@pytest.mark.slow
 def test_the_functions_of_a_native_actor_at_a_syscall(debug: Debug, stage: Stage) -> None:
     session = debug()
     session.start()

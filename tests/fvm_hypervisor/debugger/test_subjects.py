@@ -30,6 +30,7 @@ def stepped(session: Session) -> tuple[int, End]:
     return count, state
 
 
+@pytest.mark.slow
 def test_a_message_of_a_node_which_does_not_notice(stage: Stage) -> None:
     receipt = stage.network.receipt(stage.failed)
     stage.network.mine()
@@ -70,6 +71,7 @@ def test_a_contract_under_ethereums_rules() -> None:
             session.close()
 
 
+@pytest.mark.slow
 def test_a_message_of_a_vector(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         made = prepare(network)

@@ -78,6 +78,7 @@ def screen(chain: tuple[Path, Stage]) -> Iterator[Screen]:
     made.close()
 
 
+@pytest.mark.slow
 def test_a_solidity_call_that_reaches_a_native_actor_that_fails_on_a_terminal(
     screen: Screen, chain: tuple[Path, Stage]
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_solidity_call_that_reaches_a_native_actor_that_fails_on_a_terminal(
     assert screen.program.wait(LONGEST) == 0
 
 
+@pytest.mark.slow
 def test_commands_are_lines_of_the_input_without_a_terminal(chain: tuple[Path, Stage]) -> None:
     folder, stage = chain
     done = prepared.run(

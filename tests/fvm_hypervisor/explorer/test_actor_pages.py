@@ -48,6 +48,7 @@ def test_an_actor_has_its_messages_and_no_others(stage: Stage, visit: Visitor) -
         assert (f"/tx/{hash_}" in links) == (name != "native"), name
 
 
+@pytest.mark.slow
 def test_older_messages_are_searched_on(stage: Stage, visit: Visitor) -> None:
     network, target = stage.network, stage.network.accounts[7].address
     sent = [network.send(target, number + 1).hash.hex() for number in range(30)]
@@ -81,6 +82,7 @@ def test_an_actor_has_its_events(stage: Stage, visit: Visitor) -> None:
     assert "None emitted here" in visit(f"/actor/{stage.network.accounts[1].native}").text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indexed", [False, True])
 def test_the_index_by_address_shows_what_a_look_through_the_chain_shows(
     stage: Stage, visit: Visitor, indexed: bool

@@ -95,6 +95,7 @@ def test_large_blocks_have_several_pages(visit: Visitor, monkeypatch: pytest.Mon
 _SENT = {"hash": "0x" + "11" * 32, "from": DEV, "to": COUNTER, "value": "0x0", "input": "0x", "nonce": "0x0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "words"),
     [

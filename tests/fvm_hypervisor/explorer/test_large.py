@@ -25,6 +25,7 @@ def roomy() -> Iterator[Network]:
         yield network
 
 
+@pytest.mark.slow
 def test_a_tree_of_1024_levels_is_folded_as_far_as_browsers_go_and_turned_page_by_page(roomy: Network) -> None:
     visit = Visitor(Node(roomy))
     roomy.set_code(BUSY, bytes.fromhex(RECURSES))
@@ -42,6 +43,7 @@ def test_a_tree_of_1024_levels_is_folded_as_far_as_browsers_go_and_turned_page_b
     assert "[1025]" in last.text
 
 
+@pytest.mark.slow
 def test_ten_thousand_calls_come_by_the_page(roomy: Network) -> None:
     visit = Visitor(Node(roomy))
     roomy.set_code(BUSY, bytes.fromhex(many_calls(roomy.accounts[1].address)))

@@ -238,6 +238,7 @@ class Nesting(HTMLParser):
         assert self.open >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "width"), [(1, 0), (3, 4), (1_024, 0), (2, 10_000)])
 def test_every_call_of_a_tree_has_a_row_on_one_of_its_pages_and_folds_are_closed(depth: int, width: int) -> None:
     from fvm_hypervisor.explorer.rendering import _environment
@@ -256,6 +257,7 @@ def test_every_call_of_a_tree_has_a_row_on_one_of_its_pages_and_folds_are_closed
     assert len(seen) <= PAGE or total > PAGE
 
 
+@pytest.mark.slow
 def test_a_contract_that_calls_itself_until_its_gas_is_used_up_has_pages() -> None:
     with Network(clock=Clock()) as network:
         contract = network.deploy(ARTIFACTS / "Recursion.json")

@@ -182,6 +182,7 @@ def test_a_defect_of_ours_is_logged_and_its_words_stay_here(
     assert "division by zero" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_node_serves_pages_beside_requests_and_keeps_its_checks() -> None:
     with Network() as network, serving(network, pages=explorer()) as url:
         network_id = ask(url, "eth_chainId")
@@ -194,12 +195,14 @@ def test_the_node_serves_pages_beside_requests_and_keeps_its_checks() -> None:
         assert request(url, "POST", "/epoch/0", "{}")[0] == 405
 
 
+@pytest.mark.slow
 def test_without_pages_a_node_answers_requests_alone() -> None:
     with Network() as network, serving(network) as url:
         assert request(url, "GET", "/")[0] == 405
         assert request(url, "GET", "/epoch/0")[0] == 404
 
 
+@pytest.mark.slow
 def test_a_page_that_takes_too_long_is_given_up() -> None:
     with Network() as network, serving(network, limits=NodeLimits(question=1e-9), pages=explorer()) as url:
         answers = (request(url, "GET", "/") for _ in range(100))  # one may be made before the time is looked at
@@ -242,6 +245,7 @@ def test_a_message_that_waits_has_a_page(stage: Stage, visit: Visitor) -> None:
     assert "Succeeded" in visit(f"/tx/0x{waiting.hex()}").text
 
 
+@pytest.mark.slow
 def test_a_node_starts_without_the_explorers_modules_and_pages_without_their_templates() -> None:
     program = "import fvm_hypervisor.explorer.application, localnet.rpc.server, sys\n"
     program += "assert not {'jinja2', 'fvm_hypervisor.explorer.pages'} & {*sys.modules}\n"
@@ -275,6 +279,7 @@ def test_names_of_contracts_outlive_the_node(tmp_path: Path) -> None:
         assert "DataCapName" in visit(f"/epoch/{receipt.block_number}").text
 
 
+@pytest.mark.slow
 def test_as_many_names_are_known_as_are_kept_and_a_known_one_may_change(tmp_path: Path) -> None:
     entry = {"type": "function", "name": "post", "inputs": [], "outputs": []}
     with Network(tmp_path / "chain") as network:

@@ -74,6 +74,7 @@ def test_a_proof_has_the_blocks_from_the_root_to_the_place(stage: Stage, visit: 
     assert (list(car.roots), {network.head.state, actor.head} <= found.keys()) == ([network.head.state], True)
 
 
+@pytest.mark.slow
 def test_a_map_over_several_blocks_comes_by_the_hundred_without_gap_or_repetition(stage: Stage, visit: Visitor) -> None:
     new = [EthAddress(number.to_bytes(20, "big")) for number in range(5_000, 5_210)]
     for address in new:

@@ -36,6 +36,7 @@ def clicks_to(visit: Visitor, found: Callable[[str, Visit], bool]) -> int | None
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", CAUSES)
 def test_the_cause_is_reached_within_three_clicks_among_other_messages(
     stage: Stage, visit: Visitor, failure: str

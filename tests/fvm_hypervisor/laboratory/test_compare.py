@@ -55,6 +55,7 @@ def vector(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_price_that_is_as_ever_changes_nothing(chain: Path) -> None:
     found = report(chain, "--price", "syscall=14_000")
     assert found["same"]
@@ -74,6 +75,7 @@ def test_a_dearer_transfer_is_found_where_money_moves(chain: Path) -> None:
     assert found["changes"][0]["first"]["words"][0].startswith("OnValueTransfer")
 
 
+@pytest.mark.slow
 def test_an_overlay_and_two_of_them(chain: Path, tmp_path: Path) -> None:
     for name, price in (("one", 15_000), ("two", 16_000)):
         (tmp_path / f"{name}.toml").write_text(f"[prices]\nsyscall = {price}\n", encoding="utf-8")
@@ -91,6 +93,7 @@ def _frames(found: dict[str, Any]) -> int:
     return table(found, "charges").get("OnEvmFrame", ([0, 0], [0, 0]))[0][0]
 
 
+@pytest.mark.slow
 def test_two_network_versions(chain: Path) -> None:
     assert report(chain, "--network", "nv29,nv29", "--price", "syscall=14000")["same"]
     assert report(chain, "--network", "nv28")["same"]  # for what this chain does
@@ -119,6 +122,7 @@ def test_a_range_of_epochs(chain: Path) -> None:
     assert {change["case"] for change in found["changes"]} <= {"epoch 2", "epoch 3"}
 
 
+@pytest.mark.slow
 def test_vectors_and_processes(chain: Path, vector: Path) -> None:
     arguments = ("compare", chain, vector, "--price", "transfer=6007", "--bundle-dir", bundle_folder())
     one, two = (run(*arguments, "--workers", workers).stdout for workers in (1, 2))
@@ -135,12 +139,14 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_golden_vectors_are_the_same_under_the_same_prices(vectors: Path) -> None:
     found = compare_job(VectorJob(vectors, bundle_folder()), two_sides(Choices(prices=["syscall=14000"])))
     assert found.same
     assert found.messages > 40
 
 
+@pytest.mark.slow
 def test_conformance_and_a_node_take_an_overlay_too(vectors: Path, tmp_path: Path) -> None:
     overlay, arguments = tmp_path / "dearer.toml", ("--bundle-dir", bundle_folder(), "--workers", 1)
     overlay.write_text("[prices]\ninvoke.flat = 75_001\n", encoding="utf-8")
@@ -154,6 +160,7 @@ def test_conformance_and_a_node_take_an_overlay_too(vectors: Path, tmp_path: Pat
         assert f"Overlay:         'dearer' ({made_with.digest})" in banner(network, "", "", signs=True)
 
 
+@pytest.mark.slow
 def test_a_vector_of_class_tipset_that_was_extracted_from_a_chain(chain: Path, tmp_path: Path) -> None:
     file = tmp_path / "tipset.json"
     done = run("extract", "2", "--state", chain, "--out", file)
@@ -165,6 +172,7 @@ def test_a_vector_of_class_tipset_that_was_extracted_from_a_chain(chain: Path, t
     assert from_vector["changed"] == from_chain["changed"]
 
 
+@pytest.mark.slow
 def test_a_page_with_two_flame_graphs_to_one_scale_and_everything_escaped(small_chain: Path, tmp_path: Path) -> None:
     evil = replace(SmallActor(), said=b"</script><script>alert(1)</script>")
     bundle, page = evil.bundle(tmp_path / "<b>&.car"), tmp_path / "page.html"
@@ -292,6 +300,7 @@ def calls_of(work: Callable[[], object]) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_comparing_takes_at_most_2_3_times_the_calls_of_running_once(vectors: Path) -> None:
     """Most messages differ, which is the most work."""
     sides = two_sides(Choices(prices=["message_compute=1", "invoke.flat=1"]))

@@ -41,6 +41,7 @@ def receipts(chain: Path) -> dict[str, int]:
         }
 
 
+@pytest.mark.slow
 def test_the_gas_of_each_message_is_its_receipts_and_every_table_adds_up_to_the_whole(chain: Path) -> None:
     found, stated = report(chain), receipts(chain)
     dearest = {row["label"]: row["gas"] for row in found["dearest"] if not row["implicit"]}
@@ -77,12 +78,14 @@ def test_the_syscalls_of_a_small_actor_are_counted_by_name(small_chain: Path) ->
     assert {"cron.EpochTick", "reward.AwardBlockReward"} <= {row["name"] for row in found["cron"]}
 
 
+@pytest.mark.slow
 def test_another_price_is_what_it_would_cost(chain: Path) -> None:
     plain, other = report(chain), report(chain, "--price", "transfer=6001")
     (count,) = [row["count"] for row in plain["charges"] if row["name"] == "OnValueTransfer"]
     assert other["milligas"] - plain["milligas"] == 1000 * count
 
 
+@pytest.mark.slow
 def test_processes_and_ranges(chain: Path) -> None:
     assert run("gas", chain, "--workers", 2).stdout == run("gas", chain, "--workers", 1).stdout
     text = run("gas", chain, "--from", 2, "--to", 3, "--workers", 1).stdout
@@ -105,6 +108,7 @@ def test_bins_are_steps_of_1_2_and_5() -> None:
     assert histogram([100, 100, 199]) == [(100, 200, 3)]
 
 
+@pytest.mark.slow
 def test_the_table_as_csv_and_as_parquet_is_the_same_and_adds_up(small_chain: Path, tmp_path: Path) -> None:
     from pyarrow import parquet
 
@@ -123,6 +127,7 @@ def test_the_table_as_csv_and_as_parquet_is_the_same_and_adds_up(small_chain: Pa
     assert as_text == rows
 
 
+@pytest.mark.slow
 def test_plots_are_pictures_that_do_not_change_and_hold_no_markup_of_strangers(
     small_chain: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +139,7 @@ def test_plots_are_pictures_that_do_not_change_and_hold_no_markup_of_strangers(
     assert b"<script" not in pictures[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_a_title_with_signs_of_mathematics_is_drawn_as_it_is(small_chain: Path, tmp_path: Path) -> None:
     odd = tmp_path / "$a_{$ <b>"
     odd.symlink_to(small_chain, target_is_directory=True)
@@ -154,6 +160,7 @@ def test_a_missing_extra_is_named_before_anything_runs(
     assert not (tmp_path / file).exists()
 
 
+@pytest.mark.slow
 def test_other_builds_and_two_of_them(small_chain: Path, tmp_path: Path) -> None:
     module = tmp_path / "other.wasm"
     module.write_bytes(SmallActor(blocks=2).module())

@@ -36,6 +36,7 @@ def test_a_setting_that_is_none_is_named_with_its_file(tmp_path: Path) -> None:
     assert refused(str(tmp_path)) == f"{tmp_path / 'foundry.toml'}: optimizer_runs is 'many', expected a number"
 
 
+@pytest.mark.slow
 def test_a_key_that_is_unknown_is_named_and_the_tests_run(project: Path) -> None:
     with (project / "foundry.toml").open("a", encoding="utf-8") as file:
         file.write("[fuzz]\nrnus = 3\n")
@@ -59,6 +60,7 @@ def test_filters_that_leave_no_source_find_no_test(tmp_path: Path) -> None:
     assert (found.exit_code, found.stderr) == (0, "no tests found in the project by --match-path 'other/*'\n")
 
 
+@pytest.mark.slow
 def test_a_filter_of_tests_that_fits_none_is_told_what_it_is_held_against(project: Path) -> None:
     found = CliRunner().invoke(app, ["test", str(project), "--mc", "Good", "--mt", "testFine$"])
     words = "by --match-test 'testFine$' --match-contract 'Good'; a test's name is that of its signature"
@@ -110,6 +112,7 @@ def run(*arguments: object) -> tuple[int, str]:
     return found.exit_code, found.stdout
 
 
+@pytest.mark.slow
 def test_the_exit_status_says_whether_all_tests_passed(project: Path) -> None:
     status, text = run(project, "--match-contract", "Good")
     assert (status, "2 tests passed, 0 failed, 0 skipped (2 total tests)" in text) == (0, True)
@@ -117,6 +120,7 @@ def test_the_exit_status_says_whether_all_tests_passed(project: Path) -> None:
     assert (status, "Encountered a total of 1 failing tests, 2 tests succeeded" in text) == (1, True)
 
 
+@pytest.mark.slow
 def test_tests_that_fail_in_every_network_version_are_named_with_their_reasons(project: Path) -> None:
     status, text = run(project, "--network", "nv27,nv28", "--fuzz-seed", "5")
     assert status == 1
@@ -125,6 +129,7 @@ def test_tests_that_fail_in_every_network_version_are_named_with_their_reasons(p
     assert "(nv27, nv28): 3 tests end alike (1 of them failing), 0 differ" in text
 
 
+@pytest.mark.slow
 def test_the_seed_is_printed_where_a_fuzz_test_fails_and_taken_back(project: Path) -> None:
     text = run(project)[1]
     (seed,) = re.findall(r"^Fuzz seed: (0x[0-9a-f]+) \(use `--fuzz-seed` to reproduce\)$", text, re.MULTILINE)
@@ -132,6 +137,7 @@ def test_the_seed_is_printed_where_a_fuzz_test_fails_and_taken_back(project: Pat
     assert "Fuzz seed" not in run(project, "--match-contract", "Good")[1]
 
 
+@pytest.mark.slow
 def test_json_has_the_fields_of_the_page(project: Path) -> None:
     status, text = run(project, "--json")
     suites: dict[str, Any] = json.loads(text)
@@ -156,6 +162,7 @@ def test_json_has_the_fields_of_the_page(project: Path) -> None:
     assert call["sender"] is call["contract_name"] is call["warp"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", ["testFine", "testFuzz", "testBroken"])
 def test_the_gas_of_one_test_is_drawn_into_the_cache(project: Path, test: str) -> None:
     status, text = run(project, "--match-test", test, "--flamechart")
@@ -168,6 +175,7 @@ def test_the_gas_of_one_test_is_drawn_into_the_cache(project: Path, test: str) -
 SKIP = [b"FOUNDRY::SKIP".hex()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("functions", "words"),
     [
@@ -230,6 +238,7 @@ def test_what_forge_has_compiled_is_not_taken_where_all_is_to_be_compiled(
     assert str(project / "none") in forced.output.replace("\n", "")
 
 
+@pytest.mark.slow
 def test_a_picture_is_of_one_run(project: Path) -> None:
     for other in ("--flamegraph", "--list", "--debug", "--watch"):
         assert "one picture of one run" in refused(str(project), "--flamechart", other)

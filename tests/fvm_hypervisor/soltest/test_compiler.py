@@ -84,6 +84,7 @@ def tarball(place: Path, content: bytes, name: str = "package/soljson.js") -> Pa
     return place
 
 
+@pytest.mark.slow
 @NODE
 @pytest.mark.parametrize("place", ["project/node_modules/solc", "node_modules/solc"], ids=["its own", "a parent's"])
 def test_a_compiler_that_lies_in_a_checkout_or_above_does_not_run(tmp_path: Path, cache: Path, place: str) -> None:

@@ -78,6 +78,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize("case", CASES)
 def test_without_consent_the_run_stops_at_the_first_use_and_names_the_key(tmp_path: Path, case: str, evm: str) -> None:
@@ -98,6 +99,7 @@ def test_under_filecoins_rules_the_run_stops_as_well(tmp_path: Path) -> None:
     assert not (tmp_path / "project" / "ran").exists()
 
 
+@pytest.mark.slow
 def test_with_trust_the_run_does_what_was_asked_for(tmp_path: Path) -> None:
     folder = project(tmp_path, f"ffi = true\n{FILES}", RUNS, READS, WRITES, HOOKS)
     status, output = hypervisor("test", folder, "--trust")
@@ -109,6 +111,7 @@ def test_with_trust_the_run_does_what_was_asked_for(tmp_path: Path) -> None:
     assert not (folder / "ran").exists()
 
 
+@pytest.mark.slow
 def test_an_option_for_programs_consents_to_these_alone(tmp_path: Path) -> None:
     folder = project(tmp_path, FILES, RUNS, READS)
     status, output = hypervisor("test", folder, "--ffi")
@@ -117,6 +120,7 @@ def test_an_option_for_programs_consents_to_these_alone(tmp_path: Path) -> None:
     assert (folder / "ran").exists()
 
 
+@pytest.mark.slow
 def test_files_of_the_project_and_nodes_of_this_machine_need_no_consent(tmp_path: Path) -> None:
     """The port is closed, so the test fails without a node."""
     folder = project(tmp_path, FILES, INSIDE, NEAR)

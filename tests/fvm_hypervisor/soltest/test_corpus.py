@@ -58,6 +58,7 @@ def kept(root: Path, contract: str = "Suite", test: str = "testFuzz") -> list[Pa
     return sorted((root / "cache" / "corpus" / contract / test / "worker0" / "corpus").glob("*"))
 
 
+@pytest.mark.slow
 def test_a_corpus_finds_byte_by_byte_what_chance_does_not(run_contracts: Run, tmp_path: Path) -> None:
     def found(settings: FuzzSettings) -> TestResult:
         project = Project(tmp_path, fuzz=settings)
@@ -110,6 +111,7 @@ def test_what_a_constructor_is_given_makes_no_new_edges(run_contracts: Run, tmp_
     assert len(kept(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_a_kept_failure_that_passes_now_goes_before_the_corpus(run_contracts: Run, tmp_path: Path) -> None:
     calldata = selector(NESTED) + bytes(96)
     file = tmp_path / "cache" / "fuzz" / "failures" / "Suite" / "testFuzz"
@@ -320,6 +322,7 @@ def careful() -> dict[str, Any]:
     return artifact({TAKE: [*body, "60015f5500"], "count()": ["5f545f5260205ff3"]})
 
 
+@pytest.mark.slow
 def test_sequences_of_a_corpus_are_kept_and_made_again(run_contracts: Run, tmp_path: Path) -> None:
     contracts = {"Suite": counting_suite(careful(), "60015f5110"), "Counter": careful()}  # count() is less than 1
 
@@ -402,6 +405,7 @@ def test_how_often_an_edge_was_gone_over_is_one_of_eight_classes() -> None:
 KINDS = ["uint8", "int16", "bool", "address", "bytes4", "bytes", "string", "uint256[]", "uint8[3]", "bytes[][2]"]
 
 
+@pytest.mark.slow
 def test_changed_arguments_are_of_their_types() -> None:
     from eth_abi.abi import encode
 

@@ -74,6 +74,7 @@ def results(job: Job) -> Iterator[SuiteResult]:
     return run_suites(job, suites, 1)
 
 
+@pytest.mark.slow
 def test_what_runs_for_long_is_named_until_its_result_comes(tmp_path: Path) -> None:
     limit = round(2.5 * slowness(), 1)  # long enough for the test to start and to be reported
     job = job_of(tmp_path, looping(), timeout=limit)
@@ -91,6 +92,7 @@ def test_what_runs_for_long_is_named_until_its_result_comes(tmp_path: Path) -> N
 PLACE = ("Endless.testLoops (test/T.t.sol:4)",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
 def test_a_loop_that_uses_up_its_gas_is_shown_where_it_is(rules: str, tmp_path: Path) -> None:
     ((test,),) = (suite.tests for suite in results(job_of(tmp_path, looping(), evm="fast", rules=rules)))
@@ -102,6 +104,7 @@ def storing(*end: str) -> list[str]:
     return ["620f4240", "again:", "805f55", "60019003", "80", "@again", "57", *end]
 
 
+@pytest.mark.slow
 def test_a_long_test_that_fails_takes_little_more_than_one_that_passes(tmp_path: Path) -> None:
     # its calls alone are listened to, and so its loop runs in the engine as without a listener: forge takes the same
     job = job_of(tmp_path, artifact({"testReverts()": storing("5f5ffd"), "testPasses()": storing("00")}), evm="fast")
@@ -122,6 +125,7 @@ def test_a_loop_that_is_stopped_by_the_clock_is_shown_where_it_is(name: str, tmp
     assert list(found) == ([] if name == "setUp()" else ["testOther()"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["fast", "both", "py-evm"])
 def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(tmp_path, artifact({"testAfter()": PASS, "testLoops()": LOOP}), evm=evm)
@@ -200,6 +204,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_worker_ends_where_its_parent_was_killed(tmp_path: Path) -> None:
     script = tmp_path / "alone.py"
     script.write_text(ALONE, encoding="utf-8")
@@ -253,6 +258,7 @@ def modules() -> int:
     return int(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part", [0.0, 0.5, *(pytest.param(more, marks=pytest.mark.oracle) for more in (0.25, 0.75, 1))]
 )
@@ -275,6 +281,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_start_of_a_worker_is_the_parents_alone(tmp_path: Path) -> None:
     script = tmp_path / "pressed.py"
     script.write_text(PRESSED, encoding="utf-8")

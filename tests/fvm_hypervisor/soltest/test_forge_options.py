@@ -143,6 +143,7 @@ def run(project: Path, *options: str, status: int = 0) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_summary_is_forges_table(failing: Path) -> None:
     text = run(failing, "--summary", status=1)
     assert (
@@ -162,6 +163,7 @@ def test_a_summary_is_forges_table(failing: Path) -> None:
     ))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_junit_has_a_case_for_each_test(failing: Path) -> None:
     root = ElementTree.fromstring(run(failing, "--junit", status=1))
     assert (root.get("name"), root.get("tests"), root.get("failures")) == ("Test run", "4", "2")
@@ -175,6 +177,7 @@ def test_junit_has_a_case_for_each_test(failing: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_rerun_takes_the_tests_that_failed(failing: Path) -> None:
     assert "Ran 3 tests for test/T.t.sol:Many" in run(failing, "--rerun", status=1)  # no failures are known: all run
     assert (failing / "cache" / "test-failures").read_text() == "testBroken|testSmall"
@@ -184,6 +187,7 @@ def test_a_rerun_takes_the_tests_that_failed(failing: Path) -> None:
     assert "Tip: Run `hypervisor test --rerun` to retry only the 2 failed tests" in text
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_input_that_failed_before(failing: Path) -> None:
     """The file is forge's: see `tests/fvm_hypervisor/soltest/test_stored_failures.py`."""
     run(failing, "--mt", "Small", status=1)
@@ -195,11 +199,13 @@ def test_a_run_begins_with_the_input_that_failed_before(failing: Path) -> None:
     assert "(runs: 0, " in run(failing, "--mt", "Small", "--fuzz-seed", "2", status=1)  # the first run fails
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_quietly_and_a_failure_can_be_allowed(failing: Path) -> None:
     assert run(failing, "--quiet", status=1) == ""
     assert "2 failed" in run(failing, "--allow-failure")
 
 
+@pytest.mark.slow
 def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> None:
     text = run(failing, "--show-progress", status=1)
     assert text.index("test/T.t.sol:Many\n  ↪ Suite result: FAILED. 1 passed; 2 failed") < text.index("Ran 1 test for")
@@ -230,6 +236,7 @@ def test_what_cannot_be_is_named(project: Path, options: list[str], words: str) 
     assert words in " ".join(done.stderr.replace("│", " ").split())
 
 
+@pytest.mark.slow
 def test_an_option_takes_the_place_of_its_key(project: Path) -> None:
     """The code reads the block's number, timestamp and gas limit, and the chain ID: each must be as given."""
     asked = {"43": 77, "42": 88, "45": 99_000_000, "46": 123}
@@ -247,6 +254,7 @@ def test_an_option_takes_the_place_of_its_key(project: Path) -> None:
     run(project, "--block-number=77", "--block-timestamp=88", "--gas-limit=99000000", "--chain=124", status=1)
 
 
+@pytest.mark.slow
 def test_the_optimizer_may_be_named_alone(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(session.SuiteSession, "prepare", lambda self: seen.append(self.project.compiler))
@@ -257,6 +265,7 @@ def test_the_optimizer_may_be_named_alone(project: Path, monkeypatch: pytest.Mon
     assert [one.cbor_metadata for one in seen] == [True, True, False]
 
 
+@pytest.mark.slow
 def test_gas_of_all_tests_is_written_and_compared(failing: Path) -> None:
     """Lines and messages equal those of forge 1.7.1's `forge snapshot`."""
     good = ("--nmt", "Broken|Small")

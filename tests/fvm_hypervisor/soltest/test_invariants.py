@@ -108,6 +108,7 @@ def test_an_invariant_that_never_held_has_a_stack_without_a_sequence(run_contrac
     assert (found.status, found.counterexample, found.stack) == (CaseStatus.FAILURE, (), ("Suite.invariantFew",))
 
 
+@pytest.mark.slow
 def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contracts: Run, tmp_path: Path) -> None:
     seldom = [X, "60ff16600460010114", "@bad", "57", "00", "bad:", "60015f5500"]  # if the last byte is 5
     counter = artifact({"up(uint256)": seldom, "count()": ["5f545f5260205ff3"]})
@@ -134,6 +135,7 @@ def test_an_invariant_that_is_stopped_says_how_far_it_came_and_what_to_do(run_co
     assert 0 < fuzz.runs < 10**6
 
 
+@pytest.mark.slow
 def test_tests_with_many_runs_end_well_by_forges_timeout(run_contracts: Run, tmp_path: Path) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "6001")

@@ -66,6 +66,7 @@ def run(*arguments: object) -> tuple[int, str]:
     return found.exit_code, f"{found.stdout}{found.stderr}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 def test_tests_call_the_modules_of_foundry_toml(project: Path, rules: str, evm: str) -> None:
@@ -79,17 +80,20 @@ def test_tests_call_the_modules_of_foundry_toml(project: Path, rules: str, evm: 
     assert "the module trapped: unreachable instruction executed" in text
 
 
+@pytest.mark.slow
 def test_the_gas_of_a_call_is_its_price(project: Path) -> None:
     """150, and 3 for each of two words."""
     assert "[156] PRECOMPILES::adder(40, 2)" in run(project, "-vvvv")[1]
 
 
+@pytest.mark.slow
 def test_without_the_table_nobody_is_there(project: Path) -> None:
     (project / "foundry.toml").write_text("")
     status, text = run(project, "-vvvv")
     assert (status, "adder" in text) == (1, False)
 
 
+@pytest.mark.slow
 def test_the_command_line_names_another_file(project: Path, tmp_path: Path) -> None:
     (project / "foundry.toml").write_text("")
     (tmp_path / "mine.toml").write_text(TOML)

@@ -214,6 +214,7 @@ def test_what_is_too_long_for_coverage_is_counted_in_part_and_ends_by_its_gas(ru
     assert collected.cut == ["testLoops()"]
 
 
+@pytest.mark.slow
 def test_a_result_that_is_known_is_not_lost_to_the_search_for_its_stack(run_contracts: Run) -> None:
     # 4.7 million instructions of one gas each, then a revert: milliseconds for the fast engine, seconds for the plain
     # one, whose search has a second of the processor's: longer than the test has
@@ -368,6 +369,7 @@ def test_a_call_that_was_not_paid_counts_in_the_gas_report(run_contracts: Run) -
     assert (len(gases), min(gases)) == (2, 0)  # as forge counts `receive()` in tests/fvm_hypervisor/soltest/isolation
 
 
+@pytest.mark.slow
 def test_a_suite_that_was_stopped_says_how_long_it_took(run_contracts: Run) -> None:
     suites: list[SuiteResult] = []
     # on a slow machine it is stopped before its test starts

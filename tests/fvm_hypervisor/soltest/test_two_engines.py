@@ -41,6 +41,7 @@ def asking(cheatcode: str, word: str) -> str:
     return f"63{selector(cheatcode).hex()}60e01b5f52{word}6004525f5f60245f5f{VM}5af1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shows_logs", [False, True])
 def test_a_test_that_nobody_watches_ends_the_same_though_it_runs_whole(run_contracts: Run, shows_logs: bool) -> None:
     """The fast engine runs such a test as one tree; py-evm stops at every step. The last two leave the tree."""

@@ -32,12 +32,14 @@ INPUTS: list[dict[str, Any]] = [
 ] + [PAIR]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_value_can_be_encoded_as_its_type() -> None:
     values = Values(Random(1), Dictionary([0, 1, 2**255, 2**256 - 1]))
     for _ in range(200):
         encode(types(INPUTS), values.arguments(INPUTS))
 
 
+@pytest.mark.slow
 def test_values_are_encoded_as_by_eth_abi() -> None:
     inputs = [*INPUTS, *({"type": kind} for kind in ("address[2]", "uint256[][3]", "int16[2][2]", "bytes4[][]"))]
     values = Values(Random(2), Dictionary([0, 1, 2**255, 2**256 - 1]))
@@ -64,6 +66,7 @@ def damaged(data: bytes, rng: Random) -> bytes:
     return data[:at] + rng.choice([bytes([rng.randrange(256)]), b"\x20", b"\xff"]) + data[at + 1 :]
 
 
+@pytest.mark.slow
 def test_words_and_texts_are_decoded_as_by_eth_abi() -> None:
     rng, ends = Random(3), {True: 0, False: 0}
     kinds = ["string", "bytes", "bool", "uint256", "bytes4", "uint64", "int256"]

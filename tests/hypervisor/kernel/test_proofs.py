@@ -366,6 +366,7 @@ leaves = st.one_of(
 values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=2), inner))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=samples(300))
 @given(values)
 def test_whatever_an_actor_hands_over_is_answered_or_refused(value: object) -> None:

@@ -51,6 +51,7 @@ def test_the_abi_of_every_interface_is_what_solc_makes_of_it() -> None:
 # --- every method, both ways ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_case_of_the_solidity_libraries_ends_the_same_through_the_facade(stage: Stage) -> None:
     ended: dict[str, set[int]] = {}
     for case in cases(stage):

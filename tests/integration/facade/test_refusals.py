@@ -166,6 +166,7 @@ def test_whatever_a_contract_sends_it_is_a_call_or_leaves_nothing(stage: Stage, 
     stage.machine.restore(snapshot)
 
 
+@pytest.mark.slow
 def test_a_method_that_an_older_actor_does_not_have_is_its_exit_22() -> None:
     power = ContractInterface(json.loads((INTERFACES / "IPower.json").read_text()))
     bundle = Bundle.open(data_file("bundles/v10-mainnet.car"))

@@ -59,6 +59,7 @@ def test_a_state_of_anvil_is_loaded_with_its_history(rpc: Client, packed: bytes)
     assert rpc("evm_revert", snapshot) is False
 
 
+@pytest.mark.slow
 def test_state_files_contain_the_excess_blob_gas() -> None:
     """Cancun: six blocks of six blobs; the last one has an excess of 15 blobs, the next one of 18, and a fee of 2."""
     options: Any = {"rules": "ethereum", "hardfork": "cancun", "clock": Clock()}
@@ -89,6 +90,7 @@ def test_the_chain_continues_after_a_loaded_state(rpc: Client) -> None:
     assert (rpc("eth_blockNumber"), rpc("eth_getCode", CONTRACT, "latest")) == ("0x0", "0x")
 
 
+@pytest.mark.slow
 def test_a_loaded_state_outlives_the_process(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", rules="ethereum", clock=Clock()) as network:
         head = network.load_state(FILE)

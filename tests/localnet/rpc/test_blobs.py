@@ -35,6 +35,7 @@ def send(rpc: Client, count: int, **fields: Any) -> str:
     return str(rpc("eth_sendRawTransaction", f"0x{raw.hex()}"))
 
 
+@pytest.mark.slow
 def test_the_fee_history_has_blob_fees_and_ratios(rpc: Client) -> None:
     for nonce in range(6):
         send(rpc, 6, nonce=nonce)
@@ -45,6 +46,7 @@ def test_the_fee_history_has_blob_fees_and_ratios(rpc: Client) -> None:
     assert rpc("eth_blobBaseFee") == "0x1"
 
 
+@pytest.mark.slow
 def test_blobs_are_found_by_their_hash_and_transaction(rpc: Client) -> None:
     carried = sidecar([random_blob(3), ZEROS], BLOB_PROOFS)
     raw = signed_blobs(rpc.node.network.accounts[0], carried)
@@ -60,6 +62,7 @@ def test_blobs_are_found_by_their_hash_and_transaction(rpc: Client) -> None:
     assert len(raw_of_block) < 500, "blocks hold the transaction without its blobs"
 
 
+@pytest.mark.slow
 def test_calls_and_estimates_take_versioned_hashes(rpc: Client) -> None:
     code = deployer(assemble("0 BLOBHASH 0 MSTORE BLOBBASEFEE 32 MSTORE 64 0 RETURN"))
     created = rpc("eth_sendTransaction", {"from": BOB, "data": f"0x{code.hex()}"})

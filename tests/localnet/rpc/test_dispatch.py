@@ -144,6 +144,7 @@ async def _later(work: Callable[[], Any]) -> Any:
     return work()
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=60))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_get_an_answer_and_the_next_request_too(rpc: Client, body: bytes) -> None:

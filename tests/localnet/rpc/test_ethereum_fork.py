@@ -136,6 +136,7 @@ def test_blocks_and_transactions_before_the_fork_are_found_by_their_hashes(rpc: 
         assert rpc(method, "0x" + "ab" * 32) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
 def test_transactions_on_a_fork_end_as_on_the_network_itself(evm: str) -> None:
     """Receipts, with gas and logs: of slots that are changed, cleared and set again, of transfers and of creations."""
@@ -251,6 +252,7 @@ def test_a_fork_may_begin_at_an_earlier_block(url: str, remote: NodeClient) -> N
             rpc.node.close()
 
 
+@pytest.mark.slow
 def test_a_fork_in_a_folder_goes_on_without_the_node(tmp_path: Path) -> None:
     with Network(rules="ethereum", chain_id=777, clock=Clock()) as there, serving(there) as url:
         chains.build(url, CREATION, 8601)
@@ -302,6 +304,7 @@ def test_a_fork_may_begin_after_a_transaction(url: str, remote: NodeClient) -> N
         rpc.node.close()
 
 
+@pytest.mark.slow
 def test_a_fork_continues_with_the_excess_blob_gas(tmp_path: Path) -> None:
     """Cancun: seven blocks of six blobs leave an excess of 21 blobs, and a fee of 2 for the next two blocks."""
     options: Any = {"hardfork": "cancun", "clock": Clock()}
@@ -335,6 +338,7 @@ def test_a_fork_of_mainnet_has_the_blob_base_fee_of_bpo2() -> None:
             assert network.blob_base_fee > 20_000, "Osaka's own fraction, 5,007,716: e^9.98"
 
 
+@pytest.mark.slow
 def test_the_node_is_not_asked_for_a_known_chain_id(tmp_path: Path) -> None:
     """Chain IDs as anvil 1.7's: --fork-chain-id is that of the fork, and --chain-id overrides it."""
     asked: list[str] = []
@@ -363,6 +367,7 @@ def test_the_chain_id_of_a_fork_selects_its_hardfork() -> None:
                 assert network.rules.hardfork == hardfork
 
 
+@pytest.mark.slow
 def test_what_the_node_has_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     asked: list[str] = []
@@ -403,6 +408,7 @@ _HOSTILE: list[tuple[str, Any, str, list[Any], str | None]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hostile", "answer", "method", "params", "words"), _HOSTILE)
 def test_a_hostile_answer_is_an_error_that_names_it(
     hostile: str, answer: Any, method: str, params: list[Any], words: str | None
@@ -442,6 +448,7 @@ def test_a_transaction_that_the_node_breaks_leaves_the_chain_as_it_was() -> None
         rpc.node.close()
 
 
+@pytest.mark.slow
 def test_the_hardfork_of_a_known_network_is_that_of_the_block() -> None:
     """Mainnet: Prague from 1746612311 on, Osaka from 1764798551 (go-ethereum params/config.go), Cancun before."""
     times = [(1_746_612_310, "Cancun"), (1_746_612_311, "Prague"), (1_764_798_550, "Prague"), (1_764_798_551, "Osaka")]

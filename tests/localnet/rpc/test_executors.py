@@ -139,6 +139,7 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
     assert all("result" in answer for answer in asyncio.run(beside()))
 
 
+@pytest.mark.slow
 def test_a_call_that_runs_long_does_not_delay_a_transaction(network: Network) -> None:
     """The call uses up the gas of a block; a transaction and its receipt are there long before."""
     with serving(network) as url, NodeClient(url) as client, NodeClient(url) as other, ThreadPoolExecutor(1) as pool:
@@ -174,6 +175,7 @@ def test_the_block_to_come_is_asked_for_on_the_chains_thread(network: Network, e
     assert int(ask(executors, "eth_getTransactionCount", ALICE, "latest")["result"], 16) == nonce
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_folder", [False, True], ids=["in memory", "in RocksDB"])
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_beside_a_chain_that_mines_questions_have_an_idle_nodes_answers(

@@ -86,6 +86,7 @@ def test_it_is_what_the_miner_actor_binds(
     assert told[1] > told[0]
 
 
+@pytest.mark.slow
 def test_before_fip_0081_there_is_no_ramp() -> None:
     """Compute by hand: 10^20 attoFIL per epoch for 20 days, 2 KiB of 2^66; 3/10 of 2 * 10^23, 2 KiB of 2^69."""
     with Network(network=23, bundle=data_file("bundles/v14-testing-fake-proofs.car"), clock=Clock()) as network:

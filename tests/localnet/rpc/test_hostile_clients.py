@@ -51,6 +51,7 @@ def call(method: bytes, *params: bytes, times: int = 1) -> bytes:
     return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "part"),
     [
@@ -70,6 +71,7 @@ def test_what_is_beside_a_body_has_a_limit(start: bytes, part: bytes) -> None:
             assert received(client).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.slow
 def test_a_body_in_chunks_of_a_byte_is_no_large_head() -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "web3_sha3", "params": ["0x" + "00" * 40_000]}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
@@ -80,6 +82,7 @@ def test_a_body_in_chunks_of_a_byte_is_no_large_head() -> None:
     assert "result" in answer
 
 
+@pytest.mark.slow
 def test_a_request_that_drips_is_refused_when_it_should_be_whole() -> None:
     with port_of(NodeLimits(silence=0.5)) as port, connected(port) as client:
         client.sendall(HEAD + b"X: ")
@@ -93,6 +96,7 @@ def test_a_request_that_drips_is_refused_when_it_should_be_whole() -> None:
         assert data.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [HEAD + b"X: ", post("eth_chainId")], ids=["dripping", "idle"])
 def test_there_is_room_in_spite_of_connections_that_drip_or_are_idle(before: bytes) -> None:
     with port_of(NodeLimits(clients=12)) as port, ExitStack() as opened:
@@ -113,6 +117,7 @@ def test_there_is_room_in_spite_of_connections_that_drip_or_are_idle(before: byt
     assert time.monotonic() - begun < 7 * slowness()
 
 
+@pytest.mark.slow
 def test_bodies_that_are_not_whole_hold_no_more_than_all_together_may() -> None:
     half = HEAD + b"Content-Length: 500000\r\n\r\n" + b"1" * 400_000
     with port_of(NodeLimits(held=1_000_000)) as port, ExitStack() as opened:
@@ -153,6 +158,7 @@ def dropped(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
     return lambda: seen.wait(20 * slowness())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [NodeLimits(held=30_000_000), NodeLimits(silence=1.0)], ids=["memory", "time"])
 def test_answers_that_are_never_read_are_dropped(limits: NodeLimits, dropped: Callable[[], bool]) -> None:
     with port_of(limits) as port, ExitStack() as opened:
@@ -199,6 +205,7 @@ def framed(body: bytes) -> bytes:
     return b"\x81\xff" + len(body).to_bytes(8, "big") + bytes(4) + body
 
 
+@pytest.mark.slow
 def test_answers_on_websockets_that_are_never_read_are_dropped(dropped: Callable[[], bool]) -> None:
     with port_of(NodeLimits(held=30_000_000)) as port, ExitStack() as opened:
         with connected(port) as client:
@@ -229,6 +236,7 @@ def test_short_answers_that_wait_hold_no_more_than_their_bytes() -> None:
     assert asyncio.run(wait()) < 40_000_000
 
 
+@pytest.mark.slow
 def test_frames_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame may be of six bytes: 256 KiB of them held up everything for two seconds."""
     sizes: list[int] = []

@@ -178,6 +178,7 @@ def test_pages_of_elsewhere_may_not(url: str, origin: str) -> None:
         assert b"--allow-origin" in body
 
 
+@pytest.mark.slow
 def test_hosts_and_origins_that_the_user_names_may_ask_and_others_still_not() -> None:
     access = Access(hosts=("node.example",), origins=("https://app.example",))
     with Network() as network, serving(network, access=access) as url:
@@ -209,6 +210,7 @@ def test_an_answer_does_not_wait_for_the_clients_acknowledgement(url: str) -> No
     assert sorted(taken[20:])[5] < 0.03
 
 
+@pytest.mark.slow
 def test_many_clients_at_once_lose_nothing(url: str) -> None:
     accounts = ask(url, "eth_accounts")
     hashes: list[str] = []
@@ -256,6 +258,7 @@ def _is_in_py_evm(frame: FrameType | None) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_simple_requests_are_answered_while_a_message_is_executed() -> None:
     errors: list[dict[str, Any]] = []
     with Network(evm="py-evm") as network:
@@ -276,6 +279,7 @@ def test_running_out_of_gas_is_an_error_and_the_node_goes_on(url: str) -> None:
     assert ask(url, "eth_chainId") == "0x1df5e76"
 
 
+@pytest.mark.slow
 def test_a_node_that_is_told_to_stop_does_not_wait_for_a_loop() -> None:
     errors: list[dict[str, Any]] = []
     with Network(evm="py-evm") as network:
@@ -292,6 +296,7 @@ def test_a_node_that_is_told_to_stop_does_not_wait_for_a_loop() -> None:
         assert network.send(network.accounts[1], 5).succeeded
 
 
+@pytest.mark.slow
 def test_a_node_that_is_told_to_stop_ends_the_block_that_it_makes_and_leaves_no_trace_of_it() -> None:
     answers: list[bytes] = []
     with Network(evm="py-evm") as network:
@@ -319,6 +324,7 @@ def test_a_port_that_is_taken_is_named(url: str) -> None:
         Server(network, port)
 
 
+@pytest.mark.slow
 def test_a_network_can_be_used_again_when_it_is_no_longer_served() -> None:
     with Network() as network:
         with serving(network) as url:
@@ -356,6 +362,7 @@ def test_a_ready_file_that_cannot_be_written_is_named_before_the_node_is_ready(t
             pytest.fail("the node began")
 
 
+@pytest.mark.slow
 def test_housekeeping_that_fails_each_time_in_the_same_way_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -58,6 +58,7 @@ def answers(connection: socket.socket, count: int) -> list[tuple[int, dict[str, 
     return found
 
 
+@pytest.mark.slow
 def test_requests_that_follow_each_other_without_a_pause_are_answered_in_order(connection: socket.socket) -> None:
     methods = (AT_ONCE, BY_THE_NETWORK, AT_ONCE, AT_ONCE, BY_THE_NETWORK, BY_THE_NETWORK, AT_ONCE)
     connection.sendall(b"".join(post(method, number) for number, method in enumerate(methods)))
@@ -79,6 +80,7 @@ def test_a_request_may_come_in_pieces(connection: socket.socket, method: str) ->
     assert (status, body["result"]) == (200, CHAIN_ID if method == AT_ONCE else "0x1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "status"),
     [
@@ -94,11 +96,13 @@ def test_who_may_ask_is_looked_at_in_every_request(connection: socket.socket, he
         assert [status for status, _ in answers(connection, 1)] == [status]
 
 
+@pytest.mark.slow
 def test_a_request_to_another_host_is_refused(connection: socket.socket) -> None:
     connection.sendall(post(AT_ONCE).replace(b"Host: localhost", b"Host: elsewhere.example"))
     assert [status for status, _ in answers(connection, 1)] == [403]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hosts", [("localhost", "evil.example"), ("evil.example", "localhost")], ids=" ".join)
 def test_a_request_to_two_hosts_is_refused_where_one_is_foreign(
     connection: socket.socket, hosts: tuple[str, str]
@@ -108,6 +112,7 @@ def test_a_request_to_two_hosts_is_refused_where_one_is_foreign(
     assert [status for status, _ in answers(connection, 1)] == [403]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("request_", [post(AT_ONCE, 1, "Connection: close"), post(AT_ONCE, version="1.0")])
 def test_who_wants_the_connection_closed_has_it_closed(connection: socket.socket, request_: bytes) -> None:
     connection.sendall(request_)
@@ -118,6 +123,7 @@ def test_who_wants_the_connection_closed_has_it_closed(connection: socket.socket
     assert CHAIN_ID.encode() in data
 
 
+@pytest.mark.slow
 def test_what_is_being_answered_when_the_server_is_to_end_is_the_connections_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -142,6 +148,7 @@ def test_what_is_being_answered_when_the_server_is_to_end_is_the_connections_las
     assert taken < 8 * slowness(), "it waited for the connection, not for the answer"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "code"), [("", -32601), ("x", -32700)], ids=["a method that there is not", "no JSON"])
 def test_what_cannot_be_answered_is_told(connection: socket.socket, body: str, code: int) -> None:
     connection.sendall(post("eth_nothing", more=body))
@@ -151,11 +158,13 @@ def test_what_cannot_be_answered_is_told(connection: socket.socket, body: str, c
     assert (status, error["code"]) == (200, code)
 
 
+@pytest.mark.slow
 def test_the_limit_of_bodies_holds_for_small_ones_too(connection: socket.socket) -> None:
     connection.sendall(post(AT_ONCE, more=" " * 1000))
     assert [status for status, _ in answers(connection, 1)] == [413]
 
 
+@pytest.mark.slow
 def test_notifications_have_no_answer(connection: socket.socket) -> None:
     connection.sendall(post(AT_ONCE).replace(b'"id": 1, ', b'"ie": 1, '))
     data = b""
@@ -188,6 +197,7 @@ class TestSlowClients:
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
     )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("before", [b"", post(AT_ONCE), post(BY_THE_NETWORK)], ids=["first", "second", "later"])
     def test_a_request_whose_bytes_stop_coming_is_told_408(self, port: int, before: bytes) -> None:
         with ExitStack() as opened:
@@ -203,6 +213,7 @@ class TestSlowClients:
             assert [received(client).split()[1] for client in clients] == [b"408"] * len(starts)
             assert FEW.silence <= time.monotonic() - begun < 10 * slowness()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("padding", ["", " " * 5000], ids=["small", "for the application"])
     def test_what_comes_after_408_is_not_done(self, port: int, padding: str, caplog: pytest.LogCaptureFixture) -> None:
         """A client that asks again, as 408 says it may, would have its transaction twice."""
@@ -221,6 +232,7 @@ class TestSlowClients:
         assert after == before
         assert not caplog.records
 
+    @pytest.mark.slow
     def test_who_was_told_408_is_told_it_once(self, caplog: pytest.LogCaptureFixture) -> None:
         """Also where others are refused for want of room meanwhile, which looks at the same connections."""
         limits = NodeLimits(silence=1.5, clients=4)
@@ -233,6 +245,7 @@ class TestSlowClients:
             time.sleep(1.0)
         assert not caplog.records
 
+    @pytest.mark.slow
     def test_the_deadline_is_that_of_the_next_bytes(self) -> None:
         limits = NodeLimits(silence=2.0)
         with Network() as network, serving(network, limits=limits) as url, connected(urlsplit(url).port or 0) as client:
@@ -243,6 +256,7 @@ class TestSlowClients:
             assert [status for status, _ in answers(client, 1)] == [200]
             assert time.monotonic() - begun > limits.silence
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", [AT_ONCE, BY_THE_NETWORK])
     def test_a_connection_between_two_requests_may_be_idle(self, port: int, method: str) -> None:
         with connected(port) as client:
@@ -251,6 +265,7 @@ class TestSlowClients:
                 assert [status for status, _ in answers(client, 1)] == [200]
                 time.sleep(2 * FEW.silence)
 
+    @pytest.mark.slow
     def test_who_waits_for_an_answer_is_not_late_with_the_next_request(self, port: int) -> None:
         wait = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StateWaitMsg", "params": [{"/": CID_OF_NOTHING}, 0]}
         body = json.dumps(wait)
@@ -261,6 +276,7 @@ class TestSlowClients:
             with pytest.raises(TimeoutError):
                 client.recv(1)
 
+    @pytest.mark.slow
     def test_connections_have_a_limit_and_make_room_for_others(self, port: int) -> None:
         with ExitStack() as opened:
             clients = [opened.enter_context(connected(port)) for _ in range(FEW.clients)]

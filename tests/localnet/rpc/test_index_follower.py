@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from bridge.addresses import EthAddress
 from fvm_hypervisor.explorer.application import explorer
 from localnet import Network
@@ -16,6 +18,7 @@ from tests.localnet.rpc.test_http import ask
 from tests.patience import slowness
 
 
+@pytest.mark.slow
 def test_it_follows_a_node_and_stays_in_the_folder(tmp_path: Path) -> None:
     folder, target = tmp_path / "chain", EthAddress(bytes.fromhex(BOB[2:]))
     with Network(folder) as network:

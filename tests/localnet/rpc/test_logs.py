@@ -135,6 +135,7 @@ class TestLogs:
         rpc("eth_uninstallFilter", name)
         assert rpc.node.filters not in network.chain.watchers
 
+    @pytest.mark.slow
     def test_a_filter_that_the_chain_went_too_far_back_for_is_gone(self, rpc: Client) -> None:
         snapshot, name = rpc("evm_snapshot"), rpc("eth_newFilter", {})
         rpc("anvil_mine", 1_001)
@@ -160,6 +161,7 @@ class TestLogs:
         assert len(rpc("eth_getFilterChanges", blocks)) == 2
         assert rpc("eth_getFilterChanges", transactions) == sent
 
+    @pytest.mark.slow
     def test_test_suites_that_uninstall_no_filter_lock_nobody_out(self, rpc: Client) -> None:
         """The one that was asked least recently goes."""
         first, second, *others = [rpc("eth_newBlockFilter") for _ in range(MOST_FILTERS)]

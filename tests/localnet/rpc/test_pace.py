@@ -103,12 +103,14 @@ class TestDeferred:
 class TestIntervals:
     """Epochs by the clock."""
 
+    @pytest.mark.slow
     def test_blocks_come_by_themselves(self) -> None:
         with Network() as network:
             server = Server(network, 0, interval=Interval(0.05))
             _run_until(server, lambda: network.block_number >= 4)
             assert network.block_number >= 4
 
+    @pytest.mark.slow
     def test_some_are_null_rounds(self) -> None:
         with Network() as network:
             server = Server(network, 0, interval=Interval(0.01, null_rate=0.5, seed=7))
@@ -116,6 +118,7 @@ class TestIntervals:
             heights = [height for height in range(30) if isinstance(network.chain.index.at(height), Tipset)]
             assert 5 < len(heights) < 25
 
+    @pytest.mark.slow
     def test_the_pace_changes(self) -> None:
         made: list[float] = []
 

@@ -96,6 +96,7 @@ def answering(server: Server) -> int:
     return sum(thread.is_asked for thread in tuple(server._executors.questions.threads))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("question", "option"),
     [
@@ -118,6 +119,7 @@ def test_a_question_without_an_end_has_its_time(question: tuple[Any, ...], optio
         assert int(client.ask("eth_getBalance", ALICE, "latest"), 16)
 
 
+@pytest.mark.slow
 def test_what_does_not_execute_has_its_time_too(executors: Executors) -> None:
     """Check the time limit of a query that loops in Python; its thread is discarded, and another one responds."""
     threads = list[threading.Thread]()
@@ -133,6 +135,7 @@ def test_what_does_not_execute_has_its_time_too(executors: Executors) -> None:
     assert asyncio.run(executors.ask(lambda _: threading.current_thread())) not in threads
 
 
+@pytest.mark.slow
 def test_a_client_may_leave_at_the_moment_at_which_the_time_is_over(executors: Executors) -> None:
     """Clients have the same limits of time, 30 s among them; what `leave` raised would keep the connection counted."""
     asker = AskingClient()
@@ -155,6 +158,7 @@ def test_a_client_may_leave_at_the_moment_at_which_the_time_is_over(executors: E
     asyncio.run(leave())
 
 
+@pytest.mark.slow
 def test_each_question_has_its_own_time_whatever_was_asked_before(executors: Executors) -> None:
     """One timer serves all: it goes off for the shorter one though the longer one set it."""
     begun = time.monotonic()
@@ -174,6 +178,7 @@ def test_each_question_has_its_own_time_whatever_was_asked_before(executors: Exe
     assert ended[QuestionKind.TRACE] >= 0.6
 
 
+@pytest.mark.slow
 def test_a_question_that_is_asked_again_has_the_rest_of_its_time(executors: Executors) -> None:
     """The chain goes back under it each time, so it begins anew, three times at most."""
     executors._node.limits = replace(SHORT, question=2.0)
@@ -220,6 +225,7 @@ WAYS: dict[str, Callable[[str, Any], Callable[[], None]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("method", ["eth_call", "debug_traceCall"])
 def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> None:
@@ -233,6 +239,7 @@ def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> Non
         assert time.monotonic() - began < slowness()
 
 
+@pytest.mark.slow
 def test_what_a_client_has_sent_is_done_though_it_goes_away() -> None:
     """Check a batch of a query and a transaction: the query is cancelled, the transaction is executed."""
     with served(NodeLimits(question=3600)) as server:
@@ -279,6 +286,7 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
     assert executors.questions._traces == 0
 
 
+@pytest.mark.slow
 def test_what_waits_has_its_turn_when_what_was_given_up_has_ended(executors: Executors) -> None:
     """Unless its client has gone meanwhile: for that nothing is begun."""
     go_on, asked, asker = threading.Event(), list[str](), AskingClient()
@@ -309,6 +317,7 @@ class _Deaf:
         """Ignore the event."""
 
 
+@pytest.mark.slow
 def test_one_trace_goes_on_at_a_time_and_gives_way(monkeypatch: MonkeyPatch) -> None:
     """Check that long traces take turns, and that none continues while another request waits."""
     monkeypatch.setattr(pace, "JUST_BEGUN", 0.0)
@@ -345,6 +354,7 @@ def test_one_trace_goes_on_at_a_time_and_gives_way(monkeypatch: MonkeyPatch) -> 
     assert turns.is_free
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["pass_on", "_give_way"])
 def test_a_trace_that_is_interrupted_anywhere_leaves_its_turn_to_others(where: str, monkeypatch: MonkeyPatch) -> None:
     """Check that an interrupt between any two instructions releases the turn."""
@@ -371,6 +381,7 @@ def test_a_trace_that_is_interrupted_anywhere_leaves_its_turn_to_others(where: s
         assert until(lambda: not server._executors.questions._traces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rules", "request_"),
     [

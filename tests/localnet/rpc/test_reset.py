@@ -171,6 +171,7 @@ def test_queries_of_a_new_fork_may_take_longer(plain: Client, urls: tuple[str, s
     assert plain.node.limits.question == FORK_QUESTION_TIME
 
 
+@pytest.mark.slow
 def test_a_folder_continues_as_what_it_was_reset_to(tmp_path: Path, urls: tuple[str, str]) -> None:
     folder = tmp_path / "chain"
     with Network(folder, rules="ethereum", clock=Clock()) as network:

@@ -190,6 +190,7 @@ class TestWhoMayAsk:
         assert refused.value.response.status_code == 403
         assert b"--allow-host" in (refused.value.response.body or b"")
 
+    @pytest.mark.slow
     def test_an_origin_that_the_user_names_may(self) -> None:
         access = Access(origins=("https://app.example",))
         with (
@@ -281,6 +282,7 @@ class TestSubscriptions:
     def test_what_cannot_be_subscribed_to(self, client: Client, params: list[Any]) -> None:
         assert client.error("eth_subscribe", *params)["code"] == -32602
 
+    @pytest.mark.slow
     def test_thousands_of_subscriptions_up_to_the_limits(self, url: str) -> None:
         with connect(socket_url(url)) as one, connect(socket_url(url)) as two, connect(socket_url(url)) as three:
             clients = [Client(one), Client(two), Client(three)]
@@ -352,6 +354,7 @@ class TestChannels:
         assert added["Message"] == removed["Message"]
         assert added["Message"]["Message"]["Method"] == 3844450837
 
+    @pytest.mark.slow
     def test_a_chain_that_goes_back_too_far_ends_the_connection(self, client: Client, other: Client) -> None:
         snapshot = other("evm_snapshot")
         other("anvil_mine", 1_001)
@@ -402,6 +405,7 @@ class TestLimits:
         with connect(socket_url(url)) as opened:
             assert Client(opened)("eth_chainId") == "0x1df5e76"
 
+    @pytest.mark.slow
     def test_a_client_that_does_not_read_is_disconnected_with_1008(
         self, url: str, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -415,6 +419,7 @@ class TestLimits:
             assert close_code(raw) == 1008
         assert client("eth_chainId") == "0x1df5e76"
 
+    @pytest.mark.slow
     def test_a_client_that_reads_slowly_but_does_gets_everything(self, client: Client, other: Client) -> None:
         subscription = client("eth_subscribe", "newHeads")
         for _ in range(20):
@@ -432,10 +437,12 @@ class TestLimits:
             assert refused.value.response.status_code == 503
         eventually(lambda: can_connect(url))
 
+    @pytest.mark.slow
     def test_a_client_that_answers_no_ping_is_disconnected_with_1011(self) -> None:
         with Network() as network, serving(network, limits=NodeLimits(ping=0.2)) as url, raw_socket(url) as raw:
             assert close_code(raw) == 1011
 
+    @pytest.mark.slow
     def test_a_half_open_connection_costs_its_place_no_longer_than_two_pings(self) -> None:
         limits = NodeLimits(ping=0.2, connections=1)
         with Network() as network, serving(network, limits=limits) as url, raw_socket(url):
@@ -446,6 +453,7 @@ class TestLimits:
 class TestStopping:
     """The end of the node."""
 
+    @pytest.mark.slow
     def test_clients_are_told_1001(self) -> None:
         with Network() as network, ExitStack() as opened:
             with serving(network) as url:
@@ -454,6 +462,7 @@ class TestStopping:
             assert "stopping" in closed_with(client, 1001)
             assert not network.chain.watchers
 
+    @pytest.mark.slow
     def test_a_client_that_does_not_read_does_not_hold_the_node_up(self) -> None:
         many = b"[%s]" % b",".join([b'{"jsonrpc":"2.0","id":1,"method":"eth_accounts"}'] * 1000)
         with Network() as network:
@@ -466,6 +475,7 @@ class TestStopping:
             assert time.perf_counter() - start < 8 * slowness()
             raw.close()
 
+    @pytest.mark.slow
     def test_nobody_watches_a_network_that_nobody_has_subscribed_to(self) -> None:
         with Network() as network, serving(network) as url:
             with connect(socket_url(url)) as opened:

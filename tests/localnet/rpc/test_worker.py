@@ -117,6 +117,7 @@ def test_work_that_gives_way_to_a_request_is_done_again() -> None:
     assert order == ["begun", "answered", "begun", "done"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gives_way", [False, True])
 def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
     """Check that stopping ends the current work, discards the rest, and runs nothing on the caller's thread."""
@@ -297,6 +298,7 @@ def served(network: Network) -> Iterator[tuple[NodeClient, Console]]:
         thread.join(_SOON)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_a_transaction_that_fails_is_answered_before_it_is_explained(
     rules: str, monkeypatch: MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -326,6 +328,7 @@ COUNTING = "0x5b600054600101600055600056"
 """`n++` in storage, without an end."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rules", "code", "gas"), [("filecoin", HASHING, 5 * 10**9), ("ethereum", COUNTING, 16_000_000)]
 )

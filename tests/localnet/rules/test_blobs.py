@@ -52,6 +52,7 @@ def fill(network: Network, blocks: int) -> None:
         network.submit(zeros(alice, 6, BLOB_PROOFS, nonce=network.head.height))
 
 
+@pytest.mark.slow
 def test_a_blob_transaction_pays_and_burns_its_blob_fee(network: Network) -> None:
     alice, carried = network.accounts[0], sidecar([random_blob(1), ZEROS])
     before = network.balance(alice)
@@ -69,6 +70,7 @@ def test_a_blob_transaction_pays_and_burns_its_blob_fee(network: Network) -> Non
     assert transaction["blobVersionedHashes"] == [f"0x{versioned_hash(one).hex()}" for one in carried.commitments]
 
 
+@pytest.mark.slow
 def test_excess_grows_and_raises_the_blob_base_fee(cancun: Network) -> None:
     fill(cancun, 6)
     assert excess(cancun) == 5 * CANCUN_TARGET
@@ -91,6 +93,7 @@ def test_osaka_bounds_the_excess_by_the_base_fee(network: Network) -> None:
     assert excess(network) == 6 * GAS_PER_BLOB * 3 // 9
 
 
+@pytest.mark.slow
 def test_contracts_see_hashes_and_blob_base_fee(cancun: Network) -> None:
     fill(cancun, 7)
     program = "0 BLOBHASH 0 SSTORE 1 BLOBHASH 1 SSTORE BLOBBASEFEE 2 SSTORE STOP"
@@ -197,6 +200,7 @@ def test_filecoin_refuses_blobs_whatever_their_size() -> None:
         network.submit(zeros(network.accounts[0], 6, chain_id=network.chain_id))
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_blobs_and_excess(tmp_path: Path) -> None:
     options: Any = {"rules": "ethereum", "hardfork": "cancun", "clock": Clock()}
     with Network(tmp_path / "state", **options) as network:
@@ -210,6 +214,7 @@ def test_a_folder_keeps_blobs_and_excess(tmp_path: Path) -> None:
         assert excess(network) == 2 * CANCUN_TARGET
 
 
+@pytest.mark.slow
 def test_a_revert_takes_the_excess_back(cancun: Network) -> None:
     snapshot = cancun.snapshot()
     fill(cancun, 6)

@@ -78,6 +78,7 @@ def test_the_sets_of_this_project_are_registered() -> None:
     assert {rules_named(name).name for name in ("filecoin", "ethereum")} == {"filecoin", "ethereum"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["filecoin", "ethereum"])
 def test_a_machine_by_itself_loads_no_networks_part(name: str) -> None:
     program = (

@@ -64,6 +64,7 @@ def test_four(network):
     assert "4 passed" in done.stdout.str(), done.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_failure_shows_the_tests_own_line_and_the_reason_and_no_internal_frame(pytester: pytest.Pytester) -> None:
     tests = """
 import pytest
@@ -87,6 +88,7 @@ def test_reverts(network):
     assert str(LOCALNET) in run(pytester, tests, "--full-trace").stdout.str()
 
 
+@pytest.mark.slow
 def test_a_call_that_failed_is_shown_with_its_calls(pytester: pytest.Pytester) -> None:
     done = run(
         pytester,
@@ -134,6 +136,7 @@ def test_it(network):
     assert "contract.fallback" in done.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_failed_tests_network_is_shown_until_enter(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +275,7 @@ def test_what_there_is_not_is_one_sentence_before_the_tests(
     done.stderr.fnmatch_lines([f"ERROR: {option}: {words}"])
 
 
+@pytest.mark.slow
 def test_who_needs_no_network_pays_for_none(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

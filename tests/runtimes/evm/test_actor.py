@@ -190,6 +190,7 @@ DEPTHS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("program", "unlimited", "with_a_blocks_gas"), DEPTHS)
 def test_recursion_ends_where_the_official_actors_does(
     chain: Chain, program: bytes, unlimited: int, with_a_blocks_gas: int

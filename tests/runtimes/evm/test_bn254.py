@@ -92,6 +92,7 @@ def test_points_that_are_none_fail_as_in_py_evm(coordinates: list[int], rest: by
     assert ours("bn254_mul", data) == by_py_evm(stock.ecmul(gas_cost=6000), data)
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None, phases=[Phase.explicit, Phase.generate])  # py_ecc is slow to shrink
 @given(st.lists(st.tuples(numbers, numbers), max_size=2), st.integers(0, 1))
 def test_pairings_are_one_exactly_where_their_exponents_cancel(pairs: list[tuple[int, int]], off: int) -> None:

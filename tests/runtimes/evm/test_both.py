@@ -241,6 +241,7 @@ def test_an_interrupt_of_what_was_tried_holds(
     assert result.gas_used < 100_000
 
 
+@pytest.mark.slow
 def test_an_interrupt_meanwhile_ends_the_second_engine_too() -> None:
     """A loop of 11 gas for each of 65,536 turns, which the first engine has run to its end."""
     host, ended = FakeHost(), list[OutOfGas]()

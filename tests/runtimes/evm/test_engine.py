@@ -311,6 +311,7 @@ def test_an_older_network_version_lacks_the_newer_opcodes() -> None:
         assert after == FrameOutcome(Status.SUCCESS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("evm", "imported"), [("py-evm", True), ("fast", False)])
 def test_py_evm_is_imported_when_the_first_contract_runs_on_it_and_not_before(evm: str, imported: bool) -> None:
     program = f"""

@@ -73,6 +73,7 @@ def test_bytes_that_are_no_compiled_module_are_not_run(
     assert compilations == [TINY]
 
 
+@pytest.mark.slow
 def test_contracts_run_on_what_was_compiled_again(
     tmp_path: Path, compilations: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_storage_that_changed_has_its_new_words(told: list[int]) -> None:
     assert len(told) > known
 
 
+@pytest.mark.slow
 def test_more_storages_than_are_kept_have_their_own_words(told: list[int]) -> None:
     count = 1_100
     first = 0xC0 << 152
@@ -109,6 +110,7 @@ def test_more_storages_than_are_kept_have_their_own_words(told: list[int]) -> No
     assert sums({ONE: AllocAccount(0, 1, caller), **callees}) == [count * (count + 1) // 2] * 2
 
 
+@pytest.mark.slow
 def test_more_words_than_are_kept_are_told_again_and_stay_right(told: list[int]) -> None:
     count = 17_000
     reads = "DUP1 SLOAD 32 MLOAD ADD 32 MSTORE"

@@ -42,6 +42,7 @@ def ethereum(engine: str) -> Any:
     return run("ethereum", engine)
 
 
+@pytest.mark.slow
 def test_a_claim_of_more_memory_than_there_is_ends_the_frame(filecoin: Any, ethereum: Any) -> None:
     names = [(operation, size, f"{operation} {size}") for operation in RANGES for size in HUGE]
     assert ethereum["ranges"] == {name: [1, True] for _, _, name in names}  # out of gas, which is gone
@@ -84,6 +85,7 @@ def test_memory_stays_bounded(filecoin: Any, ethereum: Any) -> None:
     assert max(filecoin["MiB"], ethereum["MiB"]) < MOST_MIB
 
 
+@pytest.mark.slow
 def test_the_official_actor_ends_every_one_of_them_in_the_same_way(filecoin: Any) -> None:
     official = run("filecoin", "official", str(data_file("bundles/v18-devnet.car")))
     assert {**official, "MiB": 0} == {**filecoin, "MiB": 0}

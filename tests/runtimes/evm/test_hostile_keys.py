@@ -31,6 +31,7 @@ MOST = 4
 """Times as long. A map of which every key has one hash takes ten times as long and more."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", ["TLOAD POP", "DUP1 TSTORE"])
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
 @pytest.mark.parametrize("chosen", CHOSEN)

@@ -45,6 +45,7 @@ def alarm() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alarm")
 @pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
 @pytest.mark.parametrize(("rules", "little"), [("filecoin", 10**8), ("ethereum", 10**6)])

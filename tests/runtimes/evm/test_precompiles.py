@@ -122,6 +122,7 @@ def test_bls12_381_sums_are_py_evms(scalar: int) -> None:
     assert ours("bls12_g1add", product + BLS_G1) == by_py_evm(stock.bls12_g1_add, product + BLS_G1)
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**381))
 def test_bls12_381_maps_are_py_evms(element: int) -> None:

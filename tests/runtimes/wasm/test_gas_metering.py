@@ -53,6 +53,7 @@ def test_the_default_label_of_br_table_is_overlooked() -> None:
     assert default == [(0, 16000)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bundle", "by_actor"),
     [

@@ -38,6 +38,7 @@ def assert_equals_the_plain_passes(module_bytes: bytes) -> None:
         assert rewritten.functions == tuple(thunks.get(index, index) for index in segment.functions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bundle", "place"), with_data(*PLAIN_SAMPLES) or [("own", 0)])
 def test_official_actors_come_out_as_the_plain_passes_write_them(bundle: str, place: int) -> None:
     modules = list(bundle_modules(bundle_file(f"bundles/{bundle}.car")))
@@ -140,6 +141,7 @@ EXPRESSIONS = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=samples(150))
 @given(st.lists(statement(3, (True,)), min_size=1, max_size=6))
 def test_any_structure_of_code_comes_out_as_the_plain_passes_write_it(statements: list[str]) -> None:
@@ -178,6 +180,7 @@ def test_references_tables_and_a_start_come_out_as_the_plain_passes_write_them()
     assert_equals_the_plain_passes(wasm(REFERENCES))
 
 
+@pytest.mark.slow
 def test_a_call_through_a_reference_in_a_global_counts_neither_stack_nor_gas_as_in_the_network_form() -> None:
     seen = assert_runs_as_the_network_form(wasm(REFERENCES), [10**12, 10**15, *range(0, 1_500_000, 91_000)])
     assert {0, 3} <= seen
@@ -246,6 +249,7 @@ FALL = """(module (type $t (func (param i32) (result i32))) (table 3 funcref) (e
     (func (export "run") (type $t) (call $direct (local.get 0))))"""
 
 
+@pytest.mark.slow
 def test_calls_run_as_in_the_network_form_until_stack_or_gas_end() -> None:
     module = wasm(FALL)
     limits = [10**12, *range(0, 3_000_000, 49_000)]
@@ -254,6 +258,7 @@ def test_calls_run_as_in_the_network_form_until_stack_or_gas_end() -> None:
     assert any("unreachable" in str(outcome) for outcome in seen)
 
 
+@pytest.mark.slow
 @settings(max_examples=samples(40))
 @given(st.lists(statement(3, (True,)), min_size=1, max_size=6), st.integers(0, 600_000))
 def test_any_structure_of_code_runs_as_in_the_network_form(statements: list[str], gas: int) -> None:

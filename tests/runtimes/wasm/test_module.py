@@ -186,6 +186,7 @@ def test_a_million_functions_are_refused_before_anything_is_made_of_them() -> No
     assert len(parse(many_functions(20_000)).bodies) == 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "item", "words"),
     [
@@ -236,6 +237,7 @@ def changed_within_the_code(random: Random) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 def test_changed_modules_are_refused_or_run_to_an_end(machine: Hypervisor) -> None:
     random, executed, drawn = Random(18), 0, 0
     while executed < 200:

@@ -136,6 +136,7 @@ def receipt(boundary: str, module: bytes) -> tuple[Receipt, str, bytes]:
         return result.receipt, result.message, machine.root
 
 
+@pytest.mark.slow
 def test_calls_that_nest_deeper_than_there_are_places_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "guest_engine", lambda: WasmtimeEngine(library(), GUEST_SETTINGS, places=3))
     few = receipt("raw", CALLS_ITSELF)
@@ -143,6 +144,7 @@ def test_calls_that_nest_deeper_than_there_are_places_are_the_same(monkeypatch: 
     assert few[0].gas_used > 200 * 100_000, "the calls nest to some hundreds"
 
 
+@pytest.mark.slow
 def test_a_module_that_is_larger_than_a_place_runs_without_one() -> None:
     globals_ = "(global (mut i64) (i64.const 3))" * 70_000  # 16 bytes each of an instance, a place has a MiB
     module = guest("(drop (global.get 69999)) (i32.const 0)", fields=globals_)
@@ -167,10 +169,12 @@ with Hypervisor.open():  # the constructors of the built-in actors have run
 """
 
 
+@pytest.mark.slow
 def test_a_process_whose_address_space_is_limited_has_no_places_and_works() -> None:
     subprocess.run([sys.executable, "-c", LIMITED], check=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_an_instance_that_wasmtime_has_no_place_for_is_no_exit_of_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
     """A receipt with exit 4 would be in the block, and other nodes would have another one."""
     engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from wasmtime import Config, Engine, Func, Global, Instance, Memory, Module, Store
 
 from runtimes.wasm.encode import GAS_EXPORT
@@ -46,6 +47,7 @@ def steps_of(fan_out: int) -> tuple[int, list[tuple[int, int]]]:
     return steps, [(caller, count) for _, caller, _, _, _, count in nodes]
 
 
+@pytest.mark.slow
 def test_a_call_costs_the_same_beside_however_many_others_of_its_caller() -> None:
     few, _ = steps_of(300)
     many, nodes = steps_of(3_000)

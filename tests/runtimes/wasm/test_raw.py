@@ -129,6 +129,7 @@ def test_rule_1_a_guest_that_computes_lets_others_run_where_the_interpreter_is_s
     assert not GIL_POLICY.releases, "it ends with the block"
 
 
+@pytest.mark.slow
 def test_rule_1_guests_that_share_the_interpreter_make_syscalls_among_busy_threads() -> None:
     done, calls, before = threading.Event(), list[int](), sys.getswitchinterval()
     busy = [threading.Thread(target=lambda: [None for _ in iter(done.is_set, True)]) for _ in range(2)]
@@ -197,6 +198,7 @@ def test_rule_3_a_guest_is_not_entered_on_the_main_thread() -> None:
         instance.close()
 
 
+@pytest.mark.slow
 def test_rule_3_ctrl_c_during_a_guest_is_an_exception_like_any_other(machine: Hypervisor) -> None:
     endless = guest("(loop (drop (call $enabled (i32.const 8))) (br 0)) (i32.const 0)", "debug.enabled")
     before = machine.root
@@ -223,6 +225,7 @@ def test_rule_3_ctrl_c_during_a_guest_is_an_exception_like_any_other(machine: Hy
     assert run(machine, guest("(i32.const 0)")).exit_code == 0
 
 
+@pytest.mark.slow
 def test_rule_4_callbacks_live_as_long_as_what_was_linked() -> None:
     def host(_environment: int, _caller: int, arguments: int, _count: int) -> int:
         number = ctypes.c_int32.from_address(arguments)

@@ -251,6 +251,7 @@ def test_a_callee_may_have_what_an_earlier_one_gave_back(machine: Hypervisor) ->
 # --- depth ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_calls_nest_1024_deep_and_then_the_limit_is_an_error_number(machine: Hypervisor) -> None:
     # The innermost call sees LIMIT_EXCEEDED (3) and exits with 100; each one above adds 1.
     body = f"""(local.set 1 {SEND_TO_SELF})
@@ -296,6 +297,7 @@ def test_every_invocation_begins_with_fresh_memory_and_globals(machine: Hypervis
     assert [run(machine, module).exit_code for _ in range(3)] == [46, 46, 46]
 
 
+@pytest.mark.slow
 def test_machines_on_several_threads_do_not_meet() -> None:
     # the exit code is the machine's own epoch, asked for again and again
     body = f"""(loop (drop (call $context (i32.const 0)))

@@ -63,6 +63,7 @@ def test_parameters_do_not_count() -> None:
     assert costs(wasm("(module (func (param i32 i64 f64)))")) == [FRAME]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bundle", ["v12-testing-fake-proofs", "v16-testing-fake-proofs"])
 def test_the_deepest_function_of_official_actors_costs_36(bundle: str) -> None:
     # counted by an independent reading of the reference

@@ -36,6 +36,7 @@ with Hypervisor.open() as machine:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="wasmtime hears of traps in other ways here")
 @pytest.mark.parametrize(
     "taken",

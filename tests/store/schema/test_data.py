@@ -210,6 +210,7 @@ DATA = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(SCHEMA.types)), DATA)
 @settings(max_examples=samples(400), deadline=None)
 def test_whatever_is_read_is_written_back_and_nothing_but_a_schema_error_comes(name: str, data: Any) -> None:

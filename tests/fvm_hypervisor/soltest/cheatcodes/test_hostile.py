@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 
 WORDS = {
@@ -36,6 +38,7 @@ WORDS = {
 }
 
 
+@pytest.mark.slow
 def test_each_fails_with_its_words(tmp_path: Path) -> None:
     found = run("HostileTest", tmp_path)
     assert set(found) == set(WORDS)

@@ -21,6 +21,7 @@ def test_a_program_has_its_status_and_both_of_its_outputs(tmp_path: Path) -> Non
     assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path}\n".encode(), b"no\n")
 
 
+@pytest.mark.slow
 def test_who_holds_the_output_of_a_program_is_ended_with_it(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):

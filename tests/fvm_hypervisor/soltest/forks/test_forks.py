@@ -90,6 +90,7 @@ def test_a_first_selection_that_reverts_is_taken_back(networks: Mapping[str, str
     assert test.reason is None
 
 
+@pytest.mark.slow
 def test_a_fork_under_filecoins_rules_has_the_networks_actors(tmp_path: Path) -> None:
     with Network() as there:
         counter = there.deploy(GOLDEN["artifacts"]["test/Counter.sol:Counter"])

@@ -92,6 +92,7 @@ def test_sound_answers_are_taken(tmp_path: Path) -> None:
     assert found.reason is None
 
 
+@pytest.mark.slow
 def test_a_node_that_hangs_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     patient = RequestOptions(timeout=0.3)
     monkeypatch.setattr(remotes, "RemoteChain", partial(RemoteChain, options=patient))
@@ -139,6 +140,7 @@ def test_what_was_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_
     assert file.parent.name == "1"
 
 
+@pytest.mark.slow
 def test_threads_that_keep_answers_at_once_lose_none(tmp_path: Path) -> None:
     """An account's three requests are sent concurrently."""
     cache = AnswerCache(tmp_path / "answers.sqlite")
@@ -204,6 +206,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> type[_Connection]:
     return _Connection
 
 
+@pytest.mark.slow
 def test_a_chain_has_one_file_open_for_all_its_blocks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connections: type[_Connection]
 ) -> None:

@@ -68,6 +68,7 @@ def _reward(url: str, epoch: int) -> str:
         return str(int(node.ask("eth_getBalance", "0xff" + "00" * 18 + "02", hex(epoch)), 16))
 
 
+@pytest.mark.slow
 def test_each_fork_has_its_own_actors(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     found = run(tmp_path, "^TipsetForks$", tipsets, rules="filecoin")["TipsetForks"]
     assert "cannot be forked: " in (found.pop("test_future()").reason or "")
@@ -123,11 +124,13 @@ def test_a_change_in_a_call_that_reverts_is_taken_back(
     assert len(found[contract]) == (8 if contract == "OwnForks" else 1)
 
 
+@pytest.mark.slow
 def test_what_a_node_answers_is_held_against_its_hash(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     found = _hostile(tipsets["FIRST_URL"], "Filecoin.ChainReadObj", lambda _: "AAAA", tmp_path)
     assert "that do not match its hash" in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "answer", "words"),
     [
@@ -152,6 +155,7 @@ def test_an_id_that_another_actor_has_on_a_fork_is_named(tipsets: Mapping[str, s
     assert "that another actor has on this fork: the test contract must call" in (test.reason or "")
 
 
+@pytest.mark.slow
 def test_a_node_of_ethereums_alone_is_refused(networks: Mapping[str, str], tmp_path: Path) -> None:
     found = run(tmp_path, "^ForksTest$", networks, tests=r"test_ids\(", rules="filecoin")["ForksTest"]
     assert found["setUp()"].reason == (
@@ -214,6 +218,7 @@ def test_a_second_copy_of_a_message_that_is_signed_otherwise_is_named() -> None:
         executed_message(work, second.cid)
 
 
+@pytest.mark.slow
 def test_the_fork_that_a_machine_begins_on_begins_at_the_first_place() -> None:
     with Hypervisor.open() as machine:
         marks = ForkMarkers(machine, Remotes())

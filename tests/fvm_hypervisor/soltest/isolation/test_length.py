@@ -82,6 +82,7 @@ def isolated(steps: str, count: int, callee: str) -> Hypervisor:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "callee"), [(CALL, STORES), (f"{CALL} {LOOK} {OWN}", READS)], ids=["each writes", "between static calls"]
 )

@@ -24,6 +24,7 @@ def sections(text: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("profile", "verbosity", "file"),
     [("default", 4, "traces.txt"), ("default", 5, "slots.txt"), ("ir", 4, "traces-ir.txt")],

@@ -56,6 +56,7 @@ def other_code(code: bytes) -> bytes:
     return code.replace(bytes.fromhex("8381f58a"), bytes.fromhex("8381f58b"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_a_contract_is_deployed_as_forge_create_does(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -72,6 +73,7 @@ def test_a_contract_is_deployed_as_forge_create_does(project: Path, rules: str) 
         assert network.nonce(SENDER) == 2
 
 
+@pytest.mark.slow
 def test_a_contract_is_deployed_with_a_keystore(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keystores, password = tmp_path / ".foundry" / "keystores", tmp_path / "password"
     keystores.mkdir(parents=True)
@@ -89,6 +91,7 @@ def test_a_contract_is_deployed_with_a_keystore(project: Path, tmp_path: Path, m
         assert "does not open the keystore" in create(project, url, "--account", "own", *options, status=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_without_broadcast_nothing_is_sent(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -105,6 +108,7 @@ def test_without_broadcast_nothing_is_sent(project: Path, rules: str) -> None:
         assert (network.head.height, network.nonce(SENDER)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_values_go_up_to_the_next_option(project: Path, url: str, network: Network) -> None:
     create(project, url, "--constructor-args", "42", "--private-key", KEY, "--broadcast", COUNTER)
     file = project / "arguments.json"
@@ -144,6 +148,7 @@ def test_what_cannot_be_created_is_named(project: Path, url: str, options: list[
     assert words in create(project, url, *options, "--broadcast", status=2)
 
 
+@pytest.mark.slow
 def test_a_constructor_that_fails_sends_nothing(project: Path, url: str, network: Network) -> None:
     changed(project, lambda code: bytes.fromhex("5f5ffd"))
     for options in ([], ["--broadcast"]):
@@ -165,6 +170,7 @@ def deployed(project: Path, url: str) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_code_of_the_project_matches_in_full_and_in_part(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -181,6 +187,7 @@ def test_code_of_the_project_matches_in_full_and_in_part(project: Path, rules: s
         assert "Runtime code did not match" in words
 
 
+@pytest.mark.slow
 def test_the_answer_is_forges_in_json(project: Path, url: str, deployed: str) -> None:
     assert json.loads(verify(project, url, deployed, "--json")) == [
         {"bytecode_type": "creation", "match_type": "full"}, {"bytecode_type": "runtime", "match_type": "full"}
@@ -191,22 +198,26 @@ def test_the_answer_is_forges_in_json(project: Path, url: str, deployed: str) ->
     assert (done.exit_code, [row["match_type"] for row in json.loads(done.stdout)]) == (1, [None, None])
 
 
+@pytest.mark.slow
 def test_leaving_both_out_leaves_nothing(project: Path, url: str, deployed: str) -> None:
     words = verify(project, url, deployed, "--ignore", "runtime", "--ignore", "creation", status=2)
     assert "leave nothing to compare" in words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ignored", ["creation", "runtime"])
 def test_one_of_both_may_be_left_out(project: Path, url: str, deployed: str, ignored: str) -> None:
     (row,) = json.loads(verify(project, url, deployed, "--json", "--ignore", ignored))
     assert row["bytecode_type"] == ({"creation", "runtime"} - {ignored}).pop()
 
 
+@pytest.mark.slow
 def test_other_arguments_of_the_constructor_are_named(project: Path, url: str, deployed: str) -> None:
     words = verify(project, url, deployed, "--constructor-args", "43", status=1)
     assert f"other constructor arguments: 0x{42:064x}, not 0x{43:064x}" in words
 
 
+@pytest.mark.slow
 def test_what_is_behind_creation_code_has_to_be_arguments(project: Path, url: str, deployed: str) -> None:
     (file,) = (project / "out").rglob("Counter.json")
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -216,6 +227,7 @@ def test_what_is_behind_creation_code_has_to_be_arguments(project: Path, url: st
     assert "behind it are no arguments of the constructor" in verify(project, url, deployed, status=1)
 
 
+@pytest.mark.slow
 def test_creations_are_found_in_the_records_of_scripts(
     project: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +249,7 @@ def test_creations_are_found_in_the_records_of_scripts(
     verify(project, url, made[0]["contractAddress"], "--creation-transaction", made[0]["hash"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
@@ -271,6 +284,7 @@ def made_by(release: tuple[int, int, int]) -> Any:
     return change
 
 
+@pytest.mark.slow
 def test_the_compiler_that_made_other_code_is_named(project: Path, url: str, deployed: str) -> None:
     words = "it was made by solc 0.8.37, compared with 0.8.30: try --use 0.8.37"
     changed(project, made_by((0, 8, 30)))
@@ -282,6 +296,7 @@ def test_the_compiler_that_made_other_code_is_named(project: Path, url: str, dep
     assert "made by solc" not in verify(project, url, deployed, status=1)
 
 
+@pytest.mark.slow
 def test_the_record_of_forge_is_read(project: Path, url: str, deployed: str) -> None:
     """A record of an earlier chain names a missing transaction: the next record is used."""
     rows = json.loads((HERE / "forge_run.json").read_text(encoding="utf-8"))

@@ -56,6 +56,7 @@ def compared(rows: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_libraries_are_deployed_first_as_by_forge(linked: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -66,6 +67,7 @@ def test_libraries_are_deployed_first_as_by_forge(linked: Path, rules: str) -> N
         assert (again["contractName"], again["transaction"]["nonce"]) == ("Linked", "0x4")
 
 
+@pytest.mark.slow
 def test_a_library_that_is_named_is_not_deployed(linked: Path) -> None:
     with Network(rules="ethereum") as network, serving(network) as url:
         (there, *_) = sent(linked, url)["transactions"]

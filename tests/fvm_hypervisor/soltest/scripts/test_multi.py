@@ -23,6 +23,8 @@ from localnet.fork.node_client import NodeError
 from localnet.rpc.server import serving
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 
+pytestmark = pytest.mark.slow
+
 KEYS: Final = {
     "within": "0x8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba",
     "run": "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",

@@ -50,6 +50,7 @@ def without_gas(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_dry_run_keeps_what_forge_keeps(project: Path, url: str, network: Network) -> None:
     text = run(project, "--rpc-url", url, "--private-key", KEY)
     found = record(project, folder="dry-run")
@@ -63,6 +64,7 @@ def test_a_dry_run_keeps_what_forge_keeps(project: Path, url: str, network: Netw
     assert (network.head.height, network.nonce(SENDER)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_what_is_sent_takes_the_gas_that_was_tried(project: Path, url: str, network: Network) -> None:
     text = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--sig", "runWith(uint256)", "9")
     found = record(project, "runWith")
@@ -93,6 +95,7 @@ def test_the_node_knows_what_a_script_has_deployed(project: Path, url: str, netw
     assert {"add", "number"} <= names
 
 
+@pytest.mark.slow
 def test_a_script_calls_actors(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Actors.s.sol")
     file = project / "broadcast" / "Actors.s.sol" / str(CHAIN) / "run-latest.json"
@@ -101,6 +104,7 @@ def test_a_script_calls_actors(project: Path, url: str, network: Network) -> Non
     assert b"DataCap" in network.call(row["contractAddress"], bytes.fromhex("85bb7d69"))  # answer()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_is_resumed(
     project: Path, url: str, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +130,7 @@ def test_a_run_that_was_cut_is_resumed(
     assert (network.nonce(SENDER), whole["pending"], whole["timestamp"]) == (4, [], cut["timestamp"])
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_twice_under_a_nonce(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
@@ -137,6 +142,7 @@ def test_nothing_is_sent_twice_under_a_nonce(project: Path, url: str, network: N
     assert network.nonce(SENDER) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "kind"), [(["--legacy"], "0x0"), (["--skip-simulation"], "0x2"), (["--slow"], "0x2")]
 )
@@ -146,11 +152,13 @@ def test_each_way_of_sending_ends_well(project: Path, url: str, options: list[st
     assert [(one["status"], one["type"]) for one in receipts] == [("0x1", kind)] * 4
 
 
+@pytest.mark.slow
 def test_the_node_signs_for_its_own_accounts(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--sender", SENDER, "--unlocked", "--broadcast")
     assert network.nonce(SENDER) == 4
 
 
+@pytest.mark.slow
 def test_a_script_is_signed_with_a_keystore(project: Path, url: str, network: Network, tmp_path: Path) -> None:
     file, password = tmp_path / "own", tmp_path / "password"
     file.write_text(
@@ -162,6 +170,7 @@ def test_a_script_is_signed_with_a_keystore(project: Path, url: str, network: Ne
     assert network.nonce(SENDER) == 4
 
 
+@pytest.mark.slow
 def test_a_script_names_its_signer_by_key(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--broadcast", "--sig", "runAs(uint256)", OTHER_KEY)
     (row,) = record(project, "runAs")["transactions"]
@@ -169,6 +178,7 @@ def test_a_script_names_its_signer_by_key(project: Path, url: str, network: Netw
     assert network.nonce("0x70997970C51812dc3A010C7d01b50e0d17dc79C8") == 1
 
 
+@pytest.mark.slow
 def test_a_script_that_reverts_sends_nothing_and_says_where(project: Path, url: str, network: Network) -> None:
     words = run(
         project, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--sig", "runBroken()", status=1
@@ -179,6 +189,7 @@ def test_a_script_that_reverts_sends_nothing_and_says_where(project: Path, url: 
     assert network.nonce(SENDER) == 0
 
 
+@pytest.mark.slow
 def test_a_transaction_that_the_network_refuses_is_named(project: Path, url: str, network: Network) -> None:
     words = run(project, "--rpc-url", url, "--sig", "runAs(uint256)", "0x77", "--broadcast", status=1)
     assert "transaction 1 of the script (new Counter) fails" in words
@@ -209,12 +220,14 @@ def test_what_cannot_be_is_named(project: Path, options: list[str], words: str) 
     assert words in " ".join(run(project, *options, status=2).split())
 
 
+@pytest.mark.slow
 def test_what_has_no_key_is_named_before_anything_is_sent(project: Path, url: str, network: Network) -> None:
     words = run(project, "--rpc-url", url, "--sender", SENDER, "--broadcast", status=2)
     assert f"no key for {SENDER}: give it with --private-key" in words
     assert network.head.height == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 @pytest.mark.parametrize("options", [["--broadcast"], ["--broadcast", "--unlocked"]], ids=" ".join)
 def test_who_sends_has_to_be_named(project: Path, rules: str, options: list[str]) -> None:
@@ -227,6 +240,7 @@ def test_who_sends_has_to_be_named(project: Path, rules: str, options: list[str]
         assert network.head.height == 0
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_whose_key_is_missing(project: Path) -> None:
     with Network(rules="ethereum") as network, serving(network) as url:
         assert f"No key is given of {SENDER.lower()}: add --private-key" in run(
@@ -236,6 +250,7 @@ def test_a_dry_run_says_whose_key_is_missing(project: Path) -> None:
         assert "No key" not in run(project, "--rpc-url", url, "--sender", SENDER, "--unlocked")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--legacy"]], ids=["1559", "legacy"])
 def test_a_sender_that_cannot_pay_is_named_with_what_it_has(project: Path, options: list[str]) -> None:
     with Network(rules="ethereum") as network, serving(network) as url:
@@ -250,6 +265,7 @@ def test_a_sender_that_cannot_pay_is_named_with_what_it_has(project: Path, optio
         assert network.nonce(f"0x{poor.hex()}") == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_where_a_later_sender_cannot_pay(tmp_path: Path) -> None:
     rich, poor = KEY, (0x77).to_bytes(32, "big")
     other = vm_call("startBroadcast(uint256)", int.from_bytes(poor, "big"))
@@ -268,6 +284,7 @@ def test_nothing_is_sent_where_a_later_sender_cannot_pay(tmp_path: Path) -> None
         assert (network.nonce(SENDER), network.nonce(f"0x{address.hex()}")) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_sender_that_the_script_pays_first_is_not_refused(tmp_path: Path) -> None:
     poor = Account.from_key((0x77).to_bytes(32, "big"))
     paid = f"5f5f5f5f670de0b6b3a764000073{poor.address.hex()}5af1"
@@ -278,6 +295,7 @@ def test_a_sender_that_the_script_pays_first_is_not_refused(tmp_path: Path) -> N
         assert network.nonce(f"0x{poor.address.hex()}") == 1
 
 
+@pytest.mark.slow
 def test_what_a_script_does_after_its_transactions_takes_no_money_from_them(tmp_path: Path) -> None:
     deal = vm_call("deal(address,uint256)", SENDER, 0)
     root = assembled_script(tmp_path, BROADCAST, TRANSFER, vm_call("stopBroadcast()"), deal)
@@ -286,6 +304,7 @@ def test_what_a_script_does_after_its_transactions_takes_no_money_from_them(tmp_
         assert network.nonce(SENDER) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_a_price_below_the_base_fee_is_refused_before_the_trial(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -307,6 +326,7 @@ def test_a_script_that_cannot_pay_for_its_creation_says_so(tmp_path: Path) -> No
     assert f".constructor (OutOfFunds: the caller has {(1 << 96) - 1} of {1 << 96} wei (attoFIL))" in words
 
 
+@pytest.mark.slow
 def test_a_record_of_another_chain_is_not_resumed(project: Path, url: str) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     known = record(project)["receipts"][0]["transactionHash"]
@@ -317,6 +337,7 @@ def test_a_record_of_another_chain_is_not_resumed(project: Path, url: str) -> No
         assert network.head.height == 0
 
 
+@pytest.mark.slow
 def test_a_record_that_was_moved_to_another_chain_is_refused(project: Path, url: str) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     folder = project / "broadcast" / "Deploy.s.sol"
@@ -326,6 +347,7 @@ def test_a_record_that_was_moved_to_another_chain_is_refused(project: Path, url:
         assert f"has transactions of chain {CHAIN}, the node is of chain 31337" in words
 
 
+@pytest.mark.slow
 def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
     for name, words in (
         ("Nope", "there is no contract Nope: name it as FILE:CONTRACT"),
@@ -340,6 +362,7 @@ def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
     assert "Script ran successfully." in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "field"),
     [((), "transactions"), ((), "timestamp"), (("transactions", 1), "hash"), (("transactions", 1), "transactionType"),
@@ -359,6 +382,7 @@ def test_a_field_that_a_record_lacks_is_named(project: Path, url: str, part: tup
     assert f"is not a record of a script's run: the field '{field}' is missing" in words
 
 
+@pytest.mark.slow
 def test_what_has_nothing_left_to_send_says_so(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     text = run(project, "--rpc-url", url, "--private-key", KEY, "--resume")
@@ -367,6 +391,7 @@ def test_what_has_nothing_left_to_send_says_so(project: Path, url: str, network:
     assert network.nonce(SENDER) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "price"),
     [(["--with-gas-price", "7000000000"], 7 * 10**9), (["--legacy", "--with-gas-price", "300"], 300)],
@@ -377,6 +402,7 @@ def test_the_amount_is_that_of_the_price_that_is_sent(project: Path, url: str, o
     assert f"Estimated amount required: at most {sum(limits) * price / 10**18:.18f} FIL" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--priority-gas-price", "5000"], ["--legacy"]], ids=" ".join)
 def test_no_transaction_offers_more_than_the_amount(
     project: Path, url: str, network: Network, options: list[str]
@@ -390,6 +416,7 @@ def test_no_transaction_offers_more_than_the_amount(
     assert amount <= offered / 10**18 * 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "[]", '{"transactions": [5]}', '{"transactions": [], "receipts": 5}'])
 def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str) -> None:
     file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
@@ -399,6 +426,7 @@ def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str)
     assert "is not a record of a script's run" in run(project, "--rpc-url", url, "--resume", status=2)
 
 
+@pytest.mark.slow
 def test_a_node_under_ethereums_rules_is_read_by_accounts_and_slots(project: Path) -> None:
     """The run equals forge's on the same kind of node; a second one finds what the first created."""
     with Network(rules="ethereum") as network, serving(network) as url:
@@ -428,6 +456,7 @@ def without_hash(receipt: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in receipt.items() if name != "transactionHash"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "change", "words"),
     [
@@ -451,6 +480,7 @@ def test_an_answer_of_another_shape_is_named(
     assert words in found
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_lost_is_found_by_the_hash_in_the_record(
     project: Path, url: str, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,6 +498,7 @@ def test_an_answer_that_is_lost_is_found_by_the_hash_in_the_record(
     assert network.nonce(SENDER) == 4
 
 
+@pytest.mark.slow
 def test_behind_a_transaction_that_has_failed_nothing_is_resumed(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
@@ -491,6 +522,7 @@ def test_calldata_of_no_function_in_the_interface_is_run(project: Path) -> None:
     assert "== Return ==" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", ['eth_rpc_url = "home"', ""])
 def test_a_node_is_named_as_the_project_names_it(
     project: Path, url: str, settings: str, monkeypatch: pytest.MonkeyPatch
@@ -553,6 +585,7 @@ ATTACHMENTS = {
 BROADCAST, TRANSFER = vm_call("startBroadcast()"), "5f5f5f5f600173000000000000000000000000000000000000beef5af1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACHMENTS)
 @pytest.mark.parametrize("options", [["--broadcast"], []], ids=["broadcast", "dry"])
 def test_what_a_transaction_would_lose_is_refused_before_anything_is_sent(
@@ -568,6 +601,7 @@ def test_what_a_transaction_would_lose_is_refused_before_anything_is_sent(
     assert not (root / "broadcast").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACHMENTS)
 def test_what_no_transaction_has_is_not_refused(tmp_path: Path, name: str) -> None:
     """An attachment belongs to the next transaction; after the last one it belongs to the script's own calls."""
@@ -577,6 +611,7 @@ def test_what_no_transaction_has_is_not_refused(tmp_path: Path, name: str) -> No
         assert network.nonce(SENDER) == 1
 
 
+@pytest.mark.slow
 def test_a_transaction_that_is_signed_already_is_refused(tmp_path: Path) -> None:
     sent = Transaction(DYNAMIC_FEE, 31337, 0, EthAddress(DELEGATED), 1, b"", 21_000, 10**10, 0)
     raw = sent.sign(bytes.fromhex(OTHER_KEY[2:])).raw()
@@ -587,6 +622,7 @@ def test_a_transaction_that_is_signed_already_is_refused(tmp_path: Path) -> None
         assert network.head.height == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["authorizationList", "blobVersionedHashes"])
 def test_a_record_with_more_than_is_sent_is_not_resumed(project: Path, url: str, network: Network, name: str) -> None:
     """A record of forge whose transaction would lose the field."""

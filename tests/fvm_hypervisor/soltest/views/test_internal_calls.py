@@ -20,6 +20,7 @@ PASSING = ["test_expects()", "test_fails_assert()", "test_fails_own_words()", "t
 """Tests in which no function is open when a call reverts: forge leaves those out."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
 def test_internal_calls_are_those_of_forge(
     artifacts: Artifacts, watch: Watch, forge: Callable[[str], str], rules: str
@@ -51,6 +52,7 @@ def test_functions_in_which_a_call_fails_are_shown_around_it(artifacts: Artifact
     assert re.search(r"├─ \[\d+\] BankTest::_helper\(1000001 \[1e6\]\)\n    │   ├─ \[\d+\] Bank::withdraw", deep)
 
 
+@pytest.mark.slow
 def test_slots_are_beside_internal_calls_with_five(artifacts: Artifacts, watch: Watch) -> None:
     found = watch(TestViewer(artifacts, "ethereum", 5, decodes=True))["test_withdraws()"].trace
     assert "Ledger::_take(1000000000000000000 [1e18], 1000)" in found
@@ -147,6 +149,7 @@ def test_a_value_of_many_words_is_unknown_soon() -> None:
     assert split_header(f"function f(uint{'[]' * 5000} memory a)".encode()) == ("f", (Parameter("", "memory"),), ())
 
 
+@pytest.mark.slow
 def test_the_first_internal_calls_are_kept_and_the_trace_says_how_many_are_not(
     artifacts: Artifacts, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,7 @@ def test_the_storage_of_the_last_message_is_not_read_again(monkeypatch: pytest.M
         assert not opened
 
 
+@pytest.mark.slow
 def test_little_is_held() -> None:
     known, store = ContractCache(), MemoryStore()
     for number in range(100):

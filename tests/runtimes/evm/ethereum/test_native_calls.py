@@ -208,6 +208,7 @@ def test_gas_beyond_what_the_network_counts_reaches_a_native_actor() -> None:
     assert (success, words(data)[:1]) == (1, [0])
 
 
+@pytest.mark.slow
 def test_wherever_a_small_tree_runs_out_of_gas_nothing_is_done_by_half() -> None:
     # contract -> precompile -> native (event, state) -> contract (slot, log, value), and its answer back
     params = script(event=True, store=True, to=to_filecoin(STORER), value=3).wrapped()
@@ -244,6 +245,7 @@ def test_wherever_a_small_tree_runs_out_of_gas_nothing_is_done_by_half() -> None
         assert {"failed", "whole"} < outcomes
 
 
+@pytest.mark.slow
 def test_an_answer_that_cannot_be_paid_for_takes_back_what_the_actor_did() -> None:
     # The answer is as long as the puppet's memory of it; reading it is the precompile's last charge.
     params = script(event=True, store=True).wrapped()
@@ -393,6 +395,7 @@ def deepest(events: list[TraceEvent]) -> int:
     return most
 
 
+@pytest.mark.slow
 def test_recursion_through_the_border_ends_with_the_gas() -> None:
     world = recursive()
     events = world.traced(to_filecoin(CALLER), gas=5_000_000)
@@ -403,6 +406,7 @@ def test_recursion_through_the_border_ends_with_the_gas() -> None:
     assert world.facts() == before
 
 
+@pytest.mark.slow
 def test_recursion_through_the_border_ends_at_the_depth_of_ethereums_frames() -> None:
     world = recursive()
     recorder = world.machine.tracer = Recorder()

@@ -98,6 +98,7 @@ def test_each_tier_has_a_pool_of_its_own() -> None:
     assert pool(TIERED) is not pool(INTERPRETED)
 
 
+@pytest.mark.slow
 def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
     """Every landing asks: each region would reach up to 800 instructions, most of which others have, too."""
     loops = b"".join(b"\x5b" + assemble("7 MUL " * 600 + f"0 {number} MSTORE") for number in range(60))
