@@ -17,12 +17,16 @@ _KEPT: Final = 4096
 """Number of decoded blocks to cache, of some hundred bytes each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Lifespan:
     """A message, identified by origin and nonce: the lifetime of transient data and destroyed contracts."""
 
-    origin: ActorID
-    nonce: int
+    origin: Final[ActorID]
+    nonce: Final[int]
+
+    def __init__(self, origin: ActorID, nonce: int) -> None:
+        self.origin = origin
+        self.nonce = nonce
 
     def fields(self) -> list[int]:
         """Return the tuple of two fields."""
@@ -37,16 +41,32 @@ class TransientData:
     lifespan: Lifespan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class EvmState:
     """A contract's state. `nonce` is Ethereum's; `tombstone` identifies the message that destroyed the contract."""
 
-    bytecode: Cid
-    bytecode_hash: bytes
-    storage: Cid
-    transient: TransientData | None
-    nonce: int
-    tombstone: Lifespan | None
+    bytecode: Final[Cid]
+    bytecode_hash: Final[bytes]
+    storage: Final[Cid]
+    transient: Final[TransientData | None]
+    nonce: Final[int]
+    tombstone: Final[Lifespan | None]
+
+    def __init__(
+        self,
+        bytecode: Cid,
+        bytecode_hash: bytes,
+        storage: Cid,
+        transient: TransientData | None,
+        nonce: int,
+        tombstone: Lifespan | None,
+    ) -> None:
+        self.bytecode = bytecode
+        self.bytecode_hash = bytecode_hash
+        self.storage = storage
+        self.transient = transient
+        self.nonce = nonce
+        self.tombstone = tombstone
 
     def encode(self, transient_field: bool = True) -> bytes:
         """Encode the block; without `transient_field` as five fields."""

@@ -74,7 +74,7 @@ AccessList = tuple[tuple[EthAddress, tuple[int, ...]], ...]
 """Addresses, each with slots."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Transaction:
     """The signed fields of a transaction. Amounts are in attoFIL (in place of wei), fees in attoFIL per gas.
 
@@ -82,19 +82,49 @@ class Transaction:
     chain; `to` is None for a contract creation. Numbers are validated by `check` and the executor.
     """
 
-    type: int
-    chain_id: int | None
-    nonce: int
-    to: EthAddress | None
-    value: int
-    data: bytes
-    gas_limit: int
-    max_fee: int
-    max_priority_fee: int
-    access_list: AccessList = ()
-    authorizations: tuple[Authorization, ...] = ()
-    max_fee_per_blob_gas: int = 0
-    blob_hashes: tuple[bytes, ...] = ()
+    type: Final[int]
+    chain_id: Final[int | None]
+    nonce: Final[int]
+    to: Final[EthAddress | None]
+    value: Final[int]
+    data: Final[bytes]
+    gas_limit: Final[int]
+    max_fee: Final[int]
+    max_priority_fee: Final[int]
+    access_list: Final[AccessList]
+    authorizations: Final[tuple[Authorization, ...]]
+    max_fee_per_blob_gas: Final[int]
+    blob_hashes: Final[tuple[bytes, ...]]
+
+    def __init__(
+        self,
+        type: int,
+        chain_id: int | None,
+        nonce: int,
+        to: EthAddress | None,
+        value: int,
+        data: bytes,
+        gas_limit: int,
+        max_fee: int,
+        max_priority_fee: int,
+        access_list: AccessList = (),
+        authorizations: tuple[Authorization, ...] = (),
+        max_fee_per_blob_gas: int = 0,
+        blob_hashes: tuple[bytes, ...] = (),
+    ) -> None:
+        self.type = type
+        self.chain_id = chain_id
+        self.nonce = nonce
+        self.to = to
+        self.value = value
+        self.data = data
+        self.gas_limit = gas_limit
+        self.max_fee = max_fee
+        self.max_priority_fee = max_priority_fee
+        self.access_list = access_list
+        self.authorizations = authorizations
+        self.max_fee_per_blob_gas = max_fee_per_blob_gas
+        self.blob_hashes = blob_hashes
 
     @property
     def blob_gas(self) -> int:
@@ -150,20 +180,37 @@ class Transaction:
         return common
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class SignedTransaction:
     """A transaction with its sender's signature; `y_parity` is 0 or 1."""
 
-    transaction: Transaction
-    y_parity: int
-    r: int
-    s: int
-    given: bytes = field(default=b"", repr=False, compare=False)
+    transaction: Final[Transaction]
+    y_parity: Final[int]
+    r: Final[int]
+    s: Final[int]
+    given: bytes = field(repr=False, compare=False)
     """The bytes it was parsed from; empty if it was signed here."""
-    _raw: bytes = field(default=b"", init=False, repr=False, compare=False)
-    _hash: bytes = field(default=b"", init=False, repr=False, compare=False)
-    _signers: tuple[EthAddress | None, ...] = field(default=(), init=False, repr=False, compare=False)
+    _raw: bytes = field(init=False, repr=False, compare=False)
+    _hash: bytes = field(init=False, repr=False, compare=False)
+    _signers: tuple[EthAddress | None, ...] = field(init=False, repr=False, compare=False)
     """Cache of the recovered signer, in a tuple, or None for an invalid signature; empty until computed."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        y_parity: int,
+        r: int,
+        s: int,
+        given: bytes = b"",
+    ) -> None:
+        self.transaction = transaction
+        self.y_parity = y_parity
+        self.r = r
+        self.s = s
+        self.given = given
+        self._raw = b""
+        self._hash = b""
+        self._signers = ()
 
     @property
     def v(self) -> int:
@@ -176,19 +223,19 @@ class SignedTransaction:
     def raw(self) -> bytes:
         """Return the raw encoding."""
         if not self.given and not self._raw:
-            object.__setattr__(self, "_raw", self._encoded())
+            self._raw = self._encoded()
         return self.given or self._raw
 
     def hash(self) -> bytes:
         """Return the transaction's hash."""
         if not self._hash:
-            object.__setattr__(self, "_hash", bytes(keccak(self.raw())))
+            self._hash = bytes(keccak(self.raw()))
         return self._hash
 
     def sender(self) -> EthAddress:
         """Return the address of the signing key. Raises TransactionError if the signature is invalid."""
         if not self._signers:
-            object.__setattr__(self, "_signers", (self._signer(),))
+            self._signers = (self._signer(),)
         (signer,) = self._signers
         if signer is None:
             raise TransactionError("the transaction's signature is invalid")

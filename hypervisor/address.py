@@ -9,6 +9,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from hypervisor.errors import AddressError
 from hypervisor.leb128 import decode_uleb128, encode_uleb128
@@ -38,7 +39,7 @@ _PAYLOADS = {Protocol.SECP256K1: _HASH_PAYLOAD, Protocol.ACTOR: _HASH_PAYLOAD, P
 """Payload length in bytes of the protocols with a fixed length."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Address:
     """An address: a protocol and its payload bytes (without the protocol byte). Equal by value, hashable.
 
@@ -54,8 +55,12 @@ class Address:
     (True, 22)
     """
 
-    protocol: Protocol
-    payload: bytes
+    protocol: Final[Protocol]
+    payload: Final[bytes]
+
+    def __init__(self, protocol: Protocol, payload: bytes) -> None:
+        self.protocol = protocol
+        self.payload = payload
 
     @classmethod
     def id(cls, actor: int) -> "Address":

@@ -7,7 +7,7 @@ it accepts non-minimal integers and any key order.
 
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
@@ -36,23 +36,40 @@ ALLOWED_CODECS = frozenset({RAW, CBOR, DAG_CBOR})
 _COMMITMENTS = frozenset({FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class LinkScan:
     """Result of a scan: links, number of CBOR fields and CIDs read, and the error that stopped it, if any."""
 
-    links: tuple[Cid, ...]
-    fields: int
-    cids: int
-    error: ErrorNumber | None = None
+    links: Final[tuple[Cid, ...]]
+    fields: Final[int]
+    cids: Final[int]
+    error: Final[ErrorNumber | None]
+
+    def __init__(
+        self,
+        links: tuple[Cid, ...],
+        fields: int,
+        cids: int,
+        error: ErrorNumber | None = None,
+    ) -> None:
+        self.links = links
+        self.fields = fields
+        self.cids = cids
+        self.error = error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Block:
     """Bytes with their codec, and their link scan if there was one."""
 
-    codec: int
-    data: bytes
-    scan: LinkScan | None = field(default=None, compare=False)
+    codec: Final[int]
+    data: Final[bytes]
+    scan: LinkScan | None = field(compare=False)
+
+    def __init__(self, codec: int, data: bytes, scan: LinkScan | None = None) -> None:
+        self.codec = codec
+        self.data = data
+        self.scan = scan
 
     @property
     def links(self) -> tuple[Cid, ...]:

@@ -1,7 +1,7 @@
 """A call between actors, and its result."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hypervisor.address import Address
 from hypervisor.blocks import Block
@@ -9,19 +9,39 @@ from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from store.cid import Cid
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Call:
     """A call before its execution. `value` is in attoFIL, `gas_limit` in milligas (None: all remaining gas)."""
 
-    from_: ActorID
-    to: Address
-    method: MethodNumber
-    params: Block | None = None
-    value: TokenAmount = TokenAmount(0)
-    gas_limit: int | None = None
-    read_only: bool = False
-    upgraded_from: Cid | None = None
+    from_: Final[ActorID]
+    to: Final[Address]
+    method: Final[MethodNumber]
+    params: Final[Block | None]
+    value: Final[TokenAmount]
+    gas_limit: Final[int | None]
+    read_only: Final[bool]
+    upgraded_from: Final[Cid | None]
     """Previous code of the receiver, if the call enters the `upgrade` function of its new code."""
+
+    def __init__(
+        self,
+        from_: ActorID,
+        to: Address,
+        method: MethodNumber,
+        params: Block | None = None,
+        value: TokenAmount = TokenAmount(0),
+        gas_limit: int | None = None,
+        read_only: bool = False,
+        upgraded_from: Cid | None = None,
+    ) -> None:
+        self.from_ = from_
+        self.to = to
+        self.method = method
+        self.params = params
+        self.value = value
+        self.gas_limit = gas_limit
+        self.read_only = read_only
+        self.upgraded_from = upgraded_from
 
 
 @dataclass(frozen=True, slots=True)

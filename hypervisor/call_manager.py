@@ -14,7 +14,7 @@ Gas, written blocks and the count of created actors are not rolled back. Differe
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from hypervisor.access import AccessTracker
 from hypervisor.address import Address
@@ -44,14 +44,26 @@ from store.codec import encode, link
 MAX_CALL_DEPTH = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Mark:
     """Checkpoint at the start of a transaction."""
 
-    tree: tuple[int, int]
-    events: int
-    access: int
-    journal: int
+    tree: Final[tuple[int, int]]
+    events: Final[int]
+    access: Final[int]
+    journal: Final[int]
+
+    def __init__(
+        self,
+        tree: tuple[int, int],
+        events: int,
+        access: int,
+        journal: int,
+    ) -> None:
+        self.tree = tree
+        self.events = events
+        self.access = access
+        self.journal = journal
 
 
 class CallRules(Protocol):

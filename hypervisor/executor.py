@@ -5,6 +5,7 @@ fvm/src/executor/default.rs.
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from hypervisor.address import is_eth_namespace
 from hypervisor.blocks import Block
@@ -30,7 +31,7 @@ _LAST_NONCE = (1 << 64) - 1
 """Nonce after which no message is valid, since the next one would exceed 64 bits."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class ApplyResult:
     """Result of a message: the receipt, the gas costs, the events and descriptions of a failure.
 
@@ -39,12 +40,28 @@ class ApplyResult:
     the whole gas limit, as on the network, and the error has the context.
     """
 
-    receipt: Receipt
-    gas: GasOutputs
-    events: tuple[StampedEvent, ...] = ()
-    message: str = ""
-    reason: str = ""
-    fatal: Fatal | None = None
+    receipt: Final[Receipt]
+    gas: Final[GasOutputs]
+    events: Final[tuple[StampedEvent, ...]]
+    message: Final[str]
+    reason: Final[str]
+    fatal: Final[Fatal | None]
+
+    def __init__(
+        self,
+        receipt: Receipt,
+        gas: GasOutputs,
+        events: tuple[StampedEvent, ...] = (),
+        message: str = "",
+        reason: str = "",
+        fatal: Fatal | None = None,
+    ) -> None:
+        self.receipt = receipt
+        self.gas = gas
+        self.events = events
+        self.message = message
+        self.reason = reason
+        self.fatal = fatal
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.exit_code)}"

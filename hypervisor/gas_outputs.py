@@ -4,6 +4,7 @@ Amounts are in attoFIL. Source: ref-fvm fvm/src/gas/outputs.rs.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from hypervisor.types import Gas, TokenAmount
 
@@ -11,17 +12,35 @@ _OVERUSE_NUMERATOR = 11
 _OVERUSE_DENOMINATOR = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class GasOutputs:
     """The distribution: base fee burn, over-estimation burn, miner penalty and tip, refund to the sender."""
 
-    base_fee_burn: TokenAmount = TokenAmount(0)
-    over_estimation_burn: TokenAmount = TokenAmount(0)
-    miner_penalty: TokenAmount = TokenAmount(0)
-    miner_tip: TokenAmount = TokenAmount(0)
-    refund: TokenAmount = TokenAmount(0)
-    gas_refund: Gas = Gas(0)
-    gas_burned: Gas = Gas(0)
+    base_fee_burn: Final[TokenAmount]
+    over_estimation_burn: Final[TokenAmount]
+    miner_penalty: Final[TokenAmount]
+    miner_tip: Final[TokenAmount]
+    refund: Final[TokenAmount]
+    gas_refund: Final[Gas]
+    gas_burned: Final[Gas]
+
+    def __init__(
+        self,
+        base_fee_burn: TokenAmount = TokenAmount(0),
+        over_estimation_burn: TokenAmount = TokenAmount(0),
+        miner_penalty: TokenAmount = TokenAmount(0),
+        miner_tip: TokenAmount = TokenAmount(0),
+        refund: TokenAmount = TokenAmount(0),
+        gas_refund: Gas = Gas(0),
+        gas_burned: Gas = Gas(0),
+    ) -> None:
+        self.base_fee_burn = base_fee_burn
+        self.over_estimation_burn = over_estimation_burn
+        self.miner_penalty = miner_penalty
+        self.miner_tip = miner_tip
+        self.refund = refund
+        self.gas_refund = gas_refund
+        self.gas_burned = gas_burned
 
 
 def overestimation(gas_used: int, gas_limit: int) -> tuple[Gas, Gas]:

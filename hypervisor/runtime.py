@@ -6,24 +6,36 @@ from the kernel of an invocation. Runtimes are registered under the entry-point 
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from hypervisor.kernel import Kernel
 from hypervisor.types import NO_BLOCK, BlockId
 from store.cid import Cid
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Outcome:
     """The end of an invocation: exit code, a block of its registry (0 = none), and the actor's message.
 
     `is_plain` is true if the message adds nothing to the exit code.
     """
 
-    exit_code: int
-    block: BlockId = NO_BLOCK
-    message: str = ""
-    is_plain: bool = False
+    exit_code: Final[int]
+    block: Final[BlockId]
+    message: Final[str]
+    is_plain: Final[bool]
+
+    def __init__(
+        self,
+        exit_code: int,
+        block: BlockId = NO_BLOCK,
+        message: str = "",
+        is_plain: bool = False,
+    ) -> None:
+        self.exit_code = exit_code
+        self.block = block
+        self.message = message
+        self.is_plain = is_plain
 
 
 @dataclass(frozen=True, slots=True)

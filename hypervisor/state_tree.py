@@ -8,7 +8,7 @@ Only version 5 is supported (from network version 18 on). Source: ref-fvm fvm/sr
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from typing import Protocol as TypingProtocol
 
 from cbor2 import CBORTag
@@ -37,15 +37,29 @@ _MALFORMED = (BlockNotFound, TreeNodeError, CodecError, TypeError, ValueError)
 """Errors caused by a malformed state, as opposed to I/O errors, which propagate."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class ActorState:
     """An actor: code CID, head (the CID of its state), nonce, balance in attoFIL, and f4 address if it has one."""
 
-    code: Cid
-    head: Cid = EMPTY_ARRAY_CID
-    nonce: int = 0
-    balance: TokenAmount = TokenAmount(0)
-    delegated_address: Address | None = None
+    code: Final[Cid]
+    head: Final[Cid]
+    nonce: Final[int]
+    balance: Final[TokenAmount]
+    delegated_address: Final[Address | None]
+
+    def __init__(
+        self,
+        code: Cid,
+        head: Cid = EMPTY_ARRAY_CID,
+        nonce: int = 0,
+        balance: TokenAmount = TokenAmount(0),
+        delegated_address: Address | None = None,
+    ) -> None:
+        self.code = code
+        self.head = head
+        self.nonce = nonce
+        self.balance = balance
+        self.delegated_address = delegated_address
 
     def __repr__(self) -> str:
         address = "" if self.delegated_address is None else str(self.delegated_address)

@@ -39,15 +39,29 @@ from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class EvmInvocation:
     """One invocation of the actor, with the services of its runtime."""
 
-    syscalls: Syscalls
-    rules: EvmRules
-    new_engine: EngineFactory
-    codes: CodeCache
-    params: Block | None
+    syscalls: Final[Syscalls]
+    rules: Final[EvmRules]
+    new_engine: Final[EngineFactory]
+    codes: Final[CodeCache]
+    params: Final[Block | None]
+
+    def __init__(
+        self,
+        syscalls: Syscalls,
+        rules: EvmRules,
+        new_engine: EngineFactory,
+        codes: CodeCache,
+        params: Block | None,
+    ) -> None:
+        self.syscalls = syscalls
+        self.rules = rules
+        self.new_engine = new_engine
+        self.codes = codes
+        self.params = params
 
     @property
     def kernel(self) -> Kernel:

@@ -48,20 +48,44 @@ _TOP_LEVEL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class TransactionResult:
     """Result of a transaction, in Ethereum's gas; `output` is the return value or the revert data, as CBOR."""
 
-    success: bool
-    gas_used: int
-    output: bytes
-    logs: tuple[tuple[EthAddress, Log], ...]
-    created: EthAddress | None
-    events: tuple[StampedEvent, ...]
-    exit_code: int
-    message: str
-    reason: str
-    gas: GasOutputs
+    success: Final[bool]
+    gas_used: Final[int]
+    output: Final[bytes]
+    logs: Final[tuple[tuple[EthAddress, Log], ...]]
+    created: Final[EthAddress | None]
+    events: Final[tuple[StampedEvent, ...]]
+    exit_code: Final[int]
+    message: Final[str]
+    reason: Final[str]
+    gas: Final[GasOutputs]
+
+    def __init__(
+        self,
+        success: bool,
+        gas_used: int,
+        output: bytes,
+        logs: tuple[tuple[EthAddress, Log], ...],
+        created: EthAddress | None,
+        events: tuple[StampedEvent, ...],
+        exit_code: int,
+        message: str,
+        reason: str,
+        gas: GasOutputs,
+    ) -> None:
+        self.success = success
+        self.gas_used = gas_used
+        self.output = output
+        self.logs = logs
+        self.created = created
+        self.events = events
+        self.exit_code = exit_code
+        self.message = message
+        self.reason = reason
+        self.gas = gas
 
 
 @dataclass(frozen=True, slots=True)
