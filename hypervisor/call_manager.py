@@ -345,11 +345,11 @@ class CallManager:
     def transfer(self, from_: ActorID, to: ActorID, value: TokenAmount) -> None:
         """Transfer attoFIL. Raises INSUFFICIENT_FUNDS, NOT_FOUND, or ILLEGAL_ARGUMENT for a negative value."""
         if value < 0:
-            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"cannot transfer {value} attoFIL")
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"cannot transfer {value:d} attoFIL")
         sender = self.get_actor(from_)
         if sender is None or sender.balance < value:
-            have = "no such actor" if sender is None else f"it has {sender.balance}"
-            raise SyscallError(ErrorNumber.INSUFFICIENT_FUNDS, f"f0{from_} cannot send {value} attoFIL: {have}")
+            have = "no such actor" if sender is None else f"it has {sender.balance:d}"
+            raise SyscallError(ErrorNumber.INSUFFICIENT_FUNDS, f"f0{from_} cannot send {value:d} attoFIL: {have}")
         if from_ == to:
             return
         receiver = self.get_actor(to)

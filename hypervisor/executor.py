@@ -185,7 +185,7 @@ class Executor:
             raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         cost = message.gas_fee_cap * message.gas_limit
         if state.balance < cost:
-            text = f"{message.from_} has {state.balance} attoFIL, but gas may cost {cost}"
+            text = f"{message.from_} has {state.balance:d} attoFIL, but gas may cost {cost:d}"
             raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         left = TokenAmount(state.balance - cost)
         paid = ActorState(state.code, state.head, state.nonce + 1, left, state.delegated_address)
