@@ -37,8 +37,7 @@ def url() -> Iterator[str]:
         yield found
 
 
-_PATIENCE = 300
-"""Seconds until a node is taken to hang, on a machine of any speed."""
+_PATIENCE = 300  # seconds until a node counts as hanging, on a machine of any speed
 
 
 class Client:

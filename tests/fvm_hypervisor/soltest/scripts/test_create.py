@@ -15,8 +15,8 @@ from fvm_hypervisor.cli.main import app
 from localnet import Network
 from localnet.rpc.server import serving
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
-from tests.fvm_hypervisor.soltest.scripts.test_scripts import KEY, OTHER_KEY, SENDER, record
-from tests.fvm_hypervisor.soltest.scripts.test_scripts import run as script
+from tests.fvm_hypervisor.soltest.scripts.script_runs import KEY, OTHER_KEY, SENDER, record
+from tests.fvm_hypervisor.soltest.scripts.script_runs import run as script
 
 COUNTER = "src/Counter.sol:Counter"
 FIRST = "0x5FbDB2315678afecb367f032d93F642f64180aa3"  # the first contract of the first account, on every new chain
