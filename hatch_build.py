@@ -51,7 +51,7 @@ class CompiledWheel(BuildHookInterface):  # type: ignore[type-arg]
         if lack := lacking():
             self.app.abort(f"error: {lack}")
         folder = compile_modules(ROOT)
-        (folder / RECORD).write_text(json.dumps({SUFFIX: dict.fromkeys(modules(ROOT))}, indent=1), encoding="utf-8")
+        _write_record(folder, {SUFFIX: dict.fromkeys(modules(ROOT))})
         files = [path for path in folder.rglob("*") if path.is_file()]
         build_data |= {"pure_python": False, "infer_tag": True}
         build_data["force_include"] |= {str(path): path.relative_to(folder).as_posix() for path in files}

@@ -57,7 +57,7 @@ _SOON = 20.0
 
 @contextmanager
 def served(limits: NodeLimits, rules: str = "filecoin") -> Iterator[Server]:
-    """Serve a node with an endless contract at the address `NOBODY`."""
+    """Serve a node whose account `NOBODY` holds a contract with an infinite loop."""
     with Network(rules=rules) as network:
         network.set_code(bytes.fromhex(NOBODY[2:]), bytes.fromhex(HASHING[2:]))
         server, ready = Server(network, 0, limits), threading.Event()

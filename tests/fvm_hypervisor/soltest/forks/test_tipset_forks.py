@@ -1,7 +1,7 @@
-"""Multiple forks under Filecoin's rules: two networks of this project, with different chains, heights and versions.
+"""Tests of several forks under Filecoin's rules: two local networks with different chains, heights and versions.
 
-Tests that forge runs on forks of anvil end alike, but for what Ethereum alone has; what native actors hold on each fork
-is told by the networks themselves.
+Tests that forge runs on forks of anvil must give the same results, except for features that only Ethereum has. Expected
+values of native actors come from the forked networks themselves.
 """
 
 from __future__ import annotations

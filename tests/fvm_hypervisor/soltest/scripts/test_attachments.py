@@ -9,9 +9,6 @@ import pytest
 
 from bridge.addresses import EthAddress
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
-from fvm_hypervisor.soltest.cheatcodes.values import encode
-from fvm_hypervisor.soltest.stage import selector
 from localnet import Network
 from localnet.accounts import Account
 from localnet.rpc.server import serving
@@ -32,10 +29,7 @@ from tests.fvm_hypervisor.soltest.scripts.script_runs import (
 
 @pytest.mark.parametrize(("end", "options", "status"), [("00", ["-vvvv"], 0), ("5f5ffd", [], 1)])
 def test_what_a_script_does_outside_is_done_once(tmp_path: Path, end: str, options: list[str], status: int) -> None:
-    data = selector("writeLine(string,string)") + encode(("string", "string"), ("log.txt", "x"))
-    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
-    fill = "".join(f"7f{word}61{at * 32:04x}52" for at, word in enumerate(words))
-    call = f"{fill}5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af150{end}"
+    call = f"{vm_call('writeLine(string,string)', 'log.txt', 'x')}50{end}"
     settings = '[profile.default]\nsolc = "0.8.30"\nfs_permissions = [{ access = "read-write", path = "./" }]\n'
     (tmp_path / "foundry.toml").write_text(settings, encoding="utf-8")
     (tmp_path / "script").mkdir()
