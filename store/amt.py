@@ -16,6 +16,7 @@ from store.codec import array_head, bytes_head, encode
 from store.nodes import changed_values, child_cid, link_bytes, load_value
 
 MAX_INDEX: Final = (1 << 64) - 2
+MAX_COUNT: Final = MAX_INDEX + 1
 MAX_BIT_WIDTH: Final = 18
 DEFAULT_BIT_WIDTH: Final = 3
 
@@ -72,7 +73,10 @@ class Amt:
         return self._slot(index)[0]
 
     def set(self, index: int, value: Any) -> None:
-        """Store `value` at 0 <= index <= 2^64 - 2. The value is encoded when the array is flushed."""
+        """Store `value` at 0 <= index <= 2^64 - 2. The value is encoded when the array is flushed.
+
+        Raises AmtError if the root's count is wrong, so that it would exceed the number of indices.
+        """
         _check_index(index)
         width = self._bit_width
         while index >> (width * (self._height + 1)):
@@ -89,12 +93,18 @@ class Amt:
                 node.slots[slot] = node = _AmtNode({}, None)
         node.cid = None
         slot = index & mask
-        self.count += slot not in node.slots
+        if slot not in node.slots:
+            if self.count == MAX_COUNT:
+                raise AmtError(f"inconsistent AMT root: count {self.count}, but index {index} is absent")
+            self.count += 1
         node.slots[slot] = value
         self._cid = None
 
     def delete(self, index: int) -> bool:
-        """Remove the value at `index`, and return True if there was one."""
+        """Remove the value at `index`, and return True if there was one.
+
+        Raises AmtError if the root's count is wrong: zero although values are left, or the reverse.
+        """
         _check_index(index)
         if index >> (self._bit_width * (self._height + 1)) or not self._delete(self._root, self._height, index):
             return False
@@ -105,6 +115,8 @@ class Amt:
             self._height -= 1
         if not self._root.slots:
             self._height = 0
+        if bool(self._root.slots) != bool(self.count):
+            raise AmtError(f"inconsistent AMT root: count {self.count} after the removal of index {index}")
         return True
 
     def items(self, first: int = 0) -> Iterator[tuple[int, Any]]:

@@ -32,7 +32,7 @@ WIDTHS = st.sampled_from([1, 2, 3, 4, 5, 8])
 
 @given(WIDTHS, st.lists(WRITE, max_size=60))
 @settings(max_examples=samples(200), deadline=None)
-def test_it_agrees_with_a_dict(bit_width: int, writes: list[tuple[int, Any, bool]]) -> None:
+def test_random_writes_match_dict(bit_width: int, writes: list[tuple[int, Any, bool]]) -> None:
     store = MemoryStore()
     array = Amt(store, bit_width=bit_width)
     model: dict[int, Any] = {}
@@ -86,7 +86,7 @@ def test_from_values_numbers_them_from_zero() -> None:
     assert get_object(store, root)[:3] == [5, 1, 1000]
 
 
-def test_a_deleted_tail_shrinks_the_tree_to_what_it_was() -> None:
+def test_deleting_amt_tail_restores_previous_root() -> None:
     store = MemoryStore()
     array = Amt(store)
     array.set(0, "only")
@@ -199,6 +199,22 @@ def test_a_hostile_node_is_an_amt_error(node: Any) -> None:
         array.get(0)
     with pytest.raises(AmtError):
         list(array.items())
+
+
+@pytest.mark.parametrize("count", [1, 3, 2**64 - 1])
+def test_emptying_an_array_with_a_wrong_count_is_an_amt_error(count: int) -> None:
+    store = MemoryStore()
+    array = Amt(store, put_object(store, [3, 0, count, [b"\x03", [], [7, 8]]]))
+    with pytest.raises(AmtError, match="inconsistent"):
+        _ = array.delete(0), array.delete(1)
+
+
+def test_a_value_beyond_the_maximum_count_is_an_amt_error() -> None:
+    store = MemoryStore()
+    array = Amt(store, put_object(store, [3, 0, 2**64 - 1, ONE]))
+    array.set(0, 8)
+    with pytest.raises(AmtError, match="index 1 is absent"):
+        array.set(1, 9)
 
 
 def test_a_missing_node_is_a_missing_block() -> None:
