@@ -6,8 +6,9 @@ test oracle. The encoder also takes a `LinkedCid` for a link. Source: https://ip
 RFC 8949.
 
 The encoder is stricter and faster than `cbor2.dumps`, which would also write sets, dates and half floats. `decode` is
-`cbor2.loads` with every tag but 42 rejected. `decode_strict` encodes the result again and compares: the encoder has
-exactly one form for each value, so equal bytes are canonical (and this is faster than a strict decoder in Python).
+`cbor2.loads`, but rejects the tags that cbor2 converts to other types. `decode_strict` encodes the result again and
+compares: the encoder has exactly one form for each value, so equal bytes are canonical (and this is faster than a
+strict decoder in Python).
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from cbor2 import CBORDecodeError, CBORTag, loads
+from cbor2 import CBORDecodeError, CBORSimpleValue, CBORTag
 
+from store.cbor_loading import loader
 from store.cid import USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, split_cid
 from store.linked_cid import LinkedCid
 
@@ -37,6 +39,7 @@ _USUAL_LINK_HEAD = b"\xd8\x2a\x58\x27"
 _DOUBLE = struct.Struct(">d")
 _Write = Callable[[bytes], object]
 _BY_KEY: Final = itemgetter(0, 1)
+_load: Final = loader(MAX_DEPTH + 1)  # cbor2 counts a link as a level
 
 
 PLAIN_KINDS: Final[Mapping[type, str]] = {
@@ -104,7 +107,7 @@ def decode(data: bytes) -> Any:
     if the bytes are not CBOR.
     """
     try:
-        return loads(data, semantic_decoders=_FOREIGN_TAGS, max_depth=MAX_DEPTH + 1)  # cbor2 counts a link as a level
+        return _load(data)
     except (CBORDecodeError, ValueError, OverflowError) as error:
         raise CodecError(f"not DAG-CBOR: {error}") from None
 
@@ -238,7 +241,7 @@ def _write_rare(value: Any, out: _Write, depth: int) -> None:
         _write_link(link(value), out)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _write((bytes(value),), out, depth)
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple)) and not isinstance(value, CBORSimpleValue):  # a tuple in cbor2 5
         _write((list(value),), out, depth)
     else:
         raise CodecError(f"DAG-CBOR cannot represent a value of type {_kind(value)}")
@@ -262,13 +265,3 @@ def _check_link(raw: bytes) -> None:
 
 def _kind(value: Any) -> str:
     return f"tag {value.tag}" if type(value) is CBORTag else type(value).__name__
-
-
-def _refuse_tag(_value: Any, _immutable: bool) -> NoReturn:
-    raise CodecError("only tag 42 is allowed")
-
-
-# The tags that cbor2 decodes to other types: dates, bignums, shared references, patterns, sets and so on.
-_FOREIGN_TAGS: Final = dict.fromkeys(
-    (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _refuse_tag
-)

@@ -2,7 +2,8 @@
 
 Python's parser recurses up to the recursion limit, which other libraries may raise beyond what the thread's stack can
 hold. `orjson`, which rejects more than a thousand levels, therefore parses the text first. Its result is not used,
-because it converts integers of more than 64 bits to floats. JSON-RPC requests have none and are parsed by it alone.
+because it converts integers of more than 64 bits to floats. JSON-RPC requests contain no such integers, so `orjson`
+alone parses them.
 """
 
 import json
@@ -12,8 +13,8 @@ from typing import Any, Final
 import orjson
 
 _PARTS: Final = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-"""Brackets, and strings, in which brackets do not count."""
-_STEPS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
+"""Matches brackets and whole strings; brackets inside a string are not counted."""
+_DEPTH_CHANGE: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def parse_json(text: str | bytes, **hooks: Any) -> Any:
@@ -28,10 +29,11 @@ def parse_json(text: str | bytes, **hooks: Any) -> Any:
 def check_depth(text: str, levels: int) -> None:
     """Raise ValueError if `text` is nested deeper than `levels`.
 
-    For text that Python's parser reads without `orjson`, because it contains numbers or words that `orjson` rejects.
+    Use it before `json.loads` where `parse_json` does not fit: for a smaller limit, or for numbers such as 1e999 that
+    `orjson` rejects.
     """
     depth = 0
     for part in _PARTS.finditer(text):
-        depth += _STEPS.get(part[0], 0)
+        depth += _DEPTH_CHANGE.get(part[0], 0)
         if depth > levels:
             raise ValueError(f"the JSON is nested too deeply (more than {levels} levels)")

@@ -26,7 +26,7 @@ LINK_START: Final = LINK_HEAD + USUAL_PREFIX
 LINK_LENGTH: Final = len(LINK_HEAD) + USUAL_LENGTH
 """Length in bytes of an encoded link to a node."""
 
-_MOST_LINKS: Final = 1 << 8  # in a node of the largest width
+_MAX_LINKS: Final = 1 << 8  # in a node of the largest width
 
 _USUAL_LINK: Final = b"\x00" + USUAL_PREFIX
 _TAGGED_LENGTH: Final = 1 + USUAL_LENGTH
@@ -136,7 +136,7 @@ def link_digests(data: bytes) -> tuple[int, tuple[bytes, ...]] | None:
         return None
     at = data[1] - 0x40 + 2
     count, rest = divmod(len(data) - at, LINK_LENGTH)
-    if count > _MOST_LINKS:
+    if count > _MAX_LINKS:
         return None
     head = array_head(count)
     if rest != len(head) or not data.startswith(head + LINK_START, at):

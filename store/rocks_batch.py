@@ -1,7 +1,7 @@
-"""A write batch over named column families that keeps no handles of them.
+"""RocksDB write batch that retains no column family handles.
 
-rocksdict keeps a folder locked, even after `close`, while a handle of a column family exists, and a traceback keeps the
-local variables of its frames alive. Therefore no handle is stored in a variable that outlives the call.
+rocksdict keeps the database folder locked while a column family handle exists, even after `close`. A traceback keeps
+local variables alive, so no method keeps a handle in a local variable when it raises.
 """
 
 from __future__ import annotations

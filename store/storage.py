@@ -1,9 +1,9 @@
 """The `Storage` interface of Filecoin's VM Interpreter document: content-addressed objects and a head pointer.
 
 `put` and `get` work on a staging area over the store; `head` and `commit` read and move the pointer. A commit stores
-the committed object and the staged objects that it links to. The pointer is a `StorageHead`: the state of an actor on a
-machine (`Hypervisor.storage`), or a name in any store (`Storage.named`). The document identifies objects by sha2-256,
-the network by blake2b-256.
+the committed object and all staged objects reachable from it. The pointer is a `StorageHead`: the state of an actor on
+a machine (`Hypervisor.storage`), or a name in any store (`Storage.named`). The document hashes objects with sha2-256;
+the Filecoin network uses blake2b-256.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ class StorageHead(Protocol):
         """Raise HeadMoved if the current state is not `old`."""
 
     def move(self, old: Cid | None, new: Cid, kept: Iterable[tuple[Cid, bytes]]) -> None:
-        """Atomically store the blocks `kept` and replace the state `old` by `new`; else raise HeadMoved."""
+        """Atomically store the blocks `kept` and move the head from `old` to `new`.
+
+        Raises HeadMoved if the head is not `old`.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,11 @@ class NamedHead:
 
 
 class Storage:
-    """The storage of one actor, for the duration of one method invocation.
+    """A view of a content-addressed storage with a head pointer.
 
-    A context manager: leaving it discards uncommitted objects. Two views of the same storage share the head, so a
-    commit made by a re-entrant call makes the outer call's commit fail.
+    There is one view per method invocation of an actor, and one per user of a named storage. As a context manager it
+    discards uncommitted objects at its end. Two views of the same storage share the head, so a commit made by a
+    re-entrant call makes the outer call's commit fail.
     """
 
     def __init__(self, store: Blockstore, head: StorageHead, hash: int = BLAKE2B_256) -> None:
@@ -78,14 +82,15 @@ class Storage:
         """Stage an object as DAG-CBOR, and return its CID.
 
         The CID is a `LinkedCid`: another object may contain it, as a link. Raises CodecError if the value cannot be
-        encoded, or if it contains the CID of a staged or stored object as plain bytes, which would not keep the object.
+        encoded, or if it contains the CID of a staged or stored object as plain bytes. Garbage collection does not
+        follow plain bytes.
         """
         data = encode(value)
         for item in _byte_strings(value):
             if self._names_object(item):
                 raise CodecError(
-                    f"the value contains the CID {show(item)} as a byte string, which does not keep the object: "
-                    "use the CID that `put` or `head` returned, or `store.codec.link(cid)`"
+                    f"the value contains the CID {show(item)} as a byte string, which garbage collection does not "
+                    "follow: use the CID that `put` or `head` returned, or `store.codec.link(cid)`"
                 )
         cid = cid_of(data, DAG_CBOR, self._hash)
         self._staging.put(cid, data)
@@ -96,12 +101,15 @@ class Storage:
         return self._staging.get(cid)
 
     def head(self) -> Cid | None:
-        """Return the CID of the current state, which objects may link to, or None before the first commit."""
+        """Return the CID of the current state as a `LinkedCid`, or None before the first commit."""
         head = self._head.read()
         return None if head is None else LinkedCid(head)
 
     def commit(self, old: Cid | None, new: Cid) -> None:
-        """Replace the state `old` by `new` (compare-and-swap), in one durable step with the objects it links to.
+        """Move the head from `old` to `new` (compare-and-swap).
+
+        Store `new` and the staged objects reachable from it in the same write. The commit of a named storage is
+        durable; that of an actor's storage becomes durable when the machine flushes.
 
         Raises HeadMoved if the head is not `old`, and BlockNotFound if `new` is neither staged nor stored; in both
         cases nothing changes. Several threads may commit to one storage, each through its own view.
@@ -112,7 +120,7 @@ class Storage:
         self._head.move(old, new, self._staging.reachable(new))
 
     def drop(self) -> None:
-        """Discard uncommitted objects at the end of the method invocation."""
+        """Discard the staged objects. Call it at the end of the method invocation."""
         self._staging.clear()
 
     def __enter__(self) -> Self:
@@ -133,7 +141,7 @@ class Storage:
 
 
 def _byte_strings(value: Any) -> Iterator[bytes]:
-    """Yield the byte strings in a value that can be encoded."""
+    """Yield every byte string in an encodable value, except linked CIDs."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         if not isinstance(value, LinkedCid):
             yield bytes(value)

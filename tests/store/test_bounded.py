@@ -46,7 +46,7 @@ def settle(store: BoundedStore) -> None:
 
 @given(STEPS)
 @settings(max_examples=samples(200))
-def test_what_it_has_is_what_the_held_roots_lead_to(steps: list[tuple[str, int, int]]) -> None:
+def test_store_holds_exactly_blocks_reachable_from_held_roots(steps: list[tuple[str, int, int]]) -> None:
     """Compare with a plain walk over a store without collection; the trees share most nodes."""
     store, everything = BoundedStore(), MemoryStore()
     held, roots = Counter[Cid](), list[Cid]()
@@ -81,7 +81,7 @@ def test_what_it_has_is_what_the_held_roots_lead_to(steps: list[tuple[str, int, 
     assert set(store._states.blocks) == reachable(everything, [*+held, *roots[-1:]])
 
 
-def test_what_comes_beside_a_state_stays() -> None:
+def test_block_stored_beside_state_is_kept() -> None:
     """A header links to the state of its parent, but does not hold it."""
     store = BoundedStore(recent=100, page=100)
     headers = []
@@ -96,7 +96,7 @@ def test_what_comes_beside_a_state_stays() -> None:
     assert [store.index(b"h%d" % number) for number in range(50)] == headers
 
 
-def test_a_block_that_is_kept_can_become_one_of_a_state_and_stays_when_that_goes() -> None:
+def test_directly_stored_block_outlives_state_that_links_it() -> None:
     store = BoundedStore()
     leaf = put_object(store, [b"a leaf"])
     above = BufferedStore(store)
@@ -110,7 +110,7 @@ def test_a_block_that_is_kept_can_become_one_of_a_state_and_stays_when_that_goes
     assert store.has(leaf)
 
 
-def test_blocks_that_were_not_there_count_as_ends_until_they_come() -> None:
+def test_missing_blocks_count_as_leaves_until_they_arrive() -> None:
     """A fork's state arrives in this order: the root first, then only the blocks that are read."""
     store, origin = BoundedStore(), MemoryStore()
     leaves = [put_object(origin, [number]) for number in range(3)]
@@ -130,7 +130,7 @@ def test_blocks_that_were_not_there_count_as_ends_until_they_come() -> None:
 
 
 @pytest.mark.parametrize("brought", [False, True])
-def test_a_block_that_is_about_to_go_stays_where_a_new_state_leads_to_it_again(brought: bool) -> None:
+def test_block_pending_removal_stays_if_new_state_links_it(brought: bool) -> None:
     """The machine read the block from the store or created it again, so the commit contains it."""
     store = BoundedStore()
     buffered = BufferedStore(store)
@@ -173,7 +173,7 @@ def test_pins_and_installed_modules_stay() -> None:
     assert not store.has(root)
 
 
-def test_a_commit_drops_no_more_than_twice_what_commits_add() -> None:
+def test_commit_drops_at_most_twice_what_commits_add() -> None:
     """Dropping a large state does not delay a commit."""
     store, buffered = BoundedStore(), None
     buffered = BufferedStore(store)

@@ -64,7 +64,7 @@ def read_all(stream: io.BytesIO) -> list[tuple[Cid, bytes]]:
     return list(read_car(stream))
 
 
-def test_the_fixture_that_implementations_share_is_read_and_written() -> None:
+def test_shared_car_fixture_round_trips() -> None:
     reader = read_car(io.BytesIO(SHARED_HEADER + SHARED_SECTIONS))
     blocks = list(reader)
     assert [str(CID.decode(root).set(base="base32")) for root in reader.roots] == [show(root) for root in reader.roots]
@@ -84,7 +84,7 @@ def test_a_version_2_file_of_go_car_is_read() -> None:
 
 @given(BLOCKS)
 @settings(max_examples=samples(60), deadline=None)
-def test_what_is_written_is_read(blocks: list[tuple[Cid, bytes]]) -> None:
+def test_written_car_is_read_back(blocks: list[tuple[Cid, bytes]]) -> None:
     roots = [cid for cid, _ in blocks[:2]]
     out = io.BytesIO()
     write_car(out, roots, iter(blocks))

@@ -38,7 +38,7 @@ def written(tmp_path: Path, blocks: list[tuple[Cid, bytes]]) -> Path:
     return path
 
 
-def test_what_go_car_writes_is_written() -> None:
+def test_car_output_matches_go_car() -> None:
     reader = read_car(io.BytesIO(GO_CAR))
     assert reader.version == 2
     blocks = list(reader)
@@ -68,7 +68,7 @@ def test_single_blocks_are_read_from_a_file_of_go_car(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("run", [1 << 18, 7])
-def test_every_block_of_a_file_is_found_however_its_index_was_sorted(
+def test_indexed_car_finds_every_block_for_any_run_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: int
 ) -> None:
     with monkeypatch.context() as patch:
@@ -145,7 +145,7 @@ def test_a_hostile_index_is_a_car_error(tmp_path: Path, change: Callable[[bytear
         IndexedCar(path)
 
 
-def test_an_index_that_leads_astray_is_a_car_error_and_never_another_block(tmp_path: Path) -> None:
+def test_misleading_car_index_is_car_error_never_wrong_block(tmp_path: Path) -> None:
     blocks = list(read_car(io.BytesIO(GO_CAR)))
     start = int.from_bytes(GO_CAR[43:51], "little")
     path = tmp_path / "astray.car"

@@ -95,7 +95,7 @@ def test_bytes_that_are_no_cid_are_a_cid_error(raw: bytes) -> None:
     ("number", "value"),
     [(b"\xff" * 8 + b"\x7f", (1 << 63) - 1), (b"\x80" * 9 + b"\x01", 1 << 63), (b"\xf1" + b"\x80" * 8 + b"\x02", 0x71)],
 )
-def test_a_number_of_a_cid_has_64_bits_and_what_is_beyond_is_lost(number: bytes, value: int) -> None:
+def test_cid_number_is_truncated_to_64_bits(number: bytes, value: int) -> None:
     """Golden vectors `decoder/cid/codec-*`: the network reads up to ten bytes, multiformats specifies nine."""
     cid, end = read_cid(b"\x01" + number + b"\x00\x01x")
     assert end == 1 + len(number) + 3

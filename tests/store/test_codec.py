@@ -189,7 +189,7 @@ def test_strict_decoding_refuses(block: str, what: str) -> None:
 
 
 @pytest.mark.parametrize("value", [0, [], {}, link(cid_of(b""))])
-def test_as_many_levels_as_allowed_are_read_and_written(value: Any) -> None:
+def test_maximum_nesting_depth_is_decoded_and_encoded(value: Any) -> None:
     containers = 1 if value == [] or value == {} else 0
     for _ in range(MAX_DEPTH - containers):
         value = [value]
@@ -260,7 +260,7 @@ def test_heads_are_those_of_cbor(length: int) -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", "bafy", [], CBORTag(43, b"\x00"), CBORTag(42, b"\x01"), CBORTag(42, 1)])
-def test_what_is_no_link_cannot_be_opened(value: Any) -> None:
+def test_non_link_cannot_be_opened(value: Any) -> None:
     with pytest.raises(CodecError):
         unlink(value)
 

@@ -57,7 +57,7 @@ def stored(store: RocksStore) -> set[Cid]:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 1000])
-def test_what_the_head_leads_to_stays_and_the_rest_goes(store: RocksStore, batch: int) -> None:
+def test_collection_keeps_blocks_reachable_from_head(store: RocksStore, batch: int) -> None:
     root = None
     for seed in range(10):
         root = commit_tree(store, root, seed, 60, 400)
@@ -73,7 +73,7 @@ def test_what_the_head_leads_to_stays_and_the_rest_goes(store: RocksStore, batch
     assert collect(store).dropped == 0
 
 
-def test_every_kind_of_root_keeps_what_it_leads_to(store: RocksStore) -> None:
+def test_every_kind_of_root_retains_reachable_blocks(store: RocksStore) -> None:
     trees = [commit_tree(store, None, seed, 40, 1000) for seed in range(6)]
     header = put_object(store, [link(trees[4])])
     module = cid_of(b"module", RAW)
@@ -103,7 +103,7 @@ def test_pins_have_names_and_lead_somewhere(store: RocksStore) -> None:
             pin(store, name, first)
 
 
-def test_a_root_that_leads_nowhere_stops_the_collection_before_anything_is_dropped(store: RocksStore) -> None:
+def test_broken_root_stops_collection_before_any_removal(store: RocksStore) -> None:
     garbage = put_object(store, "garbage")
     head = commit_tree(store, None, 1, 50, 1000)
     missing = cid_of(b"missing")
@@ -166,7 +166,7 @@ def test_a_marking_that_failed_never_becomes_a_sweep(store: RocksStore) -> None:
 
 @pytest.mark.parametrize("there_before", [True, False])
 @pytest.mark.parametrize("steps", range(24))
-def test_a_block_that_is_put_again_at_any_step_is_kept(store: RocksStore, steps: int, there_before: bool) -> None:
+def test_block_put_again_during_collection_is_retained(store: RocksStore, steps: int, there_before: bool) -> None:
     blocks = [(cid_of(encode(number)), encode(number)) for number in range(40)]
     if there_before:
         store.put_many(blocks)
@@ -181,7 +181,7 @@ def test_a_block_that_is_put_again_at_any_step_is_kept(store: RocksStore, steps:
 
 
 @pytest.mark.parametrize("steps", range(24))
-def test_a_root_that_is_named_at_any_step_is_kept_as_a_whole_or_refused(store: RocksStore, steps: int) -> None:
+def test_root_pinned_at_any_step_is_retained_whole_or_refused(store: RocksStore, steps: int) -> None:
     old = commit_tree(store, None, 2, 100, 300)  # becomes garbage with the next line
     commit_tree(store, None, 1, 100, 300)
     below = reachable(store, [old])
@@ -198,7 +198,7 @@ def test_a_root_that_is_named_at_any_step_is_kept_as_a_whole_or_refused(store: R
     assert (below <= stored(store)) == complete
 
 
-def test_roots_that_are_named_at_every_step_are_kept_or_refused(store: RocksStore) -> None:
+def test_roots_pinned_during_collection_are_kept_or_refused(store: RocksStore) -> None:
     old = [put_object(store, ["old", link(put_object(store, number))]) for number in range(100)]
     commit_tree(store, None, 1, 100, 300)
     collector = GarbageCollector(store, batch=5)
@@ -215,7 +215,7 @@ def test_roots_that_are_named_at_every_step_are_kept_or_refused(store: RocksStor
     assert reachable(store, kept) <= stored(store)
 
 
-def test_a_collection_with_a_limit_of_time_goes_on_the_next_time(store: RocksStore) -> None:
+def test_time_limited_collection_resumes_on_next_run(store: RocksStore) -> None:
     root = None
     for seed in range(5):
         root = commit_tree(store, root, seed, 100, 300)
@@ -241,7 +241,7 @@ def test_a_reader_cannot_collect_and_is_not_disturbed(tmp_path: Path) -> None:
             assert not reader.has(first)
 
 
-def test_the_space_of_what_was_dropped_is_returned(store: RocksStore) -> None:
+def test_space_of_dropped_blocks_is_reclaimed(store: RocksStore) -> None:
     rng = random.Random(3)
     store.put_many((cid_of(data, RAW), data) for data in (rng.randbytes(10_000) for _ in range(500)))
     kept = rng.randbytes(1_000_000)

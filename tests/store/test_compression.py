@@ -28,13 +28,13 @@ Read = Callable[[bytes, Path, int], list[bytes]]
 
 
 @BOTH
-def test_what_was_compressed_comes_out_of_all_members(read: Read, tmp_path: Path) -> None:
+def test_all_gzip_members_are_decompressed(read: Read, tmp_path: Path) -> None:
     packed = gzip.compress(b"one, ") + gzip.compress(b"two") + bytes(7)
     assert read(packed, tmp_path, 8) == [b"one, two"]
 
 
 @BOTH
-def test_the_limit_is_of_what_comes_out_and_may_be_reached(read: Read, tmp_path: Path) -> None:
+def test_decompressed_size_limit_is_inclusive(read: Read, tmp_path: Path) -> None:
     assert read(gzip.compress(bytes(1000)), tmp_path, 1000) == [bytes(1000)]
     for packed in (gzip.compress(bytes(1001)), gzip.compress(bytes(500)) + gzip.compress(bytes(501))):
         with pytest.raises(CompressionError, match=r"exceeds 1,000 bytes"):
@@ -66,7 +66,7 @@ def test_a_bomb_takes_no_more_memory_than_the_limit_allows(read: Read, tmp_path:
     ],
     ids=["truncated", "no member", "no stream"],
 )
-def test_what_is_cut_short_or_malformed_is_an_error(read: Read, packed: bytes, tmp_path: Path) -> None:
+def test_truncated_or_malformed_compressed_data_raises(read: Read, packed: bytes, tmp_path: Path) -> None:
     with pytest.raises(CompressionError):
         read(packed, tmp_path, MIB)
 

@@ -50,7 +50,7 @@ def test_values_are_written_as_other_implementations_do(cbor: str, text: str) ->
         (9007199254740993.0, "9007199254740992.0"),
     ],
 )  # fmt: skip
-def test_floats_are_written_as_javascript_writes_them_but_never_as_integers(value: float, text: str) -> None:
+def test_floats_are_encoded_like_javascript_never_as_integers(value: float, text: str) -> None:
     assert encode_json(value) == text
     assert decode_json(text) == value
     assert type(decode_json(text)) is float
@@ -65,7 +65,7 @@ def test_links_of_both_versions() -> None:
     assert parse_cid(json.loads(encode_json(link(cid_of(b"", RAW, SHA2_256))))["/"])
 
 
-def test_other_spacing_and_order_are_read_and_the_usual_ones_written() -> None:
+def test_dag_json_decodes_any_layout_and_encodes_canonically() -> None:
     assert encode_json(decode_json(b' { "b" : [ 1 , 2 ] ,\n "a" : null } ')) == '{"a":null,"b":[1,2]}'
 
 
@@ -78,7 +78,7 @@ def test_other_spacing_and_order_are_read_and_the_usual_ones_written() -> None:
         '{"/":{"bytes":"_w"}}', '{"/":{"other":"AA"}}', "[" * 257 + "]" * 257, "[" * 100_000,
     ],
 )  # fmt: skip
-def test_what_is_no_dag_json_is_an_error(text: str | bytes) -> None:
+def test_invalid_dag_json_raises(text: str | bytes) -> None:
     with pytest.raises(CodecError):
         decode_json(text)
 
@@ -88,7 +88,7 @@ def test_what_is_no_dag_json_is_an_error(text: str | bytes) -> None:
     [float("nan"), float("inf"), 1 << 64, -(1 << 64) - 1, {1: 2}, {"/": "x"}, {"/": {"bytes": "x"}}, "\ud800", {1, 2},
      link(b"no CID")],
 )  # fmt: skip
-def test_what_has_no_dag_json_form_is_an_error(value: Any) -> None:
+def test_encoding_value_without_dag_json_form_raises(value: Any) -> None:
     with pytest.raises(CodecError):
         encode_json(value)
 

@@ -54,7 +54,7 @@ def test_a_block_that_is_not_its_cids_is_an_error_that_names_it(
 
 
 @pytest.mark.parametrize("cid", [Cid(b""), Cid(b"no CID"), Cid(b"\x01\x55\x1b\x20" + bytes(32))])
-def test_a_block_that_nobody_can_check_is_not_handed_out(tmp_path: Path, cid: Cid) -> None:
+def test_block_with_unverifiable_cid_is_reported_corrupt(tmp_path: Path, cid: Cid) -> None:
     with RocksStore.open(tmp_path) as store:
         store.put(cid, b"keccak-256 is not computed here")
         with pytest.raises(BlockCorrupt):
@@ -86,7 +86,7 @@ def folder_of_a_killed_writer(tmp_path: Path, commits: int) -> Path:
         return copy_live(store, tmp_path / "killed")
 
 
-def test_a_log_that_is_gone_is_noticed_and_the_loss_can_be_accepted(tmp_path: Path) -> None:
+def test_lost_log_is_detected_and_its_loss_can_be_accepted(tmp_path: Path) -> None:
     folder = folder_of_a_killed_writer(tmp_path, 5)
     max(folder.glob("*.log")).write_bytes(b"")
     for read_only in (True, False):
@@ -99,7 +99,7 @@ def test_a_log_that_is_gone_is_noticed_and_the_loss_can_be_accepted(tmp_path: Pa
         assert (store.metadata(b"number"), store.commits) == (b"1", 1)
 
 
-def test_a_damaged_record_in_the_middle_of_the_log_is_an_error_and_not_the_end(tmp_path: Path) -> None:
+def test_corrupt_record_in_mid_log_is_error_and_not_log_end(tmp_path: Path) -> None:
     folder = folder_of_a_killed_writer(tmp_path, 9)
     log = max(folder.glob("*.log"))
     content = bytearray(log.read_bytes())
@@ -147,7 +147,7 @@ def test_the_count_of_commits_may_lag_but_not_lead(tmp_path: Path, content: byte
         RocksStore.open(tmp_path).close()
 
 
-def test_what_an_unsynced_store_commits_is_not_claimed_to_be_on_the_disk(tmp_path: Path) -> None:
+def test_unsynced_commits_are_not_recorded_as_durable(tmp_path: Path) -> None:
     with RocksStore.open(tmp_path, sync=False) as store:
         commit(store, 1)
         assert (tmp_path / COMMITS_FILE).read_bytes() == b"0000000000000000\n"
@@ -157,9 +157,7 @@ def test_what_an_unsynced_store_commits_is_not_claimed_to_be_on_the_disk(tmp_pat
 
 @pytest.mark.parametrize("kind", [0, 5, 6, 7, 8, 9, 130, 255])
 @pytest.mark.parametrize("file", ["MANIFEST-*", "*.log"])
-def test_a_log_record_of_a_kind_that_nobody_writes_is_an_error_and_no_endless_loop(
-    tmp_path: Path, file: str, kind: int
-) -> None:
+def test_unknown_log_record_type_is_error_and_not_endless_loop(tmp_path: Path, file: str, kind: int) -> None:
     folder = folder_of_a_killed_writer(tmp_path, 6)
     log = max(folder.glob(file))
     content = bytearray(log.read_bytes())
@@ -179,7 +177,7 @@ def test_a_log_record_of_a_kind_that_nobody_writes_is_an_error_and_no_endless_lo
             RocksStore.open(folder, recover=True)
 
 
-def test_a_program_that_holds_on_to_an_error_can_open_the_folder_again(tmp_path: Path) -> None:
+def test_folder_reopens_while_its_error_is_still_referenced(tmp_path: Path) -> None:
     store = RocksStore.open(tmp_path)
     with pytest.raises(ValueError, match="unpack") as kept:
         store.commit([(cid_of(b"state"), b"state"), "not a block"], {})  # type: ignore[list-item]
@@ -199,7 +197,7 @@ def failing(kind: str, folder: Path, *prefix: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_limit_on_files_is_a_full_disk_and_the_last_commit_stays(tmp_path: Path) -> None:
+def test_file_size_limit_is_full_disk_and_last_commit_survives(tmp_path: Path) -> None:
     said = failing("files_too_large", tmp_path / "store")
     last = said.index("StoreFull") - 1
     number = int(said[last].removeprefix("committed "))
@@ -264,7 +262,7 @@ def test_a_folder_of_format_1_is_upgraded_by_its_first_writer(older: Path) -> No
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_the_blocks_of_a_folder_of_format_2_are_read_as_they_lie_there(tmp_path: Path, read_only: bool) -> None:
+def test_format_2_folder_blocks_are_read_without_migration(tmp_path: Path, read_only: bool) -> None:
     with tarfile.open(FORMAT_2) as archive:
         archive.extractall(tmp_path, filter="data")
     raw = b"\xff\x82"
@@ -290,7 +288,7 @@ def test_an_interrupted_upgrade_is_taken_up_again(older: Path) -> None:
         check_older(store)
 
 
-def test_the_folder_that_was_upgraded_is_one_that_format_1_could_not_read() -> None:
+def test_upgraded_folder_is_unreadable_for_format_1() -> None:
     assert marker(1) == "hypervisor store, format 1\n"  # the exact text that the older program checks
     assert marker() != marker(1)
 
@@ -298,7 +296,7 @@ def test_the_folder_that_was_upgraded_is_one_that_format_1_could_not_read() -> N
 # --- a foreign database -----------------------------------------------------------------------------------------------
 
 
-def test_blocks_that_somebody_else_wrote_into_the_folder_are_checked(tmp_path: Path) -> None:
+def test_blocks_written_by_others_into_folder_are_verified(tmp_path: Path) -> None:
     cid = cid_of(b"state")
     with RocksStore.open(tmp_path) as store:
         store.put(cid, b"state")

@@ -44,7 +44,7 @@ NEIGHBOURS = neighbours(12, 8)
 @pytest.mark.parametrize("bit_width", [2, 5, 8])
 @given(writes=st.lists(st.one_of(WRITE, st.tuples(st.sampled_from(NEIGHBOURS), VALUES, st.booleans())), max_size=80))
 @settings(max_examples=samples(120), deadline=None)
-def test_it_agrees_with_a_dict(bit_width: int, writes: list[tuple[bytes, Any, bool]]) -> None:
+def test_random_writes_match_dict(bit_width: int, writes: list[tuple[bytes, Any, bool]]) -> None:
     store = MemoryStore()
     tree = Hamt(store, bit_width=bit_width)
     model: dict[bytes, Any] = {}
@@ -278,7 +278,7 @@ def test_an_empty_node_below_the_root_is_a_hamt_error() -> None:
         tree.get(b"k")
 
 
-def test_a_child_with_too_few_entries_is_a_hamt_error_when_it_loses_them() -> None:
+def test_underfilled_hamt_child_raises_hamt_error_on_delete() -> None:
     store = MemoryStore()
     tree = Hamt(store)
     tree.set(b"k", 1)

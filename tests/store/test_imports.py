@@ -19,7 +19,7 @@ print(sorted({name.split(".")[0] for name in sys.modules} & {"multiformats", "da
 
 
 @pytest.mark.slow
-def test_no_module_of_the_store_imports_a_public_codec() -> None:
+def test_store_modules_import_no_public_codec() -> None:
     modules = sorted(f"store.{path.stem}" for path in Path(store.__file__).parent.glob("*.py"))
     assert "store.cid" in modules
     done = subprocess.run([sys.executable, "-c", PROGRAM, *modules], capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ import pytest
 from store.json_text import check_depth, parse_json
 
 
-def test_numbers_of_any_size_are_kept() -> None:
+def test_json_integers_of_any_size_are_preserved() -> None:
     assert parse_json(b'{"a": [123456789012345678901234567890, -1, 0.5, null, true, "\\u00e9"]}') == {
         "a": [123456789012345678901234567890, -1, 0.5, None, True, "é"]
     }
@@ -21,13 +21,13 @@ def test_hooks_are_those_of_the_standard_library() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", "NaN", "1e999", '"\\ud800"', "\ufeff1", b"\xff", "1 2"])
-def test_what_is_no_json_is_a_value_error(text: str | bytes) -> None:
+def test_invalid_json_raises_value_error(text: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_json(text)
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_deep_nesting_is_refused_whatever_the_processs_recursion_limit_is(opening: str, closing: str) -> None:
+def test_deep_nesting_is_rejected_regardless_of_recursion_limit(opening: str, closing: str) -> None:
     before = sys.getrecursionlimit()
     try:
         for limit in (before, 1_000_000):
@@ -51,5 +51,5 @@ def test_a_text_that_is_deeper_is_refused_whatever_else_it_is(text: str) -> None
         check_depth(text, 4)
 
 
-def test_the_depth_of_a_long_text_without_an_end_is_found_in_its_time() -> None:
+def test_depth_check_of_long_unterminated_text_is_linear() -> None:
     check_depth('"' + r"\"" * 2_000_000 + "\\", 4)  # would not finish with quadratic time

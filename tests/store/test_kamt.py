@@ -212,7 +212,7 @@ def test_a_chain_longer_than_a_key_is_a_kamt_error() -> None:
         list(Kamt(store, node).items())
 
 
-def test_a_key_stored_under_a_foreign_path_is_a_kamt_error_when_its_slot_is_needed() -> None:
+def test_kamt_key_under_wrong_path_raises_when_slot_is_needed() -> None:
     store = MemoryStore()
     foreign = put_object(store, [b"\x01", [{"v": [[b"\x80" + bytes(31), b"\x02"]]}]])
     tree = Kamt(store, foreign)

@@ -29,7 +29,7 @@ def check(store: Any, name: str, root: Any, more: list[Any]) -> None:
 
 
 @given(st.sets(st.binary(max_size=3), max_size=60), st.lists(st.binary(max_size=3), max_size=10), st.integers(1, 8))
-def test_a_hamt_goes_on_after_any_key(keys: set[bytes], others: list[bytes], width: int) -> None:
+def test_hamt_iteration_resumes_after_any_key(keys: set[bytes], others: list[bytes], width: int) -> None:
     store = MemoryStore()
     tree = Hamt(store, None, width)
     for key in keys:
@@ -38,7 +38,7 @@ def test_a_hamt_goes_on_after_any_key(keys: set[bytes], others: list[bytes], wid
 
 
 @given(st.sets(st.one_of(st.integers(0, 200), st.integers(0, (1 << 64) - 2)), max_size=40), st.integers(1, 8))
-def test_an_amt_goes_on_after_any_index(indices: set[int], width: int) -> None:
+def test_amt_iteration_resumes_after_any_index(indices: set[int], width: int) -> None:
     store = MemoryStore()
     array = Amt(store, None, width)
     for index in indices:
@@ -50,7 +50,7 @@ def test_an_amt_goes_on_after_any_index(indices: set[int], width: int) -> None:
 
 
 @given(st.sets(WORDS, max_size=40), st.lists(WORDS, max_size=5))
-def test_a_kamt_goes_on_after_any_slot(slots: set[int], others: list[int]) -> None:
+def test_kamt_iteration_resumes_after_any_slot(slots: set[int], others: list[int]) -> None:
     store = MemoryStore()
     tree = Kamt(store)
     for slot in slots:
@@ -62,7 +62,7 @@ def test_a_kamt_goes_on_after_any_slot(slots: set[int], others: list[int]) -> No
 
 
 @pytest.mark.slow
-def test_the_last_entries_of_a_large_map_are_read_by_a_few_blocks() -> None:
+def test_last_entries_of_large_map_are_read_with_few_blocks() -> None:
     store = MemoryStore()
     tree = Hamt(store)
     for number in range(100_000):
@@ -163,7 +163,7 @@ def test_two_kamts_differ_as_two_dicts_do(before: dict[int, int], after: dict[in
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["HAMT5", "AMT", "KAMT5"])
-def test_what_two_large_trees_share_is_not_read(name: str) -> None:
+def test_diff_of_large_trees_skips_shared_nodes(name: str) -> None:
     store = MemoryStore()
     tree: Any = {"HAMT5": Hamt, "AMT": Amt, "KAMT5": Kamt}[name](store)
 

@@ -116,12 +116,12 @@ def test_identity_cids_inside_identity_cids_end_somewhere() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_harm_the_scan(block: bytes) -> None:
+def test_link_scan_of_arbitrary_bytes_raises_only_codec_error(block: bytes) -> None:
     with suppress(CodecError):
         links_of(block, DAG_CBOR)
 
 
-def test_only_what_the_root_leads_to_is_reachable() -> None:
+def test_only_blocks_linked_from_root_are_reachable() -> None:
     store = BufferedStore(MemoryStore())
     leaf, other = put_object(store, "leaf"), put_object(store, "other")
     middle = put_object(store, [link(leaf), link(leaf)])
@@ -131,7 +131,7 @@ def test_only_what_the_root_leads_to_is_reachable() -> None:
     assert all(store.get(cid) == data for cid, data in store.reachable(root))
 
 
-def test_what_is_not_buffered_is_taken_to_be_stored() -> None:
+def test_unbuffered_blocks_are_assumed_stored() -> None:
     base = MemoryStore()
     store = BufferedStore(base)
     below = put_object(store, "buffered, but behind a stored block")
@@ -149,7 +149,7 @@ def test_a_block_reached_on_many_paths_is_scanned_once() -> None:
     assert len(store.reachable(root)) == 101
 
 
-def test_raw_blocks_are_kept_and_not_scanned() -> None:
+def test_raw_blocks_are_reachable_and_not_scanned() -> None:
     store = BufferedStore(MemoryStore())
     code = cid_of(b"\xff", RAW)
     store.put(code, b"\xff")
@@ -158,7 +158,7 @@ def test_raw_blocks_are_kept_and_not_scanned() -> None:
     assert store.reachable(code) == [(code, b"\xff")]
 
 
-def test_an_identity_root_leads_to_what_it_holds() -> None:
+def test_identity_root_reaches_linked_blocks() -> None:
     store = BufferedStore(MemoryStore())
     leaf = put_object(store, "leaf")
     assert [cid for cid, _ in store.reachable(cid_of(encode(link(leaf)), DAG_CBOR, IDENTITY))] == [leaf]
@@ -188,7 +188,7 @@ def test_both_hashes_of_the_documents_are_followed(hash_code: int) -> None:
     assert len(store.reachable(put_object(store, [link(leaf)]))) == 2
 
 
-def test_a_buffered_store_reads_through_and_writes_nothing_through() -> None:
+def test_buffered_store_reads_through_without_writing_through() -> None:
     base = MemoryStore()
     stored = put_object(base, "stored")
     store = BufferedStore(base)
@@ -260,7 +260,7 @@ def test_a_commit_is_whole_whatever_was_flushed_between(steps: list[tuple[Callab
     growing.commit(0, 0)
 
 
-def test_a_flush_that_failed_takes_nothing_from_the_next_one() -> None:
+def test_failed_flush_does_not_affect_next_flush() -> None:
     growing = Growing()
     for key in range(40):
         growing.set(key, 0)
@@ -272,7 +272,7 @@ def test_a_flush_that_failed_takes_nothing_from_the_next_one() -> None:
     assert growing.base.get(unlink(growing.tree.get(b"7"))) == encode(1)
 
 
-def test_the_links_of_a_revised_node_are_found_by_looking_at_what_changed() -> None:
+def test_links_of_rewritten_node_are_found_from_its_changes() -> None:
     base = MemoryStore()
     first = Hamt(base)
     for number in range(500):
@@ -287,7 +287,7 @@ def test_the_links_of_a_revised_node_are_found_by_looking_at_what_changed() -> N
     assert {cid for cid, _ in store.reachable(root)} == walked(store, [root]) - walked(base, [first.flush()])
 
 
-def test_what_is_committed_are_plain_bytes() -> None:
+def test_flushed_blocks_are_plain_bytes() -> None:
     store = BufferedStore(MemoryStore())
     tree = Hamt(store)
     tree.set(b"key", 1)

@@ -30,7 +30,7 @@ def node(digests: list[bytes]) -> bytes:
     return head + b"".join(LINK_START + digest for digest in digests)
 
 
-def test_a_node_of_links_lies_there_without_what_all_its_links_begin_with() -> None:
+def test_packed_node_of_links_omits_common_link_prefix() -> None:
     first, second = blake2b(b"1", digest_size=32).digest(), blake2b(b"2", digest_size=32).digest()
     block = bytes.fromhex("82 41 03 82") + LINK_START + first + LINK_START + second
     assert block == encode([b"\x03", [link(cid_of(b"1")), link(cid_of(b"2"))]])
@@ -64,7 +64,7 @@ def test_a_digest_that_looks_like_a_link_is_a_digest() -> None:
 
 
 @given(DIGESTS, st.integers(0), st.integers(1, 255))
-def test_what_was_damaged_is_no_block(digests: list[bytes], place: int, change: int) -> None:
+def test_damaged_packed_block_is_rejected(digests: list[bytes], place: int, change: int) -> None:
     block = node(digests)
     stored = bytearray(pack(cid_of(block), block))
     stored[place % len(stored)] ^= change
@@ -73,7 +73,7 @@ def test_what_was_damaged_is_no_block(digests: list[bytes], place: int, change: 
 
 
 @pytest.mark.parametrize("stored", [b"", b"\xff", b"\xff\x82", b"\xff\x82\x5f", b"\xff\x82\x41\x01\x81", b"\xff\xff"])
-def test_what_is_cut_off_is_no_block(stored: bytes) -> None:
+def test_truncated_packed_block_is_rejected(stored: bytes) -> None:
     assert unpack(cid_of(b"another"), stored) is None
 
 
@@ -93,6 +93,6 @@ def test_a_large_tree_takes_less_of_the_log(tmp_path: Path) -> None:
     assert written < len(nodes) * (32 * 32 + 100), "a digest of 32 bytes for each link, and the key"
 
 
-def test_links_of_other_codecs_beside_are_left_as_they_are() -> None:
+def test_block_with_mixed_codec_links_is_not_packed() -> None:
     block = encode([b"\x03", [link(cid_of(b"1")), link(cid_of(b"2", RAW))]])
     assert pack(cid_of(block), block) == block

@@ -37,7 +37,7 @@ def test_entries_of_one_shape_take_a_fraction_of_their_bytes() -> None:
     assert entries.get((5).to_bytes(32, "big")) == bytes(60) + (5).to_bytes(4, "big")
 
 
-def test_an_entry_larger_than_a_page_has_one_of_its_own() -> None:
+def test_entry_larger_than_page_gets_own_page() -> None:
     entries = PackedEntries(recent=10, page=10)
     for number in range(5):
         entries.put_all([(b"long key %d" % number, bytes([number]) * 1_000)])

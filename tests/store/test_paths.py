@@ -71,7 +71,7 @@ ABSENT = [
 
 
 @pytest.mark.parametrize(("text", "value"), PRESENT)
-def test_a_path_leads_to_a_value_and_a_proof_shows_it_without_a_store(
+def test_path_resolves_and_its_proof_verifies_without_store(
     store: MemoryStore, root: Cid, text: str, value: Any
 ) -> None:
     path = Path.parse(text)
@@ -95,7 +95,7 @@ def test_absence_is_proved_too(store: MemoryStore, root: Cid, text: str) -> None
 
 
 @pytest.mark.parametrize("text", [*(text for text, _ in PRESENT[2:]), *ABSENT[1:]])
-def test_a_proof_that_was_tampered_with_proves_nothing(store: MemoryStore, root: Cid, text: str) -> None:
+def test_tampered_proof_is_rejected(store: MemoryStore, root: Cid, text: str) -> None:
     path = Path.parse(text)
     proof = prove(store, root, path)
     rng = random.Random(text)

@@ -43,7 +43,7 @@ class Nobody(Elsewhere):
         raise RemoteUnavailable("nobody answers")
 
 
-def test_what_is_here_is_not_asked_for_and_what_is_fetched_is_asked_for_once() -> None:
+def test_local_blocks_are_not_requested_and_remote_ones_once() -> None:
     elsewhere, base = Elsewhere(THERE), MemoryStore()
     base.put(name(HERE), HERE)
     store = RemoteStore(base, elsewhere)
@@ -61,7 +61,7 @@ def test_a_block_that_is_nowhere_is_not_found() -> None:
         store.get(name(NOWHERE))
 
 
-def test_bytes_of_another_block_are_an_error_that_names_the_block_and_are_not_kept() -> None:
+def test_remote_block_with_wrong_cid_raises_and_is_not_stored() -> None:
     elsewhere, base = Elsewhere(), MemoryStore()
     elsewhere.blocks[name(THERE)] = b"their" + THERE
     store = RemoteStore(base, elsewhere)
@@ -72,7 +72,7 @@ def test_bytes_of_another_block_are_an_error_that_names_the_block_and_are_not_ke
     assert len(base) == 0
 
 
-def test_a_commit_keeps_what_was_fetched_and_closing_keeps_the_rest(tmp_path: Path) -> None:
+def test_commit_persists_fetched_blocks_and_close_the_rest(tmp_path: Path) -> None:
     elsewhere = Elsewhere(THERE, NOWHERE)
     store = RemoteStore(RocksStore.open(tmp_path), elsewhere)
     store.get(name(THERE))

@@ -57,7 +57,7 @@ def test_close_releases_the_folder(tmp_path: Path) -> None:
     write_one(tmp_path / "store")
 
 
-def test_a_closed_store_says_so(tmp_path: Path) -> None:
+def test_closed_store_raises_store_closed(tmp_path: Path) -> None:
     store = RocksStore.open(tmp_path)
     store.close()
     actions: list[Callable[[], Any]] = [
@@ -73,13 +73,13 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
             action()
 
 
-def test_a_second_writer_is_told_which_folder_is_locked(tmp_path: Path) -> None:
+def test_second_writer_gets_error_naming_locked_folder(tmp_path: Path) -> None:
     with RocksStore.open(tmp_path), pytest.raises(StoreLocked, match=tmp_path.name):
         RocksStore.open(tmp_path)
     RocksStore.open(tmp_path).close()
 
 
-def test_a_writer_in_another_process_is_told_too(tmp_path: Path) -> None:
+def test_writer_in_another_process_gets_store_locked_error(tmp_path: Path) -> None:
     program = "import sys; from store.rocks import RocksStore; RocksStore.open(sys.argv[1])"
     with RocksStore.open(tmp_path):
         done = subprocess.run(
@@ -89,7 +89,7 @@ def test_a_writer_in_another_process_is_told_too(tmp_path: Path) -> None:
     assert f"StoreLocked: the store in {tmp_path} is open in another process" in done.stderr
 
 
-def test_readers_work_beside_the_writer_and_cannot_write(tmp_path: Path) -> None:
+def test_readers_coexist_with_writer_and_cannot_write(tmp_path: Path) -> None:
     with RocksStore.open(tmp_path) as writer:
         writer.commit([BLOCK], {b"head": b"1"})
         with RocksStore.open(tmp_path, read_only=True) as reader, RocksStore.open(tmp_path, read_only=True) as other:
@@ -101,7 +101,7 @@ def test_readers_work_beside_the_writer_and_cannot_write(tmp_path: Path) -> None
         assert writer.metadata(b"head") == b"2"
 
 
-def test_every_commit_is_synced_unless_told_otherwise(tmp_path: Path) -> None:
+def test_every_commit_is_synced_by_default(tmp_path: Path) -> None:
     with RocksStore.open(tmp_path, statistics=True) as store:
         before = store.counter("rocksdb.wal.synced")
         for number in range(7):
@@ -127,7 +127,7 @@ class Bomb:
         return (os.mkdir, (str(self.trace),))
 
 
-def test_a_strangers_folder_with_a_pickle_is_refused_and_the_pickle_never_run(tmp_path: Path) -> None:
+def test_foreign_pickle_folder_is_refused_without_unpickling(tmp_path: Path) -> None:
     folder, trace = tmp_path / "store", tmp_path / "trace"
     with Rdict(str(folder), options=Options(raw_mode=False)) as database:
         for name in ("blocks", "metadata", "chain"):
@@ -182,7 +182,7 @@ def test_a_planted_pickle_in_a_store_of_ours_is_plain_bytes(tmp_path: Path, conf
         ("\x00" * 100_000, "does not identify"),
     ],
 )
-def test_another_format_is_refused_before_anything_is_read(
+def test_unsupported_store_format_is_refused_before_reading(
     tmp_path: Path, marker: str, what: str, read_only: bool
 ) -> None:
     write_one(tmp_path)
@@ -202,7 +202,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_reading_needs_something_to_read(tmp_path: Path) -> None:
+def test_read_only_open_requires_existing_store(tmp_path: Path) -> None:
     with pytest.raises(StoreFormatError, match="does not contain a store"):
         RocksStore.open(tmp_path / "absent", read_only=True)
     assert not (tmp_path / "absent").exists()
@@ -212,7 +212,7 @@ def test_reading_needs_something_to_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", ["COMMITS", "000009.sst"])
-def test_a_store_without_its_file_current_is_corrupt_for_readers_as_for_the_writer(tmp_path: Path, there: str) -> None:
+def test_store_without_current_file_is_corrupt_for_all_openers(tmp_path: Path, there: str) -> None:
     with RocksStore.open(tmp_path) as store:
         store.commit([BLOCK], {b"head": BLOCK[0]})
     files = [path for path in tmp_path.iterdir() if path.name not in ("FORMAT", there)]
@@ -278,7 +278,7 @@ def reachable_blocks(store: RocksStore, root: Cid) -> int:
 
 
 @pytest.mark.slow
-def test_killed_at_any_instant_it_reopens_at_an_acknowledged_head(tmp_path: Path) -> None:
+def test_rocks_store_reopens_at_acknowledged_head_after_any_kill(tmp_path: Path) -> None:
     rng = random.Random(20)
     expected = killed_writer.roots(2000)
     number = blocks = 0

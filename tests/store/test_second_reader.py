@@ -26,7 +26,7 @@ SEALED = Cid(b"".join(map(write_uvarint, (1, 0xF102, 0xB401, 32))) + bytes(32)) 
     [None, True, -5, 1 << 63, 1.5, "é", b"\x00", [], {}, [[{"a": [link(cid_of(b"x"))]}]], link(SEALED)],
     ids=repr,
 )
-def test_what_is_canonical_is_taken(value: Any) -> None:
+def test_canonical_value_is_accepted(value: Any) -> None:
     check_twice(encode(value))
 
 
@@ -42,7 +42,7 @@ def test_our_reader_names_the_byte() -> None:
         check_twice(UNSORTED)
 
 
-def test_what_our_reader_lets_through_the_other_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_decoder_rejects_block_accepted_by_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(second_reader, "decode_strict", decode)  # a defect: the decoder is not strict
     with pytest.raises(CodecError, match=r"^rejected by dag-cbor: \S"):
         check_twice(UNSORTED)
@@ -62,7 +62,7 @@ def test_a_reader_that_reads_another_value_is_found(wrong: Callable[[bytes], Any
                 check_twice(data)
 
 
-def test_an_archive_with_such_a_block_is_damaged_only_where_strictness_is_asked_for(tmp_path: Path) -> None:
+def test_archive_with_noncanonical_block_fails_only_if_strict(tmp_path: Path) -> None:
     path, cid = tmp_path / "odd.car", cid_of(UNSORTED, DAG_CBOR)
     with path.open("wb") as file:
         write_blocks(file, [cid], [(cid, UNSORTED)])

@@ -112,7 +112,7 @@ def test_links_are_followed_and_their_blocks_covered_once() -> None:
     assert [cid for cid, _ in selected_blocks(store, root, EVERYTHING)] == [root, inner, raw]
 
 
-def test_a_walk_has_a_limit_and_a_cover_does_not_walk_a_path_twice() -> None:
+def test_selector_walk_is_limited_and_cover_skips_repeated_paths() -> None:
     store = MemoryStore()
     root = tree(store, 40)  # 2^40 paths
     with pytest.raises(SelectorError, match="maximum number of nodes"):
@@ -140,7 +140,7 @@ def test_blocks_that_lead_to_themselves_end_at_the_limit() -> None:
     assert [found for found, _ in selected_blocks(store, cid, EVERYTHING)] == [cid]
 
 
-def test_a_recursion_with_several_edges_does_not_grow_on_its_way_down() -> None:
+def test_multi_edge_recursion_selector_does_not_grow() -> None:
     """Two edges per child once doubled the selector at every level: 2^200 here."""
     below: dict[str, Any] = {"a": {">": {"@": {}}}}
     selector = parse_selector({"R": {"l": {"none": {}}, ":>": {"|": [MATCH, below, {"|": [below, below]}]}}})
@@ -168,7 +168,7 @@ def test_a_missing_block_is_an_error() -> None:
         list(select(store, root, EVERYTHING))
 
 
-def test_layouts_are_opened_and_what_a_selector_covers_proves_a_path() -> None:
+def test_selector_opens_adl_layouts_and_covers_path_proof() -> None:
     store = MemoryStore()
     sectors = Amt(store, None, 5)
     for index in range(500):
@@ -241,7 +241,7 @@ def nested(depth: int) -> Any:
         (nested(100_000), "deeper than 64 levels"),
     ],
 )
-def test_what_is_no_selector_is_an_error(data: Any, said: str) -> None:
+def test_invalid_selector_raises(data: Any, said: str) -> None:
     with pytest.raises(SelectorError, match=said):
         parse_selector(data)
 
@@ -267,7 +267,7 @@ DATA = st.recursive(
 
 @given(CLAUSES, DATA)
 @settings(max_examples=samples(300), deadline=None)
-def test_any_selector_ends_on_any_data_and_visits_only_what_is_there(clauses: Any, data: Any) -> None:
+def test_any_selector_terminates_and_visits_only_existing_data(clauses: Any, data: Any) -> None:
     store = MemoryStore()
     root = put_object(store, [data, link(put_object(store, data))])
     try:

@@ -83,7 +83,7 @@ def test_a_reentrant_commit_makes_the_outer_one_fail(store: Store) -> None:
     assert outer.head() == moved
 
 
-def test_only_the_committed_object_and_what_it_links_to_is_kept(store: Store) -> None:
+def test_commit_stores_only_root_and_linked_objects(store: Store) -> None:
     with Storage.named(store, b"f0100") as storage:
         leaf = storage.put("leaf")
         middle = storage.put({"leaf": link(leaf)})
@@ -132,7 +132,7 @@ def test_other_byte_strings_are_data(store: Store, data: bytes) -> None:
     assert storage.get(storage.put([data])) == dag_cbor.encode([data])
 
 
-def test_several_commits_of_one_invocation_share_what_was_put(store: Store) -> None:
+def test_commits_of_one_invocation_share_stored_objects(store: Store) -> None:
     with Storage.named(store, b"f0100") as storage:
         first, second = storage.put(1), storage.put(2)
         storage.commit(None, first)
@@ -141,19 +141,19 @@ def test_several_commits_of_one_invocation_share_what_was_put(store: Store) -> N
     assert store.has(second)
 
 
-def test_a_state_that_nobody_put_cannot_be_committed(store: Store) -> None:
+def test_missing_state_root_cannot_be_committed(store: Store) -> None:
     storage = Storage.named(store, b"f0100")
     with pytest.raises(BlockNotFound):
         storage.commit(None, cid_of(b"nowhere"))
     assert storage.head() is None
 
 
-def test_what_has_no_dag_cbor_form_cannot_be_put(store: Store) -> None:
+def test_put_rejects_value_without_dag_cbor_form(store: Store) -> None:
     with pytest.raises(CodecError):
         Storage.named(store, b"f0100").put({1, 2})
 
 
-def test_of_threads_that_commit_to_one_storage_at_the_same_time_one_wins(store: Store) -> None:
+def test_concurrent_commits_to_one_storage_have_single_winner(store: Store) -> None:
     threads, rounds = 5, 20
     together = Barrier(threads, timeout=60)
     wins: list[int] = []

@@ -31,7 +31,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def test_what_is_put_is_got(store: Store) -> None:
+def test_put_block_is_returned_by_get(store: Store) -> None:
     blocks = [(cid_of(data), data) for data in (b"", b"a", bytes(100_000))]
     store.put(*blocks[0])
     store.put_many(iter(blocks[1:]))
@@ -87,7 +87,7 @@ def test_a_commit_sets_and_deletes_entries_of_the_index(store: Store) -> None:
     assert (store.index(b"one"), store.index(b"two")) == (None, b"3")
 
 
-def test_a_commit_that_fails_half_way_changes_nothing(store: Store) -> None:
+def test_commit_failing_halfway_changes_nothing(store: Store) -> None:
     def blocks() -> Iterator[tuple[Cid, bytes]]:
         yield cid_of(b"first"), b"first"
         raise RuntimeError("half-way")

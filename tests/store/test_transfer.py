@@ -53,7 +53,7 @@ def write(path: Path, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]])
 
 
 @pytest.mark.parametrize("indexed", [False, True])
-def test_a_state_that_is_exported_and_imported_has_the_same_root_and_blocks(tmp_path: Path, indexed: bool) -> None:
+def test_exported_state_imports_with_same_root_and_blocks(tmp_path: Path, indexed: bool) -> None:
     source = MemoryStore()
     root = state(source)
     put_object(source, "not below the root")
@@ -78,7 +78,7 @@ def test_a_state_that_is_exported_and_imported_has_the_same_root_and_blocks(tmp_
             assert reachable(car, [root]) == below
 
 
-def test_an_export_streams_a_block_before_what_it_links_to(tmp_path: Path) -> None:
+def test_export_streams_parent_block_before_linked_blocks(tmp_path: Path) -> None:
     source = MemoryStore()
     root = state(source)
     out = io.BytesIO()
@@ -91,7 +91,7 @@ def test_an_export_streams_a_block_before_what_it_links_to(tmp_path: Path) -> No
             assert place[child] > place[cid]
 
 
-def test_an_export_of_what_is_not_there_is_an_error() -> None:
+def test_export_of_missing_block_is_an_error() -> None:
     source = MemoryStore()
     missing = cid_of(b"missing", RAW)
     root = put_object(source, [link(missing)])
@@ -99,7 +99,7 @@ def test_an_export_of_what_is_not_there_is_an_error() -> None:
         export_car(source, [root], io.BytesIO())
 
 
-def test_a_summary_counts_what_is_odd(tmp_path: Path) -> None:
+def test_car_summary_counts_duplicate_and_unreferenced_blocks(tmp_path: Path) -> None:
     leaf, missing, lonely = cid_of(b"leaf", RAW), cid_of(b"missing", RAW), cid_of(b"lonely", RAW, SHA2_256)
     other = cid_of(b"not followed", DAG_PB)
     top = encode([link(leaf), link(missing)])
@@ -158,7 +158,7 @@ def misleading() -> bytes:
         (b"", "empty"),
     ],
 )
-def test_of_a_bad_file_nothing_is_stored(tmp_path: Path, content: bytes, said: str) -> None:
+def test_bad_car_import_stores_nothing(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "bad.car"
     path.write_bytes(content)
     store = MemoryStore()
@@ -176,7 +176,7 @@ def test_a_name_for_a_block_that_is_not_in_the_file_is_refused(tmp_path: Path) -
     assert len(store) == 0
 
 
-def test_a_part_is_imported_if_it_is_said_to_be_one(tmp_path: Path) -> None:
+def test_partial_car_is_imported_only_when_allowed(tmp_path: Path) -> None:
     store = MemoryStore()
     path = write(tmp_path / "part.car", [ROOT[0]], [ROOT])
     with pytest.raises(CarError, match="allow a partial import"):
@@ -214,7 +214,7 @@ import_in_parts = partial(import_car, batch=10_000)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("indexed", [False, True])
-def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, indexed: bool) -> None:
+def test_interrupted_import_resumes_from_last_commit(tmp_path: Path, indexed: bool) -> None:
     source = MemoryStore()
     root = state(source)
     path = tmp_path / "state.car"
@@ -233,7 +233,7 @@ def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, ind
         assert len(store) == store.stored == count, "a block was stored twice, or not at all"
 
 
-def test_another_file_does_not_go_on_where_the_first_one_was(tmp_path: Path) -> None:
+def test_import_of_other_file_does_not_resume_first_one(tmp_path: Path) -> None:
     source = MemoryStore()
     paths = []
     for entries in (500, 400):
@@ -249,7 +249,7 @@ def test_another_file_does_not_go_on_where_the_first_one_was(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("when", range(0, 20, 4))
-def test_a_collection_during_an_import_takes_nothing_from_it(tmp_path: Path, when: int) -> None:
+def test_collection_during_import_removes_no_imported_block(tmp_path: Path, when: int) -> None:
     source = MemoryStore()
     root = state(source)
     path = tmp_path / "state.car"

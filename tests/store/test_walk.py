@@ -25,7 +25,7 @@ def diamond(store: MemoryStore) -> dict[str, Cid]:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 100])
-def test_each_block_comes_once_and_after_what_it_links_to(most: int) -> None:
+def test_walk_yields_each_block_once_after_its_links(most: int) -> None:
     store = MemoryStore()
     cids = diamond(store)
     order: list[Cid] = []
@@ -37,14 +37,14 @@ def test_each_block_comes_once_and_after_what_it_links_to(most: int) -> None:
     assert reachable(store, [cids["top"]]) == set(order)
 
 
-def test_what_was_seen_is_not_entered() -> None:
+def test_visited_blocks_are_not_entered() -> None:
     store = MemoryStore()
     cids = diamond(store)
     walk = Walk(store, [cids["top"]], lambda cid: cid == cids["left"])
     assert walk.step(100) == [cids[name] for name in ("bottom", "right", "raw", "top")]
 
 
-def test_an_identity_root_leads_to_its_links_and_a_sector_to_nothing() -> None:
+def test_identity_root_leads_to_its_links_and_sector_to_none() -> None:
     store = MemoryStore()
     cids = diamond(store)
     inline = cid_of(encode([link(cids["raw"])]), DAG_CBOR, IDENTITY)
@@ -52,7 +52,7 @@ def test_an_identity_root_leads_to_its_links_and_a_sector_to_nothing() -> None:
     assert reachable(store, [inline, SECTOR]) == {cids["raw"]}
 
 
-def test_a_missing_block_is_named_with_the_way_to_it() -> None:
+def test_missing_block_error_names_path_from_root() -> None:
     store = MemoryStore()
     cids = diamond(store)
     incomplete = MemoryStore()

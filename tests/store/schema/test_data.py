@@ -213,7 +213,7 @@ DATA = st.recursive(
 @pytest.mark.slow
 @given(st.sampled_from(sorted(SCHEMA.types)), DATA)
 @settings(max_examples=samples(400), deadline=None)
-def test_whatever_is_read_is_written_back_and_nothing_but_a_schema_error_comes(name: str, data: Any) -> None:
+def test_accepted_data_round_trips_and_only_schema_errors_occur(name: str, data: Any) -> None:
     try:
         value = SCHEMA.read(name, data)
     except SchemaError:

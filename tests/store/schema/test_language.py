@@ -168,7 +168,7 @@ def test_a_schema_of_schemas_reads_and_writes_itself() -> None:
         ("type A " + "[" * 10_000 + "Int" + "]" * 10_000, "deeper than 64 levels"),
     ],
 )  # fmt: skip
-def test_what_is_no_schema_is_an_error_with_its_line(text: str, said: str) -> None:
+def test_invalid_schema_error_names_line(text: str, said: str) -> None:
     with pytest.raises(SchemaError, match=said.replace("[", r"\[").replace("(", r"\(")):
         Schema.parse(text)
 
@@ -207,12 +207,12 @@ def test_what_is_no_schema_is_an_error_with_its_line(text: str, said: str) -> No
          "the discriminant key 't'"),
     ],
 )  # fmt: skip
-def test_a_schema_that_makes_no_sense_is_refused_with_the_name_of_the_type(text: str, said: str) -> None:
+def test_inconsistent_schema_is_refused_naming_the_type(text: str, said: str) -> None:
     with pytest.raises(SchemaError, match=said):
         Schema.parse(text)
 
 
-def test_types_may_refer_to_one_another_through_collections_links_and_optional_fields() -> None:
+def test_types_may_recurse_via_collections_links_and_optionals() -> None:
     schema = Schema.parse("type Tree struct { left optional Tree right nullable Tree up optional &Tree more [Tree] }")
     leaf: dict[str, Any] = {"right": None, "more": []}
     tree = leaf | {"right": leaf, "more": [leaf, leaf | {"left": leaf}]}
