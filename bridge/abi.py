@@ -19,7 +19,7 @@ from hypervisor.printable import printable
 from store.keccak import keccak
 
 _SELECTOR = 4
-_MOST_NAMED = 20
+_MAX_NAMED = 20
 """Maximum number of functions listed in an error."""
 
 
@@ -158,7 +158,7 @@ class ContractInterface:
         if fitting:
             raise AbiMismatch(f"'{name}' is overloaded: use one of {', '.join(sorted(named))}")
         wanted = f"'{name}'" if arguments is None or not named else f"'{name}' takes {arguments} arguments"
-        known = ", ".join(sorted(named or functions)[:_MOST_NAMED]) or "no function"
+        known = ", ".join(sorted(named or functions)[:_MAX_NAMED]) or "no function"
         raise AbiMismatch(f"no function {wanted}; the contract has {known}")
 
     def selectors(self, name: str) -> list[bytes]:

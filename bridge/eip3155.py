@@ -1,4 +1,4 @@
-"""Instructions of a trace event stream, and their EIP-3155 lines.
+"""Conversion of trace events into EVM instructions and EIP-3155 trace lines.
 
 A line has pc, op, gas and gasCost (hex), memSize (bytes), stack (hex, top last), depth (1 for the first frame), refund
 and opName; a failing instruction also has `error`.
@@ -14,7 +14,7 @@ from hypervisor.tracing import CallEnded, CallStarted, TraceEvent
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """An instruction with its result. `depth` counts calls from 1, `cost` is the total; `fault` is empty on success."""
+    """An executed instruction: call depth from 1, total gas charged, and the failure's reason (empty on success)."""
 
     step: EvmStep
     depth: int
@@ -23,7 +23,7 @@ class Instruction:
 
 
 def instructions(events: Iterable[TraceEvent]) -> Iterator[Instruction]:
-    """Iterate over the instructions of a stream, in order."""
+    """Yield the executed instructions of a trace event stream, in order."""
     depth = 0
     last: Instruction | None = None
     for event in events:
@@ -62,7 +62,7 @@ def line(instruction: Instruction) -> dict[str, Any]:
 
 
 def summary(state_root: bytes, output: bytes, gas_used: int, passed: bool, fork: str, error: str) -> dict[str, Any]:
-    """Return the last line of a trace."""
+    """Build the EIP-3155 summary, which is the last line of a trace."""
     fields = {
         "stateRoot": "0x" + state_root.hex(),
         "output": "0x" + output.hex(),

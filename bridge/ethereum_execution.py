@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class RefusedTransaction(MessageError):
-    """Raised for a transaction that is invalid in any block; nothing has changed.
+    """Raised for a transaction that the current block cannot include; the state is unchanged.
 
-    `name` is the reason in Ethereum's test fixtures.
+    `name` is the exception name in Ethereum's test fixtures.
     """
 
     def __init__(self, name: str, message: str) -> None:
@@ -32,8 +32,8 @@ class RefusedTransaction(MessageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A simulated call: any sender and nonce, and no fees unless specified.
+class SimulatedCall:
+    """A call to simulate (`eth_call`): sender and nonce are not checked, and fees are zero by default.
 
     `to` is None for a contract creation.
     """
@@ -53,9 +53,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ForkFacts:
-    """Properties of a fork: precompiles, blob schedule (counts; the fraction in gas), system contracts.
+    """Properties of a fork. Blob target and maximum are numbers of blobs; the update fraction is in blob gas.
 
-    `transaction_gas_cap` is the maximum gas of a transaction (EIP-7825); None: limited by the block only.
+    `transaction_gas_cap` is the maximum gas limit of a transaction (EIP-7825), or None if only the block limits it.
     """
 
     precompiles: frozenset[EthAddress]
@@ -68,7 +68,7 @@ class ForkFacts:
 
 
 class BlobRules(Protocol):
-    """A fork's rules of blobs. Counts of blobs; gas is blob gas, fees are in attoFIL for one of it."""
+    """The blob rules of a fork. Limits are numbers of blobs; fees are in attoFIL per blob gas."""
 
     @property
     def maximum(self) -> int:
@@ -80,18 +80,18 @@ class BlobRules(Protocol):
 
     @property
     def has_cell_proofs(self) -> bool:
-        """True if a blob comes with proofs of its cells (EIP-7594), not with one of its own."""
+        """True if a blob has cell proofs (EIP-7594) instead of one blob proof."""
 
     def base_fee(self, excess: int) -> int:
-        """Return the blob base fee of a block with this excess of blob gas."""
+        """Return the blob base fee for this excess blob gas."""
 
     def next_excess(self, excess: int, blob_gas_used: int, base_fee: int) -> int:
-        """Return a block's excess of blob gas from its parent's figures."""
+        """Return a block's excess blob gas, computed from its parent's excess, blob gas used and base fee."""
 
 
 @runtime_checkable
 class ForkTable(Protocol):
-    """The fork table of a factory of executors for Ethereum's rules (`hypervisor.rules.RuleSet.machine`)."""
+    """Lookup of Ethereum forks. The executor factory in `hypervisor.rules.RuleSet.machine` implements it."""
 
     def fork_names(self) -> tuple[str, ...]:
         """Return the names of the supported forks, oldest first."""
@@ -100,7 +100,7 @@ class ForkTable(Protocol):
         """Return the transaction types of a fork."""
 
     def blob_rules(self, fork: str) -> BlobRules:
-        """Return a fork's rules of blobs."""
+        """Return the blob rules of a fork."""
 
 
 @runtime_checkable
@@ -113,17 +113,17 @@ class EthereumExecution(Protocol):
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
         """Apply a transaction of any type, signed by `sender`. Raises RefusedTransaction."""
 
-    def ask(self, question: Question) -> ApplyResult:
+    def simulate(self, call: SimulatedCall) -> ApplyResult:
         """Execute a simulated call; the caller rolls it back. Raises RefusedTransaction."""
 
     def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:
         """Apply a message from any sender, with any nonce and without fees. Raises RefusedTransaction.
 
-        `transaction` is the one that it carries, if the message alone does not contain all of it.
+        Pass `transaction` if the message does not contain all fields of the Ethereum transaction.
         """
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
-        """Check a message or transaction for inclusion in a block with this base fee.
+        """Check that a block with this base fee may include a message or transaction.
 
         Nonce and funds of the sender are not checked. Raises RefusedTransaction.
         """
@@ -135,4 +135,4 @@ class EthereumExecution(Protocol):
         """Return the properties of the fork in the machine's context."""
 
     def begin_block(self, parent_hash: bytes) -> None:
-        """Run the system operations before a block's transactions: store the parent's hash (EIP-2935)."""
+        """Store the parent's hash in the history contract (EIP-2935), before the block's transactions."""

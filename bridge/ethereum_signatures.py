@@ -3,7 +3,7 @@
 from typing import Final
 
 from bridge.addresses import EthAddress
-from hypervisor.signatures import recover_secp256k1
+from hypervisor import secp256k1
 from store.keccak import keccak
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -15,7 +15,7 @@ def recover(digest: bytes, parity: int, r: int, s: int) -> EthAddress | None:
     """Return the signer's address, or None if the signature is invalid."""
     if parity not in (0, 1) or not 0 < r < ORDER or not 0 < s < ORDER:
         return None
-    key = recover_secp256k1(digest, r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity]))
+    key = secp256k1.recover(digest, r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity]))
     return None if key is None else key_address(key)
 
 

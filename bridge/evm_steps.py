@@ -36,11 +36,15 @@ class CodeDeployed(RuntimeEvent):
 
 @dataclass(frozen=True, slots=True)
 class SlotWritten(RuntimeEvent):
-    """The innermost frame has changed a storage slot of its contract."""
+    """The innermost frame has changed a storage slot of its contract.
+
+    `refund` is the change of the refund counter in gas; it may be negative.
+    """
 
     slot: int
     before: int
     after: int
+    refund: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,8 @@ class PrecompileRefusal(RuntimeEvent):
 class FundsMissing(RuntimeEvent):
     """The innermost frame called or created with more value than its balance; no call was made.
 
-    `address` is the callee or the contract to create, `data` the calldata or init code; value and balance are in
-    attoFIL (wei).
+    `address` is the callee or the contract to create, `data` the calldata or init code, `gas` the gas that the call
+    would have received; `value` and `balance` are in attoFIL (wei).
     """
 
     address: EthAddress
@@ -65,6 +69,22 @@ class FundsMissing(RuntimeEvent):
     value: int
     balance: int
     creates: bool = False
+    gas: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CreationCollision(RuntimeEvent):
+    """The innermost frame tried to create a contract at an address that already has one; the init code did not run.
+
+    `data` is the init code, `value` is in attoFIL (wei), `gas` is the gas that the creation would have received.
+    `creates` is always True, as in `FundsMissing`.
+    """
+
+    address: EthAddress
+    data: bytes
+    value: int
+    gas: int
+    creates: bool = True
 
 
 @dataclass(frozen=True, slots=True)

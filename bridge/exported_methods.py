@@ -1,10 +1,10 @@
 """The methods of built-in actors in Solidity interfaces.
 
 Most are exported by their actor under the hash of their name (FRC-0042). Multisigs, payment channels and the init actor
-have small numbers only, which they reject for contracts (exit code 18) but accept from accounts. Some exported methods
-are restricted to certain actors: the token's Mint and Destroy, and the market's SectorContentChanged. Receiver hooks,
-and methods that no official actor has, are omitted. Also lists the exit codes specific to an actor. Source:
-builtin-actors v18, each actor's lib.rs; a method is payable if it uses received value.
+have small numbers only. They reject calls from contracts (exit code 18) and accept calls from accounts. Some exported
+methods are restricted to certain actors: the token's Mint and Destroy, and the market's SectorContentChanged. Receiver
+hooks, and methods that no official actor has, are omitted. Also lists the exit codes specific to an actor. Source:
+builtin-actors v18, each actor's lib.rs; a method is payable here if the actor uses the value that it receives.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _METHODS: Final = {
 }
 
 SMALL_NUMBERS_ONLY: Final = ("init", "paymentchannel", "multisig")
-"""Actors without exported methods, which contracts cannot call."""
+"""Actors without exported methods: accounts can call their methods, contracts cannot."""
 
 INTERFACES: Final[Mapping[str, str]] = MappingProxyType({
     "init": "IInit",
@@ -81,7 +81,7 @@ EXIT_CODES: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({
 
 @dataclass(frozen=True, slots=True)
 class ExportedMethod:
-    """A method for contracts: name, number, and Solidity mutability."""
+    """A built-in actor's method in its Solidity interface: name, number and mutability."""
 
     name: str
     number: MethodNumber

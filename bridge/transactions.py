@@ -155,9 +155,9 @@ class Transaction:
 
     def sign(self, private_key: bytes) -> SignedTransaction:
         """Sign with a 32-byte private key. Raises TransactionError like `check`."""
-        import coincurve
+        from hypervisor.secp256k1 import sign
 
-        signature = coincurve.PrivateKey(private_key).sign_recoverable(self.check().digest(), hasher=None)
+        signature = sign(private_key, self.check().digest())
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
         return SignedTransaction(self, signature[64], r, s)
 

@@ -16,7 +16,7 @@ from store.blockstore import Store
 from store.cid import Cid
 
 LOGGER: Final = "hypervisor.actors"
-MOST_CHARACTERS: Final = 4_096
+MAX_CHARACTERS: Final = 4_096
 """Maximum length of a record; longer ones are truncated, since logging a mebibyte costs an actor little gas."""
 
 NAME_PREFIX: Final = b"name/"
@@ -41,10 +41,10 @@ def code_name(manifest: Manifest, store: Store, code: Cid) -> str:
 
 
 def shortened(text: str) -> str:
-    """Truncate a text that is longer than MOST_CHARACTERS."""
-    if len(text) <= MOST_CHARACTERS:
+    """Truncate a text that is longer than MAX_CHARACTERS."""
+    if len(text) <= MAX_CHARACTERS:
         return text
-    return f"{text[:MOST_CHARACTERS]}... ({len(text):,} characters)"
+    return f"{text[:MAX_CHARACTERS]}... ({len(text):,} characters)"
 
 
 def write(actor: ActorID, name: str, text: str) -> None:

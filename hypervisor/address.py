@@ -117,7 +117,7 @@ class Address:
             if not separator:
                 raise AddressError(f"'{text}' is not an address: missing 'f' between namespace and subaddress")
             prefix = encode_uleb128(_parse_decimal(namespace, "namespace"))
-        payload = prefix + _open_base32(rest, bytes([protocol]) + prefix, text)
+        payload = prefix + _decode_base32(rest, bytes([protocol]) + prefix, text)
         return cls(protocol, _checked_payload(protocol, payload))
 
     def to_bytes(self) -> bytes:
@@ -152,7 +152,10 @@ class Address:
 
 
 def _checked_payload(protocol: Protocol, payload: bytes) -> bytes:
-    """Return the payload with its number in canonical form. Raises AddressError if it is invalid."""
+    """Validate a payload and return it with its leading varint (actor ID or namespace) in canonical LEB128.
+
+    Raises AddressError.
+    """
     length = _PAYLOADS.get(protocol)
     if length is not None:
         if len(payload) != length:
@@ -171,11 +174,11 @@ def _checked_payload(protocol: Protocol, payload: bytes) -> bytes:
 
 def _parse_decimal(text: str, what: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _MAX_ID_DIGITS or int(text) >= 1 << 64:
-        raise AddressError(f"'{text}' is not an {what}: expected a 64-bit decimal number")
+        raise AddressError(f"'{text}' is not a valid {what}: expected a decimal number below 2^64")
     return int(text)
 
 
-def _open_base32(body: str, prefix: bytes, whole: str) -> bytes:
+def _decode_base32(body: str, prefix: bytes, whole: str) -> bytes:
     if body != body.lower() or "=" in body:
         raise AddressError(f"'{whole}' is not lower-case base32 without padding")
     try:
@@ -184,7 +187,7 @@ def _open_base32(body: str, prefix: bytes, whole: str) -> bytes:
         raise AddressError(f"'{whole}' is not lower-case base32") from None
     payload, check = data[:-_CHECKSUM], data[-_CHECKSUM:]
     if base64.b32encode(data).decode().lower().rstrip("=") != body or check != _checksum(prefix + payload):
-        raise AddressError(f"'{whole}' has an invalid checksum")
+        raise AddressError(f"'{whole}' has an invalid checksum or non-canonical base32")
     return payload
 
 
@@ -193,5 +196,5 @@ def _checksum(data: bytes) -> bytes:
 
 
 def is_eth_namespace(address: Address) -> bool:
-    """Return True for f410 addresses, the only delegated addresses that a send can create."""
+    """Return True for an f410 address. A send creates a placeholder actor only for this kind of f4 address."""
     return address.namespace() == EAM_NAMESPACE

@@ -1,8 +1,9 @@
-"""Archived actors, whose state was removed and can be restored from the information in their head (lab `rent`).
+"""Actors archived by the lab `rent`, whose state a message with its blocks restores.
 
-An archived actor has the code CID defined here, and its head is a block with the epoch of archival, its original code
-and the root of its state. The root is stored as bytes and not as a link, so that garbage collection drops the state's
-blocks. Implemented by `fvm_hypervisor.laboratory.profiles.rent`; see docs/labs/rent.md.
+An archived actor has the code CID defined here. Its head is a block with the epoch of archival, its original code
+and the root of its state. The root is stored as bytes, not as a link, so that garbage collection drops the state's
+blocks. If the blocks are retained, it is a link. Implemented by `fvm_hypervisor.laboratory.profiles.rent`; see
+docs/labs/rent.md.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class ArchivedActor:
     """The head of an archived actor.
 
     `since` is the epoch of archival; `name` the name of a built-in actor, else empty; `code` and `root` its original
-    code and state root; `size` the size of the state in bytes as counted by rent; `kept` is true if the blocks were
-    kept, because they do not fit into a proof.
+    code and state root; `size` the size of the state in bytes as counted by rent; `kept` is True if the state was too
+    large for a proof, so its blocks were retained.
     """
 
     since: int
@@ -40,7 +41,7 @@ class ArchivedActor:
     kept: bool
 
     def encode(self) -> bytes:
-        """Encode as DAG-CBOR; the code is a link, and so is the root if the blocks are kept."""
+        """Encode as DAG-CBOR. The code is a link; the root is a link only if the blocks are retained."""
         root = link(self.root) if self.kept else self.root
         return encode([self.since, self.name, link(self.code), root, self.size])
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hypervisor.printable import MOST_SHOWN, printable
+from hypervisor.printable import MAX_SHOWN, printable
 
-MOST_LINES: Final = 250
+MAX_LINES: Final = 250
 """Maximum number of tree lines shown."""
 DEEPEST: Final = 32
 """Maximum nesting depth, a limit of browsers; deeper lines are not nested further."""
@@ -33,7 +33,7 @@ class TreeLine:
     failed: bool = False
 
 
-def safe(text: object, most: int = MOST_SHOWN) -> str:
+def safe(text: object, most: int = MAX_SHOWN) -> str:
     """Return a text as HTML, truncated to `most` characters."""
     from html import escape  # imported on first use, since it loads a table of all HTML entities
 
@@ -55,7 +55,7 @@ def facts(title: str, pairs: Iterable[tuple[str, object]]) -> str:
 def tree(title: str, lines: Iterable[TreeLine], more: str = "") -> str:
     """Return a collapsible tree; parents come before their children. `more` is a hint how to see omitted lines."""
     every = list(lines)
-    shown = every[:MOST_LINES]
+    shown = every[:MAX_LINES]
     rest = (
         f"{len(every) - len(shown):,} of {len(every):,} calls are not shown: {more}" if len(every) > len(shown) else ""
     )

@@ -1,7 +1,7 @@
 """The total linear memory of the active calls of a message.
 
-Limits: 512 MiB per instance, 2 GiB for the call stack (ref-fvm engine and call manager). A runtime requests memory
-before it grows an instance; the call manager restores the count when a call ends.
+Limits: 512 MiB per instance, and 2 GiB for all instances on the call stack (ref-fvm engine and call manager). A runtime
+requests memory before it grows an instance; the call manager restores the count when a call ends.
 """
 
 MAX_INSTANCE_MEMORY = 512 << 20
@@ -9,7 +9,7 @@ MAX_TOTAL_MEMORY = 2 << 30
 
 
 class MemoryBudget:
-    """Bytes in use by the active calls."""
+    """Counter of the linear memory reserved by the active calls, in bytes."""
 
     __slots__ = ("used",)
 

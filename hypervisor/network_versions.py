@@ -91,7 +91,7 @@ class NetworkVersion:
     evm: frozenset[str] = frozenset()
     """Features added to the EVM actor, used by `runtimes.evm.rules`: opcodes, precompiles, methods.
 
-    STRICT_QUESTIONS: GetBytecode and GetBytecodeHash reject parameters. PLAIN_BYTECODE: GetBytecode returns CBOR, not
+    STRICT_GETTERS: GetBytecode and GetBytecodeHash reject parameters. PLAIN_BYTECODE: GetBytecode returns CBOR, not
     DAG-CBOR. STRICT_DELEGATE: InvokeContractDelegate accepts DAG-CBOR only. CREATION_RETURNS: a creation clears the
     return data, a rejected one leaves it. TOMBSTONE_RELOADS: a frame detects that another one destroyed its contract.
     """
@@ -127,14 +127,14 @@ class NetworkVersion:
 
 
 NV18 = NetworkVersion(18, "Hygge", actors=10, prices=HYGGE, rules=MACHINE_V3)
-NV19 = NV18.successor(name="Lightning", actors=11, evm=frozenset({"STRICT_QUESTIONS", "PLAIN_BYTECODE"}))
+NV19 = NV18.successor(name="Lightning", actors=11, evm=frozenset({"STRICT_GETTERS", "PLAIN_BYTECODE"}))
 NV20 = NV19.successor(name="Thunder")
 NV21 = NV20.successor(
     name="Watermelon",
     actors=12,
     prices=WATERMELON,
     rules=MACHINE_V4,
-    evm=frozenset({"STRICT_QUESTIONS", "STRICT_DELEGATE", "CREATION_RETURNS", "TOMBSTONE_RELOADS"}),
+    evm=frozenset({"STRICT_GETTERS", "STRICT_DELEGATE", "CREATION_RETURNS", "TOMBSTONE_RELOADS"}),
 )
 NV22 = NV21.successor(name="Dragon", actors=13)
 NV23 = NV22.successor(name="Waffle", actors=14)

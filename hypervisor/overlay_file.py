@@ -36,25 +36,25 @@ from hypervisor.overlay import Overlay, RuleValue
 from hypervisor.price_names import COUNTS, check_price_name, price_values
 from hypervisor.user_files import read_bounded
 
-MOST_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 1 << 20
 _TABLES: Final = ("name", "since", "until", "prices", "rules", "evm")
 _FIXED: Final = "abi"
 """Rule that an overlay cannot change; the set of syscalls follows from the network version."""
 _ANY: Final = "any"
 _LONGEST_NAME: Final = 100
-_MOST_PARTS: Final = 3
+_MAX_PARTS: Final = 3
 """Maximum number of parts in the name of a price, as in `hashes.keccak_256.per_unit`."""
-_MOST_MILLIGAS: Final = (1 << 63) - 1
+_MAX_MILLIGAS: Final = (1 << 63) - 1
 _DECIMALS: Final = 3
-_MOST_BITS: Final = 64
+_MAX_BITS: Final = 64
 """Maximum size of a price: bits of an integer, or digits before the decimal point or zeros after it."""
-_MOST: Final[Mapping[str, int]] = MappingProxyType({"wasm_instruction": 1_000_000, "wasm_memory_per_byte": 30})
+_MAX_PRICES: Final[Mapping[str, int]] = MappingProxyType({"wasm_instruction": 1_000_000, "wasm_memory_per_byte": 30})
 """Maximum in gas of prices that are compiled into code, so that a guest's 64-bit counter does not overflow."""
 
 
 def read_overlay(path: Path) -> Overlay:
     """Read an overlay from a file; the file's name is the default name. Raises InvalidInput."""
-    data = read_bounded(path, MOST_BYTES, "overlay")
+    data = read_bounded(path, MAX_BYTES, "overlay")
     try:
         table = tomllib.loads(data.decode(), parse_float=Decimal)
     except (ValueError, RecursionError) as error:  # plain ValueError: a number of more than 4,300 digits
@@ -126,20 +126,20 @@ def parse_price(name: str, value: object) -> int:
     try:
         if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
             raise InvalidOperation
-        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
-            raise InvalidInput(f"the price {name} has {value.bit_length():,} bits: expected {_MOST_BITS} at most")
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            raise InvalidInput(f"the price {name} has {value.bit_length():,} bits: expected {_MAX_BITS} at most")
         amount = Decimal(value.replace("_", "") if isinstance(value, str) else value)
-        if not amount.is_finite() or abs(amount.adjusted()) > _MOST_BITS:  # avoid slow arithmetic with huge exponents
+        if not amount.is_finite() or abs(amount.adjusted()) > _MAX_BITS:  # avoid slow arithmetic with huge exponents
             raise InvalidOperation
     except InvalidOperation:
         raise InvalidInput(f"the price {name} is {value!s:.80}: expected a number, in gas") from None
     if amount < 0:
         raise InvalidInput(f"the price {name} is {amount:,f} gas: expected 0 or more")
     if name in COUNTS:
-        if amount != int(amount) or amount > _MOST_MILLIGAS:
+        if amount != int(amount) or amount > _MAX_MILLIGAS:
             raise InvalidInput(f"{name} is {amount:,f}: expected a whole number of bytes")
         return int(amount)
-    most = _MOST.get(name, _MOST_MILLIGAS // MILLIGAS_PER_GAS)
+    most = _MAX_PRICES.get(name, _MAX_MILLIGAS // MILLIGAS_PER_GAS)
     if amount > most:
         raise InvalidInput(f"the price {name} is over {most:,} gas")
     if amount != round(amount, _DECIMALS):
@@ -179,8 +179,8 @@ def _version(table: Mapping[str, Any], key: str, default: int) -> int:
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """Iterate over the values of nested tables, by their dotted names."""
-    if before.count(".") >= _MOST_PARTS:
-        raise InvalidInput(f"[prices] has no {before!r:.80}: names have at most {_MOST_PARTS} parts")
+    if before.count(".") >= _MAX_PARTS:
+        raise InvalidInput(f"[prices] has no {before!r:.80}: names have at most {_MAX_PARTS} parts")
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{key}.")

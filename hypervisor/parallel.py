@@ -7,8 +7,8 @@ nothing. When a message's turn comes, the worker's effects are applied if everyt
 too long. The result always equals serial execution.
 
 Messages of one sender depend on each other, so they go to one worker, and so do those to one receiver if that leaves
-enough for the others. Processes are used instead of threads because of the GIL, and because the bindings of RocksDB and
-coincurve have no wheels for free-threaded Python (docs/parallel-execution.md).
+enough for the others. Processes are used instead of threads because of the GIL, and because the bindings of RocksDB
+have no wheels for free-threaded Python (docs/parallel-execution.md).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from hypervisor.speculation import (
 from hypervisor.tracing import Recorder, StepTracer, SyscallEntered, TraceEvent
 from store.cid import Cid
 
-MOST_WORKERS: Final = 256
+MAX_WORKERS: Final = 256
 FEWEST_MESSAGES: Final = 8
 """Number of messages that are executed here before the time of the others is estimated."""
 
@@ -99,8 +99,8 @@ class Parallel:
 
     def __post_init__(self) -> None:
         whole_number(self.workers, "a number of workers", None)
-        if not 1 <= self.workers <= MOST_WORKERS:
-            raise InvalidInput(f"{self.workers} workers are out of range: expected 1 to {MOST_WORKERS}")
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise InvalidInput(f"{self.workers} workers are out of range: expected 1 to {MAX_WORKERS}")
         if self.workers > 1 and not hasattr(os, "fork"):
             raise InvalidInput(
                 f"{sys.platform} does not support fork, which parallel execution needs; omit the number of workers"

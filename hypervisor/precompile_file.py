@@ -16,7 +16,7 @@ from hypervisor.precompiles import LONGEST_MODULE, Precompile
 from hypervisor.user_files import read_bounded
 
 TABLE: Final = "precompiles"
-MOST: Final = 256
+MAX_PRECOMPILES: Final = 256
 """Maximum number of precompiles in a file."""
 _LONGEST_FILE: Final = 1 << 20
 _NEEDED: Final = ("address", "gas", "wasm")
@@ -40,8 +40,8 @@ def read_precompiles(file: Path) -> tuple[Precompile, ...]:
 
 def precompiles_of(tables: Mapping[str, Any], folder: Path) -> tuple[Precompile, ...]:
     """Create the precompiles of named tables, whose modules are files in `folder`. Raises InvalidInput."""
-    if len(tables) > MOST:
-        raise InvalidInput(f"[{TABLE}] has {len(tables)} tables, at most {MOST} are allowed: remove some")
+    if len(tables) > MAX_PRECOMPILES:
+        raise InvalidInput(f"[{TABLE}] has {len(tables)} tables, at most {MAX_PRECOMPILES} are allowed: remove some")
     return tuple(_precompile(name, table, folder) for name, table in tables.items())
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 
-MOST_GAS: Final = (1 << 63) - 1
+MAX_GAS: Final = (1 << 63) - 1
 LONGEST_MODULE: Final = 1 << 20
 """Maximum size of a module in bytes."""
 LONGEST_OUTPUT: Final = 1 << 20
@@ -59,8 +59,8 @@ class Precompile:
         who = f"precompile '{self.name}'"
         if not isinstance(self.address, str) or _ADDRESS.fullmatch(self.address) is None:
             raise InvalidInput(f"{who}: {self.address!r:.80} is not an address: expected 0x and 40 hex digits")
-        whole_number(self.gas, f"the gas of {who}", 0, MOST_GAS)
-        whole_number(self.gas_per_word, f"the gas per word of {who}", 0, MOST_GAS)
+        whole_number(self.gas, f"the gas of {who}", 0, MAX_GAS)
+        whole_number(self.gas_per_word, f"the gas per word of {who}", 0, MAX_GAS)
         octets(self.module, f"the module of {who}")
         if not isinstance(self.signature, str):
             raise InvalidInput(f"{who}: {self.signature!r:.80} is not a signature: expected name(types)(types)")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-MOST_SHOWN: Final = 300
+MAX_SHOWN: Final = 300
 
 
-def printable(text: str, most: int = MOST_SHOWN) -> str:
+def printable(text: str, most: int = MAX_SHOWN) -> str:
     """Return the text on one line without unprintable characters, truncated to `most` characters."""
     shown = text[:most]
     if not shown.isprintable():

@@ -7,9 +7,8 @@ Pure functions over bytes; charges and error numbers are defined by the kernel. 
 import hashlib
 from collections.abc import Sequence
 
-import coincurve
-
 from hypervisor.address import Address, Protocol
+from hypervisor.secp256k1 import public_key, recover, sign
 
 BLS_DOMAIN = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_"
 SECP_SIGNATURE_LENGTH = 65
@@ -21,28 +20,24 @@ def recover_secp256k1(digest: bytes, signature: bytes) -> bytes | None:
     """Return the 65-byte public key of a signature (r, s, v with v in 0..3) of a 32-byte digest, or None."""
     if len(digest) != 32 or len(signature) != SECP_SIGNATURE_LENGTH or signature[64] > 3:
         return None
-    try:
-        key = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
-    except ValueError:
-        return None
-    return bytes(key.format(compressed=False))
+    return recover(digest, signature)
 
 
 def verify_secp256k1(signature: bytes, signer: Address, plaintext: bytes) -> bool:
     """Return True if the key of an f1 address signed blake2b-256 of the plaintext."""
-    public_key = recover_secp256k1(hashlib.blake2b(plaintext, digest_size=32).digest(), signature)
-    return public_key is not None and Address.secp256k1(public_key) == signer
+    key = recover_secp256k1(hashlib.blake2b(plaintext, digest_size=32).digest(), signature)
+    return key is not None and Address.secp256k1(key) == signer
 
 
 def secp256k1_public_key(private_key: bytes) -> bytes:
     """Return the 65-byte uncompressed public key of a 32-byte private key."""
-    return bytes(coincurve.PrivateKey(private_key).public_key.format(compressed=False))
+    return public_key(private_key)
 
 
 def sign_secp256k1(private_key: bytes, plaintext: bytes) -> bytes:
     """Sign blake2b-256 of the plaintext, and return 65 bytes: r, s, v."""
     digest = hashlib.blake2b(plaintext, digest_size=32).digest()
-    return bytes(coincurve.PrivateKey(private_key).sign_recoverable(digest, hasher=None))
+    return sign(private_key, digest)
 
 
 def verify_bls(signature: bytes, signer: Address, plaintext: bytes) -> bool:

@@ -332,7 +332,7 @@ class StepRecorder(Recorder):
         self.events.append(event)
 
 
-MOST_LOGGED: Final = 10_000
+MAX_LOGGED: Final = 10_000
 """Maximum number of actor log messages in a call tree."""
 
 
@@ -402,7 +402,7 @@ def _notes(node: CallNode) -> Iterator[str]:
 class CallTrees:
     """A tracer that records only the call trees, one for each top-level call.
 
-    Records the first MOST_LOGGED log messages of actors.
+    Records the first MAX_LOGGED log messages of actors.
     """
 
     def __init__(self) -> None:
@@ -428,9 +428,9 @@ class CallTrees:
 
     def _log(self, line: DebugLog) -> None:
         self._logged += 1
-        if self._open and self._logged <= MOST_LOGGED:
+        if self._open and self._logged <= MAX_LOGGED:
             self._open[-1].logs.append(line.text)
-            if self._logged == MOST_LOGGED:
+            if self._logged == MAX_LOGGED:
                 self._open[-1].logs.append("... further log messages are omitted")
 
 

@@ -14,14 +14,14 @@ from typing import Final
 
 from hypervisor.printable import printable
 
-MOST_BOXES: Final = 20_000
+MAX_BOXES: Final = 20_000
 _WIDTH: Final = 1200
 _ROW: Final = 18
 _MARGIN: Final = 10
 _HEAD: Final = 44
 _NARROWEST: Final = 0.3
 _LETTER: Final = 6.2
-_MOST_DETAILS: Final = 2_000
+_MAX_DETAILS: Final = 2_000
 _COLOURS: Final = {"wasm": "#c39be0", "evm": "#7fc4d6", "": "#c9c9c9"}
 _OTHER_COLOUR: Final = "#a5cf9a"
 _STYLE: Final = (
@@ -101,7 +101,7 @@ def _alike(boxes: Iterable[FlameBox]) -> list[list[FlameBox]]:
 
 def flame_html(title: str, roots: Sequence[FlameBox], gas: int, lines: Iterable[str]) -> str:
     """Return a page with the SVG and lines of text below it, such as the reason of a failure."""
-    text = "".join(f"<li>{_safe(line, _MOST_DETAILS)}</li>" for line in lines)
+    text = "".join(f"<li>{_safe(line, _MAX_DETAILS)}</li>" for line in lines)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_safe(title)}</title>\n'
         "<style>body{font:14px/1.5 system-ui,sans-serif;margin:16px}svg{max-width:100%;height:auto}"
@@ -125,10 +125,10 @@ def _place(roots: Sequence[FlameBox], gas: int) -> tuple[list[_Placed], int]:
                 placed.append(item)
                 below += _in_a_row(item.box.inner, item.left, item.depth + 1, scale)
         row = below
-    if len(placed) > MOST_BOXES:
-        left_out += len(placed) - MOST_BOXES
+    if len(placed) > MAX_BOXES:
+        left_out += len(placed) - MAX_BOXES
         # the sort is stable and no box is wider than its caller, so callers are kept before their callees
-        placed = sorted(placed, key=lambda item: -item.width)[:MOST_BOXES]
+        placed = sorted(placed, key=lambda item: -item.width)[:MAX_BOXES]
     return placed, left_out
 
 

@@ -21,7 +21,7 @@ _SLOTS: Final = (0x54, 0x55)  # SLOAD, SSTORE
 _ADDRESSES: Final = {0x31: 1, 0x3B: 1, 0x3C: 1, 0x3F: 1, 0xF1: 2, 0xFA: 2, 0xF4: 2, 0xFF: 1}
 """Position of an address argument from the top of the stack: BALANCE, EXTCODE..., calls, SELFDESTRUCT."""
 
-MOST_STEPS: Final = 1_000_000
+MAX_STEPS: Final = 1_000_000
 
 
 @dataclass(slots=True)
@@ -52,8 +52,8 @@ class TouchedAccounts:
         if not isinstance(event, EvmStep):
             return
         self._steps += 1
-        if self._steps > MOST_STEPS:
-            raise LogTooLong(f"the transaction has more than {MOST_STEPS} instructions, the maximum for this tracer")
+        if self._steps > MAX_STEPS:
+            raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
         actor, place = self._running[-1], _ADDRESSES.get(event.opcode)
         if place is not None and len(event.stack) >= place:
             self.named[word_to_address(event.stack[-place])] = None

@@ -175,11 +175,11 @@ class TestCalls:
         with pytest.raises(AbiMismatch, match=f"{name}|is not a valid"):
             ALL.encode_call(name, *arguments)
 
-    def test_overloads_are_told_apart_by_the_number_of_arguments(self) -> None:
+    def test_overloads_are_resolved_by_argument_count(self) -> None:
         assert ALL.encode_call("twice", 1)[:4] == keccak(b"twice(uint8)")[:4]
         assert ALL.encode_call("twice", 1, 2)[:4] == keccak(b"twice(uint8,uint8)")[:4]
 
-    def test_overloads_of_as_many_arguments_are_told_apart_by_their_signatures(self) -> None:
+    def test_same_arity_overloads_are_resolved_by_signature(self) -> None:
         one = function("get", [item("uint8", "at")], [item("uint256")])
         other = function("get", [item("tuple[2]", "at", components=POINT["components"])], [item("string")])
         interface = ContractInterface([one, other])
@@ -263,7 +263,7 @@ class TestLogs:
     def test_a_log_that_fits_no_event_is_none_of_them(self, log: Log) -> None:
         assert ALL.decode_log(log) is None
 
-    def test_tokens_that_index_the_same_event_otherwise_are_told_apart(self) -> None:
+    def test_erc20_and_erc721_transfer_events_are_distinguished(self) -> None:
         both = ContractInterface([EVENTS[0], event("Transfer", *({**part, "indexed": True, "name": part["name"] + "_"}
                                                                  for part in EVENTS[0]["inputs"]))])  # fmt: skip
         coin = both.decode_log(Log((TRANSFER, word(ALICE), word(BOB)), (1).to_bytes(32, "big")))
@@ -287,7 +287,7 @@ class TestReverts:
             (b"", "none"),
         ],
     )
-    def test_in_words(self, data: bytes, words: str) -> None:
+    def test_revert_data_is_decoded_to_text(self, data: bytes, words: str) -> None:
         assert ALL.decode_revert(data) == words
 
     def test_the_selector_of_a_known_error(self) -> None:
@@ -300,7 +300,7 @@ class TestReverts:
             bytes.fromhex("cf479181") + bytes(63), keccak(b"Refused(string)")[:4] + NO_TEXT,
         ],
     )  # fmt: skip
-    def test_what_does_not_hold_what_its_selector_says_is_shown_in_hex(self, data: bytes) -> None:
+    def test_revert_data_not_matching_selector_is_shown_as_hex(self, data: bytes) -> None:
         assert ALL.decode_revert(data) == f"0x{data.hex()}"
 
 
@@ -311,7 +311,7 @@ KINDS = ["uint8", "uint256", "int64", "bool", "address", "bytes4", "bytes", "str
 @given(st.lists(st.sampled_from(KINDS), max_size=5).flatmap(
     lambda kinds: st.tuples(st.just(kinds), st.tuples(*(get_abi_strategy(kind) for kind in kinds)))
 ))  # fmt: skip
-def test_calls_survive_the_way_there_and_back(call: tuple[list[str], tuple[Any, ...]]) -> None:
+def test_abi_calls_survive_round_trip(call: tuple[list[str], tuple[Any, ...]]) -> None:
     kinds, arguments = call
     interface = ContractInterface([of_types("f", *kinds)])
     encoded = interface.encode_call("f", *arguments)

@@ -41,7 +41,7 @@ def typed(draw: st.DrawFn, depth: int = 3) -> tuple[dict[str, Any], str, Any]:
 
 
 @given(st.lists(typed(), max_size=3))
-def test_what_a_compiler_writes_is_let_through_and_every_cut_of_it_refused(values: list[Any]) -> None:
+def test_valid_abi_encoding_is_accepted_and_truncation_refused(values: list[Any]) -> None:
     items, kinds = [item for item, _, _ in values], [kind for _, kind, _ in values]
     data = encode(kinds, [value for _, _, value in values])
     check_unfolding(items, data)

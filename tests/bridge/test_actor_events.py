@@ -62,12 +62,12 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", encode([1])])
-def test_a_payload_that_is_not_the_operations_stays_what_it_is(payload: bytes) -> None:
+def test_non_operation_payload_is_left_unchanged(payload: bytes) -> None:
     _, values = told("reward", ("op", 4), ("payload", payload))
     assert values["payload"] in (payload, [1])
 
 
-def test_an_operation_that_there_is_not_is_a_number_and_its_payload_bytes() -> None:
+def test_unknown_operation_is_number_with_payload_bytes() -> None:
     assert told("reward", ("op", 5), ("payload", b"\x80")) == (None, {"op": 5, "payload": b"\x80"})
 
 
@@ -75,7 +75,7 @@ def test_a_value_of_another_type_than_declared_is_read_as_cbor() -> None:
     assert told("reward", ("$type", "claim-payout"), ("stream-id", "two")) == ("claim-payout", {"stream-id": "two"})
 
 
-def test_events_of_an_actor_without_declared_types_are_read_as_cbor() -> None:
+def test_events_of_actor_without_declared_types_decode_as_cbor() -> None:
     assert told("storagemarket", ("$type", "deal-published"), ("id", 7)) == ("deal-published", {"id": 7})
 
 

@@ -90,7 +90,7 @@ def test_byte_strings_mean_amounts_addresses_or_themselves() -> None:
         assert meaning(schema, torn, b"\x09") == b"\x09"
 
 
-def test_what_is_below_a_value_has_its_type() -> None:
+def test_value_fields_have_declared_types() -> None:
     miner = actor_schema("storageminer")
     assert term_below(miner, "GetOwnerReturn", "owner") == "Address"
     assert term_below(miner, term_below(miner, "ChangeWorkerAddressParams", "new_control_addresses"), "") == "Address"

@@ -62,7 +62,7 @@ def test_masking_an_id_is_reversible(actor: int) -> None:
 
 
 @given(unmasked)
-def test_an_unmasked_address_survives_the_way_to_filecoin_and_back(address: EthAddress) -> None:
+def test_unmasked_address_round_trips_through_filecoin(address: EthAddress) -> None:
     assert from_delegated(to_filecoin(address)) == address
     assert to_ethereum(ActorID(7), to_filecoin(address)) == address
 

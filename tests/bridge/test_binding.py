@@ -62,7 +62,7 @@ def test_answers_are_read_into_types() -> None:
     assert reward.constructor(5).params == bytes.fromhex("420005")
 
 
-def test_a_deal_is_the_same_as_the_one_that_the_market_s_tests_write() -> None:
+def test_deal_encoding_equals_that_of_market_actor_tests() -> None:
     written = encode([[Deal(ALICE).signed()]])
     params = storagemarket.PublishStorageDealsParams.decode(written)
     assert params.encode() == written
@@ -162,7 +162,7 @@ TYPES = [
 
 
 @given(st.data())
-def test_every_parameter_and_answer_is_read_and_written_as_the_schema_s_own_reader_has_it(data: Any) -> None:
+def test_binding_codec_matches_schema_for_params_and_returns(data: Any) -> None:
     actor, name = data.draw(st.sampled_from(TYPES))
     raw = encode(data.draw(data_of(actor, name)))
     codec: Codec = import_module(f"bridge.bindings.{actor}").CODEC

@@ -53,14 +53,14 @@ def test_the_reader_is_total(data: bytes) -> None:
     assert len(content) <= len(data)
 
 
-def test_an_array_must_have_the_length_asked_for_and_be_definite() -> None:
+def test_cbor_array_must_have_expected_and_definite_length() -> None:
     with pytest.raises(ParamsError, match="2 items, expected 3"):
         CborReader(bytes.fromhex("820102")).array(3)
     with pytest.raises(ParamsError, match="expected an array"):
         CborReader(bytes.fromhex("9f0102ff")).array(2)
 
 
-def test_a_link_is_read_and_anything_like_it_refused() -> None:
+def test_cbor_link_is_read_and_malformed_link_is_refused() -> None:
     cid = cid_of(b"block")
     assert CborReader(encode(link(cid))).link() == cid
     for broken in (

@@ -23,12 +23,12 @@ def test_a_log_is_the_event_that_the_official_actor_emits() -> None:
     ]
 
 
-def test_a_log_of_nothing_is_an_event_without_entries() -> None:
+def test_empty_log_becomes_event_without_entries() -> None:
     assert log_to_entries(Log((), b"")) == []
 
 
 @given(logs)
-def test_a_log_survives_the_way_through_an_event(log: Log) -> None:
+def test_log_round_trips_through_event(log: Log) -> None:
     assert entries_to_log(log_to_entries(log)) == log
 
 

@@ -34,7 +34,7 @@ def words(*numbers: int) -> bytes:
 
 
 @pytest.mark.parametrize("actor", INTERFACES)
-def test_selectors_are_those_that_web3_s_library_finds_in_the_abi(actor: str) -> None:
+def test_facade_selectors_match_abi_selectors_of_eth_utils(actor: str) -> None:
     abi = json.loads((FOLDER / f"{INTERFACES[actor]}.json").read_text())
     found = {function_abi_to_4byte_selector(item): item["name"] for item in abi if item["type"] == "function"}
     assert found == {selector: function.name for selector, function in facade(actor).items()}
@@ -46,7 +46,7 @@ def test_method_numbers_are_hashes_or_small() -> None:
         assert all(method.number == method_number(method.name) for method in exported_methods(actor))
 
 
-def test_parameters_of_a_method_are_the_cbor_that_is_written_by_hand() -> None:
+def test_method_params_match_handwritten_cbor() -> None:
     transfer = function("datacap", "transfer")
     to = b"\x00\x63"
     calldata = (
@@ -119,7 +119,7 @@ def test_the_largest_amounts_of_int256_pass() -> None:
         assert supply.answer(ME, encode(bytes([number < 0]) + magnitude)) == words(number)
 
 
-def test_text_that_is_no_utf8_and_links_that_are_no_cids_are_refused() -> None:
+def test_invalid_utf8_and_invalid_cids_are_refused() -> None:
     publish = function("storagemarket", "publishStorageDeals")
     _, deals = publish.inputs[0]
     address, amount = [b"\0\1"], 0
@@ -136,7 +136,7 @@ def test_text_that_is_no_utf8_and_links_that_are_no_cids_are_refused() -> None:
 
 
 @given(st.sampled_from(sorted(INTERFACES)), st.data(), st.binary(max_size=200))
-def test_any_calldata_is_translated_to_something_that_means_it_or_refused(actor: str, data: Any, tail: bytes) -> None:
+def test_any_calldata_is_translated_faithfully_or_refused(actor: str, data: Any, tail: bytes) -> None:
     chosen = data.draw(st.sampled_from(sorted(facade(actor))))
     call = facade(actor)[chosen]
     try:

@@ -22,7 +22,7 @@ from hypervisor.registry import NATIVE
 from hypervisor.runtime import InstallServices, Outcome, Runtime
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import AllocAccount, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode
 from tests.fvm_hypervisor.builtin_actors.people import ALICE, GENESIS
@@ -137,12 +137,12 @@ def test_an_answer_that_is_too_large_as_abi_is_refused(tokens: Tokens) -> None:
     assert "exceeds 1 MiB" in words
 
 
-def test_an_exit_with_more_data_than_an_error_can_carry_is_an_empty_revert(tokens: Tokens) -> None:
+def test_exit_with_oversized_data_is_an_empty_revert(tokens: Tokens) -> None:
     result = tokens.call("name", answer=answering(CBOR, bytes((1 << 20) - 8), 20))
     assert (result.exit_code, result.return_data) == (ExitCode.EVM_CONTRACT_REVERTED, b"")
 
 
-def test_what_an_actor_did_before_a_bad_answer_is_taken_back(tokens: Tokens) -> None:
+def test_actor_effects_before_bad_answer_are_reverted(tokens: Tokens) -> None:
     def pays(kernel: Kernel) -> Outcome:
         sent = kernel.send(ALICE, MethodNumber(0), value=TokenAmount(5))
         assert sent.exit_code == ExitCode.OK
@@ -176,7 +176,7 @@ def test_a_byte_of_abi_has_its_price() -> None:
     assert [event.milligas for event in charged] == [4 * PRICE_PER_BYTE, 32 * PRICE_PER_BYTE]
 
 
-def test_running_out_of_gas_within_the_facade_leaves_nothing(tokens: Tokens) -> None:
+def test_out_of_gas_in_facade_leaves_state_unchanged(tokens: Tokens) -> None:
     tokens.impostor.answer = None
     params = byte_string(TOKEN.encode_call("totalSupply"))
     needed = tokens.call("totalSupply").gas_used
@@ -200,14 +200,14 @@ def test_other_methods_pass_the_facade(tokens: Tokens) -> None:
 
 
 @pytest.mark.parametrize("offered", [True, False])
-def test_under_ethereum_s_rules_a_contract_calls_actors_all_the_same(offered: bool) -> None:
+def test_contract_calls_actors_under_ethereum_rules(offered: bool) -> None:
     # MSTORE the selector of name(); STATICCALL f07 with it; RETURN the return data
     code = bytes.fromhex("6306fdde0360e01b5f525f5f60045f73" + "ff" + "00" * 18 + "07" + "5afa3d5f5f3e3d5ff3")
     contract, sender = EthAddress(b"\xc1" * 20), EthAddress(bytes(19) + b"\x01")
     with Hypervisor.open(rules="ethereum") as machine:
         if offered:
             offer_facade(machine)
-        install(machine, {sender: AllocAccount(10**18), contract: AllocAccount(0, 1, code)})
+        install_alloc(machine, {sender: AllocAccount(10**18), contract: AllocAccount(0, 1, code)})
         call = Message(to_filecoin(contract), to_filecoin(sender), method=INVOKE_EVM, gas_limit=Gas(10**9))
         returned = invoke_return(machine.call(call).return_data)
     assert (TOKEN.decode_result("name", returned) if returned else None) == ("DataCap" if offered else None)

@@ -85,7 +85,7 @@ def test_reads_behind_the_end_yield_zeros() -> None:
     assert decode_call(b"", by_id=True) == ActorCall(0, 0, False, 0, b"", 0)
 
 
-def test_a_length_that_no_block_can_hold_says_so() -> None:
+def test_length_above_any_block_raises_block_too_large() -> None:
     head = abi_encode(["uint64", "uint256", "uint64", "uint64", "uint64", "uint64"], [0, 0, 0, CBOR, 192, 1])
     with pytest.raises(BlockTooLarge) as caught:
         decode_call(head + (2**31).to_bytes(32, "big"), by_id=True)
@@ -104,7 +104,7 @@ def test_decoding_a_call_is_total(data: bytes, by_id: bool) -> None:
 
 
 @given(st.integers(-13, 2**32 - 1), st.sampled_from([0, CBOR, DAG_CBOR, RAW]), st.binary(max_size=100))
-def test_the_return_is_what_solidity_decodes(exit_code: int, codec: int, data: bytes) -> None:
+def test_return_data_is_decodable_by_solidity(exit_code: int, codec: int, data: bytes) -> None:
     encoded = encode_call_return(exit_code, codec, data)
     assert abi_decode(["int256", "uint64", "bytes"], encoded) == (exit_code, codec, data)
 
@@ -118,7 +118,7 @@ def test_the_selector_is_that_of_the_signature() -> None:
 
 
 @given(st.integers(1024, 2**64 - 1), st.sampled_from([0, CBOR, DAG_CBOR, RAW]), st.binary(max_size=100))
-def test_the_calldata_is_what_solidity_encodes(method: int, codec: int, params: bytes) -> None:
+def test_calldata_matches_solidity_encoding(method: int, codec: int, params: bytes) -> None:
     calldata = encode_method_calldata(method, codec, params)
     assert calldata == HANDLE_FILECOIN_METHOD + abi_encode(["uint64", "uint64", "bytes"], [method, codec, params])
 

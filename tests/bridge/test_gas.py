@@ -14,15 +14,13 @@ rates = st.integers(1, 10**6)
 
 
 @given(st.integers(0, 10**12), rates)
-def test_the_budget_is_what_the_tracker_can_pay_for(limit: int, rate: int) -> None:
+def test_gas_budget_is_largest_amount_tracker_can_pay(limit: int, rate: int) -> None:
     budget = GasBudget(GasTracker(limit), rate)
     assert budget.remaining * rate <= limit < (budget.remaining + 1) * rate
 
 
 @given(rates, st.lists(st.tuples(st.integers(0, 50), st.booleans(), st.integers(0, 5000)), max_size=60))
-def test_any_number_of_settlements_charges_the_rate_and_nothing_more(
-    rate: int, steps: list[tuple[int, bool, int]]
-) -> None:
+def test_any_number_of_settlements_charges_exactly_the_rate(rate: int, steps: list[tuple[int, bool, int]]) -> None:
     tracker = GasTracker(10**12)
     budget = GasBudget(tracker, rate)
     used = charged_by_others = 0
@@ -49,9 +47,7 @@ def test_more_than_remains_is_out_of_gas_with_everything_used(limit: int, rate: 
 
 
 @given(st.integers(0, 10**9), rates, st.integers(1, 100), st.lists(st.integers(0, 300), max_size=60))
-def test_slices_change_neither_what_is_charged_nor_when_gas_runs_out(
-    limit: int, rate: int, slice_: int, amounts: list[int]
-) -> None:
+def test_slicing_changes_neither_charges_nor_out_of_gas(limit: int, rate: int, slice_: int, amounts: list[int]) -> None:
     def spend(budget: GasBudget, tracker: GasTracker) -> tuple[int, int]:
         """Return the number of instructions paid for and the tracker's usage, for an engine's gas counter."""
         paid = 0
@@ -70,7 +66,7 @@ def test_slices_change_neither_what_is_charged_nor_when_gas_runs_out(
     assert spend(GasBudget(sliced, rate, slice_), sliced) == spend(GasBudget(whole, rate), whole)
 
 
-def test_what_is_left_counts_the_slices_to_come() -> None:
+def test_left_gas_includes_future_slices() -> None:
     budget = GasBudget(GasTracker(10_999), 10, 100)
     budget.remaining -= 30
     assert (budget.remaining, budget.left) == (70, 1069)
@@ -78,7 +74,7 @@ def test_what_is_left_counts_the_slices_to_come() -> None:
     assert (budget.remaining, budget.left) == (500, 1069)
 
 
-def test_an_engine_sees_within_a_slice_that_the_tracker_was_emptied() -> None:
+def test_engine_sees_exhausted_tracker_within_a_slice() -> None:
     tracker = GasTracker(10**18)
     budget = GasBudget(tracker, slice_=1000)
     budget.remaining -= 400
@@ -88,14 +84,14 @@ def test_an_engine_sees_within_a_slice_that_the_tracker_was_emptied() -> None:
         budget.overdraw(1)
 
 
-def test_the_gas_opcode_reads_the_machines_gas_after_what_was_used() -> None:
+def test_gas_opcode_reads_machine_gas_after_usage() -> None:
     tracker = GasTracker(10_000_000_000_000)
     budget = GasBudget(tracker)
     budget.remaining -= 9
     assert budget.available_gas() == 10_000_000_000 - 9 * DEFAULT_RATE // 1000
 
 
-def test_a_long_loop_with_a_reading_of_gas_at_every_step_does_not_drift() -> None:
+def test_long_loop_reading_gas_at_every_step_does_not_drift() -> None:
     tracker = GasTracker(10**15)
     budget = GasBudget(tracker)
     for _ in range(100_000):
@@ -105,6 +101,6 @@ def test_a_long_loop_with_a_reading_of_gas_at_every_step_does_not_drift() -> Non
 
 
 @pytest.mark.parametrize("rate", [0, -1])
-def test_a_rate_of_nothing_is_refused(rate: int) -> None:
+def test_zero_gas_rate_is_refused(rate: int) -> None:
     with pytest.raises(ValueError, match="positive"):
         GasBudget(GasTracker(1), rate)

@@ -61,7 +61,7 @@ def test_methods_have_the_numbers_of_their_names() -> None:
     }  # fmt: skip
 
 
-def test_structs_are_given_as_maps_or_lists_and_written_as_tuples(shapes: Interface) -> None:
+def test_structs_accept_maps_or_lists_and_encode_as_tuples(shapes: Interface) -> None:
     cid = "bafk2bzacedfvut2myeleyq67fljcrw4kkmn5pb5dpyozovj7jpoez5irnc3ro"
     expected = dag_cbor.encode([b"\x00\x64", b"\x00\x0a", "hi", None, [["a", CID.decode(cid)]]])
     part = {"name": "a", "link": {"/": cid}}
@@ -94,7 +94,7 @@ def test_answers_come_back_typed_and_as_json(shapes: Interface) -> None:
     assert (total.tips, total.received) == (2, 7)
 
 
-def test_built_in_actors_have_interfaces_whose_params_are_those_of_their_bindings() -> None:
+def test_built_in_actor_interface_params_match_bindings() -> None:
     interface = Interface.built_in("multisig")
     call = multisig.approve(7, b"\x01")
     assert interface.number("Approve") == call.method
@@ -103,7 +103,7 @@ def test_built_in_actors_have_interfaces_whose_params_are_those_of_their_binding
     assert interface.signature("AddSigner") == "AddSigner(signer: Address, increase: Bool)"
 
 
-def test_hooks_are_methods_of_the_built_in_actors_that_answer_them() -> None:
+def test_hooks_are_methods_of_built_in_actors_handling_them() -> None:
     having = {
         hook: {actor for actor in ACTOR_NAMES if hook in Interface.built_in(actor).methods}
         for hook in ("Receive", "AuthenticateMessage")
@@ -139,7 +139,7 @@ def test_hooks_are_methods_of_the_built_in_actors_that_answer_them() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_path(shapes: Interface, method: str, value: Any, words: str) -> None:
+def test_mismatching_params_are_refused_with_path(shapes: Interface, method: str, value: Any, words: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         shapes.params(method, value)
     assert words in str(caught.value)
@@ -194,7 +194,7 @@ def test_a_comment_names_the_numbers_that_are_no_hashes() -> None:
     assert (known.name, known.params) == ("Post", "PostParams")
 
 
-def test_types_and_values_that_are_too_many_or_too_deep_are_refused() -> None:
+def test_too_many_or_too_deep_types_and_values_are_refused() -> None:
     with pytest.raises(InvalidInput, match="declares 201 types: expected 1 to 200"):
         Interface.parse("\n".join(f"type A{number} int" for number in range(201)))
     chain = [f"type A{number} [A{number + 1}]" for number in range(197)]
@@ -224,12 +224,12 @@ JSON = st.recursive(
 
 
 @given(value=JSON, method=st.sampled_from(["Add", "Pay", "Pick", "Constructor"]))
-def test_no_json_makes_it_fail_in_another_way(shapes: Interface, value: Any, method: str) -> None:
+def test_arbitrary_json_params_raise_only_invalid_input(shapes: Interface, value: Any, method: str) -> None:
     with suppress(InvalidInput):
         assert isinstance(shapes.params(method, value), bytes)
 
 
 @given(data=st.binary(max_size=64), method=st.sampled_from(["Add", "Pick", "Ping"]))
-def test_no_bytes_make_it_fail_in_another_way(shapes: Interface, data: bytes, method: str) -> None:
+def test_arbitrary_answer_bytes_raise_only_invalid_input(shapes: Interface, data: bytes, method: str) -> None:
     with suppress(InvalidInput):
         json.dumps(shapes.answer_json(method, data))

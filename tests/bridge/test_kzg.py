@@ -123,7 +123,7 @@ def test_blobs_with_proofs_of_their_cells(
         (INFINITY + b"\0", "48 bytes, not 49"),
     ],
 )
-def test_what_is_no_point(setup: Any, point: bytes, words: str) -> None:
+def test_invalid_curve_point_is_rejected(setup: Any, point: bytes, words: str) -> None:
     word = bytes(32)
     for commitment, proof in ((point, INFINITY), (INFINITY, point)):
         with pytest.raises((RuntimeError, ValueError)):
@@ -133,7 +133,7 @@ def test_what_is_no_point(setup: Any, point: bytes, words: str) -> None:
 
 
 @pytest.mark.parametrize("number", [kzg.MODULUS, (1 << 256) - 1])
-def test_what_is_no_field_element(number: int) -> None:
+def test_invalid_field_element_is_rejected(number: int) -> None:
     word = number.to_bytes(32, "big")
     with pytest.raises(kzg.KzgError, match="is not a field element"):
         kzg.verify_point(INFINITY, word, bytes(32), INFINITY)

@@ -49,13 +49,13 @@ def test_the_bloom_is_that_of_eth_bloom(emitted: list[EmittedLog]) -> None:
 
 
 @given(logs)
-def test_a_bloom_has_the_bits_of_what_is_in_it(entry: EmittedLog) -> None:
+def test_bloom_contains_bits_of_address_and_topics(entry: EmittedLog) -> None:
     bits = int.from_bytes(bloom([entry]), "big")
     for item in (entry.address, *entry.log.topics):
         assert bits & bloom_bits(item) == bloom_bits(item)
 
 
-def test_a_failure_is_told_as_the_networks_nodes_do() -> None:
+def test_failure_text_matches_network_nodes() -> None:
     text = failure_text(33, error_data("Error(string)", "no"), "contract reverted")
     expected = "(exit=[EVM_CONTRACT_REVERTED(33)], revert reason=[Error(no)], vm error=[contract reverted])"
     assert text == f"message execution failed {expected}"
@@ -73,7 +73,7 @@ def creation(params: bytes = b"\x41\xfe") -> Message:
     return Message(Address.id(EAM_ACTOR), SENDER, method=MethodNumber(CREATE_EXTERNAL_METHOD), params=params)
 
 
-def test_the_address_of_a_created_contract_is_what_the_manager_answered() -> None:
+def test_created_contract_address_is_from_manager_return() -> None:
     answer = CreateReturn(ActorID(100), None, CONTRACT).encode()
     assert created_contract(creation(), Receipt(0, answer, Gas(1))) == CONTRACT
     assert created_contract(creation(), Receipt(33, answer, Gas(1))) is None
@@ -89,7 +89,7 @@ def test_a_caller_sees_the_content_of_the_byte_string() -> None:
     assert return_bytes(creation(), Receipt(33, b"\x41\x05", Gas(1))) == b"\x05"
 
 
-def test_a_native_message_is_shown_as_a_call_of_handle_filecoin_method() -> None:
+def test_native_message_input_is_handle_filecoin_method_call() -> None:
     # Lotus: selector 868e10c4, then ABI (method, codec 0x51 with parameters, else 0; parameters).
     other = Message(Address.id(5), SENDER, method=MethodNumber(2), params=b"\x81\x01")
     expected = "868e10c4" + abi_encode(["uint64", "uint64", "bytes"], [2, 0x51, b"\x81\x01"]).hex()

@@ -24,7 +24,7 @@ def test_encoding_is_that_of_the_library_and_comes_back(item: Any) -> None:
 
 
 @given(st.binary(max_size=70))
-def test_what_the_library_refuses_is_refused(data: bytes) -> None:
+def test_decoder_rejects_data_rejected_by_rlp_library(data: bytes) -> None:
     try:
         expected = oracle.decode(data)
     except oracle.DecodingError:

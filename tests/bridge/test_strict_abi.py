@@ -57,7 +57,7 @@ def as_tuples(value: Any) -> Any:
 
 
 @given(CASES)
-def test_what_is_written_is_what_eth_abi_writes_and_is_read_again(case: list[tuple[Coder, Any]]) -> None:
+def test_strict_encoding_matches_eth_abi_and_round_trips(case: list[tuple[Coder, Any]]) -> None:
     coders, values = [coder for coder, _ in case], [value for _, value in case]
     written = sequence(coders).write(values)
     assert written == abi_encode([coder.name for coder in coders], [as_tuples(value) for value in values])
@@ -65,7 +65,7 @@ def test_what_is_written_is_what_eth_abi_writes_and_is_read_again(case: list[tup
 
 
 @given(CASES, st.data())
-def test_bytes_that_are_read_are_the_only_form_of_what_is_read(case: list[tuple[Coder, Any]], data: Any) -> None:
+def test_decodable_abi_bytes_are_canonical_encoding(case: list[tuple[Coder, Any]], data: Any) -> None:
     arguments = sequence([coder for coder, _ in case])
     written = bytearray(arguments.write([value for _, value in case]))
     change = data.draw(st.sampled_from(["byte", "cut", "more", "word"]))
@@ -116,7 +116,7 @@ NOT_CANONICAL: dict[str, tuple[list[Coder], bytes]] = {
 
 
 @pytest.mark.parametrize("case", NOT_CANONICAL)
-def test_what_solc_would_not_write_is_refused(case: str) -> None:
+def test_non_canonical_abi_data_is_rejected(case: str) -> None:
     coders, data = NOT_CANONICAL[case]
     with pytest.raises(NotCanonical):
         read_all(sequence(coders), data)

@@ -57,7 +57,7 @@ def test_masking_is_undone_by_unmasking_for_every_id() -> None:
         assert always(result == actor, conditions)
 
 
-def test_what_is_unmasked_is_masked_again_to_the_same_address_and_nothing_else_is_unmasked() -> None:
+def test_unmask_id_round_trips_and_rejects_unmasked_addresses() -> None:
     address = ethereum("a")
     kinds = set()
     for conditions, result in paths(lambda: addresses.unmask_id(address)):
@@ -71,7 +71,7 @@ def test_what_is_unmasked_is_masked_again_to_the_same_address_and_nothing_else_i
     assert kinds == {type(None), Number}
 
 
-def test_the_way_to_filecoin_and_back_is_injective_and_prefers_f410() -> None:
+def test_filecoin_round_trip_is_injective_and_prefers_f410() -> None:
     first, second = ethereum("a"), ethereum("b")
     outside = [z3.Not(masked(first)), z3.Not(masked(second))]
     ((conditions, pair),) = paths(lambda: (addresses.to_filecoin(first), addresses.to_filecoin(second)), *outside)
@@ -82,21 +82,21 @@ def test_the_way_to_filecoin_and_back_is_injective_and_prefers_f410() -> None:
         assert always(back == first, conditions)
 
 
-def test_a_masked_payload_of_an_f410_is_never_an_actors_ethereum_address() -> None:
+def test_masked_f410_payload_yields_no_ethereum_address() -> None:
     address = ethereum("a")
     delegated = Address(Protocol.DELEGATED, cast(bytes, b"\x0a" + cast(Any, address)))
     for conditions, result in paths(lambda: addresses.from_delegated(delegated), masked(address)):
         assert result is None, conditions
 
 
-def test_the_upper_bits_of_a_word_name_nobody() -> None:
+def test_word_to_address_ignores_upper_bits() -> None:
     asked = word("word")
     for conditions, result in paths(lambda: addresses.word_to_address(cast(int, asked))):
         assert always(Integers.from_bytes(result, "big") == asked & ((1 << 160) - 1), conditions)
 
 
 @pytest.mark.slow
-def test_every_id_is_read_from_what_was_written_of_it() -> None:
+def test_every_actor_id_survives_leb128_round_trip() -> None:
     actor = word("actor")
     lengths = set()
     for conditions, written in paths(lambda: leb128.encode_uleb128(cast(int, actor)), actor < U64):
@@ -107,7 +107,7 @@ def test_every_id_is_read_from_what_was_written_of_it() -> None:
     assert lengths == set(range(1, 11))
 
 
-def test_a_calls_limit_is_what_was_asked_for_and_leaves_a_64th() -> None:
+def test_call_gas_limit_is_requested_amount_capped_at_63_64ths() -> None:
     wanted, left = amount("wanted"), amount("left")
     host = SimpleNamespace(get_gas_left=lambda: left)
     ended = list(paths(lambda: gas_limits.gas_limit(cast(Any, host), cast(int, wanted)), wanted >= 0, left >= 0))
@@ -120,7 +120,7 @@ def test_a_calls_limit_is_what_was_asked_for_and_leaves_a_64th() -> None:
 
 
 @pytest.mark.parametrize("rate", [1, 999, gas.DEFAULT_RATE])
-def test_a_budget_charges_what_was_used_and_never_more_than_there_was(rate: int) -> None:
+def test_gas_budget_charges_used_gas_and_never_exceeds_limit(rate: int) -> None:
     limit, used, share = amount("limit"), amount("used"), amount("share")
     seen = set()
 

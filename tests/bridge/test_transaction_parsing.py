@@ -40,7 +40,7 @@ def with_bytes(folder: str) -> Iterator[tuple[bytes, Transaction]]:
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
-def test_the_fixtures_bytes_are_the_transactions_beside_them(kind: int) -> None:
+def test_fixture_bytes_match_adjacent_transactions(kind: int) -> None:
     seen = 0
     for raw, expected in with_bytes(FOLDERS[kind]):
         found = parse_transaction(raw)
@@ -98,12 +98,12 @@ def signed() -> SignedTransaction:
         (b"\xc0", "9"),
     ],
 )
-def test_what_is_no_transaction_is_refused_in_words(raw: bytes, words: str) -> None:
+def test_invalid_transaction_is_rejected_with_message(raw: bytes, words: str) -> None:
     with pytest.raises(TransactionError, match=words):
         parse_transaction(raw)
 
 
-def test_no_cut_or_longer_form_is_taken() -> None:
+def test_truncated_or_extended_transaction_is_rejected() -> None:
     raw = signed().raw()
     for end in range(len(raw)):
         with pytest.raises(TransactionError):

@@ -59,7 +59,7 @@ KINDS = [(LEGACY, None), (LEGACY, CHAIN_ID), (ACCESS_LIST, CHAIN_ID), (DYNAMIC_F
 @pytest.mark.parametrize(("kind", "chain_id"), KINDS)
 @given(nonce=u64, value=u128, data=st.binary(max_size=100), to=st.none() | st.just(RECEIVER))
 @settings(max_examples=samples(20), deadline=None)
-def test_what_eth_account_signs_is_read_and_signed_again(
+def test_eth_account_transaction_is_parsed_and_resigned(
     kind: int, chain_id: int | None, nonce: int, value: int, data: bytes, to: bytes | None
 ) -> None:
     signed = Account.sign_transaction(fields(kind, chain_id, to, nonce=nonce, value=value, data=data), KEY)
@@ -137,12 +137,12 @@ def test_a_transaction_of_lotus_that_creates_a_contract() -> None:
 @pytest.mark.parametrize(
     ("chain_id", "length"), [(1, 66), (0x0100, 67), (0x010000, 68), (0x01000000, 69), (0x010000000000, 71)]
 )
-def test_an_eip_155_signature_is_as_long_as_its_chain_id_makes_it(chain_id: int, length: int) -> None:
+def test_eip_155_signature_length_depends_on_chain_id(chain_id: int, length: int) -> None:
     transaction = Transaction(LEGACY, chain_id, 0, EthAddress(RECEIVER), 0, b"", 1, 1, 1)
     assert len(signed_message(transaction.sign(KEY)).signature.data) == length
 
 
-def test_the_receiver_decides_the_address_and_the_data_the_parameters() -> None:
+def test_receiver_sets_address_and_data_sets_params() -> None:
     base = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, masked_id(1234), 5, b"", 6, 7, 8)
     sender = EthAddress(RECEIVER)
     assert message_of(base, sender).to == Address.id(1234)
@@ -171,7 +171,7 @@ def test_a_masked_id_sends_no_transaction() -> None:
         ("max_priority_fee", -1, "max priority fee -1 is no"),
     ],
 )
-def test_numbers_that_no_transaction_can_hold_are_refused_by_name(field: str, number: int, words: str) -> None:
+def test_out_of_range_transaction_numbers_are_rejected_by_field(field: str, number: int, words: str) -> None:
     sound = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, None, 0, b"", 1, 1, 1)
     wrong = replace(sound, **{field: number})  # type: ignore[arg-type]
     for use in (lambda: wrong.sign(KEY), lambda: message_of(wrong, EthAddress(RECEIVER))):
@@ -230,7 +230,7 @@ def test_a_transaction_that_no_message_can_hold_is_carried_whole(kind: int) -> N
         signed_message(signed)
 
 
-def test_a_message_is_no_other_than_the_transaction_that_it_carries() -> None:
+def test_message_must_match_its_carried_transaction() -> None:
     message = envelope_message(parse_transaction(listed(DYNAMIC_FEE)))
     other = replace(message, message=replace(message.message, value=TokenAmount(1)))
     with pytest.raises(TransactionError, match="does not match the message"):
@@ -270,7 +270,7 @@ def test_malformed_transactions_are_refused_with_the_reason(raw: bytes, words: s
 
 
 @given(st.binary(max_size=120))
-def test_no_bytes_do_anything_but_parse_or_be_refused(data: bytes) -> None:
+def test_arbitrary_bytes_round_trip_or_raise_transaction_error(data: bytes) -> None:
     for raw in (data, b"\x01" + data, b"\x02" + data):
         with suppress(TransactionError):
             assert replace(parse_transaction(raw), given=b"").raw() == raw

@@ -101,7 +101,7 @@ def test_id_addresses_have_the_networks_bytes(text: str, data: str) -> None:
     assert str(Address.from_bytes(bytes.fromhex(data))) == text
 
 
-def test_the_testnet_prefix_is_only_another_text_of_the_same_address() -> None:
+def test_testnet_prefix_parses_to_the_same_address() -> None:
     assert Address.parse("t24vg6ut43yw2h2jqydgbg2xq7x6f4kub3bg6as6i") == Address.parse(
         "f24vg6ut43yw2h2jqydgbg2xq7x6f4kub3bg6as6i"
     )
@@ -199,7 +199,7 @@ def test_bytes_that_are_no_address_are_refused(data: bytes) -> None:
         lambda: Address.delegated(-1, b""),
     ],
 )
-def test_constructors_refuse_what_the_protocol_cannot_hold(build: Callable[[], Address]) -> None:
+def test_address_constructors_refuse_out_of_range_values(build: Callable[[], Address]) -> None:
     with pytest.raises(AddressError):
         build()
 
@@ -223,7 +223,7 @@ def test_every_address_survives_bytes_and_text(address: Address) -> None:
 
 
 @given(st.binary(max_size=70))
-def test_bytes_are_an_address_in_one_way_or_not_at_all(data: bytes) -> None:
+def test_address_bytes_have_unique_encoding_or_are_refused(data: bytes) -> None:
     try:
         address = Address.from_bytes(data)
     except AddressError:
@@ -255,7 +255,7 @@ def test_uleb128_equals_the_textbook(number: int, data: str) -> None:
     assert encode_uleb128(number).hex() == data
 
 
-def test_bits_of_a_number_beyond_64_are_dropped_as_the_network_does() -> None:
+def test_id_bits_beyond_64_are_dropped_as_on_network() -> None:
     # golden vector actor/resolve/id-too-large: ref-fvm's decoder shifts them out of the tenth byte
     assert Address.from_bytes(b"\x00" + b"\xff" * 9 + b"\x02") == Address.id((1 << 63) - 1)
     assert Address.from_bytes(b"\x04" + b"\x8a" + b"\x80" * 8 + b"\x7e" + bytes(20)) == Address.delegated(10, bytes(20))

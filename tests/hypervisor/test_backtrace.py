@@ -33,18 +33,18 @@ def test_a_revert_without_data_is_explained_by_the_call_before(returned: bytes) 
     assert after(plain) == ""
 
 
-def test_a_revert_with_data_of_its_own_has_caught_what_was_before() -> None:
+def test_revert_with_own_data_has_caught_the_earlier_cause() -> None:
     own = BacktraceFrame(CONTRACT, REVERTED, "contract reverted", DATA, is_plain=True)
     assert after(REFUSED, own) == after(own, cause="f07: refused") == ""
 
 
-def test_data_that_a_contract_passes_on_are_explained_by_the_callee_that_gave_them() -> None:
+def test_forwarded_revert_data_is_attributed_to_original_callee() -> None:
     facade = BacktraceFrame(ACTOR, REVERTED, "no such deal", DATA)
     passed_on = BacktraceFrame(CONTRACT, REVERTED, "contract reverted", DATA, is_plain=True)
     assert after(facade, passed_on, passed_on._replace(source=CALLER)) == "f05: no such deal"
 
 
-def test_a_contracts_own_fault_and_its_own_end_of_gas_are_its_own() -> None:
+def test_own_fault_or_out_of_gas_is_not_blamed_on_callee() -> None:
     assert (
         after(REFUSED, BacktraceFrame(CONTRACT, ExitCode.EVM_CONTRACT_BAD_JUMPDEST, "BAD_JUMPDEST", b"", is_plain=True))
         == ""
@@ -54,7 +54,7 @@ def test_a_contracts_own_fault_and_its_own_end_of_gas_are_its_own() -> None:
     assert after(ran_out, cause="max code size exceeded") == "max code size exceeded"
 
 
-def test_a_call_that_ended_well_leaves_nothing() -> None:
+def test_clear_empties_backtrace_after_successful_call() -> None:
     found = Backtrace()
     found.push_frame(REFUSED)
     found.clear()

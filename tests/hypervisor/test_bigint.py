@@ -27,13 +27,13 @@ def test_numbers_have_the_networks_bytes(number: int, data: str) -> None:
     assert decode_bigint(bytes.fromhex(data)) == number
 
 
-def test_a_zero_with_a_sign_and_leading_zero_bytes_are_read_as_the_network_reads_them() -> None:
+def test_signed_zero_and_leading_zeros_decode_as_on_network() -> None:
     assert decode_bigint(b"\x00") == decode_bigint(b"\x01") == decode_bigint(b"\x00\x00") == 0
     assert decode_bigint(b"\x00\x00\x07") == 7
 
 
 @pytest.mark.parametrize("data", [b"\x02\x01", bytes(129), 5, None, "00", [0]])
-def test_what_is_no_number_is_refused(data: object) -> None:
+def test_invalid_bigint_is_rejected(data: object) -> None:
     with pytest.raises(MessageError):
         decode_bigint(data)
 

@@ -69,7 +69,7 @@ def test_an_identity_cid_of_another_codec_is_passed_over(codec: int) -> None:
     assert scan(encode([link(inline)])) == LinkScan((), fields=2, cids=1)
 
 
-def test_an_identity_cid_with_a_broken_block_spoils_the_block_around_it() -> None:
+def test_invalid_identity_cid_block_invalidates_outer_block() -> None:
     inline = cid_of(b"\x82\x00", DAG_CBOR, IDENTITY)  # an array of two items with only one
     # outer array, tag; inner array, 0, and the missing field
     assert scan(encode([link(inline)])) == LinkScan((), fields=5, cids=1, error=ErrorNumber.SERIALIZATION)
@@ -99,7 +99,7 @@ def test_a_link_that_is_repeated_counts_every_time() -> None:
     ],
     ids=["dag-pb", "dag-json", "sha2-256", "short digest", "version 0"],
 )
-def test_a_link_to_what_no_state_can_hold_is_not_found(cid: Cid) -> None:
+def test_link_to_unsupported_cid_is_not_found(cid: Cid) -> None:
     found = scan(encode([link(cid), link(FOOBAR)]))
     # array, tag: the scan stops there
     assert found == LinkScan((), fields=2, cids=1, error=ErrorNumber.NOT_FOUND)
@@ -129,7 +129,7 @@ def test_a_link_to_what_no_state_can_hold_is_not_found(cid: Cid) -> None:
         ("f800", 1),  # an unassigned simple value
     ],
 )
-def test_headers_are_all_that_is_looked_at(data: str, fields: int) -> None:
+def test_link_scan_checks_only_cbor_headers(data: str, fields: int) -> None:
     assert scan(bytes.fromhex(data)) == LinkScan((), fields, 0)
 
 
@@ -162,7 +162,7 @@ def test_headers_are_all_that_is_looked_at(data: str, fields: int) -> None:
         ("d82a5f", 1, 1),
     ],
 )
-def test_bytes_that_are_no_such_block_are_refused_after_counted_work(data: str, fields: int, cids: int) -> None:
+def test_scan_of_invalid_block_bytes_fails_with_counted_work(data: str, fields: int, cids: int) -> None:
     assert scan(bytes.fromhex(data)) == LinkScan((), fields, cids, ErrorNumber.SERIALIZATION)
 
 
@@ -206,7 +206,7 @@ def walk(value: object) -> tuple[int, list[Cid]]:
 
 @settings(deadline=None)
 @given(values)
-def test_the_scan_finds_what_a_walk_over_the_value_finds(value: object) -> None:
+def test_link_scan_matches_value_walk(value: object) -> None:
     fields, cids = walk(value)
     kept = tuple(cid for cid in cids if codec_of(cid) != FIL_COMMITMENT_UNSEALED)
     assert scan(encode(value)) == LinkScan(kept, fields, len(cids))
@@ -214,13 +214,13 @@ def test_the_scan_finds_what_a_walk_over_the_value_finds(value: object) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=60))
-def test_the_scan_takes_any_bytes_and_its_work_is_bounded_by_them(data: bytes) -> None:
+def test_scan_accepts_any_bytes_with_work_bounded_by_length(data: bytes) -> None:
     found = scan(data)
     assert found.fields <= 2 * len(data) + 1
     assert found.error in (None, ErrorNumber.SERIALIZATION, ErrorNumber.NOT_FOUND)
 
 
-def test_scanned_blocks_are_kept_by_cid_up_to_a_number_of_bytes() -> None:
+def test_scanned_block_cache_is_bounded_by_bytes() -> None:
     kept, data = ScannedBlocks(), encode([link(FOOBAR)])
     block = Block(DAG_CBOR, data, scan(data))
     kept.keep(cid_of(data), block)
@@ -234,7 +234,7 @@ def test_scanned_blocks_are_kept_by_cid_up_to_a_number_of_bytes() -> None:
     assert kept.get(Cid(b"made-up %d" % number)) is large
 
 
-def test_blocks_that_nobody_scanned_or_that_are_no_state_are_not_kept() -> None:
+def test_unscanned_or_non_state_blocks_are_not_cached() -> None:
     kept = ScannedBlocks()
     for name, block in {b"a": Block(DAG_CBOR, b"\x80"), b"b": Block(DAG_CBOR, b"\xff", scan(b"\xff"))}.items():
         kept.keep(Cid(name), block)

@@ -90,7 +90,7 @@ SWAPPED = [ENTRIES[1], ENTRIES[0], *ENTRIES[2:]]
         "null",
     ],
 )
-def test_a_manifest_that_is_not_the_official_list_is_refused_in_words(entries: Any, words: str) -> None:
+def test_unofficial_manifest_is_refused_with_reason(entries: Any, words: str) -> None:
     with pytest.raises(BundleError, match=words):
         Bundle.from_car(car(entries))
 
@@ -162,7 +162,7 @@ def test_a_flipped_byte_is_noticed_or_does_not_matter(data: st.DataObject) -> No
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_a_bundle_fail_in_another_way(data: bytes) -> None:
+def test_arbitrary_bundle_bytes_raise_bundle_error(data: bytes) -> None:
     with pytest.raises(BundleError):
         Bundle.from_car(data)
 
@@ -195,7 +195,7 @@ def test_official_bundles_have_their_published_manifests(name: str, manifest: st
     assert [runtime_marker(dict(bundle.blocks)[code]) for code in bundle.manifest.codes] == [None] * 16
 
 
-def test_the_embedded_bundle_is_complete_and_marks_its_evm_actor_only() -> None:
+def test_embedded_bundle_is_complete_and_marks_only_evm_actor() -> None:
     bundle = Bundle.embedded()
     blocks = dict(bundle.blocks)
     marked = {name for name in ACTOR_NAMES if runtime_marker(blocks[bundle.manifest.code(name)])}

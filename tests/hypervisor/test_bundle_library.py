@@ -40,14 +40,14 @@ def test_the_pinned_roots_are_the_published_ones(name: str, root: str) -> None:
     assert releases()[name].manifest_root == root
 
 
-def test_every_official_file_of_the_test_data_has_the_root_that_is_pinned_for_its_name() -> None:
+def test_official_test_bundles_have_pinned_manifest_roots() -> None:
     files = sorted(data_file("bundles").glob("v*.car"))
     assert files
     for file in files:
         assert show(Bundle.from_file(file).root) == releases()[file.stem].manifest_root, file.name
 
 
-def test_no_two_releases_share_a_root() -> None:
+def test_releases_have_distinct_manifest_roots() -> None:
     roots = [release.manifest_root for release in releases().values()]
     assert len(set(roots)) == len(roots)
 
@@ -70,12 +70,12 @@ def test_a_version_alone_means_mainnet_unless_a_network_is_named() -> None:
         ("", None, "expected one of v10"),
     ],
 )
-def test_a_name_that_is_no_release_is_refused_with_those_that_are(name: str, network: str | None, words: str) -> None:
+def test_unknown_release_name_is_refused_with_known_names(name: str, network: str | None, words: str) -> None:
     with pytest.raises(BundleError, match=words):
         find_release(name, network)
 
 
-def test_a_release_that_is_not_there_is_named_with_its_file_its_cid_and_both_ways_to_get_it(library: Path) -> None:
+def test_missing_release_error_names_file_cid_and_both_remedies(library: Path) -> None:
     with pytest.raises(BundleError) as caught:
         Bundle.open("v18")
     words = str(caught.value)
@@ -85,7 +85,7 @@ def test_a_release_that_is_not_there_is_named_with_its_file_its_cid_and_both_way
     assert "`hypervisor bundle add FILE`" in words
 
 
-def test_a_kept_release_opens_a_machine_and_a_network_by_its_name(library: Path) -> None:
+def test_downloaded_release_opens_machine_and_network_by_name(library: Path) -> None:
     shutil.copy(data_file("bundles/v18-devnet.car"), library)
     assert list(downloaded_releases()) == ["v18-devnet"]
     with Hypervisor.open(bundle="v18-devnet", evm="official") as machine:
@@ -115,7 +115,7 @@ def test_a_path_is_always_a_file(library: Path, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.slow
-def test_what_is_no_file_or_too_long_is_no_bundle(tmp_path: Path) -> None:
+def test_non_file_or_overlong_file_is_rejected_as_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not a file"):
         Bundle.open("/dev/zero")
     long = tmp_path / "long.car"
@@ -134,7 +134,7 @@ def test_the_folder_is_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) ->
     assert library_folder() == Path.home() / "Library" / "Application Support" / "fvm-hypervisor" / "bundles"
 
 
-def test_without_a_home_the_variable_is_named_and_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_home_names_variable_and_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("no home")
 

@@ -57,7 +57,7 @@ def test_calls_nest_1024_deep_and_the_next_one_is_refused() -> None:
     assert len(world.runtime.invoked) == MAX_CALL_DEPTH == 1024
 
 
-def test_a_refused_depth_costs_nothing_and_a_bare_send_counts_as_a_call() -> None:
+def test_refused_depth_is_free_and_bare_send_counts_as_call() -> None:
     world, notes = World(), Notes()
 
     def bottom(kernel: Kernel) -> None:
@@ -71,7 +71,7 @@ def test_a_refused_depth_costs_nothing_and_a_bare_send_counts_as_a_call() -> Non
 
 
 @pytest.mark.parametrize(("network", "stays"), [(18, True), (20, True), (21, False), (28, False)])
-def test_a_refused_depth_keeps_the_limit_of_its_call_before_version_21(network: int, stays: bool) -> None:
+def test_refused_depth_leaks_call_gas_limit_before_nv21(network: int, stays: bool) -> None:
     """ref-fvm v3.14.1 call_manager/default.rs `send` returns before `pop_limit`; v4.8.4 `call_actor` pops always.
 
     The next return closes the leftover frame instead of its own, and the use outside of it is never added.
@@ -110,7 +110,7 @@ def test_depth_is_left_level_by_level_and_can_be_used_again() -> None:
     assert notes.items == [0, 0]
 
 
-def test_a_failure_at_the_bottom_takes_back_every_level() -> None:
+def test_failure_at_maximum_depth_reverts_every_level() -> None:
     world = World()
     leaf = world.actor()
 
@@ -133,7 +133,7 @@ def test_gas_that_runs_out_at_the_bottom_unwinds_every_level() -> None:
     assert (result.exit_code, result.gas_used) == (7, 10_000_000_000)
 
 
-def test_code_runs_off_the_callers_thread_on_a_fresh_one_every_eight_levels() -> None:
+def test_calls_run_on_new_thread_every_eight_levels() -> None:
     world, idents = World(), []
 
     def script(kernel: Kernel, _params: BlockId) -> None:
@@ -148,7 +148,7 @@ def test_code_runs_off_the_callers_thread_on_a_fresh_one_every_eight_levels() ->
     assert len(set(idents)) == 3
 
 
-def test_an_interrupt_ends_the_message_and_leaves_the_state_as_it_was() -> None:
+def test_interrupt_ends_message_and_leaves_state_unchanged() -> None:
     world, ended = World(), threading.Event()
 
     def script(kernel: Kernel, _params: BlockId) -> None:

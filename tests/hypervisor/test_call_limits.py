@@ -22,7 +22,7 @@ METHOD = MethodNumber(2)
 # --- gas limits -------------------------------------------------------------------------------------------------------
 
 
-def test_a_call_that_uses_up_its_own_limit_exits_with_7_and_the_caller_goes_on() -> None:
+def test_call_over_its_gas_limit_exits_7_and_caller_continues() -> None:
     world, notes = World(), Notes()
     child_at = world.actor(charging(10**9))
 
@@ -39,7 +39,7 @@ def test_a_call_that_uses_up_its_own_limit_exits_with_7_and_the_caller_goes_on()
     assert world.balance(child_at) == 0
 
 
-def test_a_limit_counts_everything_from_the_look_at_the_receiver_on() -> None:
+def test_call_limit_counts_gas_from_receiver_lookup_on() -> None:
     world, notes = World(), Notes()
     child_at = world.actor(charging(1_000))
     exact = 500_000 + 75_000 + 1_000
@@ -65,7 +65,7 @@ def test_a_limit_of_zero_is_a_real_limit() -> None:
     assert notes.items == [7, 0]
 
 
-def test_a_limit_above_what_is_left_ends_the_message_when_it_is_used_up() -> None:
+def test_call_limit_above_remaining_gas_fails_whole_message() -> None:
     world, notes = World(), Notes()
     child_at = world.actor(charging(10**12))
 
@@ -78,7 +78,7 @@ def test_a_limit_above_what_is_left_ends_the_message_when_it_is_used_up() -> Non
     assert not notes.items
 
 
-def test_running_out_unwinds_to_the_nearest_limit_whose_caller_has_gas() -> None:
+def test_out_of_gas_unwinds_to_nearest_limit_with_caller_gas() -> None:
     world, notes = World(), Notes()
     leaf = world.actor(charging(10**12))
 
@@ -107,7 +107,7 @@ def test_nested_limits_never_exceed_the_outer_one() -> None:
     assert notes.items == [(2_000_000 - 575_000 - 575_000) * GAS]
 
 
-def test_gas_that_runs_out_inside_leaves_the_state_of_the_call_behind() -> None:
+def test_out_of_gas_in_nested_call_reverts_its_state() -> None:
     world = World()
     leaf = world.actor()
 
@@ -120,7 +120,7 @@ def test_gas_that_runs_out_inside_leaves_the_state_of_the_call_behind() -> None:
     assert (world.balance(child_at), world.balance(leaf)) == (1, 0)
 
 
-def test_a_future_epochs_randomness_uses_up_only_the_limit_of_the_call() -> None:
+def test_future_epoch_randomness_burns_only_the_call_gas_limit() -> None:
     world, notes = World(), Notes()
 
     def child(kernel: Kernel, _params: BlockId) -> None:
@@ -146,7 +146,7 @@ def test_read_only_sticks_to_everything_below() -> None:
     assert [context.read_only for context in world.runtime.invoked] == [False, True, True]
 
 
-def test_a_read_only_call_carries_no_value_and_says_so_for_free() -> None:
+def test_read_only_send_with_value_is_refused_without_charge() -> None:
     world = World()
     to = world.actor()
     number = ErrorNumber.READ_ONLY

@@ -39,7 +39,7 @@ def emitting(key: str, then: Script | None = None) -> Script:
     return script
 
 
-def test_a_call_that_exits_with_a_code_leaves_no_state_no_events_and_no_journal() -> None:
+def test_aborted_call_reverts_state_events_and_journal() -> None:
     world, notes = World(), Notes()
     state = cid_of(encode(["state"]))
 
@@ -92,7 +92,7 @@ def test_a_message_that_fails_has_no_events_at_all() -> None:
 
 
 @pytest.mark.parametrize("number", [ErrorNumber.NOT_FOUND, ErrorNumber.INSUFFICIENT_FUNDS])
-def test_a_call_that_ends_in_an_error_number_is_taken_back_too(number: ErrorNumber) -> None:
+def test_call_ending_in_error_number_is_reverted(number: ErrorNumber) -> None:
     world, notes = World(), Notes()
 
     def child(kernel: Kernel, _params: BlockId) -> None:
@@ -111,7 +111,7 @@ def test_a_call_that_ends_in_an_error_number_is_taken_back_too(number: ErrorNumb
     assert (result.events, world.balance(child_at)) == ((), 0)
 
 
-def test_gas_written_blocks_and_the_count_of_created_actors_are_not_taken_back() -> None:
+def test_gas_blocks_and_created_actor_count_survive_revert() -> None:
     world, notes = World(), Notes()
     data, created = encode(["written"]), ActorID(9_000)
 
@@ -136,7 +136,7 @@ def test_gas_written_blocks_and_the_count_of_created_actors_are_not_taken_back()
 
 
 @pytest.mark.parametrize(("code", "again"), [(16, LOOKUP), (0, 0)])
-def test_an_access_made_in_a_reverted_call_is_paid_again_and_in_a_kept_one_not(code: int, again: int) -> None:
+def test_access_is_charged_again_only_if_its_call_reverted(code: int, again: int) -> None:
     world, notes = World(), Notes()
     other = number_of(world.actor())
 
@@ -154,7 +154,7 @@ def test_an_access_made_in_a_reverted_call_is_paid_again_and_in_a_kept_one_not(c
     assert notes.items == [again, again]
 
 
-def test_actors_may_call_each_other_back_and_see_each_others_changes() -> None:
+def test_reentrant_actors_see_each_others_changes() -> None:
     world, notes = World(), Notes()
 
     def first(kernel: Kernel, _params: BlockId) -> None:

@@ -48,7 +48,7 @@ def test_charges_of_a_call_with_value_come_in_the_networks_order() -> None:
     ]
 
 
-def test_a_call_to_itself_moves_nothing_and_updates_nothing() -> None:
+def test_self_send_moves_no_value_and_updates_no_state() -> None:
     world, notes = World(), Notes()
 
     def script(kernel: Kernel, _params: BlockId) -> None:
@@ -68,7 +68,7 @@ def test_a_call_to_itself_moves_nothing_and_updates_nothing() -> None:
     assert world.balance(at) == 10
 
 
-def test_money_that_is_not_there_is_an_error_number_after_look_and_transfer_are_paid() -> None:
+def test_insufficient_funds_error_follows_lookup_transfer_charge() -> None:
     world, notes = World(), Notes()
     to = world.actor()
 
@@ -102,7 +102,7 @@ def test_a_negative_value_is_an_illegal_argument() -> None:
     [(Address.id(99_999), LOOKUP), (Address.actor(b"nobody"), 0), (Address.delegated(32, b"x"), 0)],
     ids=["f0", "f2", "f4 of another namespace"],
 )
-def test_nobody_is_not_found_and_not_created(to: Address, paid: int) -> None:
+def test_send_to_absent_actor_is_not_found_and_creates_none(to: Address, paid: int) -> None:
     kernel = World().kernel()
     assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.send(to, METHOD)) == paid
 
@@ -113,7 +113,7 @@ LEAF = encode(["leaf"])
 NODE = encode([link(cid_of(LEAF)), link(cid_of(LEAF))])
 
 
-def test_links_in_parameters_cost_300_each_and_can_be_opened_by_the_callee() -> None:
+def test_param_links_cost_300_each_and_are_openable_by_callee() -> None:
     world, notes = World(), Notes()
 
     def child(kernel: Kernel, params: BlockId) -> None:
@@ -134,7 +134,7 @@ def test_links_in_parameters_cost_300_each_and_can_be_opened_by_the_callee() -> 
     assert (notes.items[0].id, notes.items[0].codec, notes.items[0].size) == (1, DAG_CBOR, len(NODE))
 
 
-def test_links_in_a_return_cost_300_each_below_the_top_and_can_be_opened_by_the_caller() -> None:
+def test_nested_return_links_cost_300_each_and_caller_opens_them() -> None:
     world, notes = World(), Notes()
 
     def child(kernel: Kernel, _params: BlockId) -> Outcome:
@@ -172,7 +172,7 @@ def test_opaque_returns_are_free_below_the_top(codec: int) -> None:
     assert notes.items == [SendResult(33, BlockId(1), codec, 1000), 0]
 
 
-def test_version_18_returns_links_for_free_and_still_pays_at_the_top() -> None:
+def test_version_18_returns_links_free_but_charges_at_top_level() -> None:
     recorder = Recorder()
     world = World(18, tracer=recorder)
     child_at = world.actor(returning(NODE, DAG_CBOR))
@@ -196,7 +196,7 @@ def test_a_return_that_cannot_be_paid_is_out_of_gas() -> None:
 
 
 @pytest.mark.parametrize("code", [0, 33])
-def test_a_return_of_a_handle_that_was_never_given_is_a_missing_return(code: int) -> None:
+def test_exit_with_unknown_block_handle_is_missing_return(code: int) -> None:
     world, notes = World(), Notes()
     child_at = world.actor(exiting(code, 99))
     world.send(world.actor(lambda kernel, _: notes.add(kernel.send(child_at, METHOD, value=TokenAmount(1))), balance=1))

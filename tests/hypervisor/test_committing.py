@@ -32,7 +32,7 @@ from tests.hypervisor.world import (
 )
 
 
-def test_a_flush_writes_what_the_root_links_and_nothing_else(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
+def test_flush_writes_only_blocks_linked_from_root(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
     lost, other = encode(["lost"]), encode(["an older state"])
     to = Address.id(machine.create(machine.install(MODULE)).id)
 
@@ -125,7 +125,7 @@ def test_a_commit_that_fails_can_be_repeated() -> None:
     assert again.balance(NEW_KEY) == 5
 
 
-def test_a_chain_commits_its_own_blocks_and_index_in_the_same_step(machine: Hypervisor) -> None:
+def test_chain_blocks_and_index_are_committed_atomically(machine: Hypervisor) -> None:
     header = encode(["header"])
     machine.flush(((cid_of(header), header),), {b"height": b"\x01"})
     assert machine.base.get(cid_of(header)) == header

@@ -65,7 +65,7 @@ def test_a_send_to_a_new_ethereum_address_makes_a_placeholder() -> None:
     assert not world.runtime.invoked
 
 
-def test_a_second_send_finds_what_the_first_made() -> None:
+def test_second_send_uses_account_created_by_first() -> None:
     world = World()
     world.send(NEW_KEY, METHOD_SEND, value=TokenAmount(5))
     result = world.machine.apply(world.message(NEW_KEY, METHOD_SEND, value=TokenAmount(5)), 0)
@@ -88,7 +88,7 @@ def test_the_charges_come_in_the_networks_order() -> None:
     assert [event for event in recorder.events if isinstance(event, ActorCreated)] == [ActorCreated(FIRST_NEW, NEW_KEY)]
 
 
-def test_the_constructor_is_the_systems_call_of_method_one_with_the_address() -> None:
+def test_implicit_constructor_is_system_call_1_with_address() -> None:
     world = World()
     seen: list[Any] = []
 
@@ -114,7 +114,7 @@ def test_the_exit_code_of_the_constructor_is_ignored(code: int) -> None:
     assert world.balance(NEW_KEY) == 5
 
 
-def test_a_constructor_that_returns_something_at_the_top_pays_for_it_on_chain() -> None:
+def test_top_level_constructor_return_value_is_charged_on_chain() -> None:
     world = World()
     world.runtime.codes[world.code("account")] = returning(bytes(10))
     result = world.machine.apply(world.message(NEW_KEY, METHOD_SEND), 0)
@@ -129,7 +129,7 @@ def failing(error: BaseException) -> Any:
     return constructor
 
 
-def test_a_constructor_that_fails_beyond_an_exit_code_fails_the_send() -> None:
+def test_implicit_constructor_fatal_error_or_oog_fails_the_send() -> None:
     for error, code in ((OutOfGas("x"), 7), (Fatal("x"), 10)):
         world = World()
         world.runtime.codes[world.code("account")] = failing(error)
@@ -145,7 +145,7 @@ def test_code_of_the_new_account_runs_after_its_constructor() -> None:
     assert [context.method for context in world.runtime.invoked] == [1, 7]
 
 
-def test_what_a_failed_send_made_is_unmade_and_its_id_free_again() -> None:
+def test_failed_send_removes_new_actor_and_frees_its_id() -> None:
     world = World()
     result = world.send(NEW_KEY, METHOD_SEND, value=TokenAmount(2000 * FIL))
     assert result.exit_code == 6
@@ -172,13 +172,13 @@ def test_an_actor_may_make_accounts_and_sees_them_at_once() -> None:
 
 
 @pytest.mark.parametrize("address", [NEW_KEY, NEW_BLS, NEW_ETH], ids=["f1", "f3", "f410"])
-def test_a_read_only_call_makes_nobody_and_pays_nothing(address: Address) -> None:
+def test_read_only_send_creates_no_actor_and_is_not_charged(address: Address) -> None:
     kernel = World().kernel()
     number = ErrorNumber.READ_ONLY
     assert refused(number, kernel, lambda: kernel.send(address, METHOD_SEND, read_only=True)) == 0
 
 
-def test_a_read_only_call_to_somebody_who_is_there_is_fine() -> None:
+def test_read_only_send_to_existing_actor_succeeds() -> None:
     kernel = World().kernel()
     assert kernel.send(SENDER, METHOD_SEND, read_only=True).exit_code == 0
 
@@ -198,7 +198,7 @@ def test_the_zero_bls_key_gets_no_account() -> None:
     [Address.actor(b"x"), Address.delegated(32, bytes(20)), Address.delegated(0, b""), Address.delegated(11, b"x")],
     ids=str,
 )
-def test_other_addresses_bring_nobody_into_being(address: Address) -> None:
+def test_send_to_other_addresses_creates_no_actor(address: Address) -> None:
     world = World()
     result = world.machine.apply(world.message(address, METHOD_SEND, value=TokenAmount(1)), 0)
     assert (result.exit_code, result.gas_used) == (5, 560_663)
@@ -216,7 +216,7 @@ def test_any_subaddress_of_namespace_ten_gets_a_placeholder(subaddress: bytes) -
 
 
 @pytest.mark.parametrize("missing", [1, LOOKUP + UPDATE, LOOKUP + UPDATE + CREATE])
-def test_a_creation_that_cannot_be_paid_creates_nobody(missing: int) -> None:
+def test_unaffordable_creation_creates_no_actor(missing: int) -> None:
     world = World()
     kernel = world.kernel(limit=(CREATE + LOOKUP + UPDATE - missing) * GAS)
     with pytest.raises(OutOfGas):

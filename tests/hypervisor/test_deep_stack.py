@@ -32,18 +32,18 @@ def threads() -> set[str]:
     return set(os.listdir("/proc/self/task"))
 
 
-def test_every_eighth_level_goes_on_elsewhere() -> None:
+def test_every_eighth_call_level_runs_on_fresh_stack() -> None:
     assert [level for level in range(25) if needs_fresh_stack(level)] == [0, 8, 16, 24]
     assert (LEVELS_PER_STACK, STACK_BYTES) == (8, 64 << 20)
 
 
-def test_work_is_done_on_another_thread_and_its_result_comes_back() -> None:
+def test_work_runs_on_another_thread_and_returns_its_result() -> None:
     assert Stacks().run(threading.get_ident, never) != threading.get_ident()
     assert Stacks().run(lambda: None, never) is None
 
 
 @pytest.mark.parametrize("error", [OutOfGas("x"), ValueError("x"), KeyboardInterrupt("x"), SystemExit(3)], ids=repr)
-def test_whatever_the_work_raises_is_raised_by_the_caller(error: BaseException) -> None:
+def test_work_exception_is_raised_to_caller(error: BaseException) -> None:
     stacks = Stacks()
 
     def work() -> None:
@@ -92,7 +92,7 @@ def test_the_stack_size_of_other_threads_is_left_alone() -> None:
 
 
 @linux_only
-def test_where_the_process_may_start_no_thread_it_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thread_start_failure_is_memory_error_with_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise RuntimeError("can't start new thread")  # how Python reports EAGAIN
 
@@ -118,7 +118,7 @@ def test_dropped_stacks_send_their_threads_home() -> None:
 
 
 @pytest.mark.slow
-def test_a_result_and_an_error_are_not_kept() -> None:
+def test_stack_thread_retains_no_result_or_error() -> None:
     class Kept:
         alive = 0
 
@@ -187,7 +187,7 @@ def alarm() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("alarm")
-def test_an_interrupt_is_told_to_the_work_and_raised_when_the_work_has_ended() -> None:
+def test_interrupt_is_passed_to_work_and_raised_when_it_ends() -> None:
     stacks, told, ended = Stacks(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -203,7 +203,7 @@ def test_an_interrupt_is_told_to_the_work_and_raised_when_the_work_has_ended() -
 
 
 @pytest.mark.usefixtures("alarm")
-def test_an_interrupt_wins_over_what_the_work_raises() -> None:
+def test_interrupt_takes_precedence_over_work_exception() -> None:
     told = threading.Event()
 
     def work() -> None:
@@ -257,7 +257,7 @@ class InterruptedQueue:
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_an_interrupt_while_work_is_handed_over_has_it_done_once_and_waited_for(before: bool) -> None:
+def test_interrupt_during_handover_runs_work_once_and_waits(before: bool) -> None:
     stacks, times = Stacks(), 0
 
     def work() -> None:
@@ -275,7 +275,7 @@ def test_an_interrupt_while_work_is_handed_over_has_it_done_once_and_waited_for(
     assert stacks._workers == [worker]
 
 
-def test_at_home_one_piece_of_work_at_a_time_needs_no_other_thread() -> None:
+def test_one_thread_mode_runs_single_work_on_same_thread() -> None:
     stacks = Stacks()
 
     def home() -> tuple[int, int, int, int]:
@@ -290,7 +290,7 @@ def test_at_home_one_piece_of_work_at_a_time_needs_no_other_thread() -> None:
 
 @pytest.mark.usefixtures("alarm")
 @pytest.mark.parametrize("level", [1, 2], ids=["on that stack", "on a further one"])
-def test_an_interrupt_ends_what_runs_at_home_and_lets_nothing_begin(level: int) -> None:
+def test_interrupt_ends_one_thread_work_and_starts_no_more(level: int) -> None:
     stacks, told, seen = Stacks(), threading.Event(), []
 
     def long(left: int) -> None:
@@ -315,7 +315,7 @@ def test_an_interrupt_ends_what_runs_at_home_and_lets_nothing_begin(level: int) 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("alarm")
-def test_an_interrupt_at_home_between_two_executions_is_raised_at_the_next() -> None:
+def test_interrupt_between_one_thread_runs_is_raised_at_next() -> None:
     stacks, seen = Stacks(), []
 
     def home() -> None:
@@ -331,7 +331,7 @@ def test_an_interrupt_at_home_between_two_executions_is_raised_at_the_next() -> 
 
 
 @pytest.mark.usefixtures("alarm")
-def test_a_home_within_a_home_is_the_same_thread_and_hears_the_same_interrupt() -> None:
+def test_nested_on_one_thread_shares_thread_and_interrupt() -> None:
     stacks, told, idents = Stacks(), threading.Event(), []
 
     def long() -> None:

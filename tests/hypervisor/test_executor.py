@@ -6,6 +6,7 @@ Figures: inclusion costs 560,663 gas plus 1,300 per byte, a transfer 6,000, the 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -43,19 +44,19 @@ INCLUSION = 560_663 + 1_300 * LENGTH
 UPDATE = 475_000
 
 
-def world_at(base_fee: int = BASE_FEE, **fields: object) -> World:
+def world_at(base_fee: int = BASE_FEE, **fields: Any) -> World:
     context = MachineContext(network_version(28), epoch=ChainEpoch(5), base_fee=TokenAmount(base_fee))
-    return World(context=context, **fields)  # type: ignore[arg-type]  # the test names the world's fields
+    return World(context=context, **fields)
 
 
 def apply(world: World, message: Message) -> ApplyResult:
     return world.machine.apply(message, LENGTH)
 
 
-def priced(world: World, to: Address, gas_limit: int = 2_000_000, **fields: object) -> Message:
+def priced(world: World, to: Address, gas_limit: int = 2_000_000, **fields: Any) -> Message:
     """Return a message with a fee cap of twice the base fee."""
     fees = {"gas_limit": Gas(gas_limit), "gas_fee_cap": TokenAmount(2 * BASE_FEE), "gas_premium": TokenAmount(7)}
-    return world.message(to, **{"method": METHOD_SEND, **fees, **fields})  # type: ignore[arg-type]
+    return world.message(to, **{"method": METHOD_SEND, **fees, **fields})
 
 
 # --- preflight --------------------------------------------------------------------------------------------------------
@@ -73,18 +74,18 @@ def refuses(world: World, message: Message, code: int, penalty: int) -> None:
     assert not world.runtime.invoked
 
 
-def test_a_gas_limit_below_the_inclusion_is_out_of_gas_and_costs_the_miner_the_inclusion() -> None:
+def test_gas_limit_below_inclusion_is_out_of_gas_at_miner_cost() -> None:
     world = world_at()
     refuses(world, priced(world, SENDER, gas_limit=INCLUSION - 1), 7, BASE_FEE * INCLUSION)
 
 
-def test_the_inclusion_is_looked_at_before_the_sender() -> None:
+def test_inclusion_cost_is_checked_before_sender() -> None:
     world = world_at()
     refuses(world, replace(priced(world, SENDER, gas_limit=1), from_=NEW_KEY, nonce=9), 7, BASE_FEE * INCLUSION)
 
 
 @pytest.mark.parametrize("sender", [NEW_KEY, NEW_ETH, Address.actor(b"x"), Address.id(12_345)], ids=str)
-def test_a_sender_that_nobody_knows_is_invalid(sender: Address) -> None:
+def test_unknown_sender_is_invalid(sender: Address) -> None:
     world = world_at()
     refuses(world, replace(priced(world, SENDER), from_=sender), 1, BASE_FEE * 2_000_000)
 
@@ -105,11 +106,11 @@ def test_a_sender_that_is_no_account_is_invalid(code: str) -> None:
     ],
     ids=["another namespace", "nonce 1", "no address"],
 )
-def test_a_placeholder_sends_only_at_nonce_zero_under_an_ethereum_address(state: dict[str, object]) -> None:
+def test_placeholder_sends_only_at_nonce_zero_with_f410_address(state: dict[str, Any]) -> None:
     world = world_at()
     number = ActorID(2_000)
     placeholder = ActorState(world.code("placeholder"), balance=TokenAmount(FIL))
-    world.tree.set_actor(number, replace(placeholder, **state))  # type: ignore[arg-type]
+    world.tree.set_actor(number, replace(placeholder, **state))
     refuses(world, replace(priced(world, SENDER), from_=Address.id(number)), 1, BASE_FEE * 2_000_000)
 
 
@@ -142,14 +143,14 @@ def test_a_sender_must_be_able_to_prepay_the_whole_limit() -> None:
     assert apply(world, priced(world, SENDER, gas_fee_cap=TokenAmount(cap))).exit_code == 0
 
 
-def test_the_nonce_is_looked_at_before_the_balance() -> None:
+def test_nonce_is_checked_before_balance() -> None:
     world = world_at()
     message = priced(world, SENDER, nonce=5, gas_fee_cap=TokenAmount(SENDER_BALANCE))
     assert "nonce 5" in apply(world, message).message
 
 
 @pytest.mark.parametrize("limit", [0, 1 << 63, (1 << 64) - 1])
-def test_a_gas_limit_that_no_message_may_have_is_an_error_of_the_caller(limit: int) -> None:
+def test_invalid_gas_limit_raises_message_error(limit: int) -> None:
     world = world_at()
     before = world.machine.root
     for ask in (world.machine.apply, world.machine.apply_implicit, world.machine.call):
@@ -167,7 +168,7 @@ def test_the_largest_gas_limit_is_one() -> None:
 # --- a placeholder's first message ------------------------------------------------------------------------------------
 
 
-def test_the_first_message_of_an_ethereum_address_makes_its_placeholder_an_account() -> None:
+def test_first_eth_message_turns_placeholder_into_account() -> None:
     world = world_at()
     world.tree.set_actor(
         world.tree.register_address(NEW_ETH),
@@ -200,7 +201,7 @@ def test_a_placeholder_stays_one_where_its_message_is_refused() -> None:
 # --- what a bare send costs -------------------------------------------------------------------------------------------
 
 
-def test_a_bare_send_costs_inclusion_transfer_and_the_receivers_update() -> None:
+def test_bare_send_charges_inclusion_transfer_receiver_update() -> None:
     world = world_at()
     to = world.actor(code="account")
     result = apply(world, priced(world, to, value=TokenAmount(5)))
@@ -208,13 +209,13 @@ def test_a_bare_send_costs_inclusion_transfer_and_the_receivers_update() -> None
     assert world.balance(to) == 5
 
 
-def test_a_bare_send_to_a_preloaded_actor_costs_inclusion_and_transfer() -> None:
+def test_bare_send_to_preloaded_actor_charges_no_actor_update() -> None:
     world = world_at()
     result = apply(world, priced(world, Address.id(BURNT_FUNDS_ACTOR), value=TokenAmount(5)))
     assert (result.exit_code, result.gas_used) == (0, INCLUSION + 6_000)
 
 
-def test_a_send_of_nothing_costs_the_inclusion() -> None:
+def test_zero_value_send_costs_only_inclusion() -> None:
     world = world_at()
     assert apply(world, priced(world, world.actor())).gas_used == INCLUSION
 
@@ -226,7 +227,7 @@ def test_a_bare_send_runs_no_code_and_takes_any_parameters() -> None:
     assert not world.runtime.invoked
 
 
-def test_a_value_beyond_the_balance_costs_inclusion_and_transfer_with_exit_6() -> None:
+def test_value_above_balance_exits_6_after_transfer_charge() -> None:
     world = world_at()
     to = world.actor()
     result = apply(world, priced(world, to, value=TokenAmount(SENDER_BALANCE)))
@@ -242,7 +243,7 @@ def test_a_negative_value_is_an_assertion_failure() -> None:
     assert world.balance(to) == 10
 
 
-def test_a_receiver_that_nobody_is_and_no_send_creates_is_invalid_with_exit_5() -> None:
+def test_nonexistent_uncreatable_receiver_is_invalid_exit_5() -> None:
     for to in (Address.actor(b"nobody"), Address.id(99_999), Address.delegated(32, b"x")):
         world = world_at()
         result = apply(world, priced(world, to, value=TokenAmount(1)))
@@ -253,7 +254,7 @@ def test_a_receiver_that_nobody_is_and_no_send_creates_is_invalid_with_exit_5() 
 # --- money for gas ----------------------------------------------------------------------------------------------------
 
 
-def test_burn_tip_and_refund_add_up_to_what_was_prepaid() -> None:
+def test_burn_tip_and_refund_sum_to_prepaid_gas_cost() -> None:
     world = world_at()
     to = world.actor(code="account")
     reward, burnt = world.balance(REWARD_ACTOR), world.balance(BURNT_FUNDS_ACTOR)
@@ -275,7 +276,7 @@ def test_burn_tip_and_refund_add_up_to_what_was_prepaid() -> None:
     assert world.balance(SENDER) == SENDER_BALANCE - 5 - BASE_FEE * (used + burned) - 7 * limit
 
 
-def test_a_failed_message_pays_and_counts_up_the_nonce_all_the_same() -> None:
+def test_failed_message_pays_gas_and_increments_nonce() -> None:
     world = world_at()
     to = world.actor(exiting(33))
     result = apply(world, priced(world, to, method=2))
@@ -286,7 +287,7 @@ def test_a_failed_message_pays_and_counts_up_the_nonce_all_the_same() -> None:
     assert (sender.nonce, sender.balance) == (1, SENDER_BALANCE - paid)
 
 
-def test_a_fee_cap_below_the_base_fee_costs_the_miner_the_difference() -> None:
+def test_fee_cap_below_base_fee_charges_miner_penalty() -> None:
     world = world_at()
     result = apply(world, priced(world, world.actor(), INCLUSION, gas_fee_cap=TokenAmount(60)))
     assert result.gas.miner_penalty == 40 * INCLUSION
@@ -294,7 +295,7 @@ def test_a_fee_cap_below_the_base_fee_costs_the_miner_the_difference() -> None:
     assert result.gas.base_fee_burn == 60 * INCLUSION
 
 
-def test_a_message_to_the_burnt_funds_actor_keeps_both_the_value_and_the_burnt_gas() -> None:
+def test_burnt_funds_actor_receives_both_value_and_burnt_gas() -> None:
     world = world_at()
     result = apply(world, priced(world, Address.id(BURNT_FUNDS_ACTOR), value=TokenAmount(5)))
     burnt = result.gas.base_fee_burn + result.gas.over_estimation_burn
@@ -309,7 +310,7 @@ def test_a_sender_may_send_to_itself() -> None:
     assert world.balance(SENDER) == SENDER_BALANCE - paid
 
 
-def test_an_actor_sees_the_premium_that_the_fee_cap_leaves_and_no_negative_one() -> None:
+def test_actor_sees_nonnegative_premium_limited_by_fee_cap() -> None:
     world = world_at()
     to = world.actor()
     for cap, premium, seen in [(200, 7, 7), (105, 7, 5), (100, 7, 0), (60, 7, 0), (200, 0, 0)]:
@@ -319,7 +320,7 @@ def test_an_actor_sees_the_premium_that_the_fee_cap_leaves_and_no_negative_one()
 
 
 @pytest.mark.parametrize("missing", [BURNT_FUNDS_ACTOR, REWARD_ACTOR])
-def test_gas_money_without_a_place_to_go_is_fatal_and_takes_the_message_back(missing: ActorID) -> None:
+def test_unpayable_gas_outputs_are_fatal_and_revert_message(missing: ActorID) -> None:
     world = world_at()
     to = world.actor()
     world.tree.delete_actor(missing)

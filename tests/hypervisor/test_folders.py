@@ -36,7 +36,7 @@ from tests.hypervisor.world import (
 )
 
 
-def test_a_folder_remembers_state_network_epoch_and_installed_code(
+def test_folder_stores_state_network_epoch_and_installed_code(
     tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
 ) -> None:
     folder = tmp_path / "state"
@@ -56,7 +56,7 @@ def test_a_folder_remembers_state_network_epoch_and_installed_code(
         assert len(runtime.invoked) == 1  # the constructors of the singletons have not run again
 
 
-def test_what_was_not_flushed_is_gone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
+def test_unflushed_state_is_lost(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
     with Hypervisor.open(tmp_path / "state", bundle=bundle, genesis=GENESIS) as machine:
         root = machine.root
         send(machine, NEW_KEY, value=5)
@@ -64,7 +64,7 @@ def test_what_was_not_flushed_is_gone(tmp_path: Path, runtime: ScriptedRuntime, 
         assert (again.root, balance(again, NEW_KEY)) == (root, 0)
 
 
-def test_the_caller_may_run_a_folder_under_another_network_version(
+def test_folder_may_be_opened_with_another_network_version(
     tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
 ) -> None:
     Hypervisor.open(tmp_path / "state", bundle=bundle, network=24).close()
@@ -103,7 +103,7 @@ GOOD_RECORD = {"rules": "filecoin", "network": 28, "epoch": 0, "timestamp": 0, "
     ids=["rules", "rules first", "network", "list", "epoch", "timestamp", "chain", "short", "array", "no CBOR",
          "empty"],
 )  # fmt: skip
-def test_a_folder_under_other_rules_or_with_a_broken_record_is_refused_and_released(
+def test_folder_with_bad_record_or_rules_is_refused_and_unlocked(
     tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle, record: bytes, words: str
 ) -> None:
     folder = tmp_path / "state"
@@ -116,9 +116,7 @@ def test_a_folder_under_other_rules_or_with_a_broken_record_is_refused_and_relea
     Hypervisor.open(folder).close()
 
 
-def test_a_head_that_the_folder_has_no_state_for_is_the_stores_error(
-    tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
-) -> None:
+def test_unknown_folder_head_raises_block_not_found(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
     folder = tmp_path / "state"
     Hypervisor.open(folder, bundle=bundle).close()
     for head in (cid_of(b"nothing"), b"no CID at all"):
@@ -144,7 +142,7 @@ def test_a_folder_is_opened_by_one_machine_at_a_time(tmp_path: Path, runtime: Sc
     Hypervisor.open(tmp_path / "state").close()
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
+def test_non_store_folder_is_left_untouched(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
     (tmp_path / "letters.txt").write_text("dear all")
     with pytest.raises(StoreFormatError, match="not empty"):
         Hypervisor.open(tmp_path, bundle=bundle)

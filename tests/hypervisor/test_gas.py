@@ -20,7 +20,7 @@ def test_reaching_the_limit_exactly_is_fine_and_one_more_is_not() -> None:
         tracker.charge("c", 1)
 
 
-def test_a_charge_of_nothing_is_fine_when_nothing_is_left() -> None:
+def test_zero_charge_succeeds_with_no_gas_left() -> None:
     tracker = GasTracker(limit=5, used=5)
     tracker.charge("nothing", 0)
 
@@ -33,7 +33,7 @@ def test_running_out_uses_up_the_limit() -> None:
     assert (tracker.used, tracker.available) == (1_000, 0)
 
 
-def test_a_frame_has_its_own_limit_and_counts_in_the_one_around_it() -> None:
+def test_gas_frame_has_own_limit_and_counts_in_outer_frame() -> None:
     tracker = GasTracker(limit=1_000)
     tracker.charge("before", 100)
     tracker.push(500)
@@ -67,7 +67,7 @@ def test_a_frame_of_zero_is_a_real_limit() -> None:
         tracker.charge("anything", 1)
 
 
-def test_an_exhausted_tracker_has_nothing_left_in_any_frame() -> None:
+def test_exhausted_tracker_has_no_gas_in_any_frame() -> None:
     tracker = GasTracker(limit=1_000_000)
     tracker.charge("a", 10)
     tracker.push(500)
@@ -92,7 +92,7 @@ def test_gas_becomes_milligas_up_to_the_largest_64_bit_number() -> None:
     assert to_milligas((1 << 64) - 1) == MAX_MILLIGAS == (1 << 64) - 1
 
 
-def test_every_charge_is_told_by_its_name_also_the_one_that_fails() -> None:
+def test_gas_tracer_reports_every_charge_including_failing_one() -> None:
     recorder = Recorder()
     tracker = GasTracker(limit=10, tracer=recorder)
     tracker.charge("first", 4)

@@ -50,7 +50,7 @@ def test_the_prepaid_money_is_split_as_on_the_network(
     assert outputs.refund == refund
 
 
-def test_a_miner_pays_for_burnt_overestimation_that_the_fee_cap_does_not_cover() -> None:
+def test_miner_penalty_covers_overestimation_burn_above_fee_cap() -> None:
     # base fee 10, cap 6: (10 - 6) * 100 used, plus (10 - 6) * 20 burnt of the remaining 50
     outputs = gas_outputs(100, 150, 10, 6, 1)
     assert outputs.miner_penalty == 4 * 100 + 4 * 20

@@ -52,7 +52,7 @@ def test_the_money_of_the_network_is_where_the_network_has_it() -> None:
     assert [world.balance(number) for number in (0, 1, 3, 4, 5, 6, 7, 10, 80, 99)] == [0] * 10
 
 
-def test_accounts_count_up_from_100_in_their_order_and_are_found_by_their_addresses() -> None:
+def test_genesis_accounts_get_ids_from_100_in_order() -> None:
     amounts = {NEW_BLS: TokenAmount(1), NEW_ETH: TokenAmount(2), NEW_KEY: TokenAmount(3)}
     world = World(genesis=Genesis("mine", amounts))
     assert [world.tree.lookup_id(address) for address in amounts] == [100, 101, 102]
@@ -61,7 +61,7 @@ def test_accounts_count_up_from_100_in_their_order_and_are_found_by_their_addres
     assert world.tree.init_state().network_name == "mine"
 
 
-def test_a_key_account_holds_its_address_and_an_ethereum_account_nothing() -> None:
+def test_key_account_state_has_its_address_and_ethaccount_none() -> None:
     world = World(genesis=Genesis("mine", {NEW_KEY: TokenAmount(3), NEW_ETH: TokenAmount(2)}))
     key, eth = world.machine.actor(NEW_KEY), world.machine.actor(NEW_ETH)
     assert key is not None
@@ -78,13 +78,13 @@ def test_only_keys_and_ethereum_addresses_are_accounts(address: Address) -> None
         World(genesis=Genesis("mine", {address: TokenAmount(1)}))
 
 
-def test_the_same_genesis_is_the_same_root_and_another_name_another() -> None:
+def test_genesis_root_is_deterministic_and_depends_on_name() -> None:
     amounts = {SENDER: SENDER_BALANCE}
     roots = [World(genesis=Genesis(name, amounts)).machine.root for name in ("a", "a", "b")]
     assert roots[0] == roots[1] != roots[2]
 
 
-def test_constructors_are_called_with_what_the_network_calls_them() -> None:
+def test_genesis_constructor_params_match_network() -> None:
     params = dict(Genesis.constructors())
     assert params[ActorID(2)].hex() == "40"  # no realised power yet
     # the cron table of the network, whose state has this CID on every network

@@ -40,7 +40,7 @@ class Watcher:
         self.events.append(event)
 
 
-def test_every_call_of_a_message_is_seen_with_the_depth_of_its_caller() -> None:
+def test_interceptor_sees_every_call_with_caller_depth() -> None:
     world, watcher = World(), Watcher()
     inner = world.actor(lambda kernel, params: None)
     middle = world.actor(sends(inner, METHOD))
@@ -72,7 +72,7 @@ def test_a_call_may_be_made_in_another_name() -> None:
     assert notes.items == [1]
 
 
-def test_a_call_that_is_answered_is_traced_where_it_is_asked_for() -> None:
+def test_intercepted_call_is_traced_on_request() -> None:
     recorder = Recorder()
     world = World(tracer=recorder)
     callee = world.actor(lambda kernel, params: None)
@@ -84,7 +84,7 @@ def test_a_call_that_is_answered_is_traced_where_it_is_asked_for() -> None:
     assert (len(started), ended) == (2, [33, 33])  # the caller passes the exit code on
 
 
-def test_events_are_told_when_they_are_emitted_even_if_their_call_fails() -> None:
+def test_events_are_reported_on_emit_even_if_call_fails() -> None:
     world, watcher = World(), Watcher()
 
     def emits(kernel: Kernel, _: BlockId) -> Outcome:

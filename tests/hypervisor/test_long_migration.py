@@ -50,7 +50,7 @@ def test_a_slice_of_the_long_run_keeps_its_promises() -> None:
 
 
 @pytest.mark.slow
-def test_every_actor_is_looked_at_and_progress_is_told(machine: Hypervisor) -> None:
+def test_long_migration_visits_every_actor_and_reports_progress(machine: Hypervisor) -> None:
     add(machine, "storageminer")
     told: list[int] = []
     machine.upgrade(NV29, Bundle.embedded("v19").manifest, progress=told.append)
@@ -61,7 +61,7 @@ def test_every_actor_is_looked_at_and_progress_is_told(machine: Hypervisor) -> N
 
 
 @pytest.mark.slow
-def test_nodes_in_which_nothing_changes_are_not_written_and_not_kept(machine: Hypervisor) -> None:
+def test_unchanged_nodes_are_neither_written_nor_held(machine: Hypervisor) -> None:
     """A walk that keeps all actors needs about 500 bytes per actor, 6 MB here."""
     add(machine, "ethaccount")
     old, new = (manifest.code("reward") for manifest in (machine.manifest, Bundle.embedded("v19").manifest))
@@ -76,7 +76,7 @@ def test_nodes_in_which_nothing_changes_are_not_written_and_not_kept(machine: Hy
     assert len(machine.store.pending) - pending < 6  # the path to the changed actor, and the root
 
 
-def test_an_exchange_that_meets_a_malformed_actor_leaves_the_tree_as_it_was(machine: Hypervisor) -> None:
+def test_code_exchange_on_malformed_actor_leaves_tree_unchanged(machine: Hypervisor) -> None:
     add(machine, "storageminer", 40)
     version, actors, info = get_object(machine.store, machine.root)
     tree = Hamt(machine.store, unlink(actors))

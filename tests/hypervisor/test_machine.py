@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -70,9 +71,7 @@ def writing(data: bytes) -> Script:
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_new_machine_has_a_genesis_and_has_run_the_constructors(
-    machine: Hypervisor, runtime: ScriptedRuntime
-) -> None:
+def test_new_machine_has_genesis_and_ran_constructors(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
     assert balance(machine, SENDER) == SENDER_BALANCE
     assert [(context.receiver, context.caller, context.method) for context in runtime.invoked] == [
         (actor, SYSTEM_ACTOR, 1) for actor in (2, 3, 4, 5, 6, 7, 10)
@@ -83,7 +82,7 @@ def test_a_new_machine_has_a_genesis_and_has_run_the_constructors(
 
 
 @pytest.mark.parametrize("code", [16, 22])
-def test_a_singletons_constructor_that_fails_or_is_absent_leaves_no_machine(
+def test_failed_or_missing_singleton_constructor_refuses_open(
     runtime: ScriptedRuntime, bundle: Bundle, code: int
 ) -> None:
     runtime.actors[ActorID(3)] = exiting(code)
@@ -102,9 +101,7 @@ def test_an_unknown_evm_is_refused_with_the_known_ones(bundle: Bundle) -> None:
         Hypervisor.open(bundle=bundle, evm="geth")
 
 
-def test_contracts_run_in_the_evm_runtime_unless_the_bundles_own_actor_is_asked_for(
-    runtime: ScriptedRuntime, bundle: Bundle
-) -> None:
+def test_contracts_run_in_evm_runtime_unless_official_selected(runtime: ScriptedRuntime, bundle: Bundle) -> None:
     contract = bundle.manifest.code("evm")
     names = [Hypervisor.open(bundle=bundle, evm=evm).registry.names() for evm in ("py-evm", "official")]
     assert names == [{contract: "evm"}, {}]
@@ -136,7 +133,7 @@ def test_a_state_without_a_system_actor_is_broken(runtime: ScriptedRuntime, mach
         Hypervisor.at(machine.base, root, machine.context)
 
 
-def test_a_machine_at_a_foreign_state_has_the_empty_state_of_new_actors(runtime: ScriptedRuntime) -> None:
+def test_machine_at_foreign_state_stores_empty_actor_state(runtime: ScriptedRuntime) -> None:
     source = World()
     root = source.machine.root
     base = MemoryStore()
@@ -155,11 +152,11 @@ def test_a_machine_at_a_foreign_state_has_the_empty_state_of_new_actors(runtime:
 # --- calls without effects --------------------------------------------------------------------------------------------
 
 
-def message_of_the_system(to: Address, method: int = 2, **fields: object) -> Message:
-    return replace(Message(to, Address.id(SYSTEM_ACTOR), method=MethodNumber(method)), **fields)  # type: ignore[arg-type]
+def message_of_the_system(to: Address, method: int = 2, **fields: Any) -> Message:
+    return replace(Message(to, Address.id(SYSTEM_ACTOR), method=MethodNumber(method)), **fields)
 
 
-def test_a_call_answers_what_a_message_would_and_keeps_nothing(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
+def test_machine_call_returns_message_result_and_keeps_no_state(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
     to = Address.id(machine.create(_install(machine)).id)
 
     def script(kernel: Kernel, _params: BlockId) -> Outcome:
@@ -177,7 +174,7 @@ def test_a_call_answers_what_a_message_would_and_keeps_nothing(machine: Hypervis
     assert (applied.receipt, machine.root != root) == (answer.receipt, True)
 
 
-def test_a_call_that_raises_keeps_nothing_either(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
+def test_raising_call_leaves_state_unchanged(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
     def script(kernel: Kernel, _params: BlockId) -> None:
         kernel.ipld.link(kernel.ipld.create(DAG_CBOR, STATE))
         raise ZeroDivisionError("a defect of ours")
@@ -211,9 +208,7 @@ def _install(machine: Hypervisor) -> Cid:
     return machine.install(MODULE)
 
 
-def test_installed_code_has_the_cid_of_its_bytes_and_can_be_created(
-    machine: Hypervisor, runtime: ScriptedRuntime
-) -> None:
+def test_installed_code_has_cid_of_its_bytes_and_is_creatable(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
     code = machine.install(MODULE)
     assert code == CODE
     runtime.codes[code] = returning(b"constructed", RAW)
@@ -232,7 +227,7 @@ def test_created_actors_have_different_addresses(machine: Hypervisor) -> None:
     assert first.address != second.address
 
 
-def test_a_constructor_that_refuses_leaves_nothing(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
+def test_failing_constructor_leaves_state_unchanged(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
     code = machine.install(MODULE)
     root = machine.root
     runtime.codes[code] = exiting(16)
@@ -251,7 +246,7 @@ def test_code_that_is_not_installed_cannot_be_created(machine: Hypervisor) -> No
     assert machine.root == root
 
 
-def test_a_module_that_the_rules_refuse_is_not_kept(machine: Hypervisor) -> None:
+def test_refused_module_is_not_stored(machine: Hypervisor) -> None:
     with pytest.raises(InvalidModule):
         machine.install(b"bad module")
     assert not machine.store.has(cid_of(b"bad module", RAW))
@@ -263,7 +258,7 @@ def test_code_of_another_runtime_cannot_be_installed(machine: Hypervisor) -> Non
         machine.install(MODULE)
 
 
-def test_a_message_to_an_actor_without_code_is_fatal_and_says_so(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
+def test_message_to_actor_with_missing_code_is_fatal(machine: Hypervisor, runtime: ScriptedRuntime) -> None:
     lost = cid_of(b"lost", RAW)
     machine.state_tree.set_actor(ActorID(5_000), ActorState(lost))
 
@@ -312,7 +307,7 @@ def test_a_reader_shares_no_tracer(machine: Hypervisor) -> None:
     assert (balance(reader, NEW_KEY), balance(machine, NEW_KEY), events) == (10, 0, [])
 
 
-def test_a_fork_writes_nothing_to_the_store_of_its_origin(runtime: ScriptedRuntime, bundle: Bundle) -> None:
+def test_fork_writes_nothing_to_original_store(runtime: ScriptedRuntime, bundle: Bundle) -> None:
     machine = Hypervisor.open(bundle=bundle, genesis=GENESIS)
     assert isinstance(machine.base, MemoryStore)
     blocks, head = len(machine.base), machine.base.metadata(b"head")
@@ -324,7 +319,7 @@ def test_a_fork_writes_nothing_to_the_store_of_its_origin(runtime: ScriptedRunti
     assert not machine.store.has(CODE)
 
 
-def test_a_fork_of_an_older_root_goes_on_from_there(machine: Hypervisor) -> None:
+def test_fork_of_older_root_starts_from_that_state(machine: Hypervisor) -> None:
     old = machine.flush()
     send(machine, NEW_KEY, value=1)
     machine.flush()
@@ -332,7 +327,7 @@ def test_a_fork_of_an_older_root_goes_on_from_there(machine: Hypervisor) -> None
     assert (fork.root, balance(fork, NEW_KEY)) == (old, 0)
 
 
-def test_a_snapshot_brings_back_state_and_unwritten_blocks_any_number_of_times(machine: Hypervisor) -> None:
+def test_snapshot_restores_state_and_unflushed_blocks_repeatedly(machine: Hypervisor) -> None:
     send(machine, NEW_KEY, value=1)
     snapshot = machine.snapshot()
     for _ in range(2):
@@ -345,7 +340,7 @@ def test_a_snapshot_brings_back_state_and_unwritten_blocks_any_number_of_times(m
     assert balance(machine, NEW_KEY) == 1
 
 
-def test_a_snapshot_from_before_a_commit_can_be_restored_after_it(machine: Hypervisor) -> None:
+def test_snapshot_before_flush_can_be_restored_after_it(machine: Hypervisor) -> None:
     snapshot = machine.snapshot()
     send(machine, NEW_KEY, value=1)
     machine.flush()
@@ -354,7 +349,7 @@ def test_a_snapshot_from_before_a_commit_can_be_restored_after_it(machine: Hyper
     assert machine.flush() == snapshot.root
 
 
-def test_code_installed_after_a_snapshot_is_gone_with_it(machine: Hypervisor) -> None:
+def test_restore_removes_code_installed_after_snapshot(machine: Hypervisor) -> None:
     snapshot = machine.snapshot()
     machine.install(MODULE)
     machine.restore(snapshot)

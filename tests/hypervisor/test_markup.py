@@ -9,7 +9,7 @@ import pytest
 from hypervisor import Address, Message, Receipt
 from hypervisor.executor import ApplyResult
 from hypervisor.gas_outputs import GasOutputs
-from hypervisor.markup import DEEPEST, MOST_LINES, TreeLine, facts, safe, table, tree
+from hypervisor.markup import DEEPEST, MAX_LINES, TreeLine, facts, safe, table, tree
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 
@@ -58,13 +58,13 @@ def views() -> list[str]:
 
 
 @pytest.mark.parametrize("view", views())
-def test_what_strangers_wrote_is_text(view: str) -> None:
+def test_untrusted_text_is_escaped(view: str) -> None:
     page = Page(view)
     assert "script" not in page.tags
     assert not {"\u202e", "\x1b"} & {*page.words}
 
 
-def test_a_text_says_how_much_of_it_is_cut() -> None:
+def test_truncated_text_reports_full_length() -> None:
     assert safe("<" * 1000, 3) == "&lt;&lt;&lt;... (1,000 characters)"
 
 
@@ -75,10 +75,10 @@ def test_a_tree_folds_and_shows_failures_unfolded() -> None:
     assert page.words == "callsline 0line 1line 2line 3line 4last"
 
 
-def test_a_tree_of_thousands_of_calls_is_cut_and_says_so() -> None:
+def test_large_call_tree_is_truncated_with_notice() -> None:
     page = Page(tree("calls", [TreeLine(1, str(number)) for number in range(10_000)], "print it"))
-    assert page.tags.count("div") < MOST_LINES + 10
-    assert page.words.endswith(f"{10_000 - MOST_LINES:,} of 10,000 calls are not shown: print it")
+    assert page.tags.count("div") < MAX_LINES + 10
+    assert page.words.endswith(f"{10_000 - MAX_LINES:,} of 10,000 calls are not shown: print it")
 
 
 def test_calls_as_deep_as_the_machine_allows_do_not_nest_as_deep() -> None:
@@ -87,7 +87,7 @@ def test_calls_as_deep_as_the_machine_allows_do_not_nest_as_deep() -> None:
     assert "[100] call" in page.words
 
 
-def test_a_call_tree_shows_how_calls_ended_and_what_they_said() -> None:
+def test_call_tree_html_shows_exit_codes_and_messages() -> None:
     words = Page(call(1, "no such key")._repr_html_()).words
     assert words.count("wasm f0101 method 2, exit SYS_SENDER_INVALID, gas 1") == 2
     assert words.count("no such key") == 2

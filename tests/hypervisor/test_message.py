@@ -92,7 +92,7 @@ BLS_SIGNED = SignedMessage(
 )
 
 
-def test_a_secp256k1_message_goes_by_the_cid_of_the_signed_message() -> None:
+def test_secp256k1_message_cid_is_that_of_signed_message() -> None:
     assert show(SECP_SIGNED.cid()) == "bafy2bzacebaiinljwwctblf7czp4zxwhz4747z6tpricgn5cumd4xhebftcvu"
 
 
@@ -100,7 +100,7 @@ def test_a_bls_message_goes_by_the_cid_of_the_bare_message() -> None:
     assert show(BLS_SIGNED.cid()) == "bafy2bzacedhl5cowfmp7hq2ke3irf7indry55px44cbbjthazwvpm7ktf676w"
 
 
-def test_only_signatures_that_are_carried_count_in_the_length_on_chain() -> None:
+def test_chain_length_counts_only_carried_signatures() -> None:
     # an array head, a byte string head of two bytes, the type, 65 bytes
     assert SECP_SIGNED.chain_length() == len(SECP_SIGNED.message.to_cbor()) + 69
     assert BLS_SIGNED.chain_length() == len(BLS_SIGNED.message.to_cbor())
@@ -182,7 +182,7 @@ def test_a_signed_message_of_the_wrong_shape_is_refused(fields: Any) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=120))
-def test_no_bytes_make_the_decoder_fail_in_another_way(data: bytes) -> None:
+def test_arbitrary_message_bytes_raise_message_error(data: bytes) -> None:
     for parse in (Message.from_cbor, SignedMessage.from_cbor):
         with pytest.raises(MessageError):
             parse(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def fields_of(machine: Hypervisor, actor: ActorID) -> list[object]:
     return fields
 
 
-def test_reward_keeps_what_it_has_and_gets_streams(machine: Hypervisor) -> None:
+def test_reward_migration_keeps_fields_and_adds_streams(machine: Hypervisor) -> None:
     """The layout has 15 fields; the weight is 5 % * 10^18, as specified in FIP-0118."""
     before = fields_of(machine, REWARD_ACTOR)
     upgrade(machine)
@@ -104,7 +105,7 @@ def test_each_network_has_its_ramp(machine: Hypervisor, network: str, slope: int
     assert (miners[1][1], second[1][1], settings.timelock) == (-slope, slope, timelock)
 
 
-def test_without_a_ramp_there_is_the_miners_stream_alone(machine: Hypervisor) -> None:
+def test_zero_ramp_leaves_only_miner_stream(machine: Hypervisor) -> None:
     upgrade(machine, replace(SETTINGS, ramp=0))
     after = fields_of(machine, REWARD_ACTOR)
     (streams, _, _) = get_object(machine.store, unlink(after[14]))
@@ -139,12 +140,10 @@ def test_a_reward_is_split_from_the_next_epoch_on(machine: Hypervisor) -> None:
         ({"timelock": -1}, r"-1 epochs cannot be the timelock of streams: expected a whole number, 0 to 2\^62 - 1"),
     ],
 )
-def test_actors_that_cannot_have_a_role_are_refused(
-    machine: Hypervisor, changes: dict[str, object], words: str
-) -> None:
+def test_actors_that_cannot_have_a_role_are_refused(machine: Hypervisor, changes: dict[str, Any], words: str) -> None:
     root = machine.root
     with pytest.raises(InvalidInput, match=words):
-        upgrade(machine, replace(SETTINGS, **changes))  # type: ignore[arg-type]
+        upgrade(machine, replace(SETTINGS, **changes))
     assert machine.root == root
     assert machine.context.network is NV28
 

@@ -76,7 +76,7 @@ def _is_number(node: ast.expr, constants: set[str]) -> bool:
 
 
 @pytest.mark.slow
-def test_no_module_but_the_table_compares_network_versions() -> None:
+def test_only_version_table_compares_network_versions() -> None:
     modules = [path for room in ROOMS for path in (PROJECT / room).rglob("*.py") if path != TABLE]
     found = [
         f"{path.relative_to(PROJECT)}:{line}"
@@ -112,7 +112,7 @@ def test_a_planted_comparison_is_noticed(planted: str) -> None:
     "fine",
     ["if v in (27, 28):\n    pass", "if number < 24:\n    pass", "if network is None:\n    pass", "a = size < 21"],
 )
-def test_what_compares_no_network_versions_is_left_alone(fine: str) -> None:
+def test_code_without_version_comparison_is_not_flagged(fine: str) -> None:
     assert not list(comparisons(fine))
 
 
@@ -140,13 +140,13 @@ def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch
         assert network.machine.manifest == manifest
 
 
-def test_what_an_upgrade_does_with_states_is_not_inherited() -> None:
+def test_state_layout_change_is_not_inherited_by_successor() -> None:
     """Otherwise a version after nv29 would split the rewards again."""
     assert NV29.layouts is Layouts.STREAMS
     assert NV29.successor().layouts is Layouts.UNKNOWN
 
 
-def test_a_version_whose_actors_this_project_lacks_needs_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_without_included_actors_needs_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
     newest = NETWORK_VERSIONS[max(NETWORK_VERSIONS)]
     added = newest.successor(actors=newest.actors + 1)
     monkeypatch.setitem(NETWORK_VERSIONS, added.number, added)
@@ -159,7 +159,7 @@ def test_a_version_whose_actors_this_project_lacks_needs_a_bundle(monkeypatch: p
 
 
 @pytest.mark.parametrize("number", [row.number for row in NETWORK_VERSIONS.values() if not row.rules.events_in_buffers])
-def test_a_version_that_needs_official_actors_names_a_release_that_can_be_fetched(number: int) -> None:
+def test_version_needing_official_actors_names_fetchable_release(number: int) -> None:
     with pytest.raises(InvalidInput, match=f"not on nv{number}: take an official one") as refused:
         Network(network=number, clock=Clock())
     advised = re.search(r"`hypervisor bundle fetch (v\d+)`", str(refused.value))
@@ -169,7 +169,7 @@ def test_a_version_that_needs_official_actors_names_a_release_that_can_be_fetche
     assert release.url is not None
 
 
-def test_versions_by_what_lies_between_and_by_actors() -> None:
+def test_versions_are_found_by_range_and_by_actors() -> None:
     assert [row.number for row in versions_between(26, 29)] == [27, 28, 29]
     assert versions_between(28, 28) == versions_between(29, 28) == []
     assert newest_with_actors(NV18.actors) is NV18

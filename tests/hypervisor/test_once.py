@@ -32,7 +32,7 @@ def test_threads_that_ask_at_once_have_the_same() -> None:
     assert thing() is made[1]
 
 
-def test_what_could_not_be_made_is_tried_again() -> None:
+def test_failed_once_function_is_retried() -> None:
     failures = [OSError("no file")]
 
     @once

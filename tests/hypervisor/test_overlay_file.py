@@ -40,7 +40,7 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
-def test_an_overlay_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+def test_overlay_changes_only_named_prices(tmp_path: Path) -> None:
     row = network_version(29, read_overlay(written(tmp_path, FULL)))
     prices = row.prices
     assert prices.block_persist_compute == 86_000_000  # milligas
@@ -62,7 +62,7 @@ def test_an_overlay_changes_what_it_names_and_nothing_else(tmp_path: Path) -> No
     }  # fmt: skip
 
 
-def test_a_version_outside_its_reach_keeps_its_prices_and_knows_of_it(tmp_path: Path) -> None:
+def test_version_outside_overlay_range_keeps_prices_and_overlay(tmp_path: Path) -> None:
     overlay = read_overlay(written(tmp_path, FULL))
     row = network_version(27, overlay)
     assert (row.prices, row.rules, row.evm) == (NETWORK_VERSIONS[27].prices, NETWORK_VERSIONS[27].rules, row.evm)
@@ -77,7 +77,7 @@ def test_the_rows_of_the_table_stay_as_they_are(tmp_path: Path) -> None:
     assert NETWORK_VERSIONS[28].overlay is None
 
 
-def test_what_two_overlays_change_decides_whether_they_are_the_same_not_their_names(tmp_path: Path) -> None:
+def test_overlay_equality_depends_on_changes_not_name(tmp_path: Path) -> None:
     one = read_overlay(written(tmp_path, FULL))
     same = read_overlay(written(tmp_path, FULL.replace("an experiment", "called otherwise")))
     other = read_overlay(written(tmp_path, FULL.replace("86_000", "86_001")))
@@ -88,7 +88,7 @@ def test_what_two_overlays_change_decides_whether_they_are_the_same_not_their_na
     assert Overlay.from_fields(one.fields()).digest == one.digest
 
 
-def test_every_price_of_every_version_can_be_named_shown_and_changed() -> None:
+def test_prices_of_every_version_are_named_shown_and_changed() -> None:
     for row in NETWORK_VERSIONS.values():
         values = price_values(row.prices)
         doubled = with_prices(row.prices, {name: 2 * value for name, value in values.items()}, "twice")
@@ -143,7 +143,7 @@ def test_every_price_of_every_version_can_be_named_shown_and_changed() -> None:
         ("\udcff", "is not TOML"),
     ],
 )  # fmt: skip
-def test_what_no_overlay_can_be_is_refused_with_its_name(tmp_path: Path, text: str, words: str) -> None:
+def test_invalid_overlay_file_is_rejected_by_name(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "experiment.toml"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(InvalidInput, match=words) as refused:
@@ -159,7 +159,7 @@ def test_a_file_that_is_not_there_or_too_long_is_refused(tmp_path: Path) -> None
         read_overlay(written(tmp_path, "#" * (1 << 20) + "\n"))
 
 
-def test_prices_of_the_command_line_are_an_overlay_of_one_version() -> None:
+def test_command_line_prices_form_overlay_of_one_version() -> None:
     overlay = price_overlay({"syscall": 1_000}, [NV29])
     assert (overlay.since, overlay.until, overlay.prices) == (29, 29, (("syscall", 1_000),))
     with pytest.raises(InvalidInput, match=r"nv29 has no price 'sycall': did you mean syscall\?"):

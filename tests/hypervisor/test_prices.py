@@ -99,7 +99,7 @@ def test_looking_back_costs_75_an_epoch() -> None:
         assert prices.lookback.of(2_880) == (146_200 + 216_000) * GAS
 
 
-def test_version_18_prices_randomness_by_its_entropy_and_tipsets_by_their_age() -> None:
+def test_version_18_prices_randomness_by_entropy_tipsets_by_age() -> None:
     assert HYGGE.randomness_entropy is not None
     assert HYGGE.randomness_entropy.of(4) == (21_000 + 10 * (4 + 48)) * GAS
     assert HYGGE.tipset_cid_recent == 50_000 * GAS
@@ -132,7 +132,7 @@ def test_non_interactive_aggregates_cost_as_in_ref_fvms_tests(sectors: int, step
     assert TEEP.verify_aggregate[19].of(sectors) == (35_928 * 126 * sectors + step_64) * GAS
 
 
-def test_one_non_interactive_sector_costs_what_fip_0092_says() -> None:
+def test_non_interactive_sector_gas_matches_fip_0092() -> None:
     assert TEEP.verify_aggregate[18].of(1) == 118_025_550 * GAS
     assert TEEP.verify_aggregate[19].of(1) == 115_329_958 * GAS
 
@@ -169,6 +169,6 @@ def test_each_network_version_runs_its_actors() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 17, max(NETWORK_VERSIONS) + 1, -1])
-def test_an_unknown_network_version_is_refused_with_the_known_ones(number: int) -> None:
+def test_unknown_network_version_error_lists_known_versions(number: int) -> None:
     with pytest.raises(InvalidInput, match=f"nv18 to nv{max(NETWORK_VERSIONS)}"):
         network_version(number)

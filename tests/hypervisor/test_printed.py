@@ -52,7 +52,7 @@ def test_an_amount_prints_in_fil_and_is_the_number() -> None:
     assert (repr(PrintedAmount(0)), repr(PrintedAmount(-1))) == ("0 FIL", "-0.000000000000000001 FIL")
 
 
-def test_sums_and_differences_of_amounts_are_amounts_and_others_are_numbers() -> None:
+def test_amount_sums_and_differences_are_amounts_others_are_ints() -> None:
     whole, half = PrintedAmount(10**18), PrintedAmount(5 * 10**17)
     assert (repr(whole - half), repr(whole + half)) == ("0.5 FIL", "1.5 FIL")
     assert {type(each) for each in (whole + 1, 1 + whole, whole - 1, whole * 2, whole // 2)} == {int}
@@ -74,16 +74,16 @@ def test_an_ethereum_address_prints_with_its_checksum() -> None:
     assert str(address) == repr(address) == "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
 
-def test_what_is_no_cid_prints_as_digits() -> None:
+def test_invalid_cid_prints_as_hex() -> None:
     assert repr(PrintedCid(b"\x01\x02")) == "0x0102"
 
 
-def test_an_address_prints_as_what_makes_it() -> None:
+def test_address_repr_evaluates_to_same_address() -> None:
     assert repr(Address.id(7)) == "Address.parse('f07')"
     assert eval(repr(LONGEST)) == LONGEST
 
 
-def test_an_amount_that_is_handed_in_again_is_a_plain_number_inside(machine: Hypervisor) -> None:
+def test_amount_passed_back_in_is_plain_int_internally(machine: Hypervisor) -> None:
     message = Message(BOB, ALICE, value=machine.balance(ALICE))
     recorder = Recorder()
     machine.tracer = recorder
@@ -151,7 +151,7 @@ def test_a_repr_fits_a_line_whatever_is_in_it(value: Any) -> None:
     assert len(shown) <= WIDTH
 
 
-def test_a_machine_and_its_result_say_what_counts(machine: Hypervisor) -> None:
+def test_machine_and_result_repr_are_concise(machine: Hypervisor) -> None:
     result = machine.apply(Message(BOB, ALICE, value=fil(3)))
     assert repr(machine) == "Hypervisor(filecoin, network version 29, epoch 0, chain id 31415926)"
     assert repr(result) == f"ApplyResult(exit OK, gas {result.gas_used:,}, return empty)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ from tests.hypervisor.world import (
 # --- receipts ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_returned_block_is_kept_for_success_and_failure_and_paid_by_the_byte() -> None:
+def test_return_block_is_charged_per_byte_on_success_and_failure() -> None:
     for code in (0, 33):
         world = world_at()
         to = world.actor(returning(b"hello", RAW, code))
@@ -53,7 +54,7 @@ def test_a_returned_block_is_kept_for_success_and_failure_and_paid_by_the_byte()
         assert result.gas_used == INCLUSION + 75_000 + 50 + 5 * 1_300
 
 
-def test_gas_that_runs_out_costs_the_whole_limit_with_exit_7_and_no_return() -> None:
+def test_out_of_gas_uses_full_limit_with_exit_7_and_no_return() -> None:
     world = world_at()
     to = world.actor(charging(10**9))
     result = apply(world, priced(world, to, method=2))
@@ -79,7 +80,7 @@ def test_exactly_enough_gas_is_enough() -> None:
     assert (result.exit_code, result.gas_used) == (0, exact)
 
 
-def test_a_fatal_error_is_a_receipt_of_10_with_the_whole_limit_and_carries_the_error() -> None:
+def test_fatal_error_receipt_has_exit_10_full_gas_and_error() -> None:
     world = world_at()
 
     def script(kernel: Kernel, _params: BlockId) -> None:
@@ -101,7 +102,7 @@ def test_a_fatal_error_is_a_receipt_of_10_with_the_whole_limit_and_carries_the_e
 MISSING = Cid(bytes.fromhex("0171a0e40220") + bytes(32))
 
 
-def test_no_other_result_is_fatal() -> None:
+def test_ordinary_failures_are_not_fatal() -> None:
     world = world_at()
     for to in (world.actor(), world.actor(exiting(10)), world.actor(charging(10**9)), Address.actor(b"nobody")):
         assert apply(world, priced(world, to, method=2)).fatal is None
@@ -111,7 +112,7 @@ def test_no_other_result_is_fatal() -> None:
     ("number", "code"),
     [(number, {ErrorNumber.NOT_FOUND: 5, ErrorNumber.INSUFFICIENT_FUNDS: 6}.get(number, 10)) for number in ErrorNumber],
 )
-def test_a_call_that_cannot_be_made_has_the_exit_code_of_its_reason(number: ErrorNumber, code: int) -> None:
+def test_failed_call_exits_with_code_of_its_syscall_error(number: ErrorNumber, code: int) -> None:
     world = world_at()
 
     def script(_kernel: Kernel, _params: BlockId) -> Outcome:
@@ -124,7 +125,7 @@ class Broken(StoreError):
     """A store whose medium fails."""
 
 
-def test_an_error_of_the_store_is_raised_and_leaves_the_state_as_it_was() -> None:
+def test_store_error_propagates_and_leaves_state_unchanged() -> None:
     world = world_at()
 
     def script(kernel: Kernel, _params: BlockId) -> None:
@@ -140,7 +141,7 @@ def test_an_error_of_the_store_is_raised_and_leaves_the_state_as_it_was() -> Non
     assert apply(world, priced(world, SENDER)).exit_code == 0
 
 
-def test_a_defect_of_a_runtime_is_raised_and_leaves_the_state_as_it_was() -> None:
+def test_runtime_defect_is_raised_and_leaves_state_unchanged() -> None:
     world = world_at()
 
     def script(_kernel: Kernel, _params: BlockId) -> None:
@@ -163,7 +164,7 @@ class Seen:
     data: bytes = b""
 
 
-def test_parameters_arrive_as_plain_cbor_under_handle_one_and_none_as_handle_zero() -> None:
+def test_params_arrive_as_cbor_in_handle_one_and_empty_as_zero() -> None:
     world, seen = world_at(), Seen()
 
     def script(kernel: Kernel, params: BlockId) -> None:
@@ -180,7 +181,7 @@ def test_parameters_arrive_as_plain_cbor_under_handle_one_and_none_as_handle_zer
     assert seen.params == 0
 
 
-def test_an_actor_sees_who_called_it_with_what() -> None:
+def test_invocation_context_has_caller_method_and_value() -> None:
     world = world_at()
     to = world.actor(balance=1)
     message = priced(world, to, method=77, value=TokenAmount(5))
@@ -195,11 +196,11 @@ def test_an_actor_sees_who_called_it_with_what() -> None:
 # --- implicit messages ------------------------------------------------------------------------------------------------
 
 
-def implicit(to: Address, **fields: object) -> Message:
-    return replace(Message(to, Address.id(SYSTEM_ACTOR), method=MethodNumber(2)), **fields)  # type: ignore[arg-type]
+def implicit(to: Address, **fields: Any) -> Message:
+    return replace(Message(to, Address.id(SYSTEM_ACTOR), method=MethodNumber(2)), **fields)
 
 
-def test_an_implicit_message_has_no_sender_checks_no_nonce_no_fees_and_no_inclusion() -> None:
+def test_implicit_message_skips_sender_nonce_fees_and_inclusion() -> None:
     world = world_at()
     to = world.actor(charging(123))
     before = world.tree.get_actor(SYSTEM_ACTOR)
@@ -209,7 +210,7 @@ def test_an_implicit_message_has_no_sender_checks_no_nonce_no_fees_and_no_inclus
     assert world.runtime.invoked[0].nonce == 77
 
 
-def test_an_implicit_message_of_nobody_is_refused_with_exit_1() -> None:
+def test_implicit_message_from_unknown_sender_exits_with_1() -> None:
     world = world_at()
     result = world.machine.apply_implicit(replace(implicit(SENDER), from_=NEW_KEY))
     assert (result.exit_code, result.gas_used, result.gas) == (1, 0, GasOutputs())
@@ -267,7 +268,7 @@ def test_a_tracer_hears_the_message_begin_and_end() -> None:
     assert recorder.events[-1] == MessageEnded(33, result.gas_used)
 
 
-def test_a_tracer_changes_nothing() -> None:
+def test_tracer_does_not_change_execution_result() -> None:
     outcomes = []
     for tracer in (None, Recorder()):
         world = world_at(tracer=tracer)
@@ -277,7 +278,7 @@ def test_a_tracer_changes_nothing() -> None:
     assert outcomes[0] == outcomes[1]
 
 
-def test_gas_is_counted_in_milligas_up_to_the_largest_signed_number() -> None:
+def test_gas_limit_in_milligas_saturates_at_int64_max() -> None:
     world = world_at(base_fee=0)
     available: list[int] = []
     to = world.actor(lambda kernel, _params: available.append(kernel.gas.limit))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypervisor.recent import Recent
 
 
-def test_what_two_threads_make_at_once_is_the_first_ones_and_is_counted_once() -> None:
+def test_concurrently_made_value_is_the_first_and_counted_once() -> None:
     """Both miss; the second one offers its value after the first has cached its own."""
     cache: Recent[str, object] = Recent(250)
     first, second, other = object(), object(), object()
@@ -18,7 +18,7 @@ def test_what_two_threads_make_at_once_is_the_first_ones_and_is_counted_once() -
     assert len(cache) == 2
 
 
-def test_the_newest_stays_whatever_its_size_and_what_was_used_last_stays_longer() -> None:
+def test_newest_entry_stays_and_least_recently_used_is_evicted() -> None:
     cache: Recent[str, str] = Recent(100)
     for name in ("a", "b"):
         cache.keep(name, name, 50)

@@ -139,7 +139,7 @@ def test_a_folder_does_not_change_its_bundle(tmp_path: Any) -> None:
     Hypervisor.open(tmp_path / "state", bundle=own).close()
 
 
-def test_what_is_fatal_in_a_constructor_is_raised(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fatal_error_in_constructor_is_raised(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     fork = machine.fork()
     code = fork.install(counter_module())
     monkeypatch.setattr(fork.store, "get", _without(fork, code))

@@ -19,7 +19,7 @@ from tests.hypervisor.world import NEW_KEY, ScriptedRuntime, World
 CODE, MARKED = cid_of(b"code", RAW), cid_of(b"marked", RAW)
 
 
-def test_code_runs_in_wasm_unless_it_is_named_and_an_override_wins() -> None:
+def test_registry_defaults_to_wasm_and_override_takes_precedence() -> None:
     runtimes = {name: ScriptedRuntime() for name in ("wasm", "evm", "mine")}
     registry = Registry(
         RuntimeServices(), {MARKED: "evm"}, {name: lambda _, r=runtime: r for name, runtime in runtimes.items()}  # type: ignore[misc]
@@ -32,7 +32,7 @@ def test_code_runs_in_wasm_unless_it_is_named_and_an_override_wins() -> None:
     assert registry.names() == {MARKED: "mine", CODE: "mine"}
 
 
-def test_a_runtime_is_built_once_when_it_is_first_needed_with_the_machines_options() -> None:
+def test_runtime_is_built_lazily_once_with_machine_options() -> None:
     built: list[RuntimeServices] = []
 
     def build(services: RuntimeServices) -> ScriptedRuntime:
@@ -84,7 +84,7 @@ def test_a_runtime_is_put_before_another_one_under_its_name(loaded: bool) -> Non
     assert second.behind is first
 
 
-def test_a_runtime_that_nobody_installed_is_an_error_that_says_what_to_install() -> None:
+def test_missing_runtime_error_names_what_to_install() -> None:
     registry = Registry(RuntimeServices(), {CODE: "jvm"})
     with pytest.raises(
         RuntimeUnavailable,
@@ -98,7 +98,7 @@ def test_the_installed_runtimes_are_found_by_their_entry_points() -> None:
     assert [type(registry.runtime_for(code)[1]).__name__ for code in (CODE, MARKED)] == ["WasmRuntime", "EvmRuntime"]
 
 
-def test_a_message_to_code_without_a_runtime_is_taken_back() -> None:
+def test_message_to_code_without_runtime_is_reverted() -> None:
     world = World()
     to = world.actor(lambda _kernel, _params: None, balance=1)
     world.machine.registry.override(world.code("multisig"), "jvm")

@@ -49,13 +49,13 @@ def test_zero_pieces_have_the_networks_commitments(size: int, commitment: str) -
     assert zero_commitment(size).hex() == commitment
 
 
-def test_an_empty_sector_of_32_gib_has_the_cid_that_every_provider_knows() -> None:
+def test_empty_32_gib_sector_has_well_known_cid() -> None:
     assert show(unsealed_cid(data_commitment(32 << 30, []))) == (
         "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq"
     )
 
 
-def test_a_sector_of_the_main_network_has_the_commitment_that_it_was_sealed_with() -> None:
+def test_mainnet_sector_pieces_give_its_known_commitment() -> None:
     pieces = [(size, piece_commitment(parse_cid(cid))) for size, cid in PIECES]
     assert unsealed_cid(data_commitment(32 << 30, pieces)) == parse_cid(SECTOR)
 
@@ -148,7 +148,7 @@ def test_a_sealed_sector_is_no_piece() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([128 << n for n in range(6)]), st.binary(min_size=32, max_size=32))))
-def test_a_zero_piece_given_or_left_out_at_the_end_makes_no_difference(pieces: list[tuple[int, bytes]]) -> None:
+def test_trailing_zero_piece_does_not_change_commitment(pieces: list[tuple[int, bytes]]) -> None:
     size = 64 << 10
     try:
         without = data_commitment(size, pieces)

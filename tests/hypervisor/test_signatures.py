@@ -66,11 +66,11 @@ def test_a_secp256k1_signature_of_a_message_verifies() -> None:
     assert verify_secp256k1(SECP_SIGNATURE, SECP_SIGNER, SECP_MESSAGE.cid())
 
 
-def test_signing_a_message_gives_the_signature_that_other_wallets_give() -> None:
+def test_secp256k1_signature_matches_other_wallets() -> None:
     assert sign_secp256k1(SECP_KEY, SECP_MESSAGE.cid()) == SECP_SIGNATURE
 
 
-def test_the_signing_digest_is_what_the_key_behind_the_signature_signed() -> None:
+def test_signing_digest_recovers_signer_key() -> None:
     key = recover_secp256k1(signing_digest(SECP_MESSAGE), SECP_SIGNATURE)
     assert key is not None
     assert Address.secp256k1(key) == SECP_SIGNER
@@ -122,7 +122,7 @@ _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
     ],
     ids=["empty", "64", "zeros", "66", "v 4", "v 27", "r = n", "s = n", "r = 0", "s = 0", "no point", "ones"],
 )
-def test_what_is_no_secp256k1_signature_recovers_nothing(signature: bytes) -> None:
+def test_invalid_secp256k1_signature_recovers_nothing(signature: bytes) -> None:
     assert recover_secp256k1(bytes(32), signature) is None
     assert not verify_secp256k1(signature, SECP_SIGNER, b"text")
 
@@ -151,7 +151,7 @@ def aggregate() -> bytes:
     return bytes(G2Basic.Aggregate([BLSSignature(signature) for _, _, signature in BLS]))
 
 
-def test_an_aggregate_made_elsewhere_verifies_for_its_keys_and_texts() -> None:
+def test_external_aggregate_verifies_for_its_keys_and_messages() -> None:
     keys, texts = [signer.payload for signer, _, _ in BLS], [text for _, text, _ in BLS]
     assert verify_bls_aggregate(aggregate(), keys, texts)
     assert not verify_bls_aggregate(aggregate(), keys[::-1], texts)
@@ -159,13 +159,13 @@ def test_an_aggregate_made_elsewhere_verifies_for_its_keys_and_texts() -> None:
     assert not verify_bls_aggregate(BLS[0][2], keys, texts)
 
 
-def test_the_aggregate_of_nothing_stands_for_nobody_whatever_it_is() -> None:
+def test_empty_bls_aggregate_verifies_with_any_bytes() -> None:
     assert verify_bls_aggregate(AGGREGATE_OF_NONE, [], [])
     assert verify_bls_aggregate(bytes(96), [], [])
 
 
 @pytest.mark.slow
-def test_equal_texts_make_an_aggregate_invalid_even_where_every_key_signed() -> None:
+def test_duplicate_messages_invalidate_bls_aggregate() -> None:
     from py_ecc.bls.ciphersuites import G2Basic
 
     keys = [bytes(G2Basic.SkToPk(secret)) for secret in (5, 7)]
@@ -174,7 +174,7 @@ def test_equal_texts_make_an_aggregate_invalid_even_where_every_key_signed() -> 
     assert not verify_bls_aggregate(bytes(G2Basic.Aggregate(signatures)), keys, [b"text", b"text"])
 
 
-def test_an_identity_key_signs_nothing() -> None:
+def test_identity_public_key_verifies_no_signature() -> None:
     identity = bytes([0xC0]) + bytes(47)
     assert not verify_bls_aggregate(AGGREGATE_OF_NONE, [identity], [b"text"])
 
@@ -184,7 +184,7 @@ _OUTSIDE_SUBGROUP = bytes([0x80]) + bytes(46) + bytes([4])
 
 
 @pytest.mark.parametrize("key", [b"", bytes(47), bytes(48), b"\xff" * 48, _OUTSIDE_SUBGROUP], ids=repr)
-def test_a_key_that_is_no_point_signs_nothing(key: bytes) -> None:
+def test_bls_aggregate_with_invalid_key_does_not_verify(key: bytes) -> None:
     assert not verify_bls_aggregate(BLS[0][2], [key], [BLS[0][1]])
 
 
@@ -202,7 +202,7 @@ def recorded_deals() -> Iterator[tuple[str, Address, bytes, bytes]]:
             yield path.stem, Address.from_bytes(proposal[3]), encode(proposal), signature
 
 
-def test_the_deals_that_clients_signed_on_the_main_network_verify() -> None:
+def test_deals_signed_on_mainnet_verify() -> None:
     deals = list(recorded_deals())
     assert len(deals) >= 50
     for name, client, proposal, signature in deals:

@@ -55,7 +55,7 @@ STEP = st.tuples(
 @pytest.mark.slow
 @given(st.lists(STEP, max_size=60))
 @settings(max_examples=samples(60), deadline=None)
-def test_a_tree_that_lets_go_of_what_it_read_is_the_same_tree(steps: list[tuple[str, int]]) -> None:
+def test_cache_evicting_state_tree_matches_fully_cached_tree(steps: list[tuple[str, int]]) -> None:
     """Compare with a tree that caches everything: equal actors, addresses and roots after each step."""
     holding, letting_go = tree_with_init(), tree_with_init()
     images = [(holding.image(), letting_go.image())]
@@ -201,7 +201,7 @@ def test_an_init_actor_of_another_shape_is_a_broken_state(state: Any) -> None:
 # --- transactions -------------------------------------------------------------------------------------------------
 
 
-def test_a_rollback_takes_back_changes_creations_and_deletions() -> None:
+def test_rollback_reverts_updates_creations_and_deletions() -> None:
     tree = StateTree.empty(MemoryStore())
     tree.set_actor(A, actor(1))
     root = tree.flush()
@@ -215,7 +215,7 @@ def test_a_rollback_takes_back_changes_creations_and_deletions() -> None:
     assert tree.flush() == root
 
 
-def test_what_was_read_in_a_transaction_that_is_taken_back_is_not_read_again() -> None:
+def test_actors_read_in_reverted_transaction_are_not_reread() -> None:
     """A call is rolled back, and the next one reads the same actors; its writes are still undone."""
     tree = tree_with_init()
     tree.set_actor(ActorID(100), actor(7))
@@ -235,7 +235,7 @@ def test_what_was_read_in_a_transaction_that_is_taken_back_is_not_read_again() -
     assert fresh.get_actor(ActorID(100)) == actor(10)
 
 
-def test_a_commit_keeps_an_inner_layer_only_as_long_as_the_outer_one_lives() -> None:
+def test_committed_inner_layer_is_reverted_with_outer_layer() -> None:
     tree = StateTree.empty(MemoryStore())
     outer = tree.begin()
     tree.set_actor(A, actor(1))
@@ -256,7 +256,7 @@ def test_a_tree_is_not_flushed_inside_a_layer() -> None:
     tree.flush()
 
 
-def test_a_flush_without_changes_gives_the_same_root_and_writes_nothing() -> None:
+def test_unchanged_flush_returns_same_root_and_writes_nothing() -> None:
     store = MemoryStore()
     tree = StateTree.empty(store)
     tree.set_actor(A, actor(1))
@@ -288,7 +288,7 @@ operations = st.lists(
 
 @settings(deadline=None)
 @given(operations)
-def test_any_sequence_of_layers_ends_in_the_root_of_what_is_left(steps: list[tuple[str, int]]) -> None:
+def test_any_layer_sequence_ends_in_root_of_remaining_actors(steps: list[tuple[str, int]]) -> None:
     tree = StateTree.empty(MemoryStore())
     current: dict[int, int] = {}
     layers: list[tuple[Any, dict[int, int]]] = []
@@ -323,7 +323,7 @@ def test_any_sequence_of_layers_ends_in_the_root_of_what_is_left(steps: list[tup
 # --- addresses ----------------------------------------------------------------------------------------------------
 
 
-def test_a_registered_address_gets_the_next_id_in_the_init_actors_state() -> None:
+def test_registered_address_gets_next_id_in_init_state() -> None:
     tree = tree_with_init()
     assert tree.lookup_id(SENDER) is None
     assert [tree.register_address(SENDER), tree.register_address(NEW_ETH)] == [100, 101]
@@ -365,7 +365,7 @@ def test_an_address_that_the_init_actor_wrote_itself_is_found() -> None:
     assert tree.lookup_id(NEW_KEY) == 777
 
 
-def test_an_id_address_is_its_own_answer_even_without_an_init_actor() -> None:
+def test_id_address_lookup_needs_no_init_actor() -> None:
     tree = StateTree.empty(MemoryStore())
     assert tree.lookup_id(Address.id(123)) == 123
     with pytest.raises(Fatal, match="no init actor"):
@@ -386,7 +386,7 @@ def load(path: Path) -> tuple[MemoryStore, Any]:
     return store, vector
 
 
-def test_recorded_actors_read_and_written_back_give_the_recorded_root() -> None:
+def test_recorded_actors_round_trip_to_recorded_root() -> None:
     paths = recorded_states()
     assert len(paths) == 6
     for path in paths:
@@ -405,7 +405,7 @@ def test_recorded_actors_read_and_written_back_give_the_recorded_root() -> None:
         assert tree.flush() == root
 
 
-def test_the_senders_of_recorded_messages_are_found_in_the_recorded_address_book() -> None:
+def test_recorded_message_senders_resolve_in_recorded_init_state() -> None:
     for path in recorded_states():
         store, vector = load(path)
         tree = StateTree(store, parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"]))
@@ -418,7 +418,7 @@ def test_the_senders_of_recorded_messages_are_found_in_the_recorded_address_book
         assert tree.init_state().network_name == "mainnet"
 
 
-def test_a_tree_goes_back_to_an_image_within_a_transaction_and_that_is_undone_with_it() -> None:
+def test_tree_image_restored_in_transaction_rolls_back_with_it() -> None:
     tree = tree_with_init()
     tree.set_actor(A, actor(5))
     image = tree.image()
@@ -433,7 +433,7 @@ def test_a_tree_goes_back_to_an_image_within_a_transaction_and_that_is_undone_wi
     tree.rollback(outer)
 
 
-def test_a_tree_goes_back_to_an_image_that_was_taken_before_it_was_flushed() -> None:
+def test_tree_restores_image_taken_before_flush() -> None:
     tree = tree_with_init()
     tree.set_actor(A, actor(5))
     root = tree.flush()
@@ -467,7 +467,7 @@ class OtherTree:
         return self.tree.flushed_root
 
 
-def test_a_tree_that_reads_all_from_an_origin_has_no_actor_of_its_own_but_what_is_written_and_is_not_flushed() -> None:
+def test_origin_backed_tree_owns_only_writes_and_cannot_flush() -> None:
     other = tree_with_init()
     other.set_actor(A, actor(9))
     other.flush()

@@ -24,7 +24,7 @@ from store.cid import CBOR, RAW
 from tests.hypervisor.world import GAS, NEW_ETH, SENDER, SENDER_ID, World, charging, exiting, refused, returning
 
 
-def test_a_call_tells_who_called_whom_with_what_and_how_it_ended() -> None:
+def test_call_trace_events_report_parties_params_and_result() -> None:
     recorder = Recorder()
     world = World(tracer=recorder)
     to = world.actor(returning(b"pong", RAW, 33))
@@ -102,7 +102,7 @@ def test_calls_that_end_without_an_exit_code_say_why() -> None:
     assert not any(node.succeeded for node in [root, *root.calls])
 
 
-def test_running_out_at_the_top_is_told_at_every_level() -> None:
+def test_out_of_gas_is_traced_at_every_call_level() -> None:
     recorder = Recorder()
     world = World(tracer=recorder)
     greedy = world.actor(charging(10**12))
@@ -115,7 +115,7 @@ def test_running_out_at_the_top_is_told_at_every_level() -> None:
     assert [node.end.error for node in (root, *root.calls) if node.end] == ["OUT_OF_GAS", "OUT_OF_GAS"]
 
 
-def test_gas_of_a_call_counts_what_is_below_it() -> None:
+def test_call_gas_includes_subcalls() -> None:
     recorder = Recorder()
     world = World(tracer=recorder)
     leaf = world.actor(charging(1_000))

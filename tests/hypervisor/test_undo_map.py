@@ -84,7 +84,7 @@ def test_each_purpose_takes_its_own_keys() -> None:
     assert (subject.take_written("other"), subject.take_written("one")) == (["a", "b"], ["b"])
 
 
-def test_a_stored_none_is_not_the_same_as_nothing() -> None:
+def test_stored_none_differs_from_missing_key() -> None:
     subject: UndoMap[str, int | None] = UndoMap()
     subject.set("a", None)
     mark = subject.mark()
@@ -106,7 +106,7 @@ def test_a_forgotten_log_makes_everything_permanent() -> None:
     assert "a" not in subject
 
 
-def test_the_journal_gives_back_what_a_failed_call_wrote() -> None:
+def test_journal_rollback_restores_values_of_failed_call() -> None:
     journal = Journal()
     journal.set(("evm", "warm", 1), True)
     mark = journal.mark()
@@ -117,7 +117,7 @@ def test_the_journal_gives_back_what_a_failed_call_wrote() -> None:
     assert journal.get(("evm", "warm", 2), "absent") == "absent"
 
 
-def test_what_was_written_at_once_is_given_back_as_well() -> None:
+def test_bulk_writes_are_rolled_back() -> None:
     journal = Journal()
     journal.set("old", 1)
     mark = journal.mark()
@@ -145,18 +145,18 @@ def update(tracker: AccessTracker, gas: GasTracker, actor: int) -> int:
     return gas.used - before
 
 
-def test_an_actor_is_paid_for_once_when_read_and_once_when_changed() -> None:
+def test_actor_is_charged_once_for_read_and_once_for_update() -> None:
     tracker, gas = access()
     assert [read(tracker, gas, 200), read(tracker, gas, 200)] == [LOOKUP, 0]
     assert [update(tracker, gas, 200), update(tracker, gas, 200), read(tracker, gas, 200)] == [UPDATE, 0, 0]
 
 
-def test_a_change_without_a_look_pays_for_both() -> None:
+def test_update_without_prior_lookup_pays_for_both() -> None:
     tracker, gas = access()
     assert update(tracker, gas, 200) == LOOKUP + UPDATE
 
 
-def test_the_origin_and_the_preloaded_actors_are_free_and_the_receiver_is_free_to_read() -> None:
+def test_origin_and_preloaded_actors_are_free_receiver_to_read() -> None:
     tracker, gas = access(receiver=300)
     for actor in (0, 1, 2, 3, 4, 5, 6, 7, 10, 99, 100):
         assert update(tracker, gas, actor) == 0
@@ -169,7 +169,7 @@ def test_a_receiver_that_is_preloaded_stays_free_to_change() -> None:
     assert update(tracker, gas, 5) == 0
 
 
-def test_an_access_of_a_reverted_call_is_paid_again_and_an_older_one_is_not() -> None:
+def test_reverted_access_is_charged_again_but_older_one_is_not() -> None:
     tracker, gas = access()
     read(tracker, gas, 200)
     mark = tracker.mark()
@@ -179,7 +179,7 @@ def test_an_access_of_a_reverted_call_is_paid_again_and_an_older_one_is_not() ->
     assert update(tracker, gas, 201) == LOOKUP + UPDATE
 
 
-def test_a_journal_goes_back_to_an_image_and_that_is_undone_with_the_call() -> None:
+def test_journal_restored_to_image_is_undone_by_rollback() -> None:
     journal = Journal()
     journal.set("kept", 1)
     image = journal.image()

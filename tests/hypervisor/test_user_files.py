@@ -51,9 +51,7 @@ def test_a_file_is_read_up_to_its_bound_and_no_further(tmp_path: Path) -> None:
         read_bounded(tmp_path, 5, "bundle", BundleError)
 
 
-def test_a_file_that_cannot_be_written_is_refused_before_the_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwritable_output_file_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for sound in (None, Path("new.csv"), tmp_path / "new.csv"):
         check_output(sound, "the table")

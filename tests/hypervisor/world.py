@@ -156,14 +156,14 @@ class World:
         found = self.machine.actor(Address.id(address) if isinstance(address, int) else address)
         return 0 if found is None else found.balance
 
-    def message(self, to: Address, method: int = 2, **fields: object) -> Message:
+    def message(self, to: Address, method: int = 2, **fields: Any) -> Message:
         """Return a message from `SENDER` with its next nonce."""
         sender = self.machine.actor(SENDER)
         assert sender is not None
         message = Message(to, SENDER, nonce=sender.nonce, method=MethodNumber(method))
-        return replace(message, **fields)  # type: ignore[arg-type]  # the test names the message's fields
+        return replace(message, **fields)
 
-    def send(self, to: Address, method: int = 2, **fields: object) -> ApplyResult:
+    def send(self, to: Address, method: int = 2, **fields: Any) -> ApplyResult:
         """Apply a message from `SENDER`."""
         return self.machine.apply(self.message(to, method, **fields))
 

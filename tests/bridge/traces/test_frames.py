@@ -86,7 +86,7 @@ def test_money_alone_is_a_call_of_a_native_actor() -> None:
     assert frame.input[:4].hex() == "868e10c4"
 
 
-def test_what_never_began_has_no_frame() -> None:
+def test_unstarted_call_has_no_frame() -> None:
     frame = in_contract(
         call(ONE, Address.id(TWO), INVOKE_EVM, value=9), ended(error="INSUFFICIENT_FUNDS"),
         call(ONE, Address.delegated(EAM_NAMESPACE, b"\x99" * 20), INVOKE_EVM, static=True), ended(error="NOT_FOUND"),
@@ -95,7 +95,7 @@ def test_what_never_began_has_no_frame() -> None:
     assert [(inner.to, inner.exit_code) for inner in frame.frames] == [(ADDRESSES[TWO], 7)]
 
 
-def test_a_delegate_call_is_one_of_the_contract_whose_code_was_asked_for() -> None:
+def test_delegatecall_frame_targets_contract_of_queried_code() -> None:
     params = DelegateCallParams(EVM, b"in", ADDRESSES[ALICE], TokenAmount(5)).encode()
     asked = call(ONE, Address.id(TWO), 3, static=True), Dispatched(TWO, EVM, "evm"), ended(0, encode(link(EVM)), CBOR)
     frame = in_contract(
@@ -126,7 +126,7 @@ def creation(nonce: int, *inside: TraceEvent, exit_code: int = 0) -> tuple[Trace
 
 
 @pytest.mark.parametrize("exit_code", [0, 33])
-def test_a_creation_is_one_frame_and_its_contract_has_its_address_even_if_it_is_gone(exit_code: int) -> None:
+def test_create_frame_has_contract_address_even_if_removed(exit_code: int) -> None:
     inside = call(GONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended()
     (made,) = in_contract(*creation(1, *inside, exit_code=exit_code)).frames
     address = create_address(ADDRESSES[ONE], 1)
@@ -144,7 +144,7 @@ def test_a_creation_that_fails_before_any_code_runs_has_no_frame() -> None:
     assert in_contract(*failed).frames == []
 
 
-def test_a_native_actor_is_created_from_no_code_that_could_be_shown() -> None:
+def test_native_actor_create_frame_has_0xfe_as_code() -> None:
     made = top(
         call(ALICE, INIT, 2, encode([link(NATIVE), b""]), CBOR), Dispatched(INIT_ACTOR, NATIVE, "wasm"),
         call(INIT_ACTOR, Address.id(GONE), 1), Dispatched(GONE, NATIVE, "wasm"), ended(),
@@ -160,7 +160,7 @@ def test_logs_know_how_many_calls_came_before_them() -> None:
     assert [entry.place for entry in in_contract(log, *hidden, log, *seen, log).logs] == [0, 0, 1]
 
 
-def test_a_call_that_could_not_be_made_has_the_messages_exit_code() -> None:
+def test_failed_call_frame_has_exit_code_of_the_message() -> None:
     frame = top(call(ALICE, Address.id(GONE), INVOKE_EVM), ended(error="NOT_FOUND"), MessageEnded(5, 0))
     assert frame.exit_code == 5
 
@@ -200,7 +200,7 @@ def constructs(by: ActorID, address: EthAddress, exit_code: int = 0, data: bytes
     return [call(by, to, 1, INIT_CODE, RAW), Dispatched(TWO, EVM, "evm"), ended(exit_code, *answer)]
 
 
-def test_a_creation_under_ethereums_rules_is_the_constructors_call() -> None:
+def test_ethereum_rules_create_frame_is_the_constructor_call() -> None:
     address = create_address(ADDRESSES[ALICE], 6)  # the account's nonce was 6, and is 7
     frame = top(*constructs(ALICE, address))
     assert (frame.kind, frame.sender, frame.to, frame.input) == ("CREATE", ADDRESSES[ALICE], address, INIT_CODE)
@@ -220,6 +220,6 @@ def test_an_address_that_is_of_no_nonce_was_made_by_create2() -> None:
     ]  # fmt: skip
 
 
-def test_a_creation_under_ethereums_rules_that_reverts_has_no_address() -> None:
+def test_reverted_ethereum_rules_create_frame_has_no_address() -> None:
     frame = top(*constructs(ALICE, create_address(ADDRESSES[ALICE], 7), 33, b"why"))  # the revert restored its nonce
     assert (frame.kind, frame.to, frame.exit_code, frame.output) == ("CREATE", None, 33, b"why")

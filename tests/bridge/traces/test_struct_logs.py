@@ -20,7 +20,7 @@ from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import install
+from runtimes.evm.ethereum.alloc import install_alloc
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from store.cid import Cid
 from tests.conftest import data_file
@@ -66,7 +66,7 @@ def machine() -> Hypervisor:
     alloc = {
         address: {"nonce": "0x0", "code": "0x", "storage": {}, **item} for address, item in genesis["alloc"].items()
     }
-    install(machine, read_accounts(alloc, "alloc"))
+    install_alloc(machine, read_accounts(alloc, "alloc"))
     return machine
 
 
@@ -118,7 +118,7 @@ def listen(options: StructLogOptions, *events: TraceEvent | EvmStep, room: int =
     return logger
 
 
-def test_a_word_that_is_read_belongs_to_the_contract_that_reads_it() -> None:
+def test_sload_word_belongs_to_the_reading_contract() -> None:
     logger = listen(
         StructLogOptions(),
         call(ALICE, ONE), Dispatched(ONE, CODE, "evm"),
@@ -148,7 +148,7 @@ def test_a_creation_by_the_address_manager_is_one_call_deep() -> None:
     assert [log["depth"] for log in logger.logs] == [1]
 
 
-def test_a_failing_instruction_is_told_in_geths_words() -> None:
+def test_failing_instruction_has_geth_error_text() -> None:
     logger = listen(
         StructLogOptions(), call(ALICE, ONE), step(0, 0x01, "ADD", 1), EvmCost(3), EvmFault("InsufficientStack")
     )
@@ -157,7 +157,7 @@ def test_a_failing_instruction_is_told_in_geths_words() -> None:
     ]
 
 
-def test_what_is_switched_off_is_not_there() -> None:
+def test_disabled_struct_log_fields_are_omitted() -> None:
     options = StructLogOptions(disable_stack=True, disable_storage=True)
     stream = (call(ALICE, ONE), step(0, 0x55, "SSTORE", 7, 1, memory=bytes(32), returned=b"\1"))
     (log,) = listen(options, *stream).logs

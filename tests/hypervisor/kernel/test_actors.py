@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from functools import partial
 
 import pytest
 
@@ -30,17 +31,17 @@ def test_an_address_is_resolved_without_charge() -> None:
     assert kernel.actors.resolve_address(SENDER) == SENDER_ID
 
 
-def test_an_id_address_resolves_to_itself_whether_or_not_anybody_is_there() -> None:
+def test_id_address_resolves_to_itself_even_without_actor() -> None:
     kernel = World().kernel()
     assert kernel.actors.resolve_address(Address.id(123_456)) == 123_456
 
 
-def test_an_address_that_nobody_has_is_not_found() -> None:
+def test_unknown_address_resolution_is_not_found() -> None:
     kernel = World().kernel()
     assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.resolve_address(NEW_KEY)) == 0
 
 
-def test_a_look_at_an_actor_is_paid_once_for_everything_that_can_be_seen() -> None:
+def test_actor_lookup_is_charged_once_for_all_actor_fields() -> None:
     world = World()
     number = world.actor(balance=5, code="ethaccount", delegated=NEW_ETH).actor_id()
     assert number is not None
@@ -58,14 +59,14 @@ def test_most_actors_have_no_delegated_address() -> None:
     assert kernel.actors.lookup_delegated_address(SENDER_ID) is None
 
 
-def test_a_look_at_nobody_is_paid_too_and_once() -> None:
+def test_failed_actor_lookup_is_charged_once() -> None:
     kernel = World().kernel()
     assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.balance_of(NEW_ID)) == LOOKUP
     assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.get_actor_code_cid(NEW_ID)) == 0
     assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.actors.lookup_delegated_address(NEW_ID)) == 0
 
 
-def test_type_numbers_are_places_in_the_manifest_counted_from_one() -> None:
+def test_type_numbers_are_one_based_manifest_positions() -> None:
     world = World()
     kernel = world.kernel()
     for number, name in enumerate(ACTOR_NAMES, 1):
@@ -76,7 +77,7 @@ def test_type_numbers_are_places_in_the_manifest_counted_from_one() -> None:
     )  # fmt: skip
 
 
-def test_code_that_is_no_built_in_actors_has_the_type_number_zero() -> None:
+def test_unknown_code_cid_has_builtin_actor_type_zero() -> None:
     kernel = World().kernel()
     assert used(kernel, lambda: kernel.actors.get_builtin_actor_type(cid_of(b"mine", RAW))) == 0
     assert kernel.actors.get_builtin_actor_type(cid_of(b"mine", RAW)) == 0
@@ -91,7 +92,7 @@ def test_a_type_number_without_an_actor_is_an_illegal_argument(number: int) -> N
 # --- new addresses ------------------------------------------------------------------------------------------------
 
 
-def test_the_addresses_of_created_miners_are_those_of_the_main_network() -> None:
+def test_created_miner_addresses_match_mainnet() -> None:
     paths = sorted(data_file("vectors/fvm-nv18/fil_10_storagepower/CreateMiner").rglob("*.json"))
     assert paths
     for path in paths:
@@ -102,7 +103,7 @@ def test_the_addresses_of_created_miners_are_those_of_the_main_network() -> None
         assert kernel.actors.next_actor_address() == Address.from_bytes(robust)
 
 
-def test_the_next_address_depends_on_origin_nonce_and_actors_created() -> None:
+def test_next_address_depends_on_origin_nonce_and_actor_count() -> None:
     world = World()
 
     def next_address(nonce: int, origin: Address, created: int) -> Address:
@@ -122,7 +123,7 @@ def init_kernel(world: World, *, read_only: bool = False, limit: int = 10**15) -
     return world.kernel(INIT_ACTOR, read_only=read_only, limit=limit)
 
 
-def test_the_init_actor_creates_an_actor_for_its_storage_a_look_and_a_change() -> None:
+def test_create_actor_charges_lookup_creation_and_update() -> None:
     world = World()
     kernel = init_kernel(world)
     create = kernel.actors.create_actor
@@ -137,15 +138,15 @@ def test_a_created_actor_keeps_its_delegated_address() -> None:
     assert world.tree.get_actor(NEW_ID) == ActorState(world.code("evm"), delegated_address=NEW_ETH)
 
 
-def test_nobody_else_creates_actors() -> None:
+def test_non_init_actors_cannot_create_actors() -> None:
     world = World()
     for kernel in (world.kernel(), world.kernel(10), world.kernel(0), world.kernel(read_only=True)):
         create = kernel.actors.create_actor
-        assert refused(ErrorNumber.FORBIDDEN, kernel, lambda c=create: c(NEW_ID, world.code("multisig"), None)) == 0  # type: ignore[misc]
+        assert refused(ErrorNumber.FORBIDDEN, kernel, partial(create, NEW_ID, world.code("multisig"), None)) == 0
     assert world.tree.get_actor(NEW_ID) is None
 
 
-def test_a_read_only_call_creates_nothing() -> None:
+def test_read_only_call_cannot_create_actor() -> None:
     world = World()
     kernel = init_kernel(world, read_only=True)
     create = kernel.actors.create_actor
@@ -199,7 +200,7 @@ def test_a_placeholder_without_an_address_is_a_broken_state() -> None:
         init_kernel(world).actors.create_actor(number, world.code("evm"), None)
 
 
-def test_a_creation_that_cannot_be_paid_creates_nothing_and_counts_nothing() -> None:
+def test_create_actor_out_of_gas_creates_and_counts_nothing() -> None:
     world = World()
     kernel = init_kernel(world, limit=LOOKUP + CREATE + UPDATE - 1)
     with pytest.raises(OutOfGas):

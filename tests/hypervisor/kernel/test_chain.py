@@ -65,7 +65,7 @@ def test_the_two_sources_are_not_mixed_up() -> None:
 
 
 @pytest.mark.parametrize("epoch", [NOW + 1, 1 << 40])
-def test_a_future_epoch_is_out_of_gas_and_never_asked_for(epoch: int) -> None:
+def test_future_epoch_randomness_runs_out_of_gas_before_lookup(epoch: int) -> None:
     kernel, chain = kernel_of(limit=(1 << 63) - 1)
     for source in (kernel.random.chain, kernel.random.beacon):
         with pytest.raises(OutOfGas):
@@ -74,7 +74,7 @@ def test_a_future_epoch_is_out_of_gas_and_never_asked_for(epoch: int) -> None:
     assert not chain.asked
 
 
-def test_an_epoch_that_the_chain_does_not_know_is_an_illegal_argument_and_paid() -> None:
+def test_unknown_randomness_epoch_is_charged_illegal_argument() -> None:
     kernel, _ = kernel_of()
     price = (146_200 + 75 * (NOW - 404)) * GAS
     assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: kernel.random.chain(ChainEpoch(404))) == price
@@ -87,7 +87,7 @@ def test_a_draw_binds_tag_epoch_and_entropy_as_on_the_network() -> None:
 
 
 @pytest.mark.parametrize("entropy", [b"", b"1234", bytes(100)])
-def test_version_18_draws_in_the_host_and_charges_for_the_entropy(entropy: bytes) -> None:
+def test_version_18_draws_in_host_and_charges_for_entropy(entropy: bytes) -> None:
     kernel, _ = kernel_of(18)
     price = (21_000 + 10 * (len(entropy) + 48)) * GAS
     assert used(kernel, lambda: kernel.random.chain_drawn(5, ChainEpoch(7), entropy)) == price
@@ -96,7 +96,7 @@ def test_version_18_draws_in_the_host_and_charges_for_the_entropy(entropy: bytes
     assert kernel.random.beacon_drawn(5, ChainEpoch(7), entropy) == draw(5, b"b" * 32, 7, entropy)
 
 
-def test_version_18_has_an_error_for_an_epoch_that_the_chain_does_not_know() -> None:
+def test_version_18_refuses_randomness_of_unknown_epoch() -> None:
     kernel, _ = kernel_of(18)
     draw_chain, draw_beacon = kernel.random.chain_drawn, kernel.random.beacon_drawn
     unknown, price = ChainEpoch(404), (21_000 + 480) * GAS
@@ -104,7 +104,7 @@ def test_version_18_has_an_error_for_an_epoch_that_the_chain_does_not_know() -> 
     assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: draw_beacon(5, unknown, b"")) == price
 
 
-def test_the_host_draws_nothing_since_version_21() -> None:
+def test_host_draws_no_randomness_since_version_21() -> None:
     kernel, chain = kernel_of()
     assert refused(ErrorNumber.ILLEGAL_OPERATION, kernel, lambda: kernel.random.chain_drawn(5, ChainEpoch(7), b"")) == 0
     assert not chain.asked
@@ -151,7 +151,7 @@ def test_the_circulating_supply_is_the_contexts_and_free() -> None:
     assert kernel.network.circulating_supply() == 7 * 10**18
 
 
-def test_a_machine_without_a_chain_answers_for_every_epoch_and_source_differently() -> None:
+def test_development_externs_vary_by_epoch_and_source() -> None:
     externs = DevelopmentExterns()
     answers = [
         source(ChainEpoch(epoch))

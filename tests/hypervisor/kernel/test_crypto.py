@@ -78,7 +78,7 @@ def test_a_type_and_a_signer_of_different_kinds_never_verify() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 3, 4, 255])
-def test_another_type_of_signature_is_an_illegal_argument_and_free(number: int) -> None:
+def test_unknown_signature_type_is_free_illegal_argument(number: int) -> None:
     kernel = World().kernel()
     check = kernel.crypto.verify_signature
     assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: check(number, SECP_SIGNATURE, SECP_SIGNER, b"")) == 0
@@ -86,7 +86,7 @@ def test_another_type_of_signature_is_an_illegal_argument_and_free(number: int) 
 
 @pytest.mark.parametrize("signer", [Address.id(100), Address.actor(b"x"), Address.delegated(10, bytes(20))], ids=str)
 @pytest.mark.parametrize(("number", "gas"), [(SECP, SECP_PRICE + 50), (BLS_TYPE, BLS_PRICE + 130)])
-def test_a_signer_without_a_key_is_an_illegal_argument_after_the_charge(signer: Address, number: int, gas: int) -> None:
+def test_signer_without_key_is_charged_illegal_argument(signer: Address, number: int, gas: int) -> None:
     kernel = World().kernel()
     check = kernel.crypto.verify_signature
     assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: check(number, b"", signer, b"12345")) == gas * GAS
@@ -107,7 +107,7 @@ def test_a_public_key_is_recovered_for_its_price() -> None:
 
 
 @pytest.mark.parametrize("signature", [bytes(65), SECP_SIGNATURE[:64] + b"\x04", b"\xff" * 65], ids=repr)
-def test_a_signature_without_a_key_is_an_illegal_argument_and_paid(signature: bytes) -> None:
+def test_signature_without_key_is_charged_illegal_argument(signature: bytes) -> None:
     kernel = World().kernel()
     recover = kernel.crypto.recover_secp_public_key
     assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: recover(bytes(32), signature)) == SECP_PRICE * GAS
@@ -126,14 +126,14 @@ def test_an_aggregate_is_verified_for_its_pairings_and_bytes() -> None:
     assert not verify_aggregate(kernel, aggregate(), keys, [texts[0], texts[1] + b"\x00"])
 
 
-def test_an_aggregate_of_nobody_is_valid_for_one_pairing() -> None:
+def test_empty_aggregate_is_valid_and_charged_one_pairing() -> None:
     kernel = World().kernel()
     assert used(kernel, lambda: verify_aggregate(kernel, AGGREGATE_OF_NONE, [], [])) == PAIRING * GAS
     assert verify_aggregate(kernel, AGGREGATE_OF_NONE, [], [])
 
 
 @pytest.mark.parametrize("lengths", [[1, 1], [2, 2], [3, 1 << 32]])
-def test_lengths_that_do_not_add_up_are_refused_behind_the_charge(lengths: list[int]) -> None:
+def test_mismatched_message_lengths_are_refused_after_charge(lengths: list[int]) -> None:
     # ref-fvm kernel/default.rs `verify_bls_aggregate`: charged by total bytes, then split into plaintexts
     kernel = World().kernel()
     keys = [signer.payload for signer, _, _ in BLS]

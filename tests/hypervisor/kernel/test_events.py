@@ -45,7 +45,7 @@ def test_an_event_is_cut_from_its_buffers() -> None:
 
 
 @pytest.mark.parametrize("network", [21, 25, 28])
-def test_an_event_costs_its_estimated_size_its_entries_and_its_keys(network: int) -> None:
+def test_event_charges_estimated_size_entries_and_keys(network: int) -> None:
     kernel = World(network).kernel()
     headers, keys, values = [(3, RAW, 2, 32), (0, CBOR, 1, 0)], b"t1d", bytes(32)
     # 12 + 18 + 3 + 32 = 65 bytes estimated
@@ -60,7 +60,7 @@ def test_an_event_without_entries_is_an_event() -> None:
     assert kernel.calls.events == [StampedEvent(ActorID(100), ())]
 
 
-def test_a_read_only_call_emits_nothing_and_pays_nothing() -> None:
+def test_read_only_call_cannot_emit_event_and_is_not_charged() -> None:
     kernel = World().kernel(read_only=True)
     assert refused(ErrorNumber.READ_ONLY, kernel, lambda: emit(kernel, [], b"", b"")) == 0
     assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.events.emit_block(b"")) == 0
@@ -123,7 +123,7 @@ def test_the_limits_themselves_are_allowed() -> None:
     assert len(kernel.calls.events) == 2
 
 
-def test_entries_given_as_values_are_the_same_event_for_the_same_price() -> None:
+def test_events_from_values_match_encoded_entries_and_price() -> None:
     entries = [EventEntry(3, "ключ", RAW, b"\x01"), EventEntry(0, "d", CBOR, b"")]
     keys = "ключd".encode()
     kernel = World().kernel()
@@ -202,7 +202,7 @@ def test_the_limits_of_version_18_are_allowed() -> None:
         (v3([0, "k", DAG_CBOR, b""]), CODEC),
     ],
 )
-def test_a_broken_event_of_version_18_is_refused_after_its_validation_is_paid(data: bytes, number: ErrorNumber) -> None:
+def test_invalid_event_in_nv18_fails_after_validation_charge(data: bytes, number: ErrorNumber) -> None:
     kernel = World(18).kernel()
     assert refused(number, kernel, lambda: kernel.events.emit_block(data)) == 27_400 * len(data) + 1_750 * GAS
     assert not kernel.calls.events
@@ -232,7 +232,7 @@ def stamped(emitter: int) -> StampedEvent:
     return StampedEvent(ActorID(emitter), (EventEntry(3, "t", RAW, b"\x01"),))
 
 
-def test_no_events_have_no_root() -> None:
+def test_empty_events_have_no_root() -> None:
     assert events_root([]) is None
 
 

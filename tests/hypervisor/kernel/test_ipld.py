@@ -59,7 +59,7 @@ def test_opening_costs_the_flat_part_the_scan_and_the_bytes() -> None:
     assert used(kernel, lambda: kernel.ipld.open(LEAF_CID)) == (OPEN + 4 * 35 + 40) * GAS
 
 
-def test_opening_a_block_of_links_costs_its_links_and_makes_them_reachable() -> None:
+def test_opening_block_with_links_charges_and_makes_reachable() -> None:
     node = encode([link(LEAF_CID)] * 3)
     kernel = kernel_over(LEAF, node)
     kernel.ipld.mark_reachable(cid_of(node))
@@ -80,7 +80,7 @@ def test_a_block_full_of_links_still_costs_more_for_its_bytes() -> None:
     assert used(kernel, lambda: kernel.ipld.open(cid_of(node))) == (OPEN + 41 * 35 + 40 * 400 + 10 * size) * GAS
 
 
-def test_a_block_out_of_reach_is_not_found_and_the_look_is_paid() -> None:
+def test_opening_unreachable_block_is_not_found_and_charged() -> None:
     kernel = kernel_over(LEAF)
     spent = refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.ipld.open(LEAF_CID))
     assert spent == OPEN * GAS
@@ -150,12 +150,12 @@ def test_creating_dag_cbor_costs_the_scan_as_well() -> None:
     assert used(kernel, lambda: kernel.ipld.create(DAG_CBOR, LEAF)) == (4 * 35 + 40) * GAS
 
 
-def test_creating_nothing_is_free() -> None:
+def test_creating_empty_block_is_free() -> None:
     kernel = kernel_over()
     assert used(kernel, lambda: kernel.ipld.create(RAW, b"")) == 0
 
 
-def test_a_created_block_may_link_only_what_is_reachable() -> None:
+def test_created_block_may_link_only_reachable_blocks() -> None:
     kernel = kernel_over(LEAF)
     node = encode([link(LEAF_CID)])
     cost = (2 * 35 + 400 + 10 * len(node)) * GAS
@@ -164,7 +164,7 @@ def test_a_created_block_may_link_only_what_is_reachable() -> None:
     assert used(kernel, lambda: kernel.ipld.create(DAG_CBOR, node)) == cost
 
 
-def test_a_created_block_makes_nothing_reachable_until_it_is_linked() -> None:
+def test_created_block_is_unreachable_until_linked() -> None:
     kernel = kernel_over()
     handle = kernel.ipld.create(DAG_CBOR, LEAF)
     assert not kernel.ipld.is_reachable(LEAF_CID)
@@ -199,7 +199,7 @@ def test_a_block_holds_a_mebibyte_and_not_a_byte_more() -> None:
         (encode([link(cid_of(b"x", DAG_CBOR, SHA2_256))]), 2, 1, ErrorNumber.NOT_FOUND),
     ],
 )
-def test_bytes_that_cannot_be_state_are_refused_and_their_scan_is_paid(
+def test_ipld_create_of_invalid_state_bytes_charges_scan(
     data: bytes, fields: int, cids: int, number: ErrorNumber
 ) -> None:
     kernel = kernel_over()
@@ -219,7 +219,7 @@ def test_a_link_to_a_piece_needs_no_reachability() -> None:
     ("offset", "length", "data"),
     [(0, 10, b"0123456789"), (0, 4, b"0123"), (8, 10, b"89"), (10, 5, b""), (1 << 30, 5, b""), (3, 0, b"")],
 )
-def test_reading_pays_for_the_bytes_that_are_there(offset: int, length: int, data: bytes) -> None:
+def test_block_read_charges_for_available_bytes(offset: int, length: int, data: bytes) -> None:
     kernel = kernel_over()
     handle = kernel.ipld.create(RAW, b"0123456789")
     assert used(kernel, lambda: kernel.ipld.read(handle, offset, length)) == 400 * len(data)
@@ -270,7 +270,7 @@ def test_only_blake2b_256_links(code: int, length: int) -> None:
     assert refused(ErrorNumber.ILLEGAL_CID, kernel, lambda: kernel.ipld.link(9, code, length)) == 0
 
 
-def test_a_link_that_cannot_be_paid_writes_nothing() -> None:
+def test_unaffordable_link_writes_nothing() -> None:
     kernel = kernel_over(limit=506_300 * GAS + 180 * GAS)
     handle = kernel.ipld.create(DAG_CBOR, LEAF)
     with pytest.raises(OutOfGas):
@@ -305,7 +305,7 @@ def test_version_18_opens_whatever_the_store_holds_for_its_bytes() -> None:
     assert used(kernel, lambda: kernel.ipld.open(cid_of(node))) == (187_440 + 10 * len(node)) * GAS
 
 
-def test_version_18_neither_scans_nor_checks_what_is_created() -> None:
+def test_version_18_neither_scans_nor_checks_created_blocks() -> None:
     kernel = kernel_over(network=18)
     node = encode([link(LEAF_CID)])
     assert used(kernel, lambda: kernel.ipld.create(DAG_CBOR, node)) == 10 * len(node) * GAS

@@ -104,6 +104,6 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
             continue
 
 
-def test_the_cid_of_a_link_is_what_its_bytes_begin_with() -> None:
+def test_link_cid_is_read_from_its_leading_bytes() -> None:
     assert isinstance(read_proof_input(LINK, InputKind.LINK), bytes)
     assert read_proof_input(LINK, InputKind.LINK) == Cid(LINK[5:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -81,7 +82,7 @@ def seals(count: int) -> bytes:
 
 
 @pytest.mark.parametrize("sectors", [0, 1, 10])
-def test_a_window_proof_costs_its_challenged_sectors_and_is_the_verifiers(sectors: int) -> None:
+def test_window_post_charges_challenged_sectors_and_is_verified(sectors: int) -> None:
     verifier = Verifier()
     kernel = kernel_of(verifier)
     info = window(sectors=[[8, number, SEALED] for number in range(sectors)])
@@ -121,7 +122,7 @@ def test_a_window_proof_costs_its_challenged_sectors_and_is_the_verifiers(sector
         "unsealed",
     ],
 )
-def test_a_window_proof_that_cannot_be_one_is_refused_after_the_charge(info: bytes) -> None:
+def test_invalid_window_post_is_refused_after_charge(info: bytes) -> None:
     verifier = Verifier()
     kernel = kernel_of(verifier)
     assert refused(ILLEGAL, kernel, lambda: kernel.proofs.verify_post(info)) == (117_680_921 + 43_780) * GAS
@@ -192,7 +193,7 @@ def test_an_aggregate_costs_by_its_type_and_number(network: int, seal_type: int,
     ],
     ids=["nothing", "unknown", "negative", "aggregate type", "randomness", "seed", "not sealed", "not data"],
 )
-def test_an_aggregate_that_cannot_be_one_is_refused_after_the_charge(info: bytes) -> None:
+def test_invalid_aggregate_proof_is_refused_after_charge(info: bytes) -> None:
     """Golden vectors `proofs/aggregate/hopeless-*`, `decoder/hopeless/aggregate-*`."""
     verifier = Verifier()
     kernel = kernel_of(verifier)
@@ -211,17 +212,17 @@ def test_an_aggregate_of_another_shape_is_refused_for_free(info: bytes) -> None:
     assert refused(ILLEGAL, kernel, lambda: kernel.proofs.verify_aggregate_seals(info)) == 0
 
 
-def test_a_replica_update_has_one_price_and_its_proof_is_a_list_of_numbers() -> None:
+def test_replica_update_has_flat_price_and_number_list_proof() -> None:
     verifier = Verifier()
     kernel = kernel_of(verifier)
     assert used(kernel, lambda: kernel.proofs.verify_replica_update(update())) == 36_316_136 * GAS
     assert verifier.asked == [("update", update())]
     for info in (b"", encode([1, 2, 3, 4]), update(b"\x01\x02")):
-        assert refused(ILLEGAL, kernel, lambda i=info: kernel.proofs.verify_replica_update(i)) == 0  # type: ignore[misc]
+        assert refused(ILLEGAL, kernel, partial(kernel.proofs.verify_replica_update, info)) == 0
 
 
 @pytest.mark.parametrize("info", [update(kind=5), update(kind=-1), update(new=PIECE), update(data=SEALED)])
-def test_an_update_that_cannot_be_one_is_refused_after_the_charge(info: bytes) -> None:
+def test_invalid_replica_update_is_refused_after_charge(info: bytes) -> None:
     """Golden vectors `proofs/replica/hopeless-*`, `decoder/hopeless/update-*`."""
     verifier = Verifier()
     kernel = kernel_of(verifier)
@@ -246,7 +247,7 @@ def test_a_seal_that_cannot_be_one_is_answered_with_no(field: int, value: object
     assert judged(kernel_of(RefuseProofs()), encode([bad, bad])) == [False, False]
 
 
-def test_what_the_verifier_cannot_judge_is_illegal() -> None:
+def test_undecidable_proof_is_an_illegal_argument() -> None:
     class Puzzled(Verifier):
         def verify_window_post(self, info: bytes) -> bool:
             raise ExternError("these bytes are no proof")
@@ -264,7 +265,7 @@ def test_a_batch_of_seals_costs_each_and_answers_each(network: int, gas: int) ->
 
 
 @pytest.mark.parametrize("infos", [b"", encode({}), encode([[8]]), encode([1])])
-def test_a_batch_of_something_else_is_refused_for_free(infos: bytes) -> None:
+def test_invalid_batch_is_refused_without_charge(infos: bytes) -> None:
     kernel = kernel_of(Verifier())
     assert refused(ILLEGAL, kernel, lambda: judged(kernel, infos)) == 0
 
@@ -286,7 +287,7 @@ def test_a_proof_that_cannot_be_paid_is_not_verified() -> None:
     assert not verifier.asked
 
 
-def test_a_machine_without_a_verifier_takes_nothing_for_proven_nor_for_disproven() -> None:
+def test_proof_syscalls_without_verifier_are_fatal() -> None:
     kernel = kernel_of(RefuseProofs())
     for ask in (
         lambda: kernel.proofs.verify_post(window()),
@@ -299,7 +300,7 @@ def test_a_machine_without_a_verifier_takes_nothing_for_proven_nor_for_disproven
             ask()
 
 
-def test_a_machine_that_accepts_proofs_takes_them_all_and_sees_no_fault() -> None:
+def test_proof_accepting_machine_verifies_all_and_finds_no_fault() -> None:
     kernel = kernel_of(AcceptProofs())
     assert kernel.proofs.verify_post(window())
     assert kernel.proofs.verify_aggregate_seals(aggregate())
@@ -369,7 +370,7 @@ values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=8) | st.dic
 @pytest.mark.slow
 @settings(deadline=None, max_examples=samples(300))
 @given(values)
-def test_whatever_an_actor_hands_over_is_answered_or_refused(value: object) -> None:
+def test_any_proof_value_is_answered_or_rejected(value: object) -> None:
     kernel, refusals = kernel_of(Verifier()), []
     data = encode(value)
     for ask in (

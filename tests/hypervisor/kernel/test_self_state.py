@@ -29,7 +29,7 @@ def own(kernel: Kernel) -> ActorState | None:
 
 
 @pytest.mark.parametrize(("network", "gas"), [(18, 0), (28, 300)])
-def test_the_root_is_reachable_once_it_was_asked_for(network: int, gas: int) -> None:
+def test_root_is_reachable_once_requested(network: int, gas: int) -> None:
     world = World(network)
     kernel = actor_in(world)
     world.machine.store.put(EMPTY_ARRAY_CID, b"\x80")
@@ -50,13 +50,13 @@ def test_the_root_is_set_for_one_update_of_the_actor(network: int, gas: int) -> 
     assert state.head == kernel.self_.root() == STATE_CID
 
 
-def test_a_root_out_of_reach_is_not_found_and_the_look_is_paid() -> None:
+def test_unreachable_root_is_not_found_and_lookup_is_charged() -> None:
     kernel = actor_in(World())
     assert refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.self_.set_root(STATE_CID)) == 300 * GAS
     assert kernel.self_.root() == EMPTY_ARRAY_CID
 
 
-def test_a_read_only_call_sets_no_root_and_pays_nothing() -> None:
+def test_read_only_call_cannot_set_root_and_is_not_charged() -> None:
     world = World()
     kernel = world.kernel(world.actor(), read_only=True)
     kernel.ipld.mark_reachable(STATE_CID)
@@ -102,7 +102,7 @@ def test_burning_without_a_place_for_burnt_money_is_fatal() -> None:
         kernel.self_.self_destruct(burn=True)
 
 
-def test_burning_without_gas_is_fatal_as_measured_on_the_reference() -> None:
+def test_self_destruct_burn_without_gas_is_fatal() -> None:
     """Golden vector self/destroy/out-of-gas-while-burning: exit code 10 if the gas does not cover the burn."""
     world = World()
     kernel = world.kernel(world.actor(balance=5), limit=UPDATE - 1)
@@ -110,14 +110,14 @@ def test_burning_without_gas_is_fatal_as_measured_on_the_reference() -> None:
         kernel.self_.self_destruct(burn=True)
 
 
-def test_a_read_only_call_deletes_nothing() -> None:
+def test_read_only_call_cannot_self_destruct() -> None:
     world = World()
     kernel = world.kernel(world.actor(), read_only=True)
     assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.self_destruct(burn=True)) == 0
     assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.self_destruct_to(SENDER)) == 0
 
 
-def test_after_its_end_an_actor_has_no_root_and_no_balance_and_cannot_pay() -> None:
+def test_destroyed_actor_has_no_root_or_balance_and_cannot_pay() -> None:
     world = World()
     kernel = actor_in(world, balance=5)
     kernel.ipld.mark_reachable(STATE_CID)
@@ -142,7 +142,7 @@ def test_version_18_pays_a_beneficiary() -> None:
     assert (own(kernel), world.balance(heir)) == (None, 6)
 
 
-def test_version_18_wants_a_beneficiary_that_exists_and_is_another() -> None:
+def test_version_18_requires_existing_and_different_beneficiary() -> None:
     world = World(18)
     kernel = actor_in(world, balance=5)
     refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.self_.self_destruct_to(NEW_KEY))
@@ -152,7 +152,7 @@ def test_version_18_wants_a_beneficiary_that_exists_and_is_another() -> None:
     assert own(kernel) is not None
 
 
-def test_version_18_looks_at_no_beneficiary_where_there_is_no_money() -> None:
+def test_version_18_ignores_beneficiary_without_balance() -> None:
     kernel = actor_in(World(18))
     kernel.self_.self_destruct_to(NEW_KEY)
     assert own(kernel) is None
