@@ -19,7 +19,7 @@ from bridge.eip3155 import Instruction, instructions, line
 from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit, Fatal, HypervisorError, OutOfGas
 from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent
-from runtimes.evm.engine import Answer, Engine, EngineFactory, Frame, FrameOutcome, Host, Status, Step
+from runtimes.evm.engine import Engine, EngineFactory, Frame, FrameOutcome, Host, Status, Step, SubcallOutcome
 from runtimes.evm.replayed_gas import ReplayedGas, check_stopped
 from store.cid import Cid
 
@@ -109,7 +109,7 @@ class _RecordingHost:
         self._host = host
         self.gas = host.gas
         self.steps = None if host.steps is None else _StepRecorder(host.steps)
-        self.asked: list[_HostCall] = []
+        self.calls: list[_HostCall] = []
 
     def tree_mode(self) -> None:
         """Return None: each frame runs on its own, so that its calls are recorded."""
@@ -122,9 +122,9 @@ class _RecordingHost:
             try:
                 answer = function(*arguments)
             except HypervisorError as error:
-                self.asked.append(_HostCall(name, given, before, self.gas.left, error=error))
+                self.calls.append(_HostCall(name, given, before, self.gas.left, error=error))
                 raise
-            self.asked.append(_HostCall(name, given, before, self.gas.left, answer))
+            self.calls.append(_HostCall(name, given, before, self.gas.left, answer))
             return answer
 
         return ask
@@ -136,13 +136,13 @@ class _ReplayingHost:
     def __init__(self, real: GasBudget, steps: _StepRecorder | None) -> None:
         self.gas = ReplayedGas(real)
         self.steps = steps
-        self._asked: Sequence[_HostCall] = ()
+        self._calls: Sequence[_HostCall] = ()
         self._place = 0
 
-    def begin(self, left: int, asked: Sequence[_HostCall]) -> None:
+    def begin(self, left: int, calls: Sequence[_HostCall]) -> None:
         """Prepare for one stretch of the frame, which began with `left` gas."""
         self.gas.become(left)
-        self._asked, self._place = asked, 0
+        self._calls, self._place = calls, 0
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def ask(*arguments: Any) -> Any:
@@ -166,19 +166,19 @@ class _ReplayingHost:
 
     def pending(self) -> str:
         """Describe the next recorded host call."""
-        return str(self._asked[self._place]) if self._place < len(self._asked) else "no further host call"
+        return str(self._calls[self._place]) if self._place < len(self._calls) else "no further host call"
 
     def has_replayed_all(self) -> bool:
         """Return True if all remaining recorded calls may be omitted."""
-        return all(asked.name in _OPTIONAL_CALLS for asked in self._asked[self._place :])
+        return all(call.name in _OPTIONAL_CALLS for call in self._calls[self._place :])
 
     def _next(self, name: str, arguments: tuple[Any, ...]) -> _HostCall | None:
-        for place in range(self._place, len(self._asked)):
-            asked = self._asked[place]
-            if (asked.name, asked.arguments, asked.before) == (name, _plain(arguments), self.gas.left):
+        for place in range(self._place, len(self._calls)):
+            call = self._calls[place]
+            if (call.name, call.arguments, call.before) == (name, _plain(arguments), self.gas.left):
                 self._place = place + 1
-                return asked
-            if asked.name not in _OPTIONAL_CALLS:
+                return call
+            if call.name not in _OPTIONAL_CALLS:
                 break
         return None
 
@@ -190,11 +190,11 @@ def _plain(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @dataclass(slots=True)
 class _Segment:
-    """A part of a frame: from the start or an answer to the next step."""
+    """A part of a frame: from the start or a subcall's outcome to the next step."""
 
-    answer: Answer | None
+    outcome: SubcallOutcome | None
     left: int
-    asked: list[_HostCall]
+    calls: list[_HostCall]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,23 +256,23 @@ class BothEngines:
         self._replaying = _ReplayingHost(host.gas, None if host.steps is None else _StepRecorder())
         return self._run(None)
 
-    def resume(self, answer: Answer) -> Step:
-        """Continue with the answer to the last call."""
-        return self._run(answer)
+    def resume(self, outcome: SubcallOutcome) -> Step:
+        """Continue with the outcome of the last call or creation."""
+        return self._run(outcome)
 
-    def _run(self, answer: Answer | None) -> Step:
+    def _run(self, outcome: SubcallOutcome | None) -> Step:
         recording, replaying, left = self._recording, self._replaying, self._host.gas.left
         listener = self._host.steps
         if listener is not self._listener:  # it was attached or removed while the frame waited
             self._listener, recording.steps = listener, None if listener is None else _StepRecorder(listener)
             replaying.steps = None if listener is None else _StepRecorder()
-        recording.asked = []
-        self._segments.append(_Segment(answer, left, recording.asked))
-        mine = _continue(self._first, self._frame, cast(Host, recording), answer)
+        recording.calls = []
+        self._segments.append(_Segment(outcome, left, recording.calls))
+        mine = _continue(self._first, self._frame, cast(Host, recording), outcome)
         check_stopped(self._host.gas)
-        replaying.begin(left, recording.asked)
+        replaying.begin(left, recording.calls)
         try:
-            other = _continue(self._second, self._frame, cast(Host, replaying), answer)
+            other = _continue(self._second, self._frame, cast(Host, replaying), outcome)
         except _Diverged as error:
             raise self._differ(str(error)) from None
         check_stopped(self._host.gas)
@@ -314,9 +314,9 @@ class BothEngines:
         steps = _StepRecorder()
         host, engine = _ReplayingHost(self._host.gas, steps), make()
         for stretch in self._segments:
-            host.begin(stretch.left, stretch.asked)
+            host.begin(stretch.left, stretch.calls)
             try:
-                if _continue(engine, self._frame, cast(Host, host), stretch.answer).error is not None:
+                if _continue(engine, self._frame, cast(Host, host), stretch.outcome).error is not None:
                     break
             except HypervisorError:  # the point of divergence
                 break
@@ -339,10 +339,10 @@ def _try_tree(make: EngineFactory, frame: Frame, host: Host) -> _TreeOutcome | N
     return whole
 
 
-def _continue(engine: Engine, frame: Frame, host: Host, answer: Answer | None) -> _EngineStop:
+def _continue(engine: Engine, frame: Frame, host: Host, outcome: SubcallOutcome | None) -> _EngineStop:
     """Run to the next step. Errors that cannot end an invocation (Fatal, _Diverged) are raised."""
     try:
-        step = engine.start(frame, host) if answer is None else engine.resume(answer)
+        step = engine.start(frame, host) if outcome is None else engine.resume(outcome)
     except (ActorExit, OutOfGas) as error:
         return _EngineStop(None, error, host.gas.left)
     return _EngineStop(step, None, host.gas.left)

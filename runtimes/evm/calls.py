@@ -15,7 +15,7 @@ from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import SendResult
 from hypervisor.tracing import CallEnded, CallStarted, Tracer
 from hypervisor.types import METHOD_SEND, NO_BLOCK, MethodNumber, TokenAmount
-from runtimes.evm.engine import Answer, CallAsk, CallKind
+from runtimes.evm.engine import CallInputs, CallKind, SubcallOutcome
 from runtimes.evm.gas_limits import gas_limit
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.inspection import AccountKind
@@ -27,16 +27,16 @@ _VALUE_LIMIT: Final = 1 << 128
 _TRANSFER_STIPEND: Final = 2300
 
 
-def execute_call(host: FilecoinHost, ask: CallAsk) -> Answer:
+def execute_call(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
     """Execute a call opcode."""
-    host.hold(len(ask.data), copies=1)
-    if ask.value >= _VALUE_LIMIT:
-        return Answer(False)
-    if host.rules.is_reserved(ask.address):
-        return _call_precompile(host, ask)
-    if ask.kind is CallKind.DELEGATECALL:
-        return _delegate(host, ask)
-    return _call(host, ask)
+    host.hold(len(inputs.data), copies=1)
+    if inputs.value >= _VALUE_LIMIT:
+        return SubcallOutcome(False)
+    if host.rules.is_reserved(inputs.address):
+        return _call_precompile(host, inputs)
+    if inputs.kind is CallKind.DELEGATECALL:
+        return _delegate(host, inputs)
+    return _call(host, inputs)
 
 
 def returned(host: FilecoinHost, result: SendResult) -> bytes:
@@ -46,75 +46,75 @@ def returned(host: FilecoinHost, result: SendResult) -> bytes:
     return unwrap_return(host.syscalls.read(result.block_id, result.size))
 
 
-def _call(host: FilecoinHost, ask: CallAsk) -> Answer:
-    static = ask.kind is CallKind.STATICCALL
-    gas = ask.gas
-    if (gas == 0 and ask.value > 0) or (gas == _TRANSFER_STIPEND and ask.value == 0):
+def _call(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
+    static = inputs.kind is CallKind.STATICCALL
+    gas = inputs.gas
+    if (gas == 0 and inputs.value > 0) or (gas == _TRANSFER_STIPEND and inputs.value == 0):
         gas = host.rules.transfer_gas_limit  # Solidity's transfer() and send(): the network raises their limit
     try:
-        params = host.syscalls.create(RAW, ask.data) if ask.data else NO_BLOCK
+        params = host.syscalls.create(RAW, inputs.data) if inputs.data else NO_BLOCK
         result = host.contract.send(
-            to_filecoin(ask.address), INVOKE_EVM, params, TokenAmount(ask.value), gas_limit(host, gas), static
+            to_filecoin(inputs.address), INVOKE_EVM, params, TokenAmount(inputs.value), gas_limit(host, gas), static
         )
     except SyscallError as error:
         # No such actor: the call succeeds without a transfer, as in the official actor. A static call must not even
         # create the placeholder.
         read_only = static or host.syscalls.kernel.context.read_only
         missing = error.number == ErrorNumber.NOT_FOUND or (read_only and error.number == ErrorNumber.READ_ONLY)
-        return Answer(missing)
-    return Answer(result.exit_code == ExitCode.OK, returned(host, result))
+        return SubcallOutcome(missing)
+    return SubcallOutcome(result.exit_code == ExitCode.OK, returned(host, result))
 
 
-def _delegate(host: FilecoinHost, ask: CallAsk) -> Answer:
-    found = host.inspector.find(ask.address)
+def _delegate(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
+    found = host.inspector.find(inputs.address)
     if found.kind is AccountKind.DELEGATED:
         found = host.inspector.delegate(found)  # resolved once only
     if found.kind is AccountKind.NATIVE:
-        return Answer(False)
+        return SubcallOutcome(False)
     code = None if found.address is None else host.inspector.bytecode_cid(found.address)
     if code is None:
-        return Answer(True)
-    params = DelegateCallParams(code, ask.data, host.caller, TokenAmount(host.value))
+        return SubcallOutcome(True)
+    params = DelegateCallParams(code, inputs.data, host.caller, TokenAmount(host.value))
     myself = Address.id(host.syscalls.kernel.context.receiver)
     try:
         block = host.syscalls.create(DAG_CBOR, params.encode())
-        result = host.contract.send(myself, INVOKE_CONTRACT_DELEGATE, block, gas_limit=gas_limit(host, ask.gas))
+        result = host.contract.send(myself, INVOKE_CONTRACT_DELEGATE, block, gas_limit=gas_limit(host, inputs.gas))
     except SyscallError:
-        return Answer(False)
-    return Answer(result.exit_code == ExitCode.OK, returned(host, result))
+        return SubcallOutcome(False)
+    return SubcallOutcome(result.exit_code == ExitCode.OK, returned(host, result))
 
 
-def _call_precompile(host: FilecoinHost, ask: CallAsk) -> Answer:
+def _call_precompile(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
     calls, registered = host.syscalls.kernel.calls, host.rules.registered
-    is_own = bool(registered) and host.rules.precompiles.get(ask.address) in registered
+    is_own = bool(registered) and host.rules.precompiles.get(inputs.address) in registered
     try:
         if is_own and calls.tracer is not None:
-            output = _run_traced(host, ask, calls.tracer)
+            output = _run_traced(host, inputs, calls.tracer)
         else:
-            output = run_precompile(host, ask)
+            output = run_precompile(host, inputs)
     except PrecompileFailure as error:
-        calls.backtrace.set_cause(f"precompile 0x{ask.address.hex()}: {error}")
+        calls.backtrace.set_cause(f"precompile 0x{inputs.address.hex()}: {error}")
         if calls.tracer is not None and not is_own:
-            calls.tracer.event(PrecompileRefusal(ask.address, host.rules.precompiles[ask.address], str(error)))
-        return Answer(False)
-    if ask.value:
+            calls.tracer.event(PrecompileRefusal(inputs.address, host.rules.precompiles[inputs.address], str(error)))
+        return SubcallOutcome(False)
+    if inputs.value:
         try:
-            host.syscalls.send(to_filecoin(ask.address), METHOD_SEND, value=TokenAmount(ask.value))
+            host.syscalls.send(to_filecoin(inputs.address), METHOD_SEND, value=TokenAmount(inputs.value))
         except SyscallError:
-            return Answer(False)
-    return Answer(True, output)
+            return SubcallOutcome(False)
+    return SubcallOutcome(True, output)
 
 
-def _run_traced(host: FilecoinHost, ask: CallAsk, tracer: Tracer) -> bytes:
+def _run_traced(host: FilecoinHost, inputs: CallInputs, tracer: Tracer) -> bytes:
     """Run a user's precompile and trace it as a call, as under Ethereum's rules; the network's own are not traced."""
     kernel, gas = host.syscalls.kernel, host.syscalls.kernel.calls.gas
     host.syscalls.settle()
-    before, me, to = gas.used, kernel.context.receiver, to_filecoin(ask.address)
-    read_only = kernel.context.read_only or ask.kind is CallKind.STATICCALL
-    value = TokenAmount(ask.value if ask.kind is CallKind.CALL else 0)
-    tracer.event(CallStarted(me, to, INVOKE_EVM, value, ask.data, RAW, read_only, gas.available))
+    before, me, to = gas.used, kernel.context.receiver, to_filecoin(inputs.address)
+    read_only = kernel.context.read_only or inputs.kind is CallKind.STATICCALL
+    value = TokenAmount(inputs.value if inputs.kind is CallKind.CALL else 0)
+    tracer.event(CallStarted(me, to, INVOKE_EVM, value, inputs.data, RAW, read_only, gas.available))
     try:
-        output = run_precompile(host, ask)
+        output = run_precompile(host, inputs)
     except PrecompileFailure as error:
         tracer.event(CallEnded(ExitCode.USR_ILLEGAL_ARGUMENT, b"", 0, gas.used - before, message=str(error)))
         raise

@@ -10,32 +10,34 @@ from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR, MethodNumber, TokenAmount
 from runtimes.evm.calls import returned
-from runtimes.evm.engine import Answer, CreateAsk
+from runtimes.evm.engine import CreateInputs, SubcallOutcome
 from runtimes.evm.gas_limits import gas_limit
 from runtimes.evm.host import FilecoinHost
 from store.cid import CBOR
 
 
-def execute_create(host: FilecoinHost, ask: CreateAsk) -> Answer:
+def execute_create(host: FilecoinHost, inputs: CreateInputs) -> SubcallOutcome:
     """Create a contract. Both opcodes increment the nonce, even if the creation fails."""
-    size = len(ask.init_code)
+    size = len(inputs.init_code)
     host.hold(size, copies=1)
     host.hold(size, copies=3, failure=ExitCode.USR_SERIALIZATION)  # encoding the parameters
     nonce = host.contract.next_nonce()
-    if ask.salt is None:
-        method, params = CREATE_METHOD, CreateParams(ask.init_code, nonce).encode()
+    if inputs.salt is None:
+        method, params = CREATE_METHOD, CreateParams(inputs.init_code, nonce).encode()
     else:
-        method, params = CREATE2_METHOD, Create2Params(ask.init_code, ask.salt.to_bytes(32, "big")).encode()
+        method, params = CREATE2_METHOD, Create2Params(inputs.init_code, inputs.salt.to_bytes(32, "big")).encode()
     limit = gas_limit(host, (1 << 64) - 1)
     try:
         block = host.syscalls.create(CBOR, params)
-        result = host.contract.send(Address.id(EAM_ACTOR), MethodNumber(method), block, TokenAmount(ask.value), limit)
+        result = host.contract.send(
+            Address.id(EAM_ACTOR), MethodNumber(method), block, TokenAmount(inputs.value), limit
+        )
     except SyscallError:
-        return Answer(False)
+        return SubcallOutcome(False)
     if result.exit_code != ExitCode.OK:
-        return Answer(False, returned(host, result))
+        return SubcallOutcome(False, returned(host, result))
     try:
         created = CreateReturn.decode(host.syscalls.read(result.block_id, result.size))
     except ParamsError as error:
         raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the address manager's return data: {error}") from None
-    return Answer(True, created=created.eth_address)
+    return SubcallOutcome(True, created=created.eth_address)

@@ -1,9 +1,9 @@
 """The interface between the EVM actor and the engines that execute bytecode.
 
 An engine runs one frame: one piece of code in the context of one contract. Storage, blocks, logs and balances are
-synchronous calls of the `Host` (EVMC's names). Only calls and creations leave the frame, as an `Ask` that the engine
-returns; `resume` continues with the answer. So no engine frame is on the native stack while another actor runs, and
-the machine alone manages rollback, events, depth and re-entrancy. Engine and host share one `GasBudget`.
+synchronous calls of the `Host` (EVMC's names). Only calls and creations leave the frame: the engine returns their
+`SubcallInputs`, and `resume` continues with the outcome. So no engine frame is on the native stack while another actor
+runs, and the machine alone manages rollback, events, depth and re-entrancy. Engine and host share one `GasBudget`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +114,7 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class CallAsk:
+class CallInputs:
     """A call opcode. `gas` is the operand as given, in the machine's gas; `value` is 0 for kinds without one."""
 
     kind: CallKind
@@ -125,7 +125,7 @@ class CallAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateAsk:
+class CreateInputs:
     """CREATE, or CREATE2 if `salt` is given. The creator's balance covers `value`."""
 
     value: int
@@ -134,8 +134,8 @@ class CreateAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The result of an Ask. `output` becomes the return data; `created` is the new contract, if any."""
+class SubcallOutcome:
+    """The outcome of a call or creation. `output` becomes the return data; `created` is the new contract, if any."""
 
     success: bool
     output: bytes = b""
@@ -157,8 +157,8 @@ class FrameStopped(HypervisorError):
         self.output = output
 
 
-Ask = CallAsk | CreateAsk
-Step = FrameOutcome | CallAsk | CreateAsk
+SubcallInputs = CallInputs | CreateInputs
+Step = FrameOutcome | CallInputs | CreateInputs
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -286,8 +286,8 @@ class Engine(Protocol):
     def start(self, frame: Frame, host: Host) -> Step:
         """Run until the frame ends or makes a call."""
 
-    def resume(self, answer: Answer) -> Step:
-        """Continue with the answer to the last call."""
+    def resume(self, outcome: SubcallOutcome) -> Step:
+        """Continue with the outcome of the last call or creation."""
 
 
 EngineFactory = Callable[[], Engine]

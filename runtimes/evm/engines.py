@@ -13,7 +13,7 @@ from hypervisor.errors import RuntimeUnavailable
 from runtimes.evm.engine import EngineFactory, EngineRules
 from runtimes.evm.imports import preserved_recursion_limit
 
-PLAIN: Final = "py-evm"
+PLAIN_ENGINE: Final = "py-evm"
 FAST: Final = "fast"
 INTERPRET: Final = "fast:interpret"
 COMPILE: Final = "fast:compile"
@@ -41,11 +41,11 @@ def _fast(tier: str) -> Callable[[EngineRules], EngineFactory]:
 def _both(rules: EngineRules) -> EngineFactory:
     from runtimes.evm.both import pair_engines
 
-    return pair_engines((PLAIN, FACTORIES[PLAIN](rules)), (FAST, FACTORIES[FAST](rules)))
+    return pair_engines((PLAIN_ENGINE, FACTORIES[PLAIN_ENGINE](rules)), (FAST, FACTORIES[FAST](rules)))
 
 
 FACTORIES: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
-    PLAIN: _plain,
+    PLAIN_ENGINE: _plain,
     **{tier: _fast(tier) for tier in (FAST, INTERPRET, COMPILE)},
     BOTH: _both,
 }
@@ -53,15 +53,15 @@ FACTORIES: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
 ENGINES: Final = tuple(FACTORIES)
 
 
-def check_available(name: str) -> None:
+def check_engine(name: str) -> None:
     """Raise RuntimeUnavailable for an engine that is unknown or not installed."""
     if name not in ENGINES:
         raise RuntimeUnavailable(f"EVM engine '{name}' is not known: choose one of {', '.join(ENGINES)}")
-    if name != PLAIN and find_spec(_FAST_PACKAGE) is None:
-        raise RuntimeUnavailable(f"the EVM engine '{name}' is not installed: choose {PLAIN}")
+    if name != PLAIN_ENGINE and find_spec(_FAST_PACKAGE) is None:
+        raise RuntimeUnavailable(f"the EVM engine '{name}' is not installed: choose {PLAIN_ENGINE}")
 
 
 def engine_factory(name: str, rules: EngineRules) -> EngineFactory:
-    """Return a factory of engines for a set of rules. Raises RuntimeUnavailable like `check_available`."""
-    check_available(name)
+    """Return a factory of engines for a set of rules. Raises RuntimeUnavailable like `check_engine`."""
+    check_engine(name)
     return FACTORIES[name](rules)

@@ -2,7 +2,7 @@
 
 from runtimes.evm.calls import execute_call
 from runtimes.evm.create import execute_create
-from runtimes.evm.engine import CallAsk, Engine, Frame, FrameOutcome
+from runtimes.evm.engine import CallInputs, Engine, Frame, FrameOutcome
 from runtimes.evm.host import FilecoinHost
 
 
@@ -10,6 +10,6 @@ def execute(engine: Engine, frame: Frame, host: FilecoinHost) -> FrameOutcome:
     """Start the frame and execute its calls until it ends."""
     step = engine.start(frame, host)
     while not isinstance(step, FrameOutcome):
-        answer = execute_call(host, step) if isinstance(step, CallAsk) else execute_create(host, step)
-        step = engine.resume(answer)
+        outcome = execute_call(host, step) if isinstance(step, CallInputs) else execute_create(host, step)
+        step = engine.resume(outcome)
     return step

@@ -10,7 +10,7 @@ from typing import Final
 from bridge.addresses import EthAddress
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.precompiles import PrecompileTable
-from runtimes.evm.opcodes import FILECOIN_OPCODES, NUMBERS
+from runtimes.evm.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS
 from runtimes.evm.rules import (
     BLS12_381_SLOTS,
     ETHEREUM_SLOTS,
@@ -29,7 +29,7 @@ _FILECOIN_SLOTS: Final = MappingProxyType({
 })  # fmt: skip
 
 
-def filecoin_rules(network: NetworkVersion) -> EvmRules:
+def filecoin_evm_rules(network: NetworkVersion) -> EvmRules:
     """Return the rules of the Filecoin EVM in a network version."""
     features = network.evm
     absent = set()
@@ -39,7 +39,7 @@ def filecoin_rules(network: NetworkVersion) -> EvmRules:
         absent |= {"TLOAD", "TSTORE"}
     if "CLZ" not in features:
         absent.add("CLZ")
-    gone = {NUMBERS[name] for name in absent}
+    gone = {OPCODE_NUMBERS[name] for name in absent}
     slots = {precompile_address(0, index): name for index, name in ETHEREUM_SLOTS.items()}
     slots.update({precompile_address(FILECOIN_PREFIX, index): name for index, name in _FILECOIN_SLOTS.items()})
     if "BEACON_RANDOMNESS" in features:
@@ -59,7 +59,7 @@ def filecoin_rules(network: NetworkVersion) -> EvmRules:
         transient_storage="TRANSIENT" in features,
         creation_returns="CREATION_RETURNS" in features,
         tombstone_reloads="TOMBSTONE_RELOADS" in features,
-        getters_ignore_params="STRICT_QUESTIONS" not in features,
+        getters_ignore_params="STRICT_GETTERS" not in features,
         bytecode_codec=CBOR if "PLAIN_BYTECODE" in features else DAG_CBOR,
         delegate_any_cbor="STRICT_DELEGATE" not in features,
         frame_price=frame_price_at(prices),
@@ -78,7 +78,7 @@ def filecoin_rules(network: NetworkVersion) -> EvmRules:
 
 def rules_with(network: NetworkVersion, table: PrecompileTable) -> EvmRules:
     """Return the rules of a network version with users' precompiles added."""
-    rules = filecoin_rules(network)
+    rules = filecoin_evm_rules(network)
     return replace(
         rules,
         precompiles=precompiles_with(rules.precompiles, table),

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 
 from bridge.events import Log
 from hypervisor.types import ActorID
-from runtimes.evm.engine import Answer, Ask
+from runtimes.evm.engine import SubcallInputs, SubcallOutcome
 
 Calls = TypeVar("Calls", contravariant=True)
 """`runtimes.evm.ethereum.calls.EthereumCalls`, which imports this module."""
@@ -35,8 +35,8 @@ class FrameInterceptor(Protocol[Calls, FrameHost]):
     def sees(self, depth: int) -> bool:
         """Return True if calls made by frames at this depth or deeper must be visible."""
 
-    def ask(self, host: FrameHost, ask: Ask) -> Answer:
-        """Execute a call of the frame of `host`, with or without `runtimes.evm.ethereum.answers.answer`."""
+    def execute_subcall(self, host: FrameHost, inputs: SubcallInputs) -> SubcallOutcome:
+        """Execute a call of the frame of `host`, with or without `runtimes.evm.ethereum.subcalls.execute_subcall`."""
 
     def on_log(self, calls: Calls, emitter: ActorID, log: Log) -> None:
         """Handle a contract's log; the call that emitted it may still fail."""
@@ -55,4 +55,6 @@ def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any
 
 @cache
 def _is_one(kind: type) -> bool:
-    return all(hasattr(kind, name) for name in ("watches", "sees", "ask", "on_log", "on_hash", "on_storage_access"))
+    return all(
+        hasattr(kind, name) for name in ("watches", "sees", "execute_subcall", "on_log", "on_hash", "on_storage_access")
+    )

@@ -55,5 +55,7 @@ def opcode_table(rows: str, push: tuple[int, int], dup: int, swap: int) -> dict[
 FILECOIN_OPCODES: Final[Mapping[int, Opcode]] = MappingProxyType(opcode_table(_ROWS, push=(1, 3), dup=1, swap=2))
 """All opcodes of the Filecoin EVM up to network version 28."""
 
-NUMBERS: Final[Mapping[str, int]] = MappingProxyType({row.name: number for number, row in FILECOIN_OPCODES.items()})
+OPCODE_NUMBERS: Final[Mapping[str, int]] = MappingProxyType(
+    {row.name: number for number, row in FILECOIN_OPCODES.items()}
+)
 """Opcode numbers by mnemonic."""

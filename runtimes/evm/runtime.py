@@ -15,8 +15,8 @@ from hypervisor.types import BlockId
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
-from runtimes.evm.engines import FAST, check_available, engine_factory
-from runtimes.evm.filecoin_rules import filecoin_rules, rules_with
+from runtimes.evm.engines import FAST, check_engine, engine_factory
+from runtimes.evm.filecoin_rules import filecoin_evm_rules, rules_with
 from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from runtimes.evm.tree_engine import TreeEngine
@@ -30,7 +30,7 @@ class EvmRuntime:
 
     def __init__(self, services: RuntimeServices) -> None:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
-        check_available(self._name)
+        check_engine(self._name)
         self.codes = CodeCache()
         self._rules: dict[tuple[int, Overlay | None, PrecompileTable | None], EvmRules] = {}
         self._engines: dict[str, EngineFactory] = {}
@@ -82,7 +82,7 @@ class EvmRuntime:
         key = network.number, network.overlay, own
         rules = self._rules.get(key)
         if rules is None:
-            rules = self._rules[key] = filecoin_rules(network) if own is None else rules_with(network, own)
+            rules = self._rules[key] = filecoin_evm_rules(network) if own is None else rules_with(network, own)
         return rules
 
     def _invoke_ethereum(self, kernel: Kernel, params: BlockId) -> Outcome:

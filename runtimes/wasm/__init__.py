@@ -2,9 +2,19 @@
 
 A module is parsed and checked (`module`, `validate`), instrumented (`stack_limiter`, `gas_metering`, `encode`),
 compiled and cached (`engine`, `modules`, `cache`), and run (`runtime`) over ctypes (`raw`) with the syscalls of `abi`.
-The kernel defines what each operation does.
+The kernel defines what each operation does. Packages above the runtimes import the names below, and none of the
+modules.
 """
 
+from runtimes.wasm.abi import SYSCALL_REVISIONS
+from runtimes.wasm.module import ExternKind, parse_module
 from runtimes.wasm.runtime import WasmRuntime
+from runtimes.wasm.validate import validate_module
 
-__all__ = ["WasmRuntime"]
+__all__ = [
+    "SYSCALL_REVISIONS",
+    "ExternKind",
+    "WasmRuntime",
+    "parse_module",
+    "validate_module",
+]

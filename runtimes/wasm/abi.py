@@ -40,7 +40,7 @@ _SHARED = (
 
 _V4 = (*_SHARED, crypto.SYSCALLS_V4)
 
-REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
+SYSCALL_REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
     {
         "v4": _revision(*_V4),
         "v3": _revision(*_SHARED, self_.SYSCALLS_V3, event.SYSCALLS_V3, rand.SYSCALLS_V3),

@@ -13,11 +13,20 @@ from typing import Final
 
 from hypervisor.errors import InvalidModule
 from hypervisor.types import Gas
-from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.abi import SYSCALL_REVISIONS
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import FUNCREF, ExternKind, FunctionType, Import, Limits, WasmModule, export_names, parse
+from runtimes.wasm.module import (
+    FUNCREF,
+    ExternKind,
+    FunctionType,
+    Import,
+    Limits,
+    WasmModule,
+    export_names,
+    parse_module,
+)
 from runtimes.wasm.opcodes import PAGE_BYTES
-from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, ModuleFacts, check, missing_syscall
+from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, ModuleFacts, missing_syscall, validate_module
 from store.cid import RAW, USUAL_LENGTH, USUAL_RAW_PREFIX, Cid, CidError, cid_of, parse_cid, show
 
 PREFIX: Final = "lib:"
@@ -121,7 +130,7 @@ def is_linkable(wasm: bytes) -> bool:
     # not `in`: a compiled generator has no `__contains__`
     if PREFIX.encode() not in wasm and any(name == ENTRY_POINT for name in export_names(wasm)):
         return False
-    module = parse(wasm)
+    module = parse_module(wasm)
     return is_library(module) or any(map(is_linked, module.imports))
 
 
@@ -132,12 +141,12 @@ def linked_facts(module: WasmModule) -> ModuleFacts:
     linked = linked_imports(module)
     if sum(item.kind == ExternKind.MEMORY for item in module.imports) + len(module.memories) > 1:
         raise InvalidModule("the module has several memories: it may import one from a library or define one, not both")
-    return _library_facts(module) if is_library(module) else check(module, linked)
+    return _library_facts(module) if is_library(module) else validate_module(module, linked)
 
 
 def read_module(wasm: bytes) -> LinkableModule:
     """Parse a module for linking. Raises InvalidModule if the rules for libraries or linked actors reject it."""
-    module = parse(wasm)
+    module = parse_module(wasm)
     facts, linked = linked_facts(module), linked_imports(module)
     indices = module.function_type_indices()
     exported = {item.name: module.types[indices[item.index]] for item in module.exports if item.kind == _FUNCTION}
@@ -150,7 +159,9 @@ def read_module(wasm: bytes) -> LinkableModule:
         exported if library else {},
         frozenset(item.name for item in module.exports if item.kind == ExternKind.MEMORY and library),
         module.memories[0] if module.memories else None,
-        frozenset(name for name, revision in REVISIONS.items() if not missing_syscall(module, revision, linked)),
+        frozenset(
+            name for name, revision in SYSCALL_REVISIONS.items() if not missing_syscall(module, revision, linked)
+        ),
     )
 
 

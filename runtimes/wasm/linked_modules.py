@@ -20,7 +20,7 @@ from hypervisor.kernel import Kernel
 from hypervisor.recent import Recent
 from hypervisor.types import Gas
 from runtimes.wasm import instrument
-from runtimes.wasm.abi import REVISIONS, WasmInvocation
+from runtimes.wasm.abi import SYSCALL_REVISIONS, WasmInvocation
 from runtimes.wasm.boundary import RawBoundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.libraries import (
@@ -39,7 +39,7 @@ from runtimes.wasm.libraries import (
 )
 from runtimes.wasm.linked_encode import COUNTERS, COUNTERS_MODULE, HEIGHT_EXPORT, LinkedEncoder
 from runtimes.wasm.memory import GuestMemory
-from runtimes.wasm.module import WasmModule, parse
+from runtimes.wasm.module import WasmModule, parse_module
 from runtimes.wasm.modules import GuestModule, GuestModules, priced_key
 from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
 from runtimes.wasm.validate import ModuleFacts, check_entry, check_linked
@@ -100,8 +100,8 @@ class LinkedModules(GuestModules):
         """
         actor, libraries = units[-1], units[:-1]
         if revision not in actor.module.revisions:
-            module = parse(actor.wasm)
-            check_linked(module, REVISIONS[revision], linked_imports(module))
+            module = parse_module(actor.wasm)
+            check_linked(module, SYSCALL_REVISIONS[revision], linked_imports(module))
         compiled = [self.compile(unit.digest, unit.wasm, prices) for unit in units]
         parts = [self._counters]
         parts += [Part(made.compiled, _sources(unit)) for made, unit in zip(compiled, units, strict=True)]
@@ -136,7 +136,7 @@ class LinkedModules(GuestModules):
         with self._opening:
             boundary = self._opened.get(revision)
             if boundary is None:
-                boundary = self._opened[revision] = RawBoundary(self._engine, REVISIONS[revision])
+                boundary = self._opened[revision] = RawBoundary(self._engine, SYSCALL_REVISIONS[revision])
         return boundary
 
     def _check(self, module: WasmModule) -> ModuleFacts:

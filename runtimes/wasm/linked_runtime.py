@@ -22,7 +22,7 @@ from hypervisor.runtime import InstallServices, Outcome, Runtime
 from hypervisor.types import BlockId, Gas
 from runtimes.wasm.libraries import Work, install_gas, is_library, is_linkable, linking_gas
 from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram, linked_modules
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
 from runtimes.wasm.runtime import TABLE_ELEMENT_BYTES, run_guest
 from runtimes.wasm.validate import MAX_TABLE_ELEMENTS, check_features
@@ -98,7 +98,7 @@ class LinkedRuntime:
             wasm = kernel.machine.store.get(code)
             found = _Kind.OTHER
             if is_linkable(wasm):
-                found = _Kind.LIBRARY if is_library(parse(wasm)) else _Kind.LINKED
+                found = _Kind.LIBRARY if is_library(parse_module(wasm)) else _Kind.LINKED
         except (BlockNotFound, InvalidModule):
             return _Kind.OTHER
         return self._kinds.setdefault(code, found)

@@ -154,7 +154,7 @@ class WasmModule:
         return next((export for export in self.exports if export.name == name), None)
 
 
-def parse(data: bytes) -> WasmModule:
+def parse_module(data: bytes) -> WasmModule:
     """Parse a module; raises InvalidModule if its structure is not that of a WASM 1 module."""
     if data[: len(MAGIC)] != MAGIC:
         raise InvalidModule("not a WASM module: the first eight bytes are not its magic number and version 1")
@@ -351,7 +351,7 @@ def _code(reader: BinaryReader, module: WasmModule) -> None:
         reader.position = end
 
 
-def _data(reader: BinaryReader, module: WasmModule) -> None:  # noqa: ARG001  # checks only: the payload is copied
+def _data(reader: BinaryReader, module: WasmModule) -> None:  # checks only: the payload is copied
     for _ in range(_items(reader, "data segments")):
         flags = reader.u32()
         if flags > 2:

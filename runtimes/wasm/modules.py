@@ -10,11 +10,11 @@ from dataclasses import astuple, dataclass, field
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.recent import Recent
 from runtimes.wasm import instrument
-from runtimes.wasm.abi import REVISIONS, Revision
+from runtimes.wasm.abi import SYSCALL_REVISIONS, Revision
 from runtimes.wasm.boundary import RAW, Boundary, Linked, RawBoundary
-from runtimes.wasm.module import WasmModule, parse
+from runtimes.wasm.module import WasmModule, parse_module
 from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
-from runtimes.wasm.validate import ModuleFacts, check, check_entry, check_linked
+from runtimes.wasm.validate import ModuleFacts, check_entry, check_linked, validate_module
 from runtimes.wasmtime.cache import ModuleCache, cache_key, cpu_features
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.raw import WASMTIME_VERSION
@@ -69,12 +69,12 @@ class GuestModules:
         with self._lock:
             boundary = self._boundaries.get(revision)
             if boundary is None:
-                boundary = self._open(REVISIONS[revision])
+                boundary = self._open(SYSCALL_REVISIONS[revision])
                 self._boundaries[revision] = boundary
         try:
             linked = boundary.link(ready.compiled)
         except UnlinkableModule:
-            check_linked(parse(bytes(wasm)), REVISIONS[revision])  # gives a better message than wasmtime
+            check_linked(parse_module(bytes(wasm)), SYSCALL_REVISIONS[revision])  # gives a better message than wasmtime
             raise
         return ready.linked.setdefault(revision, GuestModule(linked, ready.facts))
 
@@ -141,10 +141,10 @@ class GuestModules:
 
     def _check(self, module: WasmModule) -> ModuleFacts:
         """Return the facts of a module for its invocation. Raises InvalidModule if the rules reject it."""
-        return check(module)
+        return validate_module(module)
 
     def _make(self, code: Cid, wasm: bytes, prices: WasmPrices) -> tuple[CompiledModule, ModuleFacts]:
-        module = parse(wasm)
+        module = parse_module(wasm)
         facts = self._check(module)
         self._engine.validate(wasm)
         compiled = self._engine.compile(self._instrument(module, prices))

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from hypervisor.errors import InvalidModule
 from runtimes.wasm.binary import BinaryReader
-from runtimes.wasm.module import MAGIC, ExternKind, Section, parse
+from runtimes.wasm.module import MAGIC, ExternKind, Section, parse_module
 
 MAX_NAME_LENGTH = 120
 """Maximum length of a name in characters; longer names are cut in the middle."""
@@ -26,7 +26,7 @@ def function_names(wasm: bytes) -> dict[int, str]:
     """Return function names by index, Rust's without the hash; functions without a name have that of their export."""
     try:
         exported = {
-            item.index: _printable(item.name) for item in parse(wasm).exports if item.kind == ExternKind.FUNCTION
+            item.index: _printable(item.name) for item in parse_module(wasm).exports if item.kind == ExternKind.FUNCTION
         }
     except InvalidModule:
         return {}
@@ -39,7 +39,7 @@ def function_names(wasm: bytes) -> dict[int, str]:
 @lru_cache(16)
 def function_count(wasm: bytes) -> int:
     """Return the number of functions of a valid module, including imported ones."""
-    return len(parse(wasm).function_type_indices())
+    return len(parse_module(wasm).function_type_indices())
 
 
 def function_label(names: dict[int, str], index: int) -> str:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from runtimes.wasm.encode import Encoder
-from runtimes.wasm.module import ExternKind, Section, parse
+from runtimes.wasm.module import ExternKind, Section, parse_module
 from runtimes.wasm.opcodes import CALL
 from runtimes.wasmtime.encoding import name, signed, u32, vector
 
@@ -81,7 +81,7 @@ def _helpers() -> tuple[bytes, ...]:
     """Return the bodies of `enter` and `leave`, with their local variables."""
     from wasmtime import wat2wasm
 
-    module = parse(bytes(wat2wasm(HELPERS)))
+    module = parse_module(bytes(wat2wasm(HELPERS)))
     return tuple(u32(body.local_groups) + module.data[body.locals_at : body.end] for body in module.bodies)
 
 

@@ -17,7 +17,7 @@ from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder
 from hypervisor.runtime import RuntimeServices
 from runtimes.wasm.abi import WasmInvocation
 from runtimes.wasm.boundary import Linked
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from runtimes.wasm.modules import GuestModule
 from runtimes.wasm.names import function_label, function_names
 from runtimes.wasm.opcodes import PAGE_BYTES, WasmPrices
@@ -124,7 +124,7 @@ Labels = tuple[tuple[str, ...], dict[int, str]]
 
 @lru_cache(16)
 def _labels(wasm: bytes) -> Labels:
-    imported = parse(wasm).imported_functions
+    imported = parse_module(wasm).imported_functions
     return tuple(f"{item.module}::{item.name}" for item in imported), function_names(wasm)
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.features import FEATURES, feature_of_syscall
 from hypervisor.memory import MAX_INSTANCE_MEMORY
-from runtimes.wasm.abi import ALL_FEATURES, REVISIONS, Revision
+from runtimes.wasm.abi import ALL_FEATURES, SYSCALL_REVISIONS, Revision
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import I32, ExternKind, FunctionType, Import, WasmModule, parse
+from runtimes.wasm.module import I32, ExternKind, FunctionType, Import, WasmModule, parse_module
 from runtimes.wasm.opcodes import PAGE_BYTES
 
 MAX_TABLE_ELEMENTS = 20_000
@@ -41,7 +41,7 @@ class ModuleFacts:
     has_wrong_upgrade: bool = False
 
 
-def check(module: WasmModule, linked: Collection[Import] = ()) -> ModuleFacts:
+def validate_module(module: WasmModule, linked: Collection[Import] = ()) -> ModuleFacts:
     """Raise InvalidModule with an explanation unless the rules allow the module.
 
     `linked` are imports that are not syscalls (the lab `libraries`); they are checked when they are linked.
@@ -84,7 +84,7 @@ def check_features(wasm: bytes, features: Collection[str]) -> None:
     lacking = [feature for feature in FEATURES.values() if feature.name not in features]
     if not any(feature.syscall.partition(".")[2].encode() in wasm for feature in lacking):
         return  # most modules: parsing takes a while
-    for item in parse(wasm).imported_functions:
+    for item in parse_module(wasm).imported_functions:
         feature = feature_of_syscall(f"{item.module}.{item.name}")
         if feature in lacking:
             raise UnlinkableModule(_not_a_syscall(item.module, item.name))
@@ -108,7 +108,7 @@ def _check_imports(module: WasmModule, linked: Collection[Import]) -> None:
             # The network's instrumentation rejects an imported global, because it would shift the gas counter's index.
             error = InvalidModule if item.kind == ExternKind.GLOBAL else UnlinkableModule
             raise error(f"the import {item.module}.{item.name} is not a function")
-    refusals = {name: missing_syscall(module, revision, linked) for name, revision in REVISIONS.items()}
+    refusals = {name: missing_syscall(module, revision, linked) for name, revision in SYSCALL_REVISIONS.items()}
     if all(refusals.values()):
         raise UnlinkableModule(refusals[ALL_FEATURES])
 

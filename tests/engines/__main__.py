@@ -16,8 +16,8 @@ from tests.engines import revm
 from tests.engines.compare import STAGES, compare, watched
 from tests.engines.plants import NONE, PLANTS
 
-MOST_FINDINGS = 20
-_MOST_PLANTED = 2000
+MAX_FINDINGS = 20
+_MAX_PLANTED = 2000
 
 
 def main() -> int:
@@ -39,13 +39,13 @@ def main() -> int:
     tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
     planted = {
         name: dict(
-            compare(chosen.seed, max(min(chosen.count // 100, _MOST_PLANTED), 600), chosen.workers, name).found_by_rules
+            compare(chosen.seed, max(min(chosen.count // 100, _MAX_PLANTED), 600), chosen.workers, name).found_by_rules
         )
         for name in PLANTS
         if name != NONE
     }
     stages = {name: tally.stages[name] for name in STAGES}
-    record = RunRecord(chosen.seed, tally.count, stages, tally.findings[:MOST_FINDINGS], planted, dict(tally.counts))
+    record = RunRecord(chosen.seed, tally.count, stages, tally.findings[:MAX_FINDINGS], planted, dict(tally.counts))
     return finish(record, chosen, started)
 
 

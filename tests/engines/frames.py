@@ -25,8 +25,8 @@ from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
 from runtimes.evm.both import EnginesDiffer, pair_engines
 from runtimes.evm.code import analyse
-from runtimes.evm.engine import Answer, EngineFactory, EngineRules, Frame, FrameOutcome, Status
-from runtimes.evm.engines import COMPILE, FAST, INTERPRET, PLAIN, engine_factory
+from runtimes.evm.engine import EngineFactory, EngineRules, Frame, FrameOutcome, Status, SubcallOutcome
+from runtimes.evm.engines import COMPILE, FAST, INTERPRET, PLAIN_ENGINE, engine_factory
 from runtimes.evm.ethereum.forks import FORKS
 from runtimes.evm.fast.pool import INTERPRETED, pool
 from tests.differential.grammar import THEMES
@@ -39,11 +39,11 @@ from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost
 
 RULES: Final = (*FORKS, *FILECOIN)
-PAIRS: Final = {"engines": (PLAIN, FAST), "tiers": (INTERPRET, COMPILE)}
+PAIRS: Final = {"engines": (PLAIN_ENGINE, FAST), "tiers": (INTERPRET, COMPILE)}
 """The comparison: two engines, or the fast engine's interpreter and its compiled code."""
 PLANTS: Final = {
     "fast: MULMOD one gas dearer": (FAST, "MULMOD"),
-    "py-evm: SLOAD one gas dearer": (PLAIN, "SLOAD"),
+    "py-evm: SLOAD one gas dearer": (PLAIN_ENGINE, "SLOAD"),
     "fast:compile: MULMOD one gas dearer": (COMPILE, "MULMOD"),
 }
 RAN, FINISHED = "ran on both engines", "came to an end of their own"
@@ -51,7 +51,7 @@ _CHUNK: Final = 2_000
 _BLOCK: Final = 50 * _CHUNK
 _STATEMENTS: Final = 150
 """Statements that a chunk's programs are made of."""
-_MOST_ASKS: Final = 5
+_MAX_ASKS: Final = 5
 _ENDS: Final = tuple(assemble(end) for end in ("64 0 RETURN", "64 0 RETURN", "33 1 REVERT", "STOP", "", "INVALID"))
 
 
@@ -150,10 +150,10 @@ def run(random: Random, rules: EngineRules, make: EngineFactory, code: bytes) ->
         step = engine.start(frame, host)
         while not isinstance(step, FrameOutcome):
             asks += 1
-            if asks > _MOST_ASKS:
+            if asks > _MAX_ASKS:
                 return "asked often"
             success = random.random() < 0.7
-            step = engine.resume(Answer(success, random.randbytes(random.choice((0, 1, 32, 70))), OTHER))
+            step = engine.resume(SubcallOutcome(success, random.randbytes(random.choice((0, 1, 32, 70))), OTHER))
     except (OutOfGas, ActorExit) as error:
         return type(error).__name__
     return step.status.name

@@ -22,7 +22,7 @@ from runtimes.evm.engine import EngineRules
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import FORKS, fork_names
 from runtimes.evm.ethereum.prices import AUTHORIZATION
-from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from store.keccak import keccak
 from tests.differential.generator import SENDER, helpers
 from tests.differential.grammar import THEMES, WORDS
@@ -93,7 +93,7 @@ class Batch:
 @cache
 def rules_by_name(name: str) -> EngineRules:
     """Those of a fork, or of a network version as `nv28`."""
-    return FORKS[name] if name in FORKS else filecoin_rules(network_version(int(name.removeprefix("nv"))))
+    return FORKS[name] if name in FORKS else filecoin_evm_rules(network_version(int(name.removeprefix("nv"))))
 
 
 def batch(seed: int, number: int) -> Batch:

@@ -10,7 +10,7 @@ import pytest
 from bridge.addresses import EthAddress, create2_address
 from runtimes.evm.engines import FACTORIES
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.forks import LATEST
+from runtimes.evm.ethereum.forks import LATEST_FORK
 from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.numbers import AccountFlag
 from tests.differential.generator import SENDER
@@ -26,7 +26,7 @@ from tests.runtimes.evm.assembler import assemble
 CONTRACT = EthAddress(b"\xaa" * 20)
 
 
-def test_programs_are_the_same_for_the_same_seed_and_others_for_another() -> None:
+def test_programs_are_deterministic_per_seed() -> None:
     assert batch(1, 7) == batch(1, 7)
     assert batch(1, 7).calls != batch(2, 7).calls != batch(2, 8).calls
     assert {batch(1, number).rules for number in range(len(RULES))} == set(RULES)
@@ -40,7 +40,7 @@ def test_the_engines_agree_on_generated_programs() -> None:
 
 
 @pytest.mark.parametrize("defect", PLANTS)
-def test_each_defect_can_be_planted_and_is_gone_again(defect: str) -> None:
+def test_injected_defects_are_applied_and_removed(defect: str) -> None:
     before = {**vars(AccountFlag)}, {**FACTORIES}
     with PLANTS[defect]():
         planted = {**vars(AccountFlag)}, {**FACTORIES}
@@ -49,11 +49,11 @@ def test_each_defect_can_be_planted_and_is_gone_again(defect: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "expected"), [("CLZ", (1, 1)), ("ADDMOD", (3, 1)), ("PC", (0, 1)), ("POP", (1, 0))])
-def test_what_an_opcode_takes_and_leaves_is_asked_of_the_engine(name: str, expected: tuple[int, int]) -> None:
-    assert shape(LATEST, name) == expected
+def test_opcode_stack_shape_is_taken_from_engine(name: str, expected: tuple[int, int]) -> None:
+    assert shape(LATEST_FORK, name) == expected
 
 
-def test_an_opcode_that_a_fork_adds_is_drawn_and_left_out_under_the_older_ones() -> None:
+def test_new_fork_opcode_is_generated_but_omitted_on_older_forks() -> None:
     assert newer_operators(ethereum=True)["CLZ"] == 1  # EIP-7939: of Osaka, and of network version 28 (FIP-0114)
     assert "CLZ" in Grammar(Random(1), "mixed", (CONTRACT,), ethereum=True)._operators[1]
     words = "7 CLZ 0 MSTORE"
@@ -64,14 +64,14 @@ def test_an_opcode_that_a_fork_adds_is_drawn_and_left_out_under_the_older_ones()
 
 @pytest.mark.parametrize("defect", [name for name in PLANTS if MARK in name])
 @pytest.mark.oracle
-def test_one_gas_too_much_in_an_engine_is_found_under_every_set_of_rules(defect: str) -> None:
+def test_extra_gas_in_engine_is_found_under_every_ruleset(defect: str) -> None:
     found = compare(seed=1, count=2 * len(RULES) * SIZE, workers=1, plant=defect).found_by_rules
     assert set(found) == set(RULES)
 
 
 @pytest.mark.parametrize("defect", [name for name in PLANTS if "trees" in name])
 @pytest.mark.oracle
-def test_what_trees_of_calls_do_not_know_is_found_where_there_are_trees(defect: str) -> None:
+def test_call_tree_defects_are_found_under_rules_with_trees(defect: str) -> None:
     found = compare(seed=1, count=4 * len(RULES) * SIZE, workers=1, plant=defect).found_by_rules
     assert found
     assert set(found) <= set(ETHEREUM)
@@ -89,7 +89,7 @@ def test_a_case_shows_where_the_engines_part() -> None:
 
 
 @pytest.mark.parametrize("number", [8, 11, 14, 29])
-def test_two_engines_side_by_side_come_to_what_one_comes_to(number: int) -> None:
+def test_both_engines_together_match_single_engine(number: int) -> None:
     """Twice each: a tree that was left is not tried the second time. In the last batch memory grows before a call."""
     drawn = batch(909, number)
     plain, both = (world(engine, drawn.rules) for engine in ("py-evm", "both"))
@@ -102,7 +102,7 @@ def test_two_engines_side_by_side_come_to_what_one_comes_to(number: int) -> None
 
 
 @pytest.mark.slow
-def test_a_tree_of_calls_that_changes_something_else_than_its_frames_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_tree_with_changes_unlike_its_frames_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = batch(3, 1)
     assert not any(watched(3, 1, program, call.gas_limit) for program, call in enumerate(drawn.calls[:8]))
     write = Changes.write
@@ -149,7 +149,7 @@ def test_frames_nest_as_deep_as_their_limit(frames: int, sees: bool) -> None:
         assert machine.after(call, call.gas_limit)[CONTRACT].storage == {0: frames, 1: 1}
 
 
-def test_pyrevm_says_the_same_of_storage_refunds_and_logs() -> None:
+def test_pyrevm_agrees_on_storage_refunds_and_logs() -> None:
     module = revm.pyrevm()
     if module is None:
         pytest.skip("no pyrevm for this Python")
@@ -169,7 +169,7 @@ def test_pyrevm_says_the_same_of_storage_refunds_and_logs() -> None:
 
 
 @pytest.mark.slow
-def test_single_frames_are_equal_on_both_engines_and_a_defect_in_either_is_found() -> None:
+def test_single_frames_agree_and_defects_in_either_are_found() -> None:
     assert frames.compare(seed=2, count=1_000, workers=1).findings == []
     for defect, (engine, _) in frames.PLANTS.items():
         if engine in frames.PAIRS["engines"]:
@@ -177,7 +177,7 @@ def test_single_frames_are_equal_on_both_engines_and_a_defect_in_either_is_found
 
 
 @pytest.mark.slow
-def test_compiled_regions_are_equal_to_the_interpreter_and_a_defect_in_one_is_found() -> None:
+def test_compiled_regions_match_interpreter_and_defect_is_found() -> None:
     assert frames.compare(seed=3, count=400, workers=1, pair="tiers").findings == []
     (defect,) = (defect for defect, (engine, _) in frames.PLANTS.items() if engine == "fast:compile")
     assert frames.compare(seed=3, count=400, workers=1, plant=defect, pair="tiers").findings

@@ -10,14 +10,14 @@ from fvm_hypervisor.laboratory.vectors.statetest import run_file
 from tests.conftest import data_file
 
 FOLDERS = ("stExample", "stCreate2", "stReturnDataTest")
-MOST_BYTES = 30_000
+MAX_BYTES = 30_000
 FILES_OF_A_FOLDER = 3
 
 
 def lines(folder: str, engine: str) -> dict[str, str]:
     """The output for some small files of a folder."""
     files = sorted(data_file("vectors/GeneralStateTests").rglob(f"{folder}/*.json"))
-    chosen = [path for path in files if path.stat().st_size < MOST_BYTES][:FILES_OF_A_FOLDER]
+    chosen = [path for path in files if path.stat().st_size < MAX_BYTES][:FILES_OF_A_FOLDER]
     traces = {}
     for path in chosen:
         out = io.StringIO()

@@ -24,13 +24,13 @@ from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.tracing import TraceEvent
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
-from runtimes.evm.engine import Answer, Ask
-from runtimes.evm.ethereum import EthereumExecutor, answers
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.engine import SubcallInputs, SubcallOutcome
+from runtimes.evm.ethereum import EthereumExecutor, subcalls
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.validation import InvalidTransaction
-from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from store.cid import cid_of
 from tests.differential.generator import SENDER
 from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call
@@ -105,9 +105,9 @@ class _Listener:
             calls.max_depth = self.frames
         return proceed(call)
 
-    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
+    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
         """Answer as without an interceptor."""
-        return answers.answer(host, ask)
+        return subcalls.execute_subcall(host, inputs)
 
     def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
         """Note the log, by the emitter's address at this moment."""
@@ -167,7 +167,7 @@ class EthereumWorld:
         """Start from a batch's accounts."""
         self.machine.restore(self._empty)
         self.machine.context = replace(self.machine.context, block=self._blocks[batch.filecoin])
-        install(self.machine, batch.accounts)
+        install_alloc(self.machine, batch.accounts)
         self.machine.state_tree.flush()
         actors(self.machine)  # read once, not in every attempt
         self.machine.tracer = _Deaf() if batch.framed else None
@@ -194,7 +194,7 @@ class EthereumWorld:
         before = self.machine.snapshot()
         try:
             EthereumExecutor(self.machine).apply_transaction(self._transaction(call, gas_limit), SENDER)
-            return dict(accounts(self.machine))
+            return dict(read_alloc(self.machine))
         finally:
             self.machine.restore(before)
 
@@ -220,14 +220,14 @@ class FilecoinWorld:
 
     def __init__(self, engine: str, rules: str) -> None:
         context = MachineContext(network_version(int(rules[2:])), EPOCH, TIMESTAMP)
-        self._rules = filecoin_rules(context.network)
+        self._rules = filecoin_evm_rules(context.network)
         self.machine = Hypervisor.open(evm=engine, context=context)
         self._empty = self.machine.snapshot()
 
     def begin(self, batch: Batch) -> None:
         """Start from a batch's accounts."""
         self.machine.restore(self._empty)
-        install(self.machine, batch.accounts)
+        install_alloc(self.machine, batch.accounts)
         if not self._rules.transient_storage:
             self._use_older_form()
         self.machine.state_tree.flush()

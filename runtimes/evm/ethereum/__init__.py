@@ -1,8 +1,57 @@
 """Ethereum's rules over the machine's actors: its transactions, gas, refunds, access lists and forks.
 
-The machine loads `EthereumExecutor` through the entry point `ethereum`.
+The machine loads `EthereumExecutor` through the entry point `ethereum`. Packages above the runtimes import the names
+below, and none of the modules.
 """
 
-from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.ethereum.accounts import Accounts, delegated_address, ethereum_address
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc, state_root
+from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
+from runtimes.evm.ethereum.blobs import ForkBlobs
+from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.contract_states import ContractCache
+from runtimes.evm.ethereum.executor import EthereumExecutor, InvalidBlock
+from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK, Fork, fork_named, fork_with
+from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.prices import all_but_one_64th
+from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
+from runtimes.evm.ethereum.validation import InvalidTransaction, gas_price, intrinsic_gas
 
-__all__ = ["EthereumExecutor"]
+__all__ = [
+    "FORKS",
+    "LATEST_FORK",
+    "Accounts",
+    "AllocAccount",
+    "Application",
+    "AppliedTransaction",
+    "BlockRun",
+    "CallingAccount",
+    "ContractCache",
+    "EthereumCalls",
+    "EthereumExecutor",
+    "EthereumHost",
+    "Fork",
+    "ForkBlobs",
+    "InvalidBlock",
+    "InvalidTransaction",
+    "SendSubcall",
+    "TransactionResult",
+    "Withdrawal",
+    "all_but_one_64th",
+    "block_of",
+    "contract_outcome",
+    "delegated_address",
+    "ethereum_address",
+    "execute_subcall",
+    "fork_named",
+    "fork_with",
+    "gas_price",
+    "install_alloc",
+    "intrinsic_gas",
+    "logs_hash",
+    "read_alloc",
+    "requests_hash",
+    "send_call",
+    "state_root",
+]

@@ -7,13 +7,14 @@ once, when the message ends (`write_back`). Everything else that is read and cac
 state before the message (`contract_states`).
 """
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
 from bridge.delegations import DELEGATION_PREFIX
+from bridge.evm_state import EvmState
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
@@ -512,7 +513,8 @@ class Accounts:
             self._tree.delete_actor(actor)
             changed.pop(actor, None)
         for actor, slots in changed.items():
-            self._write(actor, slots)
+            is_new = entries is not None and self.was_created(actor)  # its code is written when the message ends
+            self._write(actor, slots, self._contracts.contract_form if is_new else self.form)
         self._remove_empty(touched)
 
     def _remove_empty(self, touched: Iterable[EthAddress]) -> None:
@@ -521,7 +523,9 @@ class Accounts:
             if actor is not None and self.is_empty(actor):
                 self._tree.delete_actor(actor)
 
-    def _write(self, actor: ActorID, slots: Sequence[tuple[int, int]]) -> None:
+    def _write(
+        self, actor: ActorID, slots: Sequence[tuple[int, int]], form: Callable[[EvmState, ActorState], ActorState]
+    ) -> None:
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return
@@ -530,7 +534,7 @@ class Accounts:
         code, code_hash = self._code(actor)
         after = replace(before, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=self.nonce(actor))
         if after != before or state.head == EMPTY_ARRAY_CID:
-            self._tree.set_actor(actor, self.form(after, state))
+            self._tree.set_actor(actor, form(after, state))
 
     # --- parts ------------------------------------------------------------------------------------------------
 

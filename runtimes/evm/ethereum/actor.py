@@ -27,10 +27,19 @@ from hypervisor.runtime import Outcome
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import Code, CodeCache, analyse, code_too_long
-from runtimes.evm.engine import Answer, Ask, Engine, EngineRules, Frame, FrameOutcome, FrameStopped, Status
-from runtimes.evm.ethereum.answers import answer, returned
+from runtimes.evm.engine import (
+    Engine,
+    EngineRules,
+    Frame,
+    FrameOutcome,
+    FrameStopped,
+    Status,
+    SubcallInputs,
+    SubcallOutcome,
+)
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.subcalls import execute_subcall, returned
 from runtimes.evm.inspection import GET_BYTECODE, GET_BYTECODE_HASH
 from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
@@ -39,10 +48,10 @@ _RESERVED_BYTE = 0xEF  # EIP-3541
 _GET_STORAGE_AT = 5
 
 
-def _answer_ask(host: EthereumHost, ask: Ask) -> Answer:
+def _answer_ask(host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
     frames = host.frames
     try:
-        return answer(host, ask) if frames is None else frames.ask(host, ask)
+        return execute_subcall(host, inputs) if frames is None else frames.execute_subcall(host, inputs)
     except OutOfGas:
         if host.steps is not None:
             host.steps.step(EvmFault(OutOfGas.__name__))
@@ -126,9 +135,9 @@ class EthereumInvocation:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method needs parameters in DAG-CBOR")
         if context.caller != context.receiver:
             raise ActorExit(ExitCode.USR_FORBIDDEN, message="only the contract itself may call this method")
-        asked = DelegateCallParams.decode(params.data)
-        code = self._codes.get(asked.code, self._calls.accounts.code_block(asked.code))
-        return self._answer(self._frame(code, asked.calldata, asked.caller, asked.value))
+        call = DelegateCallParams.decode(params.data)
+        code = self._codes.get(call.code, self._calls.accounts.code_block(call.code))
+        return self._answer(self._frame(code, call.calldata, call.caller, call.value))
 
     # --- construction -----------------------------------------------------------------------------------------
 
@@ -140,9 +149,9 @@ class EthereumInvocation:
         """
         accounts, context = self._calls.accounts, self._kernel.context
         if context.caller == INIT_ACTOR:
-            asked = ConstructorParams.decode(b"" if params is None else params.data)
+            call = ConstructorParams.decode(b"" if params is None else params.data)
             accounts.create(self._actor)
-            caller, init_code = asked.creator, asked.init_code
+            caller, init_code = call.creator, call.init_code
         else:
             caller, init_code = accounts.address_of(context.caller), b"" if params is None else params.data
         ended = self._frame(analyse(init_code), b"", caller, context.value)

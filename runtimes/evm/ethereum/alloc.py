@@ -1,7 +1,7 @@
 """Conversion between Ethereum's accounts and a machine's state, and Ethereum's state root.
 
-`install` writes accounts as actors; `accounts` reads back every actor with an f410 address. Other actors (the machine's
-own, accounts with Filecoin keys) are not part of Ethereum's state.
+`install_alloc` writes accounts as actors; `read_alloc` reads back every actor with an f410 address. Other actors (the
+machine's own, accounts with Filecoin keys) are not part of Ethereum's state.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,7 +50,7 @@ def state_root(accounts: Mapping[EthAddress, AllocAccount]) -> bytes:
     return secure_root({bytes(address): account.rlp() for address, account in accounts.items()})
 
 
-def install(machine: MachineState, accounts: Mapping[EthAddress, AllocAccount]) -> None:
+def install_alloc(machine: MachineState, accounts: Mapping[EthAddress, AllocAccount]) -> None:
     """Write accounts to a machine's state, which must not contain any of the addresses yet."""
     tree, store = machine.state_tree, machine.store
     form = Accounts(machine, Journal(), filecoin_addresses=False)
@@ -65,7 +65,7 @@ def install(machine: MachineState, accounts: Mapping[EthAddress, AllocAccount]) 
     tree.set_init_state(replace(init, address_map=addresses.flush(), next_id=actor))
 
 
-def accounts(machine: MachineState) -> Iterator[tuple[EthAddress, AllocAccount]]:
+def read_alloc(machine: MachineState) -> Iterator[tuple[EthAddress, AllocAccount]]:
     """Yield every account of the machine's flushed state, in the order of the state tree."""
     evm_code = machine.manifest.code("evm")
     machine.state_tree.flush()

@@ -140,7 +140,7 @@ class Application:
         validation.check(self._transaction, self._fork, self._limits)
         return self._execute(self._check_sender())
 
-    def ask(self, kept: bool = True) -> TransactionResult:
+    def simulate(self, kept: bool = True) -> TransactionResult:
         """Apply without the checks of nonce, sender type and block limits; the sender must have the money.
 
         Unless the result is `kept`, changes are not written and logs are not reported.
@@ -172,7 +172,7 @@ class Application:
     def apply_implicit(self, kept: bool = True) -> TransactionResult:
         """Call for the system itself or for a query: no checks, no fees, no nonce.
 
-        Unless the result is `kept`, as with `ask`; the caller must roll back the rest.
+        Unless the result is `kept`, as with `simulate`; the caller must roll back the rest.
         """
         self._kept = kept
         sender = self._accounts.find(self._sender)
@@ -280,7 +280,7 @@ class Application:
     def _warm_up(self) -> None:
         transaction, accounts = self._transaction, self._accounts
         accounts.warm_known((*self._fork.precompiles, *self._calls.filecoin_precompiles))
-        accounts.warm_all((self._block.coinbase, self._sender))
+        accounts.warm_all((self._block.coinbase, self._sender) if self._fork.warm_coinbase else (self._sender,))
         if transaction.to is not None:
             accounts.warm(transaction.to)
         for address, slots in transaction.access_list:
@@ -395,7 +395,10 @@ class Application:
         return tip, burnt
 
     def _blob_fee(self) -> int:
-        """Return the price of the transaction's blobs, in attoFIL; a question pays what it offers at most."""
+        """Return the price of the transaction's blobs in attoFIL.
+
+        A simulated call pays at most the fee that it offers.
+        """
         transaction = self._transaction
         price = min(self._limits.blob_base_fee, transaction.max_fee_per_blob_gas) if self._paid else 0
         return transaction.blob_gas * price

@@ -29,7 +29,7 @@ from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.call_rules import FREE, EthereumCallRules
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.interception import stands_between_frames
 from runtimes.evm.precompiles.filecoin import FILECOIN
 
@@ -229,5 +229,5 @@ class EthereumCalls(CallManager):
 @lru_cache
 def filecoin_precompiles(features: frozenset[str]) -> Mapping[EthAddress, str]:
     """Return Filecoin's own precompiles by address for a set of features (`NetworkVersion.evm`)."""
-    precompiles = filecoin_rules(replace(LATEST, evm=features)).precompiles
+    precompiles = filecoin_evm_rules(replace(LATEST, evm=features)).precompiles
     return MappingProxyType({address: name for address, name in precompiles.items() if name in FILECOIN})

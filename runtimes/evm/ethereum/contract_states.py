@@ -134,6 +134,10 @@ class ContractStates:
         """Return the actor of an account: with a contract's state only if it has code or slots."""
         if contract.bytecode == EMPTY_CODE and contract.storage == EMPTY_KAMT:
             return replace(state, code=self._manifest.code("ethaccount"), head=EMPTY_ARRAY_CID, nonce=contract.nonce)
+        return self.contract_form(contract, state)
+
+    def contract_form(self, contract: EvmState, state: ActorState) -> ActorState:
+        """Return the account's actor with the contract's state, also if it has neither code nor storage yet."""
         data = contract.encode()
         head = cid_of(data)
         self._store.put(head, data)

@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import BLOCK_HASHES, ETHEREUM
-from bridge.ethereum_execution import BlobRules, ForkFacts, Question
+from bridge.ethereum_execution import BlobRules, ForkFacts, SimulatedCall
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
 from bridge.transactions import ALL_TYPES, BLOB, DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
@@ -140,19 +140,19 @@ class EthereumExecutor:
         transaction = signed.transaction
         return self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
 
-    def ask(self, question: Question) -> ApplyResult:
+    def simulate(self, call: SimulatedCall) -> ApplyResult:
         """Return the result of a call from outside, which the caller rolls back. Raises InvalidTransaction.
 
         Storage is written only if it may be read: by a tracer, or for created code. Otherwise the receipt has no events
         root.
         """
         accounts = self._accounts()
-        transaction = _transaction_of(question, accounts)
-        is_paid = question.max_fee > 0
-        application = Application(self._machine, transaction, question.sender, paid=is_paid, accounts=accounts)
-        kept = question.to is None or self._machine.tracer is not None
+        transaction = _transaction_of(call, accounts)
+        is_paid = call.max_fee > 0
+        application = Application(self._machine, transaction, call.sender, paid=is_paid, accounts=accounts)
+        kept = call.to is None or self._machine.tracer is not None
         return self._apply_traced(
-            transaction, question.sender, lambda: self._or_rollback(lambda: application.ask(kept)), kept
+            transaction, call.sender, lambda: self._or_rollback(lambda: application.simulate(kept)), kept
         )
 
     def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:
@@ -163,7 +163,7 @@ class EthereumExecutor:
         sender, found, entry = transaction_of(self._machine, message)
         whole = found if transaction is None else transaction
         application = self._application(whole, sender, None, entry, paid=False)
-        return self._apply_traced(whole, sender, lambda: self._or_rollback(application.ask))
+        return self._apply_traced(whole, sender, lambda: self._or_rollback(application.simulate))
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
         """Check that a block with this base fee may contain a message or transaction, regardless of its sender.
@@ -261,20 +261,20 @@ class EthereumExecutor:
         return result
 
 
-def _transaction_of(question: Question, accounts: Accounts) -> Transaction:
-    sender = accounts.find(question.sender)
+def _transaction_of(call: SimulatedCall, accounts: Accounts) -> Transaction:
+    sender = accounts.find(call.sender)
     return Transaction(
-        type=SET_CODE if question.authorizations else BLOB if question.blob_hashes else DYNAMIC_FEE,
+        type=SET_CODE if call.authorizations else BLOB if call.blob_hashes else DYNAMIC_FEE,
         chain_id=None,
         nonce=0 if sender is None else accounts.nonce(sender),
-        to=question.to,
-        value=question.value,
-        data=question.data,
-        gas_limit=question.gas_limit,
-        max_fee=question.max_fee,
-        max_priority_fee=question.max_priority_fee,
-        access_list=question.access_list,
-        authorizations=question.authorizations,
-        max_fee_per_blob_gas=question.max_fee_per_blob_gas,
-        blob_hashes=question.blob_hashes,
+        to=call.to,
+        value=call.value,
+        data=call.data,
+        gas_limit=call.gas_limit,
+        max_fee=call.max_fee,
+        max_priority_fee=call.max_priority_fee,
+        access_list=call.access_list,
+        authorizations=call.authorizations,
+        max_fee_per_blob_gas=call.max_fee_per_blob_gas,
+        blob_hashes=call.blob_hashes,
     )

@@ -15,8 +15,8 @@ from hypervisor.call import Call
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.kernel import Kernel, SendResult
 from hypervisor.types import METHOD_SEND, NO_BLOCK, BlockId, Gas, MethodNumber, TokenAmount
-from runtimes.evm.engine import Answer, CallAsk
-from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.engine import CallInputs, SubcallOutcome
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.memory import hold
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
@@ -33,7 +33,7 @@ class PrecompileContext:
 
     def __init__(self, kernel: Kernel) -> None:
         self.syscalls = Syscalls(kernel, DEFAULT_RATE)
-        self.rules = filecoin_rules(kernel.machine.context.network)
+        self.rules = filecoin_evm_rules(kernel.machine.context.network)
 
     @property
     def contract(self) -> "PrecompileContext":
@@ -61,7 +61,7 @@ class PrecompileContext:
         return self.syscalls.gas_left()
 
 
-def call_filecoin_precompile(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -> Answer:
+def call_filecoin_precompile(host: "EthereumHost", name: str, inputs: CallInputs, limit: int) -> SubcallOutcome:
     """Execute a call of one of the precompiles with at most `limit` gas."""
     calls, kernel = host.calls, host.kernel
     host.gas.settle()
@@ -69,16 +69,16 @@ def call_filecoin_precompile(host: "EthereumHost", name: str, ask: CallAsk, limi
         with calls.atomically():  # rolled back if the result cannot be paid for
             with calls.ethereum_rules.in_milligas(calls, limit):
                 context = PrecompileContext(Kernel(calls, kernel.context))
-                output = FILECOIN[name](context, replace(ask, gas=_ALL_GAS))
+                output = FILECOIN[name](context, replace(inputs, gas=_ALL_GAS))
                 context.syscalls.gas.settle()
-            if ask.value:
-                to = host.accounts.filecoin_address(ask.address)
-                calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(ask.value)))
-        return Answer(True, output)
+            if inputs.value:
+                to = host.accounts.filecoin_address(inputs.address)
+                calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(inputs.value)))
+        return SubcallOutcome(True, output)
     except (PrecompileFailure, OutOfGas, SyscallError) as error:
-        calls.backtrace.set_cause(f"precompile 0x{ask.address.hex()}: {error}")
+        calls.backtrace.set_cause(f"precompile 0x{inputs.address.hex()}: {error}")
         if calls.tracer is not None:
-            calls.tracer.event(PrecompileRefusal(ask.address, name, str(error)))
-        return Answer(False)
+            calls.tracer.event(PrecompileRefusal(inputs.address, name, str(error)))
+        return SubcallOutcome(False)
     finally:
         host.gas.refill()

@@ -14,8 +14,8 @@ from hypervisor.types import ActorID
 from runtimes.evm.engine import Frame
 from runtimes.evm.ethereum.accounts import ethereum_address
 from runtimes.evm.ethereum.actor import code_of
-from runtimes.evm.ethereum.answers import returned
 from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.subcalls import returned
 from runtimes.evm.ethereum.tree_host import EthereumTreeHost
 from runtimes.evm.tree_engine import TreeRuntime, offers_trees
 from store.cid import RAW

@@ -60,6 +60,8 @@ class Fork:
     """Dynamic gas prices of opcodes."""
     calldata_floor: bool = False
     """True if a transaction pays at least a floor price for its calldata (EIP-7623)."""
+    warm_coinbase: bool = True
+    """True if the coinbase address is warm at the start of a transaction (EIP-3651)."""
     delegations: bool = False
     """True if accounts can delegate to a contract's code (EIP-7702)."""
     block_hash_contract: bool = False
@@ -132,9 +134,16 @@ OSAKA: Final = PRAGUE.successor(
 )
 
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (CANCUN, PRAGUE, OSAKA)})
-LATEST: Final = [*FORKS.values()][-1]
-PARIS: Final = PRAGUE.successor("Paris", gas=replace(PRAGUE.gas, init_code_word=0))
-"""For tests of contracts that are compiled for Paris or earlier: Prague's rules, and init code has no price by word."""
+LATEST_FORK: Final = [*FORKS.values()][-1]
+DELEGATING_CANCUN: Final = PRAGUE.successor("Cancun+EIP-7702", precompiles=CANCUN.precompiles, calldata_floor=False)
+"""Cancun with EIP-7702 delegation, for Solidity tests compiled for Cancun; forge enables delegation in all versions."""
+SHANGHAI: Final = DELEGATING_CANCUN.successor("Shanghai", precompiles=_precompiles(ETHEREUM_SLOTS))
+"""Shanghai's precompiles and transaction gas with Cancun's opcodes, for Solidity tests compiled for Shanghai."""
+PARIS: Final = SHANGHAI.successor("Paris", gas=replace(PRAGUE.gas, init_code_word=0), warm_coinbase=False)
+"""Shanghai without gas per word of init code (EIP-3860) and with a cold coinbase (EIP-3651)."""
+_FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
+    {fork.name: fork for fork in (PARIS, SHANGHAI, DELEGATING_CANCUN)}
+)
 
 
 def fork_names() -> tuple[str, ...]:
@@ -145,11 +154,9 @@ def fork_names() -> tuple[str, ...]:
 def fork_named(name: str) -> Fork:
     """Return the fork of this name, or the latest if the name is empty. Raises InvalidInput."""
     if not name:
-        return LATEST
-    if name == PARIS.name:
-        return PARIS
+        return LATEST_FORK
     try:
-        return FORKS[name]
+        return FORKS[name] if name in FORKS else _FOR_TESTS[name]
     except KeyError:
         raise InvalidInput(f"fork '{name}' is not known: choose one of {', '.join(FORKS)}") from None
 

@@ -147,7 +147,7 @@ class EthereumHost(EthereumTreeHost):
         if value != current:
             self.accounts.store(self.actor, key, value)
             if self.calls.tracer is not None:
-                self.calls.tracer.event(SlotWritten(key, current, value))
+                self.calls.tracer.event(SlotWritten(key, current, value, refund))
 
     def get_transient_storage(self, key: int) -> int:
         """Return the word in a transient slot."""

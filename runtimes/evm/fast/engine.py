@@ -1,7 +1,7 @@
 """`FastEngine`: one frame on an instance of the guest; see `runtimes.evm.engine.Engine`.
 
-The frame stays in the instance while it waits for an answer. Gas comes from the host's budget, in slices small enough
-to let other threads run in between.
+The frame stays in the instance while it waits for a subcall's outcome. Gas comes from the host's budget, in slices
+small enough to let other threads run in between.
 """
 
 import threading
@@ -14,22 +14,22 @@ from bridge.evm_steps import EvmCost, EvmFault
 from hypervisor.errors import Fatal, HypervisorError, OutOfGas
 from hypervisor.tracing import PausingTracer, PlaceTracer, RuntimeEvent
 from runtimes.evm.engine import (
-    Answer,
-    CallAsk,
+    CallInputs,
     CallKind,
-    CreateAsk,
+    CreateInputs,
     EngineRules,
     Frame,
     FrameOutcome,
     Host,
     Status,
     Step,
+    SubcallOutcome,
 )
 from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.instance import FastInstance, address_of
 from runtimes.evm.fast.numbers import GuestCommand, GuestExit, TreeFlag
 from runtimes.evm.fast.pool import INTERPRETED, Pool, Tier, pool
-from runtimes.evm.fast.tree import Trees, features, put_answer, put_tree_start
+from runtimes.evm.fast.tree import Trees, features, put_outcome, put_tree_start
 from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError
 
@@ -40,8 +40,8 @@ _ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT
 _BEGUN: Final = 6
 """Index of the mailbox number that holds the count of instructions begun in a traced run."""
 _MAX_SKIPPED: Final = 1 << 62
-_MAX_ANSWERS: Final = 64
-"""Maximum number of answers that a tree running alone gets."""
+_MAX_SUPPLIED: Final = 64
+"""Maximum number of times that missing data is supplied to a tree that runs without host calls."""
 _CREATE2: Final = 0xF5
 _CALLS: Final = {
     0xF1: CallKind.CALL,
@@ -100,13 +100,13 @@ class FastEngine:
         host.gas.widen(SLICE)
         return self._off_the_main_thread(lambda: self._start(frame, host))
 
-    def resume(self, answer: Answer) -> Step:
-        """Continue with the answer to the last call."""
+    def resume(self, outcome: SubcallOutcome) -> Step:
+        """Continue with the outcome of the last call or creation."""
         number, instance, host = self._frame, self._instance, self._host
         if number is None or instance is None or host is None:
             raise Fatal("an EVM frame was resumed without a pending call")
         self._frame = None
-        return self._off_the_main_thread(lambda: self._resume(instance, host, number, answer))
+        return self._off_the_main_thread(lambda: self._resume(instance, host, number, outcome))
 
     def run_tree(self, frame: Frame, host: TreeHost, gas: int, found: AccountView) -> tuple[FrameOutcome, int] | None:
         """Run a message's first frame with all nested calls (`runtimes.evm.tree_engine.TreeEngine`)."""
@@ -123,10 +123,12 @@ class FastEngine:
             flags = TreeFlag.ALONE | TreeFlag.ASKS if host.listens else TreeFlag.ALONE  # its logs, even if it fails
             put_tree_start(instance, frame, host, rules, number, flags, found)
             exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
-            answered = 0
-            while exit_code == GuestExit.UNTOLD and answered < _MAX_ANSWERS and instance.tell(cast(Host, host)):
+            supplied = 0
+            while (
+                exit_code == GuestExit.MISSING_DATA and supplied < _MAX_SUPPLIED and instance.supply(cast(Host, host))
+            ):
                 exit_code, left = instance.run_alone(GuestCommand.TELL_TREE, gas)
-                answered += 1
+                supplied += 1
             status = _ENDS.get(exit_code)
             if status is None:
                 table.trees.alone.add(code)
@@ -205,7 +207,7 @@ class FastEngine:
     def _hand_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
         """Commit the tree's changes so far; its first frame then waits for an answer or continues on its own."""
         number, *_, changes, length, memory = instance.numbers
-        step = self._read_ask(instance, host) if exit_code == GuestExit.ASK else None
+        step = self._read_subcall(instance, host) if exit_code == GuestExit.ASK else None
         Changes(instance.read(changes, length), host).write()
         host.note_memory(memory)
         host.gas.settle()
@@ -215,27 +217,27 @@ class FastEngine:
         instance.numbers[0] = number
         return self._run(instance, host, GuestCommand.GO_ON)
 
-    def _resume(self, instance: FastInstance, host: Host, number: int, answer: Answer) -> Step:
+    def _resume(self, instance: FastInstance, host: Host, number: int, outcome: SubcallOutcome) -> Step:
         pool = self._table.pool
         pool.reacquire(instance)
         try:
             instance.remove_waiting()
             creates = self._kind is None
-            output = b"" if creates and answer.success else answer.output
+            output = b"" if creates and outcome.success else outcome.output
             way = self._table.trees.resume_flags(host)
             if way is not None:
                 instance.features, tree_host = self._table.features, cast(TreeFrameHost, host)
-                put_answer(instance, tree_host, number, answer, output, way)
+                put_outcome(instance, tree_host, number, outcome, output, way)
                 step = self._run_as_tree(instance, tree_host, GuestCommand.RESUME_TREE, way)
                 if step is None:
                     raise Fatal("the EVM engine gave up a frame that was resumed")
                 return step
             instance.bring(output)
             numbers = instance.numbers
-            numbers[0], numbers[1], numbers[2] = number, answer.success, len(output)
+            numbers[0], numbers[1], numbers[2] = number, outcome.success, len(output)
             numbers[3] = host.steps is not None
             if creates:
-                instance.put_bytes(answer.created or b"")
+                instance.put_bytes(outcome.created or b"")
             return self._run(instance, host, GuestCommand.RESUME)
         except (HypervisorError, StoreError):
             raise
@@ -265,8 +267,8 @@ class FastEngine:
             raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code != GuestExit.ASK:
             return self._frame_end(instance, host, Status(exit_code))
-        self._tell_cost(instance, host)
-        return self._read_ask(instance, host)
+        self._trace_cost(instance, host)
+        return self._read_subcall(instance, host)
 
     def _pause(self, tracer: PausingTracer, counter: int, look: Callable[[], RuntimeEvent]) -> int:
         left_out = min(tracer.pause(self._shown_next, counter, look), _MAX_SKIPPED)
@@ -275,18 +277,18 @@ class FastEngine:
 
     def _frame_end(self, instance: FastInstance, host: Host, status: Status) -> FrameOutcome:
         if status in (Status.SUCCESS, Status.REVERT):
-            self._tell_cost(instance, host)
+            self._trace_cost(instance, host)
             return FrameOutcome(status, instance.read(instance.numbers[0], instance.numbers[1]))
         if host.steps is not None and (instance.before is not None or instance.pause is not None):
             host.steps.step(EvmFault(_FAULTS.get(status, status.name)))
         return FrameOutcome(status)
 
     @staticmethod
-    def _tell_cost(instance: FastInstance, host: Host) -> None:
+    def _trace_cost(instance: FastInstance, host: Host) -> None:
         if host.steps is not None and instance.before is not None:
             host.steps.step(EvmCost(instance.before - host.gas.left))
 
-    def _read_ask(self, instance: FastInstance, host: Host) -> CallAsk | CreateAsk:
+    def _read_subcall(self, instance: FastInstance, host: Host) -> CallInputs | CreateInputs:
         number, opcode, place, size, *_ = instance.numbers
         self._frame = number
         instance.wait(ref(host.message))
@@ -294,8 +296,8 @@ class FastEngine:
         kind = self._kind = _CALLS.get(opcode)
         value = instance.word(2)
         if kind is None:
-            return CreateAsk(value, data, instance.word(3) if opcode == _CREATE2 else None)
-        return CallAsk(kind, instance.word(0), address_of(instance.word(1)), value, data)
+            return CreateInputs(value, data, instance.word(3) if opcode == _CREATE2 else None)
+        return CallInputs(kind, instance.word(0), address_of(instance.word(1)), value, data)
 
     def __del__(self) -> None:
         if self._frame is not None and self._instance is not None:

@@ -27,7 +27,7 @@ from runtimes.wasmtime.engine import LinkedModule
 from runtimes.wasmtime.raw import Instance, Trap
 
 _MEMORY: Final = (1 << 32) - (1 << 16)
-_HEAD: Final = 11  # gas, question, failed, seven numbers, position
+_HEAD: Final = 11  # gas, host call, failed, seven numbers, position
 _POSITION: Final = 10
 _ENDED: Final = Struct("<QQ8xQQ")
 """Layout of the numbers after a frame's end."""
@@ -46,12 +46,12 @@ _PAGES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class HostCalls:
     """The host calls that the guest may make, by number."""
 
     functions: tuple[Callable[["FastInstance", Host], None], ...]
     answerable: frozenset[int]
-    """The calls of a tree running alone that can be answered before it continues."""
+    """Numbers of the host calls whose results can be supplied before a tree continues."""
     account_code: int
     """The call of these whose answer is code."""
     infrequent: frozenset[int]
@@ -70,14 +70,14 @@ class FastInstance:
         self,
         linked: LinkedModule,
         live: "dict[int, FastInstance]",
-        questions: Questions,
+        host_calls: HostCalls,
         heat: int = 0,
         compiler: RegionCompiler | None = None,
     ) -> None:
         """`heat` is the number of landings after which `compiler` compiles a code."""
         engine = linked.linker.engine
-        self._questions = questions
-        self._functions = questions.functions
+        self._host_calls = host_calls
+        self._functions = host_calls.functions
         self.lock = threading.Lock()
         self.host: Host | None = None
         self.failure: BaseException | None = None
@@ -279,18 +279,21 @@ class FastInstance:
         except Trap as trap:
             raise self.failed(trap) from trap
 
-    def tell(self, host: Host) -> bool:
-        """Store the answer to a tree's call for its next run; return False if that is not possible."""
+    def supply(self, host: Host) -> bool:
+        """Store the data that a tree was missing, for its next run.
+
+        Return False if the host call cannot be executed in advance.
+        """
         number = self._mail[1]
-        if number not in self._questions.answerable:
+        if number not in self._host_calls.answerable:
             return False
         self._functions[number](self, host)
-        if number == self._questions.account_code:
+        if number == self._host_calls.account_code:
             self.bring(self.code)
             self.numbers[0] = len(self.code)
         return True
 
-    def answer(self) -> None:
+    def execute_host_call(self) -> None:
         """Execute the host call in the mailbox; errors are stored for `run`."""
         mail, host = self._mail, self.host
         try:
@@ -301,7 +304,7 @@ class FastInstance:
             number = mail[1]
             self._functions[number](self, host)
             regions = self.regions
-            if regions is not None and (regions.hot[0] or regions.awaited) and number in self._questions.infrequent:
+            if regions is not None and (regions.hot[0] or regions.awaited) and number in self._host_calls.infrequent:
                 self.update_regions()
             mail[0] = gas.remaining
         except BaseException as error:  # noqa: BLE001  # nothing may leave a callback

@@ -1,4 +1,4 @@
-"""Loader of the guest's compiled module, once per process."""
+"""Loads the WASM module of the EVM engine `fast`, once per process."""
 
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ ARTIFACT: Final = Path(__file__).parent.parent / "guests" / "evm" / "evm.wasm"
 
 @once
 def guest_module() -> CompiledModule:
-    """Return the module, which holds no state. Raises RuntimeUnavailable."""
+    """Return the compiled module of the `fast` EVM engine. It is stateless and shared. Raises RuntimeUnavailable."""
     try:
         wasm = ARTIFACT.read_bytes()
         return load_or_compile(own_engine(), wasm, ModuleCache(default_folder()), "EVM engine")

@@ -45,10 +45,10 @@ class GuestExit:
     """A frame of a tree has run out of gas."""
     LEFT: Final = 104
     """A tree reached an operation that it does not support; nothing has changed."""
-    UNTOLD: Final = 105
+    MISSING_DATA: Final = 105
     """A tree running alone needs data; the host call is in the mailbox."""
     PAUSED: Final = 106
-    """Like UNTOLD, within an instruction without other effects, which can run again."""
+    """Like MISSING_DATA, within an instruction without other effects, which can run again."""
     HALTED: Final = 107
     """The first frame of a tree continues on its own: its next instruction is not supported in a tree."""
 

@@ -11,21 +11,21 @@ from weakref import ref
 
 from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal
-from runtimes.evm.fast.instance import FastInstance, Questions
+from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW, TX_CONTEXT
+from runtimes.evm.fast.instance import FastInstance, HostCalls
 from runtimes.evm.fast.loader import guest_module
-from runtimes.evm.fast.questions import OVERDRAW, QUESTIONS, TX_CONTEXT
 from runtimes.evm.fast.regions.blocks import MAX_INSTRUCTIONS
 from runtimes.evm.fast.regions.compiler import RegionCompiler
-from runtimes.evm.fast.tree import TICK, TREE_ANSWERABLE, TREE_QUESTIONS
+from runtimes.evm.fast.tree import TICK, TREE_ANSWERABLE, TREE_HOST_CALLS
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.engine import Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction
 
-QUESTIONS_OF_ALL: Final = Questions(
-    functions=QUESTIONS + TREE_QUESTIONS,
-    answerable=frozenset({TX_CONTEXT} | {len(QUESTIONS) + number for number in TREE_ANSWERABLE}),
-    account_code=len(QUESTIONS) + TREE_ANSWERABLE[-1],
-    infrequent=frozenset({OVERDRAW, len(QUESTIONS) + TICK}),
+ALL_HOST_CALLS: Final = HostCalls(
+    functions=HOST_CALLS + TREE_HOST_CALLS,
+    answerable=frozenset({TX_CONTEXT} | {len(HOST_CALLS) + number for number in TREE_ANSWERABLE}),
+    account_code=len(HOST_CALLS) + TREE_ANSWERABLE[-1],
+    infrequent=frozenset({OVERDRAW, len(HOST_CALLS) + TICK}),
 )
 
 
@@ -58,16 +58,16 @@ class Pool:
         self._compiler = RegionCompiler(engine, modules, tier.waits, tier.most) if tier.heat else None
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
-        self._linker.define("host", "ask", b"", b"", HostFunction(self._ask))
+        self._linker.define("host", "ask", b"", b"", HostFunction(self._execute_host_call))
         self._linked = self._linker.link(guest_module())
         self._instances: list[FastInstance] = []
         self._signals = trap_signals()
         self.stacks = Stacks()
 
-    def _ask(self, _environment: int, caller: int, _arguments: int, _count: int) -> int:
+    def _execute_host_call(self, _environment: int, caller: int, _arguments: int, _count: int) -> int:
         lib = self._linker.engine.lib
         try:
-            self._live[lib.caller_context(caller)].answer()
+            self._live[lib.caller_context(caller)].execute_host_call()
         except BaseException:  # noqa: BLE001  # nothing may leave a callback: the guest ends in a trap
             return lib.trap_new(TRAP_UNREACHABLE)
         return 0
@@ -90,7 +90,7 @@ class Pool:
         return self._new()
 
     def _new(self) -> FastInstance:
-        instance = FastInstance(self._linked, self._live, QUESTIONS_OF_ALL, self._heat, self._compiler)
+        instance = FastInstance(self._linked, self._live, ALL_HOST_CALLS, self._heat, self._compiler)
         instance.lock.acquire()
         self._instances.append(instance)
         return instance

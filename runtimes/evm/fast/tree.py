@@ -1,4 +1,4 @@
-"""Call trees in the guest under Ethereum's rules: which frames are tried, how a tree starts, its host calls.
+"""Call trees in the guest under Ethereum's rules: eligible frames, the start of a tree, and its host calls.
 
 While a tree runs, the message's state is only read, so no host call here has side effects. A tree that reaches
 something it does not support (a native actor, a Filecoin precompile, a masked ID, a watched address) is given up, and
@@ -15,7 +15,7 @@ from bridge.addresses import EthAddress
 from hypervisor.errors import OutOfGas
 from hypervisor.types import ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.engine import Answer, EngineRules, Frame, Host, TreeMode
+from runtimes.evm.engine import EngineRules, Frame, Host, SubcallOutcome, TreeMode
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.numbers import AccountFlag, TreeFlag
 from runtimes.evm.rules import P256_ADDRESS
@@ -95,7 +95,7 @@ class Trees:
         return _MODE_FLAGS[mode]
 
     def resume_flags(self, host: Host) -> int | None:
-        """Return the flags for a frame that continues with an answer, or None."""
+        """Return the flags for a frame that continues with a subcall's outcome, or None."""
         mode = host.tree_mode()
         return None if mode is None or mode is TreeMode.WHOLE else _MODE_FLAGS[mode]
 
@@ -119,9 +119,14 @@ def put_tree_start(
     _put(guest, host, (rules, code), frame.calldata, words, way | TreeFlag.STATIC if frame.static else way, found)
 
 
-def put_answer(guest: FastInstance, host: TreeHost, frame: int, answer: Answer, output: bytes, way: int) -> None:
-    """Write the continuation of a frame with an answer, as the first of a tree; `frame` is the guest's number."""
-    _put(guest, host, (frame, answer.success), output, ((answer.created or _ZERO[:20])[::-1], _ZERO[:20], _ZERO), way)
+def put_outcome(
+    guest: FastInstance, host: TreeHost, frame: int, outcome: SubcallOutcome, output: bytes, way: int
+) -> None:
+    """Write a subcall's outcome for a frame that continues as the first of a tree.
+
+    `frame` is the guest's number of the frame.
+    """
+    _put(guest, host, (frame, outcome.success), output, ((outcome.created or _ZERO[:20])[::-1], _ZERO[:20], _ZERO), way)
 
 
 def _put(
@@ -245,13 +250,13 @@ def _precompile(guest: FastInstance, host: TreeHost) -> None:
     guest.numbers[0], guest.numbers[1], guest.numbers[2] = 1, used, len(guest.code)
 
 
-TREE_QUESTIONS: Final = cast(
+TREE_HOST_CALLS: Final = cast(
     tuple[Callable[[FastInstance, Host], None], ...],
     (_tick, _account, _slot, _transient, _account_code, _take, _precompile),
 )
-"""Host calls of trees by number, following those of `questions`."""
-TICK: Final = TREE_QUESTIONS.index(cast(Any, _tick))
+"""Host calls of trees by number, following those of `host_calls`."""
+TICK: Final = TREE_HOST_CALLS.index(cast(Any, _tick))
 TREE_ANSWERABLE: Final = tuple(
-    TREE_QUESTIONS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code)
+    TREE_HOST_CALLS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code)
 )
 """Host calls that can be answered before a tree starts."""

@@ -4,7 +4,7 @@ from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MAX_MILLIGAS, to_milligas
 from hypervisor.precompiles import Precompile
-from runtimes.evm.engine import CallAsk
+from runtimes.evm.engine import CallInputs
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.precompiles.ethereum import ETHEREUM, MAX_MODEXP_LENGTH, modexp_lengths
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -15,24 +15,24 @@ from runtimes.evm.precompiles.registered import run_registered
 __all__ = ["PrecompileFailure", "run_precompile"]
 
 
-def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
+def run_precompile(host: FilecoinHost, inputs: CallInputs) -> bytes:
     """Return the output of the precompile at an address, empty for an unused slot. Raises PrecompileFailure."""
-    name = host.rules.precompiles.get(ask.address)
+    name = host.rules.precompiles.get(inputs.address)
     if name is None:
         return b""
     pure = ETHEREUM.get(name)
     if pure is None and name in host.rules.registered:
-        return _run_registered(host, ask, host.rules.registered[name])
+        return _run_registered(host, inputs, host.rules.registered[name])
     if pure is None:
-        return FILECOIN[name](host, ask)
+        return FILECOIN[name](host, inputs)
     if name == "modexp":
-        _hold_numbers(host, modexp_lengths(ask.data))
-    price = to_milligas(PRICES[name](ask.data))
+        _hold_numbers(host, modexp_lengths(inputs.data))
+    price = to_milligas(PRICES[name](inputs.data))
     if name not in REFUSED or host.syscalls.kernel.gas.available < price:  # nothing is computed that cannot be paid for
         _charge(host, price)
-        return pure(ask.data)
+        return pure(inputs.data)
     try:
-        output = pure(ask.data)
+        output = pure(inputs.data)
     except PrecompileFailure:
         _charge(host, min(price, to_milligas(REFUSED[name])))
         raise
@@ -40,10 +40,10 @@ def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
     return output
 
 
-def _run_registered(host: FilecoinHost, ask: CallAsk, row: Precompile) -> bytes:
+def _run_registered(host: FilecoinHost, inputs: CallInputs, row: Precompile) -> bytes:
     """Run a user's precompile, at its price times the network's exchange rate."""
-    _charge(host, min(row.price(ask.data) * host.rules.gas_rate, MAX_MILLIGAS))
-    return run_registered(row, ask.data)
+    _charge(host, min(row.price(inputs.data) * host.rules.gas_rate, MAX_MILLIGAS))
+    return run_registered(row, inputs.data)
 
 
 def _hold_numbers(host: FilecoinHost, lengths: tuple[int, int, int]) -> None:

@@ -33,17 +33,14 @@ def number(data: bytes, start: int, length: int) -> int:
 
 def ecrecover(data: bytes) -> bytes:
     """Return the address that signed a hash, as a word; empty if the signature is invalid."""
-    from coincurve import PublicKey
+    from hypervisor.secp256k1 import recover
 
     v, r, s = number(data, 32, _WORD), number(data, 64, _WORD), number(data, 96, _WORD)
     if v not in (27, 28) or not 0 < r < _SECP256K1_ORDER or not 0 < s < _SECP256K1_ORDER:
         return b""
     signature = r.to_bytes(_WORD, "big") + s.to_bytes(_WORD, "big") + bytes([v - 27])
-    try:
-        key = PublicKey.from_signature_and_message(signature, data[:_WORD].ljust(_WORD, b"\0"), hasher=None)
-    except Exception:  # noqa: BLE001  # the library raises bare Exception for a point that is not on the curve
-        return b""
-    return keccak(key.format(compressed=False)[1:])[12:].rjust(_WORD, b"\0")
+    key = recover(data[:_WORD].ljust(_WORD, b"\0"), signature)
+    return b"" if key is None else keccak(key[1:])[12:].rjust(_WORD, b"\0")
 
 
 def sha256(data: bytes) -> bytes:

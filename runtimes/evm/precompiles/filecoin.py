@@ -18,7 +18,7 @@ from hypervisor.address import Address
 from hypervisor.errors import AddressError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.types import NO_BLOCK, ActorID, MethodNumber, TokenAmount
-from runtimes.evm.engine import CallAsk, CallKind
+from runtimes.evm.engine import CallInputs, CallKind
 from runtimes.evm.gas_limits import gas_limit
 from runtimes.evm.precompile_host import PrecompileHost
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -30,24 +30,24 @@ _TARGET: Final = 5 * 32
 _U128_MAX: Final = (1 << 128) - 1
 
 
-def resolve_address(host: PrecompileHost, ask: CallAsk) -> bytes:
+def resolve_address(host: PrecompileHost, inputs: CallInputs) -> bytes:
     """Resolve raw address bytes to an actor ID as a word; empty if no actor has the address."""
-    actor = host.syscalls.resolve(_parse_address(ask.data))
+    actor = host.syscalls.resolve(_parse_address(inputs.data))
     return b"" if actor is None else actor.to_bytes(_WORD, "big")
 
 
-def lookup_delegated_address(host: PrecompileHost, ask: CallAsk) -> bytes:
+def lookup_delegated_address(host: PrecompileHost, inputs: CallInputs) -> bytes:
     """Return the raw f4 address of an actor ID; empty if it has none."""
-    number = _word(ask.data)
+    number = _word(inputs.data)
     if number > _U64_MAX:
         raise PrecompileFailure("actor number above 64 bits")
     delegated = host.syscalls.delegated_address(ActorID(number))
     return b"" if delegated is None else delegated.to_bytes()
 
 
-def get_beacon_randomness(host: PrecompileHost, ask: CallAsk) -> bytes:
+def get_beacon_randomness(host: PrecompileHost, inputs: CallInputs) -> bytes:
     """Return the beacon of an epoch, a signed 64-bit number. A future epoch is out of gas, as on Filecoin."""
-    number = _word(ask.data)
+    number = _word(inputs.data)
     if number > _U64_MAX:
         raise PrecompileFailure("epoch does not fit in 64 bits")
     epoch = number - (1 << 64 if number >> 63 else 0)
@@ -57,29 +57,29 @@ def get_beacon_randomness(host: PrecompileHost, ask: CallAsk) -> bytes:
         raise PrecompileFailure(str(error)) from None
 
 
-def call_actor(host: PrecompileHost, ask: CallAsk) -> bytes:
+def call_actor(host: PrecompileHost, inputs: CallInputs) -> bytes:
     """Call an actor by address."""
-    return _call_actor(host, ask, by_id=False)
+    return _call_actor(host, inputs, by_id=False)
 
 
-def call_actor_id(host: PrecompileHost, ask: CallAsk) -> bytes:
+def call_actor_id(host: PrecompileHost, inputs: CallInputs) -> bytes:
     """Call an actor by ID."""
-    return _call_actor(host, ask, by_id=True)
+    return _call_actor(host, inputs, by_id=True)
 
 
-def _call_actor(host: PrecompileHost, ask: CallAsk, by_id: bool) -> bytes:
+def _call_actor(host: PrecompileHost, inputs: CallInputs, by_id: bool) -> bytes:
     """Call an actor; only by delegate call, so that the sender is the executing contract."""
-    if ask.kind is not CallKind.DELEGATECALL:
+    if inputs.kind is not CallKind.DELEGATECALL:
         raise PrecompileFailure("call_actor must be delegate-called")
     try:
-        call = decode_call(ask.data, by_id, hold=lambda length: host.hold(length, copies=1))
+        call = decode_call(inputs.data, by_id, hold=lambda length: host.hold(length, copies=1))
     except AbiError as unread:
-        raise PrecompileFailure(f"{unread}{_target_of(ask.data) if by_id else ''}") from None
+        raise PrecompileFailure(f"{unread}{_target_of(inputs.data) if by_id else ''}") from None
     target = Address.id(call.target) if isinstance(call.target, int) else _parse_address(call.target)
     if call.value > _U128_MAX:
         return encode_call_return(refused_exit(ErrorNumber.INSUFFICIENT_FUNDS), 0, b"")
     try:
-        return _send(host, target, call, gas_limit(host, ask.gas))
+        return _send(host, target, call, gas_limit(host, inputs.gas))
     except SyscallError as error:
         return encode_call_return(refused_exit(error.number), 0, b"")
 
@@ -111,7 +111,7 @@ def _parse_address(data: bytes) -> Address:
         raise PrecompileFailure(str(error)) from None
 
 
-FILECOIN: Final[Mapping[str, Callable[[PrecompileHost, CallAsk], bytes]]] = MappingProxyType({
+FILECOIN: Final[Mapping[str, Callable[[PrecompileHost, CallInputs], bytes]]] = MappingProxyType({
     "resolve_address": resolve_address,
     "lookup_delegated_address": lookup_delegated_address,
     "call_actor": call_actor,

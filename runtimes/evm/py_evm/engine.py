@@ -12,12 +12,22 @@ from eth.vm.stack import to_int
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.tracing import PlaceTracer, StepTracer
-from runtimes.evm.engine import Answer, CallAsk, CreateAsk, EngineRules, Frame, FrameOutcome, Host, Status, Step
+from runtimes.evm.engine import (
+    CallInputs,
+    CreateInputs,
+    EngineRules,
+    Frame,
+    FrameOutcome,
+    Host,
+    Status,
+    Step,
+    SubcallOutcome,
+)
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 from runtimes.evm.py_evm.ethereum import ETHEREUM
 from runtimes.evm.py_evm.opcodes import OWN, undefined
 
-Function = Callable[[FrameComputation], CallAsk | CreateAsk | None]
+Function = Callable[[FrameComputation], CallInputs | CreateInputs | None]
 Row = tuple[int, Function]
 
 _STOP = 0
@@ -73,12 +83,12 @@ def _function_of(opcode: OpcodeAPI) -> Function:
 class PyEvmEngine:
     """Executes one frame; see `runtimes.evm.engine.Engine`."""
 
-    __slots__ = ("_asked", "_computation", "_steps", "_table")
+    __slots__ = ("_computation", "_inputs", "_steps", "_table")
 
     def __init__(self, table: PyEvmTable) -> None:
         self._table = table
         self._computation: FrameComputation | None = None
-        self._asked: CallAsk | CreateAsk | None = None
+        self._inputs: CallInputs | CreateInputs | None = None
         self._steps: StepTracer | None = None
 
     def start(self, frame: Frame, host: Host) -> Step:
@@ -87,25 +97,25 @@ class PyEvmEngine:
         self._steps = host.steps
         return self._guard(partial(self._run, self._computation))
 
-    def resume(self, answer: Answer) -> Step:
-        """Continue with the answer to the last call."""
-        computation, asked = self._computation, self._asked
-        if computation is None or asked is None:
+    def resume(self, outcome: SubcallOutcome) -> Step:
+        """Continue with the outcome of the last call or creation."""
+        computation, inputs = self._computation, self._inputs
+        if computation is None or inputs is None:
             raise Fatal("an EVM frame was resumed without a pending call")
-        self._asked, self._steps = None, computation.host.steps
+        self._inputs, self._steps = None, computation.host.steps
 
         def go_on() -> Step:
-            if isinstance(asked, CallAsk):
-                computation.return_data = answer.output
+            if isinstance(inputs, CallInputs):
+                computation.return_data = outcome.output
                 start, size = computation.answer_region
                 computation.extend_memory(start, size)
-                length = min(size, len(answer.output))
-                computation.memory_write(start, length, answer.output[:length])
-                computation.stack_push_int(int(answer.success))
+                length = min(size, len(outcome.output))
+                computation.memory_write(start, length, outcome.output[:length])
+                computation.stack_push_int(int(outcome.success))
             else:
                 if computation.frame.rules.creation_returns:
-                    computation.return_data = b"" if answer.success else answer.output
-                computation.stack_push_bytes(answer.created or b"")
+                    computation.return_data = b"" if outcome.success else outcome.output
+                computation.stack_push_bytes(outcome.created or b"")
             return self._run(computation)
 
         return self._guard(go_on)
@@ -127,10 +137,10 @@ class PyEvmEngine:
             if price > gas.remaining:
                 gas.overdraw(price)
             gas.remaining -= price
-            asked = function(computation)
-            if asked is not None:
-                self._asked = asked
-                return asked
+            inputs = function(computation)
+            if inputs is not None:
+                self._inputs = inputs
+                return inputs
 
     def _run_placed(self, computation: FrameComputation, place: Callable[[int], None]) -> Step:
         """Run with a callback to the tracer before each instruction."""
@@ -147,10 +157,10 @@ class PyEvmEngine:
             if price > gas.remaining:
                 gas.overdraw(price)
             gas.remaining -= price
-            asked = function(computation)
-            if asked is not None:
-                self._asked = asked
-                return asked
+            inputs = function(computation)
+            if inputs is not None:
+                self._inputs = inputs
+                return inputs
 
     def _run_traced(self, computation: FrameComputation, tracer: StepTracer) -> Step:
         """Run with an event before and after each instruction."""
@@ -164,7 +174,7 @@ class PyEvmEngine:
             price, function = self._table.rows[opcode]
             try:
                 computation.pay(price)
-                self._asked = function(computation)
+                self._inputs = function(computation)
             except (Halt, Revert):
                 tracer.step(EvmCost(before - gas.left))
                 raise
@@ -175,8 +185,8 @@ class PyEvmEngine:
                 tracer.step(EvmFault((OutOfGas if isinstance(error, OutOfGas) else type(error)).__name__))
                 raise
             tracer.step(EvmCost(before - gas.left))
-            if self._asked is not None:
-                return self._asked
+            if self._inputs is not None:
+                return self._inputs
 
     def _guard(self, run: Callable[[], Step]) -> Step:
         """Run, and convert py-evm's exceptions that end a frame into an outcome."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from bridge.addresses import word_to_address
-from runtimes.evm.engine import Ask, BlobHost, CallAsk, CallKind, CreateAsk, Status
+from runtimes.evm.engine import BlobHost, CallInputs, CallKind, CreateInputs, Status, SubcallInputs
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 from runtimes.evm.py_evm.opcodes import OWN, require_writable
 
@@ -60,11 +60,11 @@ def _returndatacopy(frame: FrameComputation) -> None:
     # PROGRAM COUNTER: next
 
 
-def _calling(kind: CallKind) -> Callable[[FrameComputation], Ask]:
+def _calling(kind: CallKind) -> Callable[[FrameComputation], SubcallInputs]:
     """Return a call opcode's function; both memory regions are extended before anything else."""
     has_value = kind in (CallKind.CALL, CallKind.CALLCODE)
 
-    def call(frame: FrameComputation) -> Ask:
+    def call(frame: FrameComputation) -> SubcallInputs:
         # STACK
         gas, to, *value, in_start, in_size, out_start, out_size = frame.stack_pop_ints(7 if has_value else 6)
         amount = value[0] if value else 0
@@ -75,14 +75,14 @@ def _calling(kind: CallKind) -> Callable[[FrameComputation], Ask]:
         frame.extend_memory(out_start, out_size)
         # OPERATION
         frame.answer_region = out_start, out_size
-        return CallAsk(kind, gas, word_to_address(to), amount, data)
-        # PROGRAM COUNTER: next, with the answer
+        return CallInputs(kind, gas, word_to_address(to), amount, data)
+        # PROGRAM COUNTER: next, with the outcome
 
     return call
 
 
-def _creating(salted: bool) -> Callable[[FrameComputation], Ask]:
-    def create(frame: FrameComputation) -> Ask:
+def _creating(salted: bool) -> Callable[[FrameComputation], SubcallInputs]:
+    def create(frame: FrameComputation) -> SubcallInputs:
         # STACK
         value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
         require_writable(frame)
@@ -90,13 +90,13 @@ def _creating(salted: bool) -> Callable[[FrameComputation], Ask]:
         init_code = frame.region(start, size)
         # OPERATION
         frame.return_data = b""
-        return CreateAsk(value, init_code, salt[0] if salt else None)
-        # PROGRAM COUNTER: next, with the answer
+        return CreateInputs(value, init_code, salt[0] if salt else None)
+        # PROGRAM COUNTER: next, with the outcome
 
     return create
 
 
-ETHEREUM: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = MappingProxyType({
+ETHEREUM: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]] = MappingProxyType({
     **OWN,
     "BLOBHASH": _blobhash, "BLOBBASEFEE": _blobbasefee, "EXTCODECOPY": _extcodecopy, "RETURNDATACOPY": _returndatacopy,
     "CALL": _calling(CallKind.CALL), "CALLCODE": _calling(CallKind.CALLCODE),

@@ -2,8 +2,8 @@
 
 Each function has the paragraphs of the execution specifications: stack, gas, operation, program counter. The loop has
 charged the static gas and advanced the program counter before; the host's operation charges prices that depend on the
-state. Opcodes that leave the frame return an Ask, and the engine pushes the answer. Everything not in `OWN` is py-evm's
-(Cancun); docs/engines.md lists the parts of py-evm in use.
+state. Opcodes that leave the frame return the subcall's inputs, and the engine pushes its outcome. Everything not in
+`OWN` is py-evm's (Cancun); docs/engines.md lists the parts of py-evm in use.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from typing import Final
 from eth.exceptions import Halt, InvalidJumpDestination
 
 from bridge.addresses import word_to_address
-from runtimes.evm.engine import Ask, CallAsk, CallKind, CreateAsk, Status
+from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, Status, SubcallInputs
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 
 
@@ -281,7 +281,7 @@ def _log(count: int) -> Callable[[FrameComputation], None]:
     return emit
 
 
-def _call(frame: FrameComputation) -> Ask:
+def _call(frame: FrameComputation) -> SubcallInputs:
     # STACK
     gas, to, value, in_start, in_size, out_start, out_size = frame.stack_pop_ints(7)
     if value:
@@ -290,26 +290,26 @@ def _call(frame: FrameComputation) -> Ask:
     data = frame.region(in_start, in_size)
     # OPERATION
     frame.answer_region = out_start, out_size
-    return CallAsk(CallKind.CALL, gas, word_to_address(to), value, data)
-    # PROGRAM COUNTER: next, with the answer
+    return CallInputs(CallKind.CALL, gas, word_to_address(to), value, data)
+    # PROGRAM COUNTER: next, with the outcome
 
 
-def _call_without_value(kind: CallKind) -> Callable[[FrameComputation], Ask]:
-    def call(frame: FrameComputation) -> Ask:
+def _call_without_value(kind: CallKind) -> Callable[[FrameComputation], SubcallInputs]:
+    def call(frame: FrameComputation) -> SubcallInputs:
         # STACK
         gas, to, in_start, in_size, out_start, out_size = frame.stack_pop_ints(6)
         # GAS: memory; the rest when the call is executed
         data = frame.region(in_start, in_size)
         # OPERATION
         frame.answer_region = out_start, out_size
-        return CallAsk(kind, gas, word_to_address(to), 0, data)
-        # PROGRAM COUNTER: next, with the answer
+        return CallInputs(kind, gas, word_to_address(to), 0, data)
+        # PROGRAM COUNTER: next, with the outcome
 
     return call
 
 
-def _creating(salted: bool) -> Callable[[FrameComputation], Ask | None]:
-    def create(frame: FrameComputation) -> Ask | None:
+def _creating(salted: bool) -> Callable[[FrameComputation], SubcallInputs | None]:
+    def create(frame: FrameComputation) -> SubcallInputs | None:
         # STACK
         value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
         require_writable(frame)
@@ -325,8 +325,8 @@ def _creating(salted: bool) -> Callable[[FrameComputation], Ask | None]:
         if not early and value > frame.host.get_self_balance():
             frame.stack_push_int(0)
             return None
-        return CreateAsk(value, init_code, salt[0] if salt else None)
-        # PROGRAM COUNTER: next, with the answer
+        return CreateInputs(value, init_code, salt[0] if salt else None)
+        # PROGRAM COUNTER: next, with the outcome
 
     return create
 
@@ -342,7 +342,7 @@ def _selfdestruct(frame: FrameComputation) -> None:
     # PROGRAM COUNTER: the frame ends
 
 
-OWN: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = MappingProxyType({
+OWN: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]] = MappingProxyType({
     "EXP": _exp, "CALLDATACOPY": _copy_from(lambda frame: frame.frame.calldata),
     "CODECOPY": _copy_from(lambda frame: frame.frame.code.data), "MCOPY": _mcopy,
     "CLZ": _clz, "BALANCE": _balance, "ORIGIN": _origin, "GASPRICE": _context("gas_price"),

@@ -1,7 +1,7 @@
-"""Definition of a syscall: import name, signature and handler; and the structures that cross the boundary.
+"""Definition of a syscall: import name, signature and handler; and the C structures exchanged with the guest.
 
-Structures are packed and little-endian (ref-fvm shared/src/sys/out). A syscall with a result takes the guest's pointer
-for it as first argument; the handler returns the bytes, and `abi` writes them.
+Structures are packed and little-endian (ref-fvm shared/src/sys/out). If a syscall has a result, its first argument is
+the guest's result pointer. The handler returns the bytes, and `abi` writes them there.
 """
 
 import struct
@@ -58,23 +58,23 @@ STRUCTURES = (
     TOKEN_AMOUNT, IPLD_OPEN, IPLD_STAT, SEND, MESSAGE_CONTEXT, NETWORK_CONTEXT, CONSENSUS_FAULT, EVENT_ENTRY,
     RANDOMNESS, PUBLIC_KEY,
 )  # fmt: skip
-"""The structures with fields. A field of 16 bytes is a TOKEN_AMOUNT."""
+"""All structures with named fields. A 16-byte field holds a TOKEN_AMOUNT."""
 
 YES, NO = I32_RESULT.pack(0), I32_RESULT.pack(-1)
-"""Results of verifying syscalls."""
+"""Results of syscalls that return a boolean: 0 for true, -1 for false."""
 
 _HALF = (1 << 64) - 1
 _POINTERS = str.maketrans("rw", "II")
 
 
 class Caller(Protocol):
-    """The invocation that calls a syscall."""
+    """The guest invocation that makes a syscall; not the calling actor of the message."""
 
     kernel: Kernel
     memory: GuestMemory
 
     def account_memory(self) -> None:
-        """Count the growth of the guest's memory against the limit before another guest runs."""
+        """Charge the growth of the guest's memory to the memory limit, before another guest runs."""
 
 
 Handler = Callable[..., bytes | None]
@@ -84,9 +84,9 @@ Handler = Callable[..., bytes | None]
 class Syscall:
     """One syscall.
 
-    `params` has a letter for each argument except the pointer for the result: as in `struct` (i, I: i32; q, Q: i64), r
-    for a pointer that is read, w for a pointer that is written. `returns` is the structure written to the result
-    pointer, or None.
+    `params` has one letter per argument, without the result pointer. `i` and `I` are i32, `q` and `Q` are i64, `r` and
+    `w` are pointers that the syscall reads or writes. `returns` is the structure written to the result pointer, or
+    None.
     """
 
     module: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from runtimes.evm.ethereum.forks import LATEST
-from runtimes.evm.opcodes import NUMBERS as FILECOIN
+from runtimes.evm.ethereum.forks import LATEST_FORK
+from runtimes.evm.opcodes import OPCODE_NUMBERS as FILECOIN
 
-NUMBERS = {**FILECOIN, **{opcode.name: number for number, opcode in LATEST.opcodes.items()}}
+NUMBERS = {**FILECOIN, **{opcode.name: number for number, opcode in LATEST_FORK.opcodes.items()}}
 """Opcodes of Filecoin's and Ethereum's rules by name."""
 
 

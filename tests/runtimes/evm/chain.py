@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
@@ -22,10 +23,10 @@ SENDER = to_filecoin(SENDER_ETH)
 BLOCK_LIMIT = Gas(10_000_000_000)
 
 
-def open_machine(**options: object) -> Hypervisor:
+def open_machine(**options: Any) -> Hypervisor:
     """Return a machine in memory whose account `SENDER` has 1,000 FIL."""
     genesis = Genesis(accounts={SENDER: TokenAmount(1000 * 10**18)})
-    return Hypervisor.open(genesis=genesis, **options)  # type: ignore[arg-type]
+    return Hypervisor.open(genesis=genesis, **options)
 
 
 @dataclass

@@ -12,12 +12,12 @@ from hypervisor.network_versions import LATEST, network_version
 from hypervisor.tracing import StepTracer
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, Step, TreeMode, TxContext
-from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.rules import EvmRules
 from store.keccak import keccak
 
-RULES = filecoin_rules(LATEST)
+RULES = filecoin_evm_rules(LATEST)
 TABLE = PyEvmTable(RULES)
 CALLER = EthAddress(b"\xca" * 20)
 MYSELF = EthAddress(b"\x5e" * 20)
@@ -123,4 +123,4 @@ def run(code: bytes, host: FakeHost | None = None, calldata: bytes = b"", value:
 
 def rules_of(number: int) -> EvmRules:
     """Return the rules of a network version."""
-    return filecoin_rules(network_version(number))
+    return filecoin_evm_rules(network_version(number))

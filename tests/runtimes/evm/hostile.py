@@ -26,7 +26,7 @@ from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from tests.runtimes.evm.assembler import assemble
@@ -162,10 +162,10 @@ class OnEthereum:
         self, pre: dict[EthAddress, AllocAccount], to: EthAddress | None, data: bytes, gas: int
     ) -> tuple[TransactionResult, dict[EthAddress, AllocAccount]]:
         self._machine.restore(self._before)
-        install(self._machine, pre | {SENDER: AllocAccount(balance=10**24)})
+        install_alloc(self._machine, pre | {SENDER: AllocAccount(balance=10**24)})
         transaction = Transaction(LEGACY, None, 0, to, 0, data, gas, 0, 0)
         result = EthereumExecutor(self._machine).apply_transaction(transaction, SENDER)
-        return result, dict(accounts(self._machine))
+        return result, dict(read_alloc(self._machine))
 
 
 def main() -> None:

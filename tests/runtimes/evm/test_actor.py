@@ -54,7 +54,7 @@ def test_a_private_method_that_does_not_exist_is_unhandled(chain: Chain, method:
 
 
 @pytest.mark.parametrize("method", [1, 2])
-def test_nobody_but_the_system_constructs_a_contract(chain: Chain, method: int) -> None:
+def test_only_system_can_construct_contract(chain: Chain, method: int) -> None:
     counter = chain.deploy(COUNTER)
     params = b"\x82" + byte_string(bytes(20)) + byte_string(b"")
     assert chain.send(to_filecoin(counter), method, params).exit_code == ExitCode.USR_FORBIDDEN
@@ -86,7 +86,7 @@ def test_a_log_becomes_an_event_of_the_contract(chain: Chain) -> None:
     assert [entries_to_log(event.entries) for event in result.events] == [Log((bytes(31) + b"\x07",), b"\xab")]
 
 
-def test_a_reverted_contract_leaves_no_event_and_gives_its_reason(chain: Chain) -> None:
+def test_reverted_contract_emits_no_event_and_returns_reason(chain: Chain) -> None:
     contract = chain.deploy(assemble("0 0 LOG0 0xab 0 MSTORE8 1 0 REVERT"))
     result = chain.invoke(contract)
     assert (result.exit_code, result.events) == (Status.REVERT, ())
@@ -96,7 +96,7 @@ def test_a_reverted_contract_leaves_no_event_and_gives_its_reason(chain: Chain) 
 # --- limits --------------------------------------------------------------------------------------------------------
 
 
-def test_an_endless_loop_uses_up_the_gas_and_nothing_else_happens(chain: Chain) -> None:
+def test_endless_loop_uses_all_gas_and_changes_nothing(chain: Chain) -> None:
     contract = chain.deploy(assemble("7 1 SSTORE again: @again JUMP"))
     before = chain.state(contract)
     result = chain.invoke(contract, gas_limit=Gas(20_000_000))
@@ -141,13 +141,13 @@ def test_memory_ends_where_the_official_actors_does(chain: Chain, offset: int, e
     assert chain.invoke(contract).exit_code == exit_code
 
 
-def test_a_copy_of_return_data_claims_its_memory_before_it_looks_at_the_bounds(chain: Chain) -> None:
+def test_returndatacopy_expands_memory_before_bounds_check(chain: Chain) -> None:
     """Found by random contracts on both actors: exit 4 and not 38."""
     contract = chain.deploy(assemble("100 0 1073741824 RETURNDATACOPY"))
     assert chain.invoke(contract).exit_code == ExitCode.SYS_ILLEGAL_INSTRUCTION
 
 
-def test_an_empty_precompile_slot_shows_the_account_that_money_made_there(chain: Chain) -> None:
+def test_funded_empty_precompile_slot_shows_its_account(chain: Chain) -> None:
     """Found by random contracts on both actors."""
     slot = EthAddress(bytes(19) + b"\x12")
     contract = chain.deploy(returned_word(f"{int.from_bytes(slot, 'big')} EXTCODEHASH"))
@@ -168,7 +168,7 @@ def test_a_return_over_a_mebibyte_is_an_assertion(chain: Chain) -> None:
     assert chain.invoke(too_long).exit_code == ExitCode.USR_ASSERTION_FAILED
 
 
-def test_parameters_that_claim_gigabytes_allocate_nothing(chain: Chain) -> None:
+def test_oversized_length_claim_allocates_nothing(chain: Chain) -> None:
     call_actor_id = int.from_bytes(b"\xfe" + bytes(18) + b"\x05", "big")
     contract = chain.deploy(
         assemble(f"""
@@ -208,7 +208,7 @@ def test_recursion_ends_where_the_official_actors_does(
     assert int.from_bytes(invoke_return(result.return_data), "big") == unlimited
 
 
-def test_init_code_that_calls_back_is_no_way_around_anything(chain: Chain) -> None:
+def test_reentrant_init_code_bypasses_no_check(chain: Chain) -> None:
     reentrant = assemble("0 0 0 0 0 ADDRESS GAS CALL POP 0 0 RETURN")
     assert chain.state(chain.deploy_init(reentrant)).nonce == 1
 
@@ -242,7 +242,7 @@ def test_junk_as_code_never_breaks_the_machine(chain: Chain) -> None:
 # --- the machine around it -----------------------------------------------------------------------------------------
 
 
-def test_what_ran_before_does_not_show(chain: Chain) -> None:
+def test_previous_runs_do_not_affect_gas(chain: Chain) -> None:
     first, second = chain.deploy(COUNTER), chain.deploy(COUNTER)
     chain.call(first)
     gas_of_first_call = chain.invoke(second).gas_used

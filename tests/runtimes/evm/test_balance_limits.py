@@ -22,7 +22,7 @@ COINBASE = EthAddress(b"\xc0" * 20)
 
 
 @pytest.mark.parametrize("code", [b"", assemble("1 1 SSTORE")], ids=["an account", "a contract"])
-def test_a_call_with_a_value_that_overflows_fails_and_uses_up_its_gas(twins: Twins, begins: str, code: bytes) -> None:
+def test_value_call_overflowing_balance_fails_and_burns_its_gas(twins: Twins, begins: str, code: bytes) -> None:
     pre = {OTHER: AllocAccount(MAX_BALANCE - 1, 1, code)}
     fits, fails = (f"{begins} GAS {call(OTHER, value, gas='50000')} {KEEP} GAS SWAP1 SUB 4 SSTORE" for value in (1, 2))
     after = twins.run(fits, "", pre)
@@ -33,7 +33,7 @@ def test_a_call_with_a_value_that_overflows_fails_and_uses_up_its_gas(twins: Twi
     assert after.slots[4] > 2_600 + 9_000 + 50_000
 
 
-def test_a_precompile_whose_balance_overflows_is_not_called(twins: Twins, begins: str) -> None:
+def test_precompile_with_overflowing_balance_is_not_called(twins: Twins, begins: str) -> None:
     after = twins.run(f"{begins} {call(IDENTITY, 1, gas='50000')} {KEEP}", "", {IDENTITY: AllocAccount(MAX_BALANCE)})
     assert (after.slots.get(2, 0), after.slots[3], after.accounts[IDENTITY].balance) == (0, 100, MAX_BALANCE)
 
@@ -46,7 +46,7 @@ def test_a_value_that_stays_where_it_is_does_not_overflow(twins: Twins, begins: 
     assert (after.slots[2], after.slots[3]) == (1, MAX_BALANCE)
 
 
-def test_a_creation_whose_balance_overflows_fails_with_its_nonce_used(twins: Twins, begins: str) -> None:
+def test_create_overflowing_balance_fails_but_uses_its_nonce(twins: Twins, begins: str) -> None:
     made = create_address(CONTRACT, 1)
     contract = f"{begins} 0 0 1 CREATE {KEEP} 0 0 0 CREATE 5 SSTORE"
     after = twins.run(contract, "", {made: AllocAccount(MAX_BALANCE)}, gas=16_000_000)
@@ -56,7 +56,7 @@ def test_a_creation_whose_balance_overflows_fails_with_its_nonce_used(twins: Twi
     assert after.result.gas_used > 15_000_000
 
 
-def test_what_a_contract_leaves_wraps_around(twins: Twins, begins: str) -> None:
+def test_selfdestruct_balance_overflow_wraps_around(twins: Twins, begins: str) -> None:
     after = twins.run(
         f"{begins} {call(CALLEE)} {KEEP} {word(OTHER)} BALANCE 4 SSTORE", f"{word(OTHER)} SELFDESTRUCT", FULL
     )
@@ -64,7 +64,7 @@ def test_what_a_contract_leaves_wraps_around(twins: Twins, begins: str) -> None:
     assert after.accounts[CALLEE].balance == 0
 
 
-def test_a_transaction_whose_value_overflows_fails_with_all_its_gas(twins: Twins) -> None:
+def test_overflowing_value_fails_transaction_with_all_gas(twins: Twins) -> None:
     pre = {CONTRACT: AllocAccount(MAX_BALANCE, 1, assemble("STOP"))}
     after = twins.run("", "", pre, value=1, gas=300_000)
     assert (after.result.success, after.result.gas_used) == (False, 300_000)

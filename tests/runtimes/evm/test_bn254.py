@@ -15,7 +15,7 @@ from py_ecc import optimized_bn128
 from fvm_hypervisor.builtin_actors.build import BN254
 from runtimes.evm.precompiles import bn254
 from runtimes.evm.precompiles.failure import PrecompileFailure
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from tests.conftest import samples
 from tests.runtimes.evm.test_precompiles import by_py_evm, ours
 
@@ -103,7 +103,7 @@ def test_pairings_are_one_exactly_where_their_exponents_cancel(pairs: list[tuple
     assert by_py_evm(PAIRING, data) == (NOT_ONE if off else ONE)
 
 
-def test_no_pairs_at_all_make_one() -> None:
+def test_empty_pairing_returns_one() -> None:
     assert ours("bn254_pairing", b"") == ONE
 
 
@@ -156,7 +156,7 @@ def test_a_pairing_takes_whole_pairs(length: int) -> None:
         bn254.pairing(bytes(length))
 
 
-def test_a_call_sees_nothing_of_the_one_before() -> None:
+def test_bn254_call_is_independent_of_previous_calls() -> None:
     pair = g1(1) + g2(1)
     opposite = g1(-1) + g2(1)
     for before in (pair * 30, pair + words(1, 3) + g2(1), pair + opposite):  # of its own instance, refused, good
@@ -181,7 +181,7 @@ def test_several_threads_have_the_same_answers() -> None:
     assert sorted(answers) == sorted(wanted * 20)
 
 
-def test_the_module_asks_its_host_for_nothing() -> None:
-    module = parse((BN254 / "bn254.wasm").read_bytes())
+def test_module_has_no_host_imports() -> None:
+    module = parse_module((BN254 / "bn254.wasm").read_bytes())
     assert module.start is None
     assert not module.imports

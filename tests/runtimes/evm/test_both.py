@@ -17,10 +17,10 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import TokenAmount
 from runtimes.evm.both import EnginesDiffer, pair_engines
-from runtimes.evm.engine import Answer, CallAsk, CreateAsk, Engine, FrameOutcome, Status, Step
+from runtimes.evm.engine import CallInputs, CreateInputs, Engine, FrameOutcome, Status, Step, SubcallOutcome
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.engine import FastEngine
-from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.py_evm import PyEvmTable
 from tests.engines.plants import planted
 from tests.runtimes.evm.assembler import assemble
@@ -50,13 +50,13 @@ class Bent:
     def start(self, frame: Any, host: Any) -> Step:
         return self._end(self._engine.start(frame, host))
 
-    def resume(self, answer: Answer) -> Step:
+    def resume(self, answer: SubcallOutcome) -> Step:
         return self._end(self._engine.resume(answer))
 
 
 def dearer(name: str, by: int = 1) -> PyEvmTable:
     """Return a table in which one opcode costs more."""
-    number = NUMBERS[name]
+    number = OPCODE_NUMBERS[name]
     opcode = replace(RULES.opcodes[number], gas=RULES.opcodes[number].gas + by)
     return PyEvmTable(replace(RULES, opcodes={**RULES.opcodes, number: opcode}))
 
@@ -67,15 +67,15 @@ def play(program: str, second: Callable[[], Engine] = TABLE.engine, host: FakeHo
     engine = pair_engines(("plain", TABLE.engine), ("other", second))()
     steps = [engine.start(frame_of(assemble(program)), host)]
     while not isinstance(steps[-1], FrameOutcome):
-        steps.append(engine.resume(Answer(True, b"\x09" * 40)))
+        steps.append(engine.resume(SubcallOutcome(True, b"\x09" * 40)))
     return steps
 
 
 def test_a_frame_that_both_run_alike_ends_as_with_one() -> None:
     host = FakeHost()
     call, create, end = play(EVERYTHING, host=host)
-    assert isinstance(call, CallAsk)
-    assert isinstance(create, CreateAsk)
+    assert isinstance(call, CallInputs)
+    assert isinstance(create, CreateInputs)
     assert end == FrameOutcome(Status.SUCCESS, b"\x09" * 32)
     assert host.storage.keys() == {5}
     assert len(host.logs) == 1  # the second engine has written nothing
@@ -87,7 +87,7 @@ def test_a_frame_pays_once() -> None:
     engine = TABLE.engine()
     step = engine.start(frame_of(assemble(EVERYTHING)), alone)
     while not isinstance(step, FrameOutcome):
-        step = engine.resume(Answer(True, b"\x09" * 40))
+        step = engine.resume(SubcallOutcome(True, b"\x09" * 40))
     assert alone.gas.left == watched.gas.left
 
 
@@ -97,7 +97,7 @@ def test_one_gas_too_much_is_found(name: str) -> None:
         play(EVERYTHING, dearer(name).engine)
 
 
-def test_the_error_shows_the_instructions_of_both_up_to_the_difference() -> None:
+def test_engine_mismatch_error_shows_both_instruction_traces() -> None:
     with pytest.raises(EnginesDiffer) as found:
         play("1 2 MUL 3 SSTORE 1 1 ADD", dearer("MUL").engine)
     text = str(found.value)
@@ -111,7 +111,7 @@ def test_the_error_shows_the_instructions_of_both_up_to_the_difference() -> None
 
 
 @pytest.mark.parametrize("program", ["1 3 SSTORE", "3 SLOAD", "1 3 TSTORE", "0 0 LOG0", "3 BALANCE", "3 SELFDESTRUCT"])
-def test_what_the_other_engine_does_not_ask_for_is_found(program: str) -> None:
+def test_missing_host_call_of_other_engine_is_found(program: str) -> None:
     silent = PyEvmTable(
         replace(RULES, opcodes={number: op for number, op in RULES.opcodes.items() if op.name in ("PUSH1", "PUSH0")})
     )
@@ -121,7 +121,7 @@ def test_what_the_other_engine_does_not_ask_for_is_found(program: str) -> None:
 
 @pytest.mark.parametrize(
     "end",
-    [FrameOutcome(Status.REVERT), FrameOutcome(Status.SUCCESS, b"\x01"), CreateAsk(0, b"", None)],
+    [FrameOutcome(Status.REVERT), FrameOutcome(Status.SUCCESS, b"\x01"), CreateInputs(0, b"", None)],
 )
 def test_another_end_is_found(end: Step) -> None:
     with pytest.raises(EnginesDiffer, match="ends with"):
@@ -144,13 +144,13 @@ def test_a_tracer_hears_the_first_engine_and_both_tell_the_same() -> None:
     engine = TABLE.engine()
     step = engine.start(frame_of(assemble(EVERYTHING)), alone)
     while not isinstance(step, FrameOutcome):
-        step = engine.resume(Answer(True, b"\x09" * 40))
+        step = engine.resume(SubcallOutcome(True, b"\x09" * 40))
     assert recorder.events == other.events
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 @pytest.mark.parametrize("engine", ["fast", "py-evm"])
-def test_a_machine_stops_at_the_first_difference_and_shows_the_traces_of_both(rules: str, engine: str) -> None:
+def test_engine_comparison_stops_at_first_difference_with_traces(rules: str, engine: str) -> None:
     """MULMOD costs a gas more in one of the engines here; 8 are right under Ethereum's rules."""
     block = EthereumBlock("Cancun", gas_limit=1 << 40) if rules == "ethereum" else None
     context = MachineContext(base_fee=TokenAmount(0), block=block)
@@ -199,7 +199,7 @@ def watched() -> Iterator[dict[str, Hypervisor]]:
 
 @pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE.keys())
 @pytest.mark.parametrize("leaves", ["", LEFT], ids=["a tree", "a tree that is left"])
-def test_watched_transactions_come_to_what_each_engine_comes_to(
+def test_traced_transactions_match_each_engine(
     watched: dict[str, Hypervisor], trees: Counter[str], before: str, leaves: str
 ) -> None:
     """The tree ends, is left, or is not tried again, with ample gas, exactly the gas used, and one less."""
@@ -213,7 +213,7 @@ def test_watched_transactions_come_to_what_each_engine_comes_to(
 
 
 @pytest.mark.parametrize("leaves", ["", LEFT], ids=["a tree", "a tree that is left"])
-def test_memory_of_what_was_tried_is_given_back(
+def test_memory_of_abandoned_attempt_is_released(
     watched: dict[str, Hypervisor], trees: Counter[str], leaves: str
 ) -> None:
     """A message has three pages left of its memory, and its first frame takes two."""
@@ -225,7 +225,7 @@ def test_memory_of_what_was_tried_is_given_back(
         assert both.slots[2] == 1
 
 
-def test_an_interrupt_of_what_was_tried_holds(
+def test_interrupt_of_fast_engine_stops_plain_engine(
     watched: dict[str, Hypervisor], trees: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plain engine does not begin the endless loop again."""

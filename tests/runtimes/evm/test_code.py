@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtimes.evm.code import CodeCache, analyse
-from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm.opcodes import OPCODE_NUMBERS
 from store.cid import RAW, cid_of
 
-JUMPDEST = NUMBERS["JUMPDEST"]
+JUMPDEST = OPCODE_NUMBERS["JUMPDEST"]
 dense_code = st.lists(st.sampled_from([JUMPDEST, 0x60, 0x61, 0x7F, 0x01, 0x00]), max_size=120).map(bytes)
 
 
@@ -47,7 +47,7 @@ def test_code_larger_than_the_cache_is_still_analysed() -> None:
     assert len(cache.get(cid_of(code, RAW), code).jump_destinations) == 100
 
 
-def test_many_threads_may_share_a_cache_that_is_too_small_for_their_codes() -> None:
+def test_undersized_code_cache_is_thread_safe() -> None:
     cache = CodeCache(max_bytes=40)
     codes = [bytes([number]) * 10 for number in range(8)]
     cids = [cid_of(code, RAW) for code in codes]

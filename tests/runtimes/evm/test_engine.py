@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.errors import ActorExit, Fatal, OutOfGas
-from runtimes.evm.engine import Answer, CallAsk, CallKind, CreateAsk, FrameOutcome, Status
-from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, FrameOutcome, Status, SubcallOutcome
+from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.py_evm.opcodes import OWN
 from tests.runtimes.evm.assembler import assemble, returned_word
@@ -25,9 +25,9 @@ U256 = (1 << 256) - 1
 words = st.integers(0, U256)
 
 
-def word(code: bytes, host: FakeHost | None = None, **frame: object) -> int:
+def word(code: bytes, host: FakeHost | None = None, **frame: Any) -> int:
     """Return the word that a program returns."""
-    outcome = run(code, host, **frame)  # type: ignore[arg-type]
+    outcome = run(code, host, **frame)
     assert isinstance(outcome, FrameOutcome)
     assert outcome.status is Status.SUCCESS
     return int.from_bytes(outcome.data, "big")
@@ -69,12 +69,12 @@ def test_a_byte_that_is_no_opcode_of_filecoin_is_undefined(byte: int) -> None:
     ["1 1 SSTORE", "1 1 TSTORE", "0 0 LOG0", "0 0 0 CREATE", "0 0 0 0 CREATE2", "0 SELFDESTRUCT",
      "0 0 0 0 1 0 GAS CALL"],
 )  # fmt: skip
-def test_a_static_frame_may_not_change_anything(program: str) -> None:
+def test_static_frame_refuses_state_changes(program: str) -> None:
     assert run(assemble(program), static=True) == FrameOutcome(Status.READ_ONLY)
 
 
 def test_a_static_frame_may_call_without_value() -> None:
-    assert isinstance(run(assemble("0 0 0 0 0 0 GAS CALL"), static=True), CallAsk)
+    assert isinstance(run(assemble("0 0 0 0 0 0 GAS CALL"), static=True), CallInputs)
 
 
 def test_returned_and_reverted_data_come_out() -> None:
@@ -148,15 +148,17 @@ def test_selfdestruct_ends_the_frame() -> None:
 )
 def test_a_call_leaves_the_frame_with_all_it_needs(program: str, kind: CallKind, value: int) -> None:
     step = run(assemble(f"0xaabbcc 0 MSTORE {program}"))
-    assert step == CallAsk(kind, 77, step.address if isinstance(step, CallAsk) else CALLER, value, b"\xaa\xbb\xcc")
-    assert isinstance(step, CallAsk)
+    assert step == CallInputs(
+        kind, 77, step.address if isinstance(step, CallInputs) else CALLER, value, b"\xaa\xbb\xcc"
+    )
+    assert isinstance(step, CallInputs)
     assert step.address == bytes(19) + b"\x09"
 
 
-def _answered(answer: Answer, program: str) -> FrameOutcome:
+def _answered(answer: SubcallOutcome, program: str) -> FrameOutcome:
     engine = PyEvmEngine(TABLE)
     asked = engine.start(frame_of(assemble(program)), FakeHost())
-    assert isinstance(asked, CallAsk | CreateAsk)
+    assert isinstance(asked, CallInputs | CreateInputs)
     outcome = engine.resume(answer)
     assert isinstance(outcome, FrameOutcome)
     return outcome
@@ -164,28 +166,28 @@ def _answered(answer: Answer, program: str) -> FrameOutcome:
 
 def test_an_answer_fills_the_out_region_as_far_as_it_goes() -> None:
     dump = "0 MSTORE RETURNDATASIZE 32 MSTORE 96 0 RETURN"
-    outcome = _answered(Answer(True, b"\x11" * 40), f"8 64 0 0 0 9 GAS CALL {dump}")
+    outcome = _answered(SubcallOutcome(True, b"\x11" * 40), f"8 64 0 0 0 9 GAS CALL {dump}")
     assert outcome.data == (1).to_bytes(32, "big") + (40).to_bytes(32, "big") + b"\x11" * 8 + bytes(24)
-    outcome = _answered(Answer(False, b"\x22"), f"32 64 0 0 0 9 GAS CALL {dump}")
+    outcome = _answered(SubcallOutcome(False, b"\x22"), f"32 64 0 0 0 9 GAS CALL {dump}")
     assert outcome.data == bytes(32) + (1).to_bytes(32, "big") + b"\x22" + bytes(31)
 
 
 def test_a_bad_out_region_ends_the_frame_only_after_the_call() -> None:
-    outcome = _answered(Answer(True, b"x"), "32 4294967295 0 0 0 9 GAS CALL")
+    outcome = _answered(SubcallOutcome(True, b"x"), "32 4294967295 0 0 0 9 GAS CALL")
     assert outcome.status is Status.ILLEGAL_MEMORY_ACCESS
 
 
 def test_a_creation_pushes_the_address_and_leaves_no_return_data() -> None:
     tail = "0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN"
-    outcome = _answered(Answer(True, b"", OTHER), f"0 0 3 CREATE {tail}")
+    outcome = _answered(SubcallOutcome(True, b"", OTHER), f"0 0 3 CREATE {tail}")
     assert outcome.data == OTHER.rjust(32, b"\0") + bytes(32)
-    outcome = _answered(Answer(False, b"why"), f"9 0 0 3 CREATE2 {tail}")
+    outcome = _answered(SubcallOutcome(False, b"why"), f"9 0 0 3 CREATE2 {tail}")
     assert outcome.data == bytes(32) + (3).to_bytes(32, "big")
 
 
-def test_a_creation_asks_with_value_code_and_salt() -> None:
-    assert run(assemble("0xfe 0 MSTORE8 1 0 3 CREATE")) == CreateAsk(3, b"\xfe", None)
-    assert run(assemble("0xfe 0 MSTORE8 9 1 0 3 CREATE2")) == CreateAsk(3, b"\xfe", 9)
+def test_create_passes_value_init_code_and_salt() -> None:
+    assert run(assemble("0xfe 0 MSTORE8 1 0 3 CREATE")) == CreateInputs(3, b"\xfe", None)
+    assert run(assemble("0xfe 0 MSTORE8 9 1 0 3 CREATE2")) == CreateInputs(3, b"\xfe", 9)
 
 
 def test_a_creation_beyond_the_balance_never_leaves_the_frame() -> None:
@@ -194,7 +196,7 @@ def test_a_creation_beyond_the_balance_never_leaves_the_frame() -> None:
 
 def test_an_answer_to_no_question_is_a_defect_of_ours() -> None:
     with pytest.raises(Fatal, match="without a pending call"):
-        PyEvmEngine(TABLE).resume(Answer(True))
+        PyEvmEngine(TABLE).resume(SubcallOutcome(True))
 
 
 # --- gas and memory ------------------------------------------------------------------------------------------------
@@ -230,7 +232,7 @@ def test_exp_is_that_of_py_evm(base: int, exponent: int) -> None:
     computation: Any = SimpleNamespace(
         stack_pop_ints=lambda _count: (base, exponent), consume_gas=lambda *_, **__: None, stack_push_int=pushed.append
     )
-    CANCUN_OPCODES[NUMBERS["EXP"]].logic_fn(computation)  # type: ignore[attr-defined]  # as every plain opcode has it
+    CANCUN_OPCODES[OPCODE_NUMBERS["EXP"]].logic_fn(computation)  # type: ignore[attr-defined]  # as every plain opcode has it
     assert [word(returned_word(f"{exponent} {base} EXP"))] == pushed
 
 
@@ -252,7 +254,7 @@ def test_copied_bytes_have_zeros_behind_the_end_of_their_source(
         assert outcome.data == memory
 
 
-def test_no_opcode_of_py_evm_that_is_in_use_has_a_price_of_its_own() -> None:
+def test_py_evm_opcodes_in_use_charge_no_own_gas() -> None:
     """Every other opcode of the newest rules, on words that make its loops run."""
     for number, opcode in RULES.opcodes.items():
         if opcode.name not in OWN and not opcode.name.startswith(("PUSH", "RETURN", "REVERT")):
@@ -266,7 +268,7 @@ def test_an_endless_loop_runs_out_of_the_machines_gas() -> None:
     assert host.tracker.used == host.tracker.limit
 
 
-def test_memory_is_asked_of_the_host_and_no_quadratic_price_is_taken() -> None:
+def test_memory_is_granted_by_host_without_quadratic_cost() -> None:
     host = FakeHost()
     before = host.gas.remaining
     run(assemble("1 524256 MSTORE"), host)
@@ -282,7 +284,7 @@ def test_memory_that_the_host_refuses_ends_the_invocation() -> None:
 @pytest.mark.parametrize(
     "program", [f"0 {U256} MCOPY", f"0 0 {U256} CALLDATACOPY", f"0 {U256} RETURN", "0 5 KECCAK256"]
 )
-def test_a_region_of_no_bytes_may_lie_anywhere(program: str) -> None:
+def test_empty_memory_region_accepts_any_offset(program: str) -> None:
     host = FakeHost()
     outcome = run(assemble("0 " + program), host)
     assert isinstance(outcome, FrameOutcome)
@@ -293,7 +295,7 @@ def test_a_region_of_no_bytes_may_lie_anywhere(program: str) -> None:
 # --- isolation -----------------------------------------------------------------------------------------------------
 
 
-def test_no_class_attribute_of_py_evm_changes() -> None:
+def test_py_evm_class_attributes_stay_unchanged() -> None:
     before = {name: repr(value) for name, value in vars(CancunComputation).items()}
     for program in ("0 0 0 CREATE", "1 1 SSTORE", "9 SELFDESTRUCT", "0 0 LOG0"):
         run(assemble(program))
@@ -313,7 +315,7 @@ def test_an_older_network_version_lacks_the_newer_opcodes() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("evm", "imported"), [("py-evm", True), ("fast", False)])
-def test_py_evm_is_imported_when_the_first_contract_runs_on_it_and_not_before(evm: str, imported: bool) -> None:
+def test_py_evm_is_imported_only_when_first_contract_runs_on_it(evm: str, imported: bool) -> None:
     program = f"""
 import sys
 from tests.runtimes.evm.chain import Chain, open_machine

@@ -19,7 +19,7 @@ def without_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_FAST_PACKAGE", "runtimes.evm.absent")
 
 
-def test_the_machine_and_the_commands_know_the_engines_and_one_default() -> None:
+def test_machine_and_commands_share_engines_and_default() -> None:
     assert set(engines.ENGINES) < set(EVM_ENGINES)
     assert OWN_EVM == OWN_ENGINE in engines.ENGINES
 
@@ -32,13 +32,13 @@ def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", ["fast", "both"])
-def test_an_engine_that_is_not_installed_is_refused_in_a_sentence(without_fast: None, name: str) -> None:
+def test_missing_engine_is_refused_with_one_line_error(without_fast: None, name: str) -> None:
     with pytest.raises(RuntimeUnavailable, match=f"the EVM engine '{name}' is not installed: choose py-evm"):
         EvmRuntime(RuntimeServices({"evm": name}))
 
 
 @pytest.mark.parametrize("command", ["statetest", "fevmtest", "t8n", "node"])
-def test_a_command_that_is_asked_for_an_engine_that_is_not_there_ends_with_2(without_fast: None, command: str) -> None:
+def test_command_with_missing_evm_engine_exits_with_2(without_fast: None, command: str) -> None:
     # a node that did not refuse would serve for ever: this one cannot listen
     further = {"node": ["--host", "300.1.1.1"], "t8n": []}.get(command, ["x"])
     done = CliRunner().invoke(app, [command, "--evm", "fast", *further])

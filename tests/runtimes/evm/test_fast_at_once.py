@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bridge.addresses import EthAddress
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import pool
@@ -30,7 +30,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """
     pool.cache_clear()
     counted: Counter[str] = Counter()
-    at_once, tell, answer = FastEngine.run_tree, FastInstance.tell, FastInstance.answer
+    at_once, tell, answer = FastEngine.run_tree, FastInstance.supply, FastInstance.execute_host_call
 
     def watched(self: FastEngine, *given: Any) -> Any:
         assert threading.current_thread() is threading.main_thread()
@@ -46,8 +46,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return count
 
     monkeypatch.setattr(FastEngine, "run_tree", watched)
-    monkeypatch.setattr(FastInstance, "tell", counts("told", tell))
-    monkeypatch.setattr(FastInstance, "answer", counts("asked", answer))
+    monkeypatch.setattr(FastInstance, "supply", counts("told", tell))
+    monkeypatch.setattr(FastInstance, "execute_host_call", counts("asked", answer))
     return counted
 
 
@@ -56,9 +56,9 @@ def both(contract: str, callee: str = "", gas: int = 10_000_000, times: int = 2)
     results: list[Any] = []
     for evm in ("py-evm", "fast"):
         with machine(contract, callee, evm) as made:
-            install(made, {OTHER: AllocAccount(3, 1, assemble("0 SLOAD 1 ADD 0 SSTORE"), {0: 7, 1: 1})})
+            install_alloc(made, {OTHER: AllocAccount(3, 1, assemble("0 SLOAD 1 ADD 0 SSTORE"), {0: 7, 1: 1})})
             applied = [run(made, gas=gas, nonce=nonce) for nonce in range(times)]
-            results.append(([(each.receipt, each.events) for each in applied], dict(accounts(made)), made.flush()))
+            results.append(([(each.receipt, each.events) for each in applied], dict(read_alloc(made)), made.flush()))
     assert results[0] == results[1]
 
 
@@ -80,7 +80,7 @@ MEETS = {
 
 
 @pytest.mark.parametrize("meets", MEETS.values(), ids=MEETS)
-def test_what_a_transaction_meets_is_told_to_it_and_nobody_is_called_back(done: Counter[str], meets: str) -> None:
+def test_transaction_inputs_are_supplied_without_callbacks(done: Counter[str], meets: str) -> None:
     both(meets, "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 RETURN")
     assert (done["at once"], done["not"], done["asked"]) == (2, 0, 0)
     assert done["told"] >= 1
@@ -91,7 +91,7 @@ def test_gas_is_exact_wherever_it_ends(done: Counter[str], gas: int) -> None:
     both(f"{MEETS['a call']} {MEETS['code']}", "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 REVERT", gas, times=1)
 
 
-def test_a_revert_leaves_nothing_but_its_bill(done: Counter[str]) -> None:
+def test_revert_leaves_only_gas_charge(done: Counter[str]) -> None:
     both(f"9 9 SSTORE {CALL_CALLEE} POP 32 0 0 LOG1 32 0 REVERT", "1 SLOAD 1 SSTORE 0 0 0 LOG1")
     assert (done["at once"], done["asked"]) == (2, 0)
 
@@ -107,7 +107,7 @@ def test_a_revert_leaves_nothing_but_its_bill(done: Counter[str]) -> None:
     ids=["long", "precompile", "question", "failure"],
 )
 @pytest.mark.oracle
-def test_what_cannot_be_done_at_once_takes_the_usual_way(done: Counter[str], meets: str) -> None:
+def test_frames_unfit_for_fast_path_take_usual_path(done: Counter[str], meets: str) -> None:
     both(f"4 4 SSTORE {CALL_CALLEE} POP {meets}", "4 4 SSTORE 0 0 0 LOG1")
     assert (done["at once"], done["not"]) == (0, 2)
 
@@ -123,13 +123,13 @@ def test_a_tracer_sees_every_frame(done: Counter[str]) -> None:
     assert done["at once"] == 0
 
 
-def test_what_escapes_between_two_parts_leaves_the_state_and_the_engine_as_they_were(
+def test_exception_between_parts_keeps_state_and_engine_intact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Rung(BaseException):
         """An interrupt."""
 
-    tell, rings = FastInstance.tell, [1]
+    tell, rings = FastInstance.supply, [1]
 
     def ring(self: FastInstance, *given: Any) -> bool:
         rings[0] -= 1
@@ -137,11 +137,11 @@ def test_what_escapes_between_two_parts_leaves_the_state_and_the_engine_as_they_
             raise Rung
         return tell(self, *given)
 
-    monkeypatch.setattr(FastInstance, "tell", ring)
+    monkeypatch.setattr(FastInstance, "supply", ring)
     with machine(f"1 1 SSTORE {CALL_CALLEE} 2 SSTORE", "1 1 SSTORE") as made:
         before = made.flush()
         with pytest.raises(Rung):
             run(made)
         assert made.flush() == before
         assert run(made).exit_code == 0
-        assert dict(accounts(made))[CONTRACT].storage == {1: 1, 2: 1}
+        assert dict(read_alloc(made))[CONTRACT].storage == {1: 1, 2: 1}

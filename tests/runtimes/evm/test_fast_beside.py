@@ -68,14 +68,14 @@ def both(monkeypatch: pytest.MonkeyPatch, rules: str, planted: Planted) -> tuple
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_a_frame_that_waits_goes_on_whatever_runs_beside_it(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
+def test_waiting_frame_resumes_beside_another_call(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
     in_time: list[bool] = []
     answer, other = both(monkeypatch, rules, lambda _, ended: in_time.append(ended.wait(_SOON)))
     assert (answer, other(), in_time) == (1, b"", [True])
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_an_engine_that_fails_beside_a_message_does_not_break_it(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
+def test_engine_failure_does_not_break_concurrent_message(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
     def fail(instance: FastInstance, _: threading.Event) -> None:
         raise instance.failed(ValueError("a defect"))
 

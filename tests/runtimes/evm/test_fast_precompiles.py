@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.ethereum_block import EthereumBlock
 from hypervisor.machine import Hypervisor
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.fast.instance import FastInstance
 from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble
@@ -46,7 +46,7 @@ def test_powers_are_pythons(asking: Asking, base: bytes, exponent: bytes, modulu
 
 
 @given(data=st.binary(max_size=130), cut=st.integers(0, 200))
-def test_what_an_input_lacks_is_zeros(asking: Asking, data: bytes, cut: int) -> None:
+def test_missing_input_bytes_are_zeros(asking: Asking, data: bytes, cut: int) -> None:
     whole = modexp(data[:40], data[40:80], data[80:])
     padded = whole[:cut].ljust(96, b"\0")
     lengths = [int.from_bytes(padded[32 * at : 32 * at + 32], "big") for at in range(3)]
@@ -112,23 +112,25 @@ def test_gas_is_the_plain_engines(fork: str, number: int, data: bytes, gas: int)
     for evm in ("py-evm", "fast"):
         with Hypervisor.open(rules="ethereum", evm=evm) as made:
             made.advance(block=EthereumBlock(fork, gas_limit=1 << 40))
-            install(made, {SENDER: AllocAccount(10**20), CONTRACT: AllocAccount(0, 1, assemble(CALL.format(number)))})
-            results.append((run(made, data, gas).receipt, dict(accounts(made))))
+            install_alloc(
+                made, {SENDER: AllocAccount(10**20), CONTRACT: AllocAccount(0, 1, assemble(CALL.format(number)))}
+            )
+            results.append((run(made, data, gas).receipt, dict(read_alloc(made))))
     assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("number", [5, 6, 7, 8])
-def test_nothing_is_asked_for_what_the_guest_computes(
+def test_guest_computed_precompile_makes_no_host_call(
     asking: Asking, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     asked: list[int] = []
-    answer = FastInstance.answer
+    answer = FastInstance.execute_host_call
 
     def watched(self: FastInstance) -> None:
         asked.append(self._mail[1])
         answer(self)
 
-    monkeypatch.setattr(FastInstance, "answer", watched)
+    monkeypatch.setattr(FastInstance, "execute_host_call", watched)
     data = {5: SHORT, 6: g1(1), 7: g1(1), 8: g1(1) + g2(1)}[number]
     assert asking(number, data) is not None
     assert 29 not in asked  # PRECOMPILE, in guests/evm/src/tree.rs

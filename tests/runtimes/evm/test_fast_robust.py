@@ -74,7 +74,7 @@ def test_bytes_that_are_no_compiled_module_are_not_run(
 
 
 @pytest.mark.slow
-def test_contracts_run_on_what_was_compiled_again(
+def test_contracts_run_on_recompiled_engine_module(
     tmp_path: Path, compilations: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cached compiled form of the engine's module on disk is corrupt."""
@@ -97,7 +97,7 @@ def test_contracts_run_on_what_was_compiled_again(
     loader.guest_module.cache_clear()
 
 
-def test_without_its_module_the_engine_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_module_makes_engine_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(loader, "ARTIFACT", tmp_path / "evm.wasm")
     loader.guest_module.cache_clear()
     with pytest.raises(RuntimeUnavailable, match=r"the EVM engine 'fast' cannot be loaded: .*evm.wasm"):
@@ -106,15 +106,15 @@ def test_without_its_module_the_engine_says_so(monkeypatch: pytest.MonkeyPatch, 
 
 def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
     """Make the guest trap at a host call from this position."""
-    answer, tell = FastInstance.answer, FastInstance.tell
+    answer, tell = FastInstance.execute_host_call, FastInstance.supply
 
     def fail(instance: FastInstance, *host: Host) -> bool | None:
         if instance._mail[_POSITION] == place:
             raise ValueError("a defect")
         return tell(instance, *host) if host else answer(instance)
 
-    monkeypatch.setattr(FastInstance, "answer", fail)
-    monkeypatch.setattr(FastInstance, "tell", fail)
+    monkeypatch.setattr(FastInstance, "execute_host_call", fail)
+    monkeypatch.setattr(FastInstance, "supply", fail)
 
 
 def bad_answer(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
@@ -153,7 +153,7 @@ def open_under(rules: str) -> Hypervisor:
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 @pytest.mark.parametrize("fails", [trap, bad_answer])
 @pytest.mark.parametrize("left", [False, True], ids=["", "a tree below a frame"])
-def test_a_defect_of_the_engine_names_the_frame_and_changes_nothing(
+def test_engine_defect_names_the_frame_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, rules: str, fails: Callable[[pytest.MonkeyPatch, int], None], left: bool
 ) -> None:
     with open_under(rules) as machine:
@@ -175,7 +175,7 @@ def test_a_defect_of_the_engine_names_the_frame_and_changes_nothing(
         assert not any(instance.broken for instance in pool(TIERED)._instances)
 
 
-def test_a_defect_in_what_a_tree_hands_over_takes_the_message_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_write_back_defect_reverts_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_under("ethereum") as machine:
         chain = Chain(machine)
         contract = chain.deploy(assemble("7 5 SSTORE 3 0 0 LOG1 1 6 SSTORE"))
@@ -204,7 +204,7 @@ def test_an_instance_that_grew_large_is_given_up() -> None:
         assert all(instance._instance.memory()[1] <= MAX_REUSED_MEMORY for instance in pool(TIERED)._instances)
 
 
-def test_networks_in_threads_share_the_process_and_nothing_else() -> None:
+def test_networks_in_threads_share_no_state() -> None:
     counts: dict[int, int] = {}
 
     def work(which: int) -> None:

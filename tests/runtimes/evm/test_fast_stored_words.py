@@ -28,13 +28,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for each answer to the guest; a new guest has no cached words."""
     pool.cache_clear()
     counted: list[int] = []
-    tell = FastInstance.tell
+    tell = FastInstance.supply
 
     def count(self: FastInstance, *given: Any) -> bool:
         counted.append(1)
         return tell(self, *given)
 
-    monkeypatch.setattr(FastInstance, "tell", count)
+    monkeypatch.setattr(FastInstance, "supply", count)
     return counted
 
 
@@ -54,7 +54,7 @@ def alike(made: list[EthereumWorld], call: Call) -> None:
     assert fast.exit_code == 0
 
 
-def test_a_word_is_told_once_as_long_as_the_storage_is_the_same(told: list[int]) -> None:
+def test_storage_word_is_fetched_once_per_storage(told: list[int]) -> None:
     made = worlds(_SLOTS, {1: 7})
     alike(made, Call(ONE, b"", 0, _GAS))
     assert len(told) == 4  # a slot for each: 1, 2, 3, 4
@@ -74,9 +74,7 @@ def test_the_same_slots_of_two_storages_are_apart(told: list[int]) -> None:
 
 
 @pytest.mark.parametrize("listed", [(1,), (1, 2, 3, 4), (9,)])
-def test_slots_that_an_access_list_names_are_warm_though_their_words_are_known(
-    told: list[int], listed: tuple[int, ...]
-) -> None:
+def test_access_list_slots_with_known_values_are_warm(told: list[int], listed: tuple[int, ...]) -> None:
     made = worlds(_SLOTS, {})
     alike(made, Call(ONE, b"", 0, _GAS))
     known = len(told)
@@ -97,7 +95,7 @@ def test_a_storage_that_changed_has_its_new_words(told: list[int]) -> None:
 
 
 @pytest.mark.slow
-def test_more_storages_than_are_kept_have_their_own_words(told: list[int]) -> None:
+def test_storages_beyond_cache_limit_have_separate_slots(told: list[int]) -> None:
     count = 1_100
     first = 0xC0 << 152
     calls = f"32 0 0 0 0 DUP6 0x{first:040x} ADD GAS CALL POP 0 MLOAD 32 MLOAD ADD 32 MSTORE"
@@ -111,7 +109,7 @@ def test_more_storages_than_are_kept_have_their_own_words(told: list[int]) -> No
 
 
 @pytest.mark.slow
-def test_more_words_than_are_kept_are_told_again_and_stay_right(told: list[int]) -> None:
+def test_slots_beyond_cache_limit_are_reloaded_correctly(told: list[int]) -> None:
     count = 17_000
     reads = "DUP1 SLOAD 32 MLOAD ADD 32 MSTORE"
     code = assemble(f"0 loop: {reads} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")

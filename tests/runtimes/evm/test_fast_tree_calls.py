@@ -167,7 +167,7 @@ def test_a_lender_runs_the_code_that_it_borrows(twins: Twins, begins: str, fork:
     ],
     ids=["no code", "precompile", "the caller", "code", "a second lender"],
 )
-def test_whose_code_is_lent_is_looked_at_and_paid_for(
+def test_delegated_code_is_resolved_and_charged(
     twins: Twins, begins: str, to: EthAddress, price: int, succeeds: bool
 ) -> None:
     again = EthAddress(b"\xee" * 20)
@@ -181,7 +181,7 @@ def test_whose_code_is_lent_is_looked_at_and_paid_for(
     assert storage.get(3, 0) == succeeds
 
 
-def test_a_delegation_is_23_bytes_of_code_to_who_looks(twins: Twins, begins: str) -> None:
+def test_delegation_reads_as_23_bytes_of_code(twins: Twins, begins: str) -> None:
     lender = {LENDER: AllocAccount(0, 1, DELEGATION_PREFIX + TAKEN), TAKEN: AllocAccount(0, 1, assemble(WHO))}
     callee = f"{word(LENDER)} EXTCODESIZE 2 SSTORE 32 0 0 {word(LENDER)} EXTCODECOPY 0 MLOAD 3 SSTORE"
     after = twins.run(f"{begins} {call(CALLEE)} POP", callee, lender)

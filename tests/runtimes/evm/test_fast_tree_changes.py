@@ -70,9 +70,7 @@ EFFECTS = {
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_what_a_call_does_is_kept_with_it_or_taken_back_with_it(
-    twins: Twins, begins: str, does: str, ends: str
-) -> None:
+def test_call_effects_are_kept_or_reverted_with_call(twins: Twins, begins: str, does: str, ends: str) -> None:
     """The callee does it, ends this way, does it again and succeeds; then the caller looks."""
     callee = f"{does} CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
     looks = " ".join(
@@ -89,7 +87,7 @@ def test_what_a_call_does_is_kept_with_it_or_taken_back_with_it(
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_what_was_taken_back_is_not_there(twins: Twins, begins: str, does: str, ends: str) -> None:
+def test_reverted_effects_are_absent(twins: Twins, begins: str, does: str, ends: str) -> None:
     """The callee does it once, in vain; then the caller looks at who could have come into being, calls and pays them.
 
     An account that has money alone has the hash of no code (EIP-1052).
@@ -107,7 +105,7 @@ def test_what_was_taken_back_is_not_there(twins: Twins, begins: str, does: str, 
 
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
-def test_a_contract_of_this_transaction_stays_if_its_end_is_taken_back(twins: Twins, begins: str, ends: str) -> None:
+def test_new_contract_survives_reverted_selfdestruct(twins: Twins, begins: str, ends: str) -> None:
     """EIP-6780: made in the transaction, it goes with it, unless the call in which it went failed."""
     made = create2_address(CONTRACT, (3).to_bytes(32, "big"), deployer(RUNTIME))
     after = twins.run(f"{begins} {create(deployer(RUNTIME), 1, salt=3)} POP {call(CALLEE)} POP", f"{call(made)} {ends}")
@@ -115,7 +113,7 @@ def test_a_contract_of_this_transaction_stays_if_its_end_is_taken_back(twins: Tw
 
 
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_what_the_first_frame_does_itself_is_the_same(twins: Twins, begins: str, does: str) -> None:
+def test_first_frame_effects_match_plain_engine(twins: Twins, begins: str, does: str) -> None:
     """Behind a frame that is left, only what it creates and calls runs as trees."""
     after = twins.run(f"{begins} {does} {does}")
     assert after.result.success
@@ -123,9 +121,7 @@ def test_what_the_first_frame_does_itself_is_the_same(twins: Twins, begins: str,
 
 @pytest.mark.parametrize("kind", ["DELEGATECALL", "CALLCODE"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_what_others_code_does_in_the_first_frames_name_is_the_same(
-    twins: Twins, begins: str, does: str, kind: str
-) -> None:
+def test_delegated_code_effects_match_in_first_frame(twins: Twins, begins: str, does: str, kind: str) -> None:
     lent = {TAKEN: AllocAccount(0, 1, assemble(does))}
     after = twins.run(f"{begins} {call(TAKEN, 1, kind)} 2 SSTORE {call(TAKEN, 1, kind)} 3 SSTORE", "", lent)
     assert after.result.success
@@ -192,7 +188,7 @@ def test_nothing_is_created_where_nonce_code_or_slots_are(
 
 
 @pytest.mark.parametrize(("nonce", "made"), [(LAST_NONCE - 1, True), (LAST_NONCE, False)])
-def test_an_account_at_the_last_nonce_creates_nothing_more(twins: Twins, begins: str, nonce: int, made: bool) -> None:
+def test_account_at_maximum_nonce_cannot_create_contract(twins: Twins, begins: str, nonce: int, made: bool) -> None:
     """EIP-2681; gas is left to it."""
     creator = {TAKEN: AllocAccount(0, nonce, assemble(f"{create(FIVE)} 2 SSTORE"))}
     after = twins.run(f"{begins} {call(TAKEN)} 2 SSTORE", "", creator)
@@ -216,7 +212,7 @@ def test_code_and_init_code_have_limits(twins: Twins, begins: str, limit: int | 
         assert after.slots.get(2, 0) == made
 
 
-def test_an_address_that_could_not_be_created_is_warm_all_the_same(twins: Twins, begins: str) -> None:
+def test_failed_create_address_stays_warm(twins: Twins, begins: str) -> None:
     failing = assemble("INVALID")
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), failing)
     callee = f"{create(failing, salt=3)} POP GAS {word(at)} BALANCE POP GAS SWAP1 SUB 2 SSTORE"
@@ -224,14 +220,14 @@ def test_an_address_that_could_not_be_created_is_warm_all_the_same(twins: Twins,
     assert after.accounts[CALLEE].storage[2] == 100 + 3 + 2 + 2  # EIP-2929; PUSH20, POP, GAS
 
 
-def test_a_listed_slot_of_what_is_created_is_warm_there(twins: Twins, begins: str) -> None:
+def test_access_listed_slot_of_created_contract_is_warm(twins: Twins, begins: str) -> None:
     init = assemble("GAS 7 SLOAD POP GAS SWAP1 SUB 2 SSTORE")
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), init)
     after = twins.run(f"{begins} {call(CALLEE)} POP", f"{create(init, salt=3)} POP", listed=((at, (7,)),))
     assert after.accounts[at].storage[2] == 100 + 3 + 2 + 2
 
 
-def test_a_listed_slot_of_nobody_does_not_stand_in_a_creations_way(twins: Twins, begins: str) -> None:
+def test_access_listed_empty_slot_does_not_block_create(twins: Twins, begins: str) -> None:
     """The address has got money by then, so there is an account; no slot of it was ever written."""
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), FIVE)
     callee = f"{call(at, 1)} POP {create(FIVE, salt=3)} 2 SSTORE"

@@ -25,7 +25,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.tracing import Recorder
 from hypervisor.types import INIT_ACTOR, Gas
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.precompiles.ethereum import blake2f, ripemd160
 from store.keccak import keccak
 from tests.conftest import samples
@@ -38,7 +38,7 @@ CALL_CALLEE = f"32 0 0 0 0 0x{CALLEE.hex()} GAS CALL"
 def machine(contract: str, callee: str = "", evm: str = "fast") -> Hypervisor:
     made = Hypervisor.open(rules="ethereum", evm=evm)
     made.advance(block=EthereumBlock(gas_limit=1 << 40))
-    install(made, {
+    install_alloc(made, {
         SENDER: AllocAccount(10**20),
         CONTRACT: AllocAccount(5, 1, assemble(contract)),
         CALLEE: AllocAccount(0, 1, assemble(callee)),
@@ -65,7 +65,7 @@ def both(contract: str, callee: str = "") -> tuple[ApplyResult, ApplyResult]:
         with machine(contract, callee, evm) as made:
             results.append(run(made))
             assert results[-1].exit_code == 0
-            states.append((dict(accounts(made)), made.flush()))
+            states.append((dict(read_alloc(made)), made.flush()))
     assert states[0] == states[1]
     return results[0], results[1]
 
@@ -85,15 +85,13 @@ def test_a_tree_ends_in_the_guest(trees: Counter[str]) -> None:
         (f"0x{'fe' + '00' * 18 + '05'} EXTCODEHASH", "its code"),
     ],
 )
-def test_a_tree_that_meets_something_else_is_left_and_nothing_has_happened(
-    trees: Counter[str], meets: str, why: str
-) -> None:
+def test_unsupported_access_leaves_call_tree_without_effects(trees: Counter[str], meets: str, why: str) -> None:
     plain, fast = both(f"9 9 SSTORE {CALL_CALLEE} {meets} 1 SSTORE", f"4 4 SSTORE 1 4 TSTORE {meets} 5 SSTORE")
     assert fast.receipt == plain.receipt, why
     assert trees["left"] >= 1
 
 
-def test_code_whose_tree_was_left_is_not_tried_again_at_once(trees: Counter[str]) -> None:
+def test_code_with_abandoned_call_tree_is_not_retried_at_once(trees: Counter[str]) -> None:
     with machine(f"0x{masked_id(INIT_ACTOR).hex()} BALANCE 1 SSTORE") as made:
         for nonce in range(5):
             message = Message(
@@ -123,7 +121,7 @@ class Watching:
     ("watching", "seen"),
     [(Watching(False), 1), (Watching(True), 2), (Watching(False, frozenset({CALLEE})), 2)],
 )
-def test_who_wants_to_see_calls_sees_them(trees: Counter[str], watching: Watching, seen: int) -> None:
+def test_interceptor_sees_watched_calls(trees: Counter[str], watching: Watching, seen: int) -> None:
     with machine(CALL_CALLEE, "STOP") as made:
         made.interceptor = watching
         assert run(made).exit_code == 0
@@ -138,13 +136,13 @@ def test_a_traced_message_runs_frame_by_frame(trees: Counter[str]) -> None:
     assert not trees
 
 
-def test_what_a_failed_creation_wrote_is_gone() -> None:
+def test_failed_creation_writes_are_discarded() -> None:
     init = assemble("1 1 SSTORE 1 1 TSTORE 0 0 LOG0 INVALID")
     plain, fast = both(f"0x{init.hex()} 0 MSTORE {len(init)} {32 - len(init)} 0 CREATE 1 SSTORE")
     assert fast.receipt == plain.receipt
 
 
-def test_frames_behind_a_tree_know_what_it_has_done(trees: Counter[str]) -> None:
+def test_later_frames_see_effects_of_earlier_call_tree(trees: Counter[str]) -> None:
     """The first frame's tree is left: its calls are trees of their own, each of which begins where others ended."""
     other = f"0x{'dd' * 20}"
     init = assemble("5 5 SSTORE 1 0 0 LOG1 ADDRESS SELFDESTRUCT")
@@ -176,7 +174,7 @@ _SIZE = len(deployer(assemble("CALLER SELFDESTRUCT")))
     ],
     ids=["a contract of this message is destroyed", "no slot is written", "no transient slot is written"],
 )
-def test_a_tree_below_another_frame_knows_what_it_is_in(trees: Counter[str], does: str, callee: str) -> None:
+def test_nested_call_tree_sees_context_of_outer_frame(trees: Counter[str], does: str, callee: str) -> None:
     plain, fast = both(f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP {does}", callee)
     assert fast.receipt == plain.receipt
     assert trees["left"] == 1
@@ -198,7 +196,7 @@ def test_hashes_of_the_guest_are_the_libraries(asking: Callable[[int, bytes], by
     assert asking(4, data) == data
 
 
-def test_hashes_of_two_words_are_remembered_for_those_words_alone(
+def test_two_word_hash_cache_returns_exact_hashes(
     asking: Callable[[int, bytes], bytes | None],
 ) -> None:
     """More pairs than are kept, some of them alike but for one byte; all of them, and all again."""
@@ -218,5 +216,5 @@ def test_blake2f_of_the_guest_is_the_hosts(
 
 
 @pytest.mark.parametrize("data", [b"", bytes(212), bytes(214), bytes(212) + b"\x02"])
-def test_blake2f_refuses_what_is_no_input(asking: Callable[[int, bytes], bytes | None], data: bytes) -> None:
+def test_blake2f_refuses_invalid_input(asking: Callable[[int, bytes], bytes | None], data: bytes) -> None:
     assert asking(9, data) is None

@@ -22,9 +22,9 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Receipt
 from hypervisor.types import INIT_ACTOR, ActorID, Gas
-from runtimes.evm.engine import Answer, Ask, CallAsk
-from runtimes.evm.ethereum import answers
-from runtimes.evm.ethereum.alloc import AllocAccount, install
+from runtimes.evm.engine import CallInputs, SubcallInputs, SubcallOutcome
+from runtimes.evm.ethereum import subcalls
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -72,20 +72,20 @@ class Between:
     def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
         """Not looked at here."""
 
-    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
-        if isinstance(ask, CallAsk) and ask.address == CHEAT:
-            host.charge(host.access(ask.address))
+    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
+        if isinstance(inputs, CallInputs) and inputs.address == CHEAT:
+            host.charge(host.access(inputs.address))
             host.accounts.store(host.actor, 9, host.accounts.word(host.actor, 9) + host.accounts.word(host.actor, 1))
-            return Answer(True, (77).to_bytes(32, "big"))
-        self.told.append((host.address, type(ask).__name__)) if host.calls.depth <= self.depth else None
-        return answers.answer(host, ask)
+            return SubcallOutcome(True, (77).to_bytes(32, "big"))
+        self.told.append((host.address, type(inputs).__name__)) if host.calls.depth <= self.depth else None
+        return subcalls.execute_subcall(host, inputs)
 
 
 def outcome(evm: str, contract: str, callee: str, between: Between) -> tuple[object, ...]:
     made = Hypervisor.open(rules="ethereum", evm=evm)
     with made:
         made.advance(block=EthereumBlock(gas_limit=1 << 40))
-        install(made, {
+        install_alloc(made, {
             SENDER: AllocAccount(10**20),
             CONTRACT: AllocAccount(5, 1, assemble(contract), {3: 4}),
             CALLEE: AllocAccount(0, 1, assemble(callee)),
@@ -124,7 +124,7 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("depth", [0, 1, 9], ids=["unseen", "the first frame's calls seen", "all calls seen"])
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_what_waits_and_goes_on_comes_to_the_same(program: str, depth: int) -> None:
+def test_suspended_and_resumed_execution_has_same_outcome(program: str, depth: int) -> None:
     contract, callee = PROGRAMS[program]
     plain, fast = (outcome(evm, contract, callee, Between(depth)) for evm in ("py-evm", "fast"))
     if depth < 9:  # logs of what fails are told where all is seen
@@ -133,7 +133,7 @@ def test_what_waits_and_goes_on_comes_to_the_same(program: str, depth: int) -> N
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
-def test_logs_of_contracts_that_a_failing_frame_created_are_told_by_their_addresses(evm: str) -> None:
+def test_logs_of_contracts_in_failed_frame_have_their_addresses(evm: str) -> None:
     contract = f"{CREATE_LOGGING} POP 8 0 0 LOG1 {CREATE_LOGGING} POP 0 0 REVERT"
     between = Between(0)
     receipt, events, *_ = outcome(evm, contract, "", between)
@@ -145,7 +145,7 @@ def test_logs_of_contracts_that_a_failing_frame_created_are_told_by_their_addres
     assert between.told == [(first, seven), (CONTRACT, eight), (second, seven)]
 
 
-def test_a_frame_that_waited_goes_on_as_a_tree(trees: Counter[str]) -> None:
+def test_waiting_frame_resumes_as_tree(trees: Counter[str]) -> None:
     outcome("fast", f"{ASK_CHEAT} {CALL_CALLEE} {ASK_CHEAT}", "1 1 SSTORE", Between(0))
     assert trees == {"ended": 3}  # to the first question, to the second, to the end; the callee's are parts of them
 

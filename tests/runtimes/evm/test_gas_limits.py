@@ -20,7 +20,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import Gas
 from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import AllocAccount, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from tests.runtimes.evm.assembler import assemble
 
@@ -38,7 +38,7 @@ def machine(rules: str, engine: str) -> Hypervisor:
     made = Hypervisor.open(rules=rules, evm=engine)
     if rules == "ethereum":
         made.advance(block=EthereumBlock("Prague", gas_limit=1 << 200))
-    install(made, {SENDER: AllocAccount(1 << 90), CONTRACT: AllocAccount(0, 1, assemble("GAS 0 SSTORE"))})
+    install_alloc(made, {SENDER: AllocAccount(1 << 90), CONTRACT: AllocAccount(0, 1, assemble("GAS 0 SSTORE"))})
     made.flush()
     return made
 

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import data_file
 from tests.runtimes.evm.hostile import HUGE, RANGES, orders
 
-MOST_MIB = 400
+MAX_MIB = 400
 
 
 def run(*arguments: str) -> Any:
@@ -53,7 +53,7 @@ def test_a_claim_of_more_memory_than_there_is_ends_the_frame(filecoin: Any, ethe
         assert filecoin["ranges"][name] == expected, name
 
 
-def test_a_loop_without_end_uses_the_gas_and_nothing_else(filecoin: Any, ethereum: Any) -> None:
+def test_infinite_loop_uses_only_its_gas(filecoin: Any, ethereum: Any) -> None:
     assert filecoin["endless"] == [7, True]
     assert ethereum["endless"] == [1, True]
 
@@ -70,7 +70,7 @@ def test_recursion_goes_as_deep_as_the_rules_say(filecoin: Any, ethereum: Any) -
     assert ethereum["recursion limit kept"]
 
 
-def test_contracts_that_go_in_any_order_leave_the_money_where_they_said(filecoin: Any, ethereum: Any) -> None:
+def test_selfdestructs_in_any_order_leave_expected_balances(filecoin: Any, ethereum: Any) -> None:
     for name, calls in orders():
         balances = [10, 100, 1000]
         for who, heir in calls:
@@ -82,10 +82,10 @@ def test_contracts_that_go_in_any_order_leave_the_money_where_they_said(filecoin
 
 
 def test_memory_stays_bounded(filecoin: Any, ethereum: Any) -> None:
-    assert max(filecoin["MiB"], ethereum["MiB"]) < MOST_MIB
+    assert max(filecoin["MiB"], ethereum["MiB"]) < MAX_MIB
 
 
 @pytest.mark.slow
-def test_the_official_actor_ends_every_one_of_them_in_the_same_way(filecoin: Any) -> None:
+def test_official_actor_ends_hostile_code_identically(filecoin: Any) -> None:
     official = run("filecoin", "official", str(data_file("bundles/v18-devnet.car")))
     assert {**official, "MiB": 0} == {**filecoin, "MiB": 0}

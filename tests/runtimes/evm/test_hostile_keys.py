@@ -27,7 +27,7 @@ CHOSEN = {
 }
 """Code that maps a number to a slot; the last one prepends a limb that cancels the state of an unseeded hash."""
 GAS = 1_000_000
-MOST = 4
+MAX = 4
 """Times as long. A map of which every key has one hash takes ten times as long and more."""
 
 
@@ -37,7 +37,7 @@ MOST = 4
 @pytest.mark.parametrize("chosen", CHOSEN)
 def test_slots_that_were_chosen_take_no_longer_than_others(chosen: str, evm: str, use: str) -> None:
     ours, others = (seconds(evm, f"DUP1 {slot} {use}") for slot in (CHOSEN[chosen], SPREAD))
-    assert ours < MOST * others
+    assert ours < MAX * others
 
 
 def seconds(evm: str, body: str) -> float:
@@ -53,9 +53,7 @@ def seconds(evm: str, body: str) -> float:
     return min(taken)
 
 
-def test_a_tree_that_begins_reads_nothing_of_what_the_message_did_before(
-    monkeypatch: pytest.MonkeyPatch, trees: Counter[str]
-) -> None:
+def test_new_call_tree_reads_no_earlier_journal_entries(monkeypatch: pytest.MonkeyPatch, trees: Counter[str]) -> None:
     read: list[object] = []
     items = Journal.items
 

@@ -66,6 +66,6 @@ def test_an_exit_code_of_the_system_is_not_passed_on(chain: Chain, exit_code: in
     assert exit_of(chain, exit_code) == expected
 
 
-def test_a_question_that_cannot_be_asked_is_unspecified(chain: Chain) -> None:
+def test_inspection_beyond_call_limit_exits_as_unspecified(chain: Chain) -> None:
     # builtin-actors actors/evm interpreter/system.rs, `System::send`
     assert exit_of(chain, SyscallError(ErrorNumber.LIMIT_EXCEEDED, "calls nest deeper than 1024")) == 23

@@ -22,11 +22,11 @@ from hypervisor.events import StampedEvent
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import ActorID, Gas
-from runtimes.evm.engine import Answer, Ask, CallAsk
-from runtimes.evm.ethereum.alloc import AllocAccount, install
-from runtimes.evm.ethereum.answers import CallingAccount, answer
+from runtimes.evm.engine import CallInputs, SubcallInputs, SubcallOutcome
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.subcalls import CallingAccount, execute_subcall
 from tests.runtimes.evm.assembler import assemble
 
 SENDER, CONTRACT, CALLEE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0xDD))
@@ -35,10 +35,10 @@ CHEAT = EthAddress(b"\x71" * 20)
 
 @dataclass
 class Frames:
-    """Answers what frames ask for in another name, or by `answers`."""
+    """An interceptor that executes frames' subcalls for another account, or returns the outcome of `answers`."""
 
     name: EthAddress | None = None
-    answers: Callable[[EthereumHost, Ask], Answer | None] = lambda host, ask: None
+    answers: Callable[[EthereumHost, SubcallInputs], SubcallOutcome | None] = lambda host, inputs: None
     is_armed: bool = True
     watched: frozenset[bytes] = frozenset()
     seen: list[tuple[object, ...]] = field(default_factory=list)
@@ -65,19 +65,19 @@ class Frames:
     def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
         self.seen.append((host.address, slot, word))
 
-    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
-        given = self.answers(host, ask)
+    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
+        given = self.answers(host, inputs)
         if given is not None:
             return given
         actor = None if self.name is None else host.accounts.find(self.name)
         caller = None if actor is None or self.name is None else CallingAccount(actor, self.name)
-        return answer(host, ask, caller)
+        return execute_subcall(host, inputs, caller)
 
 
 def machine(contract: str, callee: str = "CALLER 0 MSTORE 32 0 RETURN", other: int = 0) -> Hypervisor:
     made = Hypervisor.open(rules="ethereum")
     made.advance(block=EthereumBlock(gas_limit=1 << 40))
-    install(made, {
+    install_alloc(made, {
         SENDER: AllocAccount(10**20),
         CONTRACT: AllocAccount(0, 1, assemble(contract)),
         CALLEE: AllocAccount(0, 1, assemble(callee)),
@@ -93,7 +93,7 @@ def run(made: Hypervisor, gas: int = 5_000_000) -> bytes:
     return unwrap_return(result.receipt.return_data)
 
 
-def test_a_call_in_another_name_has_that_caller_and_pays_with_its_money() -> None:
+def test_call_with_replaced_caller_spends_its_balance() -> None:
     call = "32 0 0 0 5 0xcccccccccccccccccccccccccccccccccccccccc 100000 CALL POP 32 0 RETURN"
     made = machine(call, other=5)
     made.interceptor = Frames(OTHER)
@@ -101,51 +101,51 @@ def test_a_call_in_another_name_has_that_caller_and_pays_with_its_money() -> Non
     assert [made.balance(to_filecoin(address)) for address in (CONTRACT, CALLEE, OTHER)] == [0, 5, 0]
 
 
-def test_a_delegate_call_in_another_name_writes_that_accounts_slots() -> None:
+def test_delegatecall_with_replaced_context_writes_its_slots() -> None:
     call = "32 0 0 0 0xcccccccccccccccccccccccccccccccccccccccc 100000 DELEGATECALL POP 32 0 RETURN"
     made = machine(call, "9 1 SSTORE ADDRESS CALLER EQ CALLER MUL 0 MSTORE 32 0 RETURN")
     made.interceptor = Frames(CALLEE)
     assert run(made)[12:] == CALLEE  # caller and address both
 
 
-def test_a_creation_in_another_name_counts_on_that_accounts_nonce() -> None:
+def test_create_with_replaced_caller_uses_that_accounts_nonce() -> None:
     made = machine("0 0 0 CREATE 0 MSTORE 32 0 RETURN")
     made.interceptor = Frames(OTHER)
     assert run(made)[12:] == create_address(OTHER, 7)
 
 
-def test_what_is_answered_is_what_the_frame_gets() -> None:
+def test_interceptor_outcome_is_returned_to_frame() -> None:
     made = machine("32 0 0 0 0 0xcccccccccccccccccccccccccccccccccccccccc 100000 CALL POP 32 0 RETURN")
-    made.interceptor = Frames(answers=lambda host, ask: Answer(True, b"\x11" * 32))
+    made.interceptor = Frames(answers=lambda host, inputs: SubcallOutcome(True, b"\x11" * 32))
     assert run(made) == b"\x11" * 32
 
 
 @pytest.mark.parametrize(
     ("field", "opcode"), [("epoch", "NUMBER"), ("timestamp", "TIMESTAMP"), ("chain_id", "CHAINID")]
 )
-def test_a_block_changed_within_a_message_is_seen_by_the_frame_that_runs(field: str, opcode: str) -> None:
-    def change(host: EthereumHost, ask: Ask) -> Answer | None:
-        assert isinstance(ask, CallAsk)
+def test_block_context_change_reaches_the_running_frame(field: str, opcode: str) -> None:
+    def change(host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome | None:
+        assert isinstance(inputs, CallInputs)
         host.calls.machine.context = replace(host.calls.machine.context, **{field: 77})  # type: ignore[arg-type]
         host.calls.renew_block()
-        return Answer(True)
+        return SubcallOutcome(True)
 
     made = machine(f"{opcode} POP 0 0 0 0 0 0xcc 100000 CALL {opcode} 0 MSTORE 32 0 RETURN".replace(" 0xcc ", " 1 "))
     made.interceptor = Frames(answers=change)
     assert int.from_bytes(run(made), "big") == 77
 
 
-def test_code_that_a_test_puts_at_a_filecoin_precompile_runs_in_its_place() -> None:
+def test_code_set_at_filecoin_precompile_address_overrides_it() -> None:
     call = f"32 0 0 0 0 {(0xFE << 152) + 5:#x} 100000 CALL POP 32 0 RETURN"
     made = machine(call)
-    install(
+    install_alloc(
         made,
         {EthAddress(((0xFE << 152) + 5).to_bytes(20, "big")): AllocAccount(0, 1, assemble("3 0 MSTORE 32 0 RETURN"))},
     )
     assert int.from_bytes(run(made), "big") == 3
 
 
-def test_logs_and_slots_are_told() -> None:
+def test_interceptor_receives_logs_and_slot_accesses() -> None:
     made = machine("1 0 MSTORE 5 32 0 LOG1 7 SLOAD POP 9 8 SSTORE")
     made.interceptor = frames = Frames()
     run(made)
@@ -155,7 +155,7 @@ def test_logs_and_slots_are_told() -> None:
 
 
 @pytest.mark.parametrize(("limit", "made_one"), [(24_576, False), (None, True)])
-def test_code_longer_than_a_contracts_may_be_is_made_where_there_is_no_limit(limit: int | None, made_one: bool) -> None:
+def test_oversized_code_is_deployed_without_code_size_limit(limit: int | None, made_one: bool) -> None:
     init = assemble("24577 0 RETURN")  # so many zero bytes of code
     word = int.from_bytes(init.ljust(32, b"\0"), "big")
     made = machine(f"{word} 0 MSTORE {len(init)} 0 0 CREATE 0 MSTORE 32 0 RETURN")

@@ -26,7 +26,7 @@ from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
-MOST_GAS = (1 << 63) - 1
+MAX_GAS = (1 << 63) - 1
 FOREVER = assemble(f"loop: {ENDLESS_WORDS} @loop JUMP")
 LEFT_AND_FOREVER = assemble(f"0x{masked_id(INIT_ACTOR).hex()} BALANCE loop: {ENDLESS_WORDS} @loop JUMP")
 """The same after an operation that the fast engine's guest cannot run within a call tree."""
@@ -49,8 +49,8 @@ def alarm() -> Iterator[None]:
 @pytest.mark.usefixtures("alarm")
 @pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
 @pytest.mark.parametrize(("rules", "little"), [("filecoin", 10**8), ("ethereum", 10**6)])
-def test_an_endless_loop_with_all_the_gas_there_may_be_ends_at_once(evm: str, rules: str, little: int) -> None:
-    block = EthereumBlock("Cancun", gas_limit=MOST_GAS)
+def test_endless_loop_with_max_gas_is_interrupted_at_once(evm: str, rules: str, little: int) -> None:
+    block = EthereumBlock("Cancun", gas_limit=MAX_GAS)
     with open_machine(evm=evm, rules=rules, context=MachineContext(base_fee=TokenAmount(0), block=block)) as machine:
         chain = Chain(machine)
 
@@ -63,7 +63,7 @@ def test_an_endless_loop_with_all_the_gas_there_may_be_ends_at_once(evm: str, ru
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         started = time.process_time()  # this process's own seconds, however busy the machine is
         with pytest.raises(Rung):
-            loop(MOST_GAS)
+            loop(MAX_GAS)
         assert time.process_time() - started < 0.5 * slowness()
         assert machine.root == before
         chain.nonce -= 1
@@ -71,8 +71,8 @@ def test_an_endless_loop_with_all_the_gas_there_may_be_ends_at_once(evm: str, ru
 
 
 @pytest.mark.usefixtures("alarm")
-def test_a_frame_whose_tree_was_left_can_still_be_stopped() -> None:
-    block = EthereumBlock("Cancun", gas_limit=MOST_GAS)
+def test_frame_that_left_its_tree_can_be_interrupted() -> None:
+    block = EthereumBlock("Cancun", gas_limit=MAX_GAS)
     context = MachineContext(base_fee=TokenAmount(0), block=block)
     with open_machine(evm="fast", rules="ethereum", context=context) as machine:
         chain = Chain(machine)
@@ -101,7 +101,7 @@ def test_other_threads_run_while_the_fast_engine_does(rules: str) -> None:
                 os.kill(os.getpid(), signal.SIGALRM)
             time.sleep(0.001)
 
-    block = EthereumBlock("Cancun", gas_limit=MOST_GAS)
+    block = EthereumBlock("Cancun", gas_limit=MAX_GAS)
     with open_machine(evm="fast", rules=rules, context=MachineContext(base_fee=TokenAmount(0), block=block)) as machine:
         chain, running = Chain(machine), True
         thread = threading.Thread(target=count)
@@ -109,7 +109,7 @@ def test_other_threads_run_while_the_fast_engine_does(rules: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 60)  # where the engine lets nobody else run
         try:
             with pytest.raises(Rung):
-                chain.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(FOREVER), gas_limit=Gas(MOST_GAS))
+                chain.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(FOREVER), gas_limit=Gas(MAX_GAS))
         finally:
             running = False
             thread.join()

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.evm_steps import EvmStep
 from hypervisor.tracing import PlaceTracer, StepRecorder
-from runtimes.evm.engine import Answer, FrameOutcome
+from runtimes.evm.engine import FrameOutcome, SubcallOutcome
 from runtimes.evm.engines import ENGINES, engine_factory
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.fake_host import RULES, FakeHost, frame_of
@@ -28,7 +28,7 @@ def run(engine: str, host: FakeHost, program: str) -> None:
     made = engine_factory(engine, RULES)()
     step = made.start(frame_of(assemble(program)), host)
     while not isinstance(step, FrameOutcome):
-        step = made.resume(Answer(True, b"\x09" * 40))
+        step = made.resume(SubcallOutcome(True, b"\x09" * 40))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -68,7 +68,7 @@ def test_ecrecover_finds_the_signer_as_eth_keys_does(secret: int, digest: bytes,
 
 
 @given(st.binary(max_size=160))
-def test_ecrecover_of_junk_is_empty_or_what_py_evm_says(data: bytes) -> None:
+def test_ecrecover_of_random_input_matches_py_evm(data: bytes) -> None:
     assert ours("ecrecover", data) == by_py_evm(stock.ecrecover, data)
 
 
@@ -88,7 +88,7 @@ def test_modexp_refuses_a_length_of_32_bits() -> None:
     assert ours("modexp", head) is None
 
 
-def test_modexp_prices_what_would_take_for_ever_before_it_is_computed() -> None:
+def test_modexp_prices_huge_exponents_before_computing() -> None:
     one, many, long = (length.to_bytes(32, "big") for length in (1, 32, 2**31))
     assert PRICES["modexp"](one + many + long + b"\xff" * 64) > 10**15
     assert PRICES["modexp"](one + long + one + b"\xff" * 64) < 10**5  # the modulus is behind the end: zero
@@ -140,5 +140,5 @@ def test_bls12_381_maps_are_py_evms(element: int) -> None:
 @pytest.mark.parametrize("name", [name for name in ETHEREUM if name not in ("identity",)])
 @given(data=st.binary(max_size=400))
 @settings(max_examples=samples(25), deadline=None)
-def test_no_input_makes_a_precompile_do_anything_but_answer_or_fail(name: str, data: bytes) -> None:
+def test_precompiles_return_or_fail_for_any_input(name: str, data: bytes) -> None:
     assert ours(name, data) is None or isinstance(ours(name, data), bytes)

@@ -8,7 +8,7 @@ from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
 
 from bridge.addresses import EthAddress
 from hypervisor.network_versions import NETWORK_VERSIONS
-from runtimes.evm.opcodes import FILECOIN_OPCODES, NUMBERS
+from runtimes.evm.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.precompiles.prices import PRICES
@@ -25,14 +25,14 @@ def test_numbers_and_names_are_ethereums() -> None:
         for name, value in vars(opcode_values).items()
         if name.isupper() and hasattr(mnemonics, name)
     }
-    ours = {name: number for name, number in NUMBERS.items() if name not in ("CLZ", "INVALID")}
+    ours = {name: number for name, number in OPCODE_NUMBERS.items() if name not in ("CLZ", "INVALID")}
     assert ours == {name: number for name, number in ethereum.items() if name in ours}
     assert set(ethereum) - set(ours) == {"CALLCODE", "BLOBHASH", "BLOBBASEFEE"} & set(ethereum)
 
 
 def test_the_opcodes_are_cancuns_but_for_five() -> None:
     gone = {NUMBERS_OF_CANCUN_ONLY[name] for name in ("BLOBHASH", "BLOBBASEFEE", "CALLCODE")}
-    assert set(FILECOIN_OPCODES) == set(CANCUN_OPCODES) - gone | {NUMBERS["CLZ"], NUMBERS["INVALID"]}
+    assert set(FILECOIN_OPCODES) == set(CANCUN_OPCODES) - gone | {OPCODE_NUMBERS["CLZ"], OPCODE_NUMBERS["INVALID"]}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_precompiles_arrive_with_their_network_version(address: EthAddress, firs
         assert (address in rules_of(version).precompiles) == (version >= first_version)
 
 
-def test_addresses_of_the_reserved_pattern_are_precompiles_even_if_empty() -> None:
+def test_reserved_range_addresses_are_precompiles_even_if_empty() -> None:
     rules = rules_of(28)
     for prefix, index in ((0, 0x0A), (0, 0xFF), (0xFE, 4), (0xFE, 7), (0, 0x100)):
         assert rules.is_reserved(precompile_address(prefix, index))

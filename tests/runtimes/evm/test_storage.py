@@ -40,7 +40,7 @@ def test_a_successful_frame_writes_its_slots(chain: Chain) -> None:
     assert slots(chain, contract) == {1: 7}
 
 
-def test_a_slot_set_to_zero_is_gone(chain: Chain) -> None:
+def test_slot_set_to_zero_is_deleted(chain: Chain) -> None:
     contract = chain.deploy(assemble("CALLVALUE 1 SSTORE"))
     empty = chain.state(contract).storage
     chain.call(contract, value=5)
@@ -49,14 +49,14 @@ def test_a_slot_set_to_zero_is_gone(chain: Chain) -> None:
     assert chain.state(contract).storage == empty
 
 
-def test_a_reverted_frame_writes_nothing(chain: Chain) -> None:
+def test_reverted_frame_writes_no_storage(chain: Chain) -> None:
     contract = chain.deploy(assemble("7 1 SSTORE 0 0 REVERT"))
     before = chain.state(contract)
     assert chain.invoke(contract).exit_code == Status.REVERT
     assert chain.state(contract) == before
 
 
-def test_a_frame_that_changes_nothing_leaves_the_head(chain: Chain) -> None:
+def test_frame_without_changes_leaves_actor_head(chain: Chain) -> None:
     contract = chain.deploy(assemble("7 1 SSTORE"))
     chain.call(contract)
     before = chain.machine.actor(to_filecoin(contract))
@@ -107,7 +107,7 @@ def test_a_bare_transfer_runs_no_code_and_keeps_the_head(chain: Chain) -> None:
     assert chain.balance(to_filecoin(contract)) == 9
 
 
-def test_selfdestruct_in_a_reentered_frame_is_kept_by_the_outer_ones_flush(chain: Chain) -> None:
+def test_selfdestruct_in_reentered_frame_survives_outer_flush(chain: Chain) -> None:
     contract = chain.deploy(reentering("9 SELFDESTRUCT", f"{ME_AGAIN} POP 7 1 SSTORE"))
     assert chain.invoke(contract).exit_code == ExitCode.OK
     state = chain.state(contract)
@@ -115,7 +115,7 @@ def test_selfdestruct_in_a_reentered_frame_is_kept_by_the_outer_ones_flush(chain
     assert slots(chain, contract) == {1: 7}
 
 
-def test_a_destroyed_contract_answers_nothing_from_the_next_message_on(chain: Chain) -> None:
+def test_destroyed_contract_returns_nothing_from_next_message(chain: Chain) -> None:
     contract = chain.deploy(assemble("CALLVALUE @die JUMPI 32 0 RETURN die: 9 SELFDESTRUCT"), value=3)
     assert len(chain.call(contract)) == 32
     chain.call(contract, value=1)
@@ -139,7 +139,7 @@ def test_transient_slots_last_for_the_message(chain: Chain) -> None:
     assert chain.state(contract).transient is not None
 
 
-def test_transient_slots_of_a_reverted_frame_are_gone(chain: Chain) -> None:
+def test_transient_slots_of_reverted_frame_are_discarded(chain: Chain) -> None:
     contract = chain.deploy(reentering("7 1 TSTORE 0 0 REVERT", f"{ME_AGAIN} POP 1 TLOAD 0 MSTORE 32 0 RETURN"))
     assert int.from_bytes(chain.call(contract), "big") == 0
 
@@ -150,7 +150,7 @@ def test_the_nonce_of_a_failed_creation_stays_used_up(chain: Chain) -> None:
     assert chain.state(contract).nonce == 2
 
 
-def test_a_reverting_constructor_leaves_no_contract_and_gives_its_data(chain: Chain) -> None:
+def test_reverting_constructor_creates_nothing_and_returns_data(chain: Chain) -> None:
     reverting = assemble("0xab 0 MSTORE8 1 0 REVERT")
     before = chain.machine.state_tree.init_state()
     result = chain.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(reverting))

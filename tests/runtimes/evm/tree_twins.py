@@ -17,7 +17,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.memory import MAX_TOTAL_MEMORY
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.test_interception import Frames
@@ -95,7 +95,7 @@ class Twins:
         before, context = machine.snapshot(), machine.context
         try:
             machine.advance(block=block or EthereumBlock(fork, gas_limit=1 << 60))
-            install(machine, {
+            install_alloc(machine, {
                 SENDER: AllocAccount(10**24),
                 CONTRACT: AllocAccount(100, 1, assemble(contract), {1: 5}),
                 CALLEE: AllocAccount(50, 1, assemble(callee), {1: 5}),
@@ -108,7 +108,7 @@ class Twins:
             transaction = Transaction(ACCESS_LIST, None, 0, CONTRACT, value, b"", gas, 1, 1, access_list=listed)
             result = EthereumExecutor(machine).apply_transaction(transaction, SENDER)
             machine.flush()
-            return After(result, dict(accounts(machine)))
+            return After(result, dict(read_alloc(machine)))
         finally:
             machine.restore(before)
             machine.context = context

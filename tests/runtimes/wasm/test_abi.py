@@ -35,7 +35,7 @@ SYSTEM_GAS = 75_000 + 26_214.4
 # --- gas, debug -----------------------------------------------------------------------------------------------------
 
 
-def test_gas_is_charged_by_name_and_told_rounded_down() -> None:
+def test_gas_charge_is_named_and_rounded_down() -> None:
     recorder = Recorder()
     with Hypervisor.open() as machine:
         machine.tracer = recorder
@@ -50,7 +50,7 @@ def test_gas_is_charged_by_name_and_told_rounded_down() -> None:
         assert run(machine, greedy, gas_limit=10**9).exit_code == 7
 
 
-def test_available_gas_is_what_a_hand_count_leaves(machine: Hypervisor) -> None:
+def test_available_gas_matches_hand_computed_value(machine: Hypervisor) -> None:
     # invoke 75,000; a page 26,214.4; thunk 56; the syscall itself 14,000; and the whole body in advance, since calls
     # do not end a block: const, call; four const, call; const, load
     module = guest(
@@ -73,7 +73,7 @@ def test_debug_is_silent_unless_the_machine_listens(machine: Hypervisor) -> None
         assert answer(machine, quiet, "debug.log", "debug.store_artifact")[0] == OK
 
 
-def test_debug_tells_the_tracer() -> None:
+def test_debug_syscalls_report_to_tracer() -> None:
     recorder = Recorder()
     with Hypervisor.open(actor_debugging=True) as machine:
         machine.tracer = recorder
@@ -103,9 +103,7 @@ WITH_RESULT = sorted(name for name, letters in IMPORTS.items() if letters[:1] ==
 
 @pytest.mark.parametrize("name", WITH_RESULT)
 @pytest.mark.parametrize("pointer", [65536, 65533, -1])
-def test_a_result_that_does_not_fit_into_memory_is_refused_before_all_else(
-    machine: Hypervisor, name: str, pointer: int
-) -> None:
+def test_result_pointer_out_of_memory_is_refused_first(machine: Hypervisor, name: str, pointer: int) -> None:
     constants = {"i": "(i32.const 0)", "I": "(i32.const 0)", "q": "(i64.const 0)", "Q": "(i64.const 0)"}
     arguments = " ".join(constants[letter] for letter in IMPORTS[name][1:])
     function = name.split(".")[1]
@@ -117,7 +115,7 @@ def gas_of_one_syscall(machine: Hypervisor, pointer: int) -> float:
     return run(machine, module).gas_used
 
 
-def test_a_bad_pointer_for_the_result_has_the_work_before_it_charged_twice(machine: Hypervisor) -> None:
+def test_bad_result_pointer_charges_prior_work_twice(machine: Hypervisor) -> None:
     # thunk 56, then const, call, drop, const = 12: charged at the syscall, and again at the end where nobody told the
     # guest what was left
     work = 56 + 12
@@ -186,5 +184,5 @@ def test_a_module_of_the_other_revision_is_fatal(machine: Hypervisor, machine_v3
     assert "verify_bls_aggregate" in str(result.fatal)
 
 
-def test_the_context_of_the_machine_is_what_the_tests_think(machine: Hypervisor) -> None:
+def test_machine_context_matches_test_assumptions(machine: Hypervisor) -> None:
     assert machine.context == replace(MachineContext(), network=network_version(29))

@@ -11,10 +11,10 @@ from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent
-from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.abi import SYSCALL_REVISIONS
 from runtimes.wasm.boundary import RawBoundary, selected_boundary
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from runtimes.wasm.plain import PlainBoundary
 from runtimes.wasmtime.engine import guest_engine, own_engine
 from store.cid import Cid
@@ -101,15 +101,15 @@ def test_the_boundary_is_chosen_by_option_then_environment(monkeypatch: pytest.M
         '(import "vm" "nothing" (func (param i32) (result i32)))',
     ],
 )
-def test_both_refuse_what_cannot_be_linked(make: type[RawBoundary] | type[PlainBoundary], text: str) -> None:
+def test_both_boundaries_refuse_unlinkable_imports(make: type[RawBoundary] | type[PlainBoundary], text: str) -> None:
     compiled = guest_engine().compile(wasm(f'(module {text} (memory (export "memory") 1))'))
     with pytest.raises(InvalidModule, match="cannot be linked"):
-        make(guest_engine(), REVISIONS["v4"]).link(compiled)
+        make(guest_engine(), SYSCALL_REVISIONS["v4"]).link(compiled)
 
 
 def test_the_plain_engine_has_the_settings_of_actors_engine() -> None:
-    module = instrument(parse(guest("(i32.const 0)", *NAMES)))
-    boundary = PlainBoundary(guest_engine(), REVISIONS["v4"])
+    module = instrument(parse_module(guest("(i32.const 0)", *NAMES)))
+    boundary = PlainBoundary(guest_engine(), SYSCALL_REVISIONS["v4"])
     boundary.link(guest_engine().compile(module))
     with pytest.raises(InvalidModule, match="WASM module"):
         boundary.link(own_engine().compile(module))
@@ -119,13 +119,13 @@ def test_a_module_of_another_revision_is_linked_by_its_own() -> None:
     # emit_event of machine version 3 takes one buffer, that of version 4 three
     old = wasm("""(module (import "event" "emit_event" (func (param i32 i32) (result i32)))
         (memory (export "memory") 1) (func))""")
-    compiled = guest_engine().compile(instrument(parse(old)))
+    compiled = guest_engine().compile(instrument(parse_module(old)))
     for make in (RawBoundary, PlainBoundary):
-        make(guest_engine(), REVISIONS["v3"]).link(compiled)
+        make(guest_engine(), SYSCALL_REVISIONS["v3"]).link(compiled)
         with pytest.raises(InvalidModule):
-            make(guest_engine(), REVISIONS["v4"]).link(compiled)
+            make(guest_engine(), SYSCALL_REVISIONS["v4"]).link(compiled)
 
 
 def test_imports_of_the_tests_are_those_of_the_abi() -> None:
     every = wasm(f'(module {imports("vm.exit", *NAMES[:-1])} (memory (export "memory") 1) (func))')
-    RawBoundary(guest_engine(), REVISIONS["v4"]).link(guest_engine().compile(instrument(parse(every))))
+    RawBoundary(guest_engine(), SYSCALL_REVISIONS["v4"]).link(guest_engine().compile(instrument(parse_module(every))))

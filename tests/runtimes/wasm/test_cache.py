@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "modules"
 
 
-def test_what_was_stored_comes_back_in_another_process(folder: Path) -> None:
+def test_stored_code_is_loaded_by_another_cache(folder: Path) -> None:
     ModuleCache(folder).store(KEY, b"native code")
     assert ModuleCache(folder).load(KEY) == b"native code"
     assert ModuleCache(folder).load(cache_key(b"another")) is None
@@ -129,7 +130,7 @@ def test_a_folder_that_is_a_link_is_not_used(folder: Path, tmp_path: Path) -> No
     assert cache.load(KEY) is None
 
 
-def test_a_damaged_secret_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_module_cache_secret_is_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     ModuleCache(folder).store(KEY, b"native code")
     (folder / "secret").write_bytes(b"")
     assert ModuleCache(folder).load(KEY) is None
@@ -170,7 +171,7 @@ def test_a_file_that_is_in_use_stays(folder: Path, monkeypatch: pytest.MonkeyPat
     assert [cache.load(key) is not None for key in keys] == [True, False, True, True]
 
 
-def test_the_folder_is_not_looked_through_for_each_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_folder_is_not_listed_for_each_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Listing the folder took 0.1 s with 8,000 files, longer than compiling a region of EVM code."""
     monkeypatch.setattr(cache_module, "MAX_BYTES", 100 * THREE)
     cache, looks, iterdir = ModuleCache(folder), [0], Path.iterdir
@@ -220,9 +221,9 @@ class Watched(GuestModules):
 
     compiled = 0
 
-    def _make(self, *arguments: object) -> object:  # type: ignore[override]
+    def _make(self, *arguments: Any) -> object:  # type: ignore[override]
         self.compiled += 1
-        return super()._make(*arguments)  # type: ignore[arg-type]
+        return super()._make(*arguments)
 
 
 def test_a_module_is_compiled_once(folder: Path) -> None:
@@ -275,7 +276,7 @@ def test_a_truncated_artifact_is_compiled_again_and_replaced(folder: Path, part:
     assert (again.compiled, afterwards.compiled) == (1, 0)
 
 
-def test_an_artifact_planted_under_the_right_name_is_compiled_again(folder: Path, tmp_path: Path) -> None:
+def test_planted_artifact_is_recompiled(folder: Path, tmp_path: Path) -> None:
     # another actor's native code, with a digest that another folder's secret made
     other = guest("unreachable")
     Watched(guest_engine(), ModuleCache(tmp_path / "foreign")).compile(CODE, other)
@@ -286,7 +287,7 @@ def test_an_artifact_planted_under_the_right_name_is_compiled_again(folder: Path
     assert again.compiled == 1
 
 
-def test_whatever_compiled_code_depends_on_is_part_of_its_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_key_covers_all_dependencies_of_compiled_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {Watched(guest_engine(), ModuleCache(folder))._key(CODE)}
     for target, name, value in (
         (instrument, "REVISION", instrument.REVISION + 1),
@@ -315,7 +316,7 @@ def test_a_stale_artifact_is_compiled_again(folder: Path, monkeypatch: pytest.Mo
 MANY = {cid_of(module, RAW): module for module in (guest(f"(i32.const {number})") for number in range(7))}
 
 
-def test_several_modules_are_compiled_once_each_whoever_asks(folder: Path) -> None:
+def test_concurrent_requests_compile_each_module_once(folder: Path) -> None:
     modules, again = (Watched(guest_engine(), ModuleCache(folder)) for _ in range(2))
     threads = [threading.Thread(target=modules.compile_all, args=(MANY,)) for _ in range(4)]
     for thread in threads:
@@ -326,7 +327,7 @@ def test_several_modules_are_compiled_once_each_whoever_asks(folder: Path) -> No
     assert (modules.compiled, again.compiled) == (len(MANY), 0)
 
 
-def test_of_many_modules_those_used_last_stay_in_memory() -> None:
+def test_module_cache_keeps_most_recently_used_modules() -> None:
     size = len(next(iter(MANY.values())))
     modules = Watched(guest_engine(), ModuleCache(None), room=3 * size)
     first, *others = MANY
@@ -359,7 +360,7 @@ def test_machines_of_one_process_load_a_module_once(monkeypatch: pytest.MonkeyPa
         assert run(machine, MODULE).receipt == first.receipt
 
 
-def test_machines_with_other_modules_under_one_code_run_each_its_own() -> None:
+def test_machines_with_different_modules_per_cid_run_their_own() -> None:
     ends = []
     for module in (MODULE, guest("unreachable")):
         with Hypervisor.open() as machine:
@@ -369,7 +370,7 @@ def test_machines_with_other_modules_under_one_code_run_each_its_own() -> None:
     assert ends == [0, 4]
 
 
-def test_one_bad_module_among_several_is_said(folder: Path) -> None:
+def test_bad_module_among_several_is_reported(folder: Path) -> None:
     modules = Watched(guest_engine(), ModuleCache(folder))
     with pytest.raises(InvalidModule, match="not a WASM module"):
         modules.compile_all({**MANY, cid_of(b"bad", RAW): b"bad"})
@@ -377,7 +378,7 @@ def test_one_bad_module_among_several_is_said(folder: Path) -> None:
 
 
 @pytest.mark.oracle
-def test_a_machine_prepares_its_bundle_and_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_prepares_bundle_and_installed_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_CACHE_DIR", str(tmp_path / "modules"))
     with Hypervisor.open() as machine:
         machine.install(MODULE)
@@ -393,7 +394,7 @@ def test_an_actor_runs_from_the_disk_as_it_ran_before(machine: Hypervisor) -> No
 
 
 @pytest.mark.oracle
-def test_a_machine_may_keep_nothing_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_cache_can_be_turned_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_CACHE_DIR", str(tmp_path / "modules"))
     with Hypervisor.open(options={"module_cache": "off"}) as machine:
         assert run(machine, MODULE).exit_code == 0

@@ -7,7 +7,7 @@ import pytest
 from runtimes.wasm import gas_metering
 from runtimes.wasm.code import decode
 from runtimes.wasm.gas_metering import charges
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from tests.conftest import data_file
 from tests.runtimes.wasm.guests import bundle_modules, wasm
 from tests.runtimes.wasm.plain_passes import Meter, disassemble
@@ -24,7 +24,7 @@ FIXTURE = """(module (func (result i32) (local i32)
 def charges_of(text: str) -> list[tuple[int, int]]:
     """(instruction index, milligas) of the first function's charges."""
     data = wasm(text)
-    module = parse(data)
+    module = parse_module(data)
     body = module.bodies[0]
     found = charges(decode(data, body.code_at, body.end), body.code_at, len(module.imported_functions))
     return [(len(disassemble(data[body.code_at : offset])), price) for offset, price, _ in found.blocks]
@@ -32,7 +32,7 @@ def charges_of(text: str) -> list[tuple[int, int]]:
 
 def test_the_published_fixture_with_a_price_of_one() -> None:
     prices = dict.fromkeys(range(256), 1)
-    module = parse(wasm(FIXTURE))
+    module = parse_module(wasm(FIXTURE))
     body = module.bodies[0]
     plain = Meter(prices).run(disassemble(module.data[body.code_at : body.end]))
     assert plain == [(0, 13), (12, 5)]
@@ -77,7 +77,7 @@ def test_the_oversight_changes_as_many_functions_as_were_counted(
 
     changed: dict[int, int] = {}
     for place, data in enumerate(bundle_modules(data_file(f"bundles/{bundle}.car"))):
-        module = parse(data)
+        module = parse_module(data)
         imported = len(module.imported_functions)
         for body in module.bodies:
             code = decode(data, body.code_at, body.end)

@@ -13,7 +13,7 @@ from wasmtime import Module as WasmtimeModule
 from hypervisor.errors import InvalidModule
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from tests.conftest import bundle_file, samples, with_data
 from tests.runtimes.wasm.guests import bundle_modules, wasm
 from tests.runtimes.wasm.plain_encode import network_form, read_back, with_branches_for_returns
@@ -25,9 +25,9 @@ BUNDLES = ["v10-mainnet", "v18-mainnet", "v18-devnet", "v17-testing-fake-proofs"
 
 
 def assert_equals_the_plain_passes(module_bytes: bytes) -> None:
-    module = parse(module_bytes)
+    module = parse_module(module_bytes)
     expected, callees = metered(module)
-    result = parse(instrument(module))
+    result = parse_module(instrument(module))
     assert read_back(module, result) == [with_branches_for_returns(code) for code in expected]
     defined = len(module.imported_functions) + len(module.bodies)
     thunks = {callee: defined + place for place, callee in enumerate(callees)}
@@ -47,12 +47,12 @@ def test_official_actors_come_out_as_the_plain_passes_write_them(bundle: str, pl
 
 @pytest.mark.parametrize("bundle", with_data(*BUNDLES) or ["own"])
 @pytest.mark.oracle
-def test_every_module_of_an_official_bundle_is_still_valid_webassembly(bundle: str) -> None:
+def test_instrumented_official_modules_are_valid_wasm(bundle: str) -> None:
     engine = Engine()
     modules = list(bundle_modules(bundle_file(f"bundles/{bundle}.car")))
     assert len(modules) == 16
     for module in modules:
-        WasmtimeModule.validate(engine, instrument(parse(module)))
+        WasmtimeModule.validate(engine, instrument(parse_module(module)))
 
 
 HAND_MADE = [
@@ -88,10 +88,10 @@ HAND_MADE = [
 
 
 @pytest.mark.parametrize("text", HAND_MADE)
-def test_hand_made_modules_come_out_as_the_plain_passes_write_them(text: str) -> None:
+def test_instrumented_handwritten_modules_match_plain_passes(text: str) -> None:
     module = wasm(text)
     assert_equals_the_plain_passes(module)
-    WasmtimeModule.validate(Engine(), instrument(parse(module)))
+    WasmtimeModule.validate(Engine(), instrument(parse_module(module)))
 
 
 @st.composite
@@ -144,17 +144,17 @@ EXPRESSIONS = (
 @pytest.mark.slow
 @settings(max_examples=samples(150))
 @given(st.lists(statement(3, (True,)), min_size=1, max_size=6))
-def test_any_structure_of_code_comes_out_as_the_plain_passes_write_it(statements: list[str]) -> None:
+def test_instrumented_code_of_any_structure_matches_plain_passes(statements: list[str]) -> None:
     module = wasm(f"""(module (type $t (func (param i32) (result i32))) (table 1 funcref) (elem (i32.const 0) $f)
         (memory (export "memory") 1) (global (mut i32) (i32.const 0))
         (func $f (param i32) (result i32) (local i64 i32) (local.get 0))
         (func (export "run") (param i32) {" ".join(statements)}))""")
     WasmtimeModule.validate(Engine(), module)
     try:
-        instrumented = instrument(parse(module))
+        instrumented = instrument(parse_module(module))
     except InvalidModule:
         with pytest.raises(AssertionError):  # the reference cannot follow this one either
-            metered(parse(module))
+            metered(parse_module(module))
         return
     assert_equals_the_plain_passes(module)
     WasmtimeModule.validate(Engine(), instrumented)
@@ -176,12 +176,12 @@ REFERENCES = """(module (type $t (func (param i32) (result i32))) (table $t 2 10
     (func (export "run") (type $t) (call $fall (local.get 0))))"""
 
 
-def test_references_tables_and_a_start_come_out_as_the_plain_passes_write_them() -> None:
+def test_instrumented_references_tables_and_start_match_plain() -> None:
     assert_equals_the_plain_passes(wasm(REFERENCES))
 
 
 @pytest.mark.slow
-def test_a_call_through_a_reference_in_a_global_counts_neither_stack_nor_gas_as_in_the_network_form() -> None:
+def test_call_through_global_funcref_skips_stack_and_gas_count() -> None:
     seen = assert_runs_as_the_network_form(wasm(REFERENCES), [10**12, 10**15, *range(0, 1_500_000, 91_000)])
     assert {0, 3} <= seen
     assert any("unreachable" in str(outcome) for outcome in seen)
@@ -221,7 +221,7 @@ def ran(module: bytes, gas: int, argument: int) -> Ran:
 
 def assert_runs_as_the_network_form(module: bytes, limits: list[int]) -> set[object]:
     """Run with each gas limit and some arguments; the outcomes that were seen."""
-    parsed = parse(module)
+    parsed = parse_module(module)
     ours, theirs = instrument(parsed), network_form(parsed)
     seen = set()
     for gas in limits:
@@ -269,10 +269,10 @@ def test_any_structure_of_code_runs_as_in_the_network_form(statements: list[str]
             (i32.add (call $f (i32.shr_u (local.get 0) (i32.const 1))) (i32.const 1)))
         (func (export "run") (param i32) {" ".join(statements)}))""")
     try:
-        metered(parse(module))
+        metered(parse_module(module))
     except AssertionError:  # code that the reference cannot follow
         with pytest.raises(InvalidModule):
-            instrument(parse(module))
+            instrument(parse_module(module))
         return
     assert_runs_as_the_network_form(module, [gas, 10**10])
 
@@ -281,7 +281,7 @@ def run_metered(text: str, gas: int, argument: int = 0) -> tuple[int, int]:
     """The result of the exported function `f` and the milligas that it took, in a plain wasmtime."""
     engine = Engine()
     store = Store(engine)
-    instance = Instance(store, WasmtimeModule(engine, instrument(parse(wasm(text)))), [])
+    instance = Instance(store, WasmtimeModule(engine, instrument(parse_module(wasm(text)))), [])
     exports = instance.exports(store)
     counter = exports[GAS_EXPORT]
     counter.set_value(store, gas)  # type: ignore[union-attr]
@@ -291,7 +291,7 @@ def run_metered(text: str, gas: int, argument: int = 0) -> tuple[int, int]:
     return result, gas - counter.value(store)  # type: ignore[union-attr]
 
 
-def test_a_guest_pays_what_a_hand_count_says() -> None:
+def test_guest_gas_matches_manual_count() -> None:
     text = """(module (memory (export "memory") 1) (func $twice (param i32) (result i32)
             (i32.mul (local.get 0) (i32.const 2)))
         (func (export "f") (param i32) (result i32)

@@ -38,12 +38,12 @@ def test_a_start_function_that_traps_is_named(machine: Hypervisor) -> None:
     )
 
 
-def test_an_import_is_no_frame_and_a_function_after_imports_keeps_its_number(machine: Hypervisor) -> None:
+def test_import_is_not_a_frame_and_later_functions_keep_index(machine: Hypervisor) -> None:
     module = guest("(call $fails) (i32.const 0)", "gas.available", fields="(func $fails unreachable)")
     assert run(machine, module).message.startswith("unreachable instruction executed in fails, called by ")
 
 
-def test_rusts_hash_is_left_out_and_long_or_hidden_names_are_shown_safely() -> None:
+def test_rust_hash_is_stripped_and_unsafe_names_are_sanitized() -> None:
     found = function_names(named((0, "tip_jar::tip::h0123456789abcdef"), (1, "a\nb"), (2, "x" * 500)))
     assert found[0] == "tip_jar::tip"
     assert found[1] == "a?b"
@@ -63,7 +63,7 @@ def test_rusts_hash_is_left_out_and_long_or_hidden_names_are_shown_safely() -> N
         ("plain", "plain"),
     ],
 )  # fmt: skip
-def test_rusts_older_mangling_is_read_and_what_is_none_stays(mangled: str, plain: str) -> None:
+def test_legacy_rust_names_are_demangled_and_others_kept(mangled: str, plain: str) -> None:
     assert function_names(named((0, mangled)))[0] == plain
 
 

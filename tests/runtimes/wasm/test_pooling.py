@@ -17,11 +17,11 @@ from hypervisor.kernel import Kernel
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from runtimes.wasm import runtime
-from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.abi import SYSCALL_REVISIONS
 from runtimes.wasm.boundary import Linked, RawBoundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import GUEST_SETTINGS, CompiledModule, WasmtimeEngine
@@ -71,7 +71,7 @@ CALLS_ITSELF = guest(
 
 
 def compiled(engine: WasmtimeEngine, module: bytes) -> CompiledModule:
-    return engine.compile(instrument(parse(module)))
+    return engine.compile(instrument(parse_module(module)))
 
 
 def used(linked: Linked, argument: int) -> int:
@@ -89,9 +89,9 @@ def used(linked: Linked, argument: int) -> int:
         linked.end(invocation)
 
 
-def test_what_a_guest_leaves_in_a_place_the_next_one_does_not_find() -> None:
+def test_pooled_slot_is_cleared_between_guests() -> None:
     engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=1)
-    boundary = RawBoundary(engine, REVISIONS["v4"])
+    boundary = RawBoundary(engine, SYSCALL_REVISIONS["v4"])
     spoiler = boundary.link(compiled(engine, SPOILER))
     reader = boundary.link(compiled(engine, guest("(i32.or (i32.load (i32.const 0)) (i32.load (i32.const 65532)))")))
     for ends_well in (1, 0, 1, 0, 1):
@@ -103,9 +103,9 @@ def test_what_a_guest_leaves_in_a_place_the_next_one_does_not_find() -> None:
         assert used(reader, 0) == 0
 
 
-def test_who_comes_when_all_places_are_taken_goes_without_one() -> None:
+def test_instances_beyond_pool_capacity_run_unpooled() -> None:
     engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
-    linked = RawBoundary(engine, REVISIONS["v4"]).link(compiled(engine, SPOILER))
+    linked = RawBoundary(engine, SYSCALL_REVISIONS["v4"]).link(compiled(engine, SPOILER))
     for _ in range(3):  # places that are given back are there again
         invocations = [linked.begin(NO_KERNEL, 1 << 29, 20_000) for _ in range(5)]
         for invocation in invocations:
@@ -121,7 +121,7 @@ def test_who_comes_when_all_places_are_taken_goes_without_one() -> None:
 def test_a_place_is_free_again_when_its_guest_could_not_be_made() -> None:
     engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=1)
     bad = wasm('(module (memory (export "memory") 1) (data (i32.const 65536) "x") (func))')
-    linked = RawBoundary(engine, REVISIONS["v4"]).link(compiled(engine, bad))
+    linked = RawBoundary(engine, SYSCALL_REVISIONS["v4"]).link(compiled(engine, bad))
     for _ in range(3):
         invocation = linked.begin(NO_KERNEL, 1 << 29, 20_000)
         assert cast(Instance, invocation.instance).placed
@@ -137,7 +137,7 @@ def receipt(boundary: str, module: bytes) -> tuple[Receipt, str, bytes]:
 
 
 @pytest.mark.slow
-def test_calls_that_nest_deeper_than_there_are_places_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_deeper_than_instance_pool_give_same_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "guest_engine", lambda: WasmtimeEngine(library(), GUEST_SETTINGS, places=3))
     few = receipt("raw", CALLS_ITSELF)
     assert few == receipt("plain", CALLS_ITSELF)
@@ -153,7 +153,7 @@ def test_a_module_that_is_larger_than_a_place_runs_without_one() -> None:
     assert large.engine is engine.spare
     assert compiled(engine, SPOILER).engine is engine
     assert engine.deserialize(large.serialize()).engine is engine.spare
-    assert used(RawBoundary(engine, REVISIONS["v4"]).link(large), 0) == 0
+    assert used(RawBoundary(engine, SYSCALL_REVISIONS["v4"]).link(large), 0) == 0
     assert receipt("raw", module) == receipt("plain", module)
 
 
@@ -170,12 +170,12 @@ with Hypervisor.open():  # the constructors of the built-in actors have run
 
 
 @pytest.mark.slow
-def test_a_process_whose_address_space_is_limited_has_no_places_and_works() -> None:
+def test_process_with_limited_address_space_runs_without_pool() -> None:
     subprocess.run([sys.executable, "-c", LIMITED], check=True, timeout=120)
 
 
 @pytest.mark.slow
-def test_an_instance_that_wasmtime_has_no_place_for_is_no_exit_of_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wasmtime_instance_shortage_is_fatal_not_actor_exit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A receipt with exit 4 would be in the block, and other nodes would have another one."""
     engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
     modules = GuestModules(engine, ModuleCache(None))
@@ -187,9 +187,9 @@ def test_an_instance_that_wasmtime_has_no_place_for_is_no_exit_of_the_actor(monk
         assert "an actor cannot be instantiated: " in str(result.fatal)
 
 
-def test_threads_that_need_the_engine_without_places_at_once_share_one() -> None:
+def test_threads_sharing_exhausted_pool_use_one_spare_engine() -> None:
     engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
-    linked = RawBoundary(engine, REVISIONS["v4"]).link(compiled(engine, SPOILER))
+    linked = RawBoundary(engine, SYSCALL_REVISIONS["v4"]).link(compiled(engine, SPOILER))
     while engine.acquire_slot():
         pass
     everyone = threading.Barrier(8)

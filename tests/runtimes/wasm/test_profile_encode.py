@@ -7,7 +7,7 @@ from wasmtime import Config, Engine, Func, Global, Instance, Memory, Module, Sto
 
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from runtimes.wasm.profile_encode import HEAD, HELPERS, NODE, PROFILE_EXPORT, ROOT, STEPS, ProfilingEncoder
 from tests.runtimes.wasm.guests import wasm
 
@@ -31,7 +31,7 @@ def steps_of(fan_out: int) -> tuple[int, list[tuple[int, int]]]:
     calls = " ".join(f"(call $f{number})" for number in range(fan_out))
     text = f"""(module (memory (export "memory") 1) {functions}
         (func (export "invoke") (param i32) (result i32) {calls} (i32.const 0)))"""
-    store, instance = counting(instrument(parse(wasm(text)), encoder=ProfilingEncoder))
+    store, instance = counting(instrument(parse_module(wasm(text)), encoder=ProfilingEncoder))
     exports = instance.exports(store)
     memory, counter, invoke = exports[PROFILE_EXPORT], exports[GAS_EXPORT], exports["invoke"]
     assert isinstance(memory, Memory)
@@ -48,14 +48,14 @@ def steps_of(fan_out: int) -> tuple[int, list[tuple[int, int]]]:
 
 
 @pytest.mark.slow
-def test_a_call_costs_the_same_beside_however_many_others_of_its_caller() -> None:
+def test_profiled_call_cost_is_independent_of_sibling_count() -> None:
     few, _ = steps_of(300)
     many, nodes = steps_of(3_000)
     assert nodes == [(ROOT, 1), *[(ROOT + NODE.size, 1)] * 3_000]
     assert many < 11 * few
 
 
-def test_functions_that_are_made_to_share_a_bucket_cost_no_more_than_its_steps() -> None:
+def test_profile_functions_sharing_hash_bucket_cost_only_probes() -> None:
     text = HELPERS.replace("(global (mut i64)", '(global (export "gas") (mut i64)')
     for helper in ("enter", "leave"):
         text = text.replace(f"(func ${helper}", f'(func ${helper} (export "{helper}")')

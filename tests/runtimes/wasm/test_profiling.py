@@ -21,7 +21,7 @@ TRILLION = 10**12
 _SOON = 60.0
 
 
-def test_a_guest_that_computes_ends_soon_after_its_profile_was_given_up() -> None:
+def test_computing_guest_stops_soon_after_profile_is_cancelled() -> None:
     with Hypervisor.open() as machine, profiled(machine) as recorder, GIL_POLICY.releasing():
         own, interrupted = ExecutionThread(), threading.Event()
         address = place(machine, ENDLESS)

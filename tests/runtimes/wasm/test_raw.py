@@ -24,7 +24,7 @@ from hypervisor.machine import Hypervisor
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.memory import GuestMemory
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from runtimes.wasmtime import raw
 from runtimes.wasmtime.engine import LinkedModule, Linker, WasmtimeEngine, guest_engine, own_engine
 from runtimes.wasmtime.raw import HostFunction, Instance, Trap, WasmtimeUnusable, check_version, library
@@ -67,7 +67,7 @@ def linked(text: str, host: Callable[[int, int, int, int], int] | None = None) -
     linker = Linker(engine)
     if host is not None:
         linker.define("env", "host", I32, I32, HostFunction(host))
-    return linker.link(engine.compile(instrument(parse(wasm(text)))))
+    return linker.link(engine.compile(instrument(parse_module(wasm(text)))))
 
 
 def enter(module: LinkedModule, argument: int = 0) -> int:
@@ -104,7 +104,7 @@ LONG = """(module (memory (export "memory") 1) (func (export "invoke") (param i3
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_rule_1_a_guest_that_computes_lets_others_run_where_the_interpreter_is_shared(shared: bool) -> None:
+def test_rule_1_computing_guest_releases_gil_if_shared(shared: bool) -> None:
     module, ticks, done = linked(LONG), [time.perf_counter()], threading.Event()
 
     def tick() -> None:
@@ -130,7 +130,7 @@ def test_rule_1_a_guest_that_computes_lets_others_run_where_the_interpreter_is_s
 
 
 @pytest.mark.slow
-def test_rule_1_guests_that_share_the_interpreter_make_syscalls_among_busy_threads() -> None:
+def test_rule_1_guests_sharing_gil_make_syscalls_on_busy_threads() -> None:
     done, calls, before = threading.Event(), list[int](), sys.getswitchinterval()
     busy = [threading.Thread(target=lambda: [None for _ in iter(done.is_set, True)]) for _ in range(2)]
 
@@ -174,7 +174,7 @@ def test_rule_1_compiling_lets_other_threads_run() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("planted"), KeyboardInterrupt(), SystemExit(3), MemoryError()])
-def test_rule_2_what_a_syscall_raises_comes_out_behind_the_guest(
+def test_rule_2_syscall_exception_propagates_through_guest(
     machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     def fails(_: Kernel) -> bool:
@@ -199,7 +199,7 @@ def test_rule_3_a_guest_is_not_entered_on_the_main_thread() -> None:
 
 
 @pytest.mark.slow
-def test_rule_3_ctrl_c_during_a_guest_is_an_exception_like_any_other(machine: Hypervisor) -> None:
+def test_rule_3_ctrl_c_during_guest_raises_keyboard_interrupt(machine: Hypervisor) -> None:
     endless = guest("(loop (drop (call $enabled (i32.const 8))) (br 0)) (i32.const 0)", "debug.enabled")
     before = machine.root
     timer = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])
@@ -226,7 +226,7 @@ def test_rule_3_ctrl_c_during_a_guest_is_an_exception_like_any_other(machine: Hy
 
 
 @pytest.mark.slow
-def test_rule_4_callbacks_live_as_long_as_what_was_linked() -> None:
+def test_rule_4_callbacks_live_as_long_as_linked_module() -> None:
     def host(_environment: int, _caller: int, arguments: int, _count: int) -> int:
         number = ctypes.c_int32.from_address(arguments)
         number.value = number.value * 2
@@ -250,7 +250,7 @@ def test_rule_5_a_grown_memory_is_seen_in_the_same_invocation(machine: Hyperviso
     assert (result.exit_code, result.return_data) == (1000, (100).to_bytes(8, "little"))
 
 
-def test_rule_5_memory_stays_where_it_is_when_it_grows_to_its_limit() -> None:
+def test_rule_5_memory_base_is_stable_when_grown_to_limit() -> None:
     places = []
 
     def host(_environment: int, _caller: int, _slots: int, _count: int) -> int:
@@ -291,7 +291,7 @@ def test_rule_6_memory_is_never_touched_outside_its_bounds() -> None:
     assert content.raw == b"\x11" * 60 + b"good" + b"\x11" * 36
 
 
-def test_rule_6_an_empty_memory_can_be_read_nowhere_but_at_its_beginning(machine: Hypervisor) -> None:
+def test_rule_6_empty_memory_is_readable_only_at_offset_zero(machine: Hypervisor) -> None:
     empty = wasm(f"""(module {imports("debug.log", "vm.exit")} (memory (export "memory") 0)
         (func (export "invoke") (param i32) (result i32)
             (drop (call $exit (i32.const 77) (i32.const 0) (i32.const 0) (i32.const 0))) unreachable))""")
@@ -301,7 +301,7 @@ def test_rule_6_an_empty_memory_can_be_read_nowhere_but_at_its_beginning(machine
     assert memory.read(0, 0) == b""
 
 
-def test_rule_7_a_signature_that_differs_is_refused_when_a_module_is_linked() -> None:
+def test_rule_7_mismatched_import_signature_is_refused_at_link() -> None:
     other = ECHO.replace("(func $host (param i32) (result i32))", "(func $host (param i64) (result i32))")
     other = other.replace("(call $host (local.get 0))", "(call $host (i64.const 0))")
     with pytest.raises(InvalidModule, match="cannot be linked"):
@@ -310,7 +310,7 @@ def test_rule_7_a_signature_that_differs_is_refused_when_a_module_is_linked() ->
         linked(ECHO)
 
 
-def test_rule_8_both_kinds_of_failure_are_told_apart_and_freed() -> None:
+def test_rule_8_traps_and_errors_are_distinguished_and_freed() -> None:
     lib = library()
     freed: list[str] = []
 
@@ -372,7 +372,7 @@ BORROWED = """(module (import "env" "host" (func $host (param i32) (result i32))
 
 
 @pytest.mark.parametrize(("text", "used"), [(ECHO, True), (BORROWED, False)], ids=["its own", "the host's"])
-def test_rule_10_the_gas_counter_is_the_one_that_wasmtime_tells(text: str, used: bool) -> None:
+def test_rule_10_gas_counter_matches_wasmtime_api(text: str, used: bool) -> None:
     seen: list[int] = []
 
     def host(*_: int) -> int:
@@ -405,7 +405,7 @@ GROWING = """(module (import "env" "host" (func $host (param i32) (result i32)))
 
 
 @pytest.mark.parametrize(("text", "grown", "used"), [(GROWING, 7, True), (BORROWED, 1, False)], ids=["own", "host's"])
-def test_rule_10_the_memory_is_the_one_that_wasmtime_tells(text: str, grown: int, used: bool) -> None:
+def test_rule_10_memory_matches_wasmtime_api(text: str, grown: int, used: bool) -> None:
     seen: list[tuple[int, int]] = []
 
     def host(*_: int) -> int:
@@ -440,7 +440,7 @@ def test_negative_numbers_cross_the_boundary_unharmed() -> None:
     assert seen == [-1]
 
 
-def test_the_own_engine_takes_what_the_guest_engine_refuses() -> None:
+def test_own_engine_accepts_modules_guest_engine_rejects() -> None:
     simd = wasm('(module (func (export "f") (result v128) (v128.const i64x2 1 2)))')
     wide = wasm(
         '(module (func (export "f") (result i64 i64)'

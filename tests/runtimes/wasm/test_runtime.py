@@ -111,7 +111,7 @@ def test_code_that_is_missing_is_fatal(machine: Hypervisor) -> None:
 # --- gas --------------------------------------------------------------------------------------------------------
 
 
-def test_an_empty_invocation_costs_its_call_its_page_and_its_way_in(machine: Hypervisor) -> None:
+def test_empty_invocation_charges_call_page_and_entry(machine: Hypervisor) -> None:
     assert run(machine, guest("(i32.const 0)")).gas_used == ceil(EMPTY + 4)
 
 
@@ -199,7 +199,7 @@ def test_a_start_function_runs_out_of_gas(machine: Hypervisor) -> None:
     assert (result.exit_code, result.gas_used) == (7, 500_000)
 
 
-def test_a_start_function_that_makes_a_syscall_is_fatal_and_the_machine_lives_on(machine: Hypervisor) -> None:
+def test_syscall_in_start_function_is_fatal_but_machine_survives(machine: Hypervisor) -> None:
     # the reference's process ends here: the guest's memory is not known yet
     result = run(machine, started("(drop (call $enabled (i32.const 0)))"), gas_limit=10**9)
     assert (result.exit_code, result.gas_used) == (10, 10**9)
@@ -241,7 +241,7 @@ def test_the_calls_of_a_message_hold_2_gib_together(machine: Hypervisor) -> None
     assert call(machine, Address.id(FIRST_ID)).exit_code == 404
 
 
-def test_a_callee_may_have_what_an_earlier_one_gave_back(machine: Hypervisor) -> None:
+def test_callee_may_reuse_memory_freed_by_earlier_callee(machine: Hypervisor) -> None:
     place(machine, guest("(drop (memory.grow (i32.const 8191))) (i32.const 0)"), FIRST_ID + 1)
     recipient = data(300, Address.id(FIRST_ID + 1).to_bytes())
     one_after_another = f"{'(drop ' + SEND_TO_SELF + ')'}" * 6 + "(i32.load (i32.const 0))"
@@ -252,7 +252,7 @@ def test_a_callee_may_have_what_an_earlier_one_gave_back(machine: Hypervisor) ->
 
 
 @pytest.mark.slow
-def test_calls_nest_1024_deep_and_then_the_limit_is_an_error_number(machine: Hypervisor) -> None:
+def test_calls_nest_to_depth_1024_then_limit_exceeded(machine: Hypervisor) -> None:
     # The innermost call sees LIMIT_EXCEEDED (3) and exits with 100; each one above adds 1.
     body = f"""(local.set 1 {SEND_TO_SELF})
         (if (local.get 1) (then {EXIT.format(code="(i32.add (i32.const 97) (local.get 1))")}))
@@ -275,7 +275,7 @@ def greedy(depth: int, innermost: str) -> bytes:
     return guest(body, "send.send", fields=OWN_ADDRESS + deep)
 
 
-def test_native_stack_that_the_counted_one_does_not_see_ends_in_a_trap(machine: Hypervisor) -> None:
+def test_native_stack_overflow_ends_in_trap(machine: Hypervisor) -> None:
     result = run(machine, greedy(400, ""))
     assert (result.exit_code, result.message) == (4, "call stack exhausted in deep (20 times)")
 

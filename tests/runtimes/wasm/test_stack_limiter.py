@@ -7,14 +7,14 @@ import pytest
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
 from runtimes.wasm.code import decode
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from runtimes.wasm.stack_limiter import stack_cost
 from tests.conftest import data_file
 from tests.runtimes.wasm.guests import bundle_modules, run, wasm
 
 
 def costs(data: bytes) -> list[int]:
-    module = parse(data)
+    module = parse_module(data)
     signatures = [module.types[index] for index in module.function_type_indices()]
     defined = signatures[len(module.imported_functions) :]
     return [
@@ -81,11 +81,11 @@ def test_the_deepest_function_of_official_actors_costs_36(bundle: str) -> None:
         ("(if (local.get 0) (then unreachable) (else)) (drop (i32.add (i32.const 2) (i32.const 3)))", 2),
     ],
 )
-def test_else_changes_nothing(body: str, height: int) -> None:
+def test_else_does_not_reset_tracked_stack_height(body: str, height: int) -> None:
     assert costs(wasm(f"(module (func (param i32) {body}))")) == [FRAME + height]
 
 
-def test_unreachable_code_that_the_reference_cannot_follow_is_refused() -> None:
+def test_unreachable_code_unsupported_by_reference_is_refused() -> None:
     # 2 is the height at entry; each add takes two from what is no longer above the block's beginning
     with pytest.raises(InvalidModule, match="unreachable code"):
         costs(wasm("(module (func (result i32) (i32.const 1) unreachable i32.add i32.add i32.add))"))

@@ -199,7 +199,7 @@ def test_delegated_addresses(machine: Hypervisor) -> None:
     assert answer(machine, lookup.format(actor=77_777, length=22), name)[0] == NOT_FOUND
 
 
-def test_the_next_actors_address_is_the_hash_of_origin_nonce_and_count(machine: Hypervisor) -> None:
+def test_next_actor_address_is_hash_of_origin_nonce_and_count(machine: Hypervisor) -> None:
     ask = "(call $next_actor_address (i32.const 0) (i32.const 8) (i32.const {length}))"
     name = "actor.next_actor_address"
     shown = answer(machine, ask.format(length=21), name, show=(8, 21))

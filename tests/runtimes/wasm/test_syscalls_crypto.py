@@ -123,7 +123,7 @@ def test_bls_aggregates_are_verified(machine: Hypervisor) -> None:
         assert shown == (OK, struct.pack("<i", verdict))
 
 
-def test_bls_aggregates_refuse_what_does_not_fit(machine: Hypervisor) -> None:
+def test_bls_aggregate_verification_refuses_invalid_lengths(machine: Hypervisor) -> None:
     name = "crypto.verify_bls_aggregate"
     ask = (
         "(call $verify_bls_aggregate (i32.const 0) (i32.const {n}) (i32.const 96) (i32.const 200) (i32.const 8)"
@@ -172,7 +172,7 @@ def test_proofs_are_taken_where_the_machine_trusts(trusting: Hypervisor, name: s
         assert answer(trusting, ask.format(length=length), f"crypto.{name}", fields=fields)[0] == ILLEGAL_ARGUMENT
 
 
-def test_no_fault_is_all_zeros(trusting: Hypervisor) -> None:
+def test_absent_consensus_fault_writes_zeros(trusting: Hypervisor) -> None:
     ask = "(call $verify_consensus_fault (i32.const 0)" + " (i32.const 64) (i32.const 0)" * 3 + ")"
     fields = data(0, b"\xff" * 24)
     shown = answer(trusting, ask, "crypto.verify_consensus_fault", fields=fields, show=(0, 24))

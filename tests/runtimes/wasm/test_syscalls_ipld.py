@@ -45,7 +45,7 @@ def test_blocks_are_made_linked_opened_and_read(machine: Hypervisor) -> None:
     ("offset", "length", "left"),
     [(0, 4, 0), (0, 10, -6), (2, 1, 1), (4, 0, 0), (9, 0, -5)],
 )
-def test_block_read_tells_what_is_left(machine: Hypervisor, offset: int, length: int, left: int) -> None:
+def test_block_read_returns_remaining_bytes(machine: Hypervisor, offset: int, length: int, left: int) -> None:
     read = f"(call $block_read (i32.const 0) (i32.const 1) (i32.const {offset}) (i32.const 8) (i32.const {length}))"
     before = "(drop (call $block_create (i32.const 0) (i64.const 0x55) (i32.const 100) (i32.const 4)))"
     shown = answer(machine, read, "ipld.block_read", before=before, fields=data(100, b"abcd"), show=(0, 4))

@@ -54,7 +54,7 @@ def numbers(*values: int) -> str:
     ],
     ids=["a block", "entries", "values", "an unknown hash", "an unknown signature", "a signer that is not an address"],
 )  # fmt: skip
-def test_what_is_refused_is_not_copied(
+def test_rejected_syscall_data_is_not_copied(
     machine: Hypervisor, copied: list[int], call: str, syscall: str, refusal: int
 ) -> None:
     copied.clear()

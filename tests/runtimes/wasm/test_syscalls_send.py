@@ -77,7 +77,7 @@ def test_value_reaches_the_callee_and_comes_back_if_it_fails(machine: Hypervisor
         assert callee.balance == received
 
 
-def test_a_callee_that_runs_out_of_its_own_gas_is_an_exit_for_the_caller(machine: Hypervisor) -> None:
+def test_callee_exhausting_own_gas_returns_exit_code_to_caller(machine: Hypervisor) -> None:
     place(machine, guest("(loop (br 0)) (i32.const 0)"), CALLEE)
     shown = answer(machine, send(300, gas=1_000_000), "send.send", fields=RECIPIENT, show=(0, 4))
     assert shown == (OK, struct.pack("<I", 7))
@@ -85,7 +85,7 @@ def test_a_callee_that_runs_out_of_its_own_gas_is_an_exit_for_the_caller(machine
     assert zero == (OK, struct.pack("<I", 7))
 
 
-def test_a_callee_that_runs_out_of_everything_takes_the_caller_along(machine: Hypervisor) -> None:
+def test_callee_exhausting_all_gas_fails_the_caller(machine: Hypervisor) -> None:
     place(machine, guest("(loop (br 0)) (i32.const 0)"), CALLEE)
     module = probe(send(300), "send.send", fields=RECIPIENT)
     result = run(machine, module, gas_limit=10_000_000)
@@ -100,14 +100,14 @@ READ_ONLY_CALLS = {
 
 
 @pytest.mark.parametrize("name", READ_ONLY_CALLS)
-def test_a_read_only_call_changes_nothing(machine: Hypervisor, name: str) -> None:
+def test_read_only_call_cannot_change_state(machine: Hypervisor, name: str) -> None:
     fields = data(100, EMPTY_ARRAY_CID)
     place(machine, probe(READ_ONLY_CALLS[name], name, fields=fields), CALLEE)
     shown = answer(machine, send(300, flags=1), "send.send", fields=RECIPIENT, show=(0, 4))
     assert shown == (OK, struct.pack("<I", READ_ONLY))
 
 
-def test_read_only_is_sticky_and_told_to_the_callee(machine: Hypervisor) -> None:
+def test_read_only_flag_is_inherited_and_visible_to_callee(machine: Hypervisor) -> None:
     last = FIRST_ID + 2
     place(machine, probe("(call $message_context (i32.const 0))", "vm.message_context", show=(72, 8)), last)
     middle = probe(send(300), "send.send", fields=data(300, Address.id(last).to_bytes()), show=(0, 20))

@@ -6,9 +6,9 @@ import pytest
 
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
-from runtimes.wasm.abi import REVISIONS
-from runtimes.wasm.module import FunctionType, parse
-from runtimes.wasm.validate import ModuleFacts, check
+from runtimes.wasm.abi import SYSCALL_REVISIONS
+from runtimes.wasm.module import FunctionType, parse_module
+from runtimes.wasm.validate import ModuleFacts, validate_module
 from tests.conftest import bundle_file, with_data
 from tests.runtimes.wasm.guests import bundle_modules, wasm
 
@@ -57,15 +57,15 @@ INVOKE = '(func (export "invoke") (param i32) (result i32) (i32.const 0))'
         (f"{MEMORY} (func (drop (i32.add (i64.const 0) (i32.const 0)))) {INVOKE}", "type mismatch"),
     ],
 )  # fmt: skip
-def test_what_the_rules_refuse(machine: Hypervisor, fields: str, words: str) -> None:
+def test_invalid_module_is_rejected_with_reason(machine: Hypervisor, fields: str, words: str) -> None:
     with pytest.raises(InvalidModule, match=words):
         machine.install(wasm(f"(module {fields})"))
 
 
 def test_a_syscall_of_a_feature_has_one_signature() -> None:
-    module = parse(wasm(f'(module (import "actor" "upgrade_actor" (func)) {MEMORY} {INVOKE})'))
+    module = parse_module(wasm(f'(module (import "actor" "upgrade_actor" (func)) {MEMORY} {INVOKE})'))
     with pytest.raises(InvalidModule, match=r"actor\.upgrade_actor has another signature"):
-        check(module)
+        validate_module(module)
 
 
 def test_a_table_of_20000_elements_and_8192_pages_are_accepted(machine: Hypervisor) -> None:
@@ -75,8 +75,8 @@ def test_a_table_of_20000_elements_and_8192_pages_are_accepted(machine: Hypervis
 def test_a_table_is_paid_for_if_it_is_exported_as_table() -> None:
     named = f'(module {MEMORY} (table (export "table") 5 funcref) {INVOKE})'
     other = f'(module {MEMORY} (table (export "__indirect_function_table") 5 funcref) {INVOKE})'
-    assert check(parse(wasm(named))) == ModuleFacts(1, 5, True, True)
-    assert check(parse(wasm(other))) == ModuleFacts(1, 5, False, True)
+    assert validate_module(parse_module(wasm(named))) == ModuleFacts(1, 5, True, True)
+    assert validate_module(parse_module(wasm(other))) == ModuleFacts(1, 5, False, True)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_a_table_is_paid_for_if_it_is_exported_as_table() -> None:
     )
     or [("own", "v4")],
 )
-def test_every_import_of_the_official_actors_has_the_signature_of_its_revision(bundle: str, revision: str) -> None:
-    syscalls = REVISIONS[revision]
+def test_official_actor_imports_match_syscall_signatures(bundle: str, revision: str) -> None:
+    syscalls = SYSCALL_REVISIONS[revision]
     for data in bundle_modules(bundle_file(f"bundles/{bundle}.car")):
-        module = parse(data)
-        check(module)
+        module = parse_module(data)
+        validate_module(module)
         for item in module.imports:
             syscall = syscalls[item.module, item.name]
             assert module.types[item.type_index] == FunctionType(syscall.wasm_params, syscall.wasm_results)

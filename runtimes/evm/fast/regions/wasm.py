@@ -1,4 +1,4 @@
-"""Encoder for the WASM instructions and structures of compiled regions."""
+"""Encoder for the WASM instructions, function types and function bodies of compiled regions."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ ADD128, SUB128, MUL_WIDE_U = b"\xfc\x13", b"\xfc\x14", b"\xfc\x16"
 SPLAT_I64: Final = b"\xfd\x12"
 SET_LANE_1: Final = b"\xfd\x1e\x01"
 REVERSE: Final = b"\xfd\x0d" + bytes(range(15, -1, -1))
-"""Byte reversal of a vector, which must be pushed twice."""
+"""An `i8x16.shuffle` that reverses the bytes of a vector. Both of its operands must be that vector."""
 
 
 _SMALL: Final = [u32(number) for number in range(1024)]
 
 
 def index(number: int) -> bytes:
-    """Encode an unsigned number, using a table for small ones."""
+    """Encode an unsigned LEB128 number. Numbers below 1024 come from a table."""
     return _SMALL[number] if number < 1024 else u32(number)
 
 
 def i32(number: int) -> bytes:
-    """Encode i32.const; a number from 2^31 on is encoded as the negative one with the same bits."""
+    """Encode i32.const. An unsigned number of 2^31 or more is reinterpreted as signed."""
     return b"\x41" + signed(number - (1 << 32) if number >> 31 == 1 else number)
 
 
 def i64(number: int) -> bytes:
-    """Encode i64.const; a number from 2^63 on is encoded as the negative one with the same bits."""
+    """Encode i64.const. An unsigned number of 2^63 or more is reinterpreted as signed."""
     return b"\x42" + signed(number - (1 << 64) if number >> 63 == 1 else number)
 
 
@@ -126,6 +126,6 @@ def function_type(params: Iterable[int], results: Iterable[int]) -> bytes:
 
 
 def body(groups: Iterable[tuple[int, int]], code: bytes) -> bytes:
-    """Encode a function's body from its locals as (count, type) and its instructions without the last `end`."""
+    """Encode a function body: its locals as (count, type) pairs and its instructions. Appends the final `end`."""
     content = vector(u32(count) + bytes((kind,)) for count, kind in groups if count) + code + END
     return u32(len(content)) + content

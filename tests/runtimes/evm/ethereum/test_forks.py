@@ -11,7 +11,7 @@ import pytest
 import runtimes.evm.ethereum.forks
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from localnet import Network
-from runtimes.evm.ethereum.forks import FORKS, LATEST, fork_named, fork_names
+from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK, fork_named, fork_names
 
 PROJECT = Path(__file__).resolve().parents[4]
 PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "fvm_hypervisor")
@@ -36,7 +36,7 @@ def names_in(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, text  # type: ignore[attr-defined]
 
 
-def test_no_module_but_the_tables_names_a_fork() -> None:
+def test_only_fork_tables_name_forks() -> None:
     found = [
         f"{path.relative_to(PROJECT)}:{line} {name}"
         for package in PACKAGES
@@ -52,9 +52,9 @@ def test_a_planted_comparison_is_found() -> None:
     assert list(names_in(planted)) == [(3, "Osaka")]
 
 
-def test_the_newest_row_is_the_last_one_and_has_the_empty_name_as_well() -> None:
-    assert fork_names()[-1] == LATEST.name
-    assert fork_named("") is LATEST
+def test_newest_fork_is_last_row_and_has_empty_name_alias() -> None:
+    assert fork_names()[-1] == LATEST_FORK.name
+    assert fork_named("") is LATEST_FORK
 
 
 def test_the_help_of_the_node_names_the_forks() -> None:
@@ -68,7 +68,7 @@ def test_the_help_of_the_node_names_the_forks() -> None:
 
 
 def test_a_fork_that_is_added_as_a_row_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    added = LATEST.successor("Nextfork", transaction_gas_cap=100_000)
+    added = LATEST_FORK.successor("Nextfork", transaction_gas_cap=100_000)
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, added.name: added})
     with Network(rules="ethereum", hardfork="nextfork") as network:
         sender, receiver = network.accounts[:2]

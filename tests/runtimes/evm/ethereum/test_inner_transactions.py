@@ -23,7 +23,7 @@ def inner(outer: Accounts, slot: int, word: int) -> None:
     outer.continue_after(touched, accounts.touched_addresses())
 
 
-def test_slots_stay_warm_with_their_original_words_across_inner_transactions() -> None:
+def test_warm_slots_keep_original_values_across_inner_txs() -> None:
     with machine("STOP") as made:
         accounts = Accounts(made, Journal(), False)
         actor = accounts.existing(CONTRACT)
@@ -39,7 +39,7 @@ def test_slots_stay_warm_with_their_original_words_across_inner_transactions() -
         assert accounts.is_warm(OTHER)
 
 
-def test_what_is_taken_back_across_inner_transactions_is_written_by_the_next_part() -> None:
+def test_rollback_across_inner_txs_is_flushed_by_next_part() -> None:
     with machine("STOP") as made:
         accounts = Accounts(made, Journal(), False)
         actor = accounts.existing(CONTRACT)
@@ -56,7 +56,7 @@ def test_what_is_taken_back_across_inner_transactions_is_written_by_the_next_par
         assert accounts.for_inner_transaction().word(actor, 1) == 5
 
 
-def test_an_image_is_gone_back_to_across_inner_transactions() -> None:
+def test_image_is_restored_across_inner_transactions() -> None:
     with machine("STOP") as made:
         accounts = Accounts(made, Journal(), False)
         actor = accounts.existing(CONTRACT)
@@ -73,7 +73,7 @@ def test_an_image_is_gone_back_to_across_inner_transactions() -> None:
         assert accounts.for_inner_transaction().word(actor, 1) == 5
 
 
-def test_what_is_made_cold_begins_with_the_words_that_are_written() -> None:
+def test_slots_made_cold_take_written_values_as_original() -> None:
     with machine("STOP") as made:
         accounts = Accounts(made, Journal(), False)
         actor = accounts.existing(CONTRACT)
@@ -87,3 +87,14 @@ def test_what_is_made_cold_begins_with_the_words_that_are_written() -> None:
         inner(accounts, 2, 8)
         assert accounts.slot_state(actor, CONTRACT, 2) == (7, 8, True)
         assert not accounts.is_warm(OTHER)  # touched, and cold
+
+
+def test_contract_in_creation_gets_code_after_inner_transaction() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.create_account(OTHER)
+        accounts.create(actor)
+        inner(accounts, 2, 7)
+        accounts.set_code(actor, b"\x5b")
+        accounts.write_back()
+        assert Accounts(made, Journal(), False).code(actor) == b"\x5b"

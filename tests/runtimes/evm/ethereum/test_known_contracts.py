@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def steps(drawn: random.Random) -> list[Step]:
 
 
 @pytest.mark.parametrize(("seed", "most_nodes"), [(1, 8192), (2, 8192), (3, 0), (4, 12)])
-def test_states_are_those_of_executors_that_know_nothing(
+def test_reused_executor_yields_same_states_as_new_executors(
     seed: int, most_nodes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contract_states, "_MAX_NODES", most_nodes)
@@ -99,8 +100,8 @@ def test_the_storage_of_the_last_message_is_not_read_again(monkeypatch: pytest.M
     opened: list[Kamt] = []
 
     class Watched(Kamt):
-        def __init__(self, *given: object) -> None:
-            super().__init__(*given)  # type: ignore[arg-type]
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
             opened.append(self)
 
     monkeypatch.setattr(state_tree, "Kamt", Watched)

@@ -16,7 +16,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, MethodNumber
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from store.cid import CBOR
 from store.codec import encode
 from tests.fvm_hypervisor.builtin_actors.contracts import FORWARDER
@@ -35,7 +35,7 @@ PRE = {
 @pytest.fixture
 def machine() -> Hypervisor:
     machine = Hypervisor.open(rules="ethereum")
-    install(machine, PRE)
+    install_alloc(machine, PRE)
     return machine
 
 
@@ -49,7 +49,7 @@ def send(machine: Hypervisor, to: Address, method: int, params: bytes) -> ApplyR
 @pytest.mark.parametrize("init_code", [deployer(TO_THE_SENDER), TO_THE_SENDER], ids=["new code", "pays itself out"])
 @pytest.mark.parametrize("by_number", [False, True], ids=["f410", "f0"])
 @pytest.mark.parametrize("whose", [CONTRACT, OWNED], ids=["contract", "account"])
-def test_a_message_cannot_construct_what_is_there_already(
+def test_message_cannot_construct_existing_actor(
     machine: Hypervisor, whose: EthAddress, by_number: bool, init_code: bytes
 ) -> None:
     to = to_filecoin(whose)
@@ -60,23 +60,23 @@ def test_a_message_cannot_construct_what_is_there_already(
     result = send(machine, to, METHOD_CONSTRUCTOR, init_code)
     if whose == CONTRACT:  # the official EVM actor's answer to everybody but the init actor
         assert result.exit_code == ExitCode.USR_FORBIDDEN
-    after = dict(accounts(machine))
+    after = dict(read_alloc(machine))
     assert {address: after[address] for address in (CONTRACT, OWNED)} == {
         address: PRE[address] for address in (CONTRACT, OWNED)
     }
 
 
-def test_a_message_cannot_make_a_contract_at_an_address_of_its_choice(machine: Hypervisor) -> None:
+def test_message_cannot_create_contract_at_chosen_address(machine: Hypervisor) -> None:
     free = EthAddress(bytes([0xDD]) * 20)
     send(machine, to_filecoin(free), METHOD_CONSTRUCTOR, deployer(RUNTIME))
-    assert free not in dict(accounts(machine))
+    assert free not in dict(read_alloc(machine))
 
 
 def test_a_message_to_the_address_manager_makes_a_contract(machine: Hypervisor) -> None:
     result = send(machine, Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(deployer(RUNTIME)))
     assert result.exit_code == 0, result.message
     created = CreateReturn.decode(result.return_data).eth_address
-    assert dict(accounts(machine))[created] == AllocAccount(0, 1, RUNTIME)
+    assert dict(read_alloc(machine))[created] == AllocAccount(0, 1, RUNTIME)
 
 
 def test_a_contract_calls_a_built_in_actor(machine: Hypervisor) -> None:
@@ -84,7 +84,7 @@ def test_a_contract_calls_a_built_in_actor(machine: Hypervisor) -> None:
     calldata = encode_abi(
         ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], [name, 0, 0, nothing, b"", DATACAP_ACTOR]
     )
-    install(machine, {**PRE, CONTRACT: AllocAccount(0, 1, FORWARDER, {})})
+    install_alloc(machine, {**PRE, CONTRACT: AllocAccount(0, 1, FORWARDER, {})})
     result = send(machine, to_filecoin(CONTRACT), INVOKE_EVM, byte_string(calldata))
     assert result.exit_code == 0, result.message
     exit_code, codec, answer = decode_abi(["int256", "uint64", "bytes"], read_byte_string(result.return_data))

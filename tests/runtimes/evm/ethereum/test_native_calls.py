@@ -29,7 +29,7 @@ from hypervisor.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, EAM_NAMESPACE, ActorID, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from store.cid import CBOR
 from store.codec import encode
@@ -55,7 +55,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.machine = Hypervisor.open(rules="ethereum", genesis=Genesis("test", {KEY_ACCOUNT: TokenAmount(10**18)}))
         self.machine.advance(block=EthereumBlock(gas_limit=1 << 62, fork="Cancun"))
-        install(self.machine, {
+        install_alloc(self.machine, {
             SENDER: AllocAccount(10**20),
             STORER: AllocAccount(0, 1, STORES_AND_LOGS),
             **{address: AllocAccount(FUNDS, 1, code) for address, code in self.contracts.items()},
@@ -90,7 +90,7 @@ class Machine:
     def facts(self) -> dict[object, object]:
         """Return everything that a call can change, except what the sender pays."""
         known: dict[object, object] = {
-            address: (found.balance, found.nonce, found.storage) for address, found in accounts(self.machine)
+            address: (found.balance, found.nonce, found.storage) for address, found in read_alloc(self.machine)
         }
         known.pop(SENDER)
         puppet_ = self.machine.state_tree.get_actor(ActorID(PUPPET))
@@ -188,7 +188,7 @@ def test_a_native_caller_pays_whole_ethereum_gas_for_a_contract() -> None:
 
 
 @pytest.mark.parametrize("given", [0, 1, 100, 600])
-def test_a_native_call_that_runs_out_costs_what_it_was_given_and_nothing_more(given: int) -> None:
+def test_out_of_gas_native_call_costs_exactly_its_gas(given: int) -> None:
     world = Machine({CALLER: calls(padded(script(event=True, store=True)), gas=str(given))})
     events = world.traced(to_filecoin(CALLER))
     costs = charged(events, "OnNativeCall")
@@ -199,7 +199,7 @@ def test_a_native_call_that_runs_out_costs_what_it_was_given_and_nothing_more(gi
     assert world.facts() == before
 
 
-def test_gas_beyond_what_the_network_counts_reaches_a_native_actor() -> None:
+def test_implicit_message_with_max_gas_reaches_native_actor() -> None:
     world = Machine({CALLER: calls(padded(script(event=True)))})
     message = Message(
         to_filecoin(CALLER), to_filecoin(SENDER), method=MethodNumber(INVOKE_EVM), gas_limit=Gas((1 << 63) - 1)
@@ -209,7 +209,7 @@ def test_gas_beyond_what_the_network_counts_reaches_a_native_actor() -> None:
 
 
 @pytest.mark.slow
-def test_wherever_a_small_tree_runs_out_of_gas_nothing_is_done_by_half() -> None:
+def test_out_of_gas_in_small_call_tree_is_atomic() -> None:
     # contract -> precompile -> native (event, state) -> contract (slot, log, value), and its answer back
     params = script(event=True, store=True, to=to_filecoin(STORER), value=3).wrapped()
     for contract in (asks(1 << 25, params), calls(padded(script(event=True, to=to_filecoin(STORER), value=3)))):
@@ -246,7 +246,7 @@ def test_wherever_a_small_tree_runs_out_of_gas_nothing_is_done_by_half() -> None
 
 
 @pytest.mark.slow
-def test_an_answer_that_cannot_be_paid_for_takes_back_what_the_actor_did() -> None:
+def test_unpayable_return_reverts_native_actor_changes() -> None:
     # The answer is as long as the puppet's memory of it; reading it is the precompile's last charge.
     params = script(event=True, store=True).wrapped()
     world = Machine({CALLER: asks(1 << 25, params)})
@@ -255,7 +255,7 @@ def test_an_answer_that_cannot_be_paid_for_takes_back_what_the_actor_did() -> No
     (needed,) = charged(costs, "OnNativeCall")
     for gas in range(needed - 120, needed + 60):
         world.machine.restore(world.before)
-        install(world.machine, {CALLER: AllocAccount(FUNDS, 1, asks(1 << 25, params, gas=str(gas)))})
+        install_alloc(world.machine, {CALLER: AllocAccount(FUNDS, 1, asks(1 << 25, params, gas=str(gas)))})
         result = world.invoke(to_filecoin(CALLER))
         success, data = answer(result)
         done = world.facts() != nothing
@@ -267,7 +267,7 @@ def test_an_answer_that_cannot_be_paid_for_takes_back_what_the_actor_did() -> No
 # --- value ------------------------------------------------------------------------------------------------------------
 
 
-def test_value_goes_both_ways() -> None:
+def test_value_moves_in_both_directions() -> None:
     world = Machine({CALLER: calls(padded(script(to=to_filecoin(STORER), value=20)), value=30)})
     money = world.everything()
     success, data = answer(world.invoke(to_filecoin(CALLER)))
@@ -304,7 +304,7 @@ def test_a_negative_value_is_no_transaction() -> None:
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_native_actor_refuses_is_a_failed_call_with_its_words() -> None:
+def test_native_actor_refusal_is_failed_call_with_its_message() -> None:
     steps = script(event=True, store=True, to=to_filecoin(STORER), value=1)
     steps.abort(77, b"\x43abc")
     world = Machine({CALLER: calls(padded(steps), value=2)})
@@ -327,7 +327,7 @@ def test_a_trap_is_an_exit_as_under_filecoins_rules() -> None:
     assert (success, int.from_bytes(data[:32], "big")) == (1, 4)
 
 
-def test_what_a_contract_refuses_is_an_exit_for_a_native_caller() -> None:
+def test_contract_revert_is_exit_code_for_native_caller() -> None:
     refuser = EthAddress(b"\xdd" * 20)
     world = Machine({refuser: assemble("1 0 SSTORE 0 0 LOG0 7 0 MSTORE 32 0 REVERT")})
     before = world.facts()
@@ -338,7 +338,7 @@ def test_what_a_contract_refuses_is_an_exit_for_a_native_caller() -> None:
     assert result.events == ()
 
 
-def test_a_contract_that_halts_uses_up_what_its_native_caller_had() -> None:
+def test_halting_contract_burns_gas_of_its_native_caller() -> None:
     halter = EthAddress(b"\xdd" * 20)
     world = Machine({halter: assemble("INVALID")})
     result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(halter))), gas=400_000)
@@ -349,7 +349,7 @@ def test_a_contract_that_halts_uses_up_what_its_native_caller_had() -> None:
 
 
 @pytest.mark.parametrize("by_precompile", [False, True], ids=["STATICCALL", "precompile"])
-def test_a_native_actor_in_a_read_only_call_changes_nothing(by_precompile: bool) -> None:
+def test_native_actor_in_read_only_call_changes_nothing(by_precompile: bool) -> None:
     steps = script(event=True, store=True)
     contract = asks(1 << 25, steps.wrapped(), flags=1) if by_precompile else calls(padded(steps), kind="STATICCALL")
     world = Machine({CALLER: contract})
@@ -407,7 +407,7 @@ def test_recursion_through_the_border_ends_with_the_gas() -> None:
 
 
 @pytest.mark.slow
-def test_recursion_through_the_border_ends_at_the_depth_of_ethereums_frames() -> None:
+def test_bridge_recursion_ends_at_evm_depth_limit() -> None:
     world = recursive()
     recorder = world.machine.tracer = Recorder()
     message = Message(
@@ -447,7 +447,7 @@ def test_a_contract_refuses_parameters_that_are_no_bytes(params: bytes) -> None:
     assert (error, exit_code) == (0, 21)
 
 
-def test_a_native_caller_cannot_construct_a_contract_that_is_there() -> None:
+def test_native_caller_cannot_construct_existing_contract() -> None:
     world = Machine()
     before = world.facts()
     result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), method=1, params=encode(b"\x00"))))

@@ -103,7 +103,7 @@ def test_the_discounts_of_sums_of_products_are_py_evms() -> None:
         ((1, 1, 1), 2, 200, 500),
     ],
 )
-def test_modexp_costs_what_eip_2565_and_eip_7883_say(
+def test_modexp_gas_matches_eip_2565_and_eip_7883(
     lengths: tuple[int, int, int], head: int, before: int, after: int
 ) -> None:
     assert precompiles.modexp_price(lengths, head, bounded=False) == before

@@ -95,10 +95,10 @@ def test_a_refusal_has_the_name_of_its_fork(fork: str, name: str, transaction: T
 
 
 @pytest.mark.parametrize("fork", FORKS.values(), ids=lambda fork: fork.name)
-def test_what_other_transactions_left_too_little_of_is_an_allowance(fork: Fork) -> None:
+def test_insufficient_remaining_block_gas_is_allowance_error(fork: Fork) -> None:
     assert refusal(with_blobs(3), fork, blobs=2) == ALLOWANCE
     assert refusal(PLAIN, fork, gas=99_999) == "GAS_ALLOWANCE_EXCEEDED"
 
 
-def test_no_refusal_has_a_name_of_our_own() -> None:
+def test_rejection_reasons_use_only_eest_names() -> None:
     assert {reason.name for reason in RejectionReason} <= EEST

@@ -15,8 +15,8 @@ from bridge.method_numbers import INVOKE_EVM
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import Gas
-from runtimes.evm.ethereum.alloc import AllocAccount, install
-from runtimes.evm.ethereum.forks import FORKS, LATEST, Fork
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
+from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK, Fork
 from runtimes.evm.gas_table import GasTable
 from runtimes.evm.opcodes import Opcode
 from tests.runtimes.evm.assembler import assemble
@@ -84,7 +84,7 @@ def gas_under(fork: Fork, evm: str, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
     with Hypervisor.open(rules="ethereum", evm=evm) as machine:
         machine.advance(block=EthereumBlock(fork.name, gas_limit=1 << 40))
-        install(machine, {
+        install_alloc(machine, {
             SENDER: AllocAccount(10**20),
             CONTRACT: AllocAccount(5, 1, assemble(PROGRAM), {3: 9}),
         })  # fmt: skip
@@ -97,13 +97,13 @@ def gas_under(fork: Fork, evm: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def repriced(name: str, value: int) -> Fork:
-    return LATEST.successor(f"{name} {value}", gas=replace(LATEST.gas, **{name: value}))
+    return LATEST_FORK.successor(f"{name} {value}", gas=replace(LATEST_FORK.gas, **{name: value}))
 
 
 @pytest.fixture(scope="module")
 def usual() -> int:
     with pytest.MonkeyPatch.context() as patch:
-        return gas_under(LATEST, "py-evm", patch)
+        return gas_under(LATEST_FORK, "py-evm", patch)
 
 
 def test_the_program_pays_every_price() -> None:
@@ -112,10 +112,10 @@ def test_the_program_pays_every_price() -> None:
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
 @pytest.mark.parametrize("name", TIMES)
-def test_a_price_that_a_row_changes_is_what_is_paid(
+def test_repriced_gas_cost_is_charged(
     name: str, evm: str, usual: int, monkeypatch: pytest.MonkeyPatch, trees: Counter[str]
 ) -> None:
-    dearer = repriced(name, getattr(LATEST.gas, name) + MORE)
+    dearer = repriced(name, getattr(LATEST_FORK.gas, name) + MORE)
     assert gas_under(dearer, evm, monkeypatch) - usual == TIMES[name] * MORE
     if evm == "fast":
         assert trees["left"] == 0, "the guest has its own form of these prices"
@@ -127,7 +127,7 @@ def test_the_square_of_memory_has_another_divisor(evm: str, usual: int, monkeypa
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
-def test_a_flat_price_that_a_row_changes_is_what_is_paid(evm: str, usual: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    opcodes = {**LATEST.opcodes, 0x50: Opcode("POP", LATEST.opcodes[0x50].gas + MORE)}
-    dearer = LATEST.successor("dearer POP", opcodes=opcodes)
+def test_repriced_flat_opcode_cost_is_charged(evm: str, usual: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    opcodes = {**LATEST_FORK.opcodes, 0x50: Opcode("POP", LATEST_FORK.opcodes[0x50].gas + MORE)}
+    dearer = LATEST_FORK.successor("dearer POP", opcodes=opcodes)
     assert gas_under(dearer, evm, monkeypatch) - usual == PROGRAM.count("POP") * MORE

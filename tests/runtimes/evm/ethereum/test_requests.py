@@ -11,7 +11,7 @@ from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.machine import Hypervisor
-from runtimes.evm.ethereum.alloc import AllocAccount, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun
 from runtimes.evm.ethereum.executor import InvalidBlock
 from tests.runtimes.evm.assembler import assemble
@@ -25,20 +25,20 @@ KEEPERS = [WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS]
 def finished(codes: dict[EthAddress, bytes], fork: str = "Prague") -> BlockRun:
     machine = Hypervisor.open(rules="ethereum")
     machine.advance(block=EthereumBlock(fork=fork, filecoin_addresses=False))
-    install(machine, {address: AllocAccount(1, 1, code) for address, code in codes.items()})
+    install_alloc(machine, {address: AllocAccount(1, 1, code) for address, code in codes.items()})
     run = BlockRun(machine)
     run.finish()
     return run
 
 
-def test_what_the_contracts_return_are_requests_of_their_kinds() -> None:
+def test_request_contract_output_becomes_typed_requests() -> None:
     assert finished(dict.fromkeys(KEEPERS, ONE)).requests == [b"\x01\xab\xcd", b"\x02\xab\xcd"]
     assert finished({WITHDRAWAL_REQUESTS: NOTHING, CONSOLIDATION_REQUESTS: ONE}).requests == [b"\x02\xab\xcd"]
     assert finished(dict.fromkeys(KEEPERS, NOTHING)).requests == []
 
 
 @pytest.mark.parametrize("missing", KEEPERS, ids=["withdrawals", "consolidations"])
-def test_without_a_contract_there_is_no_block(missing: EthAddress) -> None:
+def test_missing_request_contract_invalidates_block(missing: EthAddress) -> None:
     codes = dict.fromkeys(KEEPERS, NOTHING)
     del codes[missing]
     for absent in (codes, codes | {missing: b""}):
@@ -53,11 +53,11 @@ def test_a_contract_that_fails_makes_the_block_invalid(failing: EthAddress, code
         finished(dict.fromkeys(KEEPERS, NOTHING) | {failing: code})
 
 
-def test_before_prague_nobody_is_asked() -> None:
+def test_pre_prague_blocks_have_no_requests() -> None:
     assert finished({}, "Cancun").requests is None
 
 
-def test_the_transition_tool_says_what_is_wrong_with_the_block() -> None:
+def test_transition_tool_reports_block_exception() -> None:
     env = {
         "currentNumber": "0x1", "currentTimestamp": "0x1", "currentCoinbase": "0x" + "00" * 20,
         "currentGasLimit": "0x1000000", "currentBaseFee": "0x7", "currentRandom": "0x00",

@@ -56,7 +56,7 @@ def outcome(engine: str, code: bytes, gas: int, calldata: bytes = b"") -> tuple[
 
 
 @pytest.mark.parametrize("program", [SUM, MEMORY, CALLS], ids=["sum", "memory", "calls"])
-def test_a_program_ends_as_in_the_interpreter_with_every_amount_of_gas(program: str) -> None:
+def test_compiled_program_ends_as_interpreted_at_any_gas_limit(program: str) -> None:
     code = assemble(program)
     name, output, left, _ = outcome(INTERPRET, code, 1_000_000)
     assert (name, len(output)) in [("SUCCESS", 32), ("SUCCESS", 200)]
@@ -67,7 +67,7 @@ def test_a_program_ends_as_in_the_interpreter_with_every_amount_of_gas(program: 
     assert outcome(COMPILE, code, used - 1)[0] != "SUCCESS"
 
 
-def test_the_sum_is_what_python_says() -> None:
+def test_compiled_sum_matches_python() -> None:
     expected = 0
     for number in range(24):
         expected += number * number + number * number % 7
@@ -111,7 +111,7 @@ def test_calldata_ends_where_it_ends(size: int) -> None:
 
 
 @pytest.mark.parametrize("opcode", ["SDIV", "SAR", "DIV", "MOD", "BYTE", "ADDMOD"])
-def test_words_that_move_over_a_call_of_the_interpreters_function_come_back(opcode: str) -> None:
+def test_words_moved_across_interpreter_call_are_preserved(opcode: str) -> None:
     """The region has them on the stack as they were before it, moves them, and moves them back."""
     moves = ("SWAP1", "SWAP2", "SWAP1 SWAP2", "DUP2 SWAP2", "SWAP2 SWAP1", "DUP1 SWAP2 POP")
     for before, after in product(moves, (*moves, "")):
@@ -147,7 +147,7 @@ def test_a_region_is_bounded(code: bytes) -> None:
     assert len(emit(region, len(code))) < 1 << 18
 
 
-def test_a_region_has_what_its_root_reaches() -> None:
+def test_region_contains_blocks_reachable_from_root() -> None:
     code = assemble("0 @a JUMP other: STOP a: 1 ADD @b JUMPI 0 SLOAD b: @a JUMP")
     region = choose(code, [code.index(b"\x5b\x60\x01")], PRICES)
     starts = [block.start for block in region.blocks]

@@ -42,7 +42,7 @@ def put_in(tier: Tier) -> int:
     return sum(0 if instance.regions is None else len(instance.regions.kept) for instance in pool(tier)._instances)
 
 
-def test_hot_code_is_compiled_beside_and_put_in() -> None:
+def test_hot_code_is_compiled_in_background_and_installed() -> None:
     code, before = assemble(_LOOP.format(30_000)), put_in(_HOT)
     end = time.monotonic() + 30 * slowness()
     while put_in(_HOT) == before:

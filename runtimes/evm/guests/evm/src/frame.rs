@@ -139,21 +139,21 @@ impl Code {
     }
 }
 
-/// What a call opcode or a creation asks for. `input` is a region of the frame's memory.
+/// Inputs of a call opcode or a creation. `input` is a region of the frame's memory.
 #[derive(Clone, Copy)]
-pub struct Ask {
+pub struct SubcallInputs {
     pub opcode: u8,
     pub gas: U256,
     pub to: U256,
     pub value: U256,
     pub salt: U256,
     pub input: (usize, usize),
-    /// Where the answer goes, as the operands stand.
+    /// Where the output goes, as the operands stand.
     pub output: (U256, U256),
 }
 
-impl Ask {
-    const NONE: Ask = Ask {
+impl SubcallInputs {
+    const NONE: SubcallInputs = SubcallInputs {
         opcode: 0,
         gas: words::ZERO,
         to: words::ZERO,
@@ -181,7 +181,7 @@ pub struct Frame {
     pub caller: U256,
     pub value: U256,
     pub is_static: bool,
-    pub ask: Ask,
+    pub ask: SubcallInputs,
     /// The region of memory that RETURN or REVERT named.
     pub output: (usize, usize),
     /// Block and message, once they were asked for.
@@ -211,7 +211,7 @@ impl Frame {
             caller: words::ZERO,
             value: words::ZERO,
             is_static: false,
-            ask: Ask::NONE,
+            ask: SubcallInputs::NONE,
             output: (0, 0),
             context: None,
             steps: 0,

@@ -1,10 +1,10 @@
 //! What a frame may ask of the world while it runs. `Outside` asks the Python host of a frame for everything: the
-//! arguments lie in the mailbox, and the gas counter is in step on both sides around every question.
+//! arguments lie in the mailbox, and the gas counter is in step on both sides around every host call.
 
-use crate::frame::{Exit, Frame, NO_ROOM, RAISED, UNTOLD};
+use crate::frame::{Exit, Frame, NO_ROOM, RAISED, MISSING_DATA};
 use crate::keccak::keccak256;
 pub use crate::tables::EXCHANGE;
-use crate::tables::question::*;
+use crate::tables::host_call::*;
 use crate::words;
 use revm_primitives::U256;
 
@@ -45,7 +45,7 @@ pub trait Host {
 #[repr(C)]
 pub struct Mailbox {
     pub gas: u64,
-    question: u64,
+    host_call: u64,
     /// Set by the host where it could not answer.
     failed: u64,
     pub numbers: [u64; 7],
@@ -55,7 +55,7 @@ pub struct Mailbox {
     pub running: U256,
     /// Longer data on their way in, and rows of words on their way out.
     pub exchange: [u8; EXCHANGE],
-    /// Whether nobody may be asked now: a question ends the run.
+    /// True while host calls are not possible: one ends the run with MISSING_DATA.
     pub alone: bool,
     /// How many of the following are there: codes that are hot, at which landing, under which rules.
     pub hot_count: u64,
@@ -67,7 +67,7 @@ pub const MOST_HOT: usize = 8;
 
 pub static mut MAILBOX: Mailbox = Mailbox {
     gas: 0,
-    question: 0,
+    host_call: 0,
     failed: 0,
     numbers: [0; 7],
     position: 0,
@@ -79,7 +79,7 @@ pub static mut MAILBOX: Mailbox = Mailbox {
     hot: [[0; 3]; MOST_HOT],
 };
 
-/// The mailbox. There is one thread, and nobody holds on to it across a question.
+/// The mailbox. There is one thread, and no reference to it is kept across a host call.
 #[inline(always)]
 pub fn mailbox() -> &'static mut Mailbox {
     // SAFETY: see above
@@ -88,17 +88,17 @@ pub fn mailbox() -> &'static mut Mailbox {
 
 #[link(wasm_import_module = "host")]
 unsafe extern "C" {
-    /// Have Python answer the question in the mailbox.
+    /// Have Python execute the host call in the mailbox.
     fn ask();
 }
 
 /// Ask Python for something that costs gas.
 #[inline(never)]
-pub fn question(frame: &mut Frame, number: u32) -> Answer<()> {
+pub fn host_call(frame: &mut Frame, number: u32) -> Answer<()> {
     let mail = mailbox();
-    (mail.gas, mail.question) = (frame.gas, number as u64);
+    (mail.gas, mail.host_call) = (frame.gas, number as u64);
     if mail.alone {
-        return Err(UNTOLD);
+        return Err(MISSING_DATA);
     }
     // SAFETY: the host reads and writes the mailbox and what it was given places of
     unsafe { ask() };
@@ -111,19 +111,19 @@ pub struct Outside;
 #[inline(never)]
 fn word(frame: &mut Frame, number: u32, argument: &U256) -> Answer<U256> {
     mailbox().words[0] = *argument;
-    question(frame, number)?;
+    host_call(frame, number)?;
     Ok(mailbox().words[0])
 }
 
 impl Host for Outside {
     fn overdraw(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {
         mailbox().numbers[0] = amount;
-        question(frame, OVERDRAW)
+        host_call(frame, OVERDRAW)
     }
 
     fn grow(&mut self, frame: &mut Frame, size: u64) -> Answer<()> {
         mailbox().numbers[0] = size;
-        question(frame, GROW)?;
+        host_call(frame, GROW)?;
         frame.granted = mailbox().numbers[0];
         if frame.granted < size { Err(NO_ROOM) } else { Ok(()) }
     }
@@ -178,7 +178,7 @@ impl Host for Outside {
 
     fn context(&mut self, frame: &mut Frame, field: usize) -> Answer<U256> {
         if frame.context.is_none() {
-            question(frame, CONTEXT)?;
+            host_call(frame, CONTEXT)?;
             frame.context = Some(Box::new(mailbox().words));
         }
         Ok(frame.context.as_ref().map_or(words::ZERO, |context| context[field]))
@@ -219,7 +219,7 @@ impl Host for Outside {
         }
         let bytes = frame.region(region);
         mailbox().numbers = [bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0, 0, 0];
-        question(frame, KECCAK256)?;
+        host_call(frame, KECCAK256)?;
         Ok(mailbox().words[0])
     }
 
@@ -227,7 +227,7 @@ impl Host for Outside {
         let bytes = frame.region(region);
         mailbox().numbers = [bytes.as_ptr() as u64, bytes.len() as u64, topics.len() as u64, 0, 0, 0, 0];
         mailbox().words[..topics.len()].copy_from_slice(topics);
-        question(frame, LOG)
+        host_call(frame, LOG)
     }
 
     fn selfdestruct(&mut self, frame: &mut Frame, beneficiary: &U256) -> Answer<()> {
@@ -245,7 +245,7 @@ impl Host for Outside {
             frame.return_data.as_ptr() as u64,
             frame.return_data.len() as u64,
         ];
-        question(frame, STEP)?;
+        host_call(frame, STEP)?;
         frame.shown_next = frame.steps + 1 + mailbox().numbers[0]; // how many instructions are left out
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! Opcodes mean what they mean in the plain engine (runtimes/evm/py_evm), in its order: first the flat price, then the
 //! operands, then what may not be, then memory, then other prices. Gas, stack and position live in locals and are
-//! written to the frame around every question to the host and at the end.
+//! written to the frame around every host call and at the end.
 
 use crate::arithmetic;
 use crate::compiled;
@@ -524,7 +524,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                     region!(&out_start, &out_size);
                 }
                 top -= 32 * count;
-                frame.ask = Ask { opcode, gas: gas_word, to, value, salt: ZERO, input, output: (out_start, out_size) };
+                frame.ask = SubcallInputs { opcode, gas: gas_word, to, value, salt: ZERO, input, output: (out_start, out_size) };
                 break ASK;
             }
             0xf3 | 0xfd => {
@@ -550,12 +550,12 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
     exit
 }
 
-/// Go back before an instruction that could not be told something, if its flat price is all that it has done yet.
+/// Go back before an instruction whose data are missing, if its flat price is all that it has done yet.
 pub fn pause(frame: &mut Frame) -> Exit {
     let position = mailbox().position as usize;
     let opcode = frame.code.bytes()[position];
     if !matches!(opcode, 0x31 | 0x3a | 0x3b | 0x3f | 0x41..=0x43 | 0x45 | 0x46 | 0x48 | 0x54 | 0x55 | 0x5c | 0x5d) {
-        return UNTOLD;
+        return MISSING_DATA;
     }
     frame.pc = position;
     frame.gas += frame.rules.prices[opcode as usize];

@@ -251,7 +251,7 @@ impl Guest {
         self.end_tree(ended)
     }
 
-    /// What a tree alone was not told is in the mailbox, as the answer to its question; code comes in, its size in
+    /// The data that a tree running alone lacked are in the mailbox, as the result of its host call; code comes in, its size in
     /// numbers.
     fn tell_tree(&mut self) -> Exit {
         let size = mailbox().numbers[0] as usize;
@@ -263,7 +263,7 @@ impl Guest {
 
     fn end_tree(&mut self, ended: Option<Ended>) -> Exit {
         mailbox().alone = false;
-        let Some((frame, exit, left)) = ended else { return UNTOLD }; // the question stays in the mailbox
+        let Some((frame, exit, left)) = ended else { return MISSING_DATA }; // the host call stays in the mailbox
         let granted = frame.granted;
         let exit = self.end(frame, exit);
         mailbox().gas = left;

@@ -10,15 +10,15 @@ const BOUND: usize = 1024;
 const LONGEST: usize = 4096;
 
 /// What an input asks for. Bytes that it lacks are zeros.
-pub struct Question<'a> {
+pub struct Modexp<'a> {
     input: &'a [u8],
     lengths: [usize; 3],
     pub price: u64,
 }
 
-impl<'a> Question<'a> {
+impl<'a> Modexp<'a> {
     /// None where the host must answer.
-    pub fn of(input: &'a [u8], bounded: bool) -> Option<Question<'a>> {
+    pub fn of(input: &'a [u8], bounded: bool) -> Option<Modexp<'a>> {
         let mut lengths = [0; 3];
         for (place, length) in lengths.iter_mut().enumerate() {
             let word = part(input, 32 * place, 32);
@@ -33,11 +33,11 @@ impl<'a> Question<'a> {
         let [base, exponent, modulus] = lengths;
         let first = part(input, HEAD + base, exponent.min(32));
         let price = price(base.max(modulus) as u64, exponent as u64, bits(&first), bounded);
-        Some(Question { input, lengths, price })
+        Some(Modexp { input, lengths, price })
     }
 
     /// None where a part is too long for these rules.
-    pub fn answer(&self, bounded: bool, limit: u64) -> Outcome {
+    pub fn run(&self, bounded: bool, limit: u64) -> Outcome {
         let [base, exponent, modulus] = self.lengths;
         if (bounded && self.lengths.iter().any(|length| *length > BOUND)) || self.price > limit {
             return None;

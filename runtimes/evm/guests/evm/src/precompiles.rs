@@ -1,10 +1,10 @@
-//! The precompiles that are quicker here than a question to the host, as `python -m bench.precompiles` measures them
+//! The precompiles that are quicker here than a host call, as `python -m bench.precompiles` measures them
 //! (docs/engines.md has the table).
 
 use crate::bn254;
 use crate::frame::Frame;
 use crate::host::Answer;
-use crate::modexp::Question;
+use crate::modexp::Modexp;
 use crate::tables::GasTable;
 use ripemd::Ripemd160;
 use sha2::{Digest, Sha256};
@@ -36,8 +36,8 @@ where
     let input = frame.region(frame.ask.input);
     let words = (input.len() as u64).div_ceil(32);
     let price = match number {
-        5 => match Question::of(input, bounded) {
-            Some(question) => question.price,
+        5 => match Modexp::of(input, bounded) {
+            Some(modexp) => modexp.price,
             None => return Ok(None),
         },
         8 => prices.bn254_pairing_base + prices.bn254_pairing_pair * (input.len() / bn254::PAIR) as u64,
@@ -54,7 +54,7 @@ where
             [&[0; 12][..], &Ripemd160::digest(input)].concat()
         }),
         4 => priced(prices.identity_base + prices.identity_word * words, &|| input.to_vec()),
-        5 => Question::of(input, bounded).map(|question| question.answer(bounded, limit)),
+        5 => Modexp::of(input, bounded).map(|modexp| modexp.run(bounded, limit)),
         6 if limit >= prices.bn254_add => {
             Some(point(input, 2 * bn254::POINT, bn254::add).map(|sum| (prices.bn254_add, sum)))
         }

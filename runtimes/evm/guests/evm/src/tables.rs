@@ -1,5 +1,5 @@
 //! What Python and this guest share: `make bindings` writes it from `runtimes/evm/gas_table.py`, `fast/numbers.py` and
-//! the questions of `fast/questions.py` and `fast/tree.py`. A test compares.
+//! the host calls of `fast/host_calls.py` and `fast/tree.py`. A test compares.
 
 pub const EXCHANGE: usize = 65536;
 
@@ -38,12 +38,12 @@ pub mod exit {
     pub const NO_ROOM: u32 = 102;
     pub const OUT_OF_GAS: u32 = 103;
     pub const LEFT: u32 = 104;
-    pub const UNTOLD: u32 = 105;
+    pub const MISSING_DATA: u32 = 105;
     pub const PAUSED: u32 = 106;
     pub const HALTED: u32 = 107;
 }
 
-pub mod question {
+pub mod host_call {
     pub const OVERDRAW: u32 = 0;
     pub const GROW: u32 = 1;
     pub const GET_STORAGE: u32 = 2;

@@ -1,5 +1,5 @@
 //! A whole tree of calls under Ethereum's rules, run here as long as it touches nothing but contracts, accounts and
-//! Ethereum's precompiles. Prices and order are those of `runtimes/evm/ethereum/host.py` and `answers.py`, of which this
+//! Ethereum's precompiles. Prices and order are those of `runtimes/evm/ethereum/host.py` and `subcalls.py`, of which this
 //! is the other form; what the tree meets of anything else ends it with `LEFT`, and nothing has happened.
 
 pub mod accounts;
@@ -59,7 +59,7 @@ pub struct Beginning {
     pub most_init_code: u64,
     /// What the first frame, which goes on then, has been answered: success, and what was created.
     pub answer: Option<(bool, U256)>,
-    /// The first frame's account, where the host told it at once.
+    /// The first frame's account, if the host supplied it at the start.
     pub account: Option<Told>,
 }
 
@@ -118,7 +118,7 @@ enum Begun {
 
 impl Tree {
     /// Run a tree to its end. The first frame comes back, with how it ended and the gas that is left.
-    /// None where it runs alone and must be told something.
+    /// None if it runs alone and lacks data.
     pub fn run(&mut self, beginning: Beginning) -> Option<Ended> {
         let Beginning { frame, gas, levels, precompiles, p256, delegations, memory, .. } = beginning;
         (self.most_code, self.most_init_code) = (beginning.most_code, beginning.most_init_code);
@@ -145,7 +145,7 @@ impl Tree {
         let address = frame.address;
         let me = match self.account(&mut frame, &address) {
             Ok(me) => me,
-            Err(UNTOLD) => {
+            Err(MISSING_DATA) => {
                 self.first = Some(frame);
                 return None;
             }
@@ -200,7 +200,7 @@ impl Tree {
                     self.paused = Some(level);
                     return None;
                 }
-                UNTOLD => {
+                MISSING_DATA => {
                     self.first = Some(self.to_the_first(level).frame);
                     return None;
                 }
@@ -217,7 +217,7 @@ impl Tree {
 
     fn run_frame(&mut self, frame: &mut Frame) -> Exit {
         let exit = interpreter::run::<_, false>(frame, self);
-        if exit == UNTOLD { interpreter::pause(frame) } else { exit }
+        if exit == MISSING_DATA { interpreter::pause(frame) } else { exit }
     }
 
     /// The first frame as it was when it asked, or before the instruction that no tree can deal with.

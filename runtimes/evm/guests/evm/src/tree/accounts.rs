@@ -3,11 +3,11 @@
 use super::alone::Untold;
 use super::Tree;
 use crate::frame::*;
-use crate::host::{Answer, mailbox, question};
+use crate::host::{Answer, mailbox, host_call};
 use crate::journal::{Account, Changed, Slot};
 use crate::keyed::{Key, Map};
 use crate::tables::account::*;
-use crate::tables::question::{ACCOUNT, ACCOUNT_CODE, SLOT, TAKE};
+use crate::tables::host_call::{ACCOUNT, ACCOUNT_CODE, SLOT, TAKE};
 use crate::words::ZERO;
 use revm_primitives::U256;
 use std::rc::Rc;
@@ -36,7 +36,7 @@ impl Tree {
         }
         mailbox().words[0] = address;
         self.untold = Untold::Account(address);
-        question(frame, ACCOUNT)?;
+        host_call(frame, ACCOUNT)?;
         self.be_told_account(address)
     }
 
@@ -103,7 +103,7 @@ impl Tree {
             None => {
                 mailbox().words[0] = address;
                 self.untold = Untold::Code(at);
-                question(frame, ACCOUNT_CODE)?;
+                host_call(frame, ACCOUNT_CODE)?;
                 let code = Rc::new(Code::new(&take(frame, size)?));
                 self.add_code(at, code.clone());
                 code
@@ -148,7 +148,7 @@ impl Tree {
         mailbox().words[0] = self.journal.at(self.me).address;
         mailbox().words[1] = *key;
         self.untold = Untold::Slot(self.me, *key);
-        question(frame, SLOT)?;
+        host_call(frame, SLOT)?;
         Ok(self.add_slot(self.me, *key))
     }
 
@@ -188,7 +188,7 @@ pub fn take(frame: &mut Frame, size: usize) -> Answer<Vec<u8>> {
     bytes.resize(size, 0);
     if size > 0 {
         mailbox().numbers[0] = bytes.as_mut_ptr() as u64;
-        question(frame, TAKE)?;
+        host_call(frame, TAKE)?;
     }
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! A tree that runs alone, without asking anybody: where it would ask it stops, is told, and goes on.
+//! A tree that runs alone, without host calls: where it lacks data it stops, gets them, and continues.
 //!
 //! So a short transaction needs neither a callback into Python nor a thread of its own. An instruction that has done
 //! nothing but ask runs again; else the tree begins anew: what it has changed is taken back, what it knows stays.
@@ -13,7 +13,7 @@ use std::rc::Rc;
 /// A tree that has begun anew so often is left.
 const MOST_RESTARTS: u32 = 8;
 
-/// What the last question was about, of those that can be answered beforehand.
+/// The subject of the last host call, if its result can be supplied before the tree runs.
 #[derive(Clone, Copy, Default)]
 pub enum Untold {
     #[default]

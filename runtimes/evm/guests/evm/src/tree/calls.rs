@@ -1,12 +1,12 @@
-//! Calls and creations within a tree: what `runtimes/evm/ethereum/answers.py` does for single frames.
+//! Calls and creations within a tree: what `runtimes/evm/ethereum/subcalls.py` does for single frames.
 
 use super::accounts::take;
 use super::{Begun, Level, Tree};
 use crate::frame::*;
-use crate::host::{Answer, mailbox, question};
+use crate::host::{Answer, mailbox, host_call};
 use crate::journal::Mark;
 use crate::keccak::keccak256;
-use crate::tables::question::{PRECOMPILE, TICK};
+use crate::tables::host_call::{PRECOMPILE, TICK};
 use crate::{precompiles, words};
 use revm_primitives::U256;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ impl Tree {
         self.calls += 1;
         if self.calls >= if mailbox().alone { CALLS_ALONE } else { CALLS } {
             self.calls = 0;
-            question(&mut level.frame, TICK)?;
+            host_call(&mut level.frame, TICK)?;
         }
         if matches!(level.frame.ask.opcode, 0xf0 | 0xf5) { self.begin_create(level) } else { self.begin_call(level) }
     }
@@ -114,7 +114,7 @@ impl Tree {
 
     pub(super) fn precompile(&mut self, level: &mut Level, mark: Mark, kept: u64, limit: u64) -> Answer<Begun> {
         let number = level.frame.ask.to.as_limbs()[0];
-        let tick = |frame: &mut Frame| question(frame, TICK);
+        let tick = |frame: &mut Frame| host_call(frame, TICK);
         if let Some(outcome) = precompiles::run(&mut level.frame, number, limit, &self.prices, self.bounded_modexp, tick)? {
             let Some((used, output)) = outcome else {
                 self.journal.roll_back(mark);
@@ -127,7 +127,7 @@ impl Tree {
         let input = level.frame.region(level.frame.ask.input);
         mailbox().words[0] = level.frame.ask.to;
         mailbox().numbers = [input.as_ptr() as u64, input.len() as u64, limit, 0, 0, 0, 0];
-        question(&mut level.frame, PRECOMPILE)?;
+        host_call(&mut level.frame, PRECOMPILE)?;
         let [success, used, size, ..] = mailbox().numbers;
         if success == 0 {
             self.journal.roll_back(mark);

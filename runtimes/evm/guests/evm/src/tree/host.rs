@@ -3,12 +3,12 @@
 use super::alone::Untold;
 use super::{SLICE, Tree};
 use crate::frame::*;
-use crate::host::{Answer, Host, Outside, mailbox, question};
+use crate::host::{Answer, Host, Outside, mailbox, host_call};
 use crate::journal::Log;
 use crate::keccak::keccak256;
 use crate::keyed::Key;
 use crate::tables::GasTable;
-use crate::tables::question::{TICK, TRANSIENT};
+use crate::tables::host_call::{TICK, TRANSIENT};
 use crate::words::{self, ZERO};
 use revm_primitives::U256;
 
@@ -48,7 +48,7 @@ impl Host for Tree {
         if total < amount {
             return Err(OUT_OF_GAS);
         }
-        question(frame, TICK)?;
+        host_call(frame, TICK)?;
         frame.gas = total.min(amount.max(SLICE));
         self.rest = total - frame.gas;
         Ok(())
@@ -100,7 +100,7 @@ impl Host for Tree {
         mailbox().words[0] = self.journal.at(self.me).address;
         mailbox().words[1] = *key;
         self.untold = Untold::Transient(self.me, *key);
-        question(frame, TRANSIENT)?;
+        host_call(frame, TRANSIENT)?;
         let word = mailbox().words[0];
         self.journal.transient.insert(place, word);
         Ok(word)

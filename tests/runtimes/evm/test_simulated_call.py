@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.addresses import to_filecoin
-from bridge.ethereum_execution import Question
+from bridge.ethereum_execution import SimulatedCall
 from bridge.evm_state import EvmState
 from bridge.params import CreateReturn
 from bridge.transactions import DYNAMIC_FEE, Transaction
@@ -39,11 +39,11 @@ def head(made: Hypervisor) -> Cid:
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
-def test_a_question_has_the_transactions_answer_and_writes_nothing(evm: str) -> None:
+def test_simulation_matches_transaction_and_writes_nothing(evm: str) -> None:
     with machine(WRITES, evm=evm) as made:
         executor, before = EthereumExecutor(made), head(made)
         with made.trial():
-            asked = executor.ask(Question(SENDER, CONTRACT, GAS))
+            asked = executor.simulate(SimulatedCall(SENDER, CONTRACT, GAS))
             assert head(made) == before
         done = executor.apply_transaction(Transaction(DYNAMIC_FEE, None, 0, CONTRACT, 0, b"", GAS, 0, 0), SENDER)
         assert head(made) != before
@@ -56,13 +56,13 @@ def test_a_question_that_is_traced_writes_for_the_tracer_to_see() -> None:
     with machine(WRITES) as made:
         made.tracer, before = Deaf(), head(made)
         with made.trial():
-            EthereumExecutor(made).ask(Question(SENDER, CONTRACT, GAS))
+            EthereumExecutor(made).simulate(SimulatedCall(SENDER, CONTRACT, GAS))
             assert head(made) != before
 
 
 def test_code_that_a_question_creates_can_be_read() -> None:
     with machine("") as made, made.trial():
-        asked = EthereumExecutor(made).ask(Question(SENDER, None, GAS, data=deployer(assemble(WRITES))))
+        asked = EthereumExecutor(made).simulate(SimulatedCall(SENDER, None, GAS, data=deployer(assemble(WRITES))))
         created = CreateReturn.decode(asked.return_data).actor
         actor = made.state_tree.get_actor(created)
         assert actor is not None

@@ -1,7 +1,7 @@
 """The guest's host calls while a frame runs: one function for each, executed by the frame's host.
 
 The numbers are the guest's (`guests/evm/src/host.rs`). Arguments and results are in the mailbox. Errors of the host are
-stored by `FastInstance.answer`.
+stored by `FastInstance.execute_host_call`.
 """
 
 from collections.abc import Callable
@@ -150,11 +150,11 @@ def _instruction(guest: FastInstance, host: Host) -> EvmStep:
     )
 
 
-QUESTIONS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
+HOST_CALLS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
     _overdraw, _grow, _get_storage, _set_storage, _get_transient, _set_transient, _balance, _self_balance,
     _code_size, _code_hash, _load_code, _copy_code, _context, _origin, _prev_randao, _gas_left, _block_hash,
     _blob_hash, _blob_base_fee, _keccak256, _log, _selfdestruct, _step,
 )  # fmt: skip
 """Host calls by number."""
-OVERDRAW: Final = QUESTIONS.index(_overdraw)
-TX_CONTEXT: Final = QUESTIONS.index(_context)
+OVERDRAW: Final = HOST_CALLS.index(_overdraw)
+TX_CONTEXT: Final = HOST_CALLS.index(_context)
