@@ -33,7 +33,7 @@ from localnet.state.contract_state import nonce_of
 
 if TYPE_CHECKING:
     from bridge.binding import Call, R
-    from localnet.contracts.kept_interfaces import KeptInterfaces
+    from localnet.contracts.stored_interfaces import StoredInterfaces
     from localnet.state.inspected import InspectedState
     from localnet.traces.changes import StateChanges
     from localnet.traces.guest_profile import GuestProfile
@@ -76,12 +76,12 @@ class AccountChain(DevelopmentChain):
         Unreadable entries are ignored. Raises InvalidInput for an invalid ABI, or if too many are registered.
         """
         from localnet.contracts.abi_entries import readable_interface
-        from localnet.contracts.kept_interfaces import MOST_INTERFACES
+        from localnet.contracts.stored_interfaces import MAX_INTERFACES
 
         interface, at = readable_interface(abi), None if address is None else self.address(address)
         named = NamedInterface(name, interface, None if at is None else f"0x{at.hex()}")
-        if not self._interfaces.keep(name if at is None else EthAddress(bytes(at)), named):
-            raise InvalidInput(f"{MOST_INTERFACES} interfaces are known, and no more are kept")
+        if not self._interfaces.add(name if at is None else EthAddress(bytes(at)), named):
+            raise InvalidInput(f"{MAX_INTERFACES} interfaces are stored, which is the maximum; this one was not added")
 
     @property
     def interfaces(self) -> tuple[NamedInterface, ...]:
@@ -91,13 +91,13 @@ class AccountChain(DevelopmentChain):
     def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
         """Register the interface of a contract for traces, unless the maximum number is reached."""
         named = NamedInterface(name or "contract", interface, f"0x{address.hex()}")
-        self._interfaces.keep(EthAddress(bytes(address)), named)
+        self._interfaces.add(EthAddress(bytes(address)), named)
 
     @cached_property
-    def _interfaces(self) -> KeptInterfaces:
-        from localnet.contracts.kept_interfaces import KeptInterfaces
+    def _interfaces(self) -> StoredInterfaces:
+        from localnet.contracts.stored_interfaces import StoredInterfaces
 
-        return KeptInterfaces(self.machine.base)
+        return StoredInterfaces(self.machine.base)
 
     # --- transactions -----------------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 Each key has two addresses: an Ethereum one (f410) and a native one (f1). The keys are public: never fund them on a
 real network.
 
-Sources: BIP-39 for the seed, BIP-32 and BIP-44 for the keys, at m/44'/60'/0'/0/index.
+Sources: BIP-39 for the seed, BIP-32 and BIP-44 for the keys, at m/44'/60'/0'/0/index. eth-account's `hdaccount` is not
+used: every node derives keys at startup, and importing `eth_account` would delay it.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ class Account:
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Sign 32 bytes: 65 bytes r, s, v with v 0 or 1."""
-        import coincurve
+        from hypervisor.secp256k1 import sign
 
-        return bytes(coincurve.PrivateKey(self.private_key).sign_recoverable(digest, hasher=None))
+        return sign(self.private_key, digest)
 
     def __repr__(self) -> str:
         return f"Account(0x{self.address.hex()})"

@@ -41,13 +41,13 @@ from localnet.traces.trace_command import DEFAULT_URL, page_of, trace_command
 from localnet.traces.trace_report import explain_trace
 from store.cid import Cid
 
-MOST_EXPLAINED: Final = 20
+MAX_EXPLAINED: Final = 20
 """Transactions of a block that are executed again; of the others there is the line only."""
 
 SAME_FAILURE: Final = 2.0
 """Seconds within which a repeated failing estimate counts as the same failure: tools try twice."""
 
-MOST_ACTORS: Final = 500
+MAX_ACTORS: Final = 500
 """Among more actors, those that log are not looked for: every transaction is executed again then."""
 
 _GAVE_UP: Final = "gave up explaining it"
@@ -92,7 +92,7 @@ class Console:
         """Print a line for each transaction of the new head, and explain them in the background."""
         is_changed_directly = tipset.before != self._state
         self._state = tipset.state
-        room = MOST_EXPLAINED
+        room = MAX_EXPLAINED
         try:
             self._logs = self._logs or (is_changed_directly and self._may_log())
             for receipt in self._network.chain.index.receipts(tipset):
@@ -203,7 +203,7 @@ class Console:
         machine = self._network.machine
         evm = machine.manifest.code("evm")
         for count, (actor, state) in enumerate(machine.state_tree.actors()):
-            if count >= MOST_ACTORS or (state.code == evm and MARK in code_of(machine, Address.id(actor))):
+            if count >= MAX_ACTORS or (state.code == evm and MARK in code_of(machine, Address.id(actor))):
                 return True
         return False
 

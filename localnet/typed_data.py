@@ -1,7 +1,8 @@
 """Typed data signatures (EIP-712): the digest of a structure, its types and its domain.
 
 Numbers may be JSON numbers, or decimal or hexadecimal text. A structure that is null is encoded as zeros, as in
-`eth_signTypedData_v4` of wallets.
+`eth_signTypedData_v4` of wallets. eth-account's `encode_typed_data` is not used because it does not limit the depth or
+size of untrusted requests.
 """
 
 from __future__ import annotations

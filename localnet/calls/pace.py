@@ -29,7 +29,7 @@ _WAIT: Final = 0.005
 """Seconds until it looks again whether it is its turn."""
 _TURN: Final = 0.1
 """Length of a time slice in seconds."""
-JUST_BEGUN: Final = 0.05
+SHORT_EXECUTION: Final = 0.05
 """Seconds for which a new execution is short: it does not wait for a slice, and longer ones yield to it."""
 
 
@@ -93,7 +93,7 @@ class Pace:
             return
         self._left = _STEPS
         now = time.monotonic()
-        if now > self.began + JUST_BEGUN:
+        if now > self.began + SHORT_EXECUTION:
             if self.has_turn and now > self._since + _TURN:
                 self.pass_on()
             if not self.has_turn:
@@ -130,7 +130,7 @@ _local = _ThreadLocal()
 
 def adapted(machine: Hypervisor, tracer: Tracer) -> Tracer:
     """Return the tracer wrapped by the rules' adapter, and by the calling thread's pace if it has one."""
-    pace, tracer = _local.pace, rules_of(machine).questions.adapt_tracer(tracer)
+    pace, tracer = _local.pace, rules_of(machine).calls.adapt_tracer(tracer)
     if pace is None:
         return tracer
     return _PacedSteps(pace, tracer) if isinstance(tracer, StepTracer) else _Paced(pace, tracer)

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from hypervisor.call_manager import CallManager
     from hypervisor.events import StampedEvent
 
-MOST_KEPT: Final = 256 << 20
+MAX_KEPT: Final = 256 << 20
 """Bytes of blocks that are kept for states beside the chain; beyond that all of them are forgotten."""
-MOST_BEGUN: Final = 1_000
+MAX_BEGUN: Final = 1_000
 """States of blocks that are held because a state beside the chain began with them; beyond that the oldest is not."""
 
 _FIRST_EXPORTED: Final = 1 << 10
@@ -53,7 +53,7 @@ _FIRST_EXPORTED: Final = 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class ContractAnswer:
+class ContractResult:
     """Result of a contract executed by the client: `output` is the returned or revert data."""
 
     success: bool
@@ -78,11 +78,11 @@ class SideCall:
     time: int
     contracts: Sequence[EthAddress] = ()
     accounts: Sequence[EthAddress] = ()
-    answers: Sequence[ContractAnswer] = ()
+    answers: Sequence[ContractResult] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class ContractAsk:
+class ContractCall:
     """A contract that the client has to run before the call can continue."""
 
     contract: EthAddress
@@ -102,20 +102,20 @@ class BalanceChange:
 
 
 @dataclass(frozen=True, slots=True)
-class SideAnswer:
+class SideCallResult:
     """Result of a call as the opcode sees it (`success` and `output`), or the call that must be executed first."""
 
     state: Cid
     success: bool = False
     output: bytes = b""
     changes: tuple[BalanceChange, ...] = ()
-    ask: ContractAsk | None = None
+    ask: ContractCall | None = None
 
 
 class SideStates:
     """The side states of a chain. Used by one thread at a time."""
 
-    def __init__(self, chain: Chain, most_kept: int = MOST_KEPT) -> None:
+    def __init__(self, chain: Chain, most_kept: int = MAX_KEPT) -> None:
         self._chain, self._most_kept = chain, most_kept
         self._ground: Hypervisor | None = None
         self._begun: dict[Cid, Tipset] = {}
@@ -129,7 +129,7 @@ class SideStates:
         self._hold(tipset)
         return root
 
-    def call(self, call: SideCall) -> SideAnswer:
+    def call(self, call: SideCall) -> SideCallResult:
         """Execute a call. Raises InvalidInput for an unknown state or an unsupported call."""
         machine = self._machine(call)
         _prepare(machine, call)
@@ -144,15 +144,15 @@ class SideStates:
         if contracts.ask is not None:
             if contracts.ask.value:
                 raise InvalidInput(f"an actor sends {contracts.ask.value} attoFIL with a call of a contract's method")
-            return SideAnswer(call.state, ask=contracts.ask)
+            return SideCallResult(call.state, ask=contracts.ask)
         if result.fatal is not None:
             raise result.fatal
         if result.exit_code != ExitCode.OK:  # out of gas
-            return SideAnswer(call.state)
+            return SideCallResult(call.state)
         returned = return_bytes(message, result.receipt)
         root = machine.root
         self._keep(machine, root)
-        return SideAnswer(root, returned[31] == 1, returned[32:], tuple(_changes(before, machine, trees.roots)))
+        return SideCallResult(root, returned[31] == 1, returned[32:], tuple(_changes(before, machine, trees.roots)))
 
     def _machine(self, call: SideCall) -> Hypervisor:
         """Return a machine at the state and in the block that a call starts from."""
@@ -183,7 +183,7 @@ class SideStates:
         if tipset.state not in self._begun:
             self._chain.states.hold(tipset)
             self._begun[tipset.state] = tipset
-            if len(self._begun) > MOST_BEGUN:
+            if len(self._begun) > MAX_BEGUN:
                 self._let_go()
 
     def _let_go(self) -> None:
@@ -204,7 +204,7 @@ class _Contracts:
     def __init__(self, machine: Hypervisor, call: SideCall) -> None:
         self._machine, self._read_only = machine, call.read_only
         self._answers, self._begun = iter(call.answers), False
-        self.ask: ContractAsk | None = None
+        self.ask: ContractCall | None = None
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         """Execute calls of actors, return known results for contracts, and record the next unknown call."""
@@ -218,7 +218,7 @@ class _Contracts:
         if answer is not None:
             set_code(self._machine, to_filecoin(address), _canned(answer))
             return proceed(call)
-        self.ask = ContractAsk(address, _name(calls.tree, call.from_), _calldata(call), call.value, call.read_only)
+        self.ask = ContractCall(address, _name(calls.tree, call.from_), _calldata(call), call.value, call.read_only)
         return CallResult(ExitCode.SYS_ASSERTION_FAILED, message="a contract must run elsewhere first")
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
@@ -252,7 +252,7 @@ def _asking(precompile: EthAddress) -> bytes:
     return ask + bytes.fromhex("5f523d5f60203e3d6020015ff3")
 
 
-def _canned(answer: ContractAnswer) -> bytes:
+def _canned(answer: ContractResult) -> bytes:
     """Return code that answers every call with fixed data."""
     end = b"\xf3" if answer.success else b"\xfd"
     return b"\x63" + len(answer.output).to_bytes(4, "big") + bytes.fromhex("80600c5f395f") + end + answer.output

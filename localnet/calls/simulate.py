@@ -23,13 +23,13 @@ from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.pace import adapted
 from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.chain.admission import check_funds
-from localnet.chain.execution import apply_waiting
+from localnet.chain.execution import apply_pending
 from localnet.errors import AllowanceExceeded, TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.rules.call_request import CallRequest
 from localnet.rules.failures import returned
 from localnet.rules.installed import rules_of
-from localnet.rules.parts import CallAnswer, NetworkRules
+from localnet.rules.parts import CallOutcome, NetworkRules
 
 T = TypeVar("T")
 
@@ -38,9 +38,9 @@ def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE)
     """Return the returned data of a call without effect. Raises CallFailed and the errors of `overridden`."""
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     if overrides.is_empty:  # what the call does is taken back by itself
-        return returned(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
+        return returned(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
     with overridden(machine, overrides):
-        return returned(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
+        return returned(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
 
 
 def traced_call(
@@ -54,7 +54,7 @@ def traced_call(
     with overridden(machine, overrides):
         before, machine.tracer = machine.tracer, adapted(machine, tracer)
         try:
-            fatal = rules.questions.ask(machine, request).result.fatal
+            fatal = rules.calls.call(machine, request).result.fatal
         finally:
             machine.tracer = before
         if fatal is not None:
@@ -86,9 +86,9 @@ def estimate(
     """
     with overridden(machine, overrides), machine.quiet():
         rules = rules_of(machine)
-        apply_waiting(machine, pending)
+        apply_pending(machine, pending)
         highest = _highest(machine, request)
-        first = _with_reason(rules, machine, lambda: rules.questions.attempt(machine, request, highest))
+        first = _with_reason(rules, machine, lambda: rules.calls.attempt(machine, request, highest))
         _check_allowance(rules, first, highest)
         returned(rules, first)
         limit = _with_margin(rules, first.result.gas_used, highest)
@@ -124,13 +124,13 @@ def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
     return limit if request.gas is None or request.gas > limit else request.gas
 
 
-def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
+def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
     """Execute the message as a block would, without fees, and revert its effects."""
     with machine.trial():
-        return rules_of(machine).questions.attempt(machine, request, limit)
+        return rules_of(machine).calls.attempt(machine, request, limit)
 
 
-def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], CallAnswer]) -> CallAnswer:
+def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], CallOutcome]) -> CallOutcome:
     """Return the result of an execution without effect; repeat a silent revert to find the callee's reason.
 
     That takes no longer than any explanation may; the answer is then without the reason.
@@ -152,7 +152,7 @@ def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], Cal
         machine.tracer = None
 
 
-def _check_allowance(rules: NetworkRules, answered: CallAnswer, highest: Gas) -> None:
+def _check_allowance(rules: NetworkRules, answered: CallOutcome, highest: Gas) -> None:
     """Raise AllowanceExceeded where the rules tell want of gas from other failures."""
     result = answered.result
     text = rules.views.allowance_text(highest)

@@ -15,7 +15,7 @@ from typing import Final
 from bridge.addresses import EthAddress, to_ethereum, to_filecoin
 from bridge.events import Log, entries_to_log
 from bridge.receipts import EmittedLog
-from bridge.transactions import BLOB, GAS_PER_BLOB, SignedTransaction, Transaction
+from bridge.transactions import BLOB, GAS_PER_BLOB, SET_CODE, SignedTransaction, Transaction
 from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
 from hypervisor.machine import Hypervisor
@@ -38,7 +38,7 @@ from store.buffered import BufferedStore
 from store.keccak import keccak
 from store.memory import MemoryStore
 
-MOST_BLOCKS: Final = 256
+MAX_BLOCKS: Final = 256
 """Heights that a simulation may go above the block that it stands on."""
 
 TRANSFERS: Final = EthAddress(b"\xee" * 20)
@@ -136,8 +136,8 @@ def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls
     filled, height = list[BlockCalls](), base.height
     for block in blocks:
         number = height + 1 if block.block.number is None else block.block.number
-        if number > base.height + MOST_BLOCKS:
-            raise SimulationRefused(-38026, f"too many blocks: at most {MOST_BLOCKS} above {base.height}, not {number}")
+        if number > base.height + MAX_BLOCKS:
+            raise SimulationRefused(-38026, f"too many blocks: at most {MAX_BLOCKS} above {base.height}, not {number}")
         filled += [BlockCalls()] * (number - height - 1)
         filled.append(block)
         height = ChainEpoch(number)
@@ -149,8 +149,8 @@ def _place(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tu
     height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
     if height <= parent.height:
         raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent.height}")
-    if height > base.height + MOST_BLOCKS:
-        raise SimulationRefused(-38026, f"too many blocks: at most {MOST_BLOCKS} above {base.height}, not {height}")
+    if height > base.height + MAX_BLOCKS:
+        raise SimulationRefused(-38026, f"too many blocks: at most {MAX_BLOCKS} above {base.height}, not {height}")
     time = parent.timestamp + later if block.time is None else block.time
     if time <= parent.timestamp:
         raise SimulationRefused(-38021, f"block timestamps must be in order: {time} <= {parent.timestamp}")
@@ -227,7 +227,7 @@ class _Block:
         nonce = call.nonce if self._validation and call.nonce is not None else expected
         fees = (given.max_fee, given.max_priority_fee) if self._validation else (0, 0)
         transaction = replace(given, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
-        if transaction.type == BLOB:
+        if transaction.type in (BLOB, SET_CODE) or transaction.access_list:
             candidate = _unsigned(machine, transaction, call.sender)
         else:
             candidate = from_impersonated(machine, self._rules.messages.message_from(transaction, sender))

@@ -448,5 +448,5 @@ class Chain(ChainReader):
         known = self._supplies.get(state)
         if known is None:
             known = supply_of(self.machine, self.record.vested).circulating
-            self._supplies.keep(state, known, 1)
+            self._supplies.put(state, known, 1)
         return known

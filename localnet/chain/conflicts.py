@@ -20,11 +20,11 @@ from store.cid import Cid
 from store.codec import CodecError
 from store.kamt import Kamt
 
-MOST_SLOTS: Final = 10_000
+MAX_SLOTS: Final = 10_000
 """Maximum number of storage slots reported per contract."""
-MOST_WITH_SLOTS: Final = 100
+MAX_WITH_SLOTS: Final = 100
 """Maximum number of conflicts per block that are reported with slots, since each reads a whole contract state."""
-_KEPT_WORDS: Final = 20 * MOST_SLOTS
+_KEPT_WORDS: Final = 20 * MAX_SLOTS
 _WIDTH: Final = 100
 """Messages in a line of the picture."""
 
@@ -32,11 +32,11 @@ _WIDTH: Final = 100
 def conflict_records(machine: Hypervisor, parallel: Parallel) -> dict[str, Any]:
     """Return the parallel execution of a block as one JSON object of the command line's contract.
 
-    Storage slots are included for at most `MOST_SLOTS` slots of a contract, at the first `MOST_WITH_SLOTS` conflicts.
+    Storage slots are included for at most `MAX_SLOTS` slots of a contract, at the first `MAX_WITH_SLOTS` conflicts.
     The blocks of all states that a conflict names must still be in the machine's store, as they are until it is
     flushed.
     """
-    slots, left = _Slots(machine), MOST_WITH_SLOTS
+    slots, left = _Slots(machine), MAX_WITH_SLOTS
     records = []
     for conflict in parallel.conflicts:
         record = conflict.record()
@@ -74,14 +74,14 @@ class _Slots:
                 words = self._read(head)
             except (StoreError, CodecError, ValueError) as error:
                 words = str(error)
-            self._kept.keep(head, words, 1 + len(words))
+            self._kept.put(head, words, 1 + len(words))
         return words
 
     def _read(self, head: Cid) -> Mapping[int, int] | str:
         store = self._machine.store
         contract = EvmState.decode(store.get(head))
-        words = dict(islice(Kamt(store, contract.storage).items(), MOST_SLOTS + 1))
-        return words if len(words) <= MOST_SLOTS else f"more than {MOST_SLOTS} slots"
+        words = dict(islice(Kamt(store, contract.storage).items(), MAX_SLOTS + 1))
+        return words if len(words) <= MAX_SLOTS else f"more than {MAX_SLOTS} slots"
 
 
 def picture(record: dict[str, Any], messages: int) -> Iterator[str]:

@@ -185,7 +185,7 @@ def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
     return rules.messages.apply(machine, candidate)
 
 
-def apply_waiting(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
+def apply_pending(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
     """Apply pending messages before a query; messages that fit no block are skipped. Raises Fatal."""
     for candidate in candidates:
         with suppress(TransactionRefused):

@@ -17,7 +17,7 @@ from localnet.ledger.records import NullRound, Tipset, TransactionReceipt
 if TYPE_CHECKING:
     from localnet.ledger.address_index import AddressIndex
 
-MOST_TIPSETS: Final = 1_000
+MAX_TIPSETS: Final = 1_000
 """Default number of consecutive tipsets that a search reads."""
 
 
@@ -28,7 +28,7 @@ class TipsetSearch:
     """
 
     def __init__(
-        self, index: ChainIndex, addresses: AddressIndex | None, keys: tuple[int, ...], most: int = MOST_TIPSETS
+        self, index: ChainIndex, addresses: AddressIndex | None, keys: tuple[int, ...], most: int = MAX_TIPSETS
     ) -> None:
         self._index, self._addresses, self._keys, self._most = index, addresses, keys, most
         self._top = None if addresses is None else addresses.top_on(index)
@@ -74,7 +74,7 @@ class TipsetSearch:
                 yield found
 
 
-def tipsets_back(index: ChainIndex, height: int, most: int = MOST_TIPSETS) -> Iterator[Tipset]:
+def tipsets_back(index: ChainIndex, height: int, most: int = MAX_TIPSETS) -> Iterator[Tipset]:
     """Yield at most N tipsets from a height on, newest first."""
     return TipsetSearch(index, None, (), most).back(height)
 

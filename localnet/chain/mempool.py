@@ -21,9 +21,9 @@ from hypervisor.address import Address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 
-MAX_WAITING: Final = 10_000
+MAX_PENDING: Final = 10_000
 MAX_NONCE_GAP: Final = 1_000
-MAX_WAITING_BLOBS: Final = 1_024
+MAX_PENDING_BLOBS: Final = 1_024
 """Maximum number of blobs of pending transactions: 128 MiB."""
 _REPLACEMENT_PERCENT: Final = 110
 _BLOB_REPLACEMENT_PERCENT: Final = 200
@@ -35,7 +35,7 @@ Places = Callable[[Candidate, int], tuple[int, int]]
 """Return a message's class and the limit of that class in the pool, given the default limit."""
 
 
-class WaitingMessages(Protocol):
+class PendingMessages(Protocol):
     """Read access to pending messages, by hash or sender."""
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
@@ -88,7 +88,7 @@ class Mempool:
             _check_replacement(candidate, other)
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
-        own, most = (0, MAX_WAITING) if self._places is None else self._places(candidate, MAX_WAITING)
+        own, most = (0, MAX_PENDING) if self._places is None else self._places(candidate, MAX_PENDING)
         takes_place = other is None or self._class_of[other.hash] != own
         if takes_place and self._waiting_of[own] >= most:
             raise TransactionRefused("full", f"txpool is full: {most} transactions are waiting")
@@ -107,10 +107,10 @@ class Mempool:
     def _check_blob_room(self, candidate: Candidate, other: Candidate | None) -> None:
         """Raise TransactionRefused for too many blobs; the candidate takes the place of `other`."""
         blob_gas = self._blob_gas + candidate.blob_gas - (0 if other is None else other.blob_gas)
-        if blob_gas > MAX_WAITING_BLOBS * GAS_PER_BLOB:
+        if blob_gas > MAX_PENDING_BLOBS * GAS_PER_BLOB:
             raise TransactionRefused(
                 "full",
-                f"txpool is full: {blob_gas // GAS_PER_BLOB} blobs would be waiting, at most {MAX_WAITING_BLOBS} may; "
+                f"txpool is full: {blob_gas // GAS_PER_BLOB} blobs would be waiting, at most {MAX_PENDING_BLOBS} may; "
                 "mine a block first",
             )
 

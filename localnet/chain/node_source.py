@@ -162,7 +162,7 @@ class NodeSource:
         return known
 
     def _read(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
-        answer = self._client.ask(method, *params)
+        answer = self._client.request(method, *params)
         try:
             return read(answer)
         except (KeyError, IndexError, TypeError, ValueError) as error:

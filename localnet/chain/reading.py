@@ -9,7 +9,7 @@ from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.chain.mempool import WaitingMessages
+from localnet.chain.mempool import PendingMessages
 from localnet.chain.tips import suggested_premium
 from localnet.chain.view import ChainReader, ChainView
 from localnet.errors import UnknownBlock, UnknownTransaction
@@ -22,7 +22,7 @@ class NetworkReader:
     """A chain and its pending messages."""
 
     chain: ChainReader
-    mempool: WaitingMessages
+    mempool: PendingMessages
 
     @property
     def machine(self) -> Hypervisor:
@@ -146,5 +146,5 @@ class NetworkView(NetworkReader):
 
     chain: ChainView
 
-    def __init__(self, chain: ChainView, mempool: WaitingMessages) -> None:
+    def __init__(self, chain: ChainView, mempool: PendingMessages) -> None:
         self.chain, self.mempool = chain, mempool

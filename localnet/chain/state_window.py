@@ -19,14 +19,14 @@ from store.cid import Cid
 
 DEFAULT_STATES: Final = 4_100
 """Number of states that anvil keeps: 500 in memory and 3,600 on disk (crates/anvil/src/eth/backend/mem/storage.rs)."""
-MOST_STATES: Final = (1 << 63) - 1
+MAX_STATES: Final = (1 << 63) - 1
 WORTH_IT: Final = 8
 """States go once those that may go are one for N that are kept."""
 
 
 def check_states(states: int) -> int:
     """Validate the number of states to keep. Raises InvalidInput."""
-    if whole_number(states, "a number of states", None, MOST_STATES) < 1:
+    if whole_number(states, "a number of states", None, MAX_STATES) < 1:
         raise InvalidInput(f"the states of {states} tipsets: at least the head's is kept")
     return states
 

@@ -30,7 +30,7 @@ from store.memory import MemoryStore
 if TYPE_CHECKING:
     from hypervisor.parallel import Parallel, ParallelBlock
 
-MOST_NULL_ROUNDS: Final = 100_000
+MAX_NULL_ROUNDS: Final = 100_000
 """Before one tipset, in epochs: five weeks. Each is executed, and a stranger's header may say any number."""
 
 
@@ -38,9 +38,9 @@ def null_epochs(parent: int, epoch: int) -> Iterator[ChainEpoch]:
     """Yield the epochs between a tipset and its parent. Raises InvalidInput for none or too many."""
     if parent >= epoch:
         raise InvalidInput(f"the tipset of epoch {epoch} has a parent at epoch {parent}: expected an earlier one")
-    if epoch - parent - 1 > MOST_NULL_ROUNDS:
+    if epoch - parent - 1 > MAX_NULL_ROUNDS:
         raise InvalidInput(
-            f"{epoch - parent - 1:,} null rounds lie before epoch {epoch}, at most {MOST_NULL_ROUNDS:,} are executed: "
+            f"{epoch - parent - 1:,} null rounds lie before epoch {epoch}, at most {MAX_NULL_ROUNDS:,} are executed: "
             "name another epoch"
         )
     return map(ChainEpoch, range(parent + 1, epoch))

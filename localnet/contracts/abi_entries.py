@@ -13,7 +13,7 @@ from typing import Any, Final
 from bridge.abi import ContractInterface
 from hypervisor.errors import InvalidInput
 
-MOST_ENTRIES: Final = 2_000
+MAX_ENTRIES: Final = 2_000
 _KINDS: Final = ("function", "event", "error", "constructor")
 _DEEPEST: Final = 16
 """Levels of tuples, and dimensions of an array."""
@@ -29,8 +29,8 @@ _USUAL: Final = re.compile(
 
 def readable_interface(abi: Any) -> ContractInterface:
     """Read the interface of an ABI's JSON. Raises InvalidInput if it is not a list, or has more than 2,000 entries."""
-    if not isinstance(abi, list | tuple) or len(abi) > MOST_ENTRIES:
-        raise InvalidInput(f"an ABI is a list of at most {MOST_ENTRIES} entries")
+    if not isinstance(abi, list | tuple) or len(abi) > MAX_ENTRIES:
+        raise InvalidInput(f"an ABI is a list of at most {MAX_ENTRIES} entries")
     return ContractInterface([entry for entry in map(_entry, abi) if entry is not None])
 
 

@@ -1,4 +1,4 @@
-"""Amounts of money as people type and read them."""
+"""Parsing of token amounts that users type, such as `1.5fil`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DECIMALS: Final = len(str(ATTO_PER_FIL)) - 1
 _AMOUNT: Final = re.compile(r"([0-9]{1,40})(?:\.([0-9]{1,18}))? ?([a-z]*)", re.ASCII | re.IGNORECASE)
 
 
-def attofil(text: str) -> TokenAmount:
+def parse_amount(text: str) -> TokenAmount:
     """Parse `1.5fil`, `1.5` (also FIL), `20nanofil`, `1000attofil` or `1gwei` to attoFIL. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
 
@@ -25,18 +25,19 @@ def attofil(text: str) -> TokenAmount:
         raise InvalidInput(f"{text!r:.60} is not an amount: expected 1.5fil, 20nanofil or 1000attofil, for example")
     fraction = (found[2] or "").rstrip("0")
     if len(fraction) > decimals:
-        raise InvalidInput(f"{text!r:.60} has parts of an attoFIL: at most {decimals} decimals of that unit are whole")
+        raise InvalidInput(f"{text!r:.60} is not a whole number of attoFIL: this unit has at most {decimals} decimals")
     return TokenAmount(int(found[1]) * 10**decimals + int(fraction.ljust(decimals, "0") or 0))
 
 
 def payment(text: str) -> TokenAmount:
-    """Parse a message's value to attoFIL. A whole number above 0 needs a unit. Raises InvalidInput.
+    """Parse the value of a message to attoFIL. Raises InvalidInput for a nonzero integer without a unit.
 
-    cast reads `1` as 1 wei, `attofil` as 1 FIL: a habit must not send 10**18 times the money.
+    cast reads `1` as 1 wei, but `attofil` reads it as 1 FIL. The check protects users of cast from sending 10**18 times
+    the amount.
     """
     from hypervisor.errors import InvalidInput
 
-    amount, bare = attofil(text), text.strip()
+    amount, bare = parse_amount(text), text.strip()
     if amount and bare.isdigit():
         raise InvalidInput(f"the amount {bare} has no unit: write {bare}fil, or {bare}wei (what cast means by {bare})")
     return amount

@@ -9,7 +9,7 @@ from typing import Any, Final
 from bridge.abi import AbiMismatch, ContractInterface, signature
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import is_type
-from localnet.contracts.amounts import attofil
+from localnet.contracts.amounts import parse_amount
 
 ReadAddress = Callable[[str], str]
 """Makes the Ethereum address (0x) of any form of address."""
@@ -155,7 +155,7 @@ def _plain_value(kind: str, text: str, address: ReadAddress) -> Any:
 
 def _number(text: str) -> int:
     if text[-1:].isalpha() and not text.lower().startswith(("0x", "-0x")):
-        return attofil(text)
+        return parse_amount(text)
     if len(text) > 100:
         raise ValueError("longer than any number")
     return int(text, 16 if "x" in text.lower() else 10)

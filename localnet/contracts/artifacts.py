@@ -22,10 +22,10 @@ from localnet.contracts.debug_info import DebugInfo, debug_info
 from store.json_text import parse_json
 
 DEFAULT_FOLDERS: Final = (Path("out"), Path("artifacts"))
-MOST_FILES: Final = 10_000
+MAX_FILES: Final = 10_000
 """Files and folders that are looked at below one folder."""
 LARGEST_FILE: Final = 16 << 20
-MOST_BYTES: Final = 256 << 20
+MAX_BYTES: Final = 256 << 20
 """Bytes of artifacts that are read in all."""
 
 _DEEPEST: Final = 16
@@ -60,7 +60,7 @@ class ArtifactFolders:
         """All contracts, by the paths of their files."""
         before = self._known or {}
         known: dict[Path, tuple[tuple[int, int], CompiledContract | None]] = {}
-        room = MOST_BYTES
+        room = MAX_BYTES
         for folder in self.folders:
             for file, stamp in _files(folder):
                 room -= stamp[1]
@@ -123,7 +123,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
             continue  # not there (yet), or not readable
         for entry in entries:
             seen += 1
-            if seen > MOST_FILES:
+            if seen > MAX_FILES:
                 return
             if entry.is_dir(follow_symlinks=False):
                 if depth < _DEEPEST and entry.name not in ("build-info", "cache"):

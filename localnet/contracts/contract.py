@@ -23,7 +23,7 @@ from store.json_text import parse_json
 
 _PLACEHOLDER: Final = re.compile(r"__.{36}__")
 """Placeholder of a library's address: 40 characters, in newer compilers from the hash of its name."""
-_MOST_NAMED: Final = 5
+_MAX_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _no_code(content: Mapping[str, Any], text: str) -> str:
     references = (code if isinstance(code, Mapping) else content).get("linkReferences")
     by_file = references.values() if isinstance(references, Mapping) else ()
     names = sorted({str(name) for libraries in by_file if isinstance(libraries, Mapping) for name in libraries})
-    missing = ", ".join(names or sorted(set(_PLACEHOLDER.findall(text)))[:_MOST_NAMED])
+    missing = ", ".join(names or sorted(set(_PLACEHOLDER.findall(text)))[:_MAX_NAMED])
     return f"is not linked: deploy {missing}, and put the address into the bytecode (or let the compiler, --libraries)"
 
 

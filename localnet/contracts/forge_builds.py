@@ -16,7 +16,7 @@ from store.json_text import parse_json
 
 FORGE_CACHE: Final = "solidity-files-cache.json"
 LARGEST_BUILD_INFO: Final = 128 << 20
-_MOST_BUILD_INFOS: Final = 50
+_MAX_BUILD_INFOS: Final = 50
 
 
 class ForgeBuilds:
@@ -53,7 +53,7 @@ class ForgeBuilds:
     def agreed(self, number: int, source: str) -> dict[int, str]:
         """Return the numbers on which all builds that gave a source this number agree, including the source's own."""
         own = {number: source}
-        if len(self._infos) > _MOST_BUILD_INFOS:
+        if len(self._infos) > _MAX_BUILD_INFOS:
             return own
         fitting = [found for build in self._infos if (found := self.numbers(build)).get(number) == source]
         if not fitting:

@@ -41,7 +41,7 @@ from store.schema import SchemaError
 MAX_MODULE: Final = 8 << 20
 """The longest file that is read as a module, in bytes: a block can be no longer."""
 
-MOST_NAME: Final = 64
+MAX_NAME: Final = 64
 """Characters of the name of users' code."""
 
 
@@ -257,7 +257,7 @@ def existing_actor(machine: Hypervisor, address: Address) -> ActorState:
 
 def code_label(name: str) -> str:
     """Return a name for code in traces and logs: printable, at most 64 characters."""
-    return printable(name)[:MOST_NAME]
+    return printable(name)[:MAX_NAME]
 
 
 def read_interface(path: str | Path) -> Interface:

@@ -196,13 +196,13 @@ def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
     head = tipset = _head(client, asked)
     epoch = None if asked.epoch is None else asked.number_at(number(head["Height"]))
     if epoch is not None:
-        tipset = client.ask("Filecoin.ChainGetTipSetByHeight", epoch, head["Cids"])
+        tipset = client.request("Filecoin.ChainGetTipSetByHeight", epoch, head["Cids"])
     height, cids, block = number(tipset["Height"]), tipset["Cids"], tipset["Blocks"][0]
     if height == head["Height"]:
-        state = client.ask("Filecoin.StateCompute", height, None, cids)["Root"]
-        next_fee = quantity(client.ask("eth_feeHistory", "0x1", hex(height), [])["baseFeePerGas"][-1])
+        state = client.request("Filecoin.StateCompute", height, None, cids)["Root"]
+        next_fee = quantity(client.request("eth_feeHistory", "0x1", hex(height), [])["baseFeePerGas"][-1])
     else:
-        child = client.ask("Filecoin.ChainGetTipSetAfterHeight", height + 1, head["Cids"])["Blocks"][0]
+        child = client.request("Filecoin.ChainGetTipSetAfterHeight", height + 1, head["Cids"])["Blocks"][0]
         state, next_fee = child["ParentStateRoot"], amount(child["ParentBaseFee"])
     return ForkPoint(
         url=client.url,
@@ -213,10 +213,10 @@ def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
         base_fee=amount(block["ParentBaseFee"]),
         next_base_fee=TokenAmount(next_fee),
         state=cid_of_json(state),
-        network=number(client.ask("Filecoin.StateNetworkVersion", cids)),
-        chain_id=number(quantity(client.ask("eth_chainId"))) if asked.chain_id is None else asked.chain_id,
-        name=text(client.ask("Filecoin.StateNetworkName")),
-        vested=amount(client.ask("Filecoin.StateVMCirculatingSupplyInternal", cids)["FilVested"]),
+        network=number(client.request("Filecoin.StateNetworkVersion", cids)),
+        chain_id=number(quantity(client.request("eth_chainId"))) if asked.chain_id is None else asked.chain_id,
+        name=text(client.request("Filecoin.StateNetworkName")),
+        vested=amount(client.request("Filecoin.StateVMCirculatingSupplyInternal", cids)["FilVested"]),
         rules=_rules(client),
     )
 
@@ -224,7 +224,7 @@ def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
 def _rules(client: NodeClient) -> str:
     """Return the rules of the node's network: with the labs that it reports, else Filecoin's."""
     try:
-        name = client.ask("hypervisor_rules")
+        name = client.request("hypervisor_rules")
     except NodeError as error:
         if not error.answered:
             raise
@@ -244,7 +244,7 @@ def _rules(client: NodeClient) -> str:
 
 def _head(client: NodeClient, asked: ForkSource) -> Any:
     try:
-        return client.ask("Filecoin.ChainHead")
+        return client.request("Filecoin.ChainHead")
     except NodeError as error:
         if not error.is_unknown_method:
             raise
@@ -305,7 +305,7 @@ class Origin:
         if self._client is None:
             raise ExternError(f"epoch {epoch} is before this network began, and there is no node that could be asked")
         try:
-            answer = bytes(read(self._client.ask(method, epoch, [cid_json(block) for block in self.point.blocks])))
+            answer = bytes(read(self._client.request(method, epoch, [cid_json(block) for block in self.point.blocks])))
         except (NodeError, KeyError, TypeError, ValueError) as error:
             raise ExternError(f"epoch {epoch} is before the fork, and its origin does not answer: {error}") from None
         self._store.commit((), {}, {key: answer})

@@ -47,7 +47,7 @@ class NodeBlocks:
 def read_block(client: NodeClient, cid: Cid) -> bytes | None:
     """Request the bytes of a CID from a node; None if it does not have them. Raises RemoteUnavailable."""
     try:
-        return b64decode(client.ask("Filecoin.ChainReadObj", cid_json(cid)), validate=True)
+        return b64decode(client.request("Filecoin.ChainReadObj", cid_json(cid)), validate=True)
     except NodeError as error:
         if error.answered and any(words in str(error) for words in _NO_BLOCK):
             return None

@@ -16,7 +16,7 @@ from threading import Lock, local
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.fork.request_options import RequestOptions, Retries, is_rate_limited, is_temporary, seconds_after
@@ -39,7 +39,7 @@ _METHOD_NOT_FOUND: Final = -32601
 """JSON-RPC 2.0, section 5.1."""
 _NOT_OFFERED: Final = frozenset({400, 403, 404, 405, 501})
 """HTTP statuses by which gateways refuse methods without a JSON-RPC error."""
-_MOST_WORDS: Final = 400
+_MAX_WORDS: Final = 400
 """Bytes of a refusal that are shown."""
 
 
@@ -108,13 +108,14 @@ class _Busy(NodeError):
 
 
 class _Link:
-    """A thread's connection, which is closed at the end of the thread."""
+    """A thread's connection, which is closed at the end of the thread.
+
+    It is closed by `finalize`, not by `__del__`: in a reference cycle, the collector may finalize the socket first.
+    """
 
     def __init__(self, connection: HTTPConnection) -> None:
         self.connection = connection
-
-    def __del__(self) -> None:
-        self.connection.close()
+        finalize(self, connection.close).atexit = False
 
 
 class NodeClient:
@@ -155,7 +156,7 @@ class NodeClient:
         """Those of all threads."""
         self._path = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
 
-    def ask(self, method: str, *params: Any) -> Any:
+    def request(self, method: str, *params: Any) -> Any:
         """Return the node's response. Raises NodeError; also in a forked process, which shares connections."""
         if os.getpid() != self._process:
             raise NodeError(f"{self.name} is asked by the process that has opened the connection, not by a copy of it")
@@ -204,7 +205,7 @@ class NodeClient:
 
     def read(self, reader: Callable[[Any], T], method: str, *params: Any) -> T:
         """Return the node's response, parsed. Raises NodeError, also for another shape."""
-        answer = self.ask(method, *params)
+        answer = self.request(method, *params)
         try:
             return reader(answer)
         except (KeyError, TypeError, ValueError) as error:
@@ -247,7 +248,7 @@ class NodeClient:
             raise ValueError(f"an answer of more than {_LARGEST_ANSWER} bytes")
         temporary = is_temporary(response.status)
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
-            words = data[:_MOST_WORDS].decode(errors="replace").strip()
+            words = data[:_MAX_WORDS].decode(errors="replace").strip()
             refused = NodeError(
                 f"{self.name} answered {response.status} {response.reason}: {words or 'and no more'}",
                 answered=response.status in _NOT_OFFERED,

@@ -20,10 +20,10 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
-from localnet.fork.answer_cache import AnswerCache, cache_file
 from localnet.fork.answers import bounded, bytes_of, quantity, text, word_of
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
+from localnet.fork.response_cache import ResponseCache, cache_file
 from localnet.fork.timed_socket import Waited
 from store.json_text import parse_json
 
@@ -89,7 +89,7 @@ class RemoteChain:
         self._chain_id = chain_id
         self._opening = Lock()
         self._states: dict[int, RemoteState] = {}
-        self._answers: AnswerCache | None = None
+        self._answers: ResponseCache | None = None
 
     @property
     def chain_id(self) -> int:
@@ -127,12 +127,12 @@ class RemoteChain:
         """Return the state after a block that is known. Raises NodeError."""
         return self._states.setdefault(block.number, RemoteState(self, block, self._cache()))
 
-    def _cache(self) -> AnswerCache:
+    def _cache(self) -> ResponseCache:
         """Return the cache file of this node's answers, opened when the first state is read."""
         with self._opening:
             if self._answers is None:
                 file = self._file or (cache_file(self.chain_id, self.url) if self._caches else None)
-                self._answers = AnswerCache(file)
+                self._answers = ResponseCache(file)
             return self._answers
 
     def at_once(self, *questions: Callable[[], T]) -> list[T]:
@@ -156,7 +156,7 @@ class RemoteChain:
 class RemoteState:
     """The accounts and slots after one block; each is requested once."""
 
-    def __init__(self, chain: RemoteChain, block: RemoteBlock, cache: AnswerCache) -> None:
+    def __init__(self, chain: RemoteChain, block: RemoteBlock, cache: ResponseCache) -> None:
         self.chain, self.block = chain, block
         self._cache = cache
         self._key = f"{block.number}-{block.hash.hex()}"
@@ -213,7 +213,7 @@ class RemoteState:
         def checked(answer: Any) -> T:
             found = read(answer)
             if answer is not None:
-                self._cache.keep(self._key, question, json.dumps(answer))
+                self._cache.put(self._key, question, json.dumps(answer))
             return found
 
         return self.chain.ask(checked, method, *params)
@@ -245,7 +245,7 @@ class RemoteState:
                 code=error.code,
                 answered=True,
             ) from None
-        self._cache.keep(self._key, question, raw)
+        self._cache.put(self._key, question, raw)
         return found
 
 

@@ -1,6 +1,7 @@
 """A socket with one deadline for a whole HTTP exchange, so that a slow sender cannot exceed the timeout.
 
-`http.client` limits each read only. It uses `makefile`, `sendall` and `close` of a socket, which this class provides.
+Like urllib3 and httpx, `http.client` has a timeout per read only. It calls `makefile`, `sendall` and `close` of a
+socket, which this class provides.
 """
 
 from __future__ import annotations

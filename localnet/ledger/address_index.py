@@ -27,7 +27,7 @@ FILE: Final = "addresses.sqlite"
 """Name of the index file in a chain's folder."""
 _FORMAT: Final = 1
 """Version of the format; an index with another version is rebuilt."""
-_MOST_BACK: Final = 10_000
+_MAX_BACK: Final = 10_000
 """Maximum number of reverted tipsets that are searched for the last valid one."""
 _PAGE: Final = 200
 """Number of heights per query."""
@@ -67,7 +67,7 @@ class AddressIndex:
     def top_on(self, chain: ChainIndex) -> int | None:
         """Return the height up to which the index covers this chain; None if it covers none of it."""
         height = chain.head
-        for _ in range(_MOST_BACK // _PAGE):
+        for _ in range(_MAX_BACK // _PAGE):
             newest = "SELECT height, hash FROM tipsets WHERE height <= ? ORDER BY height DESC LIMIT ?"
             page = self._read(newest, (height, _PAGE if height < chain.head else 1))
             for each, digest in page:

@@ -31,7 +31,7 @@ class BoundedCache(Generic[K, V]):
             found = self._kept.get(key)
         return None if found is None else found[0]
 
-    def keep(self, key: K, value: V, weight: int) -> None:
+    def put(self, key: K, value: V, weight: int) -> None:
         """Add a value with a weight, evicting others if necessary; a value above the maximum is not added."""
         with self._lock:
             before = self._kept.pop(key, None)

@@ -1,7 +1,7 @@
 """Tipsets read from the blocks of a chain: headers, messages and receipts.
 
-Reads the blocks that `localnet.ledger.blocks` writes and those of any Filecoin node, with several blocks per tipset,
-tickets, beacon entries and election wins.
+Reads the chains that `localnet.ledger.blocks` writes, and those of any Filecoin node. The latter have several blocks
+per tipset, tickets, beacon entries and election wins.
 
 Layouts: lotus chain/types/blockheader.go.
 """
@@ -32,7 +32,7 @@ _MALFORMED: Final = (AddressError, CodecError, IndexError, KeyError, MessageErro
 
 @dataclass(frozen=True, slots=True)
 class CarriedMessage:
-    """A message of a block: its CID on chain, and its encoded length in bytes."""
+    """A message included in a block, with its CID on chain and its encoded length in bytes."""
 
     message: Message
     cid: Cid
@@ -41,7 +41,11 @@ class CarriedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A block header; `state` and `receipts` are those of the previous tipset. Unix seconds, attoFIL per gas."""
+    """A block header.
+
+    `state` and `receipts` result from executing the parent tipset. `timestamp` is in Unix seconds, `base_fee` in
+    attoFIL per gas.
+    """
 
     cid: Cid
     producer: Address
@@ -59,7 +63,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class TipsetHeaders:
-    """The blocks of one tipset, in its order."""
+    """The block headers of one tipset, in tipset order."""
 
     blocks: tuple[Header, ...]
 
@@ -70,7 +74,7 @@ class TipsetHeaders:
 
     @property
     def key(self) -> Cid:
-        """The CID of the tipset's key."""
+        """The CID of the encoded tipset key (`cids`)."""
         return tipset_key(self.cids)
 
     @property
@@ -85,17 +89,17 @@ class TipsetHeaders:
 
     @property
     def state(self) -> Cid:
-        """The state before the tipset's execution."""
+        """The state root on which the tipset executes (Lotus: ParentState)."""
         return self.blocks[0].state
 
     @property
     def timestamp(self) -> int:
-        """The earliest timestamp of its blocks in Unix seconds, used by the machine."""
+        """The earliest block timestamp, in Unix seconds: the timestamp for the tipset's execution."""
         return min(block.timestamp for block in self.blocks)
 
     @property
     def ticket(self) -> bytes:
-        """The ticket with the lowest hash: the tipset's randomness."""
+        """The minimum ticket (the one with the lowest hash), from which the tipset's chain randomness is derived."""
         return min((block.ticket for block in self.blocks), key=digest)
 
 
@@ -105,7 +109,10 @@ def digest(data: bytes) -> bytes:
 
 
 def read_tipset(store: Blockstore, cids: Sequence[Cid]) -> TipsetHeaders:
-    """Read the tipset of these blocks. Raises InvalidInput if it is not one, BlockNotFound, and the store's errors."""
+    """Read the headers of a tipset by their CIDs.
+
+    Raises InvalidInput if they do not form a tipset, and BlockNotFound or StoreError.
+    """
     headers = tuple(_header(cid, _object(store, cid, "a block's header")) for cid in cids)
     if not headers:
         raise InvalidInput("a tipset has at least one block")
@@ -118,7 +125,7 @@ def read_tipset(store: Blockstore, cids: Sequence[Cid]) -> TipsetHeaders:
 def _header(cid: Cid, fields: Any) -> Header:
     try:
         if not isinstance(fields, list) or len(fields) != _HEADER_FIELDS:
-            raise ValueError(f"it has {_HEADER_FIELDS} fields")
+            raise ValueError(f"expected {_HEADER_FIELDS} fields")
         producer, ticket, election, entries, _, parents, _, height, state, receipts, messages = fields[:11]
         return Header(
             cid=cid,
@@ -135,21 +142,24 @@ def _header(cid: Cid, fields: Any) -> Header:
             base_fee=TokenAmount(decode_bigint(fields[15])),
         )
     except _MALFORMED as error:
-        raise InvalidInput(f"the block {show(cid)} is not a block's header: {error}") from None
+        raise InvalidInput(f"{show(cid)} is not a valid block header: {error}") from None
 
 
 def read_messages(store: Blockstore, header: Header) -> tuple[CarriedMessage, ...]:
-    """Read the messages of a block in execution order: those with BLS signatures first. Raises as above."""
+    """Read the messages of a block in execution order: BLS messages, then secp256k1 messages.
+
+    Raises like `read_tipset`.
+    """
     lists = _object(store, header.messages, "a block's lists of messages")
     try:
         bare, signed = (unlink(root) for root in lists)
     except _MALFORMED as error:
         raise InvalidInput(f"{show(header.messages)} is not a block's lists of messages: {error}") from None
-    return (*_carried(store, bare, _bare), *_carried(store, signed, _signed))
+    return (*_carried(store, bare, _bls_message), *_carried(store, signed, _secp_message))
 
 
 def read_receipts(store: Blockstore, root: Cid) -> list[Receipt]:
-    """Read the receipts of a tipset in execution order. Raises as above."""
+    """Read the receipts of a tipset in execution order. Raises like `read_tipset`."""
     try:
         return [_receipt(*fields) for fields in _list(store, root)]
     except _MALFORMED as error:
@@ -170,11 +180,11 @@ def _carried(store: Blockstore, root: Cid, read: Any) -> Iterator[CarriedMessage
         yield CarriedMessage(message, cid, len(data))
 
 
-def _bare(data: bytes) -> Message:
+def _bls_message(data: bytes) -> Message:
     return Message.from_cbor(data)
 
 
-def _signed(data: bytes) -> Message:
+def _secp_message(data: bytes) -> Message:
     return SignedMessage.from_cbor(data).message
 
 
@@ -184,10 +194,10 @@ def _receipt(exit_code: Any, return_data: Any, gas_used: Any, events: Any = None
 
 
 def _list(store: Blockstore, root: Cid) -> Iterable[Any]:
-    """Return the values of an AMT of the older kind, whose root does not record its width of 8."""
+    """Return the values of an AMT v0, whose root omits the bit width (always 3)."""
     fields = get_object(store, root)
     if not isinstance(fields, list) or len(fields) != 3:
-        raise ValueError("the root of such a list has three fields")
+        raise ValueError("expected an AMT v0 root with three fields")
     beside = BufferedStore(store)
     return [value for _, value in Amt(beside, put_object(beside, [_LIST_BIT_WIDTH, *fields])).items()]
 
@@ -196,16 +206,16 @@ def _object(store: Blockstore, cid: Cid, what: str) -> Any:
     try:
         return get_object(store, cid)
     except CodecError as error:
-        raise InvalidInput(f"the block {show(cid)} is not {what}: {error}") from None
+        raise InvalidInput(f"{show(cid)} is not {what}: {error}") from None
 
 
 def _number(value: Any) -> int:
     if type(value) is not int:
-        raise ValueError(f"{value!r:.40} in the place of a number")
+        raise ValueError(f"{value!r:.40} where a number is expected")
     return value
 
 
 def _bytes(value: Any) -> bytes:
     if not isinstance(value, bytes):
-        raise TypeError(f"{value!r:.40} in the place of bytes")
+        raise TypeError(f"{value!r:.40} where bytes are expected")
     return value

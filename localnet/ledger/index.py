@@ -26,7 +26,7 @@ from bridge.blob_sidecars import BlobSidecar
 from bridge.kzg import versioned_hash
 from localnet.ledger.bounded_cache import BoundedCache
 from localnet.ledger.genesis import NetworkRecord
-from localnet.ledger.kept_logs import KeptLogs
+from localnet.ledger.log_cache import LogCache
 from localnet.ledger.records import (
     GENESIS_PARENT,
     Execution,
@@ -39,7 +39,7 @@ from localnet.ledger.records import (
 from store.blockstore import Store, StoreCorrupt
 from store.codec import decode, encode
 
-MOST_DECODED: Final = 16 << 20
+MAX_DECODED: Final = 16 << 20
 """Bytes that the decoded entries of heights may take: 4,500 small blocks, more than a question about logs spans."""
 _OBJECTS: Final = 1_500
 """Bytes that the objects of a tipset take beside what grows with its entry."""
@@ -64,8 +64,8 @@ class ChainIndex:
         self._store = store
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
-        self._decoded: _Decoded = _Decoded(MOST_DECODED) if beside is None else beside._decoded
-        self._logs = KeptLogs()
+        self._decoded: _Decoded = _Decoded(MAX_DECODED) if beside is None else beside._decoded
+        self._logs = LogCache()
         self.first = int.from_bytes(store.index(_FIRST) or b"", "big")
         """The height of the first tipset."""
         recorded = store.index(_CHAIN_IDS)
@@ -102,7 +102,7 @@ class ChainIndex:
         if kept is not None and kept[0] == data:  # compare contents: heights are rebuilt and edited
             return kept[1]
         decoded = decode_height(data)
-        self._decoded.keep(height, (data, decoded), _OBJECTS + _DECODED * len(data))
+        self._decoded.put(height, (data, decoded), _OBJECTS + _DECODED * len(data))
         return decoded
 
     def tipset(self, height: int) -> Tipset:
@@ -159,7 +159,7 @@ class ChainIndex:
 
     def forget_logs(self) -> None:
         """Read logs again from now on."""
-        self._logs = KeptLogs()
+        self._logs = LogCache()
 
     def logs(self, tipset: Tipset) -> tuple[FoundLog, ...]:
         """Return the logs of a tipset, in order; recent ones are cached."""
@@ -170,7 +170,7 @@ class ChainIndex:
                 for receipt in self.receipts(tipset)
                 for place, emitted in enumerate(receipt.logs)
             )
-            self._logs.keep(tipset, found)
+            self._logs.put(tipset, found)
         return found
 
 

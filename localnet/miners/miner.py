@@ -50,10 +50,10 @@ _PLEDGED_SIZE: Final = (32 << 30) // 10
 _LOCKED: Final = 2
 _PERIOD_START: Final = 10
 """Fields of a miner's state."""
-_MOST_PARTITIONS: Final = 3
+_MAX_PARTITIONS: Final = 3
 """Maximum number of partitions in one proof."""
 
-_MOST_SECTORS: Final = 256
+_MAX_SECTORS: Final = 256
 """Maximum number of sectors in one message (builtin-actors miner, policy)."""
 
 
@@ -122,10 +122,10 @@ class Miner:
             if self._has(storageminer.DEVELOPMENT_ONLY_PROVE_DEADLINE):
                 self.invoke(storageminer.development_only_prove_deadline())
                 continue
-            for first in range(0, len(partitions), _MOST_PARTITIONS):
+            for first in range(0, len(partitions), _MAX_PARTITIONS):
                 before = ChainEpoch(self.network.block_number)
                 ticket = self.network.machine.externs.chain_randomness(before)
-                chosen = partitions[first : first + _MOST_PARTITIONS]
+                chosen = partitions[first : first + _MAX_PARTITIONS]
                 self.invoke(onboarding.window_post(self._window_proof, deadline, chosen, before, ticket))
 
     def declare_faults(self, *numbers: int) -> None:
@@ -156,7 +156,7 @@ class Miner:
             raise InvalidInput(f"{count} sectors cannot be committed: expected 1 or more")
         until = self.network.block_number + LIFETIME if expiration is None else expiration
         whole_number(until, "the epoch at which sectors expire", None)
-        groups = [self._pieces(min(_MOST_SECTORS, count - done), claims) for done in range(0, count, _MOST_SECTORS)]
+        groups = [self._pieces(min(_MAX_SECTORS, count - done), claims) for done in range(0, count, _MAX_SECTORS)]
         if not self._has(storageminer.DEVELOPMENT_ONLY_COMMIT_SECTORS):
             self._onboard(groups, until)
             return

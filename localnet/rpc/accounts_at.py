@@ -14,7 +14,7 @@ from localnet.rpc.node import NodeReader
 from localnet.rpc.values import address, as_data, as_quantity, fields, listed, word
 from localnet.state.contract_state import code_of, nonce_of, storage_of
 
-_MOST_SLOTS: Final = 1_024
+_MAX_SLOTS: Final = 1_024
 
 SlotRequest = dict[str, list[int]]
 
@@ -24,11 +24,11 @@ def slots(value: Any) -> SlotRequest:
     given = fields(value, "object of slots by address")
     for owner in given:
         address(owner)
-    wanted = {owner: listed(word, _MOST_SLOTS)(some) for owner, some in given.items()}
+    wanted = {owner: listed(word, _MAX_SLOTS)(some) for owner, some in given.items()}
     if not any(wanted.values()):
         raise invalid_params("empty request")
-    if sum(map(len, wanted.values())) > _MOST_SLOTS:
-        raise RpcError(LIMIT_EXCEEDED, f"more than {_MOST_SLOTS} slots in a request")
+    if sum(map(len, wanted.values())) > _MAX_SLOTS:
+        raise RpcError(LIMIT_EXCEEDED, f"more than {_MAX_SLOTS} slots in a request")
     return wanted
 
 

@@ -13,7 +13,7 @@ from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import FORK_QUESTION_TIME, Node, NodeReader, new_instance
+from localnet.rpc.node import FORK_QUERY_TIME, Node, NodeReader, new_instance
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_json
 from localnet.rpc.values import address, anything, as_data, as_quantity, boolean, field, fields, hash32, number, text
@@ -138,7 +138,7 @@ def reset(node: Node, options: Any = None) -> None:
     node.network.reset(None if options is None else _fork_source(node, fields(options, "options")))
     node.filters.restart()
     if node.network.chain.history is not None:
-        node.limits = replace(node.limits, question=max(node.limits.question, FORK_QUESTION_TIME))
+        node.limits = replace(node.limits, query=max(node.limits.query, FORK_QUERY_TIME))
     node.impersonated.clear()
     node.impersonates_all = False
     node.instance = new_instance()
@@ -262,12 +262,12 @@ def trace_epoch(node: NodeReader, height: int) -> dict[str, Any]:
     return epoch_trace(node.network.chain, node.network.executed_at(height)).as_json()
 
 
-def filecoin_address(node: Node, owner: EthAddress) -> str:  # noqa: ARG001
+def filecoin_address(node: Node, owner: EthAddress) -> str:
     """Return the Filecoin address behind an Ethereum one."""
     return address_json(to_filecoin(owner))
 
 
-def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:  # noqa: ARG001
+def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:
     """Return the Ethereum address of a Filecoin one: f410 if the actor has it, else the masked ID."""
     return as_data(node.network.address(owner))
 

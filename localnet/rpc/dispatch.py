@@ -19,7 +19,6 @@ import orjson
 
 from bridge.transactions import BLOB
 from localnet.rpc import transactions
-from localnet.rpc.asking_client import ASKING_CLIENT
 from localnet.rpc.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -33,9 +32,10 @@ from localnet.rpc.errors import (
 )
 from localnet.rpc.history import HANDLERS, PASS, has_history
 from localnet.rpc.method_table import MethodTable
-from localnet.rpc.methods import Method, Preparation, QuestionKind
+from localnet.rpc.methods import Method, Preparation, QueryKind
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.request_order import RequestOrder
+from localnet.rpc.requesting_client import REQUESTING_CLIENT
 from localnet.rpc.requests import transaction as transaction_request
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.values import as_data, as_json, data, shown
@@ -43,8 +43,8 @@ from store.blockstore import StoreError
 
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
-OnReader = Callable[[Callable[[NodeReader], Any], QuestionKind], Awaitable[Any]]
-"""Answers a question elsewhere, by what it gives to the function."""
+OnReader = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
+"""Runs a query on a query thread with a `NodeReader`."""
 
 _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
@@ -57,7 +57,7 @@ _LOG = logging.getLogger(__name__)
 class Dispatcher:
     """Processes requests. Requests that need the network run on its thread, one at a time.
 
-    Questions are answered by `on_reader`; on that thread, too, where it is None.
+    Queries are executed by `on_reader`. If it is None, they too run on the network's thread.
     """
 
     def __init__(self, node: Node, on_owner: OnOwner, on_reader: OnReader | None = None) -> None:
@@ -261,13 +261,13 @@ class Dispatcher:
             self._orders.setdefault(preparation.sender(request), RequestOrder()) if session is None else session.order
         )
         async with order.alone():
-            question = preparation.question(self._node, request)
-            if question is not None:
-                asker = ASKING_CLIENT.set(None)
+            query = preparation.query(self._node, request)
+            if query is not None:
+                client = REQUESTING_CLIENT.set(None)
                 try:
-                    values["request"] = await self._on_reader(question, method.kind)
+                    values["request"] = await self._on_reader(query, method.kind)
                 finally:
-                    ASKING_CLIENT.reset(asker)
+                    REQUESTING_CLIENT.reset(client)
             return await self._on_owner(lambda: method.handler(target, **values))
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:

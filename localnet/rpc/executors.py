@@ -1,7 +1,7 @@
 """The threads that execute requests: the chain's thread, and a pool for queries.
 
 Requests that change the chain run on the chain's thread. Queries (calls, estimates, traces, logs, state reads) run on
-the pool (`localnet.rpc.questions`), each on a view of the chain at its start. So no query delays a block. A query
+the pool (`localnet.rpc.queries`), each on a view of the chain at its start. So no query delays a block. A query
 uses its own or immutable objects, except for the store and the runtimes, which are thread-safe, and single lookups in
 the mempool. The views are updated before a changing request is answered, so a client sees its own changes.
 
@@ -25,29 +25,29 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import SERVER_ERROR, RpcError
-from localnet.rpc.methods import QuestionKind
+from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node
 from localnet.rpc.node_view import NeedsPlan, WentBack
-from localnet.rpc.questions import Answer, QuestionThreads, ReaderQuestion
+from localnet.rpc.queries import Query, QueryPool, ReaderQuery
 from localnet.rpc.worker import RequestThread
 
-Ask = Callable[[Answer, QuestionKind], Awaitable[Any]]
-"""Answers a question beside the chain."""
+RunQuery = Callable[[Query, QueryKind], Awaitable[Any]]
+"""Runs a query on a query thread and returns its result."""
 
 _ATTEMPTS: Final = 3
 """Maximum number of attempts of a query during which the chain was rewritten."""
 
 
 class Executors:
-    """The threads of a node: `chain` executes changes, `questions` queries."""
+    """The threads of a node. `chain` executes changes, `queries` is the pool for queries."""
 
     def __init__(self, node: Node) -> None:
         self._node, self._chain = node, node.network.chain
         self._publish()
         self._chain.watchers.append(self)
         self.chain = RequestThread("network", self._publish)
-        self.questions = QuestionThreads(node, self.chain.should_yield)
-        self.dispatcher = Dispatcher(node, self.chain.start, self.ask)
+        self.queries = QueryPool(node, self.chain.should_yield)
+        self.dispatcher = Dispatcher(node, self.chain.start, self.query)
 
     def _publish(self) -> None:
         """Publish the chain's current state to new queries. Runs on the chain's thread."""
@@ -63,34 +63,37 @@ class Executors:
     def waits(self, candidate: Candidate) -> None:
         """Ignore pending transactions."""
 
-    async def ask(self, answer: Answer, kind: QuestionKind = QuestionKind.QUESTION) -> Any:
+    async def query(self, read: Query, kind: QueryKind = QueryKind.QUERY) -> Any:
         """Return the result of a query.
 
         Raises the query's errors, and RpcError -32000 if it was cancelled or the chain kept changing.
         """
-        question, left = ReaderQuestion(answer, kind), _ATTEMPTS
+        query, left = ReaderQuery(read, kind), _ATTEMPTS
         work: Callable[[], PendingPlan | None]
         while left:
             try:
-                return await self.questions.ask(question)
+                return await self.queries.run(query)
             except NeedsPlan:
                 work = self._node.pending_plan
             except WentBack:
                 left -= 1
-                work = _no_plan if question.plan is None else self._node.pending_plan
-            question.plan = await self.questions.wait(question, self.chain.start(work))
-        raise RpcError(SERVER_ERROR, "the chain went back, or let states go, while this was answered: ask again")
+                work = _no_plan if query.plan is None else self._node.pending_plan
+            query.plan = await self.queries.wait(query, self.chain.start(work))
+        raise RpcError(
+            SERVER_ERROR,
+            "the chain was reorganized, or the requested state was pruned, during this request: send it again",
+        )
 
     def interrupt(self) -> None:
         """Abort running requests, and accept no more."""
         try:
             self.chain.interrupt()
         finally:  # whatever that raises
-            self.questions.interrupt()
+            self.queries.interrupt()
 
     def stop(self) -> None:
         """Finish running requests, and drop queued ones."""
-        self.questions.stop()
+        self.queries.stop()
         self.chain.stop()
         self._node.published = None
         if self in self._chain.watchers:

@@ -275,8 +275,8 @@ def _walk(node: Node, root: Cid, seen: set[Cid]) -> tuple[int, int]:
         if block in seen or not node.network.machine.store.has(block):
             continue
         seen.add(block)
-        if len(seen) > _MOST_WALKED:
-            raise RpcError(LOTUS_ERROR, f"more than {_MOST_WALKED} blocks: name a smaller part of the state")
+        if len(seen) > _MAX_WALKED:
+            raise RpcError(LOTUS_ERROR, f"more than {_MAX_WALKED} blocks: name a smaller part of the state")
         data = node.network.machine.store.get(block)
         below = scan_links(codec_of(block), data).links
         size, links = size + len(data), links + len(below)
@@ -284,7 +284,7 @@ def _walk(node: Node, root: Cid, seen: set[Cid]) -> tuple[int, int]:
     return size, links
 
 
-_MOST_WALKED = 100_000
+_MAX_WALKED = 100_000
 
 METHODS = (
     Method("Filecoin.ChainHead", (), chain_head),

@@ -25,8 +25,8 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.values import field, fields, listed
 
-_MOST: Final = 1_000
-_MOST_KEYS: Final = 64
+_MAX_ITEMS: Final = 1_000
+_MAX_KEYS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,15 @@ def event_filter(value: Any) -> EventFilter:
     """Read a Lotus event filter."""
     given = fields(value, "filter")
     wanted = field(given, "fields", lambda item: fields(item, "fields")) or {}
-    if len(wanted) > _MOST_KEYS:
-        raise invalid_params(f"fields: {len(wanted)} keys, at most {_MOST_KEYS}")
+    if len(wanted) > _MAX_KEYS:
+        raise invalid_params(f"fields: {len(wanted)} keys, at most {_MAX_KEYS}")
     key = field(given, "tipsetKey", tipset) or HEAD
     first, last = field(given, "fromHeight", epoch), field(given, "toHeight", epoch)
     if key.blocks and (first is not None or last is not None):
         raise invalid_params("tipsetKey excludes fromHeight and toHeight")
     return EventFilter(
-        emitters=tuple(field(given, "addresses", listed(filecoin_address, _MOST)) or ()),
-        fields=tuple((name, tuple(listed(_value, _MOST)(values))) for name, values in wanted.items()),
+        emitters=tuple(field(given, "addresses", listed(filecoin_address, _MAX_ITEMS)) or ()),
+        fields=tuple((name, tuple(listed(_value, _MAX_ITEMS)(values))) for name, values in wanted.items()),
         first=first,
         last=last,
         key=key,

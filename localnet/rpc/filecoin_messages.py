@@ -136,7 +136,7 @@ def state_search_msg(
     start: Any,
     wanted: Any = None,
     limit: int = -1,
-    replaced: bool = True,  # noqa: ARG001  # what was replaced in the mempool is forgotten
+    replaced: bool = True,  # what was replaced in the mempool is forgotten
 ) -> dict[str, Any] | None:
     """Return the receipt and tipset of a message; null if it has none. The older form takes the CID alone."""
     found = cid(start if wanted is None else wanted)
@@ -151,9 +151,9 @@ def state_search_msg(
 def state_wait_msg(
     node: Node,
     wanted: Cid,
-    confidence: int = 0,  # noqa: ARG001
+    confidence: int = 0,
     limit: int = -1,
-    replaced: bool = True,  # noqa: ARG001
+    replaced: bool = True,
 ) -> dict[str, Any]:
     """Wait for a message's block, at most two minutes; return its receipt and tipset."""
     receipt = receipt_of(node, wanted)

@@ -24,7 +24,7 @@ from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls,
 from hypervisor.types import Gas, TokenAmount
 from localnet.accounts import Account
 from localnet.calls.overrides import Overrides, overridden
-from localnet.chain.execution import apply_waiting
+from localnet.chain.execution import apply_pending
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, message_json
@@ -51,8 +51,8 @@ from store.keccak import keccak
 
 _OVERESTIMATION: Final = (5, 4)
 _FEE_CAP_BLOCKS: Final = 20
-_MOST_BLOCKS: Final = 10_000
-_MOST_MESSAGES: Final = 1_000
+_MAX_BLOCKS: Final = 10_000
+_MAX_MESSAGES: Final = 1_000
 _FREE: Final = Overrides(block=BlockOverride(base_fee=TokenAmount(0)))
 """An estimate offers no fee, and Ethereum's rules refuse one below the base fee."""
 
@@ -65,12 +65,12 @@ def estimate_gas_limit(node: NodeReader, request: Message, key: TipsetKey = HEAD
     return _gas_used(node, request, key)
 
 
-def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
+def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: TipsetKey = HEAD) -> str:
     """Return the usual premium, which is also the minimum, in attoFIL per gas."""
     return str(node.network.rules.fees.premium)
 
 
-def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey = HEAD) -> str:  # noqa: ARG001
+def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey = HEAD) -> str:
     """Return a fee cap that suffices for a message's premium for any base fee over that number of blocks."""
     return str(_fee_cap(node, request.gas_premium, blocks))
 
@@ -123,7 +123,7 @@ def pending(node: Node, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
     return [message_json(candidate.message) for candidate in node.network.mempool]
 
 
-def select(node: Node, key: TipsetKey, quality: Any) -> list[dict[str, Any]]:  # noqa: ARG001
+def select(node: Node, key: TipsetKey, quality: Any) -> list[dict[str, Any]]:
     """Return the messages that the next block would include."""
     found_tipset(node.network, key)
     return [message_json(candidate.message) for candidate in node.network.chosen()]
@@ -181,7 +181,7 @@ def wallet_verify(node: Node, owner: Address, content: bytes, seal: Signature) -
     return key is not None and from_delegated(owner) == keccak(key[1:])[-20:]
 
 
-def wallet_validate(node: Node, owner: Address) -> str:  # noqa: ARG001
+def wallet_validate(node: Node, owner: Address) -> str:
     """Parse a text as an address."""
     return address_json(owner)
 
@@ -196,7 +196,7 @@ def _gas_used(node: NodeReader, request: Message, key: TipsetKey) -> int:
     waiting = node.network.mempool.ready_of(request.from_, nonce_of(node.network.machine, request.from_))
     with overridden(machine, _FREE):
         if found_tipset(node.network, key) == node.network.head:
-            apply_waiting(machine, waiting)
+            apply_pending(machine, waiting)
         sender = actor_of(machine, request.from_)
         tried = replace(
             request,
@@ -249,7 +249,7 @@ def _estimate(node: Node, request: Message) -> Callable[[NodeReader], Message] |
 
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:
     """Return the premium plus the base fee after N increases by an eighth."""
-    if not 0 <= blocks <= _MOST_BLOCKS:
+    if not 0 <= blocks <= _MAX_BLOCKS:
         raise RpcError(LOTUS_ERROR, f"a fee cap for {blocks} blocks cannot be estimated")
     numerator, denominator = 9 ** max(1, blocks), 8 ** max(1, blocks)
     return TokenAmount(premium + node.network.base_fee * numerator // denominator)
@@ -308,7 +308,7 @@ METHODS = (
     Method("Filecoin.MpoolPush", (signed_message,), push, aliases=("Filecoin.MpoolPushUntrusted",)),
     Method(
         "Filecoin.MpoolBatchPush",
-        (listed(signed_message, _MOST_MESSAGES),),
+        (listed(signed_message, _MAX_MESSAGES),),
         push_batch,
         aliases=("Filecoin.MpoolBatchPushUntrusted",),
     ),
@@ -318,7 +318,7 @@ METHODS = (
         push_message,
         preparation=Preparation(_estimate, attrgetter("from_")),
     ),
-    Method("Filecoin.MpoolBatchPushMessage", (listed(message, _MOST_MESSAGES), optional(send_spec)), push_messages),
+    Method("Filecoin.MpoolBatchPushMessage", (listed(message, _MAX_MESSAGES), optional(send_spec)), push_messages),
     Method("Filecoin.MpoolGetNonce", (filecoin_address,), get_nonce),
     Method("Filecoin.MpoolPending", (optional(tipset),), pending),
     Method("Filecoin.MpoolSelect", (tipset, anything), select),

@@ -24,17 +24,17 @@ def version(node: Node) -> dict[str, Any]:
     return {"Version": node.client_version, "APIVersion": API_VERSION, "BlockDelay": BLOCK_DELAY}
 
 
-def transaction_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:  # noqa: ARG001
+def transaction_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:
     """Return the result of eth_getTransactionByHash; the look-back limit is ignored."""
     return get_transaction_by_hash(node, transaction_hash)
 
 
-def receipt_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:  # noqa: ARG001
+def receipt_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:
     """Return the result of eth_getTransactionReceipt; the look-back limit is ignored."""
     return get_transaction_receipt(node, transaction_hash)
 
 
-def receipts_limited(node: Node, at: BlockRef, limit: int) -> list[dict[str, Any]] | None:  # noqa: ARG001
+def receipts_limited(node: Node, at: BlockRef, limit: int) -> list[dict[str, Any]] | None:
     """Return the result of eth_getBlockReceipts; the look-back limit is ignored."""
     return get_block_receipts(node, at)
 

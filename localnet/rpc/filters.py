@@ -1,6 +1,6 @@
 """Filters that clients poll for new blocks, logs and pending transactions.
 
-- `MOST_FILTERS` and `MOST_BYTES` limit the filters. A new filter replaces the least recently polled one, so test
+- `MAX_FILTERS` and `MAX_BYTES` limit the filters. A new filter replaces the least recently polled one, so test
   suites that never uninstall filters do not block others.
 - After a reorganisation a filter continues at the common ancestor, and logs that were reported are reported again as
   removed.
@@ -24,16 +24,16 @@ from localnet.network import Network
 from localnet.rpc.errors import NOT_FOUND, RpcError
 from localnet.rpc.shapes import log_json
 
-MOST_FILTERS: Final = 10_000
-MOST_BYTES: Final = 64 << 20
+MAX_FILTERS: Final = 10_000
+MAX_BYTES: Final = 64 << 20
 """Maximum estimated size of all filters in bytes; also of the reverted logs."""
 
 BLOCKS: Final = "blocks"
 TRANSACTIONS: Final = "transactions"
 LOGS: Final = "logs"
 
-MOST_REVERTED: Final = 1_000
-MOST_GONE: Final = 10_000
+MAX_REVERTED: Final = 1_000
+MAX_GONE: Final = 10_000
 """The most tipsets that the chain goes back at once, and the most logs of them, before a filter has lost them."""
 _BYTES: Final = 500
 """Estimated size of a filter, of a criterion or reported item, or of a log, in bytes."""
@@ -160,7 +160,7 @@ class Filters:
         self._held -= changed.weight
         changed.weight = changed.weigh()
         self._held += changed.weight
-        while len(self._filters) > MOST_FILTERS or (self._held > MOST_BYTES and len(self._filters) > 1):
+        while len(self._filters) > MAX_FILTERS or (self._held > MAX_BYTES and len(self._filters) > 1):
             self._held -= self._filters.pop(next(iter(self._filters))).weight
 
     def _watch(self) -> None:
@@ -191,16 +191,16 @@ class Filters:
         self._turn += 1
         self._reverted.append(reverted)
         self._reverted_held += reverted.weight
-        self._forget(MOST_BYTES)
+        self._forget(MAX_BYTES)
 
     def _read(self, tipsets: Iterator[Tipset], head: int) -> _Reverted:
         logs: list[tuple[int, EmittedLog, dict[str, Any]]] = []
         weight = _BYTES
-        for tipset in islice(tipsets, MOST_REVERTED):
+        for tipset in islice(tipsets, MAX_REVERTED):
             for found in logs_in(self._network.chain.index, tipset, LogFilter()):
                 logs.append((tipset.height, found[2], {**log_json(*found), "removed": True}))
                 weight += 4 * (_BYTES + len(found[2].log.data))
-                if len(logs) > MOST_GONE or weight > MOST_BYTES:
+                if len(logs) > MAX_GONE or weight > MAX_BYTES:
                     return _Reverted(head, None, _BYTES)
         lost = next(tipsets, None) is not None
         return _Reverted(head, None, _BYTES) if lost else _Reverted(head, tuple(logs), weight)

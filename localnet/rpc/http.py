@@ -22,10 +22,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localnet.rpc.access import Access
-from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from localnet.rpc.node import Node, NodeLimits
+from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.websocket import Sockets
 
 PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
@@ -124,13 +124,13 @@ class _RpcEndpoint:
 
     async def _answer(self, body: bytearray, receive: Receive) -> bytes:
         """Return the response; cancel the queries if the client disconnects."""
-        asker = AskingClient()
+        client = RequestingClient()
 
         async def leave() -> None:
             await receive()  # after a whole body, that there is no client any more
-            asker.leave()
+            client.leave()
 
-        ASKING_CLIENT.set(asker)  # of this request's task
+        REQUESTING_CLIENT.set(client)  # of this request's task
         leaving = asyncio.ensure_future(leave())
         try:
             return await self._dispatcher.answer(body)

@@ -27,10 +27,10 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from localnet.rpc.access import Access
-from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.http import MAKE_ROOM, PATHS
 from localnet.rpc.node import NodeLimits
-from localnet.rpc.unread import UnreadAnswers
+from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
+from localnet.rpc.unread_responses import UnreadResponses
 
 Respond = Callable[[bytes], bytes | Awaitable[bytes]]
 """The answer to a request's body, or what has to be awaited for it."""
@@ -66,7 +66,7 @@ _BESIDE: Final = 8
 
 
 def http_protocol(
-    respond: Respond, access: Access, limits: NodeLimits, unread: UnreadAnswers
+    respond: Respond, access: Access, limits: NodeLimits, unread: UnreadResponses
 ) -> Callable[..., HttpProtocol]:
     """Return the factory of each connection's protocol, for uvicorn."""
     return partial(HttpProtocol, respond, access, limits, unread, _Crowd())
@@ -80,7 +80,7 @@ class HttpProtocol(HttpToolsProtocol):
         respond: Respond,
         access: Access,
         limits: NodeLimits,
-        unread: UnreadAnswers,
+        unread: UnreadResponses,
         crowd: _Crowd,
         *args: Any,
         **kwargs: Any,
@@ -120,7 +120,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._unread.go_on(self.transport)
         super().connection_lost(exc)
         if isinstance(self.cycle, _Answering):
-            self.cycle.asker.leave()
+            self.cycle.client.leave()
 
     def pause_writing(self) -> None:
         """Pause until the client reads."""
@@ -231,7 +231,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     async def _answer(self, answering: _Answering, awaited: Awaitable[bytes]) -> None:
         """Answer a request that needs an executor; later requests of the connection wait."""
-        ASKING_CLIENT.set(answering.asker)  # of this task
+        REQUESTING_CLIENT.set(answering.client)  # of this task
         try:
             answer = await awaited
         finally:  # a callback of the task would cost another round of the loop
@@ -287,7 +287,7 @@ class _Answering:
         self.response_started = self.response_complete = self.more_body = self.disconnected = False
         self.keep_alive = True
         self.message_event = asyncio.Event()
-        self.asker = AskingClient()
+        self.client = RequestingClient()
 
 
 class _Crowd:

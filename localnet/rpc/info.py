@@ -26,17 +26,17 @@ def net_version(node: Node) -> str:
     return str(node.point.chain_id)
 
 
-def listening(node: Node) -> bool:  # noqa: ARG001
+def listening(node: Node) -> bool:
     """Return true."""
     return True
 
 
-def peer_count(node: Node) -> str:  # noqa: ARG001
+def peer_count(node: Node) -> str:
     """Return 0: the network is this node."""
     return "0x0"
 
 
-def syncing(node: Node) -> bool:  # noqa: ARG001
+def syncing(node: Node) -> bool:
     """Return false: the node makes the chain itself."""
     return False
 
@@ -49,7 +49,7 @@ def client_version(node: Node) -> str:
     return f"anvil/compatible {node.client_version}"
 
 
-def sha3(node: Node, content: bytes) -> str:  # noqa: ARG001
+def sha3(node: Node, content: bytes) -> str:
     """Return the Keccak-256 hash of the bytes."""
     return as_data(keccak(content))
 
@@ -70,17 +70,17 @@ def coinbase(node: Node) -> str:
     return as_data(node.network.head.next_settings.coinbase or ZERO_ADDRESS)
 
 
-def mining(node: Node) -> bool:  # noqa: ARG001
+def mining(node: Node) -> bool:
     """Return false: Filecoin has no proof of work."""
     return False
 
 
-def hashrate(node: Node) -> str:  # noqa: ARG001
+def hashrate(node: Node) -> str:
     """Return 0: Filecoin has no proof of work."""
     return as_quantity(0)
 
 
-def modules(node: Node) -> dict[str, str]:  # noqa: ARG001
+def modules(node: Node) -> dict[str, str]:
     """Return the prefixes of the methods, each with a version."""
     return dict.fromkeys(MODULES, "1.0")
 

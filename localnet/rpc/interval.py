@@ -1,4 +1,4 @@
-"""Blocks at a steady pace, of whatever waits, with or without null rounds between them."""
+"""Timed block production: one block of the pending messages per interval, with optional null rounds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _LOG = logging.getLogger(__name__)
 _LONGEST: Final = 1 << 31
 
 
-class Interval:
-    """Interval between epochs in seconds (0: no timed blocks), and the share of null rounds.
+class BlockTimer:
+    """Timer of block production: the interval between epochs in seconds (0: off) and the share of null rounds.
 
-    `null_rate` is the share of epochs without a block; which ones they are follows from `seed`.
+    `null_rate` is the share of epochs without a block. `seed` makes their choice reproducible.
     """
 
     def __init__(self, seconds: float = 0, null_rate: float = 0, seed: int = 0) -> None:
         """Raise InvalidInput for values out of range."""
         if not 0 <= null_rate < 1:
-            raise InvalidInput(f"a share of {null_rate} null rounds: expected at least 0, and less than 1")
+            raise InvalidInput(f"the share of null rounds is {null_rate}: expected at least 0 and less than 1")
         self.null_rate = null_rate
-        self._random = random.Random(seed)  # noqa: S311  # a network that behaves the same again, no secret
+        self._random = random.Random(seed)  # noqa: S311  # seeded for reproducible runs; not used for secrets
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Event | None = None
         self.seconds = self._check(seconds)
@@ -37,7 +37,10 @@ class Interval:
             self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, mine: Callable[[int], Awaitable[Any]]) -> None:
-        """Call `mine` at the end of each epoch with a block, with the number of null rounds before it."""
+        """Call `mine` at the end of each epoch that has a block.
+
+        Its argument is the number of null rounds since the last block.
+        """
         loop = self._loop = asyncio.get_running_loop()
         changed = self._changed = asyncio.Event()
         due, null_rounds = loop.time() + self.seconds, 0
@@ -55,11 +58,11 @@ class Interval:
             try:
                 await mine(null_rounds)
                 null_rounds = 0
-            except Exception:  # noqa: BLE001  # the next block may be made
+            except Exception:  # noqa: BLE001  # the next block may succeed
                 _LOG.exception("no block was made")
 
     @staticmethod
     def _check(seconds: float) -> float:
         if not 0 <= seconds <= _LONGEST:
-            raise InvalidInput(f"epochs of {seconds} seconds: expected 0 (none by the clock) to {_LONGEST}")
+            raise InvalidInput(f"the block time is {seconds} seconds: expected 0 (no timed blocks) to {_LONGEST}")
         return seconds

@@ -26,7 +26,7 @@ from store.cid import Cid, CidError, parse_cid, show
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,80}")
 _EPOCHS: Final = 1 << 63
 _U64: Final = 1 << 64
-_MOST_BLOCKS: Final = 20
+_MAX_BLOCKS: Final = 20
 
 
 def filecoin_address(value: Any) -> Address:
@@ -99,7 +99,7 @@ def tipset(value: Any) -> TipsetKey:
     """Read null or a list of CIDs."""
     if value is None:
         return HEAD
-    if not isinstance(value, list) or len(value) > _MOST_BLOCKS:
+    if not isinstance(value, list) or len(value) > _MAX_BLOCKS:
         raise invalid_params(f"{shown(value)} is not a tipset key: expected null or a list of CIDs")
     return TipsetKey(tuple(cid(block) for block in value))
 

@@ -18,10 +18,10 @@ from localnet.rpc.values import Reader
 Handler = Callable[..., Any]
 
 
-class QuestionKind(Enum):
+class QueryKind(Enum):
     """Kinds of queries with different time limits; the value is the display name."""
 
-    QUESTION = "a question"
+    QUERY = "a query"
     TRACE = "a trace"
 
 
@@ -41,12 +41,12 @@ def optional(read: Reader) -> OptionalReader:
 class Preparation:
     """A query that a sending method executes first, so that it does not delay blocks.
 
-    `question` makes of a node and the request what a reader is asked for the whole request; None where it is whole, or
-    is refused without being executed. `sender` is whose transactions follow each other. A request to which the
-    preparation does not apply is executed without either.
+    `query(node, request)` returns a query that fills in missing fields of the request, such as gas, or None if there is
+    nothing to do. `sender(request)` returns the sender, whose transactions are executed in order. `applies(request)`
+    returns False for requests that skip both.
     """
 
-    question: Callable[[Any, Any], Callable[[Any], Any] | None]
+    query: Callable[[Any, Any], Callable[[Any], Any] | None]
     sender: Callable[[Any], Hashable]
     applies: Callable[[Any], bool] = lambda _: True
 
@@ -55,11 +55,15 @@ class Preparation:
 class Method:
     """A method; `aliases` are other nodes' names for it.
 
-    It runs on the thread that owns the network, unless it is `inline`: then it reads only what no execution changes
-    half-way (of the machine's context what `Node.point` has), and is answered where the request was read. One that
-    `reads` is a question to a `NodeReader`, and runs beside the network (`localnet.rpc.executors`); one that `traces`
-    may take the time of a trace. One with a `preparation` may ask a question before it runs. One that is `on_socket`
-    needs a WebSocket: its handler gets the session in place of the node (`localnet.rpc.socket_methods`).
+    By default it runs on the thread that owns the network. The other kinds:
+
+    - `inline`: runs on the event loop's thread. It may read only data that is consistent during executions; of the
+      machine's context, only `Node.point`.
+    - `reads`: a query of a `NodeReader`, which runs on a query thread (`localnet.rpc.executors`). If it `traces`, it
+      has the time limit of a trace.
+    - `preparation`: a query that runs before it.
+    - `on_socket`: needs a WebSocket. Its handler gets the session in place of the node
+      (`localnet.rpc.socket_methods`).
     """
 
     name: str
@@ -72,14 +76,14 @@ class Method:
     preparation: Preparation | None = None
     aliases: tuple[str, ...] = ()
     parameters: tuple[str, ...] = field(init=False)
-    kind: QuestionKind = field(init=False)
+    kind: QueryKind = field(init=False)
 
     def __post_init__(self) -> None:
         names = tuple(inspect.signature(self.handler).parameters)[1:]
         if len(names) != len(self.readers):
             raise TypeError(f"{self.name} has {len(self.readers)} readers for the parameters {names}")
         object.__setattr__(self, "parameters", names)
-        object.__setattr__(self, "kind", QuestionKind.TRACE if self.traces else QuestionKind.QUESTION)
+        object.__setattr__(self, "kind", QueryKind.TRACE if self.traces else QueryKind.QUERY)
 
     def call(self, node: Any, params: list[Any]) -> Any:
         """Read the parameters and answer. Raises RpcError -32602 for parameters that do not fit."""

@@ -24,8 +24,8 @@ from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.blocks_at import PENDING, BlockRef, resolve, state_tipset
 from localnet.rpc.filters import Filters
-from localnet.rpc.interval import Interval
-from localnet.rpc.methods import QuestionKind
+from localnet.rpc.interval import BlockTimer
+from localnet.rpc.methods import QueryKind
 from localnet.rpc.subscriptions import Subscriptions
 from localnet.rules.call_request import CallRequest
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-FORK_QUESTION_TIME: Final = 60.0
+FORK_QUERY_TIME: Final = 60.0
 """Time limit of a query in seconds on a fork of an Ethereum network, which may read hundreds of slots of its node."""
 
 
@@ -48,13 +48,16 @@ def new_instance() -> str:
 class NodeLimits:
     """Limits of a request or a client. Sizes in bytes, spans in blocks, times in seconds.
 
-    A question may take `question`, one that traces `trace`. A request may `wait` so long for a block
-    (`Filecoin.StateWaitMsg`). There are at most `clients` at a time, fewer where the process may not open that number
-    of files; while a request is not whole, no more than `silence` may pass without a byte of it, and twice that until
-    it is; a client may not read for as long. Its line and headers may have `head` bytes. All clients together may have
-    `held` bytes in requests that arrive or are answered, and as many in answers that they have not read. Of WebSockets:
-    `connections` at a time; `unsent` bytes may wait for a client that reads slowly, and `requests_of_one` requests of a
-    client be answered at a time; one that answers no `ping` so long is disconnected.
+    - `query`, `trace`: execution time of a query, and of a trace. `wait`: time that a request may wait for a block
+      (`Filecoin.StateWaitMsg`).
+    - `clients`: connections at a time; fewer if the process may not open that many files.
+    - `silence`: maximum time between two bytes of a request, and during which a client reads none of a response. A
+      request must be complete within twice this time.
+    - `head`: size of a request's line and headers.
+    - `held`: total size of requests being received or processed, and separately of responses not yet read, over all
+      clients.
+    - WebSockets: `connections` at a time; `unsent` bytes buffered for a slow reader; `requests_of_one` concurrent
+      requests of a client; a client that does not respond to a `ping` within that time is disconnected.
     """
 
     body: int = 5 << 20
@@ -74,12 +77,12 @@ class NodeLimits:
     requests_of_one: int = 1_000
     ping: float = 20.0
     wait: float = 120.0
-    question: float = 5.0
+    query: float = 5.0
     trace: float = 30.0
 
-    def of(self, kind: QuestionKind) -> float:
+    def of(self, kind: QueryKind) -> float:
         """Return the time limit of a query in seconds."""
-        return self.trace if kind is QuestionKind.TRACE else self.question
+        return self.trace if kind is QueryKind.TRACE else self.query
 
 
 class NodeConsole(Protocol):
@@ -172,7 +175,7 @@ class Node(NodeReader):
     signs: bool = True
     """True if the node signs with its accounts' keys for every client."""
     console: NodeConsole | None = None
-    interval: Interval = field(default_factory=Interval)
+    interval: BlockTimer = field(default_factory=BlockTimer)
     keep_states: int | None = None
     """Number of blocks whose states a folder keeps; older ones are collected (None: all are kept)."""
     addresses: AddressIndex | None = None

@@ -53,7 +53,7 @@ class NodeView(NodeReader):
             raise NeedsPlan
         return self._plan
 
-    def answer(self, question: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
+    def answer(self, query: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
         """Return the result of a query at the newest point, or at the plan's. Raises its errors.
 
         Raises NeedsPlan where it needs one and has none. Raises WentBack where the chain went back meanwhile, or forgot
@@ -67,7 +67,7 @@ class NodeView(NodeReader):
             point = self._point = self._node.point if plan is None else plan.point
             try:
                 self.network.chain.go_to(point)
-                answer = question(self)
+                answer = query(self)
             except _Moved:
                 continue
             except NeedsPlan:

@@ -30,7 +30,7 @@ from localnet.traces.ethereum_traces import CALL_TRACER, TraceOptions
 
 _API_LEVEL: Final = 8
 """Minimum API level for Otterscan (its src/params.ts)."""
-_MOST_IN_PAGE: Final = 1_000
+_MAX_IN_PAGE: Final = 1_000
 _OPERATIONS: Final = {"CALL": 0, "CREATE": 2, "CREATE2": 3}
 """Otterscan's numbers of what moves money or makes contracts."""
 _CREATIONS: Final = ("CREATE", "CREATE2")
@@ -41,7 +41,7 @@ def block_or_number(value: Any) -> BlockRef:
     return BlockRef(number=value) if isinstance(value, int) and not isinstance(value, bool) else block(value)
 
 
-def get_api_level(node: Node) -> int:  # noqa: ARG001
+def get_api_level(node: Node) -> int:
     """Return the version of these methods, for Otterscan."""
     return _API_LEVEL
 
@@ -161,8 +161,8 @@ def _tipset(node: NodeReader, at: BlockRef) -> Tipset | None:
 
 
 def _page_size(size: int) -> int:
-    if size > _MOST_IN_PAGE:
-        raise RpcError(LIMIT_EXCEEDED, f"a page of {size} transactions: at most {_MOST_IN_PAGE}")
+    if size > _MAX_IN_PAGE:
+        raise RpcError(LIMIT_EXCEEDED, f"a page of {size} transactions: at most {_MAX_IN_PAGE}")
     return size
 
 

@@ -14,7 +14,7 @@ from localnet.chain.finding import message_with_nonce
 from localnet.ledger.candidates import Candidate
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.shapes import transaction_json, waiting_json
+from localnet.rpc.shapes import pending_json, transaction_json
 from localnet.rpc.values import address, as_data, as_quantity, quantity
 from localnet.state.contract_state import nonce_of
 
@@ -29,7 +29,7 @@ def status(node: Node) -> dict[str, str]:
 
 def content(node: Node) -> dict[str, Any]:
     """Return the waiting transactions by sender and nonce."""
-    return _by_sender(node, lambda candidate: waiting_json(candidate, node.network.chain_id))
+    return _by_sender(node, lambda candidate: pending_json(candidate, node.network.chain_id))
 
 
 def content_from(node: Node, owner: EthAddress) -> dict[str, Any]:
@@ -45,14 +45,14 @@ def inspect(node: Node) -> dict[str, Any]:
 
 def pending_transactions(node: Node) -> list[dict[str, Any]]:
     """Return the waiting transactions in the order of arrival."""
-    return [waiting_json(candidate, node.network.chain_id) for candidate in node.network.mempool]
+    return [pending_json(candidate, node.network.chain_id) for candidate in node.network.mempool]
 
 
 def by_sender_and_nonce(node: NodeReader, owner: EthAddress, nonce: int) -> dict[str, Any] | None:
     """Return the transaction of a sender with a nonce, in a block or waiting; null if there is none."""
     sender, network = to_filecoin(owner), node.network
     for candidate in network.mempool.ready_of(sender, nonce):
-        return waiting_json(candidate, network.chain_id)
+        return pending_json(candidate, network.chain_id)
     if nonce >= nonce_of(network.machine, sender):
         return None
     found = message_with_nonce(network.chain.index, node.addresses, owner, nonce, network.head.height)

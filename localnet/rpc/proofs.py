@@ -13,7 +13,7 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.values import address, as_data, as_quantity, listed, word
 
-MOST_SLOTS: Final = 1_024
+MAX_SLOTS: Final = 1_024
 """Limit of geth."""
 
 
@@ -49,5 +49,5 @@ def _blocks(proof: Proof) -> list[str]:
 
 
 METHODS = (
-    Method("eth_getProof", (address, optional(listed(word, MOST_SLOTS)), optional(block)), get_proof, reads=True),
+    Method("eth_getProof", (address, optional(listed(word, MAX_SLOTS)), optional(block)), get_proof, reads=True),
 )

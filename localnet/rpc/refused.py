@@ -57,7 +57,7 @@ UNDER_ETHEREUMS_RULES: Final = frozenset({
 
 
 def _refusal(reason: str) -> Callable[..., None]:
-    def refuse(node: Node, first: Any = None, second: Any = None, third: Any = None) -> None:  # noqa: ARG001
+    def refuse(node: Node, first: Any = None, second: Any = None, third: Any = None) -> None:
         raise RpcError(NOT_SUPPORTED, reason)
 
     refuse.__doc__ = f"Refused: {reason}."

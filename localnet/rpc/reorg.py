@@ -15,7 +15,7 @@ from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.transactions import send_raw_transaction, send_transaction
 from localnet.rpc.values import data, listed, number
 
-MOST_TRANSACTIONS = 1_000
+MAX_TRANSACTIONS = 1_000
 
 Sent = tuple[TransactionRequest | bytes, int]
 
@@ -52,4 +52,4 @@ def reorganise(node: Node, depth: int, transactions: list[Sent] | None = None) -
         node.network.automine = automine
 
 
-METHODS = (Method("anvil_reorg", (number, optional(listed(pair, MOST_TRANSACTIONS))), reorganise),)
+METHODS = (Method("anvil_reorg", (number, optional(listed(pair, MAX_TRANSACTIONS))), reorganise),)

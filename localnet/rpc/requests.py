@@ -99,8 +99,16 @@ class TransactionRequest:
         """Raise TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
         if self.type not in rules.features.transaction_types:
             rules.features.check_type(self.type)
-        if self.access_list and not rules.features.has_access_lists:
-            raise invalid_params("accessList: a Filecoin message cannot carry one")
+        if self.access_list:
+            check_access_list(self.access_list, rules)
+
+
+def check_access_list(access_list: AccessList, rules: NetworkRules) -> None:
+    """Raise RpcError for a non-empty access list if the rules do not support access lists."""
+    if access_list and not rules.features.has_access_lists:
+        raise invalid_params(
+            "accessList is not supported under these rules: a Filecoin message cannot carry one; omit it"
+        )
 
 
 def transaction(value: Any) -> TransactionRequest:

@@ -27,19 +27,19 @@ from hypervisor.errors import InvalidInput
 from hypervisor.gil import GIL_POLICY
 from localnet.network import Network
 from localnet.rpc.access import Access
-from localnet.rpc.executors import Ask, Executors
+from localnet.rpc.executors import Executors, RunQuery
 from localnet.rpc.http import application
 from localnet.rpc.http_protocol import http_protocol
-from localnet.rpc.interval import Interval
+from localnet.rpc.interval import BlockTimer
 from localnet.rpc.node import Node, NodeConsole, NodeLimits
 from localnet.rpc.socket_protocol import SocketProtocol
-from localnet.rpc.unread import UnreadAnswers
+from localnet.rpc.unread_responses import UnreadResponses
 
 if TYPE_CHECKING:
     from localnet.ledger.address_index import AddressIndex
     from localnet.rpc.index_follower import IndexFollower
 
-MakePages = Callable[[Node, Ask], ASGIApp]
+MakePages = Callable[[Node, RunQuery], ASGIApp]
 """Makes the pages of a node, which ask it by the second argument."""
 
 _LOG = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Server:
         port: int = DEFAULT_PORT,
         limits: NodeLimits | None = None,
         access: Access | None = None,
-        interval: Interval | None = None,
+        interval: BlockTimer | None = None,
         *,
         host: str = HOST,
         signs: bool | None = None,
@@ -104,7 +104,7 @@ class Server:
         self._node = node = Node(
             network,
             limits or NodeLimits(),
-            interval=interval or Interval(),
+            interval=interval or BlockTimer(),
             signs=signs,
             keep_states=keep_states,
             impersonates_all=impersonates,
@@ -114,8 +114,8 @@ class Server:
         if keep_states is not None:
             node.housekeeper.turn(0)  # says what cannot be before anybody is served
         self._executors, access = Executors(node), access or Access()
-        dispatcher, unread = self._executors.dispatcher, UnreadAnswers(node.limits.held, node.limits.silence)
-        shown = None if pages is None else pages(node, self._executors.ask)
+        dispatcher, unread = self._executors.dispatcher, UnreadResponses(node.limits.held, node.limits.silence)
+        shown = None if pages is None else pages(node, self._executors.query)
         self._server = _Uvicorn(
             uvicorn.Config(
                 application(node, dispatcher, access, shown),

@@ -86,7 +86,7 @@ def transaction_json(receipt: TransactionReceipt) -> dict[str, Any]:
     )
 
 
-def waiting_json(candidate: Candidate, chain_id: int) -> dict[str, Any]:
+def pending_json(candidate: Candidate, chain_id: int) -> dict[str, Any]:
     """Return a transaction that waits for a block."""
     nowhere = dict.fromkeys(("blockHash", "blockNumber", "blockTimestamp", "transactionIndex"))
     return _transaction(candidate, chain_id, None, nowhere)

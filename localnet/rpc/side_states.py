@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.calls.side_states import ContractAnswer, SideAnswer, SideCall
+from localnet.calls.side_states import ContractResult, SideCall, SideCallResult
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method
@@ -21,7 +21,7 @@ _STATE_PREFIX: Final = bytes.fromhex("0171a0e40220")
 """Prefix of every state root: CIDv1, DAG-CBOR, blake2b-256 of 32 bytes."""
 _PRECOMPILES: Final = frozenset(EthAddress(b"\xfe" + bytes(18) + bytes([place])) for place in (1, 2, 3, 5, 6))
 _FAILED, _SUCCEEDED, _ASKS = range(3)
-_MOST: Final = 1_000
+_MAX_ITEMS: Final = 1_000
 _LATEST_EPOCH: Final = (1 << 62) - 1
 _REPLY: Final = "(uint8,bytes,bytes32,(address,uint256,uint256)[],(address,address,bytes,bool))"
 
@@ -69,9 +69,9 @@ def _call(precompile: EthAddress, data: bytes, given: dict[str, Any]) -> SideCal
         read_only=field(given, "readOnly", boolean) or False,
         epoch=ChainEpoch(field(block, "number", _epoch) or 0),
         time=field(block, "time", _epoch) or 0,
-        contracts=field(given, "contracts", listed(address, _MOST)) or (),
-        accounts=field(given, "accounts", listed(address, _MOST)) or (),
-        answers=field(given, "answers", listed(_answer, _MOST)) or (),
+        contracts=field(given, "contracts", listed(address, _MAX_ITEMS)) or (),
+        accounts=field(given, "accounts", listed(address, _MAX_ITEMS)) or (),
+        answers=field(given, "answers", listed(_answer, _MAX_ITEMS)) or (),
     )
 
 
@@ -82,12 +82,12 @@ def _epoch(value: Any) -> int:
     return found
 
 
-def _answer(value: Any) -> ContractAnswer:
+def _answer(value: Any) -> ContractResult:
     given = fields(value, "answer")
-    return ContractAnswer(field(given, "success", boolean) or False, field(given, "output", data) or b"")
+    return ContractResult(field(given, "success", boolean) or False, field(given, "output", data) or b"")
 
 
-def _reply(answer: SideAnswer) -> bytes:
+def _reply(answer: SideCallResult) -> bytes:
     from eth_abi.abi import encode
 
     status = _ASKS if answer.ask is not None else _SUCCEEDED if answer.success else _FAILED

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS
-from bridge.transactions import ALL_TYPES, BLOB, DYNAMIC_FEE, Transaction, check_type
+from bridge.transactions import ALL_TYPES, BLOB, DYNAMIC_FEE, SET_CODE, Transaction, check_type
 from hypervisor.exit_codes import ExitCode
 from localnet.calls.simulation import (
-    MOST_BLOCKS,
+    MAX_BLOCKS,
     BlockCalls,
     SimulatedBlock,
     SimulatedCall,
@@ -22,7 +22,7 @@ from localnet.rpc.errors import EXECUTION_REVERTED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
-from localnet.rpc.requests import TransactionRequest, transaction
+from localnet.rpc.requests import TransactionRequest, check_access_list, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, listed
 from localnet.rules.call_request import SAME_BLOCK
@@ -48,9 +48,9 @@ def simulation(value: Any) -> SimulationRequest:
     """Read the payload of eth_simulateV1."""
     given = fields(value, "simulation")
     asked = given.get("blockStateCalls")
-    if isinstance(asked, list) and len(asked) > MOST_BLOCKS:
-        raise RpcError(-38026, f"too many blocks: {len(asked)}, at most {MOST_BLOCKS}")
-    blocks = field(given, "blockStateCalls", listed(_block, MOST_BLOCKS))
+    if isinstance(asked, list) and len(asked) > MAX_BLOCKS:
+        raise RpcError(-38026, f"too many blocks: {len(asked)}, at most {MAX_BLOCKS}")
+    blocks = field(given, "blockStateCalls", listed(_block, MAX_BLOCKS))
     if blocks is None:
         raise invalid_params("blockStateCalls is missing")
     transfers, validation, full = (field(given, name, boolean) or False for name in _CALL_FIELDS[1:])
@@ -63,6 +63,7 @@ def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LAT
     for block_of_calls in request.blocks:
         for call in block_of_calls.calls:
             node.network.rules.features.check_type(call.transaction.type)
+            check_access_list(call.transaction.access_list, node.network.rules)
     try:
         simulated = simulate_blocks(
             node.network.chain, base, request.blocks, validation=request.validation, transfers=request.transfers
@@ -87,13 +88,11 @@ def _block(value: Any) -> BlockCalls:
 def _call(value: Any) -> SimulatedCall:
     request: TransactionRequest = transaction(value)
     check_type(request.type, ALL_TYPES)
-    if request.access_list or request.authorizations:
-        raise invalid_params("simulated calls carry no accessList or authorizationList")
     price = request.gas_price or 0
     return SimulatedCall(
         sender=request.sender or ZERO_ADDRESS,
         transaction=Transaction(
-            type=BLOB if request.type == BLOB else DYNAMIC_FEE,
+            type=request.type if request.type in (BLOB, SET_CODE) else DYNAMIC_FEE,
             chain_id=None,
             nonce=0,
             to=request.to,
@@ -102,6 +101,8 @@ def _call(value: Any) -> SimulatedCall:
             gas_limit=0,
             max_fee=request.max_fee or price,
             max_priority_fee=request.max_priority_fee or price,
+            access_list=request.access_list,
+            authorizations=request.authorizations,
             max_fee_per_blob_gas=request.max_fee_per_blob_gas or 0,
             blob_hashes=request.blob_hashes,
         ),

@@ -94,7 +94,7 @@ def cancel(session: SocketSession, request: Any) -> None:
     for subscription in session.node.subscriptions.of_request(session.connection, request):
         session.node.subscriptions.remove(session.connection, subscription.id)
         ended = b'{"jsonrpc":"2.0","method":"xrpc.ch.close","params":[%d]}' % int(subscription.id)
-        session.connection.tell(subscription, ended)
+        session.connection.notify(subscription, ended)
 
 
 def _channel(session: SocketSession, kind: str) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from localnet.rpc.unread import UnreadAnswers
+from localnet.rpc.unread_responses import UnreadResponses
 from localnet.rpc.websocket import CLOSE_NOW
 
 GOING_AWAY: Final = 1001
@@ -32,7 +32,7 @@ _LONGEST_REASON: Final = 120
 class SocketProtocol(WebSocketsSansIOProtocol):
     """The WebSocket protocol of one connection, from the handshake on."""
 
-    def __init__(self, unread: UnreadAnswers, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, unread: UnreadResponses, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unread = unread
         self._unsent: Callable[[], int] = lambda: 0

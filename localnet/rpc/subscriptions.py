@@ -21,7 +21,7 @@ from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
 from localnet.rpc.lotus_shapes import message_json, tipset_json
-from localnet.rpc.shapes import block_json, log_json, waiting_json
+from localnet.rpc.shapes import block_json, log_json, pending_json
 from localnet.rpc.values import as_data, as_json
 
 HEADS: Final = "newHeads"
@@ -31,7 +31,7 @@ SYNCING: Final = "syncing"
 TIPSETS: Final = "ChainNotify"
 MESSAGES: Final = "MpoolSub"
 
-MOST_REVERTED: Final = 1_000
+MAX_REVERTED: Final = 1_000
 """The most tipsets taken back that subscribers are notified of; after more, they are disconnected."""
 
 
@@ -40,7 +40,7 @@ class Listener(Protocol):
 
     closed: bool
 
-    def tell(self, subscription: Subscription, text: bytes) -> None:
+    def notify(self, subscription: Subscription, text: bytes) -> None:
         """Queue a notification."""
 
     def give_up(self, reason: str) -> None:
@@ -70,9 +70,9 @@ class Subscription:
             return head % self.id.encode() + result + b"}}"
         return b'{"jsonrpc":"2.0","method":"xrpc.ch.val","params":[%d,' % self.id + result + b"]}"
 
-    def tell(self, result: bytes) -> None:
+    def notify(self, result: bytes) -> None:
         """Send the notification to the connection."""
-        self.listener.tell(self, self.notice(result))
+        self.listener.notify(self, self.notice(result))
 
 
 class Subscriptions:
@@ -152,14 +152,14 @@ class Subscriptions:
         if not channels and not logs:
             return
         reported = self._network.settled.height
-        for tipset in islice(tipsets, MOST_REVERTED):
+        for tipset in islice(tipsets, MAX_REVERTED):
             if tipset.height <= reported:
                 self._notify_logs(tipset, removed=True)
             if channels:
                 _notify(channels, as_json([_change("revert", self._network, tipset)]))
         if next(tipsets, None) is not None:
             for listener in {subscription.listener for subscription in channels + logs}:
-                listener.give_up(f"the chain went back more than {MOST_REVERTED} tipsets: connect again")
+                listener.give_up(f"the chain went back more than {MAX_REVERTED} tipsets: connect again")
 
     def waits(self, candidate: Candidate) -> None:
         """Publish an accepted transaction."""
@@ -167,14 +167,14 @@ class Subscriptions:
         if by_hash := [subscription for subscription in found if not subscription.full]:
             _notify(by_hash, as_json(as_data(candidate.hash)))
         if whole := [subscription for subscription in found if subscription.full]:
-            _notify(whole, as_json(waiting_json(candidate, self._network.chain_id)))
+            _notify(whole, as_json(pending_json(candidate, self._network.chain_id)))
         if channels := self._wanting(MESSAGES):
             _notify(channels, as_json({"Type": 0, "Message": message_json(candidate.message)}))
 
     def open_channel(self, subscription: Subscription) -> None:
         """Send the first notification of a channel of tipsets: the chain's head."""
         if subscription.kind == TIPSETS:
-            subscription.tell(as_json([_change("current", self._network, self._network.head)]))
+            subscription.notify(as_json([_change("current", self._network, self._network.head)]))
 
     def _wanting(self, kind: str) -> list[Subscription]:
         with self._lock:
@@ -193,7 +193,7 @@ class Subscriptions:
 
 def _notify(subscriptions: Iterable[Subscription], result: bytes) -> None:
     for subscription in subscriptions:
-        subscription.tell(result)
+        subscription.notify(result)
 
 
 def _change(kind: str, network: Network, tipset: Tipset) -> dict[str, Any]:

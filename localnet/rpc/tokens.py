@@ -19,7 +19,7 @@ from localnet.rpc.values import address, as_data, number
 from localnet.rules.call_request import CallRequest
 from localnet.traces.ethereum_traces import access_list
 
-MOST_SLOTS: Final = 100
+MAX_SLOTS: Final = 100
 """The most slots of those that an answer reads that are tried."""
 
 _BALANCE_OF: Final = bytes.fromhex("70a08231")
@@ -42,7 +42,7 @@ def _set(node: Node, token: EthAddress, question: bytes, amount: int, what: str)
     machine, request = node.network.machine, CallRequest(token, question)
     wanted = amount.to_bytes(_WORD, "big")
     slots = [(owner, slot) for owner, slots in access_list(machine, request) for slot in slots]
-    for owner, slot in slots[:MOST_SLOTS]:
+    for owner, slot in slots[:MAX_SLOTS]:
         supposed = Overrides({owner: AccountOverride(state_diff={slot: amount})})
         try:
             if simulate.call(machine, request, supposed) == wanted:

@@ -20,9 +20,9 @@ from localnet.rpc.node import NodeReader
 from localnet.rpc.values import address, as_data, field, fields, hash32, listed, number, shown, text
 from localnet.traces import ethereum_traces
 
-MOST_TRACES: Final = 500
-_MOST_ADDRESSES: Final = 1_000
-_MOST_STEPS: Final = 1_024
+MAX_TRACES: Final = 500
+_MAX_ADDRESSES: Final = 1_000
+_MAX_STEPS: Final = 1_024
 _KINDS: Final = ["trace"]
 
 
@@ -48,15 +48,15 @@ def trace_filter(value: Any) -> TraceFilter:
     """Read a trace filter."""
     given = fields(value, "filter")
     count = field(given, "count", number)
-    if count is not None and count > MOST_TRACES:
-        raise RpcError(LIMIT_EXCEEDED, f"count: {count} traces, at most {MOST_TRACES}")
+    if count is not None and count > MAX_TRACES:
+        raise RpcError(LIMIT_EXCEEDED, f"count: {count} traces, at most {MAX_TRACES}")
     return TraceFilter(
         first=field(given, "fromBlock", block) or LATEST,
         last=field(given, "toBlock", block) or LATEST,
         senders=_addresses(given, "fromAddress"),
         receivers=_addresses(given, "toAddress"),
         after=field(given, "after", number) or 0,
-        count=MOST_TRACES if count is None else count,
+        count=MAX_TRACES if count is None else count,
     )
 
 
@@ -99,11 +99,11 @@ def _traces(node: NodeReader, first: int, last: int) -> Iterator[dict[str, Any]]
 def _addresses(given: dict[str, Any], name: str) -> tuple[EthAddress, ...]:
     if isinstance(given.get(name), str):
         return (field(given, name, address),)
-    return tuple(field(given, name, listed(address, _MOST_ADDRESSES)) or ())
+    return tuple(field(given, name, listed(address, _MAX_ADDRESSES)) or ())
 
 
 METHODS = (
     Method("trace_filter", (trace_filter,), find_traces, reads=True, traces=True),
     Method("trace_replayTransaction", (hash32, listed(text, 3)), replay_transaction, reads=True, traces=True),
-    Method("trace_get", (hash32, listed(number, _MOST_STEPS)), trace_at, reads=True, traces=True),
+    Method("trace_get", (hash32, listed(number, _MAX_STEPS)), trace_at, reads=True, traces=True),
 )

@@ -21,7 +21,7 @@ from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, Preparation
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import SIGNED_BLOBS, TransactionRequest, transaction
-from localnet.rpc.shapes import receipt_json, transaction_json, unsigned_json, waiting_json
+from localnet.rpc.shapes import pending_json, receipt_json, transaction_json, unsigned_json
 from localnet.rpc.values import address, as_data, data, hash32, quantity
 
 
@@ -97,7 +97,7 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
     if receipt is None:
         waiting = node.network.waiting(transaction_hash)
         if waiting is not None:
-            return waiting_json(waiting, node.point.chain_id)
+            return pending_json(waiting, node.point.chain_id)
         # This runs outside the network's thread: the transaction may be mined between the two lookups.
         receipt = node.network.find_receipt(transaction_hash)
     return None if receipt is None else transaction_json(receipt)

@@ -35,7 +35,10 @@ _SHORT: Final = 4096
 
 
 class Connection:
-    """Outgoing messages of a client. `tell` and `give_up` are thread-safe; all else runs on the event loop's thread."""
+    """Outgoing messages of a client.
+
+    `notify` and `give_up` are thread-safe; all other methods must be called on the event loop's thread.
+    """
 
     def __init__(self, limit: int) -> None:
         """Create the queue; at most `limit` bytes wait to be sent."""
@@ -60,7 +63,7 @@ class Connection:
         """Return the number of a new channel."""
         return next(self._numbers)
 
-    def tell(self, subscription: Subscription, text: bytes) -> None:
+    def notify(self, subscription: Subscription, text: bytes) -> None:
         """Send a notification, after the answer that named its subscription."""
         with self._lock:
             if self._grows(len(text)):

@@ -24,7 +24,7 @@ from localnet.chain.watching import Preempted
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.serial_thread import SerialThread
 
-MOST_LATER: Final = 100
+MAX_LATER: Final = 100
 """Pieces of work that wait in the background; where there are more, the oldest is not done."""
 
 _LAST_WORK: Final = 1.0
@@ -58,7 +58,7 @@ class RequestThread:
         self._counting = threading.Lock()
         self._sought = False
         """True if the thread is about to look for background work."""
-        self._later: deque[Callable[[], None]] = deque(maxlen=MOST_LATER)
+        self._later: deque[Callable[[], None]] = deque(maxlen=MAX_LATER)
 
     async def run(self, work: Callable[[], Any]) -> Any:
         """Return the result of `work`. Raises RpcError -32000 if it was stopped."""
@@ -104,7 +104,7 @@ class RequestThread:
         self.interrupt()
 
     @property
-    def is_asked(self) -> bool:
+    def is_busy(self) -> bool:
         """True if a request is unfinished, even if its client has disconnected."""
         return bool(self._waiting)
 

@@ -19,7 +19,14 @@ from bridge.ethereum_block import (
     EthereumBlock,
     next_base_fee,
 )
-from bridge.ethereum_execution import BlobRules, EthereumExecution, ForkFacts, ForkTable, Question, RefusedTransaction
+from bridge.ethereum_execution import (
+    BlobRules,
+    EthereumExecution,
+    ForkFacts,
+    ForkTable,
+    RefusedTransaction,
+    SimulatedCall,
+)
 from bridge.params import CreateReturn, unwrap_return
 from bridge.patricia import EMPTY_ROOT
 from bridge.reverts import reverted_with
@@ -46,7 +53,7 @@ from localnet.rules.base_fee import GasBid
 from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
 from localnet.rules.gas_events import InThousandths, PausesInThousandths, StepsInThousandths
-from localnet.rules.parts import CallAnswer, NetworkRules, SenderInfo
+from localnet.rules.parts import CallOutcome, NetworkRules, SenderInfo
 from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of, nonce_of_actor
 from localnet.state.controls import set_code
 
@@ -139,7 +146,7 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         settings=EthereumSettings(fork, limits),
         blocks=EthereumBlocks(limits),
         messages=EthereumMessages(limits),
-        questions=EthereumQuestions(limits),
+        calls=EthereumCallRules(limits),
         views=EthereumViews(blobs),
         blobs=blobs,
     )
@@ -295,16 +302,16 @@ class EthereumMessages:
         return _apply_unpaid(machine, candidate.bare, None if sent is None else sent.transaction)
 
 
-class EthereumQuestions:
-    """See `localnet.rules.parts.QuestionRules`."""
+class EthereumCallRules:
+    """See `localnet.rules.parts.CallRules`."""
 
     def __init__(self, limits: RuleLimits) -> None:
         self._limits = limits
 
-    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
+    def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         """Execute the request as a transaction of any sender, with its gas and fees; without fees it is free."""
         highest = min(request.gas or self._limits.call_gas, self._limits.call_gas) if limit is None else limit
-        question = Question(
+        call = SimulatedCall(
             sender=request.sender,
             to=request.to,
             gas_limit=highest,
@@ -318,17 +325,17 @@ class EthereumQuestions:
             blob_hashes=request.blob_hashes,
         )
         try:
-            result = _execution(machine).ask(question)
+            result = _execution(machine).simulate(call)
         except RefusedTransaction as error:
             raise _as_refused(error) from None
         if request.to is not None or result.exit_code:
-            return CallAnswer(result, unwrap_return(result.return_data))
+            return CallOutcome(result, unwrap_return(result.return_data))
         created = CreateReturn.decode(result.return_data).eth_address
-        return CallAnswer(result, code_of(machine, to_filecoin(created)))
+        return CallOutcome(result, code_of(machine, to_filecoin(created)))
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Execute the call with the gas costs of a transaction."""
-        return self.ask(machine, request, limit)
+        return self.call(machine, request, limit)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """Return a tracer that gives the tracer gas in thousandths of Ethereum gas."""

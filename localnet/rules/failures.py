@@ -7,10 +7,10 @@ from functools import partial
 from hypervisor.executor import ApplyResult
 from localnet.errors import CallFailed, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
-from localnet.rules.parts import CallAnswer, NetworkRules
+from localnet.rules.parts import CallOutcome, NetworkRules
 
 
-def returned(rules: NetworkRules, answer: CallAnswer) -> bytes:
+def returned(rules: NetworkRules, answer: CallOutcome) -> bytes:
     """Return the returned data of a call. Raises CallFailed, and the machine's own failure."""
     result = answer.result
     if result.fatal is not None:
@@ -23,7 +23,7 @@ def returned(rules: NetworkRules, answer: CallAnswer) -> bytes:
 
 def returned_natively(rules: NetworkRules, result: ApplyResult) -> bytes:
     """Return the return value of a native actor's method, in CBOR. Raises as `returned` does."""
-    return returned(rules, CallAnswer(result, result.return_data))
+    return returned(rules, CallOutcome(result, result.return_data))
 
 
 def transaction_failed(rules: NetworkRules, receipt: TransactionReceipt) -> TransactionFailed:

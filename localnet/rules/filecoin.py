@@ -45,7 +45,7 @@ from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
-from localnet.rules.parts import CallAnswer, MessageRules, NetworkRules, SenderInfo
+from localnet.rules.parts import CallOutcome, MessageRules, NetworkRules, SenderInfo
 from localnet.state.contract_state import nonce_of_actor
 from localnet.state.controls import set_nonce
 from store.codec import encode
@@ -111,7 +111,7 @@ def filecoin_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         settings=FilecoinSettings(),
         blocks=FilecoinBlocks(),
         messages=messages,
-        questions=FilecoinQuestions(messages),
+        calls=FilecoinCallRules(messages),
         views=FilecoinViews(),
     )
 
@@ -232,18 +232,18 @@ class FilecoinMessages:
         return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate.bare)
 
 
-class FilecoinQuestions:
-    """See `localnet.rules.parts.QuestionRules`."""
+class FilecoinCallRules:
+    """See `localnet.rules.parts.CallRules`."""
 
     def __init__(self, messages: MessageRules) -> None:
         self._messages = messages
 
-    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
+    def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         """Apply the message implicitly at the block gas limit, ignoring the request's gas and fees."""
         message = self._message(machine, request, limit or LIMITS.call_gas)
         return _call_answer(message, machine.apply_implicit(message))
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Execute the request as a block would, without fees."""
         message = self._message(machine, request, limit)
         length = message.chain_length()
@@ -346,5 +346,5 @@ def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:
     return state
 
 
-def _call_answer(message: Message, result: ApplyResult) -> CallAnswer:
-    return CallAnswer(result, return_bytes(message, result.receipt))
+def _call_answer(message: Message, result: ApplyResult) -> CallOutcome:
+    return CallOutcome(result, return_bytes(message, result.receipt))

@@ -40,7 +40,7 @@ class SenderInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class CallAnswer:
+class CallOutcome:
     """Result of a call, and the returned bytes as an Ethereum caller sees them."""
 
     result: ApplyResult
@@ -146,13 +146,13 @@ class BuildingRules(Protocol):
         """
 
 
-class QuestionRules(Protocol):
+class CallRules(Protocol):
     """Calls without effect, and tracers of executions."""
 
-    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
+    def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         """Execute a call; the caller discards its effects. Raises TransactionRefused if it cannot be made."""
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Execute a request as a message of a block, without fees. Raises TransactionRefused."""
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
@@ -198,7 +198,7 @@ class NetworkRules:
     settings: SettingRules
     blocks: BlockRules
     messages: MessageRules
-    questions: QuestionRules
+    calls: CallRules
     views: ViewRules
     building: BuildingRules | None = None
     """Selection of messages; None selects the highest premiums first (`localnet.chain.mempool`)."""

@@ -8,15 +8,14 @@ installed with this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from localnet.network import Network
-from localnet.rpc.dispatch import Dispatcher
-from localnet.rpc.node import Node, NodeLimits
+from localnet.rpc.node import NodeLimits
+from localnet.testing.requests import Requests
 
 
 class NetworkProvider(JSONBaseProvider):
@@ -24,26 +23,12 @@ class NetworkProvider(JSONBaseProvider):
 
     def __init__(self, network: Network, limits: NodeLimits | None = None) -> None:
         super().__init__()
-        self._dispatcher = Dispatcher(Node(network, limits or NodeLimits()), _at_once)
+        self._requests = Requests(network, limits)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Execute one request."""
-        return self.decode_rpc_response(self._answer(self.encode_rpc_request(method, params)))
+        return self.decode_rpc_response(self._requests.answer(self.encode_rpc_request(method, params)))
 
     def is_connected(self, show_traceback: bool = False) -> bool:
         """Return True."""
         return True
-
-    def _answer(self, request: bytes) -> bytes:
-        """Return the response to a request, synchronously."""
-        step = self._dispatcher.answer(request)
-        try:
-            step.send(None)
-        except StopIteration as done:
-            answer: bytes = done.value
-            return answer
-        raise RuntimeError("a request of a network in this process waited for something")
-
-
-async def _at_once(work: Callable[[], Any]) -> Any:
-    return work()

@@ -24,7 +24,7 @@ LOG_STYLE = "bold"
 LINE_STYLE = "blue"
 _RUNTIMES = {"wasm": "magenta", "evm": "cyan", "": "dim"}
 _WIDTH = 1_000_000
-MOST_CALLS: Final = 5_000
+MAX_CALLS: Final = 5_000
 """The most calls of a tree that are shown as lines."""
 DEEPEST: Final = 32
 """Calls that are deeper than this are shown one below the other: indented, 1,024 of them would be megabytes."""
@@ -68,7 +68,7 @@ def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
     are. Without recursion, for calls go 1,024 deep.
     """
     tree = Tree("", guide_style=GUIDE_STYLE, hide_root=True)
-    room = MOST_CALLS
+    room = MAX_CALLS
     todo: list[tuple[Tree, int, Text | Mapping[str, Any]]] = [(tree, 0, call) for call in reversed(calls)]
     while todo:
         above, depth, item = todo.pop()

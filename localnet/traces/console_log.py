@@ -22,8 +22,8 @@ from store.keccak import keccak
 CONSOLE: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
 MARK: Final = b"console.log"
 """The end of the address: what every contract that writes there has in its code."""
-MOST_LINES: Final = 1_000
-MOST_CHARACTERS: Final = 10_000
+MAX_LINES: Final = 1_000
+MAX_CHARACTERS: Final = 10_000
 
 _CALLEE: Final = str(to_filecoin(CONSOLE))
 _TYPES: Final = ("uint256", "string", "bool", "address")
@@ -45,7 +45,7 @@ def without_logs(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any
     while todo:  # without recursion: calls go 1,024 deep
         above, call = todo.pop()
         if is_log(call["to"]):
-            if len(lines) < MOST_LINES:
+            if len(lines) < MAX_LINES:
                 lines.append(line_of(call))
             continue
         inner: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ def line_of(call: Mapping[str, Any]) -> str:
 
 def log_line(calldata: bytes) -> str:
     """Return the text that a call writes, on one line."""
-    return printable(log_text(calldata), MOST_CHARACTERS)
+    return printable(log_text(calldata), MAX_CHARACTERS)
 
 
 def log_text(calldata: bytes) -> str:
@@ -75,11 +75,11 @@ def log_text(calldata: bytes) -> str:
 
     types = log_signatures().get(calldata[:4])
     if types is None:
-        return f"0x{calldata[:MOST_CHARACTERS].hex()}"[:MOST_CHARACTERS]
+        return f"0x{calldata[:MAX_CHARACTERS].hex()}"[:MAX_CHARACTERS]
     try:
         values = decode(types, calldata[4:])
     except (DecodingError, OverflowError, ValueError):
-        return f"0x{calldata[:MOST_CHARACTERS].hex()}"[:MOST_CHARACTERS]
+        return f"0x{calldata[:MAX_CHARACTERS].hex()}"[:MAX_CHARACTERS]
     return _format(values, types)
 
 

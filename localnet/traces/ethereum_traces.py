@@ -6,7 +6,7 @@ in a separate execution, which stops when the log reaches its limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -187,7 +187,10 @@ def _write_trace(
     receipt: TransactionReceipt | None = None,
 ) -> Any:
     """Return the response; the machine is in the final state. In geth's forms a transaction's gas is all of it."""
-    code_at: Callable[[EthAddress], bytes] = lambda address: code_of(machine, to_filecoin(address))  # noqa: E731
+
+    def code_at(address: EthAddress) -> bytes:
+        return code_of(machine, to_filecoin(address))
+
     top = _top(machine, recorder)
     if options.tracer == SELECTOR_TRACER:
         return selectors(top)

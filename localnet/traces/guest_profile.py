@@ -25,9 +25,9 @@ from localnet.state.named_code import stored_interface
 from localnet.traces.trace import Replay
 from store.cid import Cid
 
-MOST_ROWS: Final = 40
+MAX_ROWS: Final = 40
 """Functions that a table shows; the data have all."""
-_MOST_IN_A_ROW: Final = 10_000
+_MAX_IN_A_ROW: Final = 10_000
 """Boxes side by side that a tree may have: smaller ones are left out."""
 _DEEPEST: Final = 200
 
@@ -96,7 +96,7 @@ def profile_lines(found: dict[str, Any]) -> Iterator[str]:
         yield "executed again, it gave another receipt: the chain was made by another version or with other options"
     yield f"{'own gas':>14} {'%':>5} {'with callees':>14} {'calls':>8} {'ms':>9}  function"
     rows = found["rows"]
-    for row in rows[:MOST_ROWS]:
+    for row in rows[:MAX_ROWS]:
         own, total = row["milligas"] // MILLIGAS_PER_GAS, row["wholeMilligas"] // MILLIGAS_PER_GAS
         mark = "syscall " if row["syscall"] else ""
         name = printable(f"{row['actor']}: {mark}{row['name']}")
@@ -104,8 +104,8 @@ def profile_lines(found: dict[str, Any]) -> Iterator[str]:
             f"{own:>14,} {100 * row['milligas'] / whole:>5.1f} {total:>14,} {row['count']:>8,} "
             f"{row['nanoseconds'] / 1e6:>9.3f}  {name}"
         )
-    if len(rows) > MOST_ROWS:
-        yield f"... and {len(rows) - MOST_ROWS} more, which --json has"
+    if len(rows) > MAX_ROWS:
+        yield f"... and {len(rows) - MAX_ROWS} more, which --json has"
     if not rows:
         yield "no native actor ran: a contract's gas is in `hypervisor trace --flame`"
 
@@ -151,7 +151,7 @@ class _Reading:
             below = [*node.calls, *(called.root for called in node.invocations)]
             self._whole[id(node)] = node.milligas + sum(self._whole[id(each)] for each in below)
         total = sum(self._whole[id(root.root)] for root in recorder.roots)
-        self._narrowest = total // _MOST_IN_A_ROW
+        self._narrowest = total // _MAX_IN_A_ROW
 
     def rows(self) -> tuple[ProfileRow, ...]:
         """Return the functions and syscalls, in descending order of self gas."""

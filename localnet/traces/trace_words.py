@@ -35,7 +35,7 @@ from store.schema.types import Enum, Struct, Term, Union
 
 _DELEGATE: Final = 6
 _MAX_SHOWN: Final = 96
-MOST_WORDS: Final = 2_000
+MAX_WORDS: Final = 2_000
 """Characters of arguments, of a result, of an event."""
 
 
@@ -53,7 +53,7 @@ class Words:
 Schemas = Mapping[str, Interface]
 """The interfaces of users' native actors by the CIDs of their code."""
 NO_SCHEMAS: Final[Schemas] = MappingProxyType({})
-_MOST_SCHEMAS: Final = 64
+_MAX_SCHEMAS: Final = 64
 
 
 def schemas_of(calls: Sequence[Mapping[str, Any]]) -> Schemas:
@@ -61,7 +61,7 @@ def schemas_of(calls: Sequence[Mapping[str, Any]]) -> Schemas:
     found: dict[str, Interface] = {}
     for call in calls:
         for code, text in call.get("schemas", {}).items():
-            if code in found or len(found) >= _MOST_SCHEMAS:
+            if code in found or len(found) >= _MAX_SCHEMAS:
                 continue
             with suppress(InvalidInput):
                 found[code] = Interface.parse(text)
@@ -74,9 +74,9 @@ def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas
     return Words(
         printable(words.callee),
         printable(words.function),
-        printable(words.arguments, MOST_WORDS),
-        printable(words.result, MOST_WORDS),
-        tuple(printable(event, MOST_WORDS) for event in words.events),
+        printable(words.arguments, MAX_WORDS),
+        printable(words.result, MAX_WORDS),
+        tuple(printable(event, MAX_WORDS) for event in words.events),
     )
 
 

@@ -36,7 +36,7 @@ from tests.prepared import LOADED
 CLIENTS = 50
 LONGEST = 0.4
 """Seconds from the first receipt to a kill at any moment, at most."""
-MOST_SEEN = 60
+MAX_SEEN = 60
 """Receipts of a round before a kill right after one, at most."""
 SOME, ALL_EACH = 50, 100
 START = 60.0
@@ -124,7 +124,7 @@ async def _killed(
     run: Run, node: Node, load: Load, clients: list[Client], randomness: random.Random, *, at_any_moment: bool
 ) -> None:
     """The load, until the node is killed. The first transaction loads the actors' code: the clock starts after it."""
-    wanted = 1 if at_any_moment else randomness.randrange(1, MOST_SEEN)
+    wanted = 1 if at_any_moment else randomness.randrange(1, MAX_SEEN)
     pause = randomness.random() * LONGEST if at_any_moment else 0.0
 
     async def killer() -> None:

@@ -42,14 +42,14 @@ def shrink_caches(share: float) -> None:
     """Let caches hold this share of what they may."""
     from hypervisor.blocks import ScannedBlocks
     from localnet.ledger import index
-    from localnet.ledger.kept_logs import MOST_BYTES, KeptLogs
+    from localnet.ledger.log_cache import MAX_BYTES, LogCache
     from store import packed_entries
     from store.bounded import BoundedStore
 
     ScannedBlocks.ROOM = round(ScannedBlocks.ROOM * share)
-    index.MOST_DECODED = round(index.MOST_DECODED * share)  # type: ignore[misc]
+    index.MAX_DECODED = round(index.MAX_DECODED * share)  # type: ignore[misc]
     packed_entries.OPEN_PAGES = max(1, round(packed_entries.OPEN_PAGES * share))  # type: ignore[misc]
-    KeptLogs.__init__.__defaults__ = (round(MOST_BYTES * share),)
+    LogCache.__init__.__defaults__ = (round(MAX_BYTES * share),)
     recent = round(packed_entries.RECENT * share)
     BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE)
 

@@ -40,12 +40,12 @@ from tests.localnet.long_life_traffic import Traffic
 HOURS: Final = 24
 WHOLE: Final = 1_000_000
 """Transactions of a whole day."""
-MOST_MEMORY: Final = 1.2
-MOST_GROWTH: Final = 1_000
+MAX_MEMORY: Final = 1.2
+MAX_GROWTH: Final = 1_000
 """Bytes a transaction."""
 FILLING: Final = {"folder": 192 << 20, "memory": 16 << 20}
 """Bytes that caches may take after the first hour of a day that is next to nothing of a whole one."""
-MOST_TIME: Final = 1.5
+MAX_TIME: Final = 1.5
 CHANCE: Final = 2.0
 """Allowed difference between the medians of N requests, divided by the root of N."""
 DRIFT: Final = 1.3
@@ -109,9 +109,9 @@ class Day:
         first, last = self.hours[0], self.hours[-1]
         filling = FILLING[self.where] * max(0.0, 1 - self.count / WHOLE)
         if self.where == "memory":
-            limit = first.resident + MOST_GROWTH * (last.sent - first.sent) + filling
+            limit = first.resident + MAX_GROWTH * (last.sent - first.sent) + filling
         else:
-            limit = first.resident * MOST_MEMORY + filling
+            limit = first.resident * MAX_MEMORY + filling
         most = max(hour.resident for hour in self.hours)
         if most <= limit:
             return []
@@ -126,7 +126,7 @@ class Day:
             f"{kind} took the processor {first[kind] / 1e3:,.0f} us in the first quarter of the day, "
             f"{last[kind] / 1e3:,.0f} us in the last"
             for kind, ratio in sorted(ratios.items())
-            if ratio > MOST_TIME * drift * (1 + CHANCE / math.sqrt(self._asked(kind)))
+            if ratio > MAX_TIME * drift * (1 + CHANCE / math.sqrt(self._asked(kind)))
         ]
 
     def _asked(self, kind: str) -> int:

@@ -61,7 +61,7 @@ def test_a_path_of_keys_is_numbers(path: str, numbers: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     "path", ["", "44", "m//0", "m/-1", "m/0''", "m/x", "m/2147483648", f"m/{'9' * 5000}", "m/\u0663"]
 )
-def test_what_is_no_path_of_keys_is_refused(path: str) -> None:
+def test_invalid_derivation_path_is_rejected(path: str) -> None:
     with pytest.raises(InvalidInput, match="is not a path of keys"):
         read_path(path)
 
@@ -72,7 +72,7 @@ def test_a_text_is_signed_as_wallets_do() -> None:
     assert account.sign_text(b"hello") == bytes(signed.signature)
 
 
-def test_a_native_message_is_signed_with_the_key_of_the_native_address() -> None:
+def test_native_message_is_signed_with_native_address_key() -> None:
     from hypervisor.message import Message
 
     account = accounts(count=1)[0]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.cli.node_actors import call_actor
-from hypervisor.actor_log import LOGGER, MOST_CHARACTERS
-from hypervisor.tracing import MOST_LOGGED, CallStarted, CallTrees, DebugLog
+from hypervisor.actor_log import LOGGER, MAX_CHARACTERS
+from hypervisor.tracing import MAX_LOGGED, CallStarted, CallTrees, DebugLog
 from hypervisor.types import ActorID
 from localnet import NativeActor, Network
 from localnet.traces.trace import trace
@@ -41,9 +41,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return found
 
 
-def test_a_message_and_a_call_log_each_line_once_with_the_actors_name(
-    module: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_message_and_call_log_each_line_once_with_actor_name(module: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Network(actor_debugging=True) as network:
         actor = greeter(network, module)
         number = network.machine.state_tree.lookup_id(actor.address)
@@ -60,7 +58,7 @@ def test_a_message_and_a_call_log_each_line_once_with_the_actors_name(
         assert "log hello" in str(found)
 
 
-def test_an_estimate_logs_nothing(module: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_gas_estimate_logs_nothing(module: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Network(actor_debugging=True) as network:
         actor = greeter(network, module)
         caplog.clear()
@@ -70,7 +68,7 @@ def test_an_estimate_logs_nothing(module: Path, caplog: pytest.LogCaptureFixture
         assert len(lines(caplog)) == 1
 
 
-def test_without_debugging_nothing_is_logged_and_less_is_paid(module: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_logging_without_debugging_is_omitted_and_cheaper(module: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Network() as network:
         assert greeter(network, module).send("Greet").trace.calls[0]["logs"] == []
         assert lines(caplog) == []
@@ -93,16 +91,16 @@ def test_long_lines_are_cut(caplog: pytest.LogCaptureFixture) -> None:
     with Network(actor_debugging=True) as network:
         network.machine.create(network.machine.install(long))
     (line,) = lines(caplog)
-    assert len(line) < MOST_CHARACTERS + 60
+    assert len(line) < MAX_CHARACTERS + 60
     assert line.endswith("... (65,536 characters)")
 
 
-def test_a_call_tree_keeps_so_many_lines_and_says_that_there_were_more() -> None:
+def test_call_tree_truncates_log_lines_with_notice() -> None:
     trees = CallTrees()
     trees.event(CallStarted(ActorID(100), None, 0, 0, b"", 0, False, 0))  # type: ignore[arg-type]
-    for _ in range(MOST_LOGGED + 5):
+    for _ in range(MAX_LOGGED + 5):
         trees.event(DebugLog(ActorID(100), "x"))
-    assert len(trees.roots[0].logs) == MOST_LOGGED + 1
+    assert len(trees.roots[0].logs) == MAX_LOGGED + 1
     assert "omitted" in trees.roots[0].logs[-1]
 
 

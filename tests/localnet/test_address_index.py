@@ -61,9 +61,7 @@ def named(search: TipsetSearch, height: int = 10**6) -> list[int]:
 
 
 @pytest.mark.slow
-def test_it_finds_what_a_look_through_the_chain_finds_whatever_went_back(
-    network: Network, addresses: AddressIndex
-) -> None:
+def test_address_index_matches_full_chain_scan_after_reverts(network: Network, addresses: AddressIndex) -> None:
     draw, index = random.Random(SEED), network.chain.index
     inbox = network.deploy(ARTIFACTS / "Inbox.json")
     parties = [account.address for account in network.accounts[:4]]
@@ -92,7 +90,7 @@ def test_it_finds_what_a_look_through_the_chain_finds_whatever_went_back(
             assert [height for height in upwards if height in expected] == expected[::-1]
 
 
-def test_it_names_nothing_else_and_knows_events_and_topics(network: Network, addresses: AddressIndex) -> None:
+def test_address_index_finds_events_topics_and_nonces_exactly(network: Network, addresses: AddressIndex) -> None:
     inbox = network.deploy(ARTIFACTS / "Inbox.json")
     network.mine(null_rounds=2)
     receipt = inbox.send("greet", "hello")
@@ -109,7 +107,7 @@ def test_it_names_nothing_else_and_knows_events_and_topics(network: Network, add
     assert message_with_nonce(index, addresses, network.accounts[0].address, 99, network.block_number) is None
 
 
-def test_what_it_has_not_taken_in_is_found_without_it(network: Network, addresses: AddressIndex) -> None:
+def test_unindexed_tipsets_are_found_without_index(network: Network, addresses: AddressIndex) -> None:
     target = network.accounts[3].address
     first = network.send(target, 1).block_number
     taken_in(addresses, network)
@@ -117,7 +115,7 @@ def test_what_it_has_not_taken_in_is_found_without_it(network: Network, addresse
     assert named(TipsetSearch(network.chain.index, addresses, (message_key(target),))) == [second, first]
 
 
-def test_without_it_a_number_of_tipsets_is_looked_at(network: Network) -> None:
+def test_search_without_index_limits_scanned_tipsets(network: Network) -> None:
     for _ in range(6):
         network.mine()
     search = TipsetSearch(network.chain.index, None, (), most=4)
@@ -126,9 +124,7 @@ def test_without_it_a_number_of_tipsets_is_looked_at(network: Network) -> None:
     assert (named(search), search.reached, search.ended) == ([6, 5, 4, 3, 2, 1, 0], 0, True)
 
 
-def test_a_chain_that_was_made_anew_makes_its_entries_count_for_nothing(
-    network: Network, addresses: AddressIndex
-) -> None:
+def test_rebuilt_chain_invalidates_address_index_entries(network: Network, addresses: AddressIndex) -> None:
     target, snapshot = network.accounts[3].address, network.snapshot()
     network.send(target, 1)
     taken_in(addresses, network)
@@ -141,7 +137,7 @@ def test_a_chain_that_was_made_anew_makes_its_entries_count_for_nothing(
     assert concerned(index, target) == []
 
 
-def test_a_folder_keeps_it_and_what_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
+def test_address_index_persists_and_rebuilds_when_corrupt(tmp_path: Path) -> None:
     file = tmp_path / "chain" / FILE
     with Network(tmp_path / "chain", clock=Clock()) as network:
         sent = network.send(network.accounts[3].address, 1)
@@ -167,7 +163,7 @@ def test_a_folder_keeps_it_and_what_cannot_be_read_is_made_anew(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_damage_within_is_reported_with_what_to_do(tmp_path: Path, network: Network) -> None:
+def test_corrupt_address_index_is_reported_with_remedy(tmp_path: Path, network: Network) -> None:
     file, target = tmp_path / FILE, network.accounts[3].address
     for _ in range(300):
         network.send(target, 1)
@@ -180,7 +176,7 @@ def test_damage_within_is_reported_with_what_to_do(tmp_path: Path, network: Netw
     addresses.close()
 
 
-def test_it_says_where_it_cannot_be_kept(tmp_path: Path) -> None:
+def test_unwritable_index_path_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"cannot be opened \(.*\): let its folder be written, or remove the file"):
         AddressIndex(tmp_path / "nowhere" / FILE)
 

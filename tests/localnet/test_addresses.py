@@ -21,12 +21,12 @@ def test_a_refusal_names_both_forms(read: Callable[[str], object], text: str) ->
 
 
 @pytest.mark.parametrize("target", [5, None, ["0x00"], Network])
-def test_what_has_no_address_is_refused(target: Any) -> None:
+def test_object_without_address_is_rejected(target: Any) -> None:
     with pytest.raises(AddressError, match="is not an address: expected text, 20 bytes, or what has an address"):
         filecoin_address(target)
 
 
-def test_what_has_an_address_stands_for_it() -> None:
+def test_object_with_address_is_accepted_as_address() -> None:
     with Network() as network:
         assert filecoin_address(network.accounts[0]) == network.accounts[0].delegated
         assert filecoin_address(network.actors.at("f04")) == Address.id(4)

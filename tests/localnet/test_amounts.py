@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypervisor.errors import InvalidInput
-from localnet.contracts.amounts import attofil, payment
+from localnet.contracts.amounts import parse_amount, payment
 
 
 @pytest.mark.parametrize(
@@ -25,16 +25,16 @@ from localnet.contracts.amounts import attofil, payment
     ],
 )
 def test_units_are_decimal_shifts(text: str, expected: int) -> None:
-    assert attofil(text) == expected
+    assert parse_amount(text) == expected
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "fil", "-1", "1e18", "1,5", "1.", ".5", "0x10", "1 bitcoin", "1.5attofil", "1.0000000001gwei", "٣", "9" * 41],
 )
-def test_what_is_no_amount_is_refused(text: str) -> None:
+def test_invalid_amount_is_rejected(text: str) -> None:
     with pytest.raises(InvalidInput):
-        attofil(text)
+        parse_amount(text)
 
 
 @pytest.mark.parametrize("text", ["1", "007", " 12 "])

@@ -67,7 +67,7 @@ OPENINGS: dict[str, Callable[[Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("wrong", [1.5, 2.0, "7", b"7", True, (1, 2)], ids=repr)
 @pytest.mark.parametrize("asked", WRONG_NUMBERS)
-def test_a_wrong_number_is_refused_before_anything_is_changed(network: Network, asked: str, wrong: Any) -> None:
+def test_invalid_number_is_refused_before_any_state_change(network: Network, asked: str, wrong: Any) -> None:
     network.mine()
     machine = network.machine
     with pytest.raises(InvalidInput, match="expected a whole number"):
@@ -86,7 +86,7 @@ def test_a_network_is_not_opened_with_a_wrong_number(option: str, wrong: Any) ->
         Network(clock=Clock(), **OPENINGS[option](wrong))
 
 
-def test_who_means_fil_is_told_of_attofil(network: Network) -> None:
+def test_fil_amount_error_mentions_attofil(network: Network) -> None:
     with pytest.raises(InvalidInput, match=r"1 FIL is 10\*\*18 attoFIL"):
         network.set_balance(network.accounts[1], 1.5)  # type: ignore[arg-type]  # what this is about
 
@@ -113,7 +113,7 @@ def test_a_miner_has_no_fewer_sectors_than_none(network: Network) -> None:
     assert network.create_miner(sectors=0).sectors == ()
 
 
-def test_bounds_are_told_as_people_write_them() -> None:
+def test_number_bounds_are_reported_in_readable_form() -> None:
     assert whole_number(3, "a number", 3, 3) == 3
     assert octets(bytearray(b"ab"), "code") == b"ab"
     for number, least, most, words in (

@@ -67,7 +67,7 @@ def test_values_are_read_by_their_types(kind: str, text: str, expected: Any) -> 
         ("string[]", '["x]'), ("uint256" + "[]" * 40, "[" * 40 + "]" * 40),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_its_type_is_refused(kind: str, text: str) -> None:
+def test_value_not_matching_type_is_refused(kind: str, text: str) -> None:
     with pytest.raises(InvalidInput):
         values([{"type": kind}], [text], plain)
 
@@ -75,7 +75,7 @@ def test_what_does_not_fit_its_type_is_refused(kind: str, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "f", "f(", "f)", "(uint256)", "f(foo)", "f(uint7)", "f()()()", "1f()", "f(uint256", "f(((((", "f()x"]
 )
-def test_what_is_no_function_is_refused(text: str) -> None:
+def test_invalid_function_signature_is_rejected(text: str) -> None:
     with pytest.raises(InvalidInput, match="is not a function"):
         signature_interface(text)
 
@@ -88,7 +88,7 @@ def test_names_keywords_and_answers_may_be_there() -> None:
     )  # fmt: skip
 
 
-def test_answers_are_json_that_loses_nothing() -> None:
+def test_results_convert_to_lossless_json() -> None:
     assert as_plain((2**255, b"\x01", [True, "x", None])) == [str(2**255), "0x01", [True, "x", None]]
 
 
@@ -115,7 +115,7 @@ BASES = [
 
 
 @pytest.mark.parametrize("dimensions", ["", "[]", "[1]", "[0]", "[01]", "[12345]", "[][3][]", "[", "[-1]", "[] "])
-def test_what_is_a_type_is_said_as_by_eth_abi(dimensions: str) -> None:
+def test_type_recognition_matches_eth_abi(dimensions: str) -> None:
     for base in BASES:
         try:
             expected = is_encodable_type(base + dimensions)

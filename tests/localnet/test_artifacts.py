@@ -78,7 +78,7 @@ def hardhat_3(root: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", [foundry, hardhat_2, hardhat_3])
-def test_a_deployed_contract_is_known_by_its_code_whatever_was_filled_in(
+def test_deployed_contract_matches_by_code_ignoring_immutables(
     layout: Callable[[Path], Path], tmp_path: Path, network: Network
 ) -> None:
     folders = ArtifactFolders([layout(tmp_path)])
@@ -134,7 +134,7 @@ def test_lines_are_those_of_the_run_that_forges_cache_names(build: str, files: s
 
 
 @pytest.mark.slow
-def test_a_line_is_left_out_where_runs_of_the_compiler_disagree_and_none_is_named(tmp_path: Path) -> None:
+def test_source_line_is_omitted_if_unnamed_compiler_runs_differ(tmp_path: Path) -> None:
     out = other_run(tmp_path)
     assert lines_of_vault(out) == {"src/Vault.sol"}
     (out / "build-info" / "other.json").unlink()
@@ -155,7 +155,7 @@ def test_places_of_libraries_and_immutables_are_open() -> None:
     assert not pattern.begins(bytes.fromhex("73" + "11" * 20 + "7f" + "22" * 32 + "56"))
 
 
-def test_names_are_found_and_two_of_a_name_are_told_apart(tmp_path: Path) -> None:
+def test_artifact_lookup_rejects_ambiguous_names(tmp_path: Path) -> None:
     out = foundry(tmp_path)
     assert find_artifact("Vault", [out]).name == "Vault"
     shutil.copytree(out / "Vault.sol", out / "Other.sol")
@@ -166,7 +166,7 @@ def test_names_are_found_and_two_of_a_name_are_told_apart(tmp_path: Path) -> Non
         find_artifact("Absent", [out])
 
 
-def test_what_is_compiled_later_is_found_and_what_is_gone_is_not(tmp_path: Path) -> None:
+def test_later_artifacts_are_found_and_deleted_ones_dropped(tmp_path: Path) -> None:
     folders = ArtifactFolders([tmp_path / "out"])
     assert folders.contracts() == []
     shutil.copytree(PROJECT / "out", tmp_path / "out")
@@ -185,14 +185,14 @@ def test_what_is_compiled_later_is_found_and_what_is_gone_is_not(tmp_path: Path)
         b'{"abi": [], "bytecode": "0x' + b"00" * (2 << 20) + b'"}',
     ],
 )  # fmt: skip
-def test_what_is_no_artifact_is_left_out(content: bytes, tmp_path: Path) -> None:
+def test_invalid_artifact_is_omitted(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "Bad.json").write_bytes(content)
     assert ArtifactFolders([tmp_path]).contracts() == []
 
 
 def test_links_large_files_and_deep_folders_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localnet.contracts.artifacts.LARGEST_FILE", 5_000)
-    monkeypatch.setattr("localnet.contracts.artifacts.MOST_FILES", 20)
+    monkeypatch.setattr("localnet.contracts.artifacts.MAX_FILES", 20)
     out = tmp_path / "out"
     out.mkdir()
     (out / "loop").symlink_to(out)
@@ -243,7 +243,7 @@ def test_a_source_is_read_below_its_folder_only(tmp_path: Path) -> None:
     assert [read(path) for path in ("../a.sol", "link.sol", str(tmp_path / "a.sol"), "absent", "\0", ".")] == [None] * 6
 
 
-def test_the_compilers_own_code_has_no_line_and_the_statement_before_it_has() -> None:
+def test_compiler_generated_code_has_no_line_but_prior_statement() -> None:
     source = b"contract A {\n  function f() {\n    g();\n  }\n}\n"
     text = f"{source.index(b'g();')}:3:0;-1:-1:-1;0:{len(source)}:0"
     code_map = CodeMap(bytes.fromhex("5b5bfd"), text, {0: "A.sol"}, lambda _: source)

@@ -20,9 +20,7 @@ LIMIT = 10_000_000_000
         ([], 0),
     ],
 )
-def test_the_premium_that_more_than_a_fifth_of_the_gas_does_not_exceed(
-    premiums: list[tuple[int, int]], expected: int
-) -> None:
+def test_percentile_premium_is_met_by_80_percent_of_block_gas(premiums: list[tuple[int, int]], expected: int) -> None:
     assert percentile_premium(premiums) == expected
     assert percentile_premium(premiums[::-1]) == expected
 
@@ -57,9 +55,7 @@ def test_a_premium_counts_as_far_as_the_fee_cap_allows() -> None:
         (100_000_000, LIMIT * 15 // 10, 2, 106_250_000),
     ],
 )
-def test_before_network_version_28_the_fee_follows_how_full_blocks_are(
-    fee: int, used: int, blocks: int, expected: int
-) -> None:
+def test_base_fee_before_nv28_follows_block_fullness(fee: int, used: int, blocks: int, expected: int) -> None:
     assert next_base_fee(BaseFee.FULLNESS, fee, [GasBid(used, 0, 0)], blocks) == expected
 
 

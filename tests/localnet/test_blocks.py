@@ -60,7 +60,7 @@ def test_a_header_is_a_tuple_of_sixteen() -> None:
     assert fields[15] == b"\x00\x64"
 
 
-def test_a_tipsets_key_is_the_cid_of_its_blocks_cids_in_a_byte_string() -> None:
+def test_tipset_key_is_cid_of_block_cids_as_byte_string() -> None:
     blocks = [cid_of(b"one"), cid_of(b"two")]
     key = tipset_key(blocks)
     assert key == cid_of(b"\x58\x4c" + blocks[0] + blocks[1])

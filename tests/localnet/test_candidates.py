@@ -41,7 +41,7 @@ def test_a_trace_reads_each_transaction_once(read: list[bytes]) -> None:
         assert len(read) == len(set(read)) == 3
 
 
-def test_what_was_in_a_block_is_the_transaction_that_was_sent() -> None:
+def test_candidate_of_receipt_is_sent_transaction() -> None:
     with Network(rules="ethereum") as network:
         signed = network.accounts[0].sign(transfer(network))
         receipt = network.receipt(network.submit(signed.raw()))

@@ -25,7 +25,7 @@ from store.memory import MemoryStore
 from tests.localnet.conftest import ARTIFACTS, START, Clock
 
 
-def test_a_tipset_names_its_parent_and_the_parents_state_and_receipts(network: Network) -> None:
+def test_tipset_header_names_parent_with_its_state_and_receipts(network: Network) -> None:
     network.send(network.accounts[1], 5)
     parent = network.head
     network.mine()
@@ -71,7 +71,7 @@ def test_a_null_round_has_cron_and_no_block(official: Network) -> None:
 
 
 @pytest.mark.parametrize("counts", [(-1, 0), (1, -1)])
-def test_blocks_and_null_rounds_are_counted_from_nothing(network: Network, counts: tuple[int, int]) -> None:
+def test_negative_block_and_null_round_counts_are_refused(network: Network, counts: tuple[int, int]) -> None:
     head = network.head
     with pytest.raises(InvalidInput, match="neither can be negative"):
         network.mine(counts[0], null_rounds=counts[1])
@@ -89,7 +89,7 @@ def test_a_null_rounds_ticket_is_that_of_the_tipset_after_it(network: Network) -
     assert len(beacons) == 4
 
 
-def test_the_base_fee_of_each_tipset_is_what_its_parent_led_to(network: Network) -> None:
+def test_tipset_base_fee_follows_from_parent(network: Network) -> None:
     parent = network.head
     network.mine()
     assert network.head.base_fee == parent.next_base_fee == 100
@@ -123,7 +123,7 @@ def test_an_index_with_holes_is_a_damaged_store(network: Network) -> None:
 class TestGoingBack:
     """Snapshots."""
 
-    def test_state_receipts_and_blocks_of_the_other_branch_are_gone(self, either: Network) -> None:
+    def test_revert_drops_state_receipts_and_blocks_of_other_branch(self, either: Network) -> None:
         counter = either.deploy(ARTIFACTS / "Counter.json")
         snapshot, head, root = either.snapshot(), either.head, either.machine.root
         gone = [counter.send("increment") for _ in range(3)]
@@ -135,7 +135,7 @@ class TestGoingBack:
             assert either.chain.index.by_hash(receipt.tipset.hash) is None
         assert either.nonce(either.accounts[0]) == 1
 
-    def test_the_chain_goes_on_in_another_way(self, network: Network) -> None:
+    def test_chain_continues_on_new_branch_after_revert(self, network: Network) -> None:
         snapshot = network.snapshot()
         other = network.send(network.accounts[1], 5)
         network.mine(5)
@@ -167,7 +167,7 @@ class TestGoingBack:
         assert not network.revert(first)
         assert not network.revert(0)
 
-    def test_what_was_changed_by_hand_is_taken_back_too(self, network: Network) -> None:
+    def test_revert_undoes_manual_state_changes(self, network: Network) -> None:
         account = network.accounts[1]
         snapshot, before = network.snapshot(), network.balance(account)
         network.set_balance(account, 5)
@@ -181,7 +181,7 @@ class TestGoingBack:
 class TestTime:
     """Time goes by the clock, and by hand."""
 
-    def test_a_block_is_later_than_its_parent_though_the_clock_stands_still(self, network: Network) -> None:
+    def test_block_time_exceeds_parent_with_stopped_clock(self, network: Network) -> None:
         first = network.mine().timestamp
         assert network.mine().timestamp == first + 1
 
@@ -193,13 +193,13 @@ class TestTime:
         with pytest.raises(InvalidInput, match="does not run backwards"):
             network.increase_time(-1)
 
-    def test_it_moves_from_the_head_where_blocks_have_run_ahead_of_the_clock(self, network: Network) -> None:
+    def test_time_increase_starts_from_head_ahead_of_clock(self, network: Network) -> None:
         # What waits for a delay since the head's time, as a timelock does, can be done after that delay.
         head = [network.mine() for _ in range(10)][-1]
         network.increase_time(3600)
         assert network.mine().timestamp >= head.timestamp + 3600
 
-    def test_the_next_blocks_time_can_be_set_and_the_clock_goes_on_from_there(self, network: Network) -> None:
+    def test_next_block_time_can_be_set_and_clock_continues_from_it(self, network: Network) -> None:
         network.set_next_timestamp(START + 99_999)
         assert network.mine().timestamp == START + 99_999
         assert network.mine().timestamp == START + 100_000
@@ -233,7 +233,7 @@ class TestTime:
             clock.now += 60
             assert network.mine().timestamp == START + 60
 
-    def test_a_snapshot_remembers_how_far_ahead_of_the_head_the_time_was_set(self, network: Network) -> None:
+    def test_snapshot_remembers_time_offset_from_head(self, network: Network) -> None:
         head = network.mine(10)
         network.increase_time(3600)
         snapshot = network.snapshot()
@@ -280,7 +280,7 @@ class TestWaiting:
         assert network.head.transactions == tuple(hashes)
         assert len(network.mempool) == 0
 
-    def test_send_says_that_its_transaction_waits(self, network: Network) -> None:
+    def test_send_reports_pending_transaction(self, network: Network) -> None:
         network.automine = False
         with pytest.raises(UnknownTransaction, match="waits for a block"):
             network.send(network.accounts[1], 5)
@@ -322,7 +322,7 @@ class TestWaiting:
         network.mine()
         assert len(network.head.transactions) == 1
 
-    def test_what_cannot_be_paid_any_more_stays_out(self, network: Network) -> None:
+    def test_transaction_that_became_unaffordable_is_not_included(self, network: Network) -> None:
         network.automine = False
         most = 9_999 * 10**18
         first, second = (network.submit(_transfer(network, nonce, value=most)) for nonce in range(2))
@@ -330,7 +330,7 @@ class TestWaiting:
         assert network.head.transactions == (first,)
         assert network.mempool.get(second) is not None
 
-    def test_what_waited_and_cannot_run_makes_no_block(self, network: Network) -> None:
+    def test_unexecutable_pending_transaction_makes_no_block(self, network: Network) -> None:
         most = 9_999 * 10**18
         late = network.submit(_transfer(network, 1, value=most))
         first = network.submit(_transfer(network, 0, value=most))
@@ -365,7 +365,7 @@ class TestWaiting:
         assert network.trace(other).same
 
     def test_so_many_may_wait_and_no_more(self, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("localnet.chain.mempool.MAX_WAITING", 2)
+        monkeypatch.setattr("localnet.chain.mempool.MAX_PENDING", 2)
         network.automine = False
         for nonce in range(2):
             network.submit(_transfer(network, nonce))
@@ -383,9 +383,7 @@ def _transfer(
     return network.accounts[sender].sign(transaction).raw()
 
 
-def test_a_failure_in_the_middle_of_a_tipset_leaves_the_chain_as_it_was(
-    network: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mid_tipset_failure_leaves_chain_unchanged(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     head, root = network.head, network.machine.root
 
     def broken(*_: object) -> None:
@@ -425,7 +423,7 @@ def test_cron_that_fails_stops_the_tipset(official: Network) -> None:
 class TestFolders:
     """A network's folder."""
 
-    def test_everything_is_there_when_it_is_opened_again(self, tmp_path: Path) -> None:
+    def test_reopened_network_restores_chain_and_state(self, tmp_path: Path) -> None:
         folder = tmp_path / "chain"
         with Network(folder, clock=Clock()) as network:
             counter = network.deploy(ARTIFACTS / "Counter.json")
@@ -441,7 +439,7 @@ class TestFolders:
             assert network.balance(network.accounts[7]) == 77
             assert network.mine().height == expected[0].height + 1
 
-    def test_what_was_taken_back_stays_so(self, tmp_path: Path) -> None:
+    def test_reverted_blocks_stay_reverted_after_reopening(self, tmp_path: Path) -> None:
         with Network(tmp_path / "chain", clock=Clock()) as network:
             before, snapshot = network.head, network.snapshot()
             network.set_balance(network.accounts[7], 77)

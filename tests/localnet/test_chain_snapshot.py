@@ -84,7 +84,7 @@ def test_a_network_begins_with_the_state_of_a_snapshot(made: Any, tmp_path: Path
         assert again.contract(counter, COUNTER).call("number") == 3
 
 
-def test_what_a_snapshots_head_says_is_read(made: Any, tmp_path: Path) -> None:
+def test_chain_snapshot_head_is_read(made: Any, tmp_path: Path) -> None:
     data_file(BUNDLE)
     car, _, head, network = made
     with RocksStore.open(tmp_path / "store") as store:
@@ -102,7 +102,7 @@ def test_what_a_snapshots_head_says_is_read(made: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_with_a_state_takes_no_snapshot_and_no_block_of_it(made: Any, tmp_path: Path) -> None:
+def test_folder_with_state_imports_no_snapshot_and_no_blocks(made: Any, tmp_path: Path) -> None:
     car, _, head, _ = made
     with Network(tmp_path / "chain", clock=Clock()):
         pass
@@ -126,7 +126,7 @@ def test_a_folder_with_a_state_takes_no_snapshot_and_no_block_of_it(made: Any, t
         "text",
     ],
 )
-def test_what_is_no_snapshot_is_refused(value: Any) -> None:
+def test_invalid_chain_snapshot_is_rejected(value: Any) -> None:
     store = MemoryStore()
     with pytest.raises(InvalidInput, match="snapshot"):
         read_chain_snapshot(store, [put_object(store, value)])
@@ -146,7 +146,7 @@ def test_blocks_of_different_tipsets_are_no_head(made: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_snapshots_network_has_the_chain_id_of_its_name_and_the_fees_of_its_head(tmp_path: Path) -> None:
+def test_snapshot_network_has_chain_id_of_name_and_fees_of_head(tmp_path: Path) -> None:
     genesis = GenesisOptions(name="calibrationnet")
     with Network(tmp_path / "made", bundle=data_file(BUNDLE), clock=Clock(), genesis=genesis) as network:
         network.mine()
@@ -161,7 +161,7 @@ def test_a_snapshots_network_has_the_chain_id_of_its_name_and_the_fees_of_its_he
         assert (again.base_fee, head.base_fee) == (5_000, 5_000)
 
 
-def test_a_snapshot_without_the_header_before_its_head_is_refused(made: Any) -> None:
+def test_snapshot_without_parent_header_is_refused(made: Any) -> None:
     car, _, head, _ = made
     (parent,) = [unlink(parent) for parent in decode(dict_of(car)[head])[5]]
     store = MemoryStore()

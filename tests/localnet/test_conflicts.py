@@ -34,7 +34,7 @@ def records(*messages: Message) -> dict[str, Any]:
     return conflict_records(*executed(*messages))
 
 
-def test_the_slots_in_which_two_messages_met_are_told() -> None:
+def test_conflicting_slots_of_two_messages_are_reported() -> None:
     contract = stage("filecoin").machine.state_tree.lookup_id(to_filecoin(stage("filecoin").contracts[0]))
     found = records(called(1, COUNT, THREE), called(2, COUNT, THREE))
     assert found == {
@@ -61,16 +61,16 @@ def test_each_state_of_a_contract_is_read_once(monkeypatch: pytest.MonkeyPatch) 
     assert len(read) == len(set(read)) == 2
 
 
-def test_slots_are_told_of_the_first_conflicts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_first_conflicts_report_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     machine, parallel = executed(called(1, COUNT, THREE), called(2, COUNT, THREE))
     parallel.conflicts *= 3
-    monkeypatch.setattr(conflicts, "MOST_WITH_SLOTS", 2)
+    monkeypatch.setattr(conflicts, "MAX_WITH_SLOTS", 2)
     found = conflict_records(machine, parallel)["conflicts"]
     assert [each.get("slots") for each in found] == [["0x3"], ["0x3"], None]
 
 
-def test_a_contract_with_many_slots_has_none_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conflicts, "MOST_SLOTS", 0)
+def test_conflict_of_contract_with_many_slots_omits_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conflicts, "MAX_SLOTS", 0)
     (found,) = records(called(1, COUNT, THREE), called(2, COUNT, THREE))["conflicts"]
     assert found["fields"] == ["state"]
     assert "slots" not in found
@@ -83,7 +83,7 @@ def test_a_balance_has_no_slots() -> None:
     assert found["conflicts"] == [{"message": 1, "actor": f"f0{actor}", "fields": ["balance"]}]
 
 
-def test_the_picture_has_a_line_for_each_actor_and_goes_on_in_the_next() -> None:
+def test_conflict_chart_has_line_per_actor_and_wraps() -> None:
     met = [{"message": 3, "actor": "f0100", "fields": ["balance"]}, {"message": 101, "address": "f1abc"}]
     assert [*picture({"conflicts": met}, 104)] == [
         f"f0100 balance  {'...x' + '.' * 96}",
@@ -94,7 +94,7 @@ def test_the_picture_has_a_line_for_each_actor_and_goes_on_in_the_next() -> None
     assert [*picture({"conflicts": []}, 10)] == []
 
 
-def test_a_line_names_what_all_conflicts_of_an_actor_have_in_common() -> None:
+def test_picture_row_lists_fields_common_to_actor_conflicts() -> None:
     conflicts = [
         {"message": 1, "actor": "f0100", "fields": ["state"], "slots": ["0x0", "0x7"]},
         {"message": 3, "actor": "f0100", "fields": ["state"], "slots": ["0x0", "0x7", "0x8"]},

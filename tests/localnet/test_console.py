@@ -81,7 +81,7 @@ def test_a_failure_is_printed_with_names_and_the_line(
     assert output.endswith(f"  at {line_of(path, statement)}\n")
 
 
-def test_want_of_gas_is_printed_with_the_limit_and_where_to_get_enough(capsys: pytest.CaptureFixture[str]) -> None:
+def test_out_of_gas_is_printed_with_limit_and_advice(capsys: pytest.CaptureFixture[str]) -> None:
     """Use forge's own simulated gas limit: enough for inclusion, too little for execution."""
     advice = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
     for rules, limit, line in (
@@ -124,9 +124,7 @@ def test_a_constructor_has_lines_too(network: Network, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
 
 
-def test_on_an_official_bundle_names_and_lines_are_the_same(
-    official: Network, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_official_bundle_shows_same_names_and_lines(official: Network, capsys: pytest.CaptureFixture[str]) -> None:
     with printing(official, PROJECT / "out"):
         contract = official.send(None, 0, CALLER.bytecode).contract_address
         failed(official, contract, CALLER.interface.encode_call("put", 6))
@@ -139,9 +137,7 @@ def test_on_an_official_bundle_names_and_lines_are_the_same(
     assert output.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
 
 
-def test_without_artifacts_calls_are_shown_by_their_bytes_until_an_abi_is_added(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_calls_are_shown_as_bytes_until_abi_is_added(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with Network() as network, printing(network, tmp_path):
         contract = network.send(None, 0, VAULT.interface.encode_constructor(VAULT.bytecode, 5)).contract_address
         data = VAULT.interface.encode_call("put", 6)
@@ -161,7 +157,7 @@ def test_without_artifacts_calls_are_shown_by_their_bytes_until_an_abi_is_added(
             assert refused.value.code == -32602
 
 
-def test_only_what_failed_or_may_have_logged_is_executed_again(
+def test_only_failed_or_logging_transactions_are_replayed(
     own_network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Network() as network, printing(network, PROJECT / "out") as console:
@@ -187,7 +183,7 @@ def test_code_that_was_given_by_hand_may_log(capsys: pytest.CaptureFixture[str])
     assert "console.log: put 2\n" in capsys.readouterr().out
 
 
-def test_what_an_older_chain_holds_decides_whether_its_transactions_are_executed_again(
+def test_reexecution_depends_on_contents_of_older_chain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with Network() as network:
@@ -205,7 +201,7 @@ def test_what_an_older_chain_holds_decides_whether_its_transactions_are_executed
             network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
 
 
-def test_where_execution_is_deferred_a_failure_is_printed_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
+def test_deferred_execution_failure_is_printed_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
     with Network(deferred=True) as network, printing(network, PROJECT / "out"):
         failed(network, None, VAULT.interface.encode_constructor(VAULT.bytecode, 0))
     assert f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n" in capsys.readouterr().out
@@ -226,7 +222,7 @@ def test_a_closed_output_stops_no_block(network: Network, monkeypatch: pytest.Mo
     assert receipt.succeeded
 
 
-def test_code_that_runs_in_anothers_name_has_its_own_name_and_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_delegatecalled_code_is_reported_with_own_name_and_line(capsys: pytest.CaptureFixture[str]) -> None:
     with Network() as network, printing(network, PROJECT / "out"):
         vault = network.deploy(PROJECT / "out" / "Vault.sol" / "Vault.json", 5)
         # copies the calldata, delegates, reverts with what came back (EIP-1167's proxy, which no artifact describes)
@@ -239,7 +235,7 @@ def test_code_that_runs_in_anothers_name_has_its_own_name_and_line(capsys: pytes
 
 
 @pytest.mark.parametrize("bundle", ["network", "official"])
-def test_a_transaction_that_is_never_made_since_its_estimate_fails_is_explained_too(
+def test_transaction_with_failed_estimate_is_explained(
     bundle: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network: Network = request.getfixturevalue(bundle)
@@ -265,7 +261,7 @@ def test_a_transaction_that_is_never_made_since_its_estimate_fails_is_explained_
     assert capsys.readouterr().out == "console.log: put 5\n"
 
 
-def test_what_calls_and_estimates_log_is_printed_once_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_of_calls_and_estimates_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     # anvil 1.7 writes the bare line for each call, failed ones, too, and for each trial of an estimate
     with Network() as network, printing(network, PROJECT / "out") as console:
         client = Client(Node(network, console=console))
@@ -354,9 +350,7 @@ def test_an_explanation_ends_when_its_time_is_over(
     assert ("--rpc-url http://127.0.0.1:18602` has no such limit" in output) == (asked == "transaction")
 
 
-def test_an_explanation_gives_way_without_a_word_and_begins_again(
-    network: Network, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_preempted_explanation_is_silent_and_restarts(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
     vault, background = network.deploy(VAULT, 5), Collected()
     with printing(network, PROJECT / "out") as listener:
         listener.background = background
@@ -376,7 +370,9 @@ def test_an_explanation_gives_way_without_a_word_and_begins_again(
     assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
 
 
-def test_what_happens_in_between_is_printed_apart(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_output_between_lines_adds_hash_to_call_trace(
+    network: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Lines are printed at once, the calls of what failed after them: with the hash, where others stand between."""
     vault, background = network.deploy(VAULT, 5), Collected()
     with printing(network, PROJECT / "out") as listener:
@@ -392,7 +388,7 @@ def test_what_happens_in_between_is_printed_apart(network: Network, capsys: pyte
     assert "TooMuch(6, 5)" in out
 
 
-def test_a_block_that_is_gone_is_not_explained(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failure_in_reverted_block_is_not_explained(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
     vault, background = network.deploy(VAULT, 5), Collected()
     with printing(network) as listener:
         listener.background = background
@@ -406,7 +402,7 @@ def test_a_block_that_is_gone_is_not_explained(network: Network, capsys: pytest.
     assert capsys.readouterr().out == ""
 
 
-def test_no_line_is_looked_for_where_no_source_is_known(
+def test_source_line_search_is_skipped_without_sources(
     network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """To watch each instruction takes up to a second."""

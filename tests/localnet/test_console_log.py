@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from eth_abi.abi import encode
 
-from localnet.traces.console_log import MOST_CHARACTERS, log_line
+from localnet.traces.console_log import MAX_CHARACTERS, log_line
 from store.keccak import keccak
 
 EXAMPLES = {
@@ -78,9 +78,7 @@ def test_places_in_the_text_are_filled_as_by_nodes_console() -> None:
         ("string", ["%z %s", "a"], "%z a"),
     ],
 )
-def test_places_for_numbers_objects_and_digits_are_filled_as_by_forge(
-    types: str, values: list[object], line: str
-) -> None:
+def test_console_log_format_specifiers_match_forge(types: str, values: list[object], line: str) -> None:
     assert written(f"log(string,{types})", values) == line
 
 
@@ -92,7 +90,7 @@ def test_a_doubled_per_cent_is_one_without_arguments_too() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"\x01", bytes(4), bytes.fromhex("41304fac"), bytes.fromhex("41304fac") + b"\xff" * 32]
 )
-def test_what_is_no_log_is_shown_as_bytes(data: bytes) -> None:
+def test_non_log_data_is_shown_as_hex(data: bytes) -> None:
     assert log_line(data) == f"0x{data.hex()}"
 
 
@@ -100,4 +98,4 @@ def test_a_line_is_printable_and_bounded() -> None:
     line = written("log(string)", ["\x1b[2Jx\n" + "y" * 100_000])
     assert "\x1b" not in line
     assert "\n" not in line
-    assert len(line) < MOST_CHARACTERS + 100
+    assert len(line) < MAX_CHARACTERS + 100

@@ -84,7 +84,7 @@ class TestCode:
                 network.set_code(target, CALLER_OF)
         assert network.machine.actor(Address.id(4)) is not None
 
-    def test_nobody_is_left_where_it_fails(self, network: Network) -> None:
+    def test_failed_control_leaves_state_unchanged(self, network: Network) -> None:
         key = Address(Protocol.BLS, bytes(48))
         before = network.machine.root
         with pytest.raises(InvalidInput):
@@ -97,7 +97,7 @@ class TestCode:
 class TestStorage:
     """Given to a contract."""
 
-    def test_slots_are_what_the_contract_reads(self, either: Network) -> None:
+    def test_contract_reads_slots_set_by_set_storage(self, either: Network) -> None:
         counter = either.deploy(COUNTER)
         either.set_storage(counter, {0: 41, 2**256 - 1: 2**256 - 1})
         assert counter.call("number") == 41
@@ -105,7 +105,7 @@ class TestStorage:
         assert counter.call("number") == 42
         assert storage_of(either.machine, to_filecoin(counter.address), 2**256 - 1) == b"\xff" * 32
 
-    def test_a_slot_that_is_cleared_leaves_the_state_of_a_fresh_contract(self, network: Network) -> None:
+    def test_cleared_slot_restores_state_of_fresh_contract(self, network: Network) -> None:
         counter, fresh = network.deploy(COUNTER), network.deploy(COUNTER)
         network.set_storage(counter, {0: 41, 7: 1})
         network.set_storage(counter, {0: 0, 7: 0})
@@ -142,7 +142,7 @@ class TestNonce:
         assert either.call(NOBODY)[12:] == expected
 
     @pytest.mark.parametrize("nonce", [-1, 2**64 - 1, 2**64])
-    def test_no_nonce(self, network: Network, nonce: int) -> None:
+    def test_out_of_range_nonce_is_rejected(self, network: Network, nonce: int) -> None:
         with pytest.raises(InvalidInput, match="cannot be a nonce"):
             network.set_nonce(NOBODY, nonce)
 
@@ -184,7 +184,7 @@ class TestImpersonation:
         assert (receipt.exit_code, str(receipt.from_)) == (ExitCode.OK, "f06")
         assert receipt.execution.sender == masked_id(ActorID(6))
 
-    def test_what_only_the_registrys_root_key_may_do(self, before_nv29: Network) -> None:
+    def test_only_registry_root_key_can_add_verifiers(self, before_nv29: Network) -> None:
         # builtin-actors verifreg: AddVerifier (2) is the root key's, AddVerifiedClient (4) a verifier's.
         either = before_nv29
         verifier, client = either.accounts[1].native, either.accounts[2].native
@@ -207,7 +207,7 @@ class TestImpersonation:
             Address.id(either.machine.state_tree.lookup_id(to_filecoin(counter.address)) or 0)
         )
 
-    def test_it_fails_as_the_call_does(self, network: Network) -> None:
+    def test_impersonated_transaction_fails_as_its_call(self, network: Network) -> None:
         network.set_code(NOBODY, bytes.fromhex("5f5ffd"))
         counter = network.deploy(COUNTER)
         with pytest.raises(TransactionFailed) as failed:
@@ -218,7 +218,7 @@ class TestImpersonation:
 class TestStateFiles:
     """A state moves from one network to another."""
 
-    def test_another_network_goes_on_from_it(self) -> None:
+    def test_dumped_state_continues_on_another_network(self) -> None:
         with Network(clock=Clock()) as first, Network(clock=Clock()) as second:
             counter = first.deploy(COUNTER)
             counter.send("increment")
@@ -233,7 +233,7 @@ class TestStateFiles:
             again.send("increment")
             assert again.call("number") == 2
 
-    def test_it_outlives_the_process(self, tmp_path: object) -> None:
+    def test_loaded_state_outlives_process(self, tmp_path: object) -> None:
         with Network(clock=Clock()) as first, Network(f"{tmp_path}/chain", clock=Clock()) as second:
             first.set_balance(NOBODY, 12)
             second.load_state(first.dump_state())
@@ -257,7 +257,7 @@ class TestStateFiles:
             network.load_state(packed)
         assert network.head == before
 
-    def test_a_state_of_before_the_rules_were_told_is_taken(self, network: Network) -> None:
+    def test_state_dump_without_rules_field_loads(self, network: Network) -> None:
         network.set_balance(NOBODY, 12)
         reader = read_car(io.BytesIO(gzip.decompress(network.dump_state())))
         blocks = dict(reader)
@@ -270,13 +270,15 @@ class TestStateFiles:
         assert network.balance(NOBODY) == 12
 
     @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["as a file", "as anvil_dumpState answers"])
-    def test_anvils_state_is_told_from_damage(self, network: Network, pack: Callable[[bytes], bytes]) -> None:
+    def test_anvil_state_is_distinguished_from_corrupt_state(
+        self, network: Network, pack: Callable[[bytes], bytes]
+    ) -> None:
         of_anvil = b'{"block":{"number":"0x1"},"accounts":{"0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266":{"nonce":1}}}'
         with pytest.raises(InvalidInput, match=r"a state of anvil.* under the rules 'filecoin'.*--rules ethereum"):
             network.load_state(pack(of_anvil))
 
     @pytest.mark.slow
-    def test_a_state_may_have_as_many_bytes_as_the_limit_says(self, network: Network) -> None:
+    def test_loaded_state_may_reach_decompressed_size_limit(self, network: Network) -> None:
         """A bomb of 64 MiB and a byte has 65 KB."""
         with pytest.raises(InvalidInput, match="the decompressed data exceeds 67,108,864 bytes"):
             network.load_state(gzip.compress(bytes((64 << 20) + 1)))
@@ -286,7 +288,7 @@ class TestStateFiles:
             network.load_state(packed, size - 1)
         network.load_state(packed, size)
 
-    def test_what_is_damaged_is_refused(self, network: Network) -> None:
+    def test_load_state_rejects_damaged_dump(self, network: Network) -> None:
         packed = network.dump_state()
         car = gzip.decompress(packed)
         flipped = bytearray(car)
@@ -305,7 +307,7 @@ class TestTimeAndFees:
         network.set_next_base_fee(12_345)
         assert network.mine().base_fee == 12_345
 
-    def test_without_a_base_fee_nothing_is_burnt_for_it(self, network: Network) -> None:
+    def test_zero_base_fee_burns_nothing(self, network: Network) -> None:
         network.set_next_base_fee(0)
         receipt = network.send(NOBODY, 1)
         assert receipt.tipset.base_fee == 0
@@ -322,7 +324,7 @@ class TestTimeAndFees:
         assert network.set_time(START + 500) == 500
         assert network.mine().timestamp == START + 500
 
-    def test_addresses_that_nobody_can_have(self, network: Network) -> None:
+    def test_uncreatable_address_is_refused(self, network: Network) -> None:
         for change in (network.set_balance, network.set_nonce):
             with pytest.raises(AddressError, match="none can be made"):
                 change("f0987654", 1)

@@ -45,7 +45,7 @@ def remove_stream_2(network: Network) -> ChainEpoch:
     return due
 
 
-def test_an_award_that_applies_a_write_says_so_in_the_trace_of_its_epoch(network: Network) -> None:
+def test_award_applying_a_write_shows_it_in_epoch_trace(network: Network) -> None:
     due = remove_stream_2(network)
     trace = network.epoch_trace(due)
     assert trace.same
@@ -61,7 +61,7 @@ def test_an_award_that_applies_a_write_says_so_in_the_trace_of_its_epoch(network
     assert [call["decoded"]["function"] for call in award["calls"]] == ["ApplyRewards", "Send"]
 
 
-def test_the_events_of_governance_are_words_in_the_trace_of_a_message(network: Network) -> None:
+def test_governance_events_are_decoded_in_message_trace(network: Network) -> None:
     remove_stream_2(network)
     weight = reward.WeightRecord(WHOLE // 20, -7, ChainEpoch(9), 0, WHOLE // 20)
     first = reward.DistributionInit(BOB.native, (reward.RecipientShare(CAROL.native, WHOLE),))

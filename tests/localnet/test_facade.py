@@ -87,7 +87,7 @@ def test_a_binding_s_answer_is_typed_and_its_failure_an_error(network: Network) 
         network.invoke(DATACAP, datacap.burn(10**18))
 
 
-def test_a_trace_says_what_was_called_and_why_it_failed() -> None:
+def test_trace_shows_decoded_call_and_failure_reason() -> None:
     network = Network(network=28, facade=True)  # later ones allow no operator of DataCap
     typed = network.deploy(TYPED)
     told = str(network.trace(typed.send("allow", "0x" + masked_id(100).hex(), 10**18).hash))

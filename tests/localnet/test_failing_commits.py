@@ -69,7 +69,7 @@ def test_nothing_has_changed(
     _check_nothing_changes(network, ACTIONS[action], error, monkeypatch)
 
 
-def test_a_grant_of_datacap_that_is_not_kept_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncommitted_datacap_grant_is_discarded(monkeypatch: pytest.MonkeyPatch) -> None:
     with Network(network=28, clock=Clock()) as network:  # the last version that grants any
         client = network.accounts[1].native
         _check_nothing_changes(
@@ -117,7 +117,7 @@ def test_watchers_hear_of_going_back_once_it_is_done(network: Network) -> None:
     assert told.heads == [height - 2]
 
 
-def test_a_plan_that_is_not_kept_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncommitted_upgrade_plan_is_discarded(monkeypatch: pytest.MonkeyPatch) -> None:
     with Network(network=27, clock=Clock()) as network:
         record = network.chain.record
 

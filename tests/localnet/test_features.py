@@ -109,17 +109,17 @@ def test_code_is_installed_once(network: Network, contract: EthAddress) -> None:
     assert through(network, contract, INSTALL, encode([module])) == (0, [link(cid_of(module, RAW)), False])
 
 
-def test_what_is_no_module_is_not_installed(network: Network, contract: EthAddress) -> None:
+def test_invalid_module_is_not_installed(network: Network, contract: EthAddress) -> None:
     exit_code, _ = through(network, contract, INSTALL, encode([b"no module"]))
     assert exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
 
 
-def test_of_code_that_is_not_installed_nobody_creates_an_actor(network: Network, contract: EthAddress) -> None:
+def test_actor_of_uninstalled_code_cannot_be_created(network: Network, contract: EthAddress) -> None:
     exit_code, _ = through(network, contract, EXEC, encode([link(cid_of(b"else", RAW)), b""]))
     assert exit_code == ExitCode.USR_FORBIDDEN
 
 
-def test_without_the_feature_the_init_actor_has_no_such_method() -> None:
+def test_init_actor_lacks_install_method_without_feature() -> None:
     with Network() as network:
         contract = forwarder(network)
         exit_code, _ = through(network, contract, INSTALL, encode([answering(b"hello")]))

@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_the_same_messages_lead_to_the_same_root() -> None:
         assert here == there.machine.root
 
 
-def test_state_is_read_when_something_touches_it(other: Other) -> None:
+def test_forked_state_is_fetched_on_first_access(other: Other) -> None:
     with fork(other) as network:
         store = network.machine.base
         assert isinstance(store, RemoteStore)
@@ -143,7 +144,7 @@ def test_messages_on_a_fork_leave_the_other_network_alone(other: Other) -> None:
     assert other.counter.call("number") == 2
 
 
-def test_a_fork_may_begin_at_an_earlier_epoch_and_at_a_null_round(other: Other) -> None:
+def test_fork_may_start_at_earlier_epoch_or_null_round(other: Other) -> None:
     with fork(other, epoch=2) as network:
         assert network.block_number == 2
         assert network.contract(other.counter.address, COUNTER).call("number") == 1
@@ -167,9 +168,7 @@ def test_contracts_see_the_past_of_the_other_network(other: Other) -> None:
             assert here.chain_randomness(epoch) == there.chain_randomness(epoch)
 
 
-def test_randomness_up_to_the_fork_point_is_what_the_other_node_says(
-    other: Other, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_randomness_up_to_fork_epoch_comes_from_remote_node(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
     with fork(other, epoch=3) as network:
         network.mine()
         lying(monkeypatch, "Filecoin.StateGetRandomnessDigestFromTickets", b64encode(b"t" * 32).decode())
@@ -180,7 +179,7 @@ def test_randomness_up_to_the_fork_point_is_what_the_other_node_says(
 
 
 @pytest.mark.slow
-def test_a_fork_in_a_folder_goes_on_without_the_other_network(tmp_path: Path) -> None:
+def test_fork_folder_reopens_without_its_origin_network(tmp_path: Path) -> None:
     with Network(clock=Clock()) as there:
         counter = there.deploy(COUNTER)
         counter.send("increment")
@@ -231,7 +230,7 @@ def test_the_next_base_fee_is_the_other_networks() -> None:
             assert (network.head.base_fee, network.base_fee) == (there.head.base_fee, 5_000)
 
 
-def test_a_fork_says_what_it_is_and_where_it_begins(other: Other) -> None:
+def test_fork_reports_its_origin_and_first_block(other: Other) -> None:
     with fork(other, epoch=2) as network:
         rpc = Client(Node(network))
         began = network.head.hash
@@ -253,7 +252,7 @@ def test_a_fork_says_what_it_is_and_where_it_begins(other: Other) -> None:
 
 
 @pytest.mark.slow
-def test_the_tipsets_of_a_fork_are_executed_again_without_the_other_network(tmp_path: Path) -> None:
+def test_fork_tipsets_are_replayed_without_the_remote_network(tmp_path: Path) -> None:
     with Network(clock=Clock()) as there:
         there.mine(3)
         with serving(there) as url, Network.fork(url, path=tmp_path, clock=Clock(START + 100)) as network:
@@ -267,7 +266,7 @@ def test_the_tipsets_of_a_fork_are_executed_again_without_the_other_network(tmp_
     assert [(tipset.messages, tipset.difference) for tipset in done] == [(1, ""), (0, ""), (0, "")]
 
 
-def test_a_forks_folder_says_why_it_lacks_a_block(other: Other, tmp_path: Path) -> None:
+def test_missing_block_in_fork_folder_explains_fork(other: Other, tmp_path: Path) -> None:
     fork(other, tmp_path).close()
     missing = "is not in the store.* holds a fork, which has only the blocks that were read"
     with pytest.raises(StoreError, match=missing), reading(tmp_path) as store:
@@ -292,7 +291,7 @@ def test_a_folder_is_one_fork(other: Other, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_who_has_no_funds_there_gets_some_here() -> None:
+def test_unfunded_accounts_are_funded_on_fork() -> None:
     with Network(clock=Clock(), mnemonic=" ".join(["abandon"] * 11 + ["about"])) as there:
         balance = TokenAmount(7 * 10**18)
         with serving(there) as url, Network.fork(url, clock=Clock(START + 9), balance=balance) as network:
@@ -310,12 +309,12 @@ def test_who_has_no_funds_there_gets_some_here() -> None:
         ({"fork": ForkSource("ftp://there")}, "is not a URL of a node"),
     ],
 )
-def test_what_a_fork_cannot_be_is_said(other: Other, options: dict[str, object], words: str) -> None:
+def test_impossible_fork_options_are_reported(other: Other, options: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        Network(**{"fork": ForkSource(other.url), **options})  # type: ignore[arg-type]
+        Network(**{"fork": ForkSource(other.url), **options})
 
 
-def test_accounts_and_slots_of_a_network_can_be_forked_under_ethereums_rules(other: Other) -> None:
+def test_network_accounts_and_slots_fork_under_ethereum_rules(other: Other) -> None:
     there = other.network
     with Network.fork(other.url, rules="ethereum", clock=Clock(START + 100)) as network:
         assert (network.block_number, network.chain_id) == (there.block_number, there.chain_id)
@@ -331,7 +330,7 @@ def test_an_epoch_that_is_not_there_yet_is_named(other: Other) -> None:
         fork(other, epoch=head + 1)
 
 
-def test_nobody_who_answers_is_an_error_that_names_the_url() -> None:
+def test_unreachable_fork_node_error_names_url() -> None:
     with pytest.raises(NodeError, match=r"no node answers at http://127\.0\.0\.1:9"):
         Network.fork("http://127.0.0.1:9")
 
@@ -339,10 +338,10 @@ def test_nobody_who_answers_is_an_error_that_names_the_url() -> None:
 def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.MonkeyPatch, other: Other) -> None:
     """anvil's answer to a method that it does not have."""
 
-    def ask(self: NodeClient, method: str, *params: object) -> object:
+    def ask(self: NodeClient, method: str, *params: Any) -> object:
         raise NodeError(f"{self.name} answered: Method not found", None, code=-32601, answered=True)
 
-    monkeypatch.setattr(NodeClient, "ask", ask)
+    monkeypatch.setattr(NodeClient, "request", ask)
     with pytest.raises(NodeError, match=r"cannot be forked: it does not answer Filecoin\.ChainHead .*Method not found"):
         find_fork_point(ForkSource(other.url))
 
@@ -354,7 +353,7 @@ def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.M
         (401, {"code": -32000, "message": "must be authenticated"}),
     ],
 )
-def test_a_node_that_refuses_is_not_taken_for_one_of_another_kind(status: int, error: dict[str, object]) -> None:
+def test_refusing_node_is_not_taken_for_ethereum_only_node(status: int, error: dict[str, object]) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
     with answering(status, body) as url, pytest.raises(NodeError, match=str(error["message"])) as refused:
         find_fork_point(ForkSource(url))
@@ -375,12 +374,12 @@ def test_a_network_under_other_rules_is_not_forked_as_filecoins() -> None:
 
 
 def lying(monkeypatch: pytest.MonkeyPatch, method: str, answer: object) -> None:
-    honest = NodeClient.ask
+    honest = NodeClient.request
 
-    def ask(self: NodeClient, asked: str, *params: object) -> object:
+    def ask(self: NodeClient, asked: str, *params: Any) -> object:
         return answer if asked == method else honest(self, asked, *params)
 
-    monkeypatch.setattr(NodeClient, "ask", ask)
+    monkeypatch.setattr(NodeClient, "request", ask)
 
 
 def test_a_block_with_other_bytes_is_an_error_that_names_it(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,17 +425,15 @@ def test_a_block_in_no_base64_is_an_error(other: Other, monkeypatch: pytest.Monk
         origin.close()
 
 
-def test_a_block_that_the_other_node_lacks_is_not_found_and_a_refusal_is_no_such_answer(
-    other: Other, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_absent_remote_block_is_not_found_unlike_node_refusal(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
     with fork(other) as network:
         with pytest.raises(BlockNotFound):
             network.machine.base.get(cid_of(b"nowhere", RAW))
 
-        def refuse(self: NodeClient, asked: str, *params: object) -> object:
+        def refuse(self: NodeClient, asked: str, *params: Any) -> object:
             raise NodeError(f"{self.url} answered: too many requests", answered=True)
 
-        monkeypatch.setattr(NodeClient, "ask", refuse)
+        monkeypatch.setattr(NodeClient, "request", refuse)
         with pytest.raises(RemoteUnavailable, match="too many requests"):
             network.machine.base.get(cid_of(b"nowhere", RAW))
 
@@ -446,7 +443,7 @@ def test_a_tipset_without_the_names_of_its_blocks_is_none(
     other: Other, monkeypatch: pytest.MonkeyPatch, cids: object
 ) -> None:
     with NodeClient(other.url) as client:
-        tipset = client.ask("Filecoin.ChainGetTipSetByHeight", 2, None)
+        tipset = client.request("Filecoin.ChainGetTipSetByHeight", 2, None)
     lying(monkeypatch, "Filecoin.ChainGetTipSetByHeight", {**tipset, "Cids": cids})
     lying(monkeypatch, "Filecoin.StateNetworkVersion", 28)
     lying(monkeypatch, "Filecoin.StateVMCirculatingSupplyInternal", {"FilVested": "0"})
@@ -464,7 +461,7 @@ def test_randomness_that_is_no_digest_is_not_taken(
             network.machine.externs.beacon_randomness(ChainEpoch(2))
 
 
-def test_an_actor_that_is_nowhere_is_nobody(other: Other) -> None:
+def test_nonexistent_actor_on_fork_has_zero_balance(other: Other) -> None:
     with fork(other) as network:
         assert network.balance(filecoin_address("f01234567")) == 0
 

@@ -42,7 +42,7 @@ def lotus() -> Iterator[Lotus]:
             yield Lotus(network, url, node, counter)
 
 
-def test_the_state_of_its_head_is_asked_block_by_block(lotus: Lotus) -> None:
+def test_head_state_is_fetched_block_by_block(lotus: Lotus) -> None:
     with Network.fork(lotus.url, clock=Clock(START + 100)) as network:
         assert (network.machine.root, network.base_fee) == (lotus.network.machine.root, lotus.network.base_fee)
         counter = network.contract(lotus.counter.address, COUNTER)

@@ -26,7 +26,7 @@ NEWCOMER = Account.from_key(bytes(31) + b"\x07")
 
 
 @pytest.mark.parametrize("kind", kinds())
-def test_a_network_begins_with_what_was_asked_for(kind: str, tmp_path: Path) -> None:
+def test_network_starts_with_requested_genesis(kind: str, tmp_path: Path) -> None:
     genesis = GenesisOptions(
         "testbed",
         balances={NEWCOMER.native: TokenAmount(3 * FIL), NEWCOMER.delegated: TokenAmount(4 * FIL)},
@@ -63,7 +63,7 @@ def test_the_miners_have_power() -> None:
 
 
 @pytest.mark.parametrize("ends_at", [0, 1, 3])
-def test_miners_that_a_process_did_not_finish_are_made_by_the_next(
+def test_unfinished_genesis_miners_are_created_by_next_process(
     ends_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genesis, produce, left = GenesisOptions(miners=[0, 0]), Chain.produce, ends_at
@@ -102,7 +102,7 @@ def test_miners_that_a_process_did_not_finish_are_made_by_the_next(
         (GenesisOptions(miners=[0, 0, 0]), "2 accounts cannot own 3 miners"),
     ],
 )
-def test_what_no_network_can_begin_with_is_refused(genesis: GenesisOptions, words: str) -> None:
+def test_invalid_genesis_options_are_rejected(genesis: GenesisOptions, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         Network(genesis=genesis, account_count=2, clock=Clock())
 

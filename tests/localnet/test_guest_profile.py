@@ -147,7 +147,7 @@ def test_the_memory_of_a_profile_is_not_the_guest_s(network: Network, actor: Nat
 
 
 @pytest.mark.slow
-def test_an_ethereum_transaction_to_an_actor_is_profiled_as_it_ran_under_the_facade() -> None:
+def test_eth_transaction_to_actor_is_profiled_under_facade() -> None:
     with Network(facade=True) as network:
         actor = wallet(network, network.accounts[0].delegated, network.accounts[1].native)
         network.send_native(masked_id(actor), 0, value=10)
@@ -178,7 +178,7 @@ def test_a_transaction_without_native_actors_has_no_rows(network: Network) -> No
 
 
 @pytest.mark.slow
-def test_the_command_asks_a_node_and_reads_a_folder(tmp_path: Path) -> None:
+def test_profile_command_reads_node_or_state_folder(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         actor = network.actors.create(network.actors.keep(MODULE, name="busy"), cbor=b"")
         transaction = f"0x{sent(actor, 7).hash.hex()}"
@@ -197,6 +197,6 @@ def test_the_command_asks_a_node_and_reads_a_folder(tmp_path: Path) -> None:
      {"gasUsed": "1", "reproduced": True, "rows": [], "tree": []},
      {"gasUsed": 1, "reproduced": True, "rows": [], "tree": [{"label": "x"}]}],
 )  # fmt: skip
-def test_what_is_no_profile_is_refused(found: Any) -> None:
+def test_invalid_profile_is_rejected(found: Any) -> None:
     with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
         check_profile(found)

@@ -18,7 +18,7 @@ def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) 
     """Read from several threads like the server: receipts on the event loop's thread, the rest on the network's."""
     with Network() as network:
         network.mine(20)
-        monkeypatch.setattr(index, "MOST_DECODED", 15_000)  # some of the twenty
+        monkeypatch.setattr(index, "MAX_DECODED", 15_000)  # some of the twenty
         chain, heights = ChainIndex(network.machine.base), list(range(21))
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
@@ -30,13 +30,13 @@ def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) 
             sys.setswitchinterval(interval)
 
 
-def test_a_cache_keeps_what_weighs_no_more_than_its_bound() -> None:
+def test_cache_entries_stay_within_weight_limit() -> None:
     cache = BoundedCache[str, int](100)
-    cache.keep("a", 1, 60)
-    cache.keep("a", 2, 40)  # in the place of the first, not beside it
-    cache.keep("b", 3, 60)
+    cache.put("a", 1, 60)
+    cache.put("a", 2, 40)  # in the place of the first, not beside it
+    cache.put("b", 3, 60)
     assert (cache.get("a"), cache.get("b"), cache.held) == (2, 3, 100)
-    cache.keep("c", 4, 50)
+    cache.put("c", 4, 50)
     assert (cache.get("a"), cache.get("b"), cache.get("c"), cache.held) == (None, None, 4, 50)
-    cache.keep("d", 5, 101)
+    cache.put("d", 5, 101)
     assert (cache.get("d"), cache.held) == (None, 50)

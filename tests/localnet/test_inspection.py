@@ -89,7 +89,7 @@ def test_a_contracts_slot_is_a_step(inspector: StateInspector, network: Network)
         ("f07/state/governor/x", "f07/state/governor: there is no 'x' in bytes"),
     ],
 )
-def test_a_path_to_nothing_says_where_it_ends(inspector: StateInspector, path: str, words: str) -> None:
+def test_path_to_missing_value_reports_where_it_ends(inspector: StateInspector, path: str, words: str) -> None:
     with pytest.raises(NothingAtPath, match=words):
         inspector.look(path)
 

@@ -43,7 +43,7 @@ def test_a_node_that_ends_by_itself_is_a_failure() -> None:
 
 
 @pytest.mark.long
-def test_no_receipt_is_lost_in_fifty_kills_on_an_official_bundle() -> None:
+def test_official_bundle_loses_no_receipt_in_fifty_kills() -> None:
     run = play(kills=50, seed=3, bundle=data_file(BUNDLE), defect=None)
     assert run.losses == []
     assert run.counts["kills at any moment"] == run.counts["kills right after a receipt"] == 25
@@ -51,7 +51,7 @@ def test_no_receipt_is_lost_in_fifty_kills_on_an_official_bundle() -> None:
 
 
 @pytest.mark.long
-def test_two_hundred_clients_are_answered_and_lose_nothing_when_the_node_is_killed() -> None:
+def test_two_hundred_clients_lose_nothing_when_node_is_killed() -> None:
     load, lost = load_run.play(count=2_000, seed=4, defect=None)
     assert (load.failures, lost) == ([], [])
     assert len(load.receipts) >= 1_900

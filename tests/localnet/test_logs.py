@@ -11,7 +11,7 @@ from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom, bloom_bits
 from localnet import Contract, Network
 from localnet.chain.logs import LogFilter, logs_between, logs_in
-from localnet.ledger.kept_logs import KeptLogs
+from localnet.ledger.log_cache import LogCache
 from localnet.ledger.records import Execution, decode_height
 from store.keccak import keccak
 from tests.localnet.conftest import ARTIFACTS
@@ -41,7 +41,7 @@ def plainly_matches(wanted: LogFilter, log: EmittedLog) -> bool:
 
 
 @given(filters, emitted)
-def test_a_filter_wants_what_the_rule_says(wanted: LogFilter, log: EmittedLog) -> None:
+def test_filter_matching_agrees_with_reference_rule(wanted: LogFilter, log: EmittedLog) -> None:
     assert wanted.matches(log) == plainly_matches(wanted, log)
 
 
@@ -119,9 +119,7 @@ class Counted:
         monkeypatch.setattr("localnet.chain.logs.bloom_bits", mask)
 
 
-def test_logs_that_were_asked_for_are_not_decoded_again(
-    network: Network, inbox: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_queried_logs_are_not_decoded_again(network: Network, inbox: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(5):
         inbox.send("greet", str(n))
     index, head = network.chain.index, network.block_number
@@ -137,7 +135,7 @@ def test_logs_that_were_asked_for_are_not_decoded_again(
     assert counted.executions <= decoded + 2  # the receipt that `send` reads, and the new block's logs
 
 
-def test_logs_of_a_height_that_is_made_anew_are_the_new_ones(network: Network, inbox: Contract) -> None:
+def test_logs_of_replaced_height_are_new(network: Network, inbox: Contract) -> None:
     mark = network.snapshot()
     inbox.send("greet", "1")
     height = network.block_number
@@ -148,17 +146,17 @@ def test_logs_of_a_height_that_is_made_anew_are_the_new_ones(network: Network, i
     assert first.log.data != second.log.data
 
 
-def test_the_longest_kept_logs_make_room(network: Network, inbox: Contract) -> None:
+def test_oldest_cached_logs_are_evicted(network: Network, inbox: Contract) -> None:
     for n in range(3):
         inbox.send("greet", str(n))
     index = network.chain.index
     tipsets = [index.tipset(network.block_number - back) for back in range(3)]
     logs = [index.logs(tipset) for tipset in tipsets]
-    kept = KeptLogs(most=6_000)  # two of them, each more than 2,000
+    kept = LogCache(most=6_000)  # two of them, each more than 2,000
     for tipset, found in zip(tipsets, logs, strict=True):
-        kept.keep(tipset, found)
+        kept.put(tipset, found)
     assert [kept.get(tipset) for tipset in tipsets] == [None, *logs[1:]]
     assert kept.get(tipsets[0]) is None
-    tiny = KeptLogs(most=100)
-    tiny.keep(tipsets[0], logs[0])
+    tiny = LogCache(most=100)
+    tiny.put(tipsets[0], logs[0])
     assert tiny.get(tipsets[0]) is None

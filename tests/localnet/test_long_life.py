@@ -22,14 +22,14 @@ def whole_day(where: str, resident: list[int], costs: list[float]) -> Day:
     return Day(where, WHOLE, hours, sent=WHOLE)
 
 
-def test_in_a_folder_no_hour_ends_with_more_than_six_fifths_of_the_first() -> None:
+def test_folder_node_memory_above_120_percent_is_reported() -> None:
     steady = [1_000.0] * 4
     assert whole_day("folder", [100 * MB, 120 * MB, 110 * MB, 119 * MB], steady).findings() == []
     (found,) = whole_day("folder", [100 * MB, 121 * MB, 110 * MB, 100 * MB], steady).findings()
     assert found.startswith("folder: 121.0 MB of memory, 100.0 after the first hour, at most 120.0 are allowed")
 
 
-def test_in_memory_a_transaction_may_add_a_kilobyte() -> None:
+def test_memory_growth_limit_is_one_kilobyte_per_transaction() -> None:
     """Expect growth over 750,000 of 1,000,000 transactions, those after the first of four hours."""
     steady = [1_000.0] * 4
     assert whole_day("memory", [100 * MB, 350 * MB, 600 * MB, 850 * MB], steady).findings() == []
@@ -39,7 +39,7 @@ def test_in_memory_a_transaction_may_add_a_kilobyte() -> None:
     )
 
 
-def test_a_shorter_day_has_room_for_what_a_whole_one_fills_in_its_first_hour() -> None:
+def test_shorter_run_gets_memory_allowance_for_first_hour() -> None:
     most = 120 * MB + (192 << 20) // 2
     hours = [Hour((number + 1) * WHOLE // 8, each, {}) for number, each in enumerate((100 * MB, most, most, 90 * MB))]
     assert Day("folder", WHOLE // 2, hours).findings() == []
@@ -47,7 +47,7 @@ def test_a_shorter_day_has_room_for_what_a_whole_one_fills_in_its_first_hour() -
     assert len(Day("folder", WHOLE // 2, hours).findings()) == 1
 
 
-def test_a_request_may_cost_half_as_much_again_but_for_what_all_cost_more() -> None:
+def test_request_cost_may_grow_by_half_beyond_common_growth() -> None:
     flat = [100 * MB] * 8
     assert whole_day("folder", flat, [1_000.0] * 6 + [1_499.0] * 2).findings() == []
     (found,) = whole_day("folder", flat, [1_000.0] * 6 + [1_501_000.0] * 2).findings()
@@ -58,7 +58,7 @@ def test_a_request_may_cost_half_as_much_again_but_for_what_all_cost_more() -> N
     assert day.findings() == []  # twice 1.4 as all others, which count as 1.3
 
 
-def test_where_few_were_asked_medians_differ_by_chance() -> None:
+def test_few_requests_widen_median_limit() -> None:
     """Expect a limit of 1.5 * (1 + 2 / 2) for four requests in a quarter of the day."""
     hours = [
         Hour(number, MB, {"a call": 1_000.0, "another": 1_000.0, "a third": 1.0}, {"a call": 2}) for number in range(8)

@@ -49,7 +49,7 @@ def plainly(mempool: Mempool, base_fee: int, room: int) -> list[Candidate]:
     return chosen
 
 
-def test_blocks_take_the_dearest_of_what_may_come_next() -> None:
+def test_block_takes_highest_paying_executable_transactions() -> None:
     random = Random(5)
     for _ in range(200):
         mempool = Mempool()

@@ -96,7 +96,7 @@ def test_the_miner_has_live_sectors_power_and_pledge(stage: Stage) -> None:
     assert stage.miner.sector(3) == SectorState("dead", -1, -1)
 
 
-def test_solidity_is_told_where_a_sector_is_and_how_it_is(stage: Stage) -> None:
+def test_solidity_reads_sector_location_and_status(stage: Stage) -> None:
     for number in (0, 1, 2):
         status, location = stage.locate(number)
         place = stage.miner.sector(number)
@@ -107,7 +107,7 @@ def test_solidity_is_told_where_a_sector_is_and_how_it_is(stage: Stage) -> None:
     assert stage.is_still(3, DEAD, encode([-1, -1]))
 
 
-def test_solidity_is_told_of_a_declared_fault(stage: Stage) -> None:
+def test_solidity_sees_declared_fault(stage: Stage) -> None:
     location = stage.locate(0)[1]
     stage.miner.declare_faults(0)
     assert [stage.locate(number)[0] for number in (0, 1, 2)] == [FAULTY, ACTIVE, ACTIVE]
@@ -115,7 +115,7 @@ def test_solidity_is_told_of_a_declared_fault(stage: Stage) -> None:
     assert stage.miner.power() == (2 * 2048, 2 * 2048 * stage.quality)
 
 
-def test_solidity_is_told_of_a_missed_proof(stage: Stage) -> None:
+def test_solidity_sees_missed_proof_as_fault(stage: Stage) -> None:
     place = stage.miner.sector(2)
     end = stage.end_of_deadline(place.deadline, stage.network.block_number + PROVING_PERIOD)
     status, location = stage.ask_at(end, "locate", 2)
@@ -123,7 +123,7 @@ def test_solidity_is_told_of_a_missed_proof(stage: Stage) -> None:
     assert stage.ask_at(end, "isStill", 2, FAULTY, location)
 
 
-def test_solidity_is_told_that_a_sector_has_expired(stage: Stage) -> None:
+def test_solidity_sees_expired_sector_as_dead(stage: Stage) -> None:
     expiration = stage.contract.call("expiration", stage.miner.id, 1)
     place = stage.miner.sector(1)
     end = stage.end_of_deadline(place.deadline, expiration)
@@ -165,7 +165,7 @@ def test_a_miner_without_sectors_has_no_power(network: Network) -> None:
 
 
 @pytest.mark.parametrize("size", [2 << 10, 8 << 20, 512 << 20, 32 << 30, 64 << 30])
-def test_a_miner_has_sectors_of_the_size_that_was_asked_for(size: int) -> None:
+def test_created_miner_has_requested_sector_size(size: int) -> None:
     """Every sector counts tenfold since FIP-0118; at most 1 FIL is pledged for 32 GiB of adjusted power."""
     with Network() as network:
         miner = network.create_miner(sectors=2, sector_size=size)
@@ -195,7 +195,7 @@ def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
 
 @pytest.mark.parametrize("bundle", [None, pytest.param(BUNDLE, marks=pytest.mark.long)], ids=["own", "official"])
 def test_more_sectors_than_a_message_holds_come_in_several(bundle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.miners.miner._MOST_SECTORS", 2)
+    monkeypatch.setattr("localnet.miners.miner._MAX_SECTORS", 2)
     with Network(bundle=bundle and data_file(bundle), network=28, clock=Clock()) as network:
         miner = network.create_miner(sectors=5, claims=True)
         assert miner.sectors == (0, 1, 2, 3, 4)
@@ -203,14 +203,14 @@ def test_more_sectors_than_a_message_holds_come_in_several(bundle: str | None, m
         assert miner.power() == (5 * 2048, 5 * 20480)
 
 
-def test_sectors_that_are_not_there_are_told(network: Network) -> None:
+def test_nonexistent_sectors_are_reported(network: Network) -> None:
     with pytest.raises(InvalidInput, match="-1 cannot be a number of sectors"):
         network.create_miner(sectors=-1)
     with pytest.raises(InvalidInput, match="has no sector 7"):
         network.create_miner(sectors=1).declare_faults(0, 7)
 
 
-def test_what_an_actor_does_not_know_is_said(network: Network) -> None:
+def test_unknown_miner_is_reported(network: Network) -> None:
     miner = network.create_miner(sectors=0)
     with pytest.raises(CallFailed) as refused:
         Miner(network, POWER_ACTOR, miner.owner).power()
@@ -233,7 +233,7 @@ def test_from_network_version_29_on_none_is(network: Network) -> None:
     assert network.machine.root == before
 
 
-def test_a_grant_that_is_refused_leaves_nothing() -> None:
+def test_refused_datacap_grant_leaves_state_unchanged() -> None:
     """255 bytes are less than a piece; the registry's own root can be no client."""
     network = Network(network=28, clock=Clock())
     before = network.machine.root

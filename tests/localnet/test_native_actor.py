@@ -31,21 +31,21 @@ def jar(network: Network) -> NativeActor:
     return network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
 
 
-def test_a_call_answers_typed_and_keeps_nothing(network: Network, jar: NativeActor) -> None:
+def test_native_call_returns_typed_value_and_changes_no_state(network: Network, jar: NativeActor) -> None:
     assert jar.call("Tip", {"note": "hi"}, value=FIL) == 1
     assert jar.call("Total") == {"tips": 0, "received": 0}
     assert network.balance(jar.address) == 0
     assert network.block_number == 0
 
 
-def test_a_message_is_in_a_block_and_its_answer_is_read_from_the_receipt(network: Network, jar: NativeActor) -> None:
+def test_message_is_included_and_answer_read_from_receipt(network: Network, jar: NativeActor) -> None:
     receipt = jar.send("Tip", ["hi"], value=FIL, sender=network.accounts[3])
     assert (receipt.block_number, jar.answer("Tip", receipt)) == (1, 1)
     assert network.balance(jar.address) == FIL
     assert jar.state == {"owner": Address.id(100), "tips": 1, "received": FIL}
 
 
-def test_what_the_actor_refuses_is_told_in_its_words_and_leaves_nothing(network: Network, jar: NativeActor) -> None:
+def test_actor_refusal_shows_its_message_and_changes_nothing(network: Network, jar: NativeActor) -> None:
     with pytest.raises(TransactionFailed, match="only the owner withdraws") as caught:
         jar.send("Withdraw", {"amount": 1}, sender=network.accounts[1])
     assert caught.value.exit_code == 18
@@ -82,12 +82,12 @@ def test_built_in_actors_are_called_by_their_schemas(network: Network) -> None:
     assert network.actors.at("f03").state.entries[0].receiver == Address.id(4)
 
 
-def test_an_answer_that_is_a_byte_string_is_the_actors_own_not_what_ethereum_is_shown(network: Network) -> None:
+def test_byte_string_return_is_decoded_as_native_value(network: Network) -> None:
     power = network.actors.at("f04")
     assert power.answer("NetworkRawPower", power.send("NetworkRawPower")) == 0
 
 
-def test_an_interface_can_be_named_where_none_is_kept(network: Network, tmp_path: Path) -> None:
+def test_explicit_interface_is_used_if_none_is_stored(network: Network, tmp_path: Path) -> None:
     code = network.actors.install(MODULE.read_bytes())
     with pytest.raises(InvalidInput, match="install its module on this chain with its schema"):
         network.actors.create(code)
@@ -111,7 +111,7 @@ def test_a_constructor_that_refuses_leaves_no_actor(network: Network) -> None:
     assert network.machine.root == root
 
 
-def test_files_that_are_none_are_refused_and_nothing_is_installed(network: Network, tmp_path: Path) -> None:
+def test_invalid_files_are_rejected_and_nothing_is_installed(network: Network, tmp_path: Path) -> None:
     broken, binary, unfinished = (tmp_path / name for name in ("broken.wasm", "binary.ipldsch", "half.ipldsch"))
     unfinished.write_text("type X")
     broken.write_bytes(b"\0asm\x01\0\0\0\xff")
@@ -130,7 +130,7 @@ def test_files_that_are_none_are_refused_and_nothing_is_installed(network: Netwo
     assert (network.machine.root, network.machine.store.has(cid_of(MODULE.read_bytes(), RAW))) == (root, False)
 
 
-def test_an_actor_or_interface_that_is_not_there_is_told(network: Network, jar: NativeActor) -> None:
+def test_unknown_actor_method_or_interface_is_reported(network: Network, jar: NativeActor) -> None:
     with pytest.raises(InvalidInput, match="there is no actor f09999"):
         network.actors.at("f09999")
     with pytest.raises(InvalidInput, match="no method 'Nope'"):
@@ -141,7 +141,7 @@ def test_an_actor_or_interface_that_is_not_there_is_told(network: Network, jar: 
         network.actors.at(created.address)
 
 
-def test_the_numbers_of_the_compiled_actor_are_those_of_the_interface(jar: NativeActor) -> None:
+def test_compiled_actor_method_numbers_match_interface(jar: NativeActor) -> None:
     # The Rust side hashes names by its own crate (frc42_dispatch): a call that arrives shows that both agree.
     assert {name: number for name, (number, _) in jar.interface.methods.items() if number != 1} == {
         name: method_number(name) for name in ("Tip", "Total", "Withdraw")
@@ -158,7 +158,7 @@ def test_a_trace_has_the_words_of_the_installed_schema(network: Network, jar: Na
     assert 'event tipped(from=100, amount=1000000000000000000, note="thanks")' in text
 
 
-def test_parameters_that_do_not_fit_the_schema_are_bytes_and_a_sentence(network: Network, jar: NativeActor) -> None:
+def test_params_not_matching_schema_are_shown_as_bytes_with_note(network: Network, jar: NativeActor) -> None:
     number = jar.interface.number("Tip")
     with pytest.raises(TransactionFailed) as caught:
         network.send_native(jar.address, number, bytes.fromhex("8105"), value=1, gas_limit=10**9)

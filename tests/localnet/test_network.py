@@ -27,7 +27,7 @@ INBOX = ARTIFACTS / "Inbox.json"
 FUNDS = 10_000 * ATTO_PER_FIL
 
 
-def test_every_account_has_ten_thousand_fil_under_both_of_its_addresses(either: Network) -> None:
+def test_accounts_have_10000_fil_under_both_addresses(either: Network) -> None:
     assert len(either.accounts) == 10
     for account in either.accounts:
         assert either.balance(account) == either.balance(account.native) == FUNDS
@@ -61,7 +61,7 @@ def test_every_transaction_has_a_block_of_its_own(network: Network) -> None:
     assert network.block(height + 2).transactions == (second.hash,)
 
 
-def test_value_and_gas_are_paid_and_nothing_else(either: Network) -> None:
+def test_transfer_moves_only_value_and_gas_fee(either: Network) -> None:
     sender, receiver = either.accounts[:2]
     receipt = either.send(receiver, ATTO_PER_FIL)
     assert either.balance(receiver) == FUNDS + ATTO_PER_FIL
@@ -91,7 +91,7 @@ def test_events_are_decoded_by_the_abi(either: Network) -> None:
     assert either.balance(inbox) == 3
 
 
-def test_a_revert_says_why(either: Network) -> None:
+def test_revert_reports_reason(either: Network) -> None:
     inbox = either.deploy(INBOX)
     with pytest.raises(CallFailed, match=r"revert reason=\[Error\(not today\)\]") as failed:
         inbox.call("refuse", "not today")
@@ -122,7 +122,7 @@ def test_fil_goes_to_a_masked_id(either: Network) -> None:
     assert either.balance(native) == FUNDS + 11
 
 
-def test_a_plain_transfer_to_a_built_in_actor_fails_as_on_the_network(official: Network) -> None:
+def test_plain_transfer_to_builtin_actor_fails_as_on_network(official: Network) -> None:
     # An Ethereum transaction always calls InvokeEVM, which the power actor does not have.
     with pytest.raises(CallFailed, match="USR_UNHANDLED_MESSAGE"):
         official.send(masked_id(4), 1)
@@ -138,7 +138,7 @@ def test_a_native_account_sends_messages(official: Network) -> None:
     assert official.nonce(sender) == 0
 
 
-def test_a_solidity_contract_asks_a_built_in_actor(official: Network) -> None:
+def test_solidity_contract_calls_builtin_actor(official: Network) -> None:
     # DataCap's Name through the precompile call_actor_by_id: CBOR text "DataCap".
     bridge = official.deploy(ARTIFACTS / "Bridge.json")
     exit_code, answer = bridge.call("callNative", 7, 48890204, b"")
@@ -163,7 +163,7 @@ def test_an_address_is_given_in_any_form(network: Network) -> None:
             network.balance(wrong)
 
 
-def test_a_key_address_that_nobody_has_yet_is_no_ethereum_address(network: Network) -> None:
+def test_unknown_key_address_has_no_ethereum_address(network: Network) -> None:
     nobody = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
     for ask in (network.address, network.call, network.send):
         with pytest.raises(AddressError, match=f"{nobody} has no Ethereum address"):
@@ -172,7 +172,7 @@ def test_a_key_address_that_nobody_has_yet_is_no_ethereum_address(network: Netwo
     assert network.balance(network.address(nobody)) == 5
 
 
-def test_accounts_and_balances_are_what_a_network_can_have() -> None:
+def test_invalid_account_count_and_balance_are_refused() -> None:
     for options in ({"account_count": 0}, {"balance": -1}, {"balance": 1 << 127}):
         with pytest.raises(InvalidInput, match="accounts"):
             Network(**options)  # type: ignore[arg-type]
@@ -180,7 +180,7 @@ def test_accounts_and_balances_are_what_a_network_can_have() -> None:
         assert network.balance(network.accounts[0].native) == ATTO_PER_FIL
 
 
-def test_a_receipt_is_told_in_a_line(network: Network) -> None:
+def test_receipt_prints_as_one_line(network: Network) -> None:
     one, other = network.accounts[:2]
     sent = network.send(other, 5)
     end = f"gas {sent.gas_used:,}"
@@ -196,7 +196,7 @@ def test_a_receipt_is_told_in_a_line(network: Network) -> None:
     assert " -> no contract  failed: " in str(failed.value.receipt)
 
 
-def test_a_balance_is_given_to_keys_and_to_actors_that_are_there(network: Network) -> None:
+def test_set_balance_accepts_key_addresses_and_existing_actors(network: Network) -> None:
     key = Address(Protocol.BLS, bytes(48))
     for target in (b"\x77" * 20, key, network.accounts[0]):
         network.set_balance(target, 9)
@@ -206,7 +206,7 @@ def test_a_balance_is_given_to_keys_and_to_actors_that_are_there(network: Networ
             network.set_balance(nobody, 9)
 
 
-def test_nobody_has_no_balance_nonce_or_code(network: Network) -> None:
+def test_absent_account_has_no_balance_nonce_or_code(network: Network) -> None:
     nobody = b"\x99" * 20
     assert (network.balance(nobody), network.nonce(nobody), network.call(nobody, b"\x01")) == (0, 0, b"")
 
@@ -244,7 +244,7 @@ def test_estimates_suffice_and_are_not_wasteful(either: Network) -> None:
     assert receipt.gas_used <= limit <= 2 * receipt.gas_used
 
 
-def test_an_estimate_is_searched_for_where_what_is_used_does_not_suffice(either: Network) -> None:
+def test_estimate_is_searched_when_gas_used_is_insufficient(either: Network) -> None:
     # Reverts unless 500,000,000 gas are left: GAS, PUSH4, LT, PUSH1 13, JUMPI, PUSH0, PUSH0, REVERT, JUMPDEST, STOP.
     runtime = bytes.fromhex("5a631dcd650010600d575f5ffd5b00")
     address = either.send(None, 0, b"\x6e" + runtime + bytes.fromhex("5f52600f6011f3")).contract_address
@@ -254,7 +254,7 @@ def test_an_estimate_is_searched_for_where_what_is_used_does_not_suffice(either:
     assert either.send(address, gas_limit=limit).gas_used < 20_000_000
 
 
-def test_an_estimate_of_what_fails_says_why(either: Network) -> None:
+def test_gas_estimate_of_failing_call_reports_reason(either: Network) -> None:
     inbox = either.deploy(INBOX)
     with pytest.raises(CallFailed, match=r"Error\(no\)"):
         either.estimate_gas(inbox, inbox.interface.encode_call("refuse", "no"))
@@ -262,7 +262,7 @@ def test_an_estimate_of_what_fails_says_why(either: Network) -> None:
         either.estimate_gas(either.accounts[1], value=FUNDS + 1)
 
 
-def test_calls_and_estimates_leave_nothing_behind(either: Network) -> None:
+def test_calls_and_estimates_leave_no_state_or_pending_blocks(either: Network) -> None:
     inbox = either.deploy(INBOX)
     root, pending = either.machine.root, len(either.machine.store.pending)
     data = inbox.interface.encode_call("greet", "x")
@@ -317,7 +317,7 @@ class TestRefusals:
         with pytest.raises(TransactionRefused, match="nonce too low: next nonce 1, tx nonce 0"):
             network.submit(network.accounts[0].sign(self.transaction(network)).raw())
 
-    def test_a_value_that_is_not_there_is_refused_before_gas_is_estimated(self, network: Network) -> None:
+    def test_unaffordable_value_is_refused_before_gas_estimation(self, network: Network) -> None:
         before = (network.head, network.machine.root, len(network.mempool))
         with pytest.raises(TransactionRefused, match="insufficient funds") as refused:
             network.send(network.accounts[1], FUNDS + 1)
@@ -379,7 +379,7 @@ class TestRefusals:
             network.submit_native(forged)
 
 
-def test_the_network_takes_a_delegated_message_as_the_transaction_that_it_is(network: Network) -> None:
+def test_network_accepts_delegated_message_as_its_transaction(network: Network) -> None:
     account = network.accounts[0]
     transaction = Transaction(
         DYNAMIC_FEE, network.chain_id, 0, network.accounts[1].address, 9, b"", 5_000_000, 1_000_000, 100_000
@@ -389,7 +389,7 @@ def test_the_network_takes_a_delegated_message_as_the_transaction_that_it_is(net
     assert network.receipt(signed.hash()).succeeded
 
 
-def test_a_transaction_from_a_new_address_makes_its_placeholder_an_account(either: Network) -> None:
+def test_first_transaction_turns_placeholder_into_account(either: Network) -> None:
     key = b"\x05" * 32
     from localnet import Account
 
@@ -404,7 +404,7 @@ def test_a_transaction_from_a_new_address_makes_its_placeholder_an_account(eithe
     assert account.code == either.machine.manifest.code("ethaccount")
 
 
-def test_an_unknown_transaction_is_said_to_be_unknown(network: Network) -> None:
+def test_unknown_transaction_is_reported(network: Network) -> None:
     with pytest.raises(UnknownTransaction, match="is not on this chain"):
         network.receipt(bytes(32))
 

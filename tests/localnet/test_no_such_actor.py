@@ -22,7 +22,7 @@ PAY = deployer(assemble("0 0 0 0 CALLVALUE 0 CALLDATALOAD GAS CALL 0 MSTORE RETU
         ("ethereum", "py-evm"),
     ],
 )
-def test_a_payment_to_no_such_actor_succeeds_and_stays_in_the_contract(rules: str, evm: str) -> None:
+def test_payment_to_missing_actor_succeeds_but_value_stays(rules: str, evm: str) -> None:
     """Under both rules: tests run under Ethereum's by default, and must not promise a revert that a network lacks."""
     bundle = bundle_file("bundles/v18-devnet.car") if evm == "official" else None
     with Network(bundle=bundle, evm=evm, rules=rules, clock=Clock()) as network:

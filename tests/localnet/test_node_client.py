@@ -29,7 +29,7 @@ from tests.web_server import Handler, serving
     "url",
     ["", "localhost:8545", "ftp://there", "http://", "http://[::1", "http://h:99999", "http://h:port", "http://a b"],
 )
-def test_what_is_no_url_is_named(url: str) -> None:
+def test_invalid_node_url_is_named(url: str) -> None:
     with pytest.raises(InvalidInput, match=f"^'{re.escape(url)}' is not a URL of a node"):
         NodeClient(url)
 
@@ -57,7 +57,7 @@ def test_users_passwords_and_tokens_are_not_shown(url: str, shown: str) -> None:
 
 def test_errors_show_no_password() -> None:
     with NodeClient("http://me:secret@127.0.0.1:1/") as client, pytest.raises(NodeError, match=r"at http://\*\*\*@127"):
-        client.ask("eth_chainId")
+        client.request("eth_chainId")
     with pytest.raises(InvalidInput, match=r"^'ftp://\*\*\*@there' is not a URL"):
         NodeClient("ftp://me:secret@there")
 
@@ -93,10 +93,10 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         (500, b'{"jsonrpc": "2.0", "error": {"code": -1, "message": "too deep"}}', "answered: too deep$"),
     ],
 )
-def test_who_answers_otherwise_is_quoted(status: int, body: bytes, words: str) -> None:
+def test_unexpected_node_response_is_quoted(status: int, body: bytes, words: str) -> None:
     limit = sys.getrecursionlimit()
     with answering(status, body) as url, NodeClient(url) as client, pytest.raises(NodeError, match=words):
-        client.ask("eth_chainId")
+        client.request("eth_chainId")
     assert sys.getrecursionlimit() == limit, "it is the process's"
 
 
@@ -104,13 +104,13 @@ def test_who_answers_otherwise_is_quoted(status: int, body: bytes, words: str) -
 def test_a_gateway_that_hands_a_method_not_on_has_answered(status: int, answered: bool) -> None:
     """A fork of a public node asks for the labs that are on there; one that is overloaded says nothing of them."""
     with answering(status, b"not allowed") as url, NodeClient(url) as client, pytest.raises(NodeError) as refused:
-        client.ask("hypervisor_rules")
+        client.request("hypervisor_rules")
     assert refused.value.answered is answered
 
 
-def test_a_connection_that_was_closed_while_it_was_idle_is_opened_again() -> None:
+def test_idle_closed_connection_is_reopened() -> None:
     with answering(200, b'{"result": 7}') as url, NodeClient(url) as client:
-        assert [client.ask("eth_chainId") for _ in range(3)] == [7, 7, 7]
+        assert [client.request("eth_chainId") for _ in range(3)] == [7, 7, 7]
 
 
 @contextmanager
@@ -136,18 +136,18 @@ def test_one_threads_question_waits_for_no_other_threads() -> None:
     """On a fork a call that fetches a block would hold up the chain for as long as the other node takes."""
     with waiting_for_two() as url, NodeClient(url) as client, ThreadPoolExecutor(2) as pool:
         started = monotonic()
-        assert list(pool.map(client.ask, ["one", "other"])) == [7, 7]
+        assert list(pool.map(client.request, ["one", "other"])) == [7, 7]
         assert monotonic() - started < 16
 
 
 @pytest.mark.slow
-def test_a_question_without_an_answer_leaves_another_threads_connection_open() -> None:
+def test_timed_out_request_leaves_other_threads_connection_open() -> None:
     with (
         waiting_for_two() as url,
         NodeClient(url, options=RequestOptions(timeout=0.2)) as client,
         ThreadPoolExecutor(1) as pool,
     ):
-        silent = pool.submit(client.ask, "silent")
+        silent = pool.submit(client.request, "silent")
         connection = client._connection
         connection.connect()
         assert isinstance(silent.exception(5), NodeError)
@@ -197,14 +197,14 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
         NodeClient(url, options=RequestOptions(timeout=0.5), waited=reports.append) as client,
         pytest.raises(NodeError, match=rf"{url} has not answered eth_chainId within 0\.5 s: see whether a node runs"),
     ):
-        client.ask("eth_chainId")
+        client.request("eth_chainId")
     assert 0.5 <= monotonic() - began < 5 * slowness()
     assert reports == sorted(reports)
     assert reports
 
 
 @pytest.mark.slow
-def test_a_fork_of_a_silent_server_says_that_it_waits_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fork_of_silent_server_reports_waiting_and_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timed_socket, "_PATIENCE", 0.1)
     with dripping(60) as url:
         result = CliRunner().invoke(app, ["node", "--fork-url", url, "--port", "0", "--timeout", "500"])
@@ -260,7 +260,7 @@ _ONE_RETRY = RequestOptions(timeout=20, retries=1, backoff=0.05)
 def test_a_request_that_is_refused_for_now_is_sent_again(status: int, body: bytes) -> None:
     seen: list[tuple[float, Message]] = []
     with refusing([(status, body, {})], seen) as url, NodeClient(url, options=_ONE_RETRY) as client:
-        assert client.ask("eth_chainId") == 7
+        assert client.request("eth_chainId") == 7
     assert len(seen) == 2
     assert seen[1][0] - seen[0][0] >= 0.05
 
@@ -276,11 +276,11 @@ def test_other_refusals_are_final(status: int, body: bytes) -> None:
         NodeClient(url, options=_ONE_RETRY) as client,
         pytest.raises(NodeError),
     ):
-        client.ask("eth_getLogs")
+        client.request("eth_getLogs")
     assert len(seen) == 1
 
 
-def test_the_last_refusal_says_how_often_it_was_tried() -> None:
+def test_last_refusal_reports_retry_count() -> None:
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=2, backoff=0)
     with (
@@ -288,26 +288,26 @@ def test_the_last_refusal_says_how_often_it_was_tried() -> None:
         NodeClient(url, options=options) as client,
         pytest.raises(NodeError, match=r"answered 429 Too Many Requests: slow down \(after 2 retries\)$"),
     ):
-        client.ask("eth_chainId")
+        client.request("eth_chainId")
     assert len(seen) == 3
 
 
-def test_a_node_says_how_long_to_wait() -> None:
+def test_client_honors_retry_after_of_node() -> None:
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=1, backoff=30)
     with refusing([(429, b"", {"retry-after": "1"})], seen) as url, NodeClient(url, options=options) as client:
-        assert client.ask("eth_chainId") == 7
+        assert client.request("eth_chainId") == 7
     assert 1 <= seen[1][0] - seen[0][0] < 1 + 10 * slowness()
 
 
-def test_requests_are_spaced_once_the_node_has_refused_one_for_its_rate() -> None:
+def test_requests_are_throttled_after_rate_limit_refusal() -> None:
     """170 compute units a second are ten requests."""
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=1, backoff=0, compute_units=170)
     answers = [*[(200, b'{"result": 7}', dict[str, str]())] * 3, (429, b"", {})]
     with refusing(answers, seen) as url, NodeClient(url, options=options) as client:
         for _ in range(6):
-            client.ask("eth_chainId")
+            client.request("eth_chainId")
     times = [at for at, _ in seen]
     assert times[2] - times[0] < 0.1 * slowness()
     assert times[-1] - times[4] >= 0.19
@@ -317,12 +317,12 @@ def test_headers_are_sent_with_each_request() -> None:
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(headers=headers(["Authorization: Bearer a:b", "x-client:me"]))
     with refusing([], seen) as url, NodeClient(url, options=options) as client:
-        client.ask("eth_chainId")
+        client.request("eth_chainId")
     ((_, sent),) = seen
     assert (sent["authorization"], sent["x-client"], sent["content-type"]) == ("Bearer a:b", "me", "application/json")
 
 
 @pytest.mark.parametrize("text", ["no colon", ": value", "a b: c", "x: a\nb: c", "Host: other", "content-length: 3"])
-def test_what_is_no_header_is_refused(text: str) -> None:
+def test_invalid_header_is_rejected(text: str) -> None:
     with pytest.raises(InvalidInput, match="header"):
         headers([text])

@@ -77,7 +77,7 @@ def test_a_balance_can_be_sent_and_set_and_stays_a_number(network: Network) -> N
     assert network.inspect("f0105/balance").value.isdecimal()
 
 
-def test_what_prints_as_text_can_be_a_parameter_of_native_methods(network: Network) -> None:
+def test_printed_values_are_accepted_as_native_method_params(network: Network) -> None:
     """Schemas and bindings look at the kind of a value, which is that of its bytes."""
     account, code = network.accounts[0], PrintedCid(network.machine.manifest.code("multisig"))
     assert type(account.address) is PrintedAddress

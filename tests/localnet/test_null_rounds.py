@@ -9,25 +9,25 @@ import pytest
 
 from hypervisor.errors import InvalidInput
 from localnet.chain import tipset_sources
-from localnet.chain.tipset_execution import MOST_NULL_ROUNDS, null_epochs
+from localnet.chain.tipset_execution import MAX_NULL_ROUNDS, null_epochs
 from localnet.chain.tipset_sources import read_past_tipset
 
 
-def test_the_epochs_between_a_tipset_and_its_parent_are_null_rounds() -> None:
+def test_epochs_between_tipset_and_parent_are_null_rounds() -> None:
     assert list(null_epochs(7, 10)) == [8, 9]
     assert list(null_epochs(7, 8)) == []
-    assert len(list(null_epochs(0, MOST_NULL_ROUNDS + 1))) == MOST_NULL_ROUNDS
+    assert len(list(null_epochs(0, MAX_NULL_ROUNDS + 1))) == MAX_NULL_ROUNDS
 
 
 @pytest.mark.parametrize(
     ("height", "words"),
     [
         ((1 << 63) - 1, "null rounds lie before epoch 9,223|null rounds lie before epoch 9223372036854775807"),
-        (MOST_NULL_ROUNDS + 9, "100,001 null rounds lie before epoch 100009, at most 100,000 are executed"),
+        (MAX_NULL_ROUNDS + 9, "100,001 null rounds lie before epoch 100009, at most 100,000 are executed"),
         (7, "the tipset of epoch 7 has a parent at epoch 7: expected an earlier one"),
     ],
 )
-def test_a_header_that_says_any_height_is_refused_in_a_sentence(
+def test_header_of_invalid_height_is_refused_with_message(
     height: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = {b"child": SimpleNamespace(height=height, parents=b"parent"), b"parent": SimpleNamespace(height=7)}

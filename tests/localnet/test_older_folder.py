@@ -21,7 +21,7 @@ COUNTER = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
 
 
 @pytest.mark.slow
-def test_a_folder_of_the_oldest_release_is_opened_and_goes_on(tmp_path: Path) -> None:
+def test_folder_of_oldest_release_opens_and_continues(tmp_path: Path) -> None:
     with tarfile.open(WRITTEN) as archive:
         archive.extractall(tmp_path, filter="data")
     with Network(tmp_path / FOLDER) as network:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,8 @@ DEARER = Overlay("dearer", 28, None, (("syscall", 3 * NV29.prices.syscall), ("tr
 WITHOUT_CLZ = Overlay("without CLZ", 28, None, removed=("CLZ",))
 
 
-def opened(path: str | Path = ":memory:", **options: object) -> Network:
-    return Network(path, clock=Clock(), **options)  # type: ignore[arg-type]
+def opened(path: str | Path = ":memory:", **options: Any) -> Network:
+    return Network(path, clock=Clock(), **options)
 
 
 def sent(network: Network) -> int:
@@ -41,13 +42,13 @@ def sent(network: Network) -> int:
     return network.send_native(bob.native, value=1, sender=alice.native).gas_used
 
 
-def test_a_send_costs_what_the_changed_price_adds_to_it() -> None:
+def test_send_gas_rises_by_overlay_price_difference() -> None:
     with opened() as plain, opened(overlay=DEARER) as other:
         assert sent(other) == sent(plain) + 7  # by hand: one transfer more dear by 7 gas, and no syscall
 
 
 @pytest.mark.parametrize("engine", ["fast", "py-evm"])
-def test_no_engine_mixes_the_rules_of_two_overlays_in_one_process(engine: str) -> None:
+def test_engines_do_not_mix_rules_of_two_overlays(engine: str) -> None:
     def answer(network: Network) -> tuple[bool, int]:
         counter = b"\x99" * 20
         network.set_code(counter, CLZ)
@@ -108,9 +109,7 @@ def charges(network: Network, method: int) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_instructions_that_cost_more_are_built_into_modules_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_custom_instruction_prices_build_separate_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each machine runs the module with its own prices, whichever was made first, from memory and from disk."""
     monkeypatch.setenv("FVM_CACHE_DIR", str(tmp_path / "modules"))
     method = datacap.name().method
@@ -145,7 +144,7 @@ def test_contracts_pay_for_code_by_the_same_price() -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_is_opened_with_the_overlay_that_it_was_made_with(tmp_path: Path) -> None:
+def test_folder_reopens_only_with_its_original_overlay(tmp_path: Path) -> None:
     folder = tmp_path / "chain"
     with opened(folder, overlay=DEARER) as network:
         gas = sent(network)

@@ -124,12 +124,12 @@ def asking(rules: str, evm: str) -> Iterator[Callable[..., Asked]]:
         network.close()
 
 
-def test_a_function_answers_what_contracts_ask(asking: Callable[..., Asked]) -> None:
+def test_function_precompile_answers_contracts(asking: Callable[..., Asked]) -> None:
     asked = asking(own(lambda data: hashlib.sha256(data).digest()))
     assert asked(PLACE, b"hello") == hashlib.sha256(b"hello").digest() == asked("0x" + "00" * 19 + "02", b"hello")
 
 
-def test_a_module_answers_what_contracts_ask(asking: Callable[..., Asked]) -> None:
+def test_wasm_precompile_answers_contracts(asking: Callable[..., Asked]) -> None:
     asked = asking(own(module=module(INVERTS)))
     data = bytes(range(256)) * 5
     assert asked(PLACE, data) == bytes(255 - byte for byte in data)
@@ -138,9 +138,7 @@ def test_a_module_answers_what_contracts_ask(asking: Callable[..., Asked]) -> No
 
 @pytest.mark.parametrize("rules", ["ethereum"])
 @pytest.mark.parametrize("size", [0, 1, 32, 33, 1000])
-def test_under_ethereums_rules_it_costs_what_the_network_takes_for_one_of_this_price(
-    asking: Callable[..., Asked], size: int
-) -> None:
+def test_precompile_cost_matches_network_under_ethereum_rules(asking: Callable[..., Asked], size: int) -> None:
     """The identity costs 15 gas and 3 for each word."""
     asked = asking(own(bytes))
     data = bytes([7]) * size
@@ -149,7 +147,7 @@ def test_under_ethereums_rules_it_costs_what_the_network_takes_for_one_of_this_p
 
 
 @pytest.mark.parametrize("rules", ["filecoin"])
-def test_under_filecoins_rules_it_costs_its_price_at_the_exchange_rate(asking: Callable[..., Asked]) -> None:
+def test_precompile_cost_is_exchange_rate_price_under_filecoin(asking: Callable[..., Asked]) -> None:
     """An empty slot of the network's costs nothing by itself, and has as many bytes that are not zero."""
     asked = asking(own(lambda _: b"", gas=1_000_000, gas_per_word=50_000))
     price = (1_000_000 + 2 * 50_000) * DEFAULT_RATE // MILLIGAS_PER_GAS
@@ -159,7 +157,7 @@ def test_under_filecoins_rules_it_costs_its_price_at_the_exchange_rate(asking: C
 
 
 @pytest.mark.parametrize("opcode", ["EXTCODESIZE", "EXTCODEHASH", "BALANCE", "EXTCODECOPY"])
-def test_its_account_looks_as_that_of_a_precompile_of_the_network(asking: Callable[..., Asked], opcode: str) -> None:
+def test_custom_precompile_account_matches_network_precompile(asking: Callable[..., Asked], opcode: str) -> None:
     """Code, hash and balance, and under Ethereum's rules that it is warm: the gas is the same."""
     asks = f"5 0 0 {TO} EXTCODECOPY 0 MLOAD" if opcode == "EXTCODECOPY" else f"{TO} {opcode}"
     asked = asking(own(bytes), code=f"{asks} 0 MSTORE 32 0 RETURN")
@@ -168,7 +166,7 @@ def test_its_account_looks_as_that_of_a_precompile_of_the_network(asking: Callab
 
 
 @pytest.mark.parametrize("kind", ["CALL", "CALLCODE", "DELEGATECALL", "STATICCALL"])
-def test_every_call_opcode_asks_it(asking: Callable[..., Asked], rules: str, kind: str) -> None:
+def test_every_call_opcode_reaches_custom_precompile(asking: Callable[..., Asked], rules: str, kind: str) -> None:
     value = "0" if kind in ("CALL", "CALLCODE") else ""
     asked = asking(
         own(lambda data: data[::-1]),
@@ -217,7 +215,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("fields", "words"), FAILURES)
-def test_a_failure_fails_the_call_alone_and_says_why(
+def test_precompile_failure_fails_only_call_and_is_traced(
     asking: Callable[..., Asked], rules: str, fields: dict[str, Any], words: str
 ) -> None:
     asked = asking(own(**fields), code=f"{ASK} 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN")
@@ -229,7 +227,7 @@ def test_a_failure_fails_the_call_alone_and_says_why(
 
 
 @pytest.mark.parametrize("rules", ["ethereum"])
-def test_under_ethereums_rules_a_failure_takes_all_gas_of_the_call(asking: Callable[..., Asked]) -> None:
+def test_precompile_failure_takes_all_gas_under_ethereum_rules(asking: Callable[..., Asked]) -> None:
     """Compare with a network precompile that fails: a point that is not on its curve."""
     code = f"{FORWARD} {INPUT} {TO} 100000 STATICCALL 0 MSTORE 32 0 RETURN"
     asked = asking(own(raises), code=code)
@@ -239,13 +237,13 @@ def test_under_ethereums_rules_a_failure_takes_all_gas_of_the_call(asking: Calla
 
 
 @pytest.mark.parametrize("rules", ["filecoin"])
-def test_under_filecoins_rules_a_failure_takes_no_more_than_the_price(asking: Callable[..., Asked]) -> None:
+def test_precompile_failure_costs_at_most_price_under_filecoin(asking: Callable[..., Asked]) -> None:
     code = f"{FORWARD} {INPUT} {TO} 100000 STATICCALL POP 32 0 RETURN"
     failing, working = asking(own(raises), code=code), asking(own(lambda _: b""), code=code)
     assert failing.gas(PLACE, b"abc") == working.gas(PLACE, b"abc")
 
 
-def test_without_gas_for_the_price_it_does_not_run(asking: Callable[..., Asked], rules: str) -> None:
+def test_precompile_without_enough_gas_does_not_run(asking: Callable[..., Asked], rules: str) -> None:
     ran: list[bytes] = []
 
     def notes(data: bytes) -> bytes:
@@ -264,7 +262,7 @@ def test_without_gas_for_the_price_it_does_not_run(asking: Callable[..., Asked],
 # --- traces ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_trace_has_its_name_its_arguments_and_what_it_returned(asking: Callable[..., Asked]) -> None:
+def test_precompile_trace_shows_name_arguments_and_result(asking: Callable[..., Asked]) -> None:
     def add(data: bytes) -> bytes:
         words = data[-2 * WORD :]
         return (int.from_bytes(words[:WORD], "big") + int.from_bytes(words[WORD:], "big")).to_bytes(WORD, "big")
@@ -289,7 +287,7 @@ def test_a_network_without_precompiles_has_none(asking: Callable[..., Asked], ru
     assert asked(PLACE, b"abc") == (1).to_bytes(WORD, "big") + bytes(WORD)  # no actor there: the call succeeds
 
 
-def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) -> None:
+def test_machine_fork_keeps_precompiles_and_state_is_unchanged(rules: str) -> None:
     def clock() -> int:
         return 1_700_000_000
 
@@ -353,7 +351,7 @@ def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) ->
         ),
     ],
 )
-def test_what_cannot_be_a_precompile_is_refused(fields: dict[str, Any], words: str) -> None:
+def test_invalid_precompile_is_refused(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(words)):
         Network(precompiles=[own(**{"function": bytes, **fields})])
 
@@ -387,7 +385,7 @@ def test_one_at_a_contract_is_refused(rules: str) -> None:
         assert network.machine.context is before
 
 
-def test_what_is_no_precompile_and_what_is_not_installed_are_refused() -> None:
+def test_non_precompiles_and_uninstalled_names_are_refused() -> None:
     with pytest.raises(InvalidInput, match="precompile 'gone' is not installed: no package registers any in"):
         Network(precompiles=["gone"])
     with pytest.raises(InvalidInput, match="5 is not a precompile"):
@@ -416,7 +414,7 @@ def test_one_that_a_package_registers_is_on_by_its_name(rules: str) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_what_a_package_registers_wrongly_is_named() -> None:
+def test_wrong_package_registrations_are_named() -> None:
     with pytest.raises(InvalidInput, match=r"'wrong' is registered as .*:PLACE, which is not a Precompile"):
         Network(precompiles=["wrong"])
     with pytest.raises(InvalidInput, match=r"'gone' is registered as .*:NOBODY, which cannot be loaded"):

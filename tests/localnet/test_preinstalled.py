@@ -25,7 +25,7 @@ def test_the_code_is_the_networks_on_both_bundles(either: Network, address: byte
     assert keccak(code).hex() == CODE_HASHES[either.address(address)]
 
 
-def test_multicall_asks_another_contract_and_the_chain(either: Network) -> None:
+def test_multicall3_aggregates_chain_id_query(either: Network) -> None:
     data = bytes.fromhex(  # aggregate3([(MULTICALL3, false, getChainId())])
         "82ad56cb" + f"{32:064x}{1:064x}{32:064x}" + MULTICALL3.hex().rjust(64, "0") + f"{0:064x}{96:064x}{4:064x}"
         "3408e470".ljust(64, "0")
@@ -34,7 +34,7 @@ def test_multicall_asks_another_contract_and_the_chain(either: Network) -> None:
     assert answer[-32:] == (31415926).to_bytes(32, "big")
 
 
-def test_the_deployer_creates_where_create2_says(either: Network) -> None:
+def test_deployer_creates_at_create2_address(either: Network) -> None:
     init_code = bytes.fromhex("6001600c60003960016000f300")  # leaves one byte of code: STOP
     receipt = either.send(CREATE2_DEPLOYER, 0, bytes(32) + init_code)
     expected = keccak(b"\xff" + CREATE2_DEPLOYER + bytes(32) + keccak(init_code))[12:]  # EIP-1014
@@ -42,7 +42,7 @@ def test_the_deployer_creates_where_create2_says(either: Network) -> None:
     assert code_of(either.machine, to_filecoin(either.address(expected))) == b"\0"
 
 
-def test_a_bare_network_has_neither_and_the_chain_id_is_kept(tmp_path: Path) -> None:
+def test_bare_network_lacks_preinstalled_code_and_keeps_chain_id(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", bare=True, chain_id=31337, network=24) as network:
         assert network.chain_id == 31337
         assert [code_of(network.machine, to_filecoin(address)) for address in CODE_HASHES] == [b"", b""]

@@ -45,7 +45,7 @@ def test_only_a_miner_produces_blocks_and_it_is_paid(tmp_path: Path) -> None:
         assert network.balance(miner.address) == before
 
 
-def test_a_producer_is_named_by_the_miner_its_address_or_its_actor_id() -> None:
+def test_producer_is_named_by_miner_address_or_actor_id() -> None:
     with Network(clock=Clock()) as network:
         miner = network.create_miner(sectors=0)
         for named in (miner, miner.address, miner.id, str(miner.address)):
@@ -58,7 +58,7 @@ def test_a_producer_is_named_by_the_miner_its_address_or_its_actor_id() -> None:
 
 
 @pytest.mark.parametrize("kind", kinds())
-def test_the_producer_gets_a_fifth_of_the_epochs_reward_and_all_tips(kind: str) -> None:
+def test_producer_gets_fifth_of_epoch_reward_and_all_tips(kind: str) -> None:
     with Network(bundle=None if kind == "own" else data_file(BUNDLE), clock=Clock()) as network:
         miner = network.create_miner(sectors=0)
         network.set_producer(miner.address)
@@ -72,7 +72,7 @@ def test_the_producer_gets_a_fifth_of_the_epochs_reward_and_all_tips(kind: str) 
         assert network.balance(miner.address) - before == of_the_epoch // 5 + 10_000_000 * network.rules.fees.premium
 
 
-def test_a_snapshot_remembers_who_produces_the_next_block() -> None:
+def test_snapshot_restores_next_block_producer() -> None:
     with Network(clock=Clock()) as network:
         miner = network.create_miner(sectors=0)
         network.set_producer(miner.address)
@@ -83,7 +83,7 @@ def test_a_snapshot_remembers_who_produces_the_next_block() -> None:
         assert network.producer == miner.address
 
 
-def test_in_a_state_that_is_loaded_nobody_produces_blocks() -> None:
+def test_loading_state_resets_block_producer() -> None:
     """The miner's number may be a user's actor's there, and such a one gets no part in the system's messages."""
     with Network(clock=Clock()) as other, Network(clock=Clock()) as network:
         miner = network.create_miner(sectors=0)
@@ -98,7 +98,7 @@ class Rung(BaseException):
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
-def test_an_interrupt_in_the_middle_of_a_block_leaves_the_chain_as_it_was(evm: str) -> None:
+def test_interrupt_mid_block_leaves_chain_unchanged(evm: str) -> None:
     def ring(_signal: int, _frame: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         raise Rung
@@ -130,7 +130,7 @@ def transfer(network: Network, to: EthAddress | None, gas: int) -> Transaction:
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_what_waits_of_a_sender_that_became_a_contract_makes_no_blocks_without_end(rules: str) -> None:
+def test_tx_of_sender_turned_contract_mines_no_endless_blocks(rules: str) -> None:
     with Network(rules=rules) as network:
         sender, other, to = network.accounts[:3]
         network.send(to, 1, sender=sender)
@@ -148,7 +148,7 @@ def test_what_waits_of_a_sender_that_became_a_contract_makes_no_blocks_without_e
         assert network.find_receipt(stuck) is None
 
 
-def test_what_no_block_may_hold_any_more_is_dropped_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_oversized_pending_transaction_is_dropped_with_warning(caplog: pytest.LogCaptureFixture) -> None:
     with Network(rules="ethereum") as network:
         sender, other, to = network.accounts[:3]
         network.automine = False

@@ -34,7 +34,7 @@ def test_an_accounts_proof_shows_its_tuple(either: Network) -> None:
     assert found.root == either.machine.root
 
 
-def test_a_slots_proof_shows_its_word_and_an_empty_one_that_there_is_none(either: Network) -> None:
+def test_slot_proof_shows_value_or_absence(either: Network) -> None:
     counter = either.deploy(COUNTER)
     counter.send("increment")
     found = prove_account(either.machine, to_filecoin(counter.address), [0, 9])
@@ -48,14 +48,14 @@ def test_a_slots_proof_shows_its_word_and_an_empty_one_that_there_is_none(either
 
 
 @pytest.mark.parametrize("address", [to_filecoin(EthAddress(bytes([9] * 20))), Address.id(ActorID(12345678))])
-def test_that_nobody_is_there_is_proved(network: Network, address: Address) -> None:
+def test_proof_shows_account_absence(network: Network, address: Address) -> None:
     found = prove_account(network.machine, address, [1])
     assert (found.balance, found.nonce, found.code_hash, found.slots[0].value) == (0, 0, bytes(32), bytes(32))
     with pytest.raises(PathAbsent):
         checked(found.root, found.proof)
 
 
-def test_that_an_id_has_no_actor_is_proved_where_an_address_leads_to_it(network: Network) -> None:
+def test_absence_of_actor_behind_resolved_id_is_proved(network: Network) -> None:
     address = to_filecoin(EthAddress(bytes([9] * 20)))
     number = network.machine.state_tree.register_address(address)
     found = prove_account(network.machine, address, [])
@@ -64,7 +64,7 @@ def test_that_an_id_has_no_actor_is_proved_where_an_address_leads_to_it(network:
         checked(network.machine.root, found.proof)
 
 
-def test_a_block_that_is_changed_or_left_out_proves_nothing(network: Network) -> None:
+def test_proof_with_changed_or_missing_block_is_rejected(network: Network) -> None:
     found = prove_account(network.machine, network.accounts[0].delegated, [])
     *most, last = found.proof.blocks
     for blocks in ((*most, last[:-1] + b"\x07"), tuple(most)):

@@ -59,7 +59,7 @@ def test_a_record_that_is_none_is_refused(data: bytes) -> None:
         NetworkRecord.decode(data)
 
 
-def test_a_record_with_an_overlay_is_read_back_and_one_without_is_as_ever() -> None:
+def test_record_round_trips_overlay_and_keeps_format_without_it() -> None:
     plain = NetworkRecord("localnet", TokenAmount(1), Upgrades(28), "fast", cid_of(b"first"))
     with_one = replace(plain, overlay=Overlay("dearer", 28, None, (("syscall", 1),)))
     assert NetworkRecord.decode(with_one.encode()) == with_one
@@ -75,7 +75,7 @@ def test_a_record_with_an_overlay_is_read_back_and_one_without_is_as_ever() -> N
         (5, []),
     ],
 )
-def test_a_record_of_another_format_names_both_and_says_what_to_do(version: int, fields: list[Any]) -> None:
+def test_record_of_other_format_names_both_and_a_remedy(version: int, fields: list[Any]) -> None:
     said = f"record format {version}, this program reads 3 and 4: go on with the release that wrote it, or name another"
     with pytest.raises(InvalidInput, match=said) as refused:
         NetworkRecord.decode(encode([version, *fields]))

@@ -72,7 +72,7 @@ def test_a_replayed_folder_is_closed_with_the_sources(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_upgraded_chain_comes_out_with_the_actors_of_each_time(tmp_path: Path) -> None:
+def test_upgraded_chain_replays_with_actors_of_each_version(tmp_path: Path) -> None:
     plan = {3: (28, Bundle.embedded("supply-share"))}
     with Network(tmp_path, network=27, clock=Clock(), upgrades=plan) as network:
         counter = network.deploy(ARTIFACTS / "Counter.json")
@@ -82,7 +82,7 @@ def test_an_upgraded_chain_comes_out_with_the_actors_of_each_time(tmp_path: Path
     assert [replay(tmp_path, height).difference for height in heights(tmp_path)] == [""] * 6
 
 
-def test_what_was_changed_by_hand_comes_out_otherwise(tmp_path: Path) -> None:
+def test_replay_differs_after_manual_state_change(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock()) as network:
         network.mine()
         network.set_balance(network.accounts[0], 5)
@@ -92,7 +92,7 @@ def test_what_was_changed_by_hand_comes_out_otherwise(tmp_path: Path) -> None:
     assert second.difference == ""
 
 
-def test_other_receipts_are_told(tmp_path: Path) -> None:
+def test_replay_reports_different_receipts(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock()) as network:
         network.send(network.accounts[1], 5)
         network.mine()
@@ -103,7 +103,7 @@ def test_other_receipts_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_range_is_what_the_chain_has_states_of(tmp_path: Path) -> None:
+def test_replay_range_covers_heights_with_states(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock()) as network:
         network.mine(5)
     assert heights(tmp_path, 2, 4) == [2, 3, 4]
@@ -122,7 +122,7 @@ def test_a_range_is_what_the_chain_has_states_of(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*kinds(), "ethereum"])
-def test_blocks_that_are_made_and_replayed_in_parallel_are_those_of_one_process(tmp_path: Path, kind: str) -> None:
+def test_parallel_blocks_and_replays_match_single_process(tmp_path: Path, kind: str) -> None:
     bundle = data_file(BUNDLE) if kind == "official" else None
     rules = "ethereum" if kind == "ethereum" else None
     tipsets, gas = [], 1_200_000 if kind == "ethereum" else 50_000_000

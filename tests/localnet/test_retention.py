@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_everything_that_a_chain_reached_is_there_after_a_collection(folder: Path) -> None:
+def test_all_reachable_chain_data_survives_garbage_collection(folder: Path) -> None:
     collect(folder)
     with Network(folder) as network:
         recipient = network.accounts[1].delegated
@@ -54,7 +54,7 @@ def test_everything_that_a_chain_reached_is_there_after_a_collection(folder: Pat
 
 
 @pytest.mark.slow
-def test_the_events_that_a_receipt_names_are_there_before_and_after_a_collection(tmp_path: Path) -> None:
+def test_receipt_events_survive_garbage_collection(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         inbox = network.deploy(ARTIFACTS / "Inbox.json")
         (event,) = inbox.send("greet", "hi").logs
@@ -68,7 +68,7 @@ def test_the_events_that_a_receipt_names_are_there_before_and_after_a_collection
 
 
 @pytest.mark.slow
-def test_states_before_the_window_go_and_what_happened_then_is_still_known(folder: Path) -> None:
+def test_states_before_window_are_dropped_but_history_remains(folder: Path) -> None:
     whole = collect(folder)
     window = collect(folder, states=2)
     assert window.dropped > 0
@@ -92,7 +92,7 @@ def test_states_before_the_window_go_and_what_happened_then_is_still_known(folde
 
 
 @pytest.mark.slow
-def test_the_first_state_stays_to_begin_anew(folder: Path) -> None:
+def test_collection_keeps_genesis_state_for_reset(folder: Path) -> None:
     collect(folder, states=1)
     with Network(folder) as network:
         network.go_back(network.block(0))
@@ -113,20 +113,20 @@ def test_the_messages_of_all_blocks_stay(folder: Path) -> None:
         assert counts[0] < min(counts[1:])
 
 
-def test_a_wider_window_brings_nothing_back(folder: Path) -> None:
+def test_larger_state_window_restores_no_dropped_states(folder: Path) -> None:
     collect(folder, states=2)
     collect(folder, states=4)
     with RocksStore.open(folder, read_only=True) as store:
         assert ChainIndex(store).retained == 4
 
 
-def test_a_second_collection_finds_nothing_to_drop(folder: Path) -> None:
+def test_second_collection_drops_nothing(folder: Path) -> None:
     collect(folder, states=1)
     assert collect(folder, states=1).dropped == 0
 
 
 @pytest.mark.slow
-def test_what_was_reverted_goes(folder: Path) -> None:
+def test_reverted_blocks_are_collected(folder: Path) -> None:
     before = collect(folder).kept
     with Network(folder) as network:
         snapshot = network.snapshot()
@@ -212,7 +212,7 @@ def test_retention_collects_by_itself_once_it_is_worth_it(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_network_goes_on_while_its_folder_gives_space_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_continues_during_folder_compaction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A compaction rewrites the whole folder: minutes, of a large one."""
     may_end, compact = Event(), RocksStore.compact
 
@@ -235,7 +235,7 @@ def test_a_network_goes_on_while_its_folder_gives_space_back(folder: Path, monke
         assert finished(housekeeper, 2).dropped > 0  # of the block that was made meanwhile
 
 
-def test_what_fails_while_space_is_given_back_is_said_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compaction_failure_is_raised_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: RocksStore) -> None:
         raise StoreFull("no room")
 
@@ -248,9 +248,7 @@ def test_what_fails_while_space_is_given_back_is_said_once(folder: Path, monkeyp
         finished(housekeeper)
 
 
-def test_what_the_retention_collects_by_itself_waits_for_no_compaction(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_automatic_retention_does_not_wait_for_compaction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RocksStore, "compact", lambda _: pytest.fail("it compacts"))
     with Network(folder) as network:
         housekeeper = Housekeeper(network, 2)
@@ -263,7 +261,7 @@ def test_what_the_retention_collects_by_itself_waits_for_no_compaction(
 
 
 @pytest.mark.slow
-def test_a_collection_looks_at_the_whole_chain_so_it_begins_once_that_has_grown_by_a_share(tmp_path: Path) -> None:
+def test_collection_starts_after_proportional_chain_growth(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         network.mine(80)
         housekeeper = Housekeeper(network, 1)

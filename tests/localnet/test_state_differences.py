@@ -17,7 +17,7 @@ def between(network: Network, before: Cid) -> list[StateChange]:
     return list(state_differences(network.machine.store, before, network.head.state))
 
 
-def test_a_transfer_to_a_new_address_is_found_in_every_place_that_it_changes(either: Network) -> None:
+def test_transfer_to_new_address_diff_lists_every_change(either: Network) -> None:
     before, sender = either.head.state, either.accounts[0].address
     receipt = either.send(NEW, FIL)
     found = {(each.actor, each.path): (each.before, each.after) for each in between(either, before)}
@@ -33,7 +33,7 @@ def test_a_transfer_to_a_new_address_is_found_in_every_place_that_it_changes(eit
     assert found["f01", "state/next_id"] == (str(of_new), str(int(of_new or 0) + 1))
 
 
-def test_no_money_comes_or_goes(either: Network) -> None:
+def test_balance_changes_sum_to_zero(either: Network) -> None:
     before = either.head.state
     either.send(NEW, FIL)
     either.deploy(ARTIFACTS / "Counter.json").send("increment")
@@ -42,7 +42,7 @@ def test_no_money_comes_or_goes(either: Network) -> None:
     assert sum(int(each.after or 0) - int(each.before or 0) for each in balances) == 0
 
 
-def test_a_slot_is_found_by_its_number_and_nothing_else_of_the_contract(either: Network) -> None:
+def test_contract_state_diff_shows_only_the_changed_slot(either: Network) -> None:
     counter = either.deploy(ARTIFACTS / "Counter.json")
     counter.send("increment")
     before = either.head.state
@@ -69,7 +69,7 @@ def test_backwards_the_values_change_places(network: Network) -> None:
     }
 
 
-def test_an_actor_that_is_gone_is_a_difference(network: Network) -> None:
+def test_deleted_actor_is_reported_as_state_difference(network: Network) -> None:
     tree, before = network.machine.state_tree, network.machine.root
     gone = tree.lookup_id(to_filecoin(network.accounts[5].address))
     tree.delete_actor(ActorID(gone or 0))

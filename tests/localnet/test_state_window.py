@@ -54,7 +54,7 @@ def settle(network: Network) -> BoundedStore:
     return store
 
 
-def test_states_of_older_blocks_go_and_what_happened_is_known(network: Network) -> None:
+def test_states_of_old_blocks_are_dropped_and_receipts_stay(network: Network) -> None:
     pay(network, 30)
     settle(network)
     oldest, account = network.chain.index.retained, network.accounts[1]
@@ -78,7 +78,7 @@ def test_states_of_older_blocks_go_and_what_happened_is_known(network: Network) 
         network.go_back(network.block(5))
 
 
-def test_what_is_there_is_what_the_kept_states_lead_to(network: Network) -> None:
+def test_store_holds_exactly_blocks_reachable_from_kept_states(network: Network) -> None:
     inbox = network.deploy(ARTIFACTS / "Inbox.json")
     for number in range(40):
         inbox.send("greet", f"number {number}")
@@ -92,7 +92,7 @@ def test_what_is_there_is_what_the_kept_states_lead_to(network: Network) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_it_answers_as_a_network_that_keeps_all_states_does(rules: str, tmp_path: Path) -> None:
+def test_pruned_network_answers_as_full_archive_network(rules: str, tmp_path: Path) -> None:
     """The same in a folder, whose store is RocksDB: blocks, states, receipts, logs, and the way back."""
     seen: list[list[Any]] = []
     for path in (":memory:", tmp_path / "folder"):
@@ -132,7 +132,7 @@ def test_a_snapshot_keeps_its_state_however_long(network: Network) -> None:
         network.chain.machine_at(network.block(3))
 
 
-def test_a_block_of_a_state_that_went_is_not_found_and_why_is_said(network: Network) -> None:
+def test_block_of_pruned_state_is_not_found_with_reason(network: Network) -> None:
     pay(network, 3)
     node, old = Node(network), network.head.state
     assert chain_read_obj(node, old)
@@ -144,7 +144,7 @@ def test_a_block_of_a_state_that_went_is_not_found_and_why_is_said(network: Netw
         chain_read_obj(node, old)
 
 
-def test_the_first_state_is_there_to_begin_anew(network: Network) -> None:
+def test_genesis_state_remains_for_reset(network: Network) -> None:
     """Check that the first state remains, for anvil_reset."""
     network.set_balance(network.accounts[2].address, 5)
     pay(network, 30)
@@ -163,7 +163,7 @@ def test_the_first_state_is_there_to_begin_anew(network: Network) -> None:
 
 
 @pytest.mark.slow
-def test_snapshots_that_are_used_up_keep_nothing(network: Network) -> None:
+def test_used_snapshots_retain_no_state(network: Network) -> None:
     pay(network, 20)
     before = len(settle(network))
     for _ in range(3):
@@ -176,7 +176,7 @@ def test_snapshots_that_are_used_up_keep_nothing(network: Network) -> None:
     assert len(settle(network)) < before + 60
 
 
-def test_going_back_within_the_window_keeps_what_is_below(network: Network) -> None:
+def test_rollback_within_state_window_keeps_older_states(network: Network) -> None:
     pay(network, 20)
     network.go_back(network.block(17))
     network.set_balance(network.accounts[2].address, 5)
@@ -188,7 +188,7 @@ def test_going_back_within_the_window_keeps_what_is_below(network: Network) -> N
     assert network.balance(network.accounts[1].address) == 10_018 * FIL
 
 
-def test_anvils_number_of_states_is_kept_unless_another_is_asked_for(tmp_path: Path) -> None:
+def test_anvil_state_count_is_default_unless_set(tmp_path: Path) -> None:
     """500 in memory and 3,600 on the disk: anvil's storage.rs."""
     assert DEFAULT_STATES == 4_100
     with pytest.raises(InvalidInput, match="states of 0 tipsets: at least the head's"):
@@ -217,7 +217,7 @@ def test_a_transaction_takes_less_than_a_kilobyte_once_it_is_old(rules: str, mon
         assert sizes[1] - sizes[0] < 300 * 1_000
 
 
-def test_questions_beside_the_chain_know_what_is_kept() -> None:
+def test_chain_view_tracks_retained_states() -> None:
     with Network(keep_states=4) as network:
         pay(network, 20)
         node = Node(network)
@@ -229,7 +229,7 @@ def test_questions_beside_the_chain_know_what_is_kept() -> None:
             view.machine_at(network.block(20))
 
 
-def test_a_question_whose_state_went_is_to_be_asked_again() -> None:
+def test_query_with_dropped_state_is_to_be_retried() -> None:
     with Network(rules="ethereum", keep_states=2) as network:
         pay(network, 3)
         node = Node(network)

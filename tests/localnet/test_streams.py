@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,14 @@ def test_a_genesis_may_have_streams_of_its_own() -> None:
             assert network.balance(miner.address) - before == reward * kept // DENOM
 
 
-def test_a_network_that_says_nothing_has_the_miners_stream_alone() -> None:
+def test_default_network_has_only_miner_reward_stream() -> None:
     with Network(clock=Clock()) as network:
         assert network.version == 29
         assert network.machine.manifest == Bundle.embedded("v19").manifest
         assert streams(network) == [[1, [DENOM, 0, 0, DENOM, DENOM], None]]
 
 
-def test_a_contract_that_is_deployed_later_governs_from_the_genesis_on() -> None:
+def test_later_deployed_contract_governs_from_genesis() -> None:
     """Its address is known before; a placeholder has it, and the contract has the placeholder's ID."""
     with Network(clock=Clock()) as network:
         address = network.deploy(ARTIFACTS / "Counter.json").address
@@ -160,7 +161,7 @@ def test_a_folder_is_not_opened_with_other_streams(tmp_path: Path, asked: Stream
         (29, "own-v19", {}, stream_settings(sra="f04242"), "no actor has the address f04242 of the writer"),
     ],
 )  # fmt: skip
-def test_what_would_stop_the_chain_is_refused_when_it_is_planned(
+def test_chain_stopping_upgrade_plan_is_rejected(
     network: int, bundle: str | None, plan: UpgradePlan, asked: StreamSettings | None, words: str
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
@@ -176,7 +177,7 @@ def test_an_upgrade_that_brings_no_streams_takes_none() -> None:
 
 
 @pytest.mark.slow
-def test_an_upgrade_that_is_planned_keeps_the_bundle_of_its_planning(tmp_path: Path) -> None:
+def test_planned_upgrade_keeps_bundle_of_its_plan(tmp_path: Path) -> None:
     """Reopen a folder after a rebuild of the own bundle, with a plan that names no bundle."""
     older = stand_in(Bundle.embedded("v19"))
     Network(tmp_path, network=28, upgrades={3: (29, older)}, clock=Clock()).close()
@@ -189,7 +190,7 @@ def test_an_upgrade_that_is_planned_keeps_the_bundle_of_its_planning(tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_streams_of_a_planned_upgrade_are_asked_for_without_it(tmp_path: Path) -> None:
+def test_streams_of_planned_upgrade_may_be_omitted_on_reopen(tmp_path: Path) -> None:
     Network(tmp_path, network=28, upgrades={3: 29}, streams=QUICK, clock=Clock()).close()
     Network(tmp_path, upgrades={3: 29}, clock=Clock()).close()
     words = "to nv29 at epoch 3 is planned with ramp 90 and not 91: leave that out"
@@ -263,7 +264,7 @@ def test_a_state_that_cannot_be_upgraded_stays_as_it_is(
 
 def test_a_stream_in_words() -> None:
     with Network(streams=QUICK, clock=Clock()) as network:
-        read = lambda cid: get_object(network.machine.store, cid)  # noqa: E731
+        read = partial(get_object, network.machine.store)
         swa, sra = (Address.from_bytes(id_bytes(network, to(account))) for account in (SWA, SRA))
         assert streams_in_words(reward_state(network), read, 5) == (
             f"1: 93 % to miners, 2: 7 % to 1 recipient (writer {sra}); governed by {swa}, timelock 5 epochs"

@@ -58,7 +58,7 @@ def test_a_chain_that_went_back_has_the_supply_of_then() -> None:
         assert network.machine.context.circulating_supply == before > after
 
 
-def test_there_is_never_less_than_nothing() -> None:
+def test_circulating_supply_is_never_negative() -> None:
     parts = [TokenAmount(number) for number in (1, 2, 3, 4, 5)]
     assert Supply(*parts).circulating == 0
 

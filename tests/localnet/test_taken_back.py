@@ -10,7 +10,7 @@ from tests.localnet.test_failing_commits import Told
 
 
 @pytest.mark.slow
-def test_what_a_snapshot_does_not_hold_is_put_back_too() -> None:
+def test_state_outside_snapshot_is_restored_too() -> None:
     clock = Clock()
     with Network(clock=clock) as shared:
         lent = _taken_back(shared)

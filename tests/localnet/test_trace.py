@@ -39,7 +39,7 @@ def all_calls(trace: Trace) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_contract_that_asks_a_native_actor(official: Network) -> None:
+def test_contract_call_to_native_actor_is_described_in_trace(official: Network) -> None:
     bridge = official.deploy(BRIDGE)
     receipt = bridge.send("callNative", DATACAP, NAME, b"")
     trace = official.trace(receipt.hash)
@@ -63,7 +63,7 @@ def test_both_runtimes_are_named(network: Network) -> None:
     assert steps == [("wasm", "eam", "CreateExternal"), ("wasm", "init", "Exec4"), ("evm", "evm", "Constructor")]
 
 
-def test_a_transaction_deep_in_a_block_is_executed_on_the_state_that_it_met(network: Network) -> None:
+def test_transaction_deep_in_block_is_traced_on_its_prestate(network: Network) -> None:
     counter = network.deploy(ARTIFACTS / "Counter.json")
     network.automine = False
     from bridge.transactions import DYNAMIC_FEE, Transaction
@@ -79,7 +79,7 @@ def test_a_transaction_deep_in_a_block_is_executed_on_the_state_that_it_met(netw
     assert counter.call("number") == 3
 
 
-def test_the_cron_of_null_rounds_before_it_is_part_of_what_it_met(official: Network) -> None:
+def test_trace_state_includes_cron_of_prior_null_rounds(official: Network) -> None:
     # ThisEpochReward (method 3) of the reward actor answers with what cron wrote in the last epoch.
     official.mine()
     official.automine = False
@@ -95,7 +95,7 @@ def test_the_cron_of_null_rounds_before_it_is_part_of_what_it_met(official: Netw
     assert trace.same
 
 
-def test_a_failure_is_told_with_its_reason(network: Network) -> None:
+def test_failed_transaction_trace_shows_revert_reason(network: Network) -> None:
     inbox = network.deploy(ARTIFACTS / "Inbox.json")
     data = inbox.interface.encode_call("refuse", "no way")
     with pytest.raises(TransactionFailed) as failed:
@@ -108,7 +108,7 @@ def test_a_failure_is_told_with_its_reason(network: Network) -> None:
     assert trace.as_json()["exit"] == "EVM_CONTRACT_REVERTED"
 
 
-def test_of_a_failure_without_data_the_exit_code_says_it_all(network: Network) -> None:
+def test_failure_without_data_shows_only_exit_code(network: Network) -> None:
     inbox = network.deploy(ARTIFACTS / "Inbox.json")
     with pytest.raises(TransactionFailed) as failed:
         network.send(inbox, 0, b"\xde\xad\xbe\xef", gas_limit=90_000_000)
@@ -131,14 +131,14 @@ def test_events_are_decoded_where_the_abi_is_known(network: Network) -> None:
     assert describe(call, []).events[0].startswith("t1=0x")
 
 
-def test_a_state_that_was_changed_by_hand_before_is_met_as_it_was(network: Network) -> None:
+def test_trace_reproduces_transaction_after_manual_state_change(network: Network) -> None:
     account = network.accounts[8]
     network.set_balance(account, 10**18)
     receipt = network.send(network.accounts[1], 5, sender=account)
     assert network.trace(receipt.hash).same
 
 
-def test_a_transfer_that_never_reached_anybody(official: Network) -> None:
+def test_failed_transfer_to_builtin_actor_is_described(official: Network) -> None:
     data_file(BUNDLE)  # the words are the official actor's
     with pytest.raises(CallFailed):
         official.call(masked_id(4), b"", 1)
@@ -167,7 +167,7 @@ def native_call(actor: str, number: int, params: bytes = b"", answer: bytes = b"
     }  # fmt: skip
 
 
-def test_values_of_native_methods_are_told_by_the_names_of_their_schema() -> None:
+def test_native_method_values_are_shown_with_schema_names() -> None:
     params = encode([Address.id(7).to_bytes(), encode_bigint(10**18), b"\x01"])
     answer = encode([encode_bigint(1), encode_bigint(2), b""])
     words = describe(native_call("datacap", 80475954, params, answer), [])
@@ -183,17 +183,17 @@ def test_values_of_native_methods_are_told_by_the_names_of_their_schema() -> Non
 
 
 @pytest.mark.parametrize("data", [b"\xff", encode(5), encode([1, 2]), encode([b"\x09\x09", 5, b""])])
-def test_a_value_of_another_shape_stays_bytes_and_why_is_said(data: bytes) -> None:
+def test_undecodable_params_are_shown_as_bytes_with_reason(data: bytes) -> None:
     words = describe(native_call("datacap", 80475954, data), []).arguments
     assert words.startswith(f"(0x{data.hex()}, which is not TransferParams: ")
 
 
-def test_a_method_that_nobody_knows_is_its_number() -> None:
+def test_unknown_method_is_shown_by_number() -> None:
     words = describe(native_call("", 12345, b"\x05"), [])
     assert (words.callee, words.function, words.arguments, words.result) == ("?", "12345", "(0x05)", "")
 
 
-def test_calldata_of_nobodys_function_is_shown_by_its_selector() -> None:
+def test_unknown_function_calldata_is_shown_by_selector() -> None:
     call = {
         "actor": "evm", "method": 3844450837, "params": "0x" + encode(bytes.fromhex("deadbeef01")).hex(),
         "paramsCodec": 0x51, "return": "0x40", "exitCode": 0, "error": "", "events": [],
@@ -202,7 +202,7 @@ def test_calldata_of_nobodys_function_is_shown_by_its_selector() -> None:
     assert (words.callee, words.function, words.arguments, words.result) == ("contract", "0xdeadbeef", "(0x01)", "")
 
 
-def test_the_answer_of_an_overloaded_function_is_decoded_by_its_own_type() -> None:
+def test_overloaded_function_result_is_decoded_by_its_own_type() -> None:
     abi: list[dict[str, Any]] = [
         {"type": "function", "name": "get", "inputs": [{"name": "at", "type": kind}], "outputs": [{"type": answer}]}
         for kind, answer in (("uint8", "uint256"), ("bool", "bool"))
@@ -217,7 +217,7 @@ def test_the_answer_of_an_overloaded_function_is_decoded_by_its_own_type() -> No
     assert (words.function, words.arguments, words.result) == ("get", "(at=True)", "True")
 
 
-def test_a_call_that_failed_tells_its_calls_and_the_contracts_error(network: Network) -> None:
+def test_failed_call_reports_trace_and_contract_error(network: Network) -> None:
     facts = network.deploy(MINER_FACTS)
     with pytest.raises(CallFailed, match=r'revert reason=\[Refused\(7, "MinerRawPower", 16\)\]') as failed:
         facts.call("facts", 7)
@@ -229,7 +229,7 @@ def test_a_call_that_failed_tells_its_calls_and_the_contracts_error(network: Net
     assert 'Refused(7, "MinerRawPower", 16)' in trace.why[0]
 
 
-def test_a_transaction_that_fails_comes_into_a_block_with_a_gas_limit_only(network: Network) -> None:
+def test_failing_transaction_is_included_only_with_gas_limit(network: Network) -> None:
     facts = network.deploy(MINER_FACTS)
     height = network.block_number
     with pytest.raises(CallFailed, match=r"Refused\(7") as tried:

@@ -13,7 +13,7 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.traces.flame import MOST_BOXES, FlameBox, flame_html, flame_svg
+from bridge.traces.flame import MAX_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable
 from localnet import Network, TransactionFailed
@@ -43,7 +43,7 @@ def why(calls: list[dict[str, Any]], exit_code: int = 33) -> list[int]:
 # --- one object, from a receipt ---------------------------------------------------------------------------------------
 
 
-def test_a_receipt_has_its_trace_with_the_words_of_the_contracts_that_the_network_deployed(network: Network) -> None:
+def test_receipt_trace_decodes_contracts_deployed_by_network(network: Network) -> None:
     bridge = network.deploy(ARTIFACTS / "Bridge.json")
     trace = bridge.send("callNative", DATACAP, NAME, b"").trace
     outer, inner = str(trace).splitlines()[:2]
@@ -52,7 +52,7 @@ def test_a_receipt_has_its_trace_with_the_words_of_the_contracts_that_the_networ
     assert trace.why == ()
 
 
-def test_the_gas_of_every_call_is_the_sum_of_its_parts_and_of_the_calls_under_it(network: Network) -> None:
+def test_call_gas_is_sum_of_its_parts_and_subcalls(network: Network) -> None:
     bridge = network.deploy(ARTIFACTS / "Bridge.json")
     trace = bridge.send("callNative", DATACAP, NAME, b"").trace.report()
     calls = list(trace["calls"])
@@ -65,7 +65,7 @@ def test_the_gas_of_every_call_is_the_sum_of_its_parts_and_of_the_calls_under_it
     assert len(calls) >= 2
 
 
-def test_the_gas_of_the_whole_is_that_of_all_calls_and_of_carrying_the_message(network: Network) -> None:
+def test_total_gas_is_all_calls_plus_message_inclusion(network: Network) -> None:
     bridge = network.deploy(ARTIFACTS / "Bridge.json")
     receipt = bridge.send("callNative", DATACAP, NAME, b"")
     trace = receipt.trace.report()
@@ -124,11 +124,11 @@ def test_the_last_call_explains_a_failure_where_it_failed_too() -> None:
     assert why([evm_call(exitCode=33, calls=[plain_call(), deepest])]) == [0, 1, 0]
 
 
-def test_a_failure_that_was_caught_explains_nothing() -> None:
+def test_caught_failure_is_not_an_explanation() -> None:
     assert why([evm_call(exitCode=33, calls=[plain_call(exitCode=18), plain_call()])]) == [0]
 
 
-def test_a_revert_that_was_passed_on_is_found_before_calls_that_succeeded() -> None:
+def test_propagated_revert_is_found_before_successful_calls() -> None:
     data = wrapped(b"\xde\xad\xbe\xef")
     inner = evm_call(exitCode=33, **{"return": data})
     assert why([evm_call(exitCode=33, **{"return": data}, calls=[inner, plain_call()])]) == [0, 0]
@@ -144,16 +144,16 @@ def test_a_check_of_the_compiler_is_the_contracts_own_failure() -> None:
     assert why([evm_call(exitCode=33, **{"return": panic}, calls=[plain_call(exitCode=18)])]) == [0]
 
 
-def test_what_ran_out_of_gas_below_explains_what_ran_out_above() -> None:
+def test_inner_out_of_gas_explains_outer_out_of_gas() -> None:
     assert why([evm_call(exitCode=7, calls=[plain_call(exitCode=7)])], 7) == [0, 0]
 
 
-def test_a_syscall_that_was_refused_is_told_by_its_error() -> None:
+def test_failed_syscall_is_shown_by_error_name() -> None:
     report = explain_trace(found([plain_call(exitCode=20, calls=[plain_call(error="NOT_FOUND", to="f09")])], 20))
     assert report["why"]["calls"][-1].startswith("f09 account.Send: exit NOT_FOUND")
 
 
-def test_a_message_without_calls_is_told_in_the_machines_words() -> None:
+def test_trace_without_calls_is_explained_by_machine_message() -> None:
     trace = found([], 6) | {"words": "no money\x1b[0m"}
     assert explain_trace(trace)["why"] == {"path": [], "calls": [r"no money\x1b[0m"]}
 
@@ -165,7 +165,7 @@ def boxes(svg: str) -> list[ElementTree.Element]:
     return list(ElementTree.fromstring(svg).iter(f"{SVG}g"))
 
 
-def test_a_box_is_as_wide_as_its_gas_and_lies_under_its_caller() -> None:
+def test_flame_box_width_matches_gas_and_lies_below_caller() -> None:
     left, right = FlameBox("a", ("a",), 25, "wasm"), FlameBox("b", ("b",), 50, "evm", failed=True)
     outer, first, second = boxes(flame_svg("t", [FlameBox("top", ("top",), 100, "evm", inner=(left, right))], 200))
     rects = [group.find(f"{SVG}rect") for group in (outer, first, second)]
@@ -179,7 +179,7 @@ def test_a_box_is_as_wide_as_its_gas_and_lies_under_its_caller() -> None:
 
 
 @given(st.text(), st.text(), st.text())
-def test_names_of_strangers_are_text_in_the_picture_and_nothing_else(title: str, label: str, detail: str) -> None:
+def test_untrusted_names_are_plain_text_in_flame_graph(title: str, label: str, detail: str) -> None:
     hostile = f"</title><script>alert(1)</script>{detail}"
     tag = f"<b>&{label}"[:100]
     (group,) = boxes(flame_svg(title, [FlameBox(tag, (hostile,), 7, label)], 7))
@@ -192,7 +192,7 @@ def test_names_of_strangers_are_text_in_the_picture_and_nothing_else(title: str,
     assert "<script" not in page
 
 
-def test_the_picture_asks_for_nothing_outside_itself() -> None:
+def test_flame_graph_loads_no_external_resources() -> None:
     page = flame_html("t", [FlameBox("a", ("a",), 7, "evm", cause=True)], 7, ["why"])
     assert re.findall(r"(?:src|href|url|import|@)[=(\s]", page) == []
     assert re.findall(r"https?://[^\"]*", page) == ["http://www.w3.org/2000/svg"]  # the name of a namespace
@@ -206,7 +206,7 @@ def test_the_cause_of_a_failure_stands_out_in_the_picture() -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_calls_make_a_picture_of_a_bounded_size() -> None:
+def test_flame_graph_of_100000_calls_has_bounded_size() -> None:
     leaf = plain_call(gas=1)
     trace = explain_trace(found([plain_call(gas=100_000, calls=[leaf] * 100_000)], gas=100_000))
     before = time.process_time()
@@ -218,8 +218,8 @@ def test_a_hundred_thousand_calls_make_a_picture_of_a_bounded_size() -> None:
     for _ in range(1023):
         chain = FlameBox("a", ("a",), 7, "evm", inner=(chain,))
     many = flame_svg("t", [chain] * 100, 700)
-    assert len(boxes(many)) == MOST_BOXES
-    assert f"{102_400 - MOST_BOXES:,} calls are too narrow" in many
+    assert len(boxes(many)) == MAX_BOXES
+    assert f"{102_400 - MAX_BOXES:,} calls are too narrow" in many
 
 
 def test_a_flame_view_goes_into_a_file_by_its_name(network: Network, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_flame_view_goes_into_a_file_by_its_name(network: Network, tmp_path: P
         trace.save_flame(tmp_path / "a.png")
 
 
-def test_a_receipt_that_no_network_gave_says_so(network: Network) -> None:
+def test_receipt_without_network_has_no_trace(network: Network) -> None:
     network.send(network.accounts[1], 5)
     (receipt,) = network.chain.index.receipts(network.head)
     with pytest.raises(InvalidInput, match="a record only"):

@@ -81,7 +81,7 @@ def test_numbers_may_be_text() -> None:
         {"types": {"Mail": [{"name": "x", "type": "uint8"}]}, "message": {"x": 256}},
     ],
 )  # fmt: skip
-def test_what_is_no_typed_data_is_refused(change: dict[str, Any]) -> None:
+def test_invalid_typed_data_is_rejected(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         typed_data_digest({**MAIL, **change})
 
@@ -95,7 +95,7 @@ def test_typed_data_without_end_are_refused() -> None:
         typed_data_digest({"types": types, "primaryType": "Mail", "domain": {}, "message": message})
 
 
-def test_two_members_of_one_name_are_refused_and_not_followed_at_every_level() -> None:
+def test_duplicate_member_names_are_refused_before_recursion() -> None:
     message: dict[str, Any] = {}
     for _ in range(60):
         message = {"x": message}

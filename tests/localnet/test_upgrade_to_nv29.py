@@ -81,7 +81,7 @@ def situation(first_situation: Situation) -> Iterator[Situation]:
 
 
 @pytest.mark.slow
-def test_each_actor_answers_as_the_page_says(situation: Situation) -> None:
+def test_actor_answers_before_and_after_upgrade_match_page(situation: Situation) -> None:
     """Asked in the same epoch, of the state before the upgrade and of the one behind it."""
     machine, questions = situation.machine(), list(situation.life.questions())
     before = answers(machine, questions)
@@ -96,7 +96,7 @@ def test_each_actor_answers_as_the_page_says(situation: Situation) -> None:
 
 @pytest.mark.beside_official
 @pytest.mark.parametrize("name", newer_rows())
-def test_an_official_bundle_answers_the_same_and_leaves_the_same_states(situation: Situation, name: str) -> None:
+def test_official_bundle_gives_same_answers_and_states(situation: Situation, name: str) -> None:
     """Beside one that `hypervisor bundle add` keeps: it is not among the test data."""
     ours, theirs, questions = situation.machine(), situation.machine(), list(situation.life.questions())
     bundle = Bundle.open(name)
@@ -158,7 +158,7 @@ def test_every_field_of_the_new_state(situation: Situation) -> None:
             assert now[actor].head == old.head
 
 
-def test_rewards_are_split_from_the_first_epoch_on_and_no_money_comes_or_goes(situation: Situation) -> None:
+def test_rewards_are_split_from_first_epoch_preserving_supply(situation: Situation) -> None:
     """The first stream's weight is 95 % at the first epoch; the second one's 5 % wait for their recipient, f00."""
     network, life = situation.network, situation.life
     money = total(network.machine)
@@ -228,7 +228,7 @@ def test_an_orchestrator_that_is_a_payment_channel_is_refused(situation: Situati
 
 
 @pytest.mark.slow
-def test_a_chain_of_the_other_rule_for_pledges_goes_on_with_todays() -> None:
+def test_supply_share_chain_upgrades_to_current_pledge_rule() -> None:
     """On the supply share's chain the first sector is free; afterwards 2 KiB that count tenfold bind the rule's cap."""
     with Network(bundle=Bundle.embedded("supply-share"), network=28, clock=Clock()) as network:
         miner = network.create_miner(sectors=1)

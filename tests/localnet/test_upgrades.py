@@ -111,7 +111,7 @@ def test_a_miner_lives_through_it_and_has_the_new_code(old: Network, kind: str) 
     assert miner.power() == power
 
 
-def test_a_planned_upgrade_comes_behind_its_epoch_in_a_null_round_too(kind: str) -> None:
+def test_planned_upgrade_follows_its_epoch_even_in_null_rounds(kind: str) -> None:
     plan: UpgradePlan = {5: 27, 8: (28, other_bundle(kind))}
     with Network(bundle=first_bundle(kind), network=26, clock=Clock(), upgrades=plan) as network:
         seen = [network.mine().height and (network.version, clz(network)) for _ in range(6)]
@@ -122,7 +122,7 @@ def test_a_planned_upgrade_comes_behind_its_epoch_in_a_null_round_too(kind: str)
 
 
 @pytest.mark.slow
-def test_a_folder_keeps_what_is_planned_and_what_has_happened(kind: str, tmp_path: Path) -> None:
+def test_folder_keeps_planned_and_completed_upgrades(kind: str, tmp_path: Path) -> None:
     first, second = first_bundle(kind), other_bundle(kind)
     plan: UpgradePlan = {4: (28, second)}
     with Network(tmp_path, bundle=first, network=27, clock=Clock(), upgrades=plan) as network:
@@ -143,7 +143,7 @@ def test_a_folder_keeps_what_is_planned_and_what_has_happened(kind: str, tmp_pat
 
 
 @pytest.mark.slow
-def test_garbage_collection_leaves_the_bundle_of_a_planned_upgrade(tmp_path: Path) -> None:
+def test_garbage_collection_keeps_planned_upgrade_bundle(tmp_path: Path) -> None:
     bundle = Bundle.embedded("supply-share")
     with Network(tmp_path, network=27, clock=Clock(), upgrades={2: (28, bundle)}) as network:
         network.mine()
@@ -154,7 +154,7 @@ def test_garbage_collection_leaves_the_bundle_of_a_planned_upgrade(tmp_path: Pat
         assert (network.version, network.machine.manifest) == (28, bundle.manifest)
 
 
-def test_an_upgrade_whose_block_breaks_is_not_planned_any_more(old: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upgrade_with_failing_block_is_no_longer_scheduled(old: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise Fatal("a defect")
 
@@ -167,7 +167,7 @@ def test_an_upgrade_whose_block_breaks_is_not_planned_any_more(old: Network, mon
 
 
 @pytest.mark.slow
-def test_what_was_executed_before_is_traced_by_the_old_rules(kind: str, tmp_path: Path) -> None:
+def test_old_transaction_is_traced_by_old_rules(kind: str, tmp_path: Path) -> None:
     with Network(tmp_path, bundle=first_bundle(kind), network=27, clock=Clock()) as network:
         old = network.deploy(ARTIFACTS / "Counter.json").send("increment")
         network.upgrade(28, other_bundle(kind))
@@ -187,14 +187,14 @@ def test_going_back_takes_an_upgrade_back(old: Network, kind: str) -> None:
     old.deploy(ARTIFACTS / "Counter.json").send("increment")
 
 
-def test_without_a_bundle_only_the_rules_change(old: Network) -> None:
+def test_upgrade_without_bundle_changes_only_rules(old: Network) -> None:
     manifest = old.machine.manifest
     old.upgrade(28)
     assert (old.version, old.machine.manifest) == (28, manifest)
     old.deploy(ARTIFACTS / "Counter.json").send("increment")
 
 
-def test_the_base_fee_follows_the_new_rule_from_the_epoch_of_the_upgrade_on() -> None:
+def test_base_fee_follows_new_rule_from_upgrade_epoch() -> None:
     # By hand, with facts/network-and-users.md 1: nine tenths of a block's gas raise the fee by four fifths of an eighth
     # in version 27, a premium behind which they stand by a whole one (rounded up) in 28.
     with Network(network=27, clock=Clock(), upgrades={3: 28}) as network:
@@ -219,7 +219,7 @@ def test_a_state_that_is_loaded_takes_no_upgrades_place() -> None:
             network.load_state(dumped)
 
 
-def test_a_long_upgrade_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_upgrade_logs_its_progress(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("hypervisor.state_tree._PROGRESS", 10)
     monkeypatch.setattr("localnet.ledger.upgrades._ACTORS_A_LINE", 20)
     with Network(network=28, clock=Clock()) as network:
@@ -236,7 +236,7 @@ def test_a_long_upgrade_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, cap
         ({1 << 63: 28}, "an epoch that never comes"),
     ],
 )
-def test_what_is_no_upgrade_is_refused(plan: UpgradePlan, words: str) -> None:
+def test_invalid_upgrade_plan_is_rejected(plan: UpgradePlan, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         Network(network=28, clock=Clock(), upgrades=plan)
 
@@ -248,7 +248,7 @@ def test_upgrades_that_would_change_layouts_are_refused() -> None:
         assert network.upgrade(26).height == 1
 
 
-def test_a_bundle_without_an_evm_actor_is_refused_where_that_runs_the_contracts() -> None:
+def test_upgrade_to_bundle_without_evm_actor_is_refused() -> None:
     with Network(bundle=data_file(V17), network=27, clock=Clock()) as network:
         head = network.head
         with pytest.raises(InvalidInput, match="no WASM EVM actor"):
@@ -259,7 +259,7 @@ def test_a_bundle_without_an_evm_actor_is_refused_where_that_runs_the_contracts(
 
 
 @pytest.mark.slow
-def test_a_folder_is_not_opened_with_somebody_else_running_the_contracts(tmp_path: Path) -> None:
+def test_folder_refuses_to_open_with_different_evm_engine(tmp_path: Path) -> None:
     official = data_file(V18)
     with Network(tmp_path, bundle=official, evm="py-evm", clock=Clock()) as network:
         network.deploy(ARTIFACTS / "Counter.json").send("increment")

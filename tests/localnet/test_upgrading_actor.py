@@ -15,7 +15,7 @@ from hypervisor.features import with_features
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from localnet import NativeActor, Network, TransactionFailed
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from store.cid import RAW, Cid, cid_of
 from store.codec import link
 from tests.fuzz.programs import BUFFER, GUEST, guest, operation, write
@@ -53,16 +53,14 @@ def actor_state(network: Network, jar: NativeActor) -> ActorState | None:
 @pytest.mark.parametrize(
     ("feature", "asks", "takes_over"), [(None, False, False), ("upgradable", True, False), ("v2", False, True)]
 )
-def test_only_the_first_version_asks_and_only_the_second_takes_over(
-    feature: str | None, asks: bool, takes_over: bool
-) -> None:
-    module = parse(build.module_file(FOLDER, feature).read_bytes())
+def test_only_v1_requests_upgrade_and_only_v2_exports_it(feature: str | None, asks: bool, takes_over: bool) -> None:
+    module = parse_module(build.module_file(FOLDER, feature).read_bytes())
     assert ("upgrade_actor" in {item.name for item in module.imports}) == asks
     assert (module.export("upgrade") is not None) == takes_over
 
 
 @pytest.mark.slow
-def test_the_second_version_takes_the_state_over_and_adds_a_field(network: Network, jar: NativeActor) -> None:
+def test_second_version_migrates_state_and_adds_a_field(network: Network, jar: NativeActor) -> None:
     jar.send("Tip", {"note": "before"}, value=FIL)
     owner = jar.state.owner
     first, second = cid_of(FIRST.read_bytes(), RAW), network.actors.install(SECOND, SECOND_SCHEMA)
@@ -101,7 +99,7 @@ def test_an_upgrade_that_fails_leaves_the_actor_as_it_was(
     assert jar.call("Total") == {"tips": 1, "received": FIL}
 
 
-def test_the_second_version_takes_over_no_state_but_the_first_ones(network: Network, jar: NativeActor) -> None:
+def test_second_version_migrates_only_first_version_state(network: Network, jar: NativeActor) -> None:
     """Its `upgrade` aborts under a state of its own, here of an actor that got the first code back by hand."""
     second = network.actors.install(SECOND, SECOND_SCHEMA)
     upgrade(jar, second)
@@ -120,7 +118,7 @@ def test_an_upgrade_is_profiled_in_both_versions(network: Network, jar: NativeAc
     assert {"actor::upgrade_actor", "self::set_root"} <= {row.name for row in profile.rows}
 
 
-def test_a_network_without_the_feature_refuses_the_module_and_names_the_feature() -> None:
+def test_module_of_missing_feature_is_refused_with_its_name() -> None:
     with Network(overlay=with_features(["m2-native"])) as network:
         before = network.machine.root
         with pytest.raises(InvalidModule, match="upgrade_actor is a syscall of the feature upgrade-actor, which this"):
@@ -137,7 +135,7 @@ def test_code_that_needs_a_feature_names_it_where_it_runs(boundary: str) -> None
         assert "`hypervisor node --feature upgrade-actor`" in str(result.fatal)
 
 
-def test_code_that_was_taken_back_is_not_found_although_it_was_compiled() -> None:
+def test_reverted_code_install_is_not_found_despite_compilation() -> None:
     """Compare with a machine that never had the code."""
     asking, module = guest(featured=True), SECOND.read_bytes()
     code = cid_of(module, RAW).ljust(40, b"\0")

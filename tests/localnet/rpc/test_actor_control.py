@@ -70,7 +70,7 @@ def test_an_actor_gets_other_code_and_keeps_its_state(rpc: Client) -> None:
     assert call(rpc, jar, 633974955, TIP)[0] == 0
 
 
-def test_what_cannot_be_is_refused_and_the_node_goes_on(rpc: Client) -> None:
+def test_invalid_actor_requests_are_refused_and_node_continues(rpc: Client) -> None:
     unknown = {"/": show(cid_of(b"nothing", RAW))}
     for method, params, words in (
         ("hypervisor_installActor", ["0x00"], "WASM module"),
@@ -88,7 +88,7 @@ def test_what_cannot_be_is_refused_and_the_node_goes_on(rpc: Client) -> None:
     assert rpc("eth_getBalance", ALICE)
 
 
-def test_a_start_function_that_traps_and_a_guest_without_names_are_one_sentence(rpc: Client) -> None:
+def test_start_trap_and_nameless_guest_give_one_line_errors(rpc: Client) -> None:
     for module, words in ((TRAPS, "the actor cannot be instantiated: "), (guest("unreachable"), "unreachable")):
         with pytest.raises(Failed, match=f"the constructor exited with 4: .*{words}"):
             rpc("hypervisor_createActor", installed(rpc, module), "0x")

@@ -124,7 +124,7 @@ def test_a_dump_of_a_loaded_state_holds_the_same(rpc: Client) -> None:
         assert again.block_number == 8
 
 
-def test_anvil_dump_state_is_what_anvil_load_state_takes(rpc: Client) -> None:
+def test_anvil_load_state_accepts_anvil_dump_state(rpc: Client) -> None:
     rpc("anvil_setStorageAt", NOBODY, "0x1", f"0x{7:064x}")
     sent = rpc("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "value": "0x9"})
     state = rpc("anvil_dumpState")
@@ -156,7 +156,7 @@ def test_a_state_without_blocks_has_its_block_number(rpc: Client) -> None:
     ],
     ids=["nothing", "an address", "no receipts", "a list", "a number"],
 )
-def test_a_damaged_state_changes_nothing(rpc: Client, damaged: dict[str, Any], reason: str) -> None:
+def test_damaged_anvil_state_changes_nothing(rpc: Client, damaged: dict[str, Any], reason: str) -> None:
     rpc("anvil_setBalance", NOBODY, "0x3")
     head = rpc.node.network.head
     with pytest.raises(InvalidInput, match=f"this is not a state file of anvil.*{reason}"):

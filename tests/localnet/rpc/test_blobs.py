@@ -13,7 +13,7 @@ from bridge.kzg import versioned_hash
 from localnet import Network
 from localnet.chain import admission
 from localnet.rpc.dispatch import Dispatcher
-from localnet.rpc.methods import QuestionKind
+from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeReader
 from tests.blobs import INFINITY, ZEROS, random_blob, sidecar, signed_blobs, zeros
 from tests.localnet.conftest import Clock
@@ -221,7 +221,7 @@ def test_proofs_are_verified_off_the_chains_thread(rpc: Client, monkeypatch: pyt
         at.append("chain")
         return run()
 
-    async def on_reader(run: Callable[[NodeReader], Any], _: QuestionKind) -> Any:
+    async def on_reader(run: Callable[[NodeReader], Any], _: QueryKind) -> Any:
         at.append("reader")
         return run(node)
 

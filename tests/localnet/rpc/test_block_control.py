@@ -61,7 +61,7 @@ def test_a_coinbase_gets_the_tips_from_the_next_block_on(rpc: Client) -> None:
     assert seen(rpc)[0] == int(NOBODY, 16)
 
 
-def test_a_block_takes_what_fits_under_its_gas_limit(rpc: Client) -> None:
+def test_block_takes_transactions_up_to_its_gas_limit(rpc: Client) -> None:
     assert rpc("evm_setBlockGasLimit", hex(50_000)) is True
     assert latest(rpc)["gasLimit"] == hex(30_000_000)
     rpc("evm_setAutomine", False)
@@ -95,7 +95,7 @@ def test_randomness_is_of_the_next_block_only(rpc: Client) -> None:
         rpc("anvil_setNextBlockPrevRandao", "0x01")
 
 
-def test_a_transaction_sees_its_blocks_randomness_again_when_it_is_traced(rpc: Client) -> None:
+def test_traced_transaction_sees_its_block_prevrandao(rpc: Client) -> None:
     rpc("anvil_setCode", NOBODY, "0x445f5500")  # PREVRANDAO into slot 0
     rpc("anvil_setNextBlockPrevRandao", ANY)
     sent = rpc("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": "0x186a0"})
@@ -105,7 +105,7 @@ def test_a_transaction_sees_its_blocks_randomness_again_when_it_is_traced(rpc: C
     assert changed["post"][NOBODY]["storage"] == {"0x" + "00" * 32: ANY}
 
 
-def test_what_offers_less_than_the_least_price_is_not_taken(rpc: Client) -> None:
+def test_transaction_below_minimum_gas_price_is_rejected(rpc: Client) -> None:
     least = 50 * GWEI
     assert rpc("anvil_setMinGasPrice", hex(least)) is None
     assert rpc("eth_gasPrice") == hex(least)
@@ -117,7 +117,7 @@ def test_what_offers_less_than_the_least_price_is_not_taken(rpc: Client) -> None
         assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
 
 
-def test_every_fee_that_a_client_makes_of_the_proposals_reaches_the_least_price(rpc: Client) -> None:
+def test_client_fee_caps_from_suggestions_reach_min_gas_price(rpc: Client) -> None:
     """The caps by the rules of alloy (cast, forge), ethers, viem and web3.py, after cheaper blocks."""
     for _ in range(12):
         rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
@@ -203,7 +203,7 @@ def test_a_revert_takes_all_of_it_back(rpc: Client) -> None:
     assert state(rpc) == before
 
 
-def test_a_blocks_hash_covers_what_was_set_for_it(rpc: Client) -> None:
+def test_block_hash_covers_next_block_settings(rpc: Client) -> None:
     """Check that equal settings after one snapshot give equal block hashes, and different ones different hashes."""
 
     def made(*setter: str) -> list[str]:
@@ -253,7 +253,7 @@ def test_a_new_beginning_is_without_it(rpc: Client) -> None:
     assert rpc("eth_coinbase") == "0x" + "00" * 20
 
 
-def test_the_nodes_own_gas_limit_is_there_wherever_no_other_is_set(tmp_path: Path) -> None:
+def test_node_gas_limit_applies_where_no_other_is_set(tmp_path: Path) -> None:
     """Behind a reset, below the block at which the node began, and in what is executed again later."""
     with Network(tmp_path / "chain", clock=Clock(), rules="ethereum") as network:
         rpc = prepared(network)

@@ -30,7 +30,7 @@ def error_of(response: Any) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b'{"jsonrpc": "2.0"', b"\xff\xfe", b'"\xed\xa0\x80"', b"[1,"])
-def test_what_is_no_json_is_a_parse_error(rpc: Client, body: bytes) -> None:
+def test_invalid_json_is_a_parse_error(rpc: Client, body: bytes) -> None:
     assert error_of(rpc.send(body)) == (-32700, None)
 
 
@@ -42,7 +42,7 @@ def test_what_is_no_json_is_a_parse_error(rpc: Client, body: bytes) -> None:
         {"jsonrpc": "2.0", "id": 1, "method": None},
     ],
 )  # fmt: skip
-def test_what_is_no_request_is_an_invalid_one(rpc: Client, request_: Any) -> None:
+def test_non_request_json_is_an_invalid_request(rpc: Client, request_: Any) -> None:
     code, request_id = error_of(rpc.send(json.dumps(request_).encode()))
     assert code == -32600
     assert request_id == (request_.get("id") if isinstance(request_, dict) else None)
@@ -90,7 +90,7 @@ def test_a_notification_has_no_answer(rpc: Client) -> None:
 class TestBatches:
     """Lists of requests."""
 
-    def test_answers_come_in_order_and_errors_beside_results(self, rpc: Client) -> None:
+    def test_batch_responses_are_ordered_and_may_mix_errors(self, rpc: Client) -> None:
         batch = [CHAIN_ID, {**CHAIN_ID, "method": "eth_nothing", "id": 2}, 5, {**CHAIN_ID, "id": "three"}]
         answers = rpc.send(json.dumps(batch).encode())
         assert [answer["id"] for answer in answers] == [1, 2, None, "three"]
@@ -104,7 +104,7 @@ class TestBatches:
         assert rpc.send(json.dumps([notification, notification]).encode()) is None
         assert len(rpc.send(json.dumps([notification, CHAIN_ID]).encode())) == 1
 
-    def test_a_later_request_sees_what_an_earlier_one_did(self, rpc: Client) -> None:
+    def test_batch_request_sees_effects_of_earlier_requests(self, rpc: Client) -> None:
         mine, number = {**CHAIN_ID, "method": "evm_mine"}, {**CHAIN_ID, "method": "eth_blockNumber"}
         answers = rpc.send(json.dumps([number, mine, number]).encode())
         assert int(answers[2]["result"], 16) == int(answers[0]["result"], 16) + 1
@@ -121,7 +121,7 @@ class TestBatches:
         assert "result" in answers[0]
         assert error_of(answers[2]) == (-32000, 1)
 
-    def test_batches_that_are_answered_at_once_share_the_room_for_answers(self, network: Network) -> None:
+    def test_concurrent_batches_share_response_size_limit(self, network: Network) -> None:
         request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
         one = len(asyncio.run(Dispatcher(Node(network), _later).answer(json.dumps(request).encode())))
         dispatcher = Dispatcher(Node(network, NodeLimits(held=4 * one)), _later)
@@ -163,7 +163,7 @@ CHANGING = {"evm_mine", "anvil_mine", "hypervisor_mineAfterNullRounds", "evm_sna
 @pytest.mark.parametrize("name", sorted({row.name for row in method_table().values()} - CHANGING))
 @given(params=st.lists(PARAMS, max_size=4))
 @settings(max_examples=samples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_parameters_break_a_method(rpc: Client, name: str, params: list[Any]) -> None:
+def test_arbitrary_params_cause_no_internal_error(rpc: Client, name: str, params: list[Any]) -> None:
     response = rpc.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": name, "params": params}).encode())
     error = response.get("error", {"code": None, "message": ""})
     if method_table()[name].on_socket:
@@ -173,7 +173,7 @@ def test_no_parameters_break_a_method(rpc: Client, name: str, params: list[Any])
     assert "internal error" not in error["message"]
 
 
-def test_what_nobody_expected_is_an_internal_error_without_details() -> None:
+def test_unexpected_exception_is_internal_error_without_details() -> None:
     error = from_exception(RuntimeError("a secret"))
     assert (error.code, error.message) == (-32603, "internal error: RuntimeError")
 
@@ -192,7 +192,7 @@ def test_a_method_that_breaks_is_answered_and_the_next_one_too(
     assert rpc("eth_chainId") == "0x1df5e76"
 
 
-def test_a_disk_that_is_full_is_said_in_a_line_and_is_no_defect_of_ours(
+def test_full_disk_is_reported_in_one_line_without_traceback(
     rpc: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
@@ -215,6 +215,6 @@ def test_a_result_that_json_cannot_hold_is_an_internal_error(rpc: Client, monkey
     assert failed.value.code == -32603
 
 
-def test_every_method_says_what_it_answers() -> None:
+def test_every_rpc_method_has_a_summary() -> None:
     for name, method in method_table().items():
         assert method.summary.endswith("."), name

@@ -68,17 +68,17 @@ def test_an_estimate_suffices_though_gas_is_refunded(rpc: Client, count: int, to
     assert int(receipt["gasUsed"], 16) <= gas
 
 
-def test_an_authorization_that_does_nothing_costs_the_same(rpc: Client) -> None:
+def test_ineffective_authorization_costs_same_gas(rpc: Client) -> None:
     request = {"from": ALICE, "to": ALICE, "authorizationList": authorizations(rpc, 1, nonce=7)}
     assert int(rpc("eth_estimateGas", request), 16) == 46_000
 
 
-def test_too_little_gas_is_said(rpc: Client) -> None:
+def test_insufficient_gas_is_reported(rpc: Client) -> None:
     request = {"from": ALICE, "to": ALICE, "authorizationList": authorizations(rpc, 1), "gas": hex(45_999)}
     with pytest.raises(Failed, match="intrinsic gas too low"):
         rpc("eth_estimateGas", request)
 
 
-def test_lotuss_estimate_asks_for_no_more_than_a_transaction_may_have(rpc: Client) -> None:
+def test_lotus_gas_estimate_stays_within_transaction_limit(rpc: Client) -> None:
     owner = rpc("Filecoin.WalletDefaultAddress")
     assert rpc("Filecoin.GasEstimateGasLimit", {"To": "f099", "From": owner, "Value": "1"}, None) == 21_000

@@ -64,10 +64,10 @@ def rpc(url: str) -> Iterator[Client]:
 
 
 def test_a_fork_begins_as_the_block_of_the_node(rpc: Client, remote: NodeClient) -> None:
-    head = remote.ask("eth_getBlockByNumber", "latest", False)
+    head = remote.request("eth_getBlockByNumber", "latest", False)
     assert rpc("eth_getBlockByNumber", "latest", False) == head
-    assert rpc("eth_chainId") == remote.ask("eth_chainId") == hex(777)
-    assert rpc("eth_baseFee") == remote.ask("eth_baseFee")
+    assert rpc("eth_chainId") == remote.request("eth_chainId") == hex(777)
+    assert rpc("eth_baseFee") == remote.request("eth_baseFee")
     rpc("evm_mine")
     mined = rpc("eth_getBlockByNumber", "latest", False)
     assert mined["parentHash"] == head["hash"]
@@ -108,30 +108,30 @@ _READS: list[tuple[str, tuple[Any, ...]]] = [
 
 
 @pytest.mark.parametrize(("method", "params"), _READS, ids=[f"{method}-{params[-1]}" for method, params in _READS])
-def test_what_was_before_the_fork_is_as_the_node_has_it(
+def test_state_before_fork_matches_remote_node(
     method: str, params: tuple[Any, ...], rpc: Client, remote: NodeClient
 ) -> None:
-    assert rpc(method, *params) == remote.ask(method, *params)
+    assert rpc(method, *params) == remote.request(method, *params)
     rpc("evm_mine")
     if "latest" not in params:
-        assert rpc(method, *params) == remote.ask(method, *params)
+        assert rpc(method, *params) == remote.request(method, *params)
 
 
-def test_blocks_and_transactions_before_the_fork_are_found_by_their_hashes(rpc: Client, remote: NodeClient) -> None:
-    block = remote.ask("eth_getBlockByNumber", "0x6", False)
+def test_pre_fork_blocks_and_transactions_are_found_by_hash(rpc: Client, remote: NodeClient) -> None:
+    block = remote.request("eth_getBlockByNumber", "0x6", False)
     for method in ("eth_getBlockByHash", "eth_getBlockTransactionCountByHash", "eth_getHeaderByHash"):
         extra = [False] if method == "eth_getBlockByHash" else []
-        assert rpc(method, block["hash"], *extra) == remote.ask(method, block["hash"], *extra) is not None
+        assert rpc(method, block["hash"], *extra) == remote.request(method, block["hash"], *extra) is not None
     for transaction in block["transactions"]:
         for method in (
             "eth_getTransactionByHash", "eth_getTransactionReceipt", "debug_traceTransaction", "trace_transaction",
             "eth_getRawTransactionByHash",
         ):  # fmt: skip
-            assert rpc(method, transaction) == remote.ask(method, transaction) is not None
-    assert rpc("eth_getLogs", {"blockHash": block["hash"]}) == remote.ask("eth_getLogs", {"blockHash": block["hash"]})
+            assert rpc(method, transaction) == remote.request(method, transaction) is not None
     at = {"blockHash": block["hash"]}
+    assert rpc("eth_getLogs", at) == remote.request("eth_getLogs", at)
     called = {"to": COUNTER, "data": NUMBER}
-    assert rpc("eth_call", called, at) == remote.ask("eth_call", called, at)
+    assert rpc("eth_call", called, at) == remote.request("eth_call", called, at)
     for method in ("eth_getTransactionByHash", "eth_getTransactionReceipt", "eth_getBlockByHash"):
         assert rpc(method, "0x" + "ab" * 32) is None
 
@@ -144,7 +144,7 @@ def test_transactions_on_a_fork_end_as_on_the_network_itself(evm: str) -> None:
         chains.build(url, CREATION, 8601)
         with NodeClient(url) as original, fork(url, evm=evm) as network:
             here = Client(Node(network))
-            alice = hex(int(original.ask("eth_getBalance", DEV, "latest"), 16))
+            alice = hex(int(original.request("eth_getBalance", DEV, "latest"), 16))
             here("anvil_setBalance", DEV, alice)
             requests: list[dict[str, str]] = [
                 {"to": COUNTER, "data": f"0x{SET}{0:064x}"},
@@ -157,7 +157,7 @@ def test_transactions_on_a_fork_end_as_on_the_network_itself(evm: str) -> None:
             for request in requests:
                 sent = {"from": DEV, "gas": "0x100000", **request}
                 ours = here("eth_getTransactionReceipt", here("eth_sendTransaction", sent))
-                theirs = original.ask("eth_getTransactionReceipt", original.ask("eth_sendTransaction", sent))
+                theirs = original.request("eth_getTransactionReceipt", original.request("eth_sendTransaction", sent))
                 for receipt in (ours, theirs):
                     for log in (receipt, *receipt["logs"]):
                         for own in ("blockHash", "blockTimestamp"):
@@ -167,19 +167,19 @@ def test_transactions_on_a_fork_end_as_on_the_network_itself(evm: str) -> None:
                 ("eth_getStorageAt", [COUNTER, "0x0"]), ("eth_getBalance", [DEV]), ("eth_getBalance", [NOBODY]),
                 ("eth_getTransactionCount", [DEV]), ("eth_call", [{"to": COUNTER, "data": NUMBER}]),
             ):  # fmt: skip
-                assert here(method, *params, "latest") == original.ask(method, *params, "latest")
+                assert here(method, *params, "latest") == original.request(method, *params, "latest")
             here.node.close()
 
 
 def test_the_forked_network_stays_as_it_is(rpc: Client, remote: NodeClient) -> None:
-    before = remote.ask("eth_call", {"to": COUNTER, "data": NUMBER}, "latest")
+    before = remote.request("eth_call", {"to": COUNTER, "data": NUMBER}, "latest")
     rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{SET}{5:064x}"})
     assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 5
-    assert remote.ask("eth_call", {"to": COUNTER, "data": NUMBER}, "latest") == before
+    assert remote.request("eth_call", {"to": COUNTER, "data": NUMBER}, "latest") == before
 
 
 def test_logs_are_found_across_the_fork(rpc: Client, remote: NodeClient) -> None:
-    earlier = remote.ask("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x7"})
+    earlier = remote.request("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x7"})
     sent = rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{SET}{5:064x}"})
     own = rpc("eth_getTransactionReceipt", sent)["logs"]
     assert earlier
@@ -195,7 +195,7 @@ def test_contracts_see_the_hashes_of_blocks_before_the_fork(rpc: Client, remote:
     for number in (3, 7):
         code = f"0x60{number:02x}4060005260206000f3"  # BLOCKHASH(number)
         seen = rpc("eth_call", {"data": code}, "latest")
-        assert seen == remote.ask("eth_getBlockByNumber", hex(number), False)["hash"]
+        assert seen == remote.request("eth_getBlockByNumber", hex(number), False)["hash"]
 
 
 def test_an_account_that_is_destroyed_does_not_come_back(rpc: Client) -> None:
@@ -212,7 +212,7 @@ def test_an_account_that_is_destroyed_does_not_come_back(rpc: Client) -> None:
     assert rpc("eth_getBalance", PREFUNDED, "0x7") == hex(77)
 
 
-def test_a_fork_goes_back_to_what_the_node_has(rpc: Client) -> None:
+def test_fork_revert_restores_remote_storage(rpc: Client) -> None:
     snapshot = rpc("evm_snapshot")
     rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{SET}{0:064x}"})
     assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 0
@@ -220,7 +220,7 @@ def test_a_fork_goes_back_to_what_the_node_has(rpc: Client) -> None:
     assert int(rpc("eth_call", {"to": COUNTER, "data": NUMBER}), 16) == 86016
 
 
-def test_what_was_written_by_hand_stands_over_what_the_node_has(rpc: Client) -> None:
+def test_manual_state_overrides_remote_node(rpc: Client) -> None:
     slot = "0x" + "0" * 64
     rpc("anvil_setStorageAt", COUNTER, slot, f"0x{9:064x}")
     assert int(rpc("eth_getStorageAt", COUNTER, slot), 16) == 9
@@ -244,16 +244,16 @@ def test_a_fork_may_begin_at_an_earlier_block(url: str, remote: NodeClient) -> N
             rpc = Client(Node(network))
             assert int(rpc("eth_blockNumber"), 16) == expected
             called = {"to": COUNTER, "data": NUMBER}
-            assert rpc("eth_call", called) == remote.ask("eth_call", called, hex(expected))
+            assert rpc("eth_call", called) == remote.request("eth_call", called, hex(expected))
             assert rpc("eth_getBlockByNumber", hex(expected + 1), False) is None
-            later = remote.ask("eth_getBlockByNumber", hex(expected + 1), True)
+            later = remote.request("eth_getBlockByNumber", hex(expected + 1), True)
             assert rpc("eth_getBlockByHash", later["hash"], False) is None
             assert rpc("eth_getTransactionByHash", later["transactions"][0]["hash"]) is None
             rpc.node.close()
 
 
 @pytest.mark.slow
-def test_a_fork_in_a_folder_goes_on_without_the_node(tmp_path: Path) -> None:
+def test_fork_folder_reopens_without_its_node(tmp_path: Path) -> None:
     with Network(rules="ethereum", chain_id=777, clock=Clock()) as there, serving(there) as url:
         chains.build(url, CREATION, 8601)
         with fork(url, None, tmp_path / "chain") as network:
@@ -280,19 +280,19 @@ def test_a_fork_in_a_folder_goes_on_without_the_node(tmp_path: Path) -> None:
 
 def test_a_served_fork_answers_on_every_thread(url: str, remote: NodeClient) -> None:
     with fork(url) as network, serving(network) as served, NodeClient(served) as client:
-        sent = client.ask("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
-        assert client.ask("eth_getTransactionReceipt", sent)["blockNumber"] == "0x8"
-        assert int(client.ask("eth_call", {"to": COUNTER, "data": NUMBER}, "latest"), 16) == 86017
-        older = remote.ask("eth_getBlockByNumber", "0x6", False)["transactions"][0]
-        assert client.ask("eth_getTransactionReceipt", older) == remote.ask("eth_getTransactionReceipt", older)
-        assert client.ask("debug_traceTransaction", sent)["failed"] is False
+        sent = client.request("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
+        assert client.request("eth_getTransactionReceipt", sent)["blockNumber"] == "0x8"
+        assert int(client.request("eth_call", {"to": COUNTER, "data": NUMBER}, "latest"), 16) == 86017
+        older = remote.request("eth_getBlockByNumber", "0x6", False)["transactions"][0]
+        assert client.request("eth_getTransactionReceipt", older) == remote.request("eth_getTransactionReceipt", older)
+        assert client.request("debug_traceTransaction", sent)["failed"] is False
         with pytest.raises(NodeError, match="has no answer after block 7"):
-            client.ask("eth_getProof", COUNTER, [], "latest")
+            client.request("eth_getProof", COUNTER, [], "latest")
 
 
 def test_a_fork_may_begin_after_a_transaction(url: str, remote: NodeClient) -> None:
     """Block 6 has three that each add one: after the second one the counter is two ahead of block 5."""
-    block = remote.ask("eth_getBlockByNumber", "0x6", False)
+    block = remote.request("eth_getBlockByNumber", "0x6", False)
     source = ForkSource(url, transaction=bytes.fromhex(block["transactions"][1][2:]))
     with Network(rules="ethereum", fork=source, clock=Clock()) as network:
         rpc = Client(Node(network))
@@ -310,19 +310,20 @@ def test_a_fork_continues_with_the_excess_blob_gas(tmp_path: Path) -> None:
     options: Any = {"hardfork": "cancun", "clock": Clock()}
     with Network(rules="ethereum", **options) as there, serving(there) as url, NodeClient(url) as remote:
         for nonce in range(7):
-            remote.ask("eth_sendRawTransaction", f"0x{zeros(there.accounts[0], 6, BLOB_PROOFS, nonce=nonce).hex()}")
+            remote.request("eth_sendRawTransaction", f"0x{zeros(there.accounts[0], 6, BLOB_PROOFS, nonce=nonce).hex()}")
         for path in (":memory:", tmp_path / "chain"):
             with Network.fork(url, None, path, rules="ethereum", **options) as network:
                 rpc = Client(Node(network))
-                assert rpc("eth_blobBaseFee") == remote.ask("eth_blobBaseFee") == "0x2"
-                assert rpc("eth_feeHistory", "0x2", "latest", []) == remote.ask("eth_feeHistory", "0x2", "latest", [])
+                assert rpc("eth_blobBaseFee") == remote.request("eth_blobBaseFee") == "0x2"
+                fees = remote.request("eth_feeHistory", "0x2", "latest", [])
+                assert rpc("eth_feeHistory", "0x2", "latest", []) == fees
                 rpc.node.close()
         with Network(tmp_path / "chain", **options) as network:
             network.mine(2)
-            remote.ask("anvil_mine", "0x2")
+            remote.request("anvil_mine", "0x2")
             rpc = Client(Node(network))
             for number, blobs in (("0x7", 18), ("0x8", 21), ("0x9", 18)):
-                for ask in (rpc, remote.ask):
+                for ask in (rpc, remote.request):
                     assert ask("eth_getBlockByNumber", number, False)["excessBlobGas"] == hex(blobs << 17)
             rpc.node.close()
 
@@ -339,7 +340,7 @@ def test_a_fork_of_mainnet_has_the_blob_base_fee_of_bpo2() -> None:
 
 
 @pytest.mark.slow
-def test_the_node_is_not_asked_for_a_known_chain_id(tmp_path: Path) -> None:
+def test_known_chain_id_is_not_requested_from_node(tmp_path: Path) -> None:
     """Chain IDs as anvil 1.7's: --fork-chain-id is that of the fork, and --chain-id overrides it."""
     asked: list[str] = []
     with node({name: SOUND[name] for name in SOUND if name != "eth_chainId"}, asked) as url:
@@ -368,7 +369,7 @@ def test_the_chain_id_of_a_fork_selects_its_hardfork() -> None:
 
 
 @pytest.mark.slow
-def test_what_the_node_has_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_node_responses_are_cached_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     asked: list[str] = []
     with node({**SOUND, "eth_getLogs": []}, asked) as url:
@@ -430,7 +431,7 @@ def test_a_hostile_answer_is_an_error_that_names_it(
             rpc.node.close()
 
 
-def test_a_transaction_that_the_node_breaks_leaves_the_chain_as_it_was() -> None:
+def test_remote_failure_mid_transaction_leaves_chain_unchanged() -> None:
     """The node fails in the middle of a block; the next transaction goes through once it answers again."""
     answers = dict(SOUND)
     with (

@@ -118,7 +118,7 @@ def test_the_bytes_of_a_transaction_that_is_filled_in_are_anvils(rpc: Client) ->
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_functions_that_are_called_are_counted_by_their_selectors(rules: str) -> None:
+def test_four_byte_tracer_counts_called_selectors(rules: str) -> None:
     with Network(clock=Clock(), rules=rules) as network:
         rpc = Client(Node(network))
         # twice STATICCALL(gas, INNER, 0, 36, 0, 0), once with 2 bytes, which have no selector
@@ -144,13 +144,13 @@ def test_functions_that_are_called_are_counted_by_their_selectors(rules: str) ->
 
 
 @pytest.mark.parametrize("inner", [{"muxTracer": {}}, {"noTracer": {}}, {"callTracer": 5}])
-def test_what_cannot_be_one_of_several_tracers(rpc: Client, inner: dict[str, object]) -> None:
+def test_invalid_mux_tracers_are_refused(rpc: Client, inner: dict[str, object]) -> None:
     with pytest.raises(Failed) as failed:
         rpc("debug_traceCall", {"to": BOB}, "latest", {"tracer": "muxTracer", "tracerConfig": inner})
     assert failed.value.code == -32602
 
 
-def test_every_kind_of_call_and_creation_is_a_frame_of_its_opcode(rpc: Client) -> None:
+def test_call_tracer_frames_cover_every_call_and_create_opcode(rpc: Client) -> None:
     """Check each opcode's frame against go-ethereum's callTracer."""
     rpc("anvil_setCode", INNER, "0x602a5f5260205ff3")
     called = [
@@ -176,7 +176,7 @@ def test_every_kind_of_call_and_creation_is_a_frame_of_its_opcode(rpc: Client) -
 
 
 @pytest.mark.parametrize(("rules", "hardfork"), [("filecoin", ""), ("ethereum", "Cancun"), ("ethereum", "Prague")])
-def test_an_empty_authorization_list_is_refused_as_the_signed_transaction_is(rules: str, hardfork: str) -> None:
+def test_empty_authorization_list_is_refused_as_in_raw_form(rules: str, hardfork: str) -> None:
     """go-ethereum's `TransactionArgs` make type 4 of any list that is there; a block holds none with an empty one."""
     with Network(clock=Clock(), rules=rules, hardfork=hardfork) as network:
         rpc, alice = Client(Node(network)), network.accounts[0]

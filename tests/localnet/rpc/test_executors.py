@@ -31,7 +31,7 @@ from localnet.chain.pending import PendingPlan
 from localnet.chain.watching import Background, InlineBackground
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.ledger.index import ChainIndex
-from localnet.ledger.kept_logs import KeptLogs
+from localnet.ledger.log_cache import LogCache
 from localnet.ledger.records import FoundLog, Tipset
 from localnet.rpc import state
 from localnet.rpc.blocks_at import BlockRef
@@ -39,7 +39,7 @@ from localnet.rpc.errors import RpcError, from_exception
 from localnet.rpc.executors import Executors
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.questions import MOST
+from localnet.rpc.queries import MAX_THREADS
 from localnet.rpc.server import serving
 from localnet.rpc.values import as_json
 from localnet.rules.call_request import CallRequest
@@ -99,7 +99,7 @@ def test_a_transaction_is_answered_while_a_question_has_no_end(executors: Execut
         return go_on.wait(_SOON)
 
     async def both() -> Any:
-        asked = asyncio.create_task(executors.ask(endless))
+        asked = asyncio.create_task(executors.query(endless))
         await asyncio.to_thread(begun.wait, _SOON)
         request = {"jsonrpc": "2.0", "id": 1, "method": "eth_sendTransaction", "params": [{"from": ALICE, "to": ALICE}]}
         answer = json.loads(await executors.dispatcher.answer(json.dumps(request).encode()))
@@ -120,7 +120,7 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
         return go_on.wait(_SOON)
 
     async def beside() -> list[Any]:
-        asked = [asyncio.create_task(executors.ask(endless)) for _ in range(MOST - 1)]
+        asked = [asyncio.create_task(executors.query(endless)) for _ in range(MAX_THREADS - 1)]
         for _ in asked:
             assert await asyncio.to_thread(begun.acquire, timeout=_SOON)
         answers = [
@@ -143,17 +143,17 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
 def test_a_call_that_runs_long_does_not_delay_a_transaction(network: Network) -> None:
     """The call uses up the gas of a block; a transaction and its receipt are there long before."""
     with serving(network) as url, NodeClient(url) as client, NodeClient(url) as other, ThreadPoolExecutor(1) as pool:
-        client.ask("anvil_setCode", NOBODY, HASHING)
-        client.ask("eth_sendTransaction", {"from": ALICE, "to": ALICE})
-        long = pool.submit(other.ask, "eth_call", {"to": NOBODY}, "latest")
+        client.request("anvil_setCode", NOBODY, HASHING)
+        client.request("eth_sendTransaction", {"from": ALICE, "to": ALICE})
+        long = pool.submit(other.request, "eth_call", {"to": NOBODY}, "latest")
         time.sleep(0.05)
-        sent = client.ask("eth_sendTransaction", {"from": ALICE, "to": ALICE})
-        assert client.ask("eth_getTransactionReceipt", sent)["status"] == "0x1"
+        sent = client.request("eth_sendTransaction", {"from": ALICE, "to": ALICE})
+        assert client.request("eth_getTransactionReceipt", sent)["status"] == "0x1"
         assert not long.done()
         assert isinstance(long.exception(_SOON), NodeError)
 
 
-def test_a_client_sees_what_it_has_done(executors: Executors) -> None:
+def test_client_reads_its_own_writes(executors: Executors) -> None:
     """The view follows the chain before the request that changed it is answered: blocks, changes by hand, reverts."""
     for code, value in ((READS, 7), (READS, 8)):
         ask(executors, "anvil_setCode", NOBODY, code)
@@ -167,7 +167,7 @@ def test_a_client_sees_what_it_has_done(executors: Executors) -> None:
     assert int(ask(executors, "eth_getTransactionCount", ALICE)["result"], 16) == nonce
 
 
-def test_the_block_to_come_is_asked_for_on_the_chains_thread(network: Network, executors: Executors) -> None:
+def test_pending_state_is_queried_on_chain_thread(network: Network, executors: Executors) -> None:
     ask(executors, "evm_setAutomine", False)
     nonce = int(ask(executors, "eth_getTransactionCount", ALICE, "latest")["result"], 16)
     ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**7)})
@@ -178,9 +178,7 @@ def test_the_block_to_come_is_asked_for_on_the_chains_thread(network: Network, e
 @pytest.mark.slow
 @pytest.mark.parametrize("in_folder", [False, True], ids=["in memory", "in RocksDB"])
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_beside_a_chain_that_mines_questions_have_an_idle_nodes_answers(
-    rules: str, in_folder: bool, tmp_path: Path
-) -> None:
+def test_queries_beside_mining_match_idle_node_answers(rules: str, in_folder: bool, tmp_path: Path) -> None:
     """Calls, estimates, traces, proofs and simulations at a fixed block, while blocks are made on the other thread."""
     with Network(tmp_path if in_folder else ":memory:", rules=rules) as network:
         executors = Executors(Node(network))
@@ -233,7 +231,7 @@ def _compared(executors: Executors) -> None:
     assert mined > 5, "nothing was mined beside the questions"
 
 
-def test_a_question_is_asked_again_where_the_chain_went_back_meanwhile(network: Network, executors: Executors) -> None:
+def test_query_is_repeated_after_concurrent_reorg(network: Network, executors: Executors) -> None:
     """Check that a query is repeated after a reorg, since it may have read blocks of another chain."""
     begun, go_on, seen = threading.Event(), threading.Event(), list[int]()
     snapshot = network.snapshot()
@@ -246,7 +244,7 @@ def test_a_question_is_asked_again_where_the_chain_went_back_meanwhile(network: 
         return seen[-1]
 
     async def both() -> int:
-        asked = asyncio.create_task(executors.ask(question))
+        asked = asyncio.create_task(executors.query(question))
         await asyncio.to_thread(begun.wait, _SOON)
         await executors.chain.run(lambda: network.revert(snapshot))
         go_on.set()
@@ -257,7 +255,7 @@ def test_a_question_is_asked_again_where_the_chain_went_back_meanwhile(network: 
     assert seen == [height, height - 1]
 
 
-def test_what_executes_or_spans_blocks_is_answered_beside_the_chain(network: Network, executors: Executors) -> None:
+def test_execution_and_block_range_queries_run_beside_the_chain(network: Network, executors: Executors) -> None:
     """The answers are those of the chain's thread."""
     sent = ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**7)})["result"]
     network.mine()
@@ -324,7 +322,7 @@ def on_the_chains_thread(executors: Executors, work: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize(("method", "report"), [("eth_call", "called"), ("eth_estimateGas", "failed")])
-def test_a_question_that_is_asked_again_is_reported_once_with_its_own_head(
+def test_repeated_query_is_reported_once_with_its_own_head(
     network: Network, executors: Executors, monkeypatch: MonkeyPatch, method: str, report: str
 ) -> None:
     """The chain goes back while it is answered, and on while it is answered again."""
@@ -349,7 +347,7 @@ def test_a_question_that_is_asked_again_is_reported_once_with_its_own_head(
     assert reports.heads == [(report, height - 1)]
 
 
-def test_a_question_during_which_the_chain_always_goes_back_is_refused(network: Network, executors: Executors) -> None:
+def test_query_during_constant_reorgs_is_refused(network: Network, executors: Executors) -> None:
     """An answer from two chains is none; and on the chain's thread the question would hold up a block."""
     seen = list[str]()
 
@@ -358,12 +356,14 @@ def test_a_question_during_which_the_chain_always_goes_back_is_refused(network: 
         on_the_chains_thread(executors, lambda: network.set_balance(network.accounts[0], len(seen)))
         return str(reader.network.machine.balance(network.accounts[0].delegated))
 
-    with pytest.raises(RpcError, match="went back, or let states go, while this was answered: ask again"):
-        asyncio.run(executors.ask(question))
-    assert seen == ["questions"] * 3
+    with pytest.raises(
+        RpcError, match="reorganized, or the requested state was pruned, during this request: send it again"
+    ):
+        asyncio.run(executors.query(question))
+    assert seen == ["queries"] * 3
 
 
-def test_what_waits_is_counted_at_the_state_that_it_waits_for(
+def test_pending_nonce_matches_state_of_mempool(
     network: Network, executors: Executors, monkeypatch: MonkeyPatch
 ) -> None:
     """A block takes a transaction out of the mempool while a question looks there from the state before the block."""
@@ -379,10 +379,10 @@ def test_what_waits_is_counted_at_the_state_that_it_waits_for(
 
     monkeypatch.setattr(Mempool, "pending_nonce", late)
     owner = network.accounts[0].delegated
-    assert asyncio.run(executors.ask(lambda reader: reader.network.pending_nonce(owner))) == nonce + 1
+    assert asyncio.run(executors.query(lambda reader: reader.network.pending_nonce(owner))) == nonce + 1
 
 
-def test_a_machine_at_an_older_block_stays_there_when_the_view_goes_on(network: Network) -> None:
+def test_machine_at_older_block_stays_when_view_advances(network: Network) -> None:
     """The console executes on it in the background, on the chain's thread."""
     network.mine()
     view, old = network.chain.view(network.chain.point()), network.block(network.head.height - 1)
@@ -398,7 +398,7 @@ def test_a_view_reads_logs_again_after_the_chain_went_back(network: Network) -> 
     """They may have been read while their heights were made anew: another block's logs under the name of theirs."""
     view = network.chain.view(network.chain.point())
     wrong = (cast(FoundLog, "another block's"),)
-    view.index._logs = cast(KeptLogs, SimpleNamespace(get=lambda _: wrong))
+    view.index._logs = cast(LogCache, SimpleNamespace(get=lambda _: wrong))
     network.mine(1)
     view.go_to(network.chain.point())
     assert view.index.logs(view.head) == wrong
@@ -464,10 +464,10 @@ def test_questions_about_the_block_to_come_hold_up_no_block(rules: str, times: i
         finally:
             executors.stop()
     assert found - before == (5 if rules == "ethereum" else 0)
-    assert seen == ["questions"] * times
+    assert seen == ["queries"] * times
 
 
-def test_a_question_about_the_block_to_come_is_answered_by_what_waited_though_a_block_was_made(
+def test_pending_query_keeps_its_plan_though_a_block_is_mined(
     monkeypatch: MonkeyPatch,
 ) -> None:
     """The block that it asks about is the head's successor, whatever head the plan was made at."""
@@ -490,7 +490,7 @@ def test_a_question_about_the_block_to_come_is_answered_by_what_waited_though_a_
     assert int(answer, 16) == 1
 
 
-def test_a_receipt_is_the_asked_transactions_though_its_height_is_made_anew(monkeypatch: MonkeyPatch) -> None:
+def test_receipt_belongs_to_requested_transaction_despite_reorg(monkeypatch: MonkeyPatch) -> None:
     """Look-ups of receipts run beside the chain: it may go back between the height and the execution that they read."""
     with Network(rules="ethereum") as network:
         alice, bob = network.accounts[:2]
@@ -510,7 +510,7 @@ def test_a_receipt_is_the_asked_transactions_though_its_height_is_made_anew(monk
 
 
 @pytest.mark.parametrize("change", ["reverts", "sets a balance"])
-def test_a_change_of_what_was_is_counted_before_it_can_be_read(
+def test_rewrite_count_increases_before_change_is_readable(
     network: Network, monkeypatch: MonkeyPatch, change: str
 ) -> None:
     """Else a question that reads the change between the two would be answered as if nothing had happened."""

@@ -42,7 +42,7 @@ def test_an_empty_block_gave_no_reward(rpc: Client) -> None:
     assert (rpc("eth_maxPriorityFeePerGas"), rpc("eth_gasPrice")) == (USUAL, "0x77359400")
 
 
-def test_three_transactions_of_cast_cost_what_they_cost_there(rpc: Client) -> None:
+def test_three_cast_transactions_cost_same_as_on_anvil(rpc: Client) -> None:
     assert [paid(rpc, 1) for _ in range(3)] == [1_000_000_001, 875_175_001, 765_931_282]
     history = rpc("eth_feeHistory", "0x5", "latest", [0, 20, 100])
     assert history["baseFeePerGas"] == ["0x3b9aca00", "0x3b9aca00", "0x342a1c58", "0x2da72f11", "0x27f454c5"]
@@ -50,7 +50,7 @@ def test_three_transactions_of_cast_cost_what_they_cost_there(rpc: Client) -> No
     assert (rpc("eth_maxPriorityFeePerGas"), rpc("eth_gasPrice")) == (USUAL, "0x638f1ec5")
 
 
-def test_the_smallest_tip_of_the_newest_block_is_proposed_where_it_is_more(rpc: Client) -> None:
+def test_smallest_tip_of_newest_block_is_proposed_if_higher(rpc: Client) -> None:
     for _ in range(3):
         paid(rpc, 1)
     assert paid(rpc, 5 * GWEI) == 5_670_323_909
@@ -71,7 +71,7 @@ def test_an_empty_block_takes_the_proposal_back(rpc: Client) -> None:
     assert rpc("eth_maxPriorityFeePerGas") == USUAL
 
 
-def test_filecoin_proposes_what_lotus_does() -> None:
+def test_filecoin_fee_suggestions_match_lotus() -> None:
     with Network(clock=Clock()) as network:
         rpc = Client(Node(network))
         assert rpc("eth_feeHistory", "0x5", "latest", [20])["reward"] == [[hex(100_000)]]

@@ -121,7 +121,7 @@ class TestChain:
         with pytest.raises(Failed, match="greater than start point"):
             lotus(rpc, "ChainGetTipSetByHeight", 3, genesis["Cids"])
 
-    def test_messages_are_in_their_block_and_their_receipts_in_the_next_one(self, rpc: Client) -> None:
+    def test_messages_are_in_their_block_and_receipts_in_next(self, rpc: Client) -> None:
         first = pushed(rpc)
         (block,) = lotus(rpc, "ChainHead")["Cids"]
         messages = lotus(rpc, "ChainGetBlockMessages", block)
@@ -182,7 +182,7 @@ class TestState:
         assert lotus(rpc, "StateGetActor", native(rpc), [])["Nonce"] == 1
 
     @pytest.mark.parametrize("method", ["StateGetActor", "StateLookupID", "StateAccountKey", "MpoolGetNonce"])
-    def test_an_address_that_nobody_has(self, rpc: Client, method: str) -> None:
+    def test_unknown_address_is_reported_as_actor_not_found(self, rpc: Client, method: str) -> None:
         owner = "f0999999" if method == "StateAccountKey" else NOBODY
         with pytest.raises(Failed, match="actor not found") as failed:
             lotus(rpc, method, owner, *([] if method == "MpoolGetNonce" else [None]))
@@ -220,7 +220,7 @@ class TestState:
         assert set(lotus(rpc, "Version")) == {"Version", "APIVersion", "BlockDelay"}
         assert {"t00", "t01", "t04", "t099"} <= set(lotus(rpc, "StateListActors", None))
 
-    def test_randomness_is_what_a_contract_reads_at_the_precompile(self, rpc: Client) -> None:
+    def test_beacon_randomness_rpc_matches_precompile(self, rpc: Client) -> None:
         # calldatacopy(0, 0, 32); staticcall(gas, 0xfe..06, 0, 32, 0, 32); return(0, 32)
         code = "60206000600037" + "602060006020600073fe000000000000000000000000000000000000065afa50" + "60206000f3"
         init = f"60{len(code) // 2:02x}600c60003960{len(code) // 2:02x}6000f3" + code
@@ -250,7 +250,7 @@ class TestState:
 class TestMessages:
     """Execution: calls, replays, receipts."""
 
-    def test_a_call_keeps_nothing_and_has_a_trace(self, rpc: Client) -> None:
+    def test_state_call_keeps_no_state_and_returns_trace(self, rpc: Client) -> None:
         found = lotus(rpc, "StateCall", transfer(rpc), None)
         assert same_keys(found, INVOCATION)
         assert same_keys(found["GasCost"], GAS_COST)
@@ -325,7 +325,7 @@ class TestMessages:
             lotus(rpc, "StateWaitMsg", message["CID"], 0)
         assert failed.value.code == -32000
 
-    def test_where_execution_is_deferred_a_receipt_and_the_state_come_with_the_next_tipset(self, rpc: Client) -> None:
+    def test_deferred_receipt_and_state_come_with_next_tipset(self, rpc: Client) -> None:
         chain = rpc.node.network.chain
         chain.deferred = True
         try:
@@ -371,14 +371,14 @@ class TestMempool:
         assert int(filled["GasFeeCap"]) * filled["GasLimit"] <= 10**9
         assert int(filled["GasPremium"]) <= int(filled["GasFeeCap"])
 
-    def test_an_estimate_of_what_fails_has_the_reason(self, rpc: Client) -> None:
+    def test_lotus_gas_estimate_of_failing_message_reports_reason(self, rpc: Client) -> None:
         with pytest.raises(Failed, match="message execution failed: exit USR_UNHANDLED_MESSAGE") as failed:
             lotus(rpc, "GasEstimateMessageGas", {"To": "f04", "From": native(rpc), "Method": 99}, None, None)
         assert failed.value.code == 3
         with pytest.raises(Failed, match="actor not found"):
             lotus(rpc, "GasEstimateMessageGas", transfer(rpc, From=NOBODY), None, None)
 
-    def test_a_signed_message_is_taken_and_has_the_cid_that_was_signed(self, rpc: Client) -> None:
+    def test_mpool_push_returns_cid_of_signed_message(self, rpc: Client) -> None:
         nonce = lotus(rpc, "MpoolGetNonce", native(rpc))
         filled = lotus(rpc, "GasEstimateMessageGas", transfer(rpc, Nonce=nonce), None, None)
         signed = lotus(rpc, "WalletSignMessage", native(rpc), filled)
@@ -396,7 +396,7 @@ class TestMempool:
             lotus(rpc, "MpoolPush", {"Message": {**signed["Message"], "Value": "6"}, "Signature": signed["Signature"]})
         assert failed.value.code == -32003
 
-    def test_what_waits_is_pending_and_selected(self, rpc: Client) -> None:
+    def test_pending_message_is_listed_and_selected(self, rpc: Client) -> None:
         rpc("evm_setAutomine", False)
         message = pushed(rpc)
         assert lotus(rpc, "MpoolPending", None) == [message]
@@ -432,7 +432,7 @@ class TestWallet:
         assert lotus(rpc, "WalletHas", NOBODY) is False
         assert lotus(rpc, "WalletBalance", NOBODY) == "0"
 
-    def test_a_node_that_signs_for_nobody_has_no_wallet(self, network: Network) -> None:
+    def test_non_signing_node_has_empty_wallet(self, network: Network) -> None:
         rpc = Client(Node(network, signs=False))
         assert lotus(rpc, "WalletList") == []
         assert lotus(rpc, "WalletHas", native(rpc)) is False
@@ -520,7 +520,7 @@ def test_a_message_has_the_cid_of_its_cbor() -> None:
     assert (shown["Params"], shown["Value"]) == ("gA==", "256")
 
 
-def test_every_name_that_lotus_gives_to_ethereums_methods_is_there(rpc: Client) -> None:
+def test_lotus_aliases_of_eth_methods_are_available(rpc: Client) -> None:
     assert rpc("Filecoin.EthBlockNumber") == rpc("eth_blockNumber")
     assert rpc("Filecoin.EthGetBalance", ALICE, "latest") == rpc("eth_getBalance", ALICE, "latest")
     assert rpc("Filecoin.NetVersion") == rpc("net_version")

@@ -44,7 +44,7 @@ def test_bundles_have_names_and_no_paths(older: Client, bundle: object) -> None:
     assert older("eth_protocolVersion") == "0x1b"
 
 
-def test_a_miner_and_who_is_paid(rpc: Client) -> None:
+def test_rpc_creates_miner_and_sets_block_producer(rpc: Client) -> None:
     miner = rpc("hypervisor_createMiner", BOB, 2)
     assert rpc("Filecoin.StateMinerPower", miner, None)["MinerPower"]["RawBytePower"] == str(2 * 2048)
     large = rpc("hypervisor_createMiner", BOB, 1, False, 8 << 20)

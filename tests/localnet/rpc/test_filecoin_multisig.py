@@ -41,7 +41,7 @@ def proposal(network: Network, value: int = 5) -> bytes:
     return encode([network.accounts[2].native.to_bytes(), encode_bigint(value), 0, b""])
 
 
-def test_what_waits_for_approval(rpc: Client) -> None:
+def test_msig_get_pending_lists_unapproved_proposals(rpc: Client) -> None:
     network = rpc.node.network
     shared = multisig(network)
     assert lotus(rpc, "MsigGetPending", str(shared), None) == []
@@ -58,7 +58,7 @@ def test_what_waits_for_approval(rpc: Client) -> None:
     assert [waiting["ID"] for waiting in lotus(rpc, "MsigGetPending", str(shared), None)] == [1]
 
 
-def test_what_is_locked_is_unlocked_by_the_epoch(rpc: Client) -> None:
+def test_locked_funds_vest_by_epoch(rpc: Client) -> None:
     network = rpc.node.network
     start = network.block_number + 1
     shared = str(multisig(network, unlock_duration=100, start=start))
@@ -83,7 +83,7 @@ def test_parameters_by_their_names(rpc: Client) -> None:
             lotus(rpc, "StateDecodeParams", shared, method, params, None)
 
 
-def test_what_is_no_multisig(rpc: Client) -> None:
+def test_msig_methods_reject_non_multisig_actor(rpc: Client) -> None:
     for method in ("MsigGetPending", "MsigGetAvailableBalance", "MsigGetVestingSchedule"):
         with pytest.raises(Failed, match="is not a multisig") as failed:
             lotus(rpc, method, "f01", None)

@@ -18,7 +18,7 @@ LOTUS = {
 NEVER = 9_999_999_999
 
 
-def test_the_next_upgrade_is_at_its_epoch_and_those_before_the_chain_are_negative() -> None:
+def test_next_upgrade_has_its_epoch_and_past_ones_are_negative() -> None:
     with Network(network=27, clock=Clock(), upgrades={5: 28, 9: (29, "own-v19")}) as network:
         found = Client(Node(network))("Filecoin.StateGetNetworkParams")
     heights = found.pop("ForkUpgradeParams")
@@ -45,7 +45,7 @@ def test_an_upgrade_that_is_not_planned_never_comes() -> None:
         assert rpc("Filecoin.StateGetNetworkParams")["ForkUpgradeParams"]["UpgradeSolsticeHeight"] == 3
 
 
-def test_an_upgrade_over_versions_has_one_height_for_all_that_it_passes() -> None:
+def test_multi_version_upgrade_reports_one_height_for_all() -> None:
     with Network(network=25, clock=Clock(), upgrades={4: 28}) as network:
         heights = Client(Node(network))("Filecoin.StateGetNetworkParams")["ForkUpgradeParams"]
     assert [heights[f"Upgrade{name}Height"] for name in ("Teep", "Tock", "GoldenWeek", "FireHorse", "Solstice")] == [
@@ -53,7 +53,7 @@ def test_an_upgrade_over_versions_has_one_height_for_all_that_it_passes() -> Non
     ]  # fmt: skip
 
 
-def test_the_award_and_cron_of_an_epoch_stand_behind_its_messages() -> None:
+def test_epoch_award_and_cron_follow_its_messages() -> None:
     """Method 2 of f02 with the miner, and what it sends: 95 % to the miner (method 14), the rounding to f099."""
     with Network(network=28, clock=Clock()) as network:
         miner = network.create_miner(sectors=1)

@@ -54,7 +54,7 @@ def estimate(position: int, velocity: int) -> list[bytes]:
     return [encode_bigint(position), encode_bigint(velocity)]
 
 
-def test_a_small_sector_is_at_the_cap_and_a_verified_one_at_ten_times_that(network: Network, miner: Miner) -> None:
+def test_small_sector_pledge_is_capped_and_tenfold_if_verified(network: Network, miner: Miner) -> None:
     assert pledge(network) == CAP * 110 // 100
     assert pledge(network, SIZE) == 10 * CAP * 110 // 100
     assert pledge(network, SIZE // 2) == CAP * 11 // 2 * 110 // 100
@@ -71,7 +71,7 @@ def test_a_small_sector_is_at_the_cap_and_a_verified_one_at_ten_times_that(netwo
     ],
     ids=["still", "slow", "in the ramp", "falling, before the ramp", "behind the ramp"],
 )
-def test_it_is_what_the_miner_actor_binds(
+def test_estimated_pledge_is_that_of_miner_actor_plus_margin(
     network: Network, miner: Miner, power: int, velocity: int, ramp: tuple[int, int]
 ) -> None:
     """Our actor's pledge is held against the official one's; here a network with more power than a test can make."""
@@ -96,7 +96,7 @@ def test_before_fip_0081_there_is_no_ramp() -> None:
         assert pledge(network) == (159_872_115 + 208_166) * 110 // 100
 
 
-def test_at_version_29_the_whole_sector_stands_for_a_new_one(network: Network, miner: Miner) -> None:
+def test_nv29_estimated_pledge_is_full_sector_pledge_plus_margin(network: Network, miner: Miner) -> None:
     network.upgrade(29, "own-v19")
     change(network, POWER_ACTOR, {SMOOTHED: estimate(1 << 66 + 128, 5 << 128)})
     change(network, REWARD_ACTOR, {REWARD_SMOOTHED: estimate(10**20 << 128, 1 << 128)})
@@ -115,14 +115,14 @@ def test_at_version_29_the_whole_sector_stands_for_a_new_one(network: Network, m
         ((LIFE, -1, 0), "not an unsigned number"),
     ],
 )
-def test_what_cannot_be_a_sector_is_refused(
+def test_invalid_sector_arguments_are_refused(
     network: Network, miner: Miner, arguments: tuple[int, int, int], words: str
 ) -> None:
     with pytest.raises(Failed, match=words):
         Client(Node(network))("Filecoin.StateMinerInitialPledgeForSector", *arguments, None)
 
 
-def test_the_mined_part_of_the_supply_is_the_ninth_field_before_and_after(network: Network, miner: Miner) -> None:
+def test_reported_mined_supply_is_ninth_reward_state_field(network: Network, miner: Miner) -> None:
     network.set_producer(miner.address)
     network.mine(2)
 

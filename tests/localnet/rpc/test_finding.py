@@ -41,7 +41,7 @@ class TestTraces:
         [({"count": 501}, -32000), ({"fromBlock": "0x1", "toBlock": "0x0"}, -32602), ({"fromAddress": "0x"}, -32602),
          ({"fromBlock": "0xffff"}, -32000)],
     )  # fmt: skip
-    def test_what_cannot_be_found(self, rpc: Client, fields: dict[str, Any], code: int) -> None:
+    def test_invalid_trace_filter_is_refused(self, rpc: Client, fields: dict[str, Any], code: int) -> None:
         rpc("evm_mine")
         with pytest.raises(Failed) as failed:
             rpc("trace_filter", fields)

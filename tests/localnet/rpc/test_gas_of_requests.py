@@ -47,7 +47,7 @@ def test_an_estimate_tries_no_more_than_the_cap(rpc: Client, asked: dict[str, st
     assert int(rpc("eth_estimateGas", {"to": NOBODY, **asked}), 16) < 30_000
 
 
-def test_a_message_of_filecoins_that_is_only_called_has_at_most_the_cap(rpc: Client) -> None:
+def test_state_call_of_filecoin_message_is_capped_in_gas(rpc: Client) -> None:
     rpc("anvil_setCode", NOBODY, USES_UP_ALL)
     to, sender = (rpc("Filecoin.EthAddressToFilecoinAddress", address) for address in (NOBODY, ALICE))
     message = {"To": to, "From": sender, "Value": "0", "Method": 3844450837, "GasLimit": LARGEST_GAS_LIMIT}

@@ -20,7 +20,7 @@ from localnet import Network
 from localnet.rpc.node import NodeLimits
 from localnet.rpc.server import serving
 from localnet.rpc.socket_protocol import SocketProtocol
-from localnet.rpc.unread import UnreadAnswers
+from localnet.rpc.unread_responses import UnreadResponses
 from localnet.rpc.values import as_json
 from localnet.rpc.websocket import Connection
 from tests.localnet.rpc.test_http_protocol import answers, connected, post, received
@@ -63,7 +63,7 @@ def call(method: bytes, *params: bytes, times: int = 1) -> bytes:
     ],
     ids=["path", "header", "headers", "trailers", "extension"],
 )
-def test_what_is_beside_a_body_has_a_limit(start: bytes, part: bytes) -> None:
+def test_request_line_headers_and_trailers_are_limited(start: bytes, part: bytes) -> None:
     with port_of(NodeLimits(silence=2.0)) as port, connected(port) as client:
         client.sendall(start)
         sent(client, part, 400_000)
@@ -98,7 +98,7 @@ def test_a_request_that_drips_is_refused_when_it_should_be_whole() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("before", [HEAD + b"X: ", post("eth_chainId")], ids=["dripping", "idle"])
-def test_there_is_room_in_spite_of_connections_that_drip_or_are_idle(before: bytes) -> None:
+def test_new_clients_are_served_despite_slow_or_idle_connections(before: bytes) -> None:
     with port_of(NodeLimits(clients=12)) as port, ExitStack() as opened:
         clients = [opened.enter_context(connected(port)) for _ in range(12)]
         for client in clients:
@@ -118,7 +118,7 @@ def test_there_is_room_in_spite_of_connections_that_drip_or_are_idle(before: byt
 
 
 @pytest.mark.slow
-def test_bodies_that_are_not_whole_hold_no_more_than_all_together_may() -> None:
+def test_incomplete_bodies_share_total_memory_limit() -> None:
     half = HEAD + b"Content-Length: 500000\r\n\r\n" + b"1" * 400_000
     with port_of(NodeLimits(held=1_000_000)) as port, ExitStack() as opened:
         clients = [opened.enter_context(connected(port)) for _ in range(3)]
@@ -148,13 +148,13 @@ def unread(port: int, opened: ExitStack) -> socket.socket:
 @pytest.fixture
 def dropped(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
     """Waits until the server has broken a connection."""
-    seen, drop = threading.Event(), UnreadAnswers.drop
+    seen, drop = threading.Event(), UnreadResponses.drop
 
-    def noted(self: UnreadAnswers, transport: asyncio.Transport) -> None:
+    def noted(self: UnreadResponses, transport: asyncio.Transport) -> None:
         drop(self, transport)
         seen.set()
 
-    monkeypatch.setattr(UnreadAnswers, "drop", noted)
+    monkeypatch.setattr(UnreadResponses, "drop", noted)
     return lambda: seen.wait(20 * slowness())
 
 

@@ -60,7 +60,7 @@ def ask(url: str, method: str, *params: Any) -> Any:
 
 
 @pytest.mark.parametrize("path", ["/", "/rpc/v0", "/rpc/v1"])
-def test_requests_are_answered_where_clients_look_for_a_node(url: str, path: str) -> None:
+def test_requests_are_answered_at_common_node_paths(url: str, path: str) -> None:
     status, headers, body = request(url, "POST", path, CHAIN_ID)
     assert (status, json.loads(body)["result"]) == (200, "0x1df5e76")
     assert headers["content-type"] == "application/json"
@@ -78,7 +78,7 @@ def test_other_methods_and_paths(url: str) -> None:
     assert (status, json.loads(body)) == (200, {"status": "ok", "block": 0})
 
 
-def test_a_body_over_the_limit_is_refused_and_the_next_request_answered(url: str) -> None:
+def test_oversized_body_is_refused_and_next_request_answered(url: str) -> None:
     for headers, body in (({}, b" " * (10 << 20)), ({"transfer_encoding": "chunked"}, _chunked(3 * LIMIT))):
         status, _, answer = request(url, "POST", "/", body, **headers)
         assert status == 413
@@ -90,7 +90,7 @@ def _chunked(size: int) -> bytes:
     return b"%x\r\n%s\r\n0\r\n\r\n" % (size, b" " * size)
 
 
-def test_a_request_whose_client_goes_away_in_the_middle_is_not_carried_out() -> None:
+def test_request_is_not_executed_if_client_disconnects_midway() -> None:
     mine = b'{"jsonrpc":"2.0","id":1,"method":"evm_mine"}'
     sent: list[Any] = []
 
@@ -179,7 +179,7 @@ def test_pages_of_elsewhere_may_not(url: str, origin: str) -> None:
 
 
 @pytest.mark.slow
-def test_hosts_and_origins_that_the_user_names_may_ask_and_others_still_not() -> None:
+def test_only_configured_hosts_and_origins_are_allowed() -> None:
     access = Access(hosts=("node.example",), origins=("https://app.example",))
     with Network() as network, serving(network, access=access) as url:
         for host in ("node.example", "node.example:8545"):
@@ -211,7 +211,7 @@ def test_an_answer_does_not_wait_for_the_clients_acknowledgement(url: str) -> No
 
 
 @pytest.mark.slow
-def test_many_clients_at_once_lose_nothing(url: str) -> None:
+def test_concurrent_clients_lose_no_transactions(url: str) -> None:
     accounts = ask(url, "eth_accounts")
     hashes: list[str] = []
 
@@ -259,7 +259,7 @@ def _is_in_py_evm(frame: FrameType | None) -> bool:
 
 
 @pytest.mark.slow
-def test_simple_requests_are_answered_while_a_message_is_executed() -> None:
+def test_simple_requests_are_answered_during_execution() -> None:
     errors: list[dict[str, Any]] = []
     with Network(evm="py-evm") as network:
         with serving(network) as url:
@@ -272,7 +272,7 @@ def test_simple_requests_are_answered_while_a_message_is_executed() -> None:
         thread.join()
 
 
-def test_running_out_of_gas_is_an_error_and_the_node_goes_on(url: str) -> None:
+def test_out_of_gas_is_an_error_and_node_keeps_serving(url: str) -> None:
     error = _loop(url, 100_000_000)
     assert error["code"] == 3
     assert "SYS_OUT_OF_GAS" in error["message"]
@@ -280,7 +280,7 @@ def test_running_out_of_gas_is_an_error_and_the_node_goes_on(url: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_node_that_is_told_to_stop_does_not_wait_for_a_loop() -> None:
+def test_stopping_node_does_not_wait_for_running_loop() -> None:
     errors: list[dict[str, Any]] = []
     with Network(evm="py-evm") as network:
         with serving(network) as url:
@@ -297,7 +297,7 @@ def test_a_node_that_is_told_to_stop_does_not_wait_for_a_loop() -> None:
 
 
 @pytest.mark.slow
-def test_a_node_that_is_told_to_stop_ends_the_block_that_it_makes_and_leaves_no_trace_of_it() -> None:
+def test_stopped_node_aborts_block_in_progress_without_trace() -> None:
     answers: list[bytes] = []
     with Network(evm="py-evm") as network:
         contract = f"0x{'77' * 20}"
@@ -344,7 +344,7 @@ def test_the_ready_file_appears_whole_and_goes_away(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_ready_file_of_the_next_node_stays_when_this_one_ends(tmp_path: Path) -> None:
+def test_ready_file_of_next_node_survives_end_of_previous(tmp_path: Path) -> None:
     path = tmp_path / "ready"
     with ready_file(path, "http://127.0.0.1:1") as write:
         write()
@@ -352,7 +352,7 @@ def test_the_ready_file_of_the_next_node_stays_when_this_one_ends(tmp_path: Path
     assert path.read_text() == "http://127.0.0.1:2\n"
 
 
-def test_a_ready_file_that_cannot_be_written_is_named_before_the_node_is_ready(tmp_path: Path) -> None:
+def test_unwritable_ready_file_is_reported_before_node_start(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in ("absent/ready", "folder"):
         with (
@@ -363,7 +363,7 @@ def test_a_ready_file_that_cannot_be_written_is_named_before_the_node_is_ready(t
 
 
 @pytest.mark.slow
-def test_housekeeping_that_fails_each_time_in_the_same_way_is_told_once(
+def test_repeated_housekeeping_failure_is_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures = iter(["the disk is full"] * 3 + ["the disk is gone"] * 3)

@@ -59,7 +59,7 @@ def answers(connection: socket.socket, count: int) -> list[tuple[int, dict[str, 
 
 
 @pytest.mark.slow
-def test_requests_that_follow_each_other_without_a_pause_are_answered_in_order(connection: socket.socket) -> None:
+def test_pipelined_requests_are_answered_in_order(connection: socket.socket) -> None:
     methods = (AT_ONCE, BY_THE_NETWORK, AT_ONCE, AT_ONCE, BY_THE_NETWORK, BY_THE_NETWORK, AT_ONCE)
     connection.sendall(b"".join(post(method, number) for number, method in enumerate(methods)))
     snapshots = iter(SNAPSHOTS)
@@ -90,7 +90,7 @@ def test_a_request_may_come_in_pieces(connection: socket.socket, method: str) ->
         ("Content-Type: text/plain", 200),
     ],
 )
-def test_who_may_ask_is_looked_at_in_every_request(connection: socket.socket, header: str, status: int) -> None:
+def test_origin_is_checked_on_every_request(connection: socket.socket, header: str, status: int) -> None:
     for _ in range(2):
         connection.sendall(post(AT_ONCE, 1, header))
         assert [status for status, _ in answers(connection, 1)] == [status]
@@ -114,7 +114,7 @@ def test_a_request_to_two_hosts_is_refused_where_one_is_foreign(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("request_", [post(AT_ONCE, 1, "Connection: close"), post(AT_ONCE, version="1.0")])
-def test_who_wants_the_connection_closed_has_it_closed(connection: socket.socket, request_: bytes) -> None:
+def test_connection_is_closed_on_request(connection: socket.socket, request_: bytes) -> None:
     connection.sendall(request_)
     data = b""
     while part := connection.recv(1 << 16):
@@ -124,7 +124,7 @@ def test_who_wants_the_connection_closed_has_it_closed(connection: socket.socket
 
 
 @pytest.mark.slow
-def test_what_is_being_answered_when_the_server_is_to_end_is_the_connections_last(
+def test_pending_response_at_shutdown_is_last_of_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("localnet.rpc.server._GRACE", 60.0)  # a slow machine may take seconds for the blocks
@@ -150,7 +150,7 @@ def test_what_is_being_answered_when_the_server_is_to_end_is_the_connections_las
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("body", "code"), [("", -32601), ("x", -32700)], ids=["a method that there is not", "no JSON"])
-def test_what_cannot_be_answered_is_told(connection: socket.socket, body: str, code: int) -> None:
+def test_unanswerable_request_returns_error_code(connection: socket.socket, body: str, code: int) -> None:
     connection.sendall(post("eth_nothing", more=body))
     ((status, answer),) = answers(connection, 1)
     error = answer["error"]
@@ -199,7 +199,7 @@ class TestSlowClients:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("before", [b"", post(AT_ONCE), post(BY_THE_NETWORK)], ids=["first", "second", "later"])
-    def test_a_request_whose_bytes_stop_coming_is_told_408(self, port: int, before: bytes) -> None:
+    def test_stalled_request_gets_408(self, port: int, before: bytes) -> None:
         with ExitStack() as opened:
             # A connection between two requests may be idle: there, nothing at all is no request that stops.
             starts = [start for start in self.UNFINISHED if start or not before]
@@ -215,7 +215,9 @@ class TestSlowClients:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("padding", ["", " " * 5000], ids=["small", "for the application"])
-    def test_what_comes_after_408_is_not_done(self, port: int, padding: str, caplog: pytest.LogCaptureFixture) -> None:
+    def test_request_completed_after_408_is_not_executed(
+        self, port: int, padding: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """A client that asks again, as 408 says it may, would have its transaction twice."""
         request = post("evm_mine", more=padding)
         with connected(port) as first:
@@ -233,7 +235,7 @@ class TestSlowClients:
         assert not caplog.records
 
     @pytest.mark.slow
-    def test_who_was_told_408_is_told_it_once(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_status_408_is_sent_once(self, caplog: pytest.LogCaptureFixture) -> None:
         """Also where others are refused for want of room meanwhile, which looks at the same connections."""
         limits = NodeLimits(silence=1.5, clients=4)
         with Network() as network, serving(network, limits=limits) as url, ExitStack() as opened:
@@ -266,7 +268,7 @@ class TestSlowClients:
                 time.sleep(2 * FEW.silence)
 
     @pytest.mark.slow
-    def test_who_waits_for_an_answer_is_not_late_with_the_next_request(self, port: int) -> None:
+    def test_waiting_for_response_does_not_time_out_next_request(self, port: int) -> None:
         wait = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StateWaitMsg", "params": [{"/": CID_OF_NOTHING}, 0]}
         body = json.dumps(wait)
         head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -104,7 +104,7 @@ def test_a_contract_that_is_impersonated_has_one_nonce(rules: str) -> None:
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_transactions_of_a_contract_that_wait_count_one_after_the_other(rules: str) -> None:
+def test_pending_transactions_of_contract_have_successive_nonces(rules: str) -> None:
     with Network(clock=Clock(), rules=rules) as network:
         rpc = Client(Node(network))
         counter = deploy(rpc, COUNTER)

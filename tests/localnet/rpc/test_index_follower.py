@@ -19,7 +19,7 @@ from tests.patience import slowness
 
 
 @pytest.mark.slow
-def test_it_follows_a_node_and_stays_in_the_folder(tmp_path: Path) -> None:
+def test_address_index_follows_node_and_persists_in_folder(tmp_path: Path) -> None:
     folder, target = tmp_path / "chain", EthAddress(bytes.fromhex(BOB[2:]))
     with Network(folder) as network:
         addresses = AddressIndex(folder / FILE)

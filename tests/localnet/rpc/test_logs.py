@@ -6,7 +6,7 @@ import pytest
 
 from localnet import Network
 from localnet.rpc import filters
-from localnet.rpc.filters import MOST_FILTERS
+from localnet.rpc.filters import MAX_FILTERS
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, NOBODY, deploy, greet
 from tests.localnet.rpc.conftest import Client, Failed
 
@@ -26,7 +26,7 @@ class TestLogs:
         assert rpc("eth_getTransactionReceipt", sent)["logs"] == [found]
         assert int(rpc("eth_getTransactionReceipt", sent)["logsBloom"], 16) > 0
 
-    def test_its_index_counts_through_the_block(self, rpc: Client) -> None:
+    def test_log_index_is_block_wide(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         rpc("evm_setAutomine", False)
         sent = [greet(rpc, inbox, gas="0x5000000") for _ in range(2)]
@@ -64,7 +64,7 @@ class TestLogs:
             narrow_rpc("eth_getLogs", {"fromBlock": "0x5", "toBlock": "0x4"})
         assert failed.value.code == -32602
 
-    def test_a_filter_tells_what_is_new(self, rpc: Client) -> None:
+    def test_filter_returns_only_new_changes(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         logs, blocks = rpc("eth_newFilter", {"address": inbox}), rpc("eth_newBlockFilter")
         transactions = rpc("eth_newPendingTransactionFilter")
@@ -83,7 +83,7 @@ class TestLogs:
             rpc("eth_getFilterChanges", logs)
         assert failed.value.code == -32001
 
-    def test_what_a_filter_is_not_asked_for(self, narrow_rpc: Client) -> None:
+    def test_unsupported_filter_requests_are_refused(self, narrow_rpc: Client) -> None:
         with pytest.raises(Failed, match="a filter has no blockHash") as failed:
             narrow_rpc("eth_newFilter", {"blockHash": NO_HASH})
         assert failed.value.code == -32602
@@ -97,14 +97,14 @@ class TestLogs:
             narrow_rpc("eth_getFilterLogs", everything)
         assert failed.value.code == -32000
 
-    def test_a_filter_ends_where_it_was_told_to(self, rpc: Client) -> None:
+    def test_filter_ends_at_its_to_block(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         name = rpc("eth_newFilter", {"fromBlock": "0x0", "toBlock": "0x2"})
         sent = [greet(rpc, inbox) for _ in range(2)]
         for method in ("eth_getFilterChanges", "eth_getFilterLogs"):
             assert [log["transactionHash"] for log in rpc(method, name)] == sent[:1]
 
-    def test_a_waiting_transaction_is_told_once(self, rpc: Client) -> None:
+    def test_pending_transaction_is_reported_once(self, rpc: Client) -> None:
         name = rpc("eth_newPendingTransactionFilter")
         rpc("evm_setAutomine", False)
         sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
@@ -112,7 +112,7 @@ class TestLogs:
         rpc("evm_mine")
         assert rpc("eth_getFilterChanges", name) == []
 
-    def test_a_filter_goes_on_after_the_chain_went_back(self, rpc: Client) -> None:
+    def test_filter_continues_after_chain_revert(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         snapshot, name = rpc("evm_snapshot"), rpc("eth_newFilter", {"address": inbox})
         greet(rpc, inbox)
@@ -136,7 +136,7 @@ class TestLogs:
         assert rpc.node.filters not in network.chain.watchers
 
     @pytest.mark.slow
-    def test_a_filter_that_the_chain_went_too_far_back_for_is_gone(self, rpc: Client) -> None:
+    def test_filter_is_dropped_after_too_deep_revert(self, rpc: Client) -> None:
         snapshot, name = rpc("evm_snapshot"), rpc("eth_newFilter", {})
         rpc("anvil_mine", 1_001)
         rpc("eth_getFilterChanges", name)
@@ -146,7 +146,7 @@ class TestLogs:
                 rpc("eth_getFilterChanges", name)
             assert failed.value.code == code
 
-    def test_a_filter_misses_nothing_that_came_after_the_chain_went_back(self, rpc: Client) -> None:
+    def test_filter_reports_everything_after_a_reorg(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         snapshot, logs = rpc("evm_snapshot"), rpc("eth_newFilter", {"address": inbox})
         blocks, transactions = rpc("eth_newBlockFilter"), rpc("eth_newPendingTransactionFilter")
@@ -162,9 +162,9 @@ class TestLogs:
         assert rpc("eth_getFilterChanges", transactions) == sent
 
     @pytest.mark.slow
-    def test_test_suites_that_uninstall_no_filter_lock_nobody_out(self, rpc: Client) -> None:
+    def test_least_recently_used_filter_is_evicted(self, rpc: Client) -> None:
         """The one that was asked least recently goes."""
-        first, second, *others = [rpc("eth_newBlockFilter") for _ in range(MOST_FILTERS)]
+        first, second, *others = [rpc("eth_newBlockFilter") for _ in range(MAX_FILTERS)]
         rpc("eth_getFilterChanges", first)
         rpc("eth_newFilter", {})
         with pytest.raises(Failed, match="filter not found"):
@@ -174,7 +174,7 @@ class TestLogs:
 
     def test_filters_hold_no_more_than_they_may(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         """Check the size limit with an estimate of at least 500 bytes per criterion, pending log and reverted log."""
-        monkeypatch.setattr(filters, "MOST_BYTES", 500 * 40)
+        monkeypatch.setattr(filters, "MAX_BYTES", 500 * 40)
         addresses = [f"0x{number:040x}" for number in range(20)]
         first, last = (rpc("eth_newFilter", {"address": addresses}) for _ in range(2))
         with pytest.raises(Failed, match="filter not found"):
@@ -191,9 +191,7 @@ class TestLogs:
         rpc("eth_uninstallFilter", pending)
         assert rpc.node.filters._held == 0
 
-    def test_logs_that_were_taken_back_are_kept_once_and_not_for_ever(
-        self, rpc: Client, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_reverted_logs_are_stored_once_and_bounded(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         inbox = deploy(rpc, INBOX)
         names = [rpc("eth_newFilter", {"address": inbox}) for _ in range(50)]
         for turn in range(5):
@@ -205,7 +203,7 @@ class TestLogs:
         assert one < 10_000, "of one log of some hundred bytes"
         assert [log["removed"] for log in rpc("eth_getFilterChanges", names[0])] == [True]
         assert rpc("eth_getFilterChanges", names[1]) == []  # it has reported none of them
-        monkeypatch.setattr(filters, "MOST_BYTES", 3 * one)
+        monkeypatch.setattr(filters, "MAX_BYTES", 3 * one)
         rpc("evm_revert", rpc("evm_snapshot"))
         assert len(rpc.node.filters._reverted) == 3
         with pytest.raises(Failed, match="create a new filter"):

@@ -133,7 +133,7 @@ def replayed(rpc: Client, transaction: str) -> dict[str, Any]:
     return found
 
 
-def test_charges_are_in_order_from_the_message_on_and_sum_to_the_gas(rpc: Client) -> None:
+def test_trace_charges_are_ordered_and_sum_to_gas_used(rpc: Client) -> None:
     address = deploy(rpc, INBOX)
     sent = rpc("eth_sendTransaction", {"from": ALICE, "to": address, "data": calldata(INBOX, "greet", "hello")})
     found = replayed(rpc, sent)
@@ -165,7 +165,7 @@ def test_a_bare_send_has_an_invoked_actor_as_it_was(rpc: Client) -> None:
     assert rest == [("OnValueTransfer", 6_000, 6_000, 0), ("OnActorUpdate", 475_000, 0, 475_000)]
 
 
-def test_what_pays_nothing_has_costs_of_zero_and_no_message(rpc: Client) -> None:
+def test_unpaid_call_has_zero_costs_and_no_message(rpc: Client) -> None:
     message = {"To": "f01", "From": address_json(rpc.node.network.accounts[0].native)}
     called = rpc("Filecoin.StateCall", message, None)
     rpc("evm_mine")
@@ -188,7 +188,7 @@ def test_a_call_with_its_trace_goes_at_the_pace_of_its_thread(rpc: Client, monke
         state_call(rpc.node, Message(Address.id(ActorID(1)), sender))
 
 
-def test_a_send_that_could_not_be_made_has_the_exit_code_of_its_refusal() -> None:
+def test_failed_send_trace_has_exit_code_of_its_error() -> None:
     start = CallStarted(ActorID(100), Address.id(ActorID(101)), MethodNumber(0), TokenAmount(5), b"", 0, False, 1_500)
     for error, code in (
         ("INSUFFICIENT_FUNDS", 6),

@@ -147,11 +147,11 @@ class TestCalls:
         with pytest.raises(Failed, match="SYS_INSUFFICIENT_FUNDS"):
             rpc("eth_call", {"from": NOBODY, "to": ALICE, "value": "0x1"})
 
-    def test_creating_a_contract_returns_nothing(self, rpc: Client) -> None:
+    def test_eth_call_of_contract_creation_returns_empty_data(self, rpc: Client) -> None:
         assert rpc("eth_call", {"from": ALICE, "data": "0x" + COUNTER.bytecode.hex()}) == "0x"
 
     @pytest.mark.parametrize("at", [1, True, ["latest"]])
-    def test_what_names_no_block_is_told_what_does(self, rpc: Client, at: object) -> None:
+    def test_invalid_block_error_lists_valid_forms(self, rpc: Client, at: object) -> None:
         with pytest.raises(Failed, match=r"is not a block: expected latest, .*, a hash or an object") as failed:
             rpc("eth_call", {"to": NOBODY}, at)
         assert failed.value.code == -32602
@@ -163,7 +163,7 @@ class TestCalls:
         receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {**request, "gas": gas}))
         assert receipt["status"] == "0x1"
 
-    def test_an_estimate_stands_on_what_waits(self, rpc: Client) -> None:
+    def test_gas_estimate_includes_pending_transactions(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         rpc("evm_setAutomine", False)
         request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "greet", "x")}
@@ -192,7 +192,7 @@ class TestTransactions:
         assert ("yParity" in found) == (kind != "0x0")
         assert rpc("eth_getBalance", BOB) == hex(int(FUNDS, 16) + 5)
 
-    def test_what_eth_account_signs_is_taken(self, rpc: Client) -> None:
+    def test_eth_account_signed_transaction_is_accepted(self, rpc: Client) -> None:
         transaction = {
             "to": Oracle.from_key(ALICE_KEY).address, "value": 1, "gas": 5_000_000, "nonce": 0, "chainId": 31415926,
             "maxFeePerGas": 10**6, "maxPriorityFeePerGas": 10**5, "type": 2,
@@ -224,7 +224,7 @@ class TestTransactions:
             rpc("eth_sendTransaction", {"to": BOB})
         assert failed.value.code == -32602
 
-    def test_a_refused_transaction_changes_nothing(self, rpc: Client) -> None:
+    def test_refused_transaction_changes_no_state(self, rpc: Client) -> None:
         before = rpc("eth_getBlockByNumber", "latest", False)
         for fields in ({"value": hex(10**23)}, {"gas": "0x5208"}, {"nonce": "0xffff"}, {"chainId": "0x1"}):
             with pytest.raises(Failed) as failed:
@@ -258,7 +258,7 @@ class TestTransactions:
         assert rpc("eth_getTransactionByBlockNumberAndIndex", "latest", "0x1") is None
         assert rpc("eth_getTransactionByBlockHashAndIndex", NO_HASH, "0x0") is None
 
-    def test_what_waits_has_no_place_yet(self, rpc: Client) -> None:
+    def test_pending_transaction_has_no_block_position(self, rpc: Client) -> None:
         rpc("evm_setAutomine", False)
         assert rpc("anvil_getAutomine") is False
         sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
@@ -270,7 +270,7 @@ class TestTransactions:
         rpc("evm_mine")
         assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
 
-    def test_it_is_there_at_the_moment_of_its_block(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_transaction_is_found_while_its_block_is_mined(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         rpc("evm_setAutomine", False)
         sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
         network = rpc.node.network
@@ -285,11 +285,11 @@ class TestTransactions:
         monkeypatch.setattr(network, "find_receipt", and_then_its_block_is_made)
         assert rpc("eth_getTransactionByHash", sent)["blockNumber"] == hex(network.block_number)
 
-    def test_nobody_knows_it(self, rpc: Client) -> None:
+    def test_unknown_transaction_is_null(self, rpc: Client) -> None:
         assert rpc("eth_getTransactionByHash", NO_HASH) is None
         assert rpc("eth_getTransactionReceipt", NO_HASH) is None
 
-    def test_a_native_message_is_shown_as_a_transaction_without_a_signature(self, official_rpc: Client) -> None:
+    def test_native_message_is_shown_as_unsigned_transaction(self, official_rpc: Client) -> None:
         network = official_rpc.node.network
         receipt = network.send_native(network.accounts[1].native, value=9)
         found = official_rpc("eth_getTransactionByHash", "0x" + receipt.hash.hex())
@@ -380,7 +380,7 @@ class TestFees:
         assert "reward" not in history
 
     @pytest.mark.parametrize("params", [["0x0", "latest"], ["0x401", "latest"], ["0x1", "latest", [50, 10]], ["0x1", "latest", [101]], ["0x1", "latest", [1] * 101]])  # fmt: skip  # noqa: E501
-    def test_what_no_history_is_made_of(self, rpc: Client, params: list[Any]) -> None:
+    def test_invalid_fee_history_parameters_are_rejected(self, rpc: Client, params: list[Any]) -> None:
         with pytest.raises(Failed) as failed:
             rpc("eth_feeHistory", *params)
         assert failed.value.code == -32602
@@ -409,7 +409,7 @@ class TestControls:
         assert int(rpc("eth_getBlockByNumber", "0x9", False)["timestamp"], 16) == START + 500
         assert rpc("eth_blockNumber") == "0xb"
 
-    def test_no_request_mines_for_ever(self, narrow_rpc: Client) -> None:
+    def test_blocks_mined_per_request_are_limited(self, narrow_rpc: Client) -> None:
         for method in ("anvil_mine", "hypervisor_mineAfterNullRounds"):
             with pytest.raises(Failed, match="at most 10") as failed:
                 narrow_rpc(method, 11)
@@ -447,7 +447,7 @@ class TestControls:
             rpc("hypervisor_trace", NO_HASH)
         assert failed.value.code == -32001
 
-    def test_what_the_rules_do_behind_an_epochs_messages(self, rpc: Client, network: Network) -> None:
+    def test_trace_epoch_shows_implicit_messages(self, rpc: Client, network: Network) -> None:
         rpc("evm_mine")
         found = rpc("hypervisor_traceEpoch", network.head.height)
         assert (found["epoch"], found["reproduced"]) == (network.head.height, True)

@@ -47,7 +47,7 @@ def answers(rpc: Client, sent: str, message: dict[str, str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_a_chain_of_another_id_holds_is_found_as_it_was_signed(tmp_path: Path, shape: str) -> None:
+def test_transactions_of_another_chain_id_are_found_as_signed(tmp_path: Path, shape: str) -> None:
     sent, raw = signed(shape)
     with Network(tmp_path / "chain", clock=Clock(), rules="ethereum") as network:
         rpc = Client(Node(network))

@@ -56,7 +56,7 @@ def made(rpc: Client, rules: str, runtime: str) -> tuple[str, str]:
     return rpc("eth_getTransactionReceipt", sent)["contractAddress"], sent
 
 
-def test_what_a_transaction_created_and_moved_and_who_created_a_contract(rpc: Client, rules: str) -> None:
+def test_internal_operations_and_contract_creator_are_reported(rpc: Client, rules: str) -> None:
     factory, created = made(rpc, rules, FACTORY)
     called = rpc("eth_sendTransaction", {"from": ALICE, "to": factory, "value": "0x64", "gas": LIMITS[rules]})
     follow(rpc)
@@ -82,7 +82,7 @@ def test_what_a_transaction_created_and_moved_and_who_created_a_contract(rpc: Cl
     assert rpc("ots_hasCode", ALICE, "latest") is False
 
 
-def test_what_a_transaction_reverted_with(rpc: Client, rules: str) -> None:
+def test_transaction_revert_data_is_returned(rpc: Client, rules: str) -> None:
     contract, created = made(rpc, rules, REVERTS)
     failed = rpc("eth_sendTransaction", {"from": ALICE, "to": contract, "gas": LIMITS[rules]})
     assert rpc("ots_getTransactionError", failed) == "0x" + "aa" * 32
@@ -115,7 +115,7 @@ def test_a_block_with_its_fees_and_its_transactions_in_pages(rpc: Client) -> Non
         rpc("ots_getBlockTransactions", 1, 0, 1001)
 
 
-def test_what_the_chain_does_not_have_is_null(rpc: Client) -> None:
+def test_missing_block_details_are_null(rpc: Client) -> None:
     rpc("hypervisor_mineAfterNullRounds", 2)
     for height in (1, 99):
         assert rpc("ots_getBlockDetails", height) is None
@@ -156,5 +156,5 @@ def test_an_events_emitter_is_in_its_history(rpc: Client) -> None:
     assert next(each["hash"] for each in rpc("ots_searchTransactionsBefore", inbox, 0, 25)["txs"]) == sent
 
 
-def test_the_level_that_otterscan_asks_for(rpc: Client) -> None:
+def test_otterscan_api_level_is_8(rpc: Client) -> None:
     assert rpc("ots_getApiLevel") == 8

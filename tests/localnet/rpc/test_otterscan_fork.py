@@ -55,26 +55,26 @@ _REQUESTS: list[tuple[str, tuple[Any, ...]]] = [
 
 
 @pytest.mark.parametrize(("method", "params"), _REQUESTS, ids=[f"{method}{params}" for method, params in _REQUESTS])
-def test_what_was_before_the_fork_is_the_nodes(
+def test_transactions_before_fork_match_remote_node(
     method: str, params: tuple[Any, ...], rpc: Client, remote: NodeClient
 ) -> None:
     answer = rpc(method, *params)
-    assert answer == remote.ask(method, *params)
+    assert answer == remote.request(method, *params)
     assert answer is not None
 
 
 def test_transactions_before_the_fork_are_the_nodes(rpc: Client, remote: NodeClient) -> None:
-    block = remote.ask("eth_getBlockByNumber", "0x6", False)
+    block = remote.request("eth_getBlockByNumber", "0x6", False)
     by_hash = "ots_getBlockDetailsByHash"
-    assert rpc(by_hash, block["hash"]) == remote.ask(by_hash, block["hash"]) is not None
+    assert rpc(by_hash, block["hash"]) == remote.request(by_hash, block["hash"]) is not None
     for method in ("ots_traceTransaction", "ots_getInternalOperations", "ots_getTransactionError"):
-        assert rpc(method, block["transactions"][0]) == remote.ask(method, block["transactions"][0]) is not None
+        assert rpc(method, block["transactions"][0]) == remote.request(method, block["transactions"][0]) is not None
 
 
-def test_searches_go_on_before_the_fork(rpc: Client, remote: NodeClient) -> None:
+def test_searches_continue_before_fork_block(rpc: Client, remote: NodeClient) -> None:
     sent = [rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"}) for _ in range(2)]
     for method in ("After", "Before"):
-        older = [each["hash"] for each in remote.ask(f"ots_searchTransactions{method}", DEV, 0, 25)["txs"]]
+        older = [each["hash"] for each in remote.request(f"ots_searchTransactions{method}", DEV, 0, 25)["txs"]]
         every = [*reversed(sent), *older]
         found = rpc(f"ots_searchTransactions{method}", DEV, 0, 25)
         assert [each["hash"] for each in found["txs"]] == every
@@ -87,7 +87,7 @@ def test_searches_go_on_before_the_fork(rpc: Client, remote: NodeClient) -> None
 
 
 def test_searches_without_the_nodes_help_are_of_the_fork(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a node without Otterscan's methods, such as geth."""
+    """geth, for example, has none of Otterscan's methods."""
     ask = RemoteHistory.forward
 
     def forward(self: RemoteHistory, method: str, *params: Any) -> Any:
@@ -102,6 +102,6 @@ def test_searches_without_the_nodes_help_are_of_the_fork(rpc: Client, monkeypatc
 
 
 def test_errors_name_where_earlier_transactions_are(rpc: Client, remote: NodeClient) -> None:
-    sent = remote.ask("eth_getBlockByNumber", "0x6", False)["transactions"][0]
+    sent = remote.request("eth_getBlockByNumber", "0x6", False)["transactions"][0]
     with pytest.raises(Failed, match=r"not on this chain \(a fork: blocks up to 7 are on the forked node\)"):
         rpc("hypervisor_trace", sent)

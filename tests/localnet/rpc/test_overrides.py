@@ -43,7 +43,7 @@ class TestAccounts:
         assert rpc("eth_call", number, "latest", {counter: {"state": {word(0): word(8)}}}) == word(8)
         assert rpc("eth_call", number) == word(3)
 
-    def test_nothing_is_kept(self, rpc: Client) -> None:
+    def test_overrides_do_not_persist(self, rpc: Client) -> None:
         before = (rpc.node.network.machine.root, rpc("eth_getBalance", ALICE))
         rpc(
             "eth_call",
@@ -54,14 +54,14 @@ class TestAccounts:
         assert (rpc.node.network.machine.root, rpc("eth_getBalance", ALICE)) == before
         assert rpc("eth_getCode", NOBODY) == "0x"
 
-    def test_of_a_caller_without_funds(self, rpc: Client) -> None:
+    def test_balance_override_funds_caller(self, rpc: Client) -> None:
         payment = {"from": NOBODY, "to": ALICE, "value": "0x5"}
         with pytest.raises(Failed, match="SYS_INSUFFICIENT_FUNDS"):
             rpc("eth_call", payment)
         assert rpc("eth_call", payment, "latest", {NOBODY: {"balance": "0x5"}}) == "0x"
         assert int(rpc("eth_estimateGas", payment, "latest", {NOBODY: {"balance": "0x5"}}), 16) > 1_000_000
 
-    def test_of_an_older_block(self, rpc: Client) -> None:
+    def test_overrides_apply_to_older_block(self, rpc: Client) -> None:
         rpc("anvil_mine", 3)
         supposed = {NOBODY: {"code": NUMBER}}
         older = int(rpc("eth_blockNumber"), 16) - 2
@@ -85,7 +85,7 @@ class TestAccounts:
             ({"0xff00000000000000000000000000000000999999": {"balance": "0x1"}}, "none can be made"),
         ],
     )
-    def test_what_cannot_be(self, rpc: Client, supposed: Any, words: str) -> None:
+    def test_invalid_values_are_refused(self, rpc: Client, supposed: Any, words: str) -> None:
         before = rpc.node.network.machine.root
         with pytest.raises(Failed, match=words) as failed:
             rpc("eth_call", {"to": ALICE}, "latest", supposed)
@@ -105,7 +105,7 @@ class TestBlocks:
             (TIMESTAMP, {"number": "0x3039"}, START),
         ],
     )
-    def test_its_fields(self, rpc: Client, code: str, block: dict[str, str], expected: int) -> None:
+    def test_block_override_fields_apply(self, rpc: Client, code: str, block: dict[str, str], expected: int) -> None:
         if expected == START:
             expected = rpc.node.network.head.timestamp
         assert rpc("eth_call", {"to": NOBODY}, "latest", {NOBODY: {"code": code}}, block) == word(expected)
@@ -121,12 +121,12 @@ class TestBlocks:
             ({"time": hex(1 << 63)}, "more than 63 bits"),
         ],
     )
-    def test_what_a_block_does_not_have(self, rpc: Client, block: Any, words: str) -> None:
+    def test_invalid_block_overrides_are_refused(self, rpc: Client, block: Any, words: str) -> None:
         with pytest.raises(Failed, match=words) as failed:
             rpc("eth_call", {"to": ALICE}, "latest", {}, block)
         assert failed.value.code == -32602
 
-    def test_of_a_traced_call(self, rpc: Client) -> None:
+    def test_overrides_apply_to_traced_call(self, rpc: Client) -> None:
         options = {
             "tracer": "callTracer",
             "stateOverrides": {NOBODY: {"code": NUMBER}},
@@ -145,15 +145,15 @@ class TestAccessLists:
         receipt = rpc.node.network.contract(counter, COUNTER).send("increment")
         assert int(found["gasUsed"], 16) == pytest.approx(receipt.gas_used, rel=0.02)
 
-    def test_accounts_that_are_looked_at(self, rpc: Client) -> None:
+    def test_access_list_contains_accounts_read_by_opcode(self, rpc: Client) -> None:
         rpc("anvil_setCode", NOBODY, BALANCE_OF_BOB)
         found = rpc("eth_createAccessList", {"from": ALICE, "to": NOBODY})
         assert found["accessList"] == [{"address": BOB, "storageKeys": []}]
 
-    def test_a_transfer_touches_nothing_else(self, rpc: Client) -> None:
+    def test_transfer_has_empty_access_list(self, rpc: Client) -> None:
         assert rpc("eth_createAccessList", {"from": ALICE, "to": BOB, "value": "0x1"})["accessList"] == []
 
-    def test_a_failure_is_told(self, rpc: Client) -> None:
+    def test_access_list_of_failing_call_reports_error(self, rpc: Client) -> None:
         rpc("anvil_setCode", NOBODY, "0x60425450" + "5f5ffd")
         found = rpc("eth_createAccessList", {"from": ALICE, "to": NOBODY})
         assert found["error"] == "execution reverted"

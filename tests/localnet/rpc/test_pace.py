@@ -16,7 +16,7 @@ import pytest
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.ledger.records import Tipset
-from localnet.rpc.interval import Interval
+from localnet.rpc.interval import BlockTimer
 from localnet.rpc.node import Node
 from localnet.rpc.server import Server
 from tests.localnet.conftest import Clock
@@ -59,7 +59,7 @@ class TestDeferred:
         assert int(deferred("eth_blockNumber"), 16) == head.height
         assert int(deferred("eth_getBalance", BOB), 16) == int(before, 16) + 5
 
-    def test_nonces_count_what_has_no_receipt_yet(self, deferred: Client) -> None:
+    def test_pending_nonce_counts_transactions_without_receipt(self, deferred: Client) -> None:
         for nonce in range(2):
             deferred("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": "0x989680"})
             assert deferred("eth_getTransactionCount", ALICE) == "0x0"
@@ -93,7 +93,7 @@ class TestDeferred:
         assert len(deferred("eth_getFilterChanges", blocks)) == 1
         assert len(deferred("eth_getLogs", {"address": "0x" + inbox.address.hex()})) == 1
 
-    def test_in_python_the_next_block_is_made(self) -> None:
+    def test_deferred_network_mines_next_block_from_python(self) -> None:
         with Network(clock=Clock(), deferred=True) as network:
             counter = network.deploy(COUNTER)
             assert counter.send("increment").succeeded
@@ -106,14 +106,14 @@ class TestIntervals:
     @pytest.mark.slow
     def test_blocks_come_by_themselves(self) -> None:
         with Network() as network:
-            server = Server(network, 0, interval=Interval(0.05))
+            server = Server(network, 0, interval=BlockTimer(0.05))
             _run_until(server, lambda: network.block_number >= 4)
             assert network.block_number >= 4
 
     @pytest.mark.slow
     def test_some_are_null_rounds(self) -> None:
         with Network() as network:
-            server = Server(network, 0, interval=Interval(0.01, null_rate=0.5, seed=7))
+            server = Server(network, 0, interval=BlockTimer(0.01, null_rate=0.5, seed=7))
             _run_until(server, lambda: network.block_number >= 30)
             heights = [height for height in range(30) if isinstance(network.chain.index.at(height), Tipset)]
             assert 5 < len(heights) < 25
@@ -126,7 +126,7 @@ class TestIntervals:
             made.append(time.monotonic())
 
         async def scenario() -> None:
-            interval = Interval()
+            interval = BlockTimer()
             task = asyncio.create_task(interval.run(mine))
             await asyncio.sleep(0.05)
             assert made == []
@@ -152,7 +152,7 @@ class TestIntervals:
                 raise OSError("disk full")
 
         async def scenario() -> None:
-            task = asyncio.create_task(Interval(0.01).run(mine))
+            task = asyncio.create_task(BlockTimer(0.01).run(mine))
             while len(calls) < 3:
                 await asyncio.sleep(0.01)
             task.cancel()
@@ -167,14 +167,14 @@ class TestIntervals:
         rpc("evm_setIntervalMining", 0)
         rpc("evm_setAutomine", True)
         assert rpc("anvil_getIntervalMining") is None
-        with pytest.raises(Failed, match="epochs of") as failed:
+        with pytest.raises(Failed, match="the block time is") as failed:
             rpc("evm_setIntervalMining", 1 << 40)
         assert failed.value.code == -32602
 
     @pytest.mark.parametrize(("seconds", "rate"), [(-1, 0), (1 << 40, 0), (1, 1), (1, -0.5), (float("nan"), 0)])
-    def test_what_cannot_be(self, seconds: float, rate: float) -> None:
+    def test_invalid_values_are_refused(self, seconds: float, rate: float) -> None:
         with pytest.raises(InvalidInput):
-            Interval(seconds, rate)
+            BlockTimer(seconds, rate)
 
 
 def _run_until(server: Server, done: Callable[[], bool]) -> None:

@@ -36,7 +36,7 @@ def rpc(clock: Clock) -> Iterator[Client]:
         yield client
 
 
-def test_the_block_to_come_has_what_waits(rpc: Client, clock: Clock) -> None:
+def test_pending_block_contains_waiting_transactions(rpc: Client, clock: Clock) -> None:
     clock.now = START + 30
     head = rpc("eth_getBlockByNumber", "latest", False)
     sent = [rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5"}) for _ in range(2)]
@@ -56,13 +56,13 @@ def test_the_block_to_come_has_what_waits(rpc: Client, clock: Clock) -> None:
     assert made == whole
 
 
-def test_anvil_answers_null_for_what_is_in_it(rpc: Client) -> None:
+def test_anvil_returns_null_for_pending_block_contents(rpc: Client) -> None:
     rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
     assert rpc("eth_getTransactionByBlockNumberAndIndex", "pending", "0x0") is None
     assert rpc("eth_getBlockReceipts", "pending") is None
 
 
-def test_reads_and_calls_see_what_waits(rpc: Client, clock: Clock) -> None:
+def test_pending_reads_and_calls_see_queued_transactions(rpc: Client, clock: Clock) -> None:
     clock.now = START + 9
     reader = "0x" + "cc" * 20
     rpc("anvil_setCode", reader, READER_CODE)
@@ -81,13 +81,13 @@ def test_reads_and_calls_see_what_waits(rpc: Client, clock: Clock) -> None:
     assert estimates == [base + 22_100, base + 2_301]
 
 
-def test_without_transactions_it_is_there_all_the_same(rpc: Client) -> None:
+def test_pending_block_exists_without_transactions(rpc: Client) -> None:
     found = rpc("eth_getBlockByNumber", "pending", True)
     assert (found["number"], found["transactions"], found["gasUsed"]) == ("0x1", [], "0x0")
     assert rpc("eth_getBalance", ALICE, "pending") == FUNDS
 
 
-def test_it_is_executed_once_until_something_changes(
+def test_pending_block_is_executed_once_until_changes(
     rpc: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executed: list[int] = []

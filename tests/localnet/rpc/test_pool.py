@@ -27,7 +27,7 @@ def waiting(rpc: Client, *nonces: int) -> list[str]:
 class TestThePool:
     """txpool_ and its relatives."""
 
-    def test_what_follows_without_a_gap_is_pending_the_rest_queued(self, rpc: Client) -> None:
+    def test_gapless_nonces_are_pending_and_others_queued(self, rpc: Client) -> None:
         hashes = waiting(rpc, 0, 1, 3)
         assert rpc("txpool_status") == {"pending": "0x2", "queued": "0x1"}
         content = rpc("txpool_content")
@@ -56,7 +56,7 @@ class TestThePool:
 class TestRawTransactions:
     """The bytes that were signed."""
 
-    def test_they_are_what_was_sent_in_a_block_and_before(self, rpc: Client) -> None:
+    def test_raw_transactions_match_sent_bytes_pending_and_mined(self, rpc: Client) -> None:
         transaction = {
             "to": Oracle.from_key(ALICE_KEY).address, "value": 1, "gas": 5_000_000, "nonce": 0, "chainId": 31415926,
             "maxFeePerGas": 10**6, "maxPriorityFeePerGas": 10**5, "type": 2,
@@ -74,7 +74,7 @@ class TestRawTransactions:
         assert rpc("eth_getRawTransactionByBlockNumberAndIndex", block["number"], "0x1") is None
         assert rpc("debug_getRawTransactions", "latest") == [raw]
 
-    def test_what_was_no_transaction_has_no_such_bytes(self, rpc: Client) -> None:
+    def test_message_without_transaction_has_no_raw_bytes(self, rpc: Client) -> None:
         network = rpc.node.network
         receipt = network.send_native(network.accounts[1].native, value=1)
         assert rpc("eth_getRawTransactionByHash", "0x" + receipt.hash.hex()) is None
@@ -110,7 +110,7 @@ class TestTheNode:
         assert rpc("eth_mining") is False
         assert rpc("eth_hashrate") == "0x0"
 
-    def test_its_modules_are_the_prefixes_of_its_methods(self, rpc: Client) -> None:
+    def test_rpc_modules_are_method_prefixes(self, rpc: Client) -> None:
         prefixes = {name.split("_")[0] for name in method_table() if "." not in name}
         assert set(rpc("rpc_modules")) == prefixes
 
@@ -136,7 +136,7 @@ GOOD = {"Coinbase": ALICE, "GasLimit": "0x1c9c380", "GasPrice": "0x1", "PrevRand
 
 
 @pytest.mark.parametrize("method", sorted(REASONS))
-def test_what_filecoin_does_not_have_is_refused_with_the_reason(rpc: Client, method: str) -> None:
+def test_method_without_filecoin_equivalent_is_refused(rpc: Client, method: str) -> None:
     params: tuple[object, ...] = ALICE, [], "latest"
     if method in UNDER_ETHEREUMS_RULES:
         params = tuple(value for name, value in GOOD.items() if method.endswith(name))

@@ -29,7 +29,7 @@ def test_clients_get_blocks_and_paths(network: Network, rpc: Client) -> None:
     assert verify(root, Path.parse(slot["path"]), [(cid_of(data), data) for data in blocks]) == b"\x01"
 
 
-def test_an_account_without_code_has_the_hash_of_no_code_and_no_storage(rpc: Client) -> None:
+def test_account_without_code_has_empty_code_hash_and_storage(rpc: Client) -> None:
     found = rpc("eth_getProof", rpc("eth_accounts")[0])
     # as geth has it: keccak-256 of nothing
     assert found["codeHash"] == "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
@@ -49,7 +49,7 @@ def test_an_account_without_code_has_the_hash_of_no_code_and_no_storage(rpc: Cli
     ],
     ids=["nobody", "no address", "no list", "no slot", "too many slots", "a long slot", "no block"],
 )
-def test_what_cannot_be_proved_is_refused(rpc: Client, params: list[object]) -> None:
+def test_invalid_proof_request_is_refused(rpc: Client, params: list[object]) -> None:
     with pytest.raises(Failed) as failed:
         rpc("eth_getProof", *params)
     assert failed.value.code == -32602

@@ -66,7 +66,7 @@ def test_a_creators_silent_revert_has_the_reason_of_the_creation(network: Networ
         getattr(network, asked)(None, code)
 
 
-def test_a_reason_is_looked_for_no_longer_than_an_explanation_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revert_reason_search_is_time_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = itertools.count()
     with Network(rules="ethereum") as network:
         monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=lambda: next(looks)))
@@ -85,13 +85,13 @@ def test_a_reason_is_looked_for_no_longer_than_an_explanation_takes(monkeypatch:
         (2, 5, "method 5 cannot be called: contracts may call method 0 and methods from 1024"),
     ],
 )
-def test_what_an_actor_or_the_precompile_refused_is_in_the_message(
+def test_actor_or_precompile_refusal_reason_is_in_message(
     network: Network, actor: int, method: int, words: str
 ) -> None:
     assert words in reason(network, calling(actor, method))
 
 
-def test_a_precompile_that_is_called_wrongly_says_how_it_must_be_called(network: Network) -> None:
+def test_misused_precompile_reports_required_call_type(network: Network) -> None:
     text = reason(network, calling(2, 0, opcode="f1"))
     assert f"precompile 0x{CALL_ACTOR_ID}: call_actor must be delegate-called" in text
 
@@ -127,7 +127,7 @@ def caught(actor: int) -> bytes:
     ],
     ids=["Error(string)", "a custom error", "Panic(uint256)"],
 )
-def test_a_failure_that_was_caught_is_not_blamed_for_a_later_revert(network: Network, data: bytes, words: str) -> None:
+def test_caught_failure_is_not_blamed_for_later_revert(network: Network, data: bytes, words: str) -> None:
     text = reason(network, caught(99_999) + reverting_with(data))
     assert words in text
     assert "99999" not in text
@@ -139,7 +139,7 @@ def test_a_revert_without_words_is_explained_through_its_callers(network: Networ
     assert "f099999: actor f099999 does not exist" in reason(network, CALL_IT + end)
 
 
-def test_words_that_a_caller_passes_on_stay_without_what_they_were_caught_for(network: Network) -> None:
+def test_bubbled_revert_omits_reason_of_caught_failure(network: Network) -> None:
     network.set_code(CONTRACT, caught(99_999) + reverting_with(bytes.fromhex("7dd60c21")))
     text = reason(network, CALL_IT + PASS_ITS_DATA_ON)
     assert "7dd60c21" in text

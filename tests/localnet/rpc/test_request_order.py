@@ -44,7 +44,7 @@ def exchange(server: Server, requests: list[tuple[Any, ...]]) -> list[dict[str, 
     return sorted(answers, key=lambda answer: int(answer["id"]))
 
 
-def test_a_send_sees_what_the_one_before_it_did(server: Server) -> None:
+def test_send_sees_effects_of_previous_send(server: Server) -> None:
     """The second one's estimate fails on the state before the first one."""
     sets = ("eth_sendTransaction", {"from": ALICE, "to": NOBODY})
     needs = ("eth_sendTransaction", {"from": BOB, "to": NOBODY, "data": "0x01"})
@@ -56,26 +56,26 @@ def test_nonces_are_in_the_order_of_the_requests(server: Server) -> None:
     given = ("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
     answers = exchange(server, [estimated, given, estimated, given])
     with NodeClient(server.url) as client:
-        sent = [client.ask("eth_getTransactionByHash", answer["result"]) for answer in answers]
+        sent = [client.request("eth_getTransactionByHash", answer["result"]) for answer in answers]
     assert [int(one["nonce"], 16) for one in sent] == [0, 1, 2, 3]
 
 
-def test_a_block_has_what_was_sent_before_it_was_asked_for(server: Server) -> None:
+def test_mined_block_includes_transactions_requested_before_it(server: Server) -> None:
     requests = [("evm_setAutomine", False), ("eth_sendTransaction", {"from": ALICE, "to": BOB}), ("evm_mine",)]
     answers = exchange(server, requests)
     assert answers[1]["result"] == "0x" + server.network.head.transactions[0].hex()
 
 
-def test_sends_of_one_account_over_several_connections_have_nonces_of_their_own(server: Server) -> None:
+def test_concurrent_sends_of_one_account_get_distinct_nonces(server: Server) -> None:
     """Each is estimated after the ones before it."""
 
     def send(_: int) -> str:
         with NodeClient(server.url) as client:
-            sent: str = client.ask("eth_sendTransaction", {"from": ALICE, "to": BOB})
+            sent: str = client.request("eth_sendTransaction", {"from": ALICE, "to": BOB})
             return sent
 
     with ThreadPoolExecutor(4) as pool:
         sent = list(pool.map(send, range(8)))
     with NodeClient(server.url) as client:
-        nonces = {int(client.ask("eth_getTransactionByHash", one)["nonce"], 16) for one in sent}
+        nonces = {int(client.request("eth_getTransactionByHash", one)["nonce"], 16) for one in sent}
     assert nonces == set(range(8))

@@ -12,7 +12,7 @@ from localnet.chain.replay import close_folder, heights, replay
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient, UnfitNode
 from localnet.ledger.address_index import AddressIndex
-from localnet.rpc.node import FORK_QUESTION_TIME, Node
+from localnet.rpc.node import FORK_QUERY_TIME, Node
 from localnet.rpc.server import serving
 from tests.fvm_hypervisor.soltest.forks import chains
 from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV
@@ -66,10 +66,10 @@ def test_a_fork_is_reset_to_another_block(fork: Client, remotes: tuple[NodeClien
     snapshot = fork("evm_snapshot")
     assert fork("anvil_reset", {"forking": {"blockNumber": "0x5"}}) is None
     assert fork("eth_blockNumber") == "0x5"
-    assert fork("eth_getBlockByNumber", "latest", True) == remotes[0].ask("eth_getBlockByNumber", "0x5", True)
-    assert fork("eth_call", NUMBER, "latest") == remotes[0].ask("eth_call", NUMBER, "0x5")
-    assert fork("eth_call", NUMBER, "0x3") == remotes[0].ask("eth_call", NUMBER, "0x3")
-    assert fork("eth_getTransactionCount", DEV, "latest") == remotes[0].ask("eth_getTransactionCount", DEV, "0x5")
+    assert fork("eth_getBlockByNumber", "latest", True) == remotes[0].request("eth_getBlockByNumber", "0x5", True)
+    assert fork("eth_call", NUMBER, "latest") == remotes[0].request("eth_call", NUMBER, "0x5")
+    assert fork("eth_call", NUMBER, "0x3") == remotes[0].request("eth_call", NUMBER, "0x3")
+    assert fork("eth_getTransactionCount", DEV, "latest") == remotes[0].request("eth_getTransactionCount", DEV, "0x5")
     assert fork("eth_getBalance", DEV, "latest") == FUNDS
     assert fork("eth_getTransactionReceipt", mined) is None
     assert fork("eth_getBlockByNumber", "0x6", False) is None
@@ -87,7 +87,7 @@ def test_blocks_are_mined_after_a_reset(fork: Client, remotes: tuple[NodeClient,
     assert int(fork("eth_call", NUMBER, "latest"), 16) == before + 1
     assert int(fork("eth_call", NUMBER, "0x3"), 16) == before
     parent = fork("eth_getBlockByNumber", "0x4", False)["parentHash"]
-    assert parent == remotes[0].ask("eth_getBlockByNumber", "0x3", False)["hash"]
+    assert parent == remotes[0].request("eth_getBlockByNumber", "0x3", False)["hash"]
 
 
 def test_a_fork_is_reset_to_another_node(
@@ -95,11 +95,11 @@ def test_a_fork_is_reset_to_another_node(
 ) -> None:
     instance = fork("anvil_metadata")["instanceId"]
     fork("anvil_reset", {"forking": {"jsonRpcUrl": urls[1], "blockNumber": 6}})
-    assert fork("eth_call", NUMBER, "latest") == remotes[1].ask("eth_call", NUMBER, "0x6")
-    assert fork("eth_call", NUMBER, "latest") != remotes[0].ask("eth_call", NUMBER, "0x6")
+    assert fork("eth_call", NUMBER, "latest") == remotes[1].request("eth_call", NUMBER, "0x6")
+    assert fork("eth_call", NUMBER, "latest") != remotes[0].request("eth_call", NUMBER, "0x6")
     assert fork("eth_chainId") == hex(777), "the chain ID stays, as anvil's does"
     fork("hardhat_reset", {"forking": {}})  # the newest block of the same node
-    assert fork("eth_getBlockByNumber", "latest", False) == remotes[1].ask("eth_getBlockByNumber", "latest", False)
+    assert fork("eth_getBlockByNumber", "latest", False) == remotes[1].request("eth_getBlockByNumber", "latest", False)
     assert fork("anvil_metadata")["instanceId"] != instance
 
 
@@ -126,7 +126,7 @@ def test_a_network_of_its_own_becomes_a_fork(
         ("eth_call", (NUMBER, "latest")),
         ("eth_getLogs", ({"fromBlock": "0x0", "toBlock": "latest"},)),
     ):
-        assert plain(method, *params) == remotes[0].ask(method, *params)
+        assert plain(method, *params) == remotes[0].request(method, *params)
     plain("anvil_reset")
     assert plain("eth_getBlockByNumber", "0x6", False) is None
 
@@ -145,7 +145,7 @@ def test_filters_continue_at_the_new_head(fork: Client) -> None:
     [{"blockNumber": 8}, {"jsonRpcUrl": "http://127.0.0.1:1"}, {"jsonRpcUrl": "nowhere"}],
     ids=["a block that is not there", "no node", "no URL"],
 )
-def test_a_reset_that_fails_changes_nothing(fork: Client, forking: dict[str, object]) -> None:
+def test_failed_reset_changes_no_state(fork: Client, forking: dict[str, object]) -> None:
     fork("anvil_mine", "0x2")
     before, snapshot = fork("eth_getBlockByNumber", "latest", False), fork("evm_snapshot")
     with pytest.raises(Failed):
@@ -157,22 +157,22 @@ def test_a_reset_that_fails_changes_nothing(fork: Client, forking: dict[str, obj
 
 def test_a_node_is_reset_while_it_serves(urls: tuple[str, str], remotes: tuple[NodeClient, NodeClient]) -> None:
     with Network(rules="ethereum", clock=Clock()) as network, serving(network) as url, NodeClient(url) as client:
-        assert client.ask("eth_call", NUMBER, "latest") == "0x"
+        assert client.request("eth_call", NUMBER, "latest") == "0x"
         for at, number in ((0, 7), (1, 4), (0, 2)):
-            client.ask("anvil_reset", {"forking": {"jsonRpcUrl": urls[at], "blockNumber": number}})
-            expected = remotes[at].ask("eth_call", NUMBER, hex(number))
-            assert client.ask("eth_call", NUMBER, "latest") == expected
-        client.ask("anvil_reset")
-        assert client.ask("eth_call", NUMBER, "latest") == "0x"
+            client.request("anvil_reset", {"forking": {"jsonRpcUrl": urls[at], "blockNumber": number}})
+            expected = remotes[at].request("eth_call", NUMBER, hex(number))
+            assert client.request("eth_call", NUMBER, "latest") == expected
+        client.request("anvil_reset")
+        assert client.request("eth_call", NUMBER, "latest") == "0x"
 
 
 def test_queries_of_a_new_fork_may_take_longer(plain: Client, urls: tuple[str, str]) -> None:
     plain("anvil_reset", {"forking": {"jsonRpcUrl": urls[0]}})
-    assert plain.node.limits.question == FORK_QUESTION_TIME
+    assert plain.node.limits.query == FORK_QUERY_TIME
 
 
 @pytest.mark.slow
-def test_a_folder_continues_as_what_it_was_reset_to(tmp_path: Path, urls: tuple[str, str]) -> None:
+def test_folder_continues_from_its_reset_state(tmp_path: Path, urls: tuple[str, str]) -> None:
     folder = tmp_path / "chain"
     with Network(folder, rules="ethereum", clock=Clock()) as network:
         network.reset(ForkSource(urls[0], 5))
@@ -215,10 +215,10 @@ def test_an_index_by_address_follows_a_reset(urls: tuple[str, str]) -> None:
         serving(network, addresses=AddressIndex(None)) as url,
         NodeClient(url) as client,
     ):
-        client.ask("anvil_mine", "0x3")
-        client.ask("anvil_reset", {"forking": {"blockNumber": 6}})
-        sent = client.ask("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
-        found = client.ask("ots_searchTransactionsBefore", DEV, 0, 5)
+        client.request("anvil_mine", "0x3")
+        client.request("anvil_reset", {"forking": {"blockNumber": 6}})
+        sent = client.request("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
+        found = client.request("ots_searchTransactionsBefore", DEV, 0, 5)
         assert [each["blockNumber"] for each in found["txs"]][:2] == ["0x7", "0x6"]
         assert found["txs"][0]["hash"] == sent
 

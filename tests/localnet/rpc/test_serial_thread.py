@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from functools import partial
 
 import pytest
 
@@ -12,11 +13,11 @@ from localnet.rpc.serial_thread import SerialThread
 from localnet.rpc.worker import RequestThread
 
 
-def test_jobs_are_done_in_order_after_the_beginning_and_before_the_end() -> None:
+def test_jobs_run_in_order_between_start_and_end() -> None:
     order = list[object]()
     thread = SerialThread("serial", lambda: order.append(threading.current_thread().name))
     for number in range(100):
-        thread.put(lambda number=number: order.append(number))  # type: ignore[misc]
+        thread.put(partial(order.append, number))
     thread.end()
     assert order == ["serial", *range(100)]
 
@@ -33,7 +34,7 @@ def test_a_job_that_fails_is_logged_and_the_next_one_is_done(caplog: pytest.LogC
     assert "a job of the thread serial failed" in caplog.text
 
 
-def test_what_work_raises_is_its_callers() -> None:
+def test_work_exception_is_raised_by_result() -> None:
     def fails() -> None:
         raise LookupError("none")
 
@@ -43,7 +44,7 @@ def test_what_work_raises_is_its_callers() -> None:
     thread.end()
 
 
-def test_no_job_comes_after_the_last_one() -> None:
+def test_job_after_thread_end_is_rejected() -> None:
     thread = SerialThread("serial", lambda: None)
     thread.end()
     thread.end()  # a second time it has ended
@@ -51,7 +52,7 @@ def test_no_job_comes_after_the_last_one() -> None:
         thread.put(lambda: None)
 
 
-def test_a_request_whose_loop_is_closed_keeps_nothing_from_the_next() -> None:
+def test_request_of_closed_loop_does_not_block_the_next() -> None:
     worker, begun, go_on = RequestThread(), threading.Event(), threading.Event()
 
     def work() -> None:

@@ -105,7 +105,7 @@ def test_the_chain_is_as_it_was(side: Side) -> None:
     assert side.rpc("eth_getCode", CLIENT, "latest") == "0x"
 
 
-def test_a_read_only_frame_changes_nothing(side: Side) -> None:
+def test_read_only_frame_changes_no_state(side: Side) -> None:
     params = b"\x56" + delegated(CLIENT)
     exit_code, _ = answer_of(side(5, call_actor(ADD_BALANCE, MARKET, params, FIL), balance=FIL, readOnly=True))
     assert exit_code == -13  # ReadOnly, facts of the precompile: value in a static frame
@@ -158,14 +158,14 @@ def test_money_alone_runs_no_contract(side: Side) -> None:
     assert side.changes == {CLIENT: -FIL, OTHER: FIL}
 
 
-def test_a_state_that_nobody_named_is_an_error(side: Side) -> None:
+def test_unknown_state_root_is_an_error(side: Side) -> None:
     side.state = "0x" + "11" * 32
     with pytest.raises(Failed, match="is not kept here") as failed:
         side(5, call_actor(NAME, DATACAP))
     assert failed.value.code == -32602
 
 
-def test_states_are_kept_up_to_a_limit(rpc: Client) -> None:
+def test_side_states_are_kept_up_to_limit(rpc: Client) -> None:
     rpc.node.side_states = SideStates(rpc.node.network.chain, most_kept=1)
     side = Side(rpc)
     first = side.state

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from bridge.addresses import EthAddress
 from localnet import Network
 from localnet.rpc.node import Node
 from store.keccak import keccak
@@ -36,7 +38,7 @@ def refused(rpc: Client, *blocks: dict[str, Any], **options: bool) -> tuple[int,
 class TestCalls:
     """Calls: visible state and effects."""
 
-    def test_value_goes_on_from_block_to_block(self, rpc: Client) -> None:
+    def test_state_carries_over_between_simulated_blocks(self, rpc: Client) -> None:
         head, root = rpc.node.network.head, rpc.node.network.machine.root
         blocks = simulated(
             rpc,
@@ -80,7 +82,7 @@ class TestCalls:
                 assert (log["blockHash"], log["transactionIndex"]) == (block["hash"], hex(place))
                 assert log["transactionHash"] == block["transactions"][place]
 
-    def test_what_fails_is_told_and_the_next_goes_on(self, rpc: Client) -> None:
+    def test_failed_call_is_reported_and_next_call_executes(self, rpc: Client) -> None:
         codes = {FIRST: {"code": "0x60aa5f5260205ffd"}, SECOND: {"code": "0xfe"}, THIRD: {"code": NUMBER}}
         calls = [{"to": FIRST}, {"to": SECOND}, {"to": THIRD}]
         (block,) = simulated(rpc, {"stateOverrides": codes, "calls": calls})
@@ -155,7 +157,7 @@ class TestValidation:
     def test_funds_for_the_value(self, rpc: Client) -> None:
         assert refused(rpc, {"calls": [{"from": FIRST, "to": SECOND, "value": "0x1"}]})[0] == -38014
 
-    def test_nonces_and_fees_are_looked_at_with_it_alone(self, rpc: Client) -> None:
+    def test_nonce_and_fees_are_checked_only_with_validation(self, rpc: Client) -> None:
         fees = {"maxFeePerGas": "0x3b9aca00"}
         nonce = int(rpc("eth_getTransactionCount", ALICE), 16)
         rpc("anvil_setNonce", ALICE, hex(nonce + 5))
@@ -199,7 +201,7 @@ class TestTransfers:
         assert [log["logIndex"] for log in logs] == ["0x0", "0x1"]
         assert simulated(rpc, {"stateOverrides": supposed, "calls": [call]})[0]["calls"][0]["logs"] == []
 
-    def test_not_of_what_was_reverted(self, rpc: Client) -> None:
+    def test_reverted_transfers_are_not_traced(self, rpc: Client) -> None:
         supposed = {FIRST: {"balance": "0x3e8"}, SECOND: {"code": f"0x5f5f5f5f3473{THIRD[2:]}5af15f5ffd"}}
         call = {"from": FIRST, "to": SECOND, "value": "0x3e8"}
         (block,) = simulated(rpc, {"stateOverrides": supposed, "calls": [call]}, traceTransfers=True)
@@ -213,7 +215,7 @@ def test_official_actors_simulate_too(official_rpc: Client) -> None:
     assert len(block["calls"][0]["logs"]) == 1
 
 
-def test_a_block_has_what_it_supposes_and_its_hash_covers_that() -> None:
+def test_simulated_block_overrides_are_in_header_and_hash() -> None:
     """Check against geth: a block's overrides are in its header, and the next block has the base's values."""
     with Network(clock=Clock(), rules="ethereum") as network:
         rpc = Client(Node(network))
@@ -227,3 +229,58 @@ def test_a_block_has_what_it_supposes_and_its_hash_covers_that() -> None:
             assert {**second, "hash": "", "parentHash": ""} == {**after, "hash": "", "parentHash": ""}
             hashes.add(first["hash"])
         assert len(hashes) == 4
+
+
+@pytest.fixture
+def ethereum() -> Iterator[Client]:
+    with Network(clock=Clock(), rules="ethereum") as network:
+        yield Client(Node(network))
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_access_list_gas_follows_eip_2930(ethereum: Client, validation: bool) -> None:
+    access = [{"address": SECOND, "storageKeys": [word(1), word(2)]}]
+    call = {"from": ALICE, "to": BOB, "accessList": access, "maxFeePerGas": hex(10**10)}
+    (block,) = simulated(ethereum, {"calls": [call]}, validation=validation, returnFullTransactions=True)
+    assert int(block["calls"][0]["gasUsed"], 16) == 21_000 + 2_400 + 2 * 1_900
+    assert block["transactions"][0]["accessList"] == access
+
+
+def test_a_listed_slot_is_warm(ethereum: Client) -> None:
+    """SLOAD of a cold slot costs 2,100 gas, of a warm one 100 (EIP-2929); the list costs 2,400 + 1,900."""
+    reads = {FIRST: {"code": "0x5f5450"}}  # PUSH0 SLOAD POP
+    access = [{"address": FIRST, "storageKeys": [word(0)]}]
+    call = {"from": ALICE, "to": FIRST, "gas": hex(100_000)}
+    (block,) = simulated(ethereum, {"stateOverrides": reads, "calls": [call, {**call, "accessList": access}]})
+    cold, warm = (int(each["gasUsed"], 16) for each in block["calls"])
+    assert cold - warm == 2_000 - 2_400 - 1_900
+
+
+def test_an_authorization_lets_an_account_run_code(ethereum: Client) -> None:
+    """EIP-7702: an authorization costs 25,000 gas, of which 12,500 are refunded for an account that exists."""
+    owner = ethereum.node.network.accounts[1]
+    signed = owner.sign_authorization(EthAddress(bytes.fromhex(FIRST[2:])), 0, ethereum.node.network.chain_id)
+    item = {
+        "chainId": hex(signed.chain_id),
+        "address": FIRST,
+        "nonce": hex(signed.nonce),
+        "yParity": hex(signed.y_parity),
+        "r": hex(signed.r),
+        "s": hex(signed.s),
+    }
+    calls = [
+        {"from": ALICE, "to": NOBODY, "authorizationList": [item]},
+        {"from": ALICE, "to": f"0x{owner.address.hex()}"},
+    ]
+    (block,) = simulated(ethereum, {"stateOverrides": {FIRST: {"code": NUMBER}}, "calls": calls})
+    used = 21_000 + 25_000
+    assert int(block["calls"][0]["gasUsed"], 16) == used - min(12_500, used // 5)
+    assert block["calls"][1]["returnData"] == word(1)
+
+
+def test_filecoins_rules_refuse_access_lists(rpc: Client) -> None:
+    access = [{"address": SECOND, "storageKeys": []}]
+    assert refused(rpc, {"calls": [{"to": BOB, "accessList": access}]}) == (
+        -32602,
+        "invalid params: accessList is not supported under these rules: a Filecoin message cannot carry one; omit it",
+    )

@@ -10,7 +10,7 @@ import pytest
 from hypervisor.bundle import Bundle
 from localnet import Artifact, Network
 from localnet.rpc.node import Node
-from localnet.rpc.tokens import MOST_SLOTS
+from localnet.rpc.tokens import MAX_SLOTS
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NO_HASH, NOBODY, calldata, deploy
 from tests.localnet.rpc.conftest import Client, Failed
@@ -71,13 +71,13 @@ class TestTheChain:
             fresh("anvil_rollback", 10**6)
         assert failed.value.code == -32602
 
-    def test_a_snapshot_of_what_is_gone_is_gone(self, fresh: Client) -> None:
+    def test_snapshot_of_rolled_back_block_is_invalid(self, fresh: Client) -> None:
         fresh("evm_mine")
         snapshot = fresh("evm_snapshot")
         assert fresh("anvil_rollback") is None
         assert fresh("evm_revert", snapshot) is False
 
-    def test_it_begins_anew(self, fresh: Client) -> None:
+    def test_reset_restarts_chain_at_genesis(self, fresh: Client) -> None:
         fresh("evm_increaseTime", 1_000)
         fresh("anvil_mine", 3)
         assert fresh("hardhat_reset") is None
@@ -86,7 +86,7 @@ class TestTheChain:
             fresh("anvil_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}})
         assert failed.value.code == -32602
 
-    def test_what_waits_is_dropped(self, rpc: Client) -> None:
+    def test_drop_transaction_removes_pending_ones(self, rpc: Client) -> None:
         rpc("evm_setAutomine", False)
         sent = [rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "nonce": hex(_nonce(rpc) + n)}) for n in range(3)]
         assert rpc("hardhat_dropTransaction", sent[0]) == sent[0]
@@ -121,7 +121,7 @@ class TestTheChain:
         rpc("evm_mine")
         assert int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16) == later
 
-    def test_what_the_node_is(self, rpc: Client) -> None:
+    def test_node_info_matches_chain(self, rpc: Client) -> None:
         info, about = rpc("anvil_nodeInfo"), rpc("hardhat_metadata")
         assert (
             info["currentBlockNumber"] == rpc("eth_blockNumber") == hex(about["latestBlockNumber"])
@@ -150,7 +150,7 @@ def _token(rpc: Client) -> str:
 class TestTokens:
     """Balances and allowances, as anvil sets them: null there, true here."""
 
-    def test_a_balance_is_what_was_dealt(self, rpc: Client) -> None:
+    def test_erc20_balance_equals_dealt_amount(self, rpc: Client) -> None:
         token = _token(rpc)
         supply = rpc("eth_call", {"to": token, "data": calldata(TOKEN, "totalSupply")})
         for method, amount in (("anvil_dealERC20", 5), ("hardhat_dealERC20", 0), ("anvil_setERC20Balance", 2**200)):
@@ -158,32 +158,32 @@ class TestTokens:
             assert int(rpc("eth_call", {"to": token, "data": calldata(TOKEN, "balanceOf", BOB)}), 16) == amount
         assert rpc("eth_call", {"to": token, "data": calldata(TOKEN, "totalSupply")}) == supply
 
-    def test_an_allowance_is_what_was_set(self, rpc: Client) -> None:
+    def test_anvil_set_erc20_allowance_sets_allowance(self, rpc: Client) -> None:
         token = _token(rpc)
         assert rpc("anvil_setERC20Allowance", BOB, ALICE, token, "0x7") is None
         assert int(rpc("eth_call", {"to": token, "data": calldata(TOKEN, "allowance", BOB, ALICE)}), 16) == 7
         assert int(rpc("eth_call", {"to": token, "data": calldata(TOKEN, "allowance", ALICE, BOB)}), 16) == 0
 
-    def test_slots_that_the_answer_reads_beside_its_own_stay(self, rpc: Client) -> None:
+    def test_deal_erc20_leaves_other_slots_read_unchanged(self, rpc: Client) -> None:
         # SLOAD 0, POP, SLOAD 1, return the word: what a token does that may be paused
         rpc("anvil_setCode", NOBODY, "0x5f54506001545f5260205ff3")
         rpc("anvil_dealERC20", BOB, NOBODY, "0x9")
         slots = [int(rpc("eth_getStorageAt", NOBODY, hex(slot), "latest"), 16) for slot in range(2)]
         assert slots == [0, 9]
 
-    def test_no_more_than_a_hundred_slots_are_tried(self, rpc: Client) -> None:
+    def test_deal_erc20_tries_at_most_one_hundred_slots(self, rpc: Client) -> None:
         def answering_200_behind(others: int) -> str:
             """Code that reads other slots (PUSH1, SLOAD, POP) before the one that it answers, 200."""
             return "0x" + "".join(f"60{slot:02x}5450" for slot in range(others)) + "60c8545f5260205ff3"
 
-        rpc("anvil_setCode", NOBODY, answering_200_behind(MOST_SLOTS - 1))
+        rpc("anvil_setCode", NOBODY, answering_200_behind(MAX_SLOTS - 1))
         rpc("anvil_dealERC20", BOB, NOBODY, "0x9")
-        rpc("anvil_setCode", NOBODY, answering_200_behind(MOST_SLOTS))
+        rpc("anvil_setCode", NOBODY, answering_200_behind(MAX_SLOTS))
         with pytest.raises(Failed, match="keeps its balance in no slot"):
             rpc("anvil_dealERC20", BOB, NOBODY, "0x8")
         assert int(rpc("eth_getStorageAt", NOBODY, "0xc8", "latest"), 16) == 9
 
-    def test_what_is_no_token_is_told_so(self, rpc: Client) -> None:
+    def test_deal_erc20_rejects_non_token(self, rpc: Client) -> None:
         for address in (deploy(rpc, COUNTER), BOB):
             before = rpc("eth_getStorageAt", address, "0x0", "latest")
             with pytest.raises(Failed, match="keeps its balance in no slot") as failed:
@@ -197,7 +197,7 @@ class TestTokens:
 class TestReorganisation:
     """anvil_reorg: other blocks in the place of the newest ones."""
 
-    def test_blocks_give_way_to_others_of_the_same_heights(self, fresh: Client) -> None:
+    def test_anvil_reorg_replaces_blocks_at_same_heights(self, fresh: Client) -> None:
         counter = deploy(fresh, COUNTER)
         fresh("anvil_mine", 3)
         head, before = fresh("eth_blockNumber"), fresh("eth_getBlockByNumber", "latest", False)
@@ -232,7 +232,7 @@ class TestReorganisation:
             ([1, [[7, 0]]], "transaction"),
         ],
     )
-    def test_what_cannot_be_changes_nothing(self, fresh: Client, params: list[Any], message: str) -> None:
+    def test_invalid_reorg_changes_nothing(self, fresh: Client, params: list[Any], message: str) -> None:
         fresh("anvil_mine", 2)
         before = fresh("eth_getBlockByNumber", "latest", False)
         with pytest.raises(Failed, match=message) as failed:
@@ -240,18 +240,18 @@ class TestReorganisation:
         assert failed.value.code == -32602
         assert fresh("eth_getBlockByNumber", "latest", False) == before
 
-    def test_it_is_no_deeper_than_a_request_may_mine(self, narrow_rpc: Client) -> None:
+    def test_reorg_depth_is_limited_to_blocks_per_request(self, narrow_rpc: Client) -> None:
         with pytest.raises(Failed, match="11 epochs in one request, at most 10") as failed:
             narrow_rpc("anvil_reorg", 11)
         assert failed.value.code == -32000
 
 
-def test_the_first_blocks_time_is_told(rpc: Client) -> None:
+def test_genesis_time_is_reported(rpc: Client) -> None:
     assert rpc("anvil_getGenesisTime") == int(rpc("eth_getBlockByNumber", "0x0", False)["timestamp"], 16)
 
 
 @pytest.mark.parametrize("method", ["eth_getWork", "debug_getRawBlock", "eth_getBlockAccessList"])
-def test_what_a_network_has_not_is_refused_with_a_reason(rpc: Client, method: str) -> None:
+def test_unsupported_method_is_refused_with_reason_code(rpc: Client, method: str) -> None:
     with pytest.raises(Failed) as failed:
         rpc(method, "0x1")
     assert failed.value.code == -32004
@@ -281,7 +281,7 @@ def test_blocks_at_an_interval_advance_the_clock_before_each(rpc: Client) -> Non
     assert time() - before == 660
 
 
-def test_the_way_to_a_time_that_is_set(rpc: Client) -> None:
+def test_evm_set_time_returns_seconds_to_new_time(rpc: Client) -> None:
     rpc("evm_mine")
     now = int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
     assert [rpc("evm_setTime", now + seconds) for seconds in (1_000, 3_000, 2_000)] == [1_000, 2_000, 0]
@@ -309,7 +309,7 @@ def test_receipts_have_anvils_fields_under_ethereums_rules() -> None:
         ("0x63deadbeef60e01b5f52600760045260245ffd", f"execution reverted: custom error 0xdeadbeef: {7:064x}"),
     ],
 )
-def test_a_revert_is_told_in_anvils_words_under_ethereums_rules(code: str, words: str) -> None:
+def test_revert_message_matches_anvil_under_ethereum_rules(code: str, words: str) -> None:
     with Network(clock=Clock(), rules="ethereum") as network:
         rpc = Client(Node(network))
         rpc("anvil_setCode", NOBODY, code)

@@ -47,7 +47,7 @@ def test_they_are_in_one_block(rpc: Client) -> None:
     assert {rpc("eth_getTransactionReceipt", each)["status"] for each in hashes} == {"0x1"}
 
 
-def test_a_receipt_is_there_for_the_next_request_of_the_batch(rpc: Client) -> None:
+def test_receipt_is_available_to_next_request_of_batch(rpc: Client) -> None:
     network = rpc.node.network
     alice, bob = network.accounts[:2]
     raws = [raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]
@@ -99,7 +99,7 @@ def test_the_answers_are_those_of_one_after_the_other(case: str) -> None:
         assert len(together.mempool) == len(alone.mempool)
 
 
-def test_a_message_that_breaks_the_machine_takes_no_other_with_it(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_breaking_the_machine_affects_no_other_message(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     network = rpc.node.network
     alice, bob, carol = network.accounts[:3]
     broken = raw(network, bob, network.nonce(bob), carol, 13)
@@ -139,7 +139,7 @@ def test_an_epoch_that_breaks_ends_the_attempt(rpc: Client, monkeypatch: pytest.
     assert batch(rpc, *sends([raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]))
 
 
-def test_without_automine_they_wait(rpc: Client) -> None:
+def test_batched_transactions_wait_without_automine(rpc: Client) -> None:
     network = rpc.node.network
     network.automine = False
     alice, bob = network.accounts[:2]
@@ -169,14 +169,14 @@ def test_those_that_the_node_signs_share_it_too(rpc: Client, senders: list[int])
     assert {rpc("eth_getTransactionReceipt", each)["status"] for each in hashes} == {"0x1"}
 
 
-def test_one_without_a_gas_limit_sees_what_those_before_it_did(rpc: Client) -> None:
+def test_transaction_without_gas_limit_sees_prior_ones(rpc: Client) -> None:
     network = rpc.node.network
     height = network.block_number
     batch(rpc, *asks(network, 0, 1, gas="0x989680"), *asks(network, 0, 1), *asks(network, 0, 1, gas="0x989680"))
     assert network.block_number == height + 4
 
 
-def test_raw_ones_and_others_share_a_block_and_one_that_is_refused_is_so_alone(rpc: Client) -> None:
+def test_raw_and_unsigned_sends_share_block_and_fail_separately(rpc: Client) -> None:
     network = rpc.node.network
     height = network.block_number
     alice, bob = network.accounts[:2]

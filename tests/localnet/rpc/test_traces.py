@@ -142,7 +142,7 @@ def test_creations_have_the_contracts_addresses_and_code(network: Network) -> No
     assert log == {"pc": 0, "op": "PUSH1", "gas": log["gas"], "gasCost": log["gasCost"], "depth": 1, "stack": []}
 
 
-def test_a_constructor_that_reverts_tells_why(network: Network) -> None:
+def test_reverted_constructor_trace_has_revert_data(network: Network) -> None:
     rpc = Client(Node(network))
     call = {"from": ALICE, "data": hexed(assemble("0xdead 0 MSTORE 2 30 REVERT"))}
     top = rpc("debug_traceCall", call, "latest", CALLS)
@@ -170,14 +170,14 @@ def test_reasons_of_solidity_are_read(network: Network) -> None:
         ("1 JUMP", "invalid jump destination"),
     ],
 )
-def test_what_ends_a_frame_is_told_in_geths_words(network: Network, program: str, error: str) -> None:
+def test_frame_errors_use_geth_messages(network: Network, program: str, error: str) -> None:
     callee = deploy(network, program)
     caller = deploy(network, f"0 0 0 0 0 {at(callee)} 20000000 CALL STOP")
     (inner,) = Client(Node(network))("debug_traceCall", {"to": hexed(caller)}, "latest", CALLS)["calls"]
     assert inner["error"] == error
 
 
-def test_what_a_transaction_touches_before_and_after(network: Network) -> None:
+def test_prestate_and_poststate_of_transaction_are_traced(network: Network) -> None:
     """One contract has slots read, written and written to 0, asks for a balance, and pays an account that is new."""
     rpc = Client(Node(network))
     heir, asked = EthAddress(b"\x55" * 20), network.accounts[4].address
@@ -208,7 +208,7 @@ def test_what_a_transaction_touches_before_and_after(network: Network) -> None:
     assert rpc("debug_traceCall", call, "latest", {"tracer": "prestateTracer"})[mine]["balance"] == "0x3"
 
 
-def test_a_call_of_nobody_yet_leaves_no_trace_behind(network: Network) -> None:
+def test_trace_call_from_unknown_sender_leaves_no_tracer(network: Network) -> None:
     rpc = Client(Node(network))
     nobody = "0x" + "77" * 20
     top = rpc("debug_traceCall", {"from": nobody, "to": "0x" + "88" * 20}, "latest", CALLS)
@@ -249,7 +249,7 @@ def asking(either: Network) -> tuple[Network, Contract]:
     return either, either.deploy(Artifact.load(ARTIFACTS / "Bridge.json"))
 
 
-def test_a_native_actor_that_a_contract_asks_has_a_frame(asking: tuple[Network, Contract]) -> None:
+def test_native_actor_called_by_contract_has_trace_frame(asking: tuple[Network, Contract]) -> None:
     network, bridge = asking
     rpc = Client(Node(network))
     sent = hexed(bridge.send("callNative", DATACAP, NAME, b"").hash)
@@ -272,7 +272,7 @@ def test_a_native_actor_that_a_contract_asks_has_a_frame(asking: tuple[Network, 
     [(2_000, 18, "USR_FORBIDDEN", "ErrForbidden"), (1 << 24, 22, "USR_UNHANDLED_MESSAGE", "ErrUnhandledMessage")],
     ids=["a private method", "no method"],
 )
-def test_what_a_native_actor_refuses_is_told_by_its_exit_code(
+def test_native_actor_error_is_traced_with_exit_code(
     asking: tuple[Network, Contract], method: int, exit_code: int, name: str, network_name: str
 ) -> None:
     network, bridge = asking
@@ -381,7 +381,7 @@ def test_a_configuration_that_is_none_is_refused_by_its_field(rpc: Client, confi
     assert words in failed.value.message
 
 
-def test_genesis_and_what_nobody_knows_cannot_be_traced(rpc: Client) -> None:
+def test_genesis_and_unknown_transactions_are_not_traceable(rpc: Client) -> None:
     for method in ("debug_traceBlockByNumber", "trace_block"):
         with pytest.raises(Failed, match="-32000: genesis is not traceable"):
             rpc(method, "0x0")
@@ -395,7 +395,7 @@ LONG = "0 131072 MSTORE again: @again JUMP"
 """Endless, and its log with memory is soon too long: 128 KiB in each line."""
 
 
-def test_a_log_of_instructions_that_is_too_long_is_refused_and_a_limit_helps(network: Network) -> None:
+def test_oversized_instruction_log_is_refused_unless_limited(network: Network) -> None:
     rpc = Client(Node(network))
     endless = deploy(network, LONG)
     with pytest.raises(Failed, match=r"-32000: the instruction log exceeds its maximum size at .* set a limit"):
@@ -406,7 +406,7 @@ def test_a_log_of_instructions_that_is_too_long_is_refused_and_a_limit_helps(net
     assert (logs["failed"], len(logs["structLogs"]), logs["gas"] > 40_000_000) == (False, 10, True)
 
 
-def test_a_log_ends_within_native_frames_too_and_leaves_the_machine_as_it_was(network: Network) -> None:
+def test_instruction_log_ends_in_native_frames_without_effects(network: Network) -> None:
     """A constructor runs below the address manager and the init actor, both WASM here."""
     rpc, before = Client(Node(network)), network.machine.root
     init = hexed(assemble("1 2 3 4 5 POP POP 0 0 RETURN"))

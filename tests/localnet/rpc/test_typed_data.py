@@ -21,7 +21,7 @@ def test_unlocked_accounts_sign_as_wallets_do(rpc: Client, method: str, as_text:
 
 
 @pytest.mark.parametrize("field", ["types", "primaryType", "message"])
-def test_what_is_missing_is_named(rpc: Client, field: str) -> None:
+def test_missing_typed_data_field_is_named(rpc: Client, field: str) -> None:
     with pytest.raises(Failed, match=f"typed data: {field} is missing"):
         rpc("eth_signTypedData_v4", ALICE, {name: value for name, value in MAIL.items() if name != field})
 

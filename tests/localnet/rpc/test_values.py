@@ -29,7 +29,7 @@ READERS = [
 
 @pytest.mark.parametrize("read", READERS)
 @given(value=ANYTHING)
-def test_a_reader_reads_or_refuses_and_does_nothing_else(read: values.Reader, value: Any) -> None:
+def test_value_reader_returns_value_or_invalid_params(read: values.Reader, value: Any) -> None:
     refused = _refusal(read, value)
     assert refused is None or (refused.code == INVALID_PARAMS and len(refused.message) < 250)
 
@@ -53,19 +53,19 @@ def test_bytes_come_back_from_their_data(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", ["0x", "0x01", "0x00", "1", 1, None, "0xg", "0x 1", " 0x1", "0x1 ", "0x-1", "0x" + "1" * 65, True])  # fmt: skip  # noqa: E501
-def test_what_is_no_quantity(value: Any) -> None:
+def test_invalid_quantity_is_rejected(value: Any) -> None:
     with pytest.raises(RpcError, match="invalid params"):
         values.quantity(value)
 
 
 @pytest.mark.parametrize("value", ["0x1", "0x123", "12", None, 5, "0xzz", "0x 12", "0x1234\n", "0x１２"])
-def test_what_is_no_data(value: Any) -> None:
+def test_invalid_hex_data_is_rejected(value: Any) -> None:
     with pytest.raises(RpcError, match="is not hex data"):
         values.data(value)
 
 
 @pytest.mark.parametrize("value", ["0x" + "11" * 19, "0x" + "11" * 21, "11" * 20, "0x" + "1g" * 20, None, "f0100"])
-def test_what_is_no_address(value: Any) -> None:
+def test_invalid_address_is_rejected(value: Any) -> None:
     with pytest.raises(RpcError, match="is not a valid address"):
         values.address(value)
 
@@ -94,12 +94,12 @@ def test_a_slot_may_have_leading_zeros() -> None:
         ({"blockHash": "0x" + "ab" * 32, "requireCanonical": True}, BlockRef(hash=b"\xab" * 32)),
     ],
 )
-def test_a_block_is_named_in_many_ways(value: Any, ref: BlockRef) -> None:
+def test_block_parameter_accepts_all_forms(value: Any, ref: BlockRef) -> None:
     assert block(value) == ref
 
 
 @pytest.mark.parametrize("value", ["newest", "10", 10, {}, {"blockNumber": "0x1", "blockHash": "0x" + "ab" * 32}, []])
-def test_what_names_no_block(value: Any) -> None:
+def test_invalid_block_parameter_is_rejected(value: Any) -> None:
     with pytest.raises(RpcError, match="invalid params"):
         block(value)
 
@@ -127,7 +127,7 @@ class TestTransactionObjects:
         with pytest.raises(RpcError, match="both data and input are there, and they differ"):
             transaction({"data": "0x01", "input": "0x02"})
 
-    def test_the_price_tells_the_type(self) -> None:
+    def test_gas_price_fields_determine_transaction_type(self) -> None:
         assert transaction({"gasPrice": "0x1"}).type == 0
         assert transaction({}).type == 2
         assert transaction({"gasPrice": "0x1", "type": "0x1"}).type == 1
@@ -147,7 +147,7 @@ class TestTransactionObjects:
             ("0x", "is not a valid transaction"),
         ],
     )
-    def test_what_cannot_be_read_is_named(self, value: Any, words: str) -> None:
+    def test_invalid_transaction_fields_are_named(self, value: Any, words: str) -> None:
         with pytest.raises(RpcError, match=words):
             transaction(value)
 
@@ -155,7 +155,7 @@ class TestTransactionObjects:
         request = transaction({"accessList": LISTED, "gasPrice": "0x1"})
         assert request.type == 1
         request.check(rules_named("ethereum"))
-        with pytest.raises(RpcError, match="accessList: a Filecoin message cannot carry one"):
+        with pytest.raises(RpcError, match="accessList is not supported under these rules"):
             request.check(rules_named("filecoin"))
 
     @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ class TestLogFilters:
             {"blockHash": "0x" + "11" * 32, "fromBlock": "0x1"},
         ],
     )
-    def test_what_is_no_filter(self, value: Any) -> None:
+    def test_invalid_log_filter_is_rejected(self, value: Any) -> None:
         with pytest.raises(RpcError, match="invalid params"):
             log_request(value)
 
@@ -226,7 +226,7 @@ class TestAnswers:
         assert values.as_json(_wrapped({}, 20_000)) == b"[" * 20_000 + b"{}" + b"]" * 20_000
 
     @pytest.mark.parametrize("value", [b"bytes", {1: 2}, {"name": object()}])
-    def test_what_json_cannot_hold_is_refused_at_any_depth(self, value: Any) -> None:
+    def test_non_json_value_is_rejected_at_any_depth(self, value: Any) -> None:
         for depth in (0, 300):
             with pytest.raises(TypeError):
                 values.as_json(_wrapped(value, depth))

@@ -125,7 +125,7 @@ class TestRequests:
     """The protocol is that of HTTP."""
 
     @pytest.mark.parametrize("path", ["/", "/rpc/v0", "/rpc/v1"])
-    def test_requests_are_answered_where_clients_look_for_a_node(self, url: str, path: str) -> None:
+    def test_requests_are_answered_at_common_node_paths(self, url: str, path: str) -> None:
         with connect(socket_url(url, path)) as opened:
             assert Client(opened)("eth_chainId") == "0x1df5e76"
 
@@ -141,9 +141,7 @@ class TestRequests:
         assert [answer["id"] for answer in answers] == [1, 2]
 
     @pytest.mark.parametrize(("text", "code"), [("", -32700), ("{", -32700), ("[]", -32600), ("5", -32600)])
-    def test_what_is_no_request_is_told_so_and_the_next_one_answered(
-        self, client: Client, text: str, code: int
-    ) -> None:
+    def test_invalid_request_gets_error_and_next_one_is_answered(self, client: Client, text: str, code: int) -> None:
         client.socket.send(text)
         assert client.response()["error"]["code"] == code
         assert client("eth_chainId") == "0x1df5e76"
@@ -172,7 +170,7 @@ class TestWhoMayAsk:
             assert Client(opened)("eth_chainId") == "0x1df5e76"
 
     @pytest.mark.parametrize("headers", [{"Origin": "https://example.com"}, {"Origin": "null"}])
-    def test_pages_of_elsewhere_may_not_and_are_told_the_option(self, url: str, headers: dict[str, str]) -> None:
+    def test_foreign_origin_is_refused_and_pointed_to_option(self, url: str, headers: dict[str, str]) -> None:
         with pytest.raises(InvalidStatus) as refused, connect(socket_url(url), additional_headers=headers):
             pass
         assert refused.value.response.status_code == 403
@@ -210,13 +208,13 @@ class TestSubscriptions:
         assert head == client("eth_getBlockByNumber", "latest", True)
         assert head["transactions"][0]["hash"] == sent
 
-    def test_one_connection_hears_what_another_one_does(self, client: Client, other: Client) -> None:
+    def test_subscription_reports_blocks_mined_by_other_client(self, client: Client, other: Client) -> None:
         subscription = client("eth_subscribe", "newHeads")
         other("anvil_mine", 3)
         heights = [int(client.told(subscription)["number"], 16) for _ in range(3)]
         assert heights == list(range(heights[0], heights[0] + 3))
 
-    def test_a_subscription_that_has_ended_is_told_nothing(self, client: Client) -> None:
+    def test_ended_subscription_gets_no_notifications(self, client: Client) -> None:
         subscription = client("eth_subscribe", "newHeads")
         assert client("eth_unsubscribe", subscription) is True
         assert client("eth_unsubscribe", subscription) is False
@@ -278,7 +276,7 @@ class TestSubscriptions:
             ["newPendingTransactions", "yes"],
         ],
     )  # fmt: skip
-    def test_what_cannot_be_subscribed_to(self, client: Client, params: list[Any]) -> None:
+    def test_invalid_subscription_is_refused(self, client: Client, params: list[Any]) -> None:
         assert client.error("eth_subscribe", *params)["code"] == -32602
 
     @pytest.mark.slow
@@ -308,7 +306,7 @@ class TestSubscriptions:
 class TestChannels:
     """Channels of go-jsonrpc, which notify lotus clients of tipsets."""
 
-    def test_chain_notify_begins_with_the_head_and_goes_on(self, client: Client) -> None:
+    def test_chain_notify_sends_current_head_then_new_heads(self, client: Client) -> None:
         channel = client("Filecoin.ChainNotify")
         (current,) = client.sent(channel)
         assert current["Type"] == "current"
@@ -318,11 +316,11 @@ class TestChannels:
         assert (applied["Type"], applied["Val"]["Height"]) == ("apply", current["Val"]["Height"] + 1)
         assert applied["Val"]["Blocks"][0]["Parents"] == current["Val"]["Cids"]
 
-    def test_the_answer_that_names_a_channel_comes_before_what_it_carries(self, client: Client) -> None:
+    def test_channel_id_response_precedes_channel_messages(self, client: Client) -> None:
         request = client.send("Filecoin.ChainNotify")
         assert json.loads(client.socket.recv(timeout=_PATIENCE))["id"] == request
 
-    def test_what_is_taken_back_is_told_newest_first(self, client: Client) -> None:
+    def test_chain_notify_reports_reverts_newest_first(self, client: Client) -> None:
         snapshot = client("evm_snapshot")
         channel = client("Filecoin.ChainNotify")
         client.sent(channel)
@@ -396,7 +394,7 @@ class TestLimits:
         with connect(socket_url(url)) as opened:
             assert Client(opened)("eth_chainId") == "0x1df5e76"
 
-    def test_any_bytes_behind_the_handshake_leave_the_node_to_the_next_client(self, url: str) -> None:
+    def test_random_bytes_after_handshake_leave_node_serving_others(self, url: str) -> None:
         chosen = random.Random(20)
         for _ in range(100):
             with raw_socket(url) as raw:
@@ -442,7 +440,7 @@ class TestLimits:
             assert close_code(raw) == 1011
 
     @pytest.mark.slow
-    def test_a_half_open_connection_costs_its_place_no_longer_than_two_pings(self) -> None:
+    def test_half_open_connection_frees_its_slot_after_two_pings(self) -> None:
         limits = NodeLimits(ping=0.2, connections=1)
         with Network() as network, serving(network, limits=limits) as url, raw_socket(url):
             assert not can_connect(url)
@@ -453,7 +451,7 @@ class TestStopping:
     """The end of the node."""
 
     @pytest.mark.slow
-    def test_clients_are_told_1001(self) -> None:
+    def test_websocket_clients_are_closed_with_1001(self) -> None:
         with Network() as network, ExitStack() as opened:
             with serving(network) as url:
                 client = Client(opened.enter_context(connect(socket_url(url))))
@@ -475,7 +473,7 @@ class TestStopping:
             raw.close()
 
     @pytest.mark.slow
-    def test_nobody_watches_a_network_that_nobody_has_subscribed_to(self) -> None:
+    def test_network_without_subscriptions_has_no_watchers(self) -> None:
         with Network() as network, serving(network) as url:
             with connect(socket_url(url)) as opened:
                 client = Client(opened)

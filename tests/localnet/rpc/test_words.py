@@ -52,7 +52,7 @@ def log_of(rpc: Client, capsys: pytest.CaptureFixture[str], code: str) -> str:
 
 
 @pytest.mark.parametrize(("fields", "allowance"), [({}, 1 << 24), ({"gas": "0x100000"}, 0x100000)])
-def test_an_estimate_for_which_no_limit_suffices_names_the_highest(
+def test_estimate_without_sufficient_limit_names_the_highest(
     ethereum: Client, fields: dict[str, Any], allowance: int
 ) -> None:
     with pytest.raises(Failed) as failed:
@@ -61,7 +61,7 @@ def test_an_estimate_for_which_no_limit_suffices_names_the_highest(
     assert str(failed.value) == f"-32003: Out of gas: gas required exceeds allowance: {allowance}"
 
 
-def test_a_send_to_no_such_actor_has_no_words_of_lotus_under_ethereums_rules(ethereum: Client) -> None:
+def test_send_to_missing_actor_omits_lotus_text_for_ethereum(ethereum: Client) -> None:
     with pytest.raises(Failed) as failed:
         ethereum("eth_sendTransaction", {"from": ALICE, "to": NOBODY_THERE, "value": "0x1"})
     assert str(failed.value) == (
@@ -76,7 +76,7 @@ def test_every_receipt_has_its_blocks_time_as_a_number(rpc: Client) -> None:
     assert time == int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
 
-def test_the_receipt_of_a_failed_creation_names_the_address_under_ethereums_rules(ethereum: Client) -> None:
+def test_failed_creation_receipt_has_address_in_ethereum_rules(ethereum: Client) -> None:
     sent = ethereum("eth_sendTransaction", creation(PANIC, gas="0x100000"))
     receipt = ethereum("eth_getTransactionReceipt", sent)
     # of the first account's nonce 0; anvil answers the same
@@ -103,7 +103,7 @@ def test_the_log_has_the_words_of_the_rpc_under_ethereums_rules(
 
 
 @pytest.mark.parametrize("code", [PANIC, UNDERFLOW, "0x5f5ffd"])
-def test_the_log_names_what_was_to_be_created_and_says_nothing_twice(
+def test_log_names_contract_being_created_and_has_no_duplicates(
     rpc: Client, capsys: pytest.CaptureFixture[str], code: str
 ) -> None:
     output = log_of(rpc, capsys, code)

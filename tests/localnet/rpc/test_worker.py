@@ -10,7 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
@@ -24,9 +26,9 @@ from localnet.fork.node_client import NodeClient
 from localnet.rpc.errors import RpcError
 from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node
-from localnet.rpc.questions import QuestionThread
+from localnet.rpc.queries import QueryThread
 from localnet.rpc.server import Server
-from localnet.rpc.worker import MOST_LATER, RequestThread
+from localnet.rpc.worker import MAX_LATER, RequestThread
 from localnet.traces.trace import trace
 from tests.endless import ENDLESS
 from tests.localnet.rpc.asking import ALICE, NOBODY
@@ -36,7 +38,7 @@ _SOON = 20.0
 """Seconds after which a test that waits in vain ends."""
 
 
-def test_a_request_is_answered_before_what_it_leaves_to_do() -> None:
+def test_response_is_sent_before_deferred_work() -> None:
     worker, replied, order = RequestThread(), threading.Event(), list[str]()
 
     def rest() -> None:
@@ -69,7 +71,7 @@ def test_requests_that_wait_come_before_the_background() -> None:
             worker.later(lambda: order.append("later"))
 
         requests = [asyncio.create_task(worker.run(first))]
-        requests += [asyncio.create_task(worker.run(lambda n=n: order.append(str(n)))) for n in range(3)]  # type: ignore[misc]
+        requests += [asyncio.create_task(worker.run(partial(order.append, str(n)))) for n in range(3)]
         await asyncio.to_thread(begun.wait, _SOON)
         requests[3].cancel()  # a client that is gone is not waited for
         await asyncio.sleep(0)
@@ -81,19 +83,19 @@ def test_requests_that_wait_come_before_the_background() -> None:
     assert order == ["0", "1", "later"]
 
 
-def test_of_too_much_work_in_the_background_the_oldest_is_not_done() -> None:
+def test_excess_background_work_drops_oldest() -> None:
     worker, done = RequestThread(), list[int]()
 
     def work() -> None:
-        for number in range(MOST_LATER + 5):
-            worker.later(lambda number=number: done.append(number))  # type: ignore[misc]
+        for number in range(MAX_LATER + 5):
+            worker.later(partial(done.append, number))
 
     asyncio.run(worker.run(work))
     worker.stop()
-    assert done == list(range(5, MOST_LATER + 5))
+    assert done == list(range(5, MAX_LATER + 5))
 
 
-def test_work_that_gives_way_to_a_request_is_done_again() -> None:
+def test_preempted_work_is_restarted_after_request() -> None:
     worker, begun, order = RequestThread(), threading.Event(), list[str]()
 
     def work() -> None:
@@ -145,7 +147,7 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
 
 
 @pytest.mark.parametrize("work", ["import", "log"])
-def test_what_imports_or_logs_is_interrupted_after_that(
+def test_importing_or_logging_thread_is_interrupted_later(
     work: str, tmp_path: Path, monkeypatch: MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """Check that threads which import or log are interrupted later, since their locks would stay acquired."""
@@ -269,8 +271,8 @@ def test_the_chain_is_interrupted_though_the_questions_cannot_be(monkeypatch: Mo
         def fails() -> None:
             raise TypeError("as a number that is none")
 
-        threads = [QuestionThread(executors.dispatcher._node, Turns(lambda: False)) for _ in range(2)]
-        executors.questions.threads.update(threads)
+        threads = [QueryThread(executors.dispatcher._node, Turns(lambda: False)) for _ in range(2)]
+        executors.queries.threads.update(threads)
         monkeypatch.setattr(threads[0], "interrupt", fails)
         monkeypatch.setattr(executors.chain, "interrupt", lambda: done.append("chain"))
         monkeypatch.setattr(threads[1], "interrupt", lambda: done.append("the other"))
@@ -300,23 +302,23 @@ def served(network: Network) -> Iterator[tuple[NodeClient, Console]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_a_transaction_that_fails_is_answered_before_it_is_explained(
+def test_failed_transaction_is_answered_before_explanation(
     rules: str, monkeypatch: MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The answer, and the receipt, are there while the execution again has not even begun."""
     answered = threading.Event()
     waited: list[bool] = []
 
-    def explain(*given: object, **options: object) -> object:
+    def explain(*given: Any, **options: Any) -> object:
         waited.append(answered.wait(_SOON))
-        return trace(*given, **options)  # type: ignore[arg-type]
+        return trace(*given, **options)
 
     monkeypatch.setattr(console, "trace", explain)
     with Network(rules=rules) as network:
         with served(network) as (client, _):
-            client.ask("anvil_setCode", NOBODY, f"0x{ENDLESS.hex()}")
-            sent = client.ask("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(5_000_000)})
-            assert client.ask("eth_getTransactionReceipt", sent)["status"] == "0x0"
+            client.request("anvil_setCode", NOBODY, f"0x{ENDLESS.hex()}")
+            sent = client.request("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(5_000_000)})
+            assert client.request("eth_getTransactionReceipt", sent)["status"] == "0x0"
             answered.set()
         assert waited == [True]
     assert "out of gas" in capfd.readouterr().out.lower()
@@ -337,12 +339,12 @@ def test_a_request_and_the_end_do_not_wait_for_an_explanation(
 ) -> None:
     with Network(rules=rules) as network:
         with served(network) as (client, _):
-            client.ask("anvil_setCode", NOBODY, code)
+            client.request("anvil_setCode", NOBODY, code)
             for _ in range(2):
-                client.ask("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(gas)})
+                client.request("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(gas)})
                 time.sleep(0.2)  # the explanation has begun
                 started = time.monotonic()
-                client.ask("eth_getBalance", ALICE, "latest")
+                client.request("eth_getBalance", ALICE, "latest")
                 assert time.monotonic() - started < 0.7 * slowness()
             started = time.monotonic()
         assert time.monotonic() - started < 6 * slowness()

@@ -150,7 +150,7 @@ def test_a_replacement_needs_twice_each_fee(network: Network) -> None:
 
 
 def test_the_pool_limits_waiting_blobs(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mempool, "MAX_WAITING_BLOBS", 7)
+    monkeypatch.setattr(mempool, "MAX_PENDING_BLOBS", 7)
     network.automine = False
     alice, bob = network.accounts[:2]
     network.submit(zeros(alice, 4))

@@ -25,7 +25,7 @@ from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.ethereum import ethereum_rules
 from localnet.rules.installed import rules_named
 from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.forks import FORKS, LATEST
+from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
 from tests.runtimes.evm.assembler import assemble, deployer
 
 GWEI = 10**9
@@ -47,7 +47,7 @@ def deployed(network: Network, program: str) -> EthAddress:
 class TestBlocks:
     """Block fields and the work around transactions."""
 
-    def test_a_transfer_costs_what_it_costs_on_ethereum(self, network: Network) -> None:
+    def test_transfer_gas_matches_ethereum(self, network: Network) -> None:
         alice, bob = network.accounts[:2]
         before = network.balance(alice), network.balance(bob)
         receipt = network.send(bob.address, 5)
@@ -86,7 +86,7 @@ class TestBlocks:
         reader = deployed(network, "2 BLOCKHASH 0 MSTORE 32 0 RETURN")
         assert network.call(reader) == network.block(2).hash
 
-    def test_hashes_are_kept_as_the_contracts_own_code_keeps_them(self, network: Network) -> None:
+    def test_block_hash_storage_matches_system_contract_code(self, network: Network) -> None:
         quick, run = network.machine.fork(), network.machine.fork()
         for machine in (quick, run):
             machine.advance(epoch=ChainEpoch(20_000))
@@ -94,7 +94,7 @@ class TestBlocks:
         EthereumExecutor(run).system_call(BLOCK_HASHES, b"\x07" * 32)
         assert quick.root == run.root != network.machine.root
 
-    def test_hashes_are_kept_so_behind_blocks_that_were_taken_back(self, network: Network) -> None:
+    def test_block_hash_storage_is_correct_after_revert(self, network: Network) -> None:
         network.mine(3)
         snapshot = network.snapshot()
         network.mine(3)
@@ -106,7 +106,7 @@ class TestBlocks:
         kept, contract = network.machine.actor(to_filecoin(BLOCK_HASHES)), run.actor(to_filecoin(BLOCK_HASHES))
         assert kept == contract is not None
 
-    def test_a_block_tells_its_randomness(self, network: Network) -> None:
+    def test_prevrandao_equals_block_mix_hash(self, network: Network) -> None:
         reader = deployed(network, "PREVRANDAO 0 MSTORE 32 0 RETURN")
         told = network.rules.views.block_fields(network.head)["mixHash"]
         assert f"0x{network.call(reader).hex()}" == told
@@ -164,9 +164,7 @@ class TestTransactions:
         ],
         ids=["a delegation", "cut short", "a contract", "before delegations"],
     )
-    def test_an_account_with_code_sends_where_that_is_a_delegation_of_the_fork(
-        self, hardfork: str, code: str, sends: bool
-    ) -> None:
+    def test_account_with_code_sends_only_if_delegated_in_fork(self, hardfork: str, code: str, sends: bool) -> None:
         """EIP-3607 and EIP-7702: what no block can hold is refused, and does not wait for one."""
         with Network(rules="ethereum", hardfork=hardfork) as network:
             alice, bob = network.accounts[:2]
@@ -185,7 +183,7 @@ class TestTransactions:
         again = network.send(network.accounts[1].address, 1, sender=contract)
         assert again.hash != receipt.hash
 
-    def test_a_trace_tells_ethereums_gas(self, network: Network) -> None:
+    def test_trace_shows_ethereum_gas(self, network: Network) -> None:
         contract = deployed(network, "0 0 0 0 0 ADDRESS 0x1000 CALL POP 1 1 SSTORE")
         receipt = network.send(contract, gas_limit=100_000)
         (top,) = receipt.trace.as_json()["calls"]
@@ -217,7 +215,7 @@ class TestFilecoin:
 class TestOpening:
     """A folder keeps its rules."""
 
-    def test_a_folder_goes_on_under_its_rules(self, tmp_path: Path) -> None:
+    def test_folder_reopens_with_its_rules_and_hardfork(self, tmp_path: Path) -> None:
         with Network(tmp_path / "chain", rules="ethereum", hardfork="prague") as network:
             receipt = network.send(network.accounts[1].address, 5)
         with Network(tmp_path / "chain") as network:
@@ -235,7 +233,7 @@ class TestOpening:
         with pytest.raises(InvalidInput, match="has the hardfork Prague, not osaka: omit the hardfork"):
             Network(tmp_path / "one", hardfork="osaka")
 
-    def test_what_is_not_there_is_named(self) -> None:
+    def test_unknown_rules_and_hardfork_are_named(self) -> None:
         with pytest.raises(InvalidInput, match="hardfork 'london' is not known: choose one of Cancun, Prague, Osaka"):
             Network(rules="ethereum", hardfork="london")
         with pytest.raises(InvalidInput, match="rules 'bitcoin' are not known: choose one of filecoin, ethereum"):
@@ -247,7 +245,7 @@ class TestOpening:
 
     def test_the_forks_are_the_machines(self) -> None:
         assert [rules_named("ethereum", name.upper()).hardfork for name in FORKS] == list(FORKS)
-        assert rules_named("ethereum").hardfork == LATEST.name
+        assert rules_named("ethereum").hardfork == LATEST_FORK.name
 
     def test_a_machine_part_without_forks_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("localnet.rules.ethereum.executor_factory", lambda _: Executor)

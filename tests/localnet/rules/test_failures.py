@@ -46,20 +46,20 @@ def test_a_contracts_own_error_is_named(network: Network) -> None:
         assert str(failure.value).startswith('execution reverted: Refused(7, "MinerRawPower", 16)')
 
 
-def test_want_of_gas_is_said_so(network: Network) -> None:
+def test_out_of_gas_is_reported(network: Network) -> None:
     inbox = network.deploy(INBOX)
     with pytest.raises(TransactionFailed) as sent:
         inbox.send("greet", "hello", gas_limit=23_000)
     assert str(sent.value) == "out of gas"
 
 
-def test_a_creation_that_reverts_says_why(network: Network) -> None:
+def test_reverted_creation_reports_revert(network: Network) -> None:
     code = bytes.fromhex("60006000fd")
     with pytest.raises(TransactionFailed, match=r"^execution reverted$"):
         network.send(None, 0, code, gas_limit=GAS)
 
 
-def test_what_a_built_in_actor_refuses_names_its_code(network: Network) -> None:
+def test_builtin_actor_error_names_exit_code(network: Network) -> None:
     begin = "execution failed: exit 17 USR_NOT_FOUND"
     with pytest.raises(CallFailed) as asked:
         network.ask(Address.id(POWER_ACTOR), storagepower.miner_power(7))

@@ -111,7 +111,7 @@ def test_a_network_runs_under_a_third_set() -> None:
 
 @pytest.mark.usefixtures("third_set")
 @pytest.mark.parametrize("command", ["node", "test"])
-def test_the_command_line_takes_what_is_registered(command: str) -> None:
+def test_command_line_accepts_only_registered_rules(command: str) -> None:
     from fvm_hypervisor.cli.main import app
 
     refused = CliRunner().invoke(app, [command, "--rules", "dear"])
@@ -120,7 +120,7 @@ def test_the_command_line_takes_what_is_registered(command: str) -> None:
 
 
 @pytest.mark.parametrize("file", sorted((PROJECT / "fvm_hypervisor" / "cli").glob("*.py")), ids=lambda file: file.stem)
-def test_no_command_lists_sets_of_rules_by_itself(file: Path) -> None:
+def test_commands_do_not_hardcode_rule_sets(file: Path) -> None:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Tuple | ast.List | ast.Set):
             texts = {item.value for item in node.elts if isinstance(item, ast.Constant)}

@@ -63,6 +63,6 @@ def test_exit_codes(network: Network) -> None:
         network.send_native("f04", 999_999)
 
 
-def test_what_never_reaches_a_block_is_no_failure_of_a_contract(network: Network) -> None:
+def test_refused_transaction_does_not_satisfy_reverts(network: Network) -> None:
     with pytest.raises(TransactionRefused), reverts():
         network.send(network.accounts[1], 10**30, gas_limit=10_000_000)

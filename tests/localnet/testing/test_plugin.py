@@ -65,7 +65,7 @@ def test_four(network):
 
 
 @pytest.mark.slow
-def test_a_failure_shows_the_tests_own_line_and_the_reason_and_no_internal_frame(pytester: pytest.Pytester) -> None:
+def test_failure_shows_test_line_without_internal_frames(pytester: pytest.Pytester) -> None:
     tests = """
 import pytest
 
@@ -104,7 +104,7 @@ def test_it(network):
     assert "exit 33 EVM_CONTRACT_REVERTED  gas" in done.stdout.str()
 
 
-def test_what_failed_on_a_network_that_is_closed_is_still_a_report(pytester: pytest.Pytester) -> None:
+def test_failure_on_closed_network_is_still_reported(pytester: pytest.Pytester) -> None:
     done = run(
         pytester,
         """
@@ -121,7 +121,7 @@ def test_it(tmp_path):
     done.stdout.fnmatch_lines(["*Call tree of what failed*", "cannot be shown any more: the store in *chain is closed"])
 
 
-def test_what_failed_is_shown_with_its_calls(pytester: pytest.Pytester) -> None:
+def test_failed_transaction_is_shown_with_call_tree(pytester: pytest.Pytester) -> None:
     done = run(
         pytester,
         """
@@ -266,7 +266,7 @@ def test_the_engine_of_the_tests_is_an_option(pytester: pytest.Pytester, evm: st
         ("--bundle", "nope", "bundle nope cannot be read: *"),
     ],
 )
-def test_what_there_is_not_is_one_sentence_before_the_tests(
+def test_missing_resource_is_one_line_usage_error(
     pytester: pytest.Pytester, option: str, value: str, words: str
 ) -> None:
     done = run(pytester, "def test_it(network): pass\n", option, value)
@@ -276,7 +276,7 @@ def test_what_there_is_not_is_one_sentence_before_the_tests(
 
 
 @pytest.mark.slow
-def test_who_needs_no_network_pays_for_none(pytester: pytest.Pytester) -> None:
+def test_plugin_imports_no_machine_without_network_fixture(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import sys

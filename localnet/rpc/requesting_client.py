@@ -1,7 +1,7 @@
 """The client of a request, whose queries are cancelled when it disconnects.
 
-A transport sets `ASKING_CLIENT` when it starts to process a request, and marks the client as gone when the connection
-closes. Only queries are cancelled; a submitted change of the chain is completed.
+A transport sets `REQUESTING_CLIENT` when it starts to process a request, and marks the client as gone when the
+connection closes. Only queries are cancelled; a submitted change of the chain is completed.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from contextvars import ContextVar
 from typing import Final
 
 
-class AskingClient:
+class RequestingClient:
     """The client of one request or batch. Used on the event loop's thread."""
 
     def __init__(self) -> None:
         self.gone = False
         self.give_up: Callable[[], None] | None = None
-        """Gives up the question that is being answered; one at a time is."""
+        """Callback that cancels the client's running query, if any. A client has at most one."""
 
     def leave(self) -> None:
         """Handle the client's disconnection."""
@@ -26,4 +26,4 @@ class AskingClient:
             self.give_up()
 
 
-ASKING_CLIENT: Final[ContextVar[AskingClient | None]] = ContextVar("asking_client", default=None)
+REQUESTING_CLIENT: Final[ContextVar[RequestingClient | None]] = ContextVar("requesting_client", default=None)

@@ -12,7 +12,7 @@ from localnet.ledger.bounded_cache import BoundedCache
 from localnet.ledger.records import FoundLog, Tipset
 from store.cid import Cid
 
-MOST_BYTES: Final = 32 << 20
+MAX_BYTES: Final = 32 << 20
 """Maximum size of the cached logs in bytes, including their transactions."""
 _OBJECTS: Final = 2_000
 """Bytes that the objects of a log and its receipt take beside their data."""
@@ -20,19 +20,19 @@ _OBJECTS: Final = 2_000
 _Name = tuple[Cid, Cid]
 
 
-class KeptLogs:
+class LogCache:
     """A cache of logs by tipset; evicts the oldest first."""
 
-    def __init__(self, most: int = MOST_BYTES) -> None:
+    def __init__(self, most: int = MAX_BYTES) -> None:
         self._kept = BoundedCache[_Name, tuple[FoundLog, ...]](most)
 
     def get(self, tipset: Tipset) -> tuple[FoundLog, ...] | None:
         """Return the logs of a tipset, None if they are not cached."""
         return self._kept.get(_name(tipset))
 
-    def keep(self, tipset: Tipset, logs: tuple[FoundLog, ...]) -> None:
+    def put(self, tipset: Tipset, logs: tuple[FoundLog, ...]) -> None:
         """Add the logs of a tipset, evicting others if necessary."""
-        self._kept.keep(_name(tipset), logs, sum(_weight(found) for found in logs))
+        self._kept.put(_name(tipset), logs, sum(_weight(found) for found in logs))
 
 
 def _name(tipset: Tipset) -> _Name:

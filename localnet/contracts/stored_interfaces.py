@@ -15,13 +15,13 @@ from store.codec import CodecError, decode, encode
 _PREFIX: Final = b"contract interface/"
 """The metadata that hold a name, an address and an ABI, by that address, or by the name where there is none."""
 
-MOST_INTERFACES: Final = 1_000
+MAX_INTERFACES: Final = 1_000
 """The most interfaces of contracts that are known, in memory and in the folder."""
 
 Key = EthAddress | str
 
 
-class KeptInterfaces:
+class StoredInterfaces:
     """The interfaces known to a chain: those stored in its folder, and new ones, which are added to it.
 
     `known` has them by a contract's address, or by the name of what every contract with such functions has.
@@ -31,10 +31,10 @@ class KeptInterfaces:
         self._store = store
         self.known = _kept(store)
 
-    def keep(self, key: Key, named: NamedInterface) -> bool:
+    def add(self, key: Key, named: NamedInterface) -> bool:
         """Add or replace an interface; return False if the maximum number is reached."""
         before = self.known.get(key)
-        if before is None and len(self.known) >= MOST_INTERFACES:
+        if before is None and len(self.known) >= MAX_INTERFACES:
             return False
         if before is None or (before.name, before.interface.abi) != (named.name, named.interface.abi):
             entries = [dict(entry) for entry in named.interface.abi]

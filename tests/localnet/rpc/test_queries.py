@@ -29,17 +29,17 @@ from localnet import Network
 from localnet.calls import pace
 from localnet.calls.pace import Ended, Pace, Turns
 from localnet.fork.node_client import NodeClient, NodeError
-from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.errors import RpcError
 from localnet.rpc.executors import Executors
-from localnet.rpc.methods import QuestionKind
+from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeLimits, NodeReader
-from localnet.rpc.questions import MOST, MOST_TRACES
+from localnet.rpc.queries import MAX_THREADS, MAX_TRACES
+from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.server import Server
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.patience import slowness
 
-SHORT = NodeLimits(question=0.3, trace=0.3)
+SHORT = NodeLimits(query=0.3, trace=0.3)
 SPINS = "0x60005b600101600256"
 """PUSH1 0, then without an end: JUMPDEST, PUSH1 1, ADD, PUSH1 2, JUMP."""
 COUNTS = "0x60c85b600190038060025700"
@@ -57,7 +57,7 @@ _SOON = 20.0
 
 @contextmanager
 def served(limits: NodeLimits, rules: str = "filecoin") -> Iterator[Server]:
-    """Serve a node whose account `NOBODY` holds a contract with an infinite loop."""
+    """Serve a node with a contract at the address `NOBODY` that loops forever."""
     with Network(rules=rules) as network:
         network.set_code(bytes.fromhex(NOBODY[2:]), bytes.fromhex(HASHING[2:]))
         server, ready = Server(network, 0, limits), threading.Event()
@@ -93,14 +93,14 @@ def until(condition: Callable[[], bool]) -> bool:
 
 def answering(server: Server) -> int:
     """Return the number of executing queries, including abandoned ones."""
-    return sum(thread.is_asked for thread in tuple(server._executors.questions.threads))
+    return sum(thread.is_busy for thread in tuple(server._executors.queries.threads))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("question", "option"),
     [
-        (("eth_call", {"to": NOBODY}, "latest"), "--question-time"),
+        (("eth_call", {"to": NOBODY}, "latest"), "--query-time"),
         (("debug_traceCall", {"to": BOB}, "latest", {"tracer": "prestateTracer"}), "--trace-time"),
         (("debug_traceCall", {"to": BOB}, "latest", {}), "--trace-time"),
     ],
@@ -109,18 +109,18 @@ def answering(server: Server) -> int:
 def test_a_question_without_an_end_has_its_time(question: tuple[Any, ...], option: str) -> None:
     """The error's code is one after which no client asks again: alloy and viem do after -32005, viem after -32603."""
     with served(SHORT) as server, NodeClient(server.url) as client:
-        client.ask("anvil_setCode", BOB, SPINS)
+        client.request("anvil_setCode", BOB, SPINS)
         began = time.monotonic()
         with pytest.raises(NodeError, match=rf"execution aborted \(timeout = 0\.3s\).*{option}") as failed:
-            client.ask(*question)
+            client.request(*question)
         assert failed.value.code == -32000
         assert time.monotonic() - began < 3 * slowness()
         assert until(lambda: not answering(server)), "it goes on though nobody waits for it"
-        assert int(client.ask("eth_getBalance", ALICE, "latest"), 16)
+        assert int(client.request("eth_getBalance", ALICE, "latest"), 16)
 
 
 @pytest.mark.slow
-def test_what_does_not_execute_has_its_time_too(executors: Executors) -> None:
+def test_query_looping_in_python_has_time_limit(executors: Executors) -> None:
     """Check the time limit of a query that loops in Python; its thread is discarded, and another one responds."""
     threads = list[threading.Thread]()
 
@@ -129,59 +129,59 @@ def test_what_does_not_execute_has_its_time_too(executors: Executors) -> None:
         while True:
             sum(range(1000))
 
-    with pytest.raises(RpcError, match="--question-time"):
-        asyncio.run(executors.ask(endless))
-    assert until(lambda: not executors.questions.threads)
-    assert asyncio.run(executors.ask(lambda _: threading.current_thread())) not in threads
+    with pytest.raises(RpcError, match="--query-time"):
+        asyncio.run(executors.query(endless))
+    assert until(lambda: not executors.queries.threads)
+    assert asyncio.run(executors.query(lambda _: threading.current_thread())) not in threads
 
 
 @pytest.mark.slow
-def test_a_client_may_leave_at_the_moment_at_which_the_time_is_over(executors: Executors) -> None:
+def test_client_may_disconnect_at_query_timeout(executors: Executors) -> None:
     """Clients have the same limits of time, 30 s among them; what `leave` raised would keep the connection counted."""
-    asker = AskingClient()
+    client = RequestingClient()
 
     async def ask() -> None:
-        ASKING_CLIENT.set(asker)
-        await executors.ask(lambda _: time.sleep(1))
+        REQUESTING_CLIENT.set(client)
+        await executors.query(lambda _: time.sleep(1))
 
     async def leave() -> None:
         asked = asyncio.create_task(ask())
         await asyncio.sleep(0)
-        (thread,) = executors.questions.threads
+        (thread,) = executors.queries.threads
         while thread.due < inf:
             await asyncio.sleep(0)
         assert not asked.done()
-        asker.leave()
-        with pytest.raises(RpcError, match="--question-time"):
+        client.leave()
+        with pytest.raises(RpcError, match="--query-time"):
             await asked
 
     asyncio.run(leave())
 
 
 @pytest.mark.slow
-def test_each_question_has_its_own_time_whatever_was_asked_before(executors: Executors) -> None:
+def test_queries_time_out_independently(executors: Executors) -> None:
     """One timer serves all: it goes off for the shorter one though the longer one set it."""
     begun = time.monotonic()
-    ended: dict[QuestionKind, float] = {}
-    executors._node.limits = replace(SHORT, question=0.2, trace=0.6)
+    ended: dict[QueryKind, float] = {}
+    executors._node.limits = replace(SHORT, query=0.2, trace=0.6)
 
-    async def ask(kind: QuestionKind) -> None:
+    async def ask(kind: QueryKind) -> None:
         with pytest.raises(RpcError, match="timeout"):
-            await executors.ask(lambda _: time.sleep(2), kind)
+            await executors.query(lambda _: time.sleep(2), kind)
         ended[kind] = time.monotonic() - begun
 
     async def both() -> None:
-        await asyncio.gather(ask(QuestionKind.TRACE), ask(QuestionKind.QUESTION), ask(QuestionKind.QUESTION))
+        await asyncio.gather(ask(QueryKind.TRACE), ask(QueryKind.QUERY), ask(QueryKind.QUERY))
 
     asyncio.run(both())
-    assert 0.2 <= ended[QuestionKind.QUESTION] < ended[QuestionKind.TRACE]
-    assert ended[QuestionKind.TRACE] >= 0.6
+    assert 0.2 <= ended[QueryKind.QUERY] < ended[QueryKind.TRACE]
+    assert ended[QueryKind.TRACE] >= 0.6
 
 
 @pytest.mark.slow
-def test_a_question_that_is_asked_again_has_the_rest_of_its_time(executors: Executors) -> None:
+def test_retried_query_has_only_remaining_time(executors: Executors) -> None:
     """The chain goes back under it each time, so it begins anew, three times at most."""
-    executors._node.limits = replace(SHORT, question=2.0)
+    executors._node.limits = replace(SHORT, query=2.0)
     begun = list[float]()
 
     def moves(_: NodeReader) -> None:
@@ -193,8 +193,8 @@ def test_a_question_that_is_asked_again_has_the_rest_of_its_time(executors: Exec
         time.sleep(5)
 
     async def ask() -> None:
-        with pytest.raises(RpcError, match="--question-time"):
-            await executors.ask(moves)
+        with pytest.raises(RpcError, match="--query-time"):
+            await executors.query(moves)
 
     asyncio.run(ask())
     assert len(begun) == 2
@@ -229,10 +229,10 @@ WAYS: dict[str, Callable[[str, Any], Callable[[], None]]] = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("method", ["eth_call", "debug_traceCall"])
 def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> None:
-    with served(NodeLimits(question=3600, trace=3600)) as server:
+    with served(NodeLimits(query=3600, trace=3600)) as server:
         close = WAYS[way](server.url, body(method, {"to": NOBODY, "gas": hex(10**10)}, "latest"))
         assert until(lambda: answering(server) == 1)
-        server._executors.questions.stop = lambda: None  # type: ignore[method-assign]  # the test waits by itself
+        server._executors.queries.stop = lambda: None  # type: ignore[method-assign]  # the test waits by itself
         close()
         began = time.monotonic()
         assert until(lambda: not answering(server))
@@ -240,9 +240,9 @@ def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> Non
 
 
 @pytest.mark.slow
-def test_what_a_client_has_sent_is_done_though_it_goes_away() -> None:
+def test_sent_transaction_executes_after_client_disconnects() -> None:
     """Check a batch of a query and a transaction: the query is cancelled, the transaction is executed."""
-    with served(NodeLimits(question=3600)) as server:
+    with served(NodeLimits(query=3600)) as server:
         requests = [body("eth_call", {"to": NOBODY}, "latest"), body("eth_call", {"to": NOBODY}, "latest")]
         requests += [body("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})]
         close = over_http(server.url, requests)
@@ -254,25 +254,25 @@ def test_what_a_client_has_sent_is_done_though_it_goes_away() -> None:
 
 def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> None:
     """Beside as many traces as there may be a call is answered; beside as many calls it has its turn."""
-    begun, go_on = {kind: threading.Semaphore(0) for kind in QuestionKind}, threading.Event()
+    begun, go_on = {kind: threading.Semaphore(0) for kind in QueryKind}, threading.Event()
 
-    def endless(kind: QuestionKind) -> asyncio.Task[bool]:
+    def endless(kind: QueryKind) -> asyncio.Task[bool]:
         def wait(_: NodeReader) -> bool:
             begun[kind].release()
             return go_on.wait(_SOON)
 
-        return asyncio.create_task(executors.ask(wait, kind))
+        return asyncio.create_task(executors.query(wait, kind))
 
     async def beside() -> None:
-        executors.dispatcher._node.limits = NodeLimits(question=_SOON, trace=_SOON)
-        traces = [endless(QuestionKind.TRACE) for _ in range(MOST_TRACES + 5)]
-        for _ in range(MOST_TRACES):
-            assert await asyncio.to_thread(begun[QuestionKind.TRACE].acquire, timeout=_SOON)
-        calls = [endless(QuestionKind.QUESTION) for _ in range(MOST - MOST_TRACES)]
+        executors.dispatcher._node.limits = NodeLimits(query=_SOON, trace=_SOON)
+        traces = [endless(QueryKind.TRACE) for _ in range(MAX_TRACES + 5)]
+        for _ in range(MAX_TRACES):
+            assert await asyncio.to_thread(begun[QueryKind.TRACE].acquire, timeout=_SOON)
+        calls = [endless(QueryKind.QUERY) for _ in range(MAX_THREADS - MAX_TRACES)]
         for _ in calls:
-            assert await asyncio.to_thread(begun[QuestionKind.QUESTION].acquire, timeout=_SOON)
-        assert not begun[QuestionKind.TRACE].acquire(blocking=False)
-        gone, last = (asyncio.create_task(executors.ask(lambda _: "answered")) for _ in range(2))
+            assert await asyncio.to_thread(begun[QueryKind.QUERY].acquire, timeout=_SOON)
+        assert not begun[QueryKind.TRACE].acquire(blocking=False)
+        gone, last = (asyncio.create_task(executors.query(lambda _: "answered")) for _ in range(2))
         await asyncio.sleep(0.01)
         assert not last.done()
         gone.cancel()
@@ -281,28 +281,28 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
         assert all(await asyncio.gather(*traces, *calls))
 
     asyncio.run(beside())
-    assert len(executors.questions.threads) == MOST
-    assert len(executors.questions._idle) == MOST
-    assert executors.questions._traces == 0
+    assert len(executors.queries.threads) == MAX_THREADS
+    assert len(executors.queries._idle) == MAX_THREADS
+    assert executors.queries._traces == 0
 
 
 @pytest.mark.slow
-def test_what_waits_has_its_turn_when_what_was_given_up_has_ended(executors: Executors) -> None:
+def test_queued_query_runs_after_abandoned_ones_end(executors: Executors) -> None:
     """Unless its client has gone meanwhile: for that nothing is begun."""
-    go_on, asked, asker = threading.Event(), list[str](), AskingClient()
+    go_on, asked, client = threading.Event(), list[str](), RequestingClient()
 
-    async def ask(name: str, asker: AskingClient | None = None) -> None:
-        ASKING_CLIENT.set(asker)
-        await executors.ask(lambda _: asked.append(name), QuestionKind.TRACE)
+    async def ask(name: str, client: RequestingClient | None = None) -> None:
+        REQUESTING_CLIENT.set(client)
+        await executors.query(lambda _: asked.append(name), QueryKind.TRACE)
 
     async def beside() -> None:
-        endless = [executors.ask(lambda _: go_on.wait(_SOON), QuestionKind.TRACE) for _ in range(MOST_TRACES)]
+        endless = [executors.query(lambda _: go_on.wait(_SOON), QueryKind.TRACE) for _ in range(MAX_TRACES)]
         given_up = await asyncio.gather(*endless, return_exceptions=True)
         assert all(isinstance(error, RpcError) for error in given_up)
-        gone, last = asyncio.create_task(ask("gone", asker)), asyncio.create_task(ask("last"))
+        gone, last = asyncio.create_task(ask("gone", client)), asyncio.create_task(ask("last"))
         await asyncio.sleep(0.01)
         assert not last.done()
-        asker.leave()
+        client.leave()
         go_on.set()
         await asyncio.wait_for(last, _SOON)
         with pytest.raises(RpcError, match="the client is gone"):
@@ -318,9 +318,9 @@ class _Deaf:
 
 
 @pytest.mark.slow
-def test_one_trace_goes_on_at_a_time_and_gives_way(monkeypatch: MonkeyPatch) -> None:
+def test_long_traces_take_turns_and_yield_to_requests(monkeypatch: MonkeyPatch) -> None:
     """Check that long traces take turns, and that none continues while another request waits."""
-    monkeypatch.setattr(pace, "JUST_BEGUN", 0.0)
+    monkeypatch.setattr(pace, "SHORT_EXECUTION", 0.0)
     waits, ended, looks = threading.Event(), threading.Event(), [0, 0]
     turns = Turns(waits.is_set)
     paces, line = [Pace(turns), Pace(turns)], DebugLog(ActorID(0), "")
@@ -356,9 +356,9 @@ def test_one_trace_goes_on_at_a_time_and_gives_way(monkeypatch: MonkeyPatch) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["pass_on", "_give_way"])
-def test_a_trace_that_is_interrupted_anywhere_leaves_its_turn_to_others(where: str, monkeypatch: MonkeyPatch) -> None:
+def test_interrupted_trace_releases_its_turn(where: str, monkeypatch: MonkeyPatch) -> None:
     """Check that an interrupt between any two instructions releases the turn."""
-    monkeypatch.setattr(pace, "JUST_BEGUN", 0.0)
+    monkeypatch.setattr(pace, "SHORT_EXECUTION", 0.0)
     passed, interrupted = getattr(Pace, where), threading.Event()
 
     def interrupt(self: Pace) -> None:
@@ -369,16 +369,16 @@ def test_a_trace_that_is_interrupted_anywhere_leaves_its_turn_to_others(where: s
 
     monkeypatch.setattr(Pace, where, interrupt)
     with served(SHORT) as server, NodeClient(server.url) as client:
-        client.ask("anvil_setCode", BOB, SPINS)
+        client.request("anvil_setCode", BOB, SPINS)
         trace = ("debug_traceCall", {"to": BOB}, "latest", {"tracer": "prestateTracer"})
         with pytest.raises(NodeError, match="execution aborted"):
-            client.ask(*trace)
-        client.ask("anvil_setCode", BOB, COUNTS)
+            client.request(*trace)
+        client.request("anvil_setCode", BOB, COUNTS)
         assert interrupted.wait(_SOON)
         assert until(lambda: not answering(server))
         server._executors.dispatcher._node.limits = NodeLimits()
-        assert client.ask(*trace)
-        assert until(lambda: not server._executors.questions._traces)
+        assert client.request(*trace)
+        assert until(lambda: not server._executors.queries._traces)
 
 
 @pytest.mark.slow
@@ -392,14 +392,14 @@ def test_a_trace_that_is_interrupted_anywhere_leaves_its_turn_to_others(where: s
         ("filecoin", ("Filecoin.MpoolPushMessage", INVOKES)),
     ],
 )
-def test_what_executes_before_or_for_a_block_is_a_question_too(rules: str, request_: tuple[Any, ...]) -> None:
+def test_pending_calls_and_estimates_have_query_time_limit(rules: str, request_: tuple[Any, ...]) -> None:
     """A call at the block to come, the estimate of a transaction that the node is to send: they hold up no block."""
-    with served(NodeLimits(question=0.2, trace=0.2), rules) as server, NodeClient(server.url) as client:
-        client.ask("anvil_setCode", BOB, SPINS)
+    with served(NodeLimits(query=0.2, trace=0.2), rules) as server, NodeClient(server.url) as client:
+        client.request("anvil_setCode", BOB, SPINS)
         with pytest.raises(NodeError, match="execution aborted"):
-            client.ask(*request_)
+            client.request(*request_)
         height = server.network.head.height
-        client.ask("evm_mine")
+        client.request("evm_mine")
         assert server.network.head.height == height + 1
 
 
@@ -409,14 +409,14 @@ def quantile(times: list[float]) -> float:
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_five_endless_calls_and_traces_hold_up_nothing_that_is_soon_answered(rules: str) -> None:
+def test_endless_calls_and_traces_do_not_delay_fast_requests(rules: str) -> None:
     """The 99th percentile of what a wallet asks for: below 100 ms, or near what it is without them.
 
     The best of three spans: other tests share the machine, and what holds requests up does so in each.
     """
     with served(NodeLimits(), rules) as server:
         with NodeClient(server.url) as client:
-            client.ask("anvil_setCode", BOB, SPINS)
+            client.request("anvil_setCode", BOB, SPINS)
             alone = quantile(paced_requests(server.url, 2.0))
         ended = threading.Event()
         endless: list[tuple[Any, ...]] = [("eth_call", {"to": NOBODY, "gas": hex(10**10)}, "latest")] * 5
@@ -430,7 +430,7 @@ def test_five_endless_calls_and_traces_hold_up_nothing_that_is_soon_answered(rul
             beside = min(quantile(paced_requests(server.url, 3.0)) for _ in range(3))
         finally:
             ended.set()
-            server._executors.questions.interrupt()
+            server._executors.queries.interrupt()
         for thread in threads:
             thread.join(_SOON)
     assert beside < max(0.1 * slowness(), 10 * alone), (alone, beside)
@@ -441,7 +441,7 @@ def ask_on(url: str, question: tuple[Any, ...], ended: threading.Event) -> None:
     with NodeClient(url) as client:
         while not ended.is_set():
             with pytest.raises(NodeError):
-                client.ask(*question)
+                client.request(*question)
 
 
 def paced_requests(url: str, seconds: float) -> list[float]:
@@ -454,7 +454,7 @@ def paced_requests(url: str, seconds: float) -> list[float]:
         while time.monotonic() < end:
             for request in requests:
                 began = time.monotonic()
-                client.ask(*request)
+                client.request(*request)
                 found.append(time.monotonic() - began)
             time.sleep(0.005)
     return found

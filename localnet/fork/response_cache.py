@@ -29,7 +29,7 @@ _GET: Final = "SELECT answer FROM answers WHERE block = ? AND question = ?"
 _KEEP: Final = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)"
 
 
-class AnswerCache:
+class ResponseCache:
     """Responses by block and request, as text; without a file nothing is cached."""
 
     def __init__(self, file: Path | None) -> None:
@@ -46,20 +46,20 @@ class AnswerCache:
             except sqlite3.Error:
                 self.close()
 
-    def get(self, block: str, question: str) -> str | None:
-        """Return the cached answer."""
+    def get(self, block: str, request: str) -> str | None:
+        """Return the cached response."""
         if self._base is not None:
             with self._lock, suppress(sqlite3.Error):
-                row = self._base.execute(_GET, (block, question)).fetchone()
+                row = self._base.execute(_GET, (block, request)).fetchone()
                 if row is not None and isinstance(row[0], str):
                     return row[0]
         return None
 
-    def keep(self, block: str, question: str, answer: str) -> None:
+    def put(self, block: str, request: str, response: str) -> None:
         """Store a response."""
         if self._base is not None:
             with self._lock, suppress(sqlite3.Error):
-                self._base.execute(_KEEP, (block, question, answer))
+                self._base.execute(_KEEP, (block, request, response))
 
     def close(self) -> None:
         """Close the file."""

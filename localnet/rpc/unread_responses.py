@@ -28,7 +28,7 @@ class _Waiting:
     more: Callable[[], int]
 
 
-class UnreadAnswers:
+class UnreadResponses:
     """The connections with unread data."""
 
     def __init__(self, most: int, patience: float) -> None:

@@ -1,8 +1,8 @@
 """A thread pool for read-only requests, with a time limit per request and cancellation on disconnect.
 
-An idle thread takes a query, else a new one does, up to `MOST`, so a long query delays no other. A query that exceeds
-its time limit, or whose client disconnects, is abandoned: the client gets its response at once, and the thread is
-interrupted and not used again. Threads share only what `localnet.chain.view` publishes. Traces yield to new queries
+An idle thread takes a query, else a new one does, up to `MAX_THREADS`, so a long query delays no other. A query that
+exceeds its time limit, or whose client disconnects, is abandoned: the client gets its response at once, and the thread
+is interrupted and not used again. Threads share only what `localnet.chain.view` publishes. Traces yield to new queries
 (`localnet.calls.pace`). Threads are used because another process could not read a network in memory.
 """
 
@@ -20,47 +20,47 @@ from functools import partial
 from math import inf
 from typing import Any, Final
 
-from localnet.calls.pace import JUST_BEGUN, Pace, Turns
+from localnet.calls.pace import SHORT_EXECUTION, Pace, Turns
 from localnet.chain.pending import PendingPlan
-from localnet.rpc.asking_client import ASKING_CLIENT
 from localnet.rpc.errors import SERVER_ERROR, RpcError
-from localnet.rpc.methods import QuestionKind
+from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.node_view import NodeView
+from localnet.rpc.requesting_client import REQUESTING_CLIENT
 from localnet.rpc.worker import RequestThread
 
 _GONE: Final = "the client is gone"
 
-Answer = Callable[[NodeReader], Any]
+Query = Callable[[NodeReader], Any]
 """A read-only query over the node's state."""
 
 
 @dataclass(slots=True)
-class ReaderQuestion:
+class ReaderQuery:
     """A query and its plan of the pending block. `spent` is its execution time so far in seconds."""
 
-    answer: Answer
-    kind: QuestionKind
+    read: Query
+    kind: QueryKind
     plan: PendingPlan | None = None
     spent: float = 0.0
 
 
-MOST: Final = 16
-"""Questions that are answered at a time; what was given up and has not ended yet is one of them."""
-MOST_TRACES: Final = 10
-"""Traces among them, so that no number of traces holds up anything else."""
+MAX_THREADS: Final = 16
+"""Maximum number of concurrent queries, including cancelled ones that have not stopped yet."""
+MAX_TRACES: Final = 10
+"""Maximum number of concurrent traces; the remaining threads stay available for other queries."""
 
 
-class QuestionThread:
+class QueryThread:
     """A query thread with its own view."""
 
     def __init__(self, node: Node, turns: Turns) -> None:
         self._node = node
         self._view: NodeView | None = None
         self._pace = Pace(turns)
-        self._thread = RequestThread("questions")
+        self._thread = RequestThread("queries")
         self._answer: asyncio.Future[Any] | None = None
-        self._kind = QuestionKind.QUESTION
+        self._kind = QueryKind.QUERY
         self._seconds = 0.0
         self.since: float | None = None
         """Start time of the current query."""
@@ -68,17 +68,17 @@ class QuestionThread:
         """Deadline of the current query."""
 
     @property
-    def is_asked(self) -> bool:
+    def is_busy(self) -> bool:
         """True if the thread executes a query, even if its client already has a response."""
-        return self._thread.is_asked
+        return self._thread.is_busy
 
-    def ask(self, question: ReaderQuestion) -> asyncio.Future[Any]:
+    def start(self, query: ReaderQuery) -> asyncio.Future[Any]:
         """Start a query and return the future of its result. For the event loop's thread."""
-        limits, self._kind = self._node.limits, question.kind
-        self._seconds = limits.trace if self._kind is QuestionKind.TRACE else limits.question
+        limits, self._kind = self._node.limits, query.kind
+        self._seconds = limits.trace if self._kind is QueryKind.TRACE else limits.query
         self.since = time.monotonic()
-        self.due = self.since + self._seconds - question.spent
-        self._answer = self._thread.start(partial(self._execute, question))
+        self.due = self.since + self._seconds - query.spent
+        self._answer = self._thread.start(partial(self._execute, query))
         return self._answer
 
     def refuse(self, reason: str) -> None:
@@ -96,7 +96,7 @@ class QuestionThread:
         """Mark the query as completed."""
         self._answer, self.since, self.due = None, None, inf
 
-    def _execute(self, question: ReaderQuestion) -> Any:
+    def _execute(self, query: ReaderQuery) -> Any:
         """Execute a query on this thread. Raises its errors, and those of `NodeView.answer`."""
         pace = self._pace
         if self._view is None:
@@ -104,7 +104,7 @@ class QuestionThread:
             self._view = NodeView(self._node)
         pace.began = time.monotonic()
         try:
-            return self._view.answer(question.answer, question.plan)
+            return self._view.answer(query.read, query.plan)
         finally:
             if pace.has_turn:
                 pace.pass_on()
@@ -129,71 +129,71 @@ class QuestionThread:
         self._thread.stop()
 
 
-class QuestionThreads:
+class QueryPool:
     """The pool of query threads. `busy` returns True if the chain's thread has work."""
 
     def __init__(self, node: Node, busy: Callable[[], bool]) -> None:
         self._node, self._busy = node, busy
         self._turns = Turns(self._others_wait)
         self._lock = threading.Lock()
-        self.threads: set[QuestionThread] = set()
-        self._idle: list[QuestionThread] = []
+        self.threads: set[QueryThread] = set()
+        self._idle: list[QueryThread] = []
         self._traces = 0
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         """Handle of the timer."""
-        self._waiting: dict[QuestionKind, deque[Future[QuestionThread]]] = {kind: deque() for kind in QuestionKind}
+        self._waiting: dict[QueryKind, deque[Future[QueryThread]]] = {kind: deque() for kind in QueryKind}
 
-    async def ask(self, question: ReaderQuestion) -> Any:
+    async def run(self, query: ReaderQuery) -> Any:
         """Return the result of a query.
 
         Raises what it raises, what `NodeView.answer` does, and RpcError -32000 where it was given up.
         """
-        kind = question.kind
+        kind = query.kind
         with self._lock:
             thread = None if self._waiting[kind] else self._take(kind)
         if thread is None:
             thread = await self._next_thread(kind)
-        asker = ASKING_CLIENT.get()
-        if asker is not None and asker.gone:
+        client = REQUESTING_CLIENT.get()
+        if client is not None and client.gone:
             self._release(thread, kind)
             raise RpcError(SERVER_ERROR, _GONE)
         try:
-            answer = thread.ask(question)
-            if asker is not None:
-                asker.give_up = partial(thread.refuse, _GONE)
+            answer = thread.start(query)
+            if client is not None:
+                client.give_up = partial(thread.refuse, _GONE)
             if self._timer is None or thread.due < self._timer.when() or self._loop is not asyncio.get_running_loop():
                 self._look_at(thread.due)
             return await answer
         finally:
-            if asker is not None:
-                asker.give_up = None
+            if client is not None:
+                client.give_up = None
             if thread.since is not None:
-                question.spent += time.monotonic() - thread.since
-            if thread.is_asked:
+                query.spent += time.monotonic() - thread.since
+            if thread.is_busy:
                 thread.give_up(lambda: self._forget(thread, kind))
             else:
                 self._release(thread, kind)
 
-    async def wait(self, question: ReaderQuestion, planned: asyncio.Future[Any]) -> Any:
+    async def wait(self, query: ReaderQuery, planned: asyncio.Future[Any]) -> Any:
         """Wait for the chain's thread on behalf of a query, within its time limit and while its client is connected.
 
         Raises the errors of the work, and RpcError -32000 if the query is abandoned.
         """
-        seconds, asker, begun = self._node.limits.of(question.kind), ASKING_CLIENT.get(), time.monotonic()
-        if asker is not None:
-            asker.give_up = partial(_cancel, planned)
+        seconds, client, begun = self._node.limits.of(query.kind), REQUESTING_CLIENT.get(), time.monotonic()
+        if client is not None:
+            client.give_up = partial(_cancel, planned)
         try:
-            await asyncio.wait([planned], timeout=seconds - question.spent)
+            await asyncio.wait([planned], timeout=seconds - query.spent)
         finally:
-            if asker is not None:
-                asker.give_up = None
-            question.spent += time.monotonic() - begun
-        if asker is not None and asker.gone:
+            if client is not None:
+                client.give_up = None
+            query.spent += time.monotonic() - begun
+        if client is not None and client.gone:
             raise RpcError(SERVER_ERROR, _GONE)
         if not planned.done():
             planned.cancel()
-            raise RpcError(SERVER_ERROR, _words(seconds, question.kind))
+            raise RpcError(SERVER_ERROR, _words(seconds, query.kind))
         return planned.result()
 
     def _look_at(self, due: float) -> None:
@@ -226,27 +226,27 @@ class QuestionThreads:
         """Return True if a shorter query waits behind one that has been running for some time."""
         if self._busy():
             return True
-        began = time.monotonic() - JUST_BEGUN
+        began = time.monotonic() - SHORT_EXECUTION
         return any(thread.since is not None and thread.since > began for thread in tuple(self.threads))
 
-    # --- who answers ------------------------------------------------------------------------------------------
+    # --- assignment of threads -------------------------------------------------------------------------------------
 
-    def _take(self, kind: QuestionKind) -> QuestionThread | None:
+    def _take(self, kind: QueryKind) -> QueryThread | None:
         """Return an idle thread, or a new one below the limit. The lock is held."""
-        if kind is QuestionKind.TRACE and self._traces >= MOST_TRACES:
+        if kind is QueryKind.TRACE and self._traces >= MAX_TRACES:
             return None
         if self._idle:
             thread = self._idle.pop()  # the one that was used last: its caches are warm
-        elif len(self.threads) < MOST:
-            thread = QuestionThread(self._node, self._turns)
+        elif len(self.threads) < MAX_THREADS:
+            thread = QueryThread(self._node, self._turns)
             self.threads.add(thread)
         else:
             return None
-        self._traces += kind is QuestionKind.TRACE
+        self._traces += kind is QueryKind.TRACE
         return thread
 
-    async def _next_thread(self, kind: QuestionKind) -> QuestionThread:
-        turn: Future[QuestionThread] = Future()
+    async def _next_thread(self, kind: QueryKind) -> QueryThread:
+        turn: Future[QueryThread] = Future()
         with self._lock:
             self._waiting[kind].append(turn)
         self._hand_out()
@@ -268,21 +268,21 @@ class QuestionThreads:
                     else:
                         self._put_back(thread, kind)
 
-    def _release(self, thread: QuestionThread, kind: QuestionKind) -> None:
+    def _release(self, thread: QueryThread, kind: QueryKind) -> None:
         thread.release()
         with self._lock:
             self._put_back(thread, kind)
         if any(self._waiting.values()):
             self._hand_out()
 
-    def _put_back(self, thread: QuestionThread, kind: QuestionKind) -> None:
+    def _put_back(self, thread: QueryThread, kind: QueryKind) -> None:
         self._idle.append(thread)
-        self._traces -= kind is QuestionKind.TRACE
+        self._traces -= kind is QueryKind.TRACE
 
-    def _forget(self, thread: QuestionThread, kind: QuestionKind) -> None:
+    def _forget(self, thread: QueryThread, kind: QueryKind) -> None:
         with self._lock:
             self.threads.discard(thread)
-            self._traces -= kind is QuestionKind.TRACE
+            self._traces -= kind is QueryKind.TRACE
         self._hand_out()
 
 
@@ -290,9 +290,9 @@ def _cancel(planned: asyncio.Future[Any]) -> None:
     planned.cancel()
 
 
-def _words(seconds: float, kind: QuestionKind) -> str:
+def _words(seconds: float, kind: QueryKind) -> str:
     """Return geth's error text, which clients recognise, and the remedy."""
-    option = "--trace-time" if kind is QuestionKind.TRACE else "--question-time"
+    option = "--trace-time" if kind is QueryKind.TRACE else "--query-time"
     return (
         f"execution aborted (timeout = {seconds:g}s): {kind.value} may take no longer; give the node more by "
         f"{option} SECONDS"
