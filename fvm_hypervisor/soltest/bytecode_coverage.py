@@ -12,7 +12,7 @@ from fvm_hypervisor.soltest.collected import SuiteCoverage
 from fvm_hypervisor.soltest.known_code import KnownCode, SourceSpan
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.solidity_text import SourceTexts
-from runtimes.evm.ethereum.forks import LATEST, fork_named
+from runtimes.evm.ethereum import LATEST_FORK, fork_named
 
 FOLDER: Final = "bytecode-coverage"
 _PUSH1, _PUSH32 = 0x60, 0x7F
@@ -36,7 +36,7 @@ def write_listings(root: Path, artifacts: Artifacts, found: SuiteCoverage) -> li
 
 def listing(code: bytes, places: Mapping[int, SourceSpan], visits: Counter[int], sources: SourceTexts) -> Iterator[str]:
     """Yield a line for each instruction: execution count, program counter, name and source position."""
-    names = {number: row.name for number, row in fork_named(LATEST.name).opcodes.items()}
+    names = {number: row.name for number, row in fork_named(LATEST_FORK.name).opcodes.items()}
     counter = 0
     while counter < len(code):
         opcode = code[counter]

@@ -33,7 +33,7 @@ _HALTS: Final[Mapping[int, str]] = {
     ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "InvalidJump",
     ExitCode.USR_READ_ONLY: "StateChangeDuringStaticCall",
 }
-_SUCCESSES: Final[Mapping[int, str]] = {0x00: "Stop", 0xF3: "Return", 0xFF: "SelfDestruct"}
+SUCCESSES: Final[Mapping[int, str]] = {0x00: "Stop", 0xF3: "Return", 0xFF: "SelfDestruct"}
 
 
 def call_words(frame: CallFrame, names: Names) -> tuple[str, str]:
@@ -110,7 +110,7 @@ def result_words(frame: CallFrame, names: Names) -> str:
     if frame.is_actors:
         found = describe(names.native_call(frame), []).result
         return f"[Return] {found}".rstrip()
-    status = _status(frame, names)
+    status = status_word(frame, names)
     if frame.creates:
         return f"[{status}] {_deployed_size(frame, names)} bytes of code"
     number = int.from_bytes(frame.target, "big")
@@ -123,11 +123,30 @@ def result_words(frame: CallFrame, names: Names) -> str:
     return f"[{status}] {_returned(frame, data, names)}".rstrip()
 
 
-def _status(frame: CallFrame, names: Names) -> str:
+def status_word(frame: CallFrame, names: Names) -> str:
+    """Return forge's name for the outcome of a call, such as `Return` or `Revert`."""
+    end = frame.end
+    if end is None:
+        return "FATAL"
+    if frame.succeeded:
+        return "Return" if frame.is_actors else _success(frame, names)
+    own = names.precompile(frame)
+    if own is not None:
+        return "PrecompileOOG" if end.error or end.message.startswith(f"{own.name}: out of gas") else "PrecompileError"
+    if frame.is_native or frame.is_refused:
+        return end.error or f"Exit {end.exit_code} {exit_name(end.exit_code)}"
+    if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+        return "Revert"
+    if is_precompile(frame.target) and not frame.code:
+        return "PrecompileOOG" if "gas" in end.message else "PrecompileError"
+    return _HALTS.get(end.exit_code) or end.error or exit_name(end.exit_code)
+
+
+def _success(frame: CallFrame, names: Names) -> str:
     """Return the halt reason of a successful frame: from its last opcode, if instructions were traced."""
-    opcode = frame.last_opcode
+    opcode = None if frame.creates else frame.last_opcode
     if opcode is not None:
-        return _SUCCESSES.get(opcode, "Return")
+        return SUCCESSES.get(opcode, "Return")
     if frame.target == VM or frame.creates or frame.output or is_precompile(frame.target):
         return "Return"
     return "Return" if frame.code and names.by_ir else "Stop"
@@ -156,26 +175,20 @@ def _returned(frame: CallFrame, data: bytes, names: Names) -> str:
 
 
 def _failure(frame: CallFrame, names: Names) -> str:
-    end, data = frame.end, frame.output
+    end, status = frame.end, f"[{status_word(frame, names)}]"
     if end is None:
-        return "[FATAL] the machine could not go on"
-    own = names.precompile(frame)
-    if own is not None:
-        kind = "PrecompileOOG" if end.error or end.message.startswith(f"{own.name}: out of gas") else "PrecompileError"
-        return f"[{kind}] {printable(end.message, MAX_WORDS)}".rstrip()
-    if frame.is_native or frame.is_refused:
-        words = end.error or f"Exit {end.exit_code} {exit_name(end.exit_code)}"
-        return f"[{words}] {printable(end.message, MAX_WORDS)}".rstrip()
-    if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
-        if frame.creates:
-            return f"[Revert] {hex_text(data)}".rstrip()
-        return f"[Revert] {_reverted(frame, names)}".rstrip()
-    if is_precompile(frame.target) and not frame.code:
-        return f"[{'PrecompileOOG' if 'gas' in end.message else 'PrecompileError'}] 0x"
-    halt = _HALTS.get(end.exit_code)
-    if halt:
-        return f"[{halt}]" if frame.creates else f"[{halt}] EvmError: {halt}"
-    return f"[{end.error or exit_name(end.exit_code)}] {printable(frame.exit_words, MAX_WORDS)}".rstrip()
+        return f"{status} execution was aborted by an internal error"
+    if names.precompile(frame) is not None or frame.is_native or frame.is_refused:
+        words = printable(end.message, MAX_WORDS)
+    elif end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+        words = hex_text(frame.output) if frame.creates else _reverted(frame, names)
+    elif is_precompile(frame.target) and not frame.code:
+        words = "0x"
+    elif end.exit_code in _HALTS:
+        words = "" if frame.creates else f"EvmError: {_HALTS[end.exit_code]}"
+    else:
+        words = printable(frame.exit_words, MAX_WORDS)
+    return f"{status} {words}".rstrip()
 
 
 def _reverted(frame: CallFrame, names: Names) -> str:

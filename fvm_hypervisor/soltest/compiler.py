@@ -59,7 +59,7 @@ class CompilerRun:
         if solc.is_javascript or solc.origin:
             environment = {name: environment[name] for name in _ENVIRONMENT if name in environment}
             folder = solc.path.parent
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, env=environment
         )
 

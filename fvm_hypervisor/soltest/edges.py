@@ -1,9 +1,9 @@
 """Edge coverage of calls, which guides fuzzing with a corpus.
 
 An edge is a jump in a contract's code, taken or not: two program counters, the first of which holds JUMP or JUMPI. Hit
-counts fall into eight classes, as in AFL and later coverage-guided fuzzers: loops of other lengths are new, a few more
-rounds of a long loop are not. A contract counts as one code, whatever its constructor arguments and immutables; all
-code outside the project counts as one.
+counts fall into eight classes, as in AFL and later coverage-guided fuzzers: a different class of loop iterations counts
+as new coverage, a few more iterations of a long loop do not. Deployments of one contract share their edges, whatever
+their constructor arguments and immutables. All code outside the project is counted together, as number 0.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ MAX_PLACES: Final = 1 << 20
 MAX_EDGES: Final = 1 << 18
 """Maximum number of edges remembered per test (about 60 MB); further edges do not count as new."""
 _MAX_CODES: Final = 256
-"""Maximum number of codes whose contracts are cached."""
+"""Maximum number of entries in the cache from code to contract."""
 _JUMPS: Final = b"\x56\x57"
-_CLASSES: Final = (1, 2, 3, 4, 8, 16, 32, 128)
+_CLASS_MINIMUMS: Final = (1, 2, 3, 4, 8, 16, 32, 128)
 """Lowest hit count of each class."""
 
 Edges = Counter[tuple[int, int, int]]
-"""Hit counts by the number of a contract's code and both program counters."""
+"""Hit counts by (code number, source program counter, destination program counter)."""
 ContractOf = Callable[[bytes, bool], Hashable | None]
-"""Returns the contract of a code, which is init code if the second argument is True; None if unknown."""
+"""Returns the contract that a code belongs to, or None if unknown. The second argument is True for init code."""
 
 
 class EdgeTracer:
-    """A `PlaceTracer` that records edges; `take_edges` returns those since its last call.
+    """A `PlaceTracer` that records edges; `take_edges` returns the edges recorded since it was last called.
 
     Events are also forwarded to `other`.
     """
@@ -49,7 +49,7 @@ class EdgeTracer:
         """Number of each contract's init code (True) or runtime code (False)."""
         self._places = array("I")
         self._parts: list[tuple[int, int, bytes]] = []
-        """For each part of the buffer: its start, its code's number, and the code (empty if it is not counted)."""
+        """For each segment of the buffer: start index, code number, and code (empty if it is not counted)."""
         self._open: list[tuple[bool, int, bytes]] = []
         """For each open call: True if it creates a contract, its code's number, and the code."""
         self._found: Edges = Counter()
@@ -83,7 +83,7 @@ class EdgeTracer:
             self._other_place(counter)
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Record the instruction of a full step, for engines that report no places."""
+        """Record the program counter of a step event, for engines that do not call `place`."""
         if isinstance(event, EvmStep):
             self._note(event.pc)
         if self._steps is not None:
@@ -128,10 +128,10 @@ class EdgeMap:
     seen: dict[tuple[int, int, int], int] = field(default_factory=dict)
     """Bit mask of hit count classes by edge."""
     features: int = 0
-    """Number of pairs of edge and class."""
+    """Number of distinct (edge, hit count class) pairs."""
 
     def add(self, found: Edges) -> bool:
-        """Remember edges. Return True if an edge or its class is new."""
+        """Add edges. Return True if any edge, or any edge's hit count class, is new."""
         before = self.features
         seen = self.seen
         for edge, count in found.items():
@@ -146,4 +146,4 @@ class EdgeMap:
 def _bit(count: int) -> int:
     if count < 4:
         return 1 << (count - 1)
-    return 1 << (sum(count >= least for least in _CLASSES) - 1)
+    return 1 << (sum(count >= least for least in _CLASS_MINIMUMS) - 1)

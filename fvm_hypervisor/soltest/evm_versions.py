@@ -27,6 +27,9 @@ _SINCE: Final = {
 EVM_VERSIONS: Final = ("homestead", "tangerinewhistle", "spuriousdragon", *_SINCE)
 """All EVM versions that forge accepts, from oldest to newest."""
 
+_OLDER: Final = (("cancun", "Cancun+EIP-7702"), ("shanghai", "Shanghai"), (EVM_VERSIONS[0], "Paris"))
+"""EVM versions and forks, newest first: a version before Prague uses the first pair whose version is not newer."""
+
 
 def evm_version(wanted: str | None, solc: str) -> str:
     """Return the EVM version for a release of solc; an unknown name is passed to the compiler as it is."""
@@ -42,11 +45,13 @@ def evm_version(wanted: str | None, solc: str) -> str:
 def rules_of(version: str) -> str:
     """Return the name of the fork whose rules execute code of an EVM version.
 
-    Versions before Prague run by Prague's rules, since forge supports delegation to code in all of them. Those before
-    Shanghai do not charge for words of init code.
+    Versions before Prague use Cancun's opcodes and EIP-7702 delegation, which forge supports in all versions. Cancun,
+    Shanghai and Paris have their own precompiles and transaction gas; older versions use those of Paris.
     """
-    from runtimes.evm.ethereum.forks import FORKS, PARIS, PRAGUE
+    from runtimes.evm.ethereum import FORKS
 
     known = {fork.name.lower(): fork.name for fork in FORKS.values() if fork.delegations}
-    is_early = EVM_VERSIONS.index(version) < EVM_VERSIONS.index("shanghai")
-    return known.get(version, PARIS.name if is_early else PRAGUE.name)
+    if version in known:
+        return known[version]
+    number = EVM_VERSIONS.index(version)
+    return next(name for first, name in _OLDER if number >= EVM_VERSIONS.index(first))

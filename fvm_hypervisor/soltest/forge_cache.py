@@ -6,29 +6,24 @@ imports equal those in the file; otherwise it compiles, so a wrong entry does no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Set
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import xxhash
 
-from fvm_hypervisor.soltest.compiled_cache import CACHE_FOLDER, CompiledSource
+from fvm_hypervisor.soltest.compiled_cache import CompiledSource
 from fvm_hypervisor.soltest.compiling import OUTPUTS
 from fvm_hypervisor.soltest.evm_versions import evm_version
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.sources import Sources
-from fvm_hypervisor.soltest.xxh3 import xxh3_64
 from hypervisor.user_files import read_bounded
 from localnet.contracts.forge_builds import FORGE_CACHE, LARGEST_BUILD_INFO
 
 _PROFILE: Final = "default"
-_HASHES: Final = "hashes.json"
-_HASH: Final = re.compile("[0-9a-f]{16}")
-_MAX_HASHES: Final = 16 << 20
-"""Maximum size of the file of hashes in bytes; a source takes about a hundred."""
 
 
 def write_forge_cache(
@@ -118,33 +113,9 @@ def _new_cache(project: Project, version: str) -> dict[str, Any]:
     }
 
 
-class ContentHashes:
-    """Forge's hashes of texts. They are slow to compute in Python, so they are cached by the texts' SHA-256."""
-
-    def __init__(self, root: Path, file: Path) -> None:
-        self._root, self._file = root, file
-        self._used: dict[str, str] = {}
-        try:
-            found = orjson.loads(read_bounded(file, _MAX_HASHES, "the hashes"))
-            self._known = {str(key): value for key, value in found.items() if _is_hash(value)}
-        except (OSError, ValueError, AttributeError):
-            self._known = {}
-
-    def of(self, text: str) -> str:
-        """Return the hash of a text, in the format of forge's cache."""
-        data = text.encode()
-        key = sha256(data).hexdigest()
-        found = self._used[key] = self._used.get(key) or self._known.get(key) or f"{xxh3_64(data):016x}"
-        return found
-
-    def save(self) -> None:
-        """Write the hashes that were used. Raises OSError."""
-        if self._used != self._known:
-            write_inside(self._root, self._file, orjson.dumps(self._used))
-
-
-def _is_hash(value: Any) -> bool:
-    return isinstance(value, str) and _HASH.fullmatch(value) is not None
+def _content_hash(text: str) -> str:
+    """Return the XXH3 hash of a text, in the format of forge's cache."""
+    return xxhash.xxh3_64_hexdigest(text.encode())
 
 
 def _write(
@@ -156,8 +127,7 @@ def _write(
 ) -> None:
     """Write the artifacts, then the build-info files, and last the cache that names both."""
     out = project.root / project.out
-    hashes = ContentHashes(project.root, project.root / project.cache / CACHE_FOLDER / _HASHES)
-    true = _true_entries(project, sources, content["files"], hashes)
+    true = _true_entries(project, sources, content["files"])
     files = {name: entry for name, entry in true.items() if name not in compiled}
     taken = {made["path"] for entry in files.values() for made in _artifacts_in(entry)}
     runs = _compiler_runs(compiled)
@@ -179,22 +149,21 @@ def _write(
             "language": "Solidity",
         }
         write_inside(project.root, info, orjson.dumps(build_info))
-        files[name] = _entry(project, sources, name, artifacts, hashes)
-    hashes.save()
+        files[name] = _entry(project, sources, name, artifacts)
     builds = {made["build_id"] for entry in files.values() for made in _artifacts_in(entry)}
     whole = content | {"files": dict(sorted(files.items())), "builds": sorted(builds)}
     write_inside(project.root, project.root / project.cache / FORGE_CACHE, orjson.dumps(whole))
 
 
-def _true_entries(
-    project: Project, sources: Sources, files: Mapping[str, Any], hashes: ContentHashes
-) -> dict[str, Any]:
+def _true_entries(project: Project, sources: Sources, files: Mapping[str, Any]) -> dict[str, Any]:
     """Return the cache entries whose source and imports are unchanged.
 
     Forge detects the others by the hash of the changed source, which a rewritten entry would hide.
     """
     texts = {name: sources.texts[name] if name in sources.texts else _text(project.root / name) for name in files}
-    same = {name for name, text in texts.items() if text is not None and files[name]["contentHash"] == hashes.of(text)}
+    same = {
+        name for name, text in texts.items() if text is not None and files[name]["contentHash"] == _content_hash(text)
+    }
     return {name: entry for name, entry in files.items() if same.issuperset((name, *entry["imports"]))}
 
 
@@ -203,12 +172,10 @@ def _text(file: Path) -> str | None:
     return file.read_text("utf-8") if file.is_file() else None
 
 
-def _entry(
-    project: Project, sources: Sources, name: str, artifacts: Mapping[str, Any], hashes: ContentHashes
-) -> dict[str, Any]:
+def _entry(project: Project, sources: Sources, name: str, artifacts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "lastModificationDate": int((project.root / name).stat().st_mtime * 1000),
-        "contentHash": hashes.of(sources.texts[name]),
+        "contentHash": _content_hash(sources.texts[name]),
         "interfaceReprHash": None,
         "sourceName": name,
         "imports": sorted(sources.closure([name]) - {name}),

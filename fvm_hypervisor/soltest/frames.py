@@ -15,7 +15,16 @@ from typing import Any, Final
 from bridge.addresses import EthAddress, from_delegated, masked_id
 from bridge.cbor import ParamsError
 from bridge.events import Log, entries_to_log
-from bridge.evm_steps import CodeBorrowed, CodeDeployed, EvmFrame, EvmStep, FundsMissing, PrecompileRefusal, SlotWritten
+from bridge.evm_steps import (
+    CodeBorrowed,
+    CodeDeployed,
+    CreationCollision,
+    EvmFrame,
+    EvmStep,
+    FundsMissing,
+    PrecompileRefusal,
+    SlotWritten,
+)
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from hypervisor.address import Address
@@ -28,6 +37,7 @@ from hypervisor.tracing import (
     CallStarted,
     Dispatched,
     EventEmitted,
+    GasCharged,
     RuntimeEvent,
     TraceEvent,
 )
@@ -41,6 +51,8 @@ MAX_COUNTERS: Final = 2_000_000
 
 OUT_OF_FUNDS: Final = "OutOfFunds"
 """Forge's name for the end of a call whose caller lacks funds under Ethereum's rules."""
+COLLISION: Final = "CreateCollision"
+"""Forge's status of a creation whose address already has a contract."""
 
 _CLOCK: Final = 4096
 """Number of instructions between two checks of the time."""
@@ -79,6 +91,23 @@ class InternalCall:
 
 
 @dataclass(slots=True)
+class TracedStep:
+    """An executed instruction.
+
+    `gas` is the frame's remaining gas before it, `cost` its gas cost, `counter` its program counter. `place` is the
+    number of `CallFrame.items` recorded before it. `slot` and `word` are set for SLOAD and SSTORE.
+    """
+
+    counter: int
+    opcode: int
+    gas: int
+    place: int
+    slot: int | None = None
+    word: int | None = None
+    cost: int = 0
+
+
+@dataclass(slots=True)
 class CallFrame:
     """A call with its calls, events and changed slots, in order.
 
@@ -109,6 +138,10 @@ class CallFrame:
     """Opcode of the call, if the tracer knows it."""
     deployed: bytes | None = None
     """Code that a creation stored."""
+    unspent: int = 0
+    """Milligas remaining in the frame when it halted; the halt consumes them."""
+    steps: list[TracedStep] = field(default_factory=list)
+    """Executed instructions, if the tracer recorded them."""
 
     @property
     def target(self) -> EthAddress:
@@ -167,8 +200,17 @@ class CallFrame:
 
     @property
     def gas_used(self) -> int:
-        """Gas used by the frame and its calls."""
-        return 0 if self.end is None else -(-self.end.gas_used // MILLIGAS_PER_GAS)
+        """Gas used by the frame and its calls.
+
+        As in forge, a halted frame does not include the gas remaining when it halted. For an isolated call it is the
+        gas used by the transaction, which includes that remainder.
+        """
+        if self.end is None:
+            return 0
+        used = self.end.gas_used
+        if self.end.exit_code != ExitCode.SYS_OUT_OF_GAS and self.unspent <= used <= self.start.gas_available:
+            used -= self.unspent
+        return -(-used // MILLIGAS_PER_GAS)
 
     @property
     def is_reverted_call(self) -> bool:
@@ -187,9 +229,9 @@ class CallFrame:
         return not self.runtime and self.end is not None and bool(self.end.error)
 
     @property
-    def is_unpaid(self) -> bool:
-        """True if the call was not made because its caller lacked funds, under Ethereum's rules."""
-        return self.end is not None and self.end.error == OUT_OF_FUNDS
+    def was_rejected_early(self) -> bool:
+        """True if Ethereum's rules rejected the call: funds are missing, or the new address has a contract."""
+        return self.end is not None and self.end.error in (OUT_OF_FUNDS, COLLISION)
 
     @property
     def refusal(self) -> PrecompileRefusal | None:
@@ -208,7 +250,7 @@ class CallFrame:
     @property
     def is_actors(self) -> bool:
         """True if the call is of a native actor's own method, not of `InvokeEVM`."""
-        return (self.is_native or self.is_refused) and self.start.method != INVOKE_EVM and not self.is_unpaid
+        return (self.is_native or self.is_refused) and self.start.method != INVOKE_EVM and not self.was_rejected_early
 
     @property
     def creates_others(self) -> bool:
@@ -305,7 +347,7 @@ class FrameTracer:
         self._open: list[CallFrame] = []
         self._begun = 0
         self._borrowed: CodeBorrowed | None = None
-        self._units = rules_named(rules).questions.adapt_tracer(_CallbackTracer(self._take))
+        self._units = rules_named(rules).calls.adapt_tracer(_CallbackTracer(self._take))
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the frames."""
@@ -331,11 +373,16 @@ class FrameTracer:
                 self._open[-1].items.append(event)
             case CodeBorrowed():
                 self._borrowed = event
+            case GasCharged(name="OnFailure"):
+                self._open[-1].unspent = event.milligas
             case CodeDeployed():
                 self._open[-1].deployed = event.code
             case FundsMissing():
-                self._begin(_unpaid_call(event, self._open[-1]))
+                self._begin(_rejected_call(event, self._open[-1]))
                 self._end(CallEnded(ExitCode.SYS_INSUFFICIENT_FUNDS, b"", RAW, 0, OUT_OF_FUNDS, _shortage(event)))
+            case CreationCollision():
+                self._begin(_rejected_call(event, self._open[-1]))
+                self._end(CallEnded(ExitCode.SYS_ILLEGAL_INSTRUCTION, b"", RAW, 0, COLLISION))
             case _:
                 pass
 
@@ -409,8 +456,8 @@ def _fold(frame: CallFrame, caller: CallFrame | None) -> list[CallFrame]:
     return [frame]
 
 
-def _unpaid_call(event: FundsMissing, caller: CallFrame) -> CallFrame:
-    """Return the frame of a call that was not made because funds were missing."""
+def _rejected_call(event: FundsMissing | CreationCollision, caller: CallFrame) -> CallFrame:
+    """Return the frame of a call or creation that was rejected before execution."""
     start = CallStarted(
         from_=ActorID(0) if caller.actor is None else caller.actor,
         to=Address.delegated(EAM_NAMESPACE, event.address),
@@ -419,7 +466,7 @@ def _unpaid_call(event: FundsMissing, caller: CallFrame) -> CallFrame:
         params=event.data,
         params_codec=RAW,
         read_only=False,
-        gas_available=0,
+        gas_available=event.gas * MILLIGAS_PER_GAS,
     )
     return CallFrame(start, event.address, code=event.data if event.creates else b"")
 

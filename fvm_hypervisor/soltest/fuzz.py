@@ -28,7 +28,7 @@ from fvm_hypervisor.soltest.project import FuzzSettings
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, is_rejected, selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
-from fvm_hypervisor.soltest.value_text import arguments_text, raw_arguments_text
+from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import Values, simpler, types
 from fvm_hypervisor.soltest.world import CallOutcome, WorldSnapshot
 
@@ -215,7 +215,7 @@ class FuzzRun:
         """Return the failure with the simplest inputs that still fail."""
         simple, outcome, reason = self._shrink(arguments, outcome, reason)
         inputs = self.test.entry["inputs"]
-        text, raw = arguments_text(inputs, simple), raw_arguments_text(inputs, simple)
+        text, raw = arguments_text(inputs, simple), arguments_text(inputs, simple, raw=True)
         example = CounterExample(self.calldata(simple), text, raw_arguments=raw)
         return self._result(CaseStatus.FAILURE, reason, outcome.gas_used, (example,))
 

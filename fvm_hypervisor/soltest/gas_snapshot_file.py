@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
+from fvm_hypervisor.soltest.results import SuiteResult
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 
@@ -41,18 +41,17 @@ class SnapshotEntry:
 
 
 def entries_of(suites: Iterable[SuiteResult]) -> list[SnapshotEntry]:
-    """Return the entries of tests that passed or were skipped, sorted; a skipped test has gas 0, as in forge."""
+    """Return the entries of all tests, including failed and skipped ones, as `forge snapshot` lists them."""
     return [
         SnapshotEntry(suite.contract, test.signature, test.figures())
         for suite in sorted(suites, key=lambda suite: suite.name)
         for test in sorted(suite.tests, key=lambda test: test.signature)
-        if test.status is not CaseStatus.FAILURE
     ]
 
 
 def text_of(entries: Sequence[SnapshotEntry]) -> str:
-    """Return the content of the file."""
-    return "\n".join(f"{entry.contract}:{entry.test} {entry.figures}" for entry in entries)
+    """Return the content of the snapshot file, with sorted lines."""
+    return "\n".join(sorted(f"{entry.contract}:{entry.test} {entry.figures}" for entry in entries))
 
 
 def read_entries(file: Path) -> dict[str, SnapshotEntry]:

@@ -127,15 +127,17 @@ def _without_arguments(contract: KnownContract, init_code: bytes) -> bytes:
 
 
 def _difference(pattern: Pattern, code: bytes) -> float:
-    """Return the share of bytes in which code differs from a contract's; links and immutables count as equal."""
+    """Return the fraction of bytes in which `code` differs from a contract's code.
+
+    Linked library addresses are ignored. Immutables and a library's own address are compared with the zero bytes that
+    the compiler emits for them.
+    """
     mine = bytearray(pattern.code)
     size = min(len(mine), len(code))
     longest, added = max(len(mine), len(code)), abs(len(mine) - len(code))
     if not longest or (added > _MAX_ADDED and added * 10 > longest):
         return 1.0
-    if not added and pattern.begins(code):
-        return 0.0
-    for start, end in pattern.holes:
+    for start, end in pattern.links:
         mine[start:end] = code[start:end].ljust(end - start, b"\0")
     parted = int.from_bytes(mine[:size], "big") ^ int.from_bytes(code[:size], "big")
     return (added + size - parted.to_bytes(size, "big").count(0)) / longest

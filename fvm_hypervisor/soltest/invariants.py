@@ -30,7 +30,7 @@ from fvm_hypervisor.soltest.results import CallMetrics, CaseKind, CaseStatus, Co
 from fvm_hypervisor.soltest.shrinking import shortened
 from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, is_rejected, selector
 from fvm_hypervisor.soltest.stored_failures import StoredCall
-from fvm_hypervisor.soltest.value_text import arguments_text, raw_arguments_text
+from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import Values
 from fvm_hypervisor.soltest.world import CallOutcome, WorldSnapshot
 
@@ -72,7 +72,7 @@ class SequenceStep:
             self.target.contract,
             checksummed(self.target.address),
             signature(self.target.entry),
-            raw_arguments_text(self.target.entry["inputs"], self.arguments),
+            arguments_text(self.target.entry["inputs"], self.arguments, raw=True),
         )
 
 
@@ -107,16 +107,16 @@ def call_sequence(
     stage: SuiteStage, test: TestFunction, fails_on_revert: bool, steps: Sequence[CounterExample]
 ) -> bool:
     """Repeat a failed sequence, check the invariant once at the end, and return True if it fails again."""
+    fails = False
     for step in steps:
         sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
         outcome = stage.world.call(sender, address, step.calldata)
         ends = fails_on_revert or is_failed_assertion(outcome)
-        if step is steps[-1] and not outcome.success and ends:
-            return True
+        fails = not outcome.success and ends
     for name in (test.signature, _END) if _has_end(stage) else (test.signature,):
         if not stage.call(selector(name)).success or stage.has_failed():
             return True
-    return False
+    return fails
 
 
 def _has_end(stage: SuiteStage) -> bool:
@@ -175,7 +175,7 @@ class InvariantRun:
             self.ready = stage.world.snapshot()
         broken = self._check()
         if broken is not None:
-            return self._result(CaseStatus.FAILURE, broken)
+            return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {broken}")
         again = self._replayed_failure()
         if again is not None:
             return again
@@ -187,13 +187,15 @@ class InvariantRun:
             stage.world.restore(self.ready)
             self.dictionary.forget_runs()
             stage.world.records_slots = self.dictionary.takes_storage
+            calls = self.calls
             try:
                 failure = self._sequence(rng, values, excluded)
             finally:
                 stage.world.records_slots = False
-            self.runs += 1
             if failure is not None:
+                self.calls = calls  # as in forge, the counts exclude the failing run
                 return self._failure(*failure)
+            self.runs += 1
         return self._result(CaseStatus.SUCCESS, None) if self._best is None else self._maximum(self._best)
 
     def _replayed_failure(self) -> TestResult | None:

@@ -37,6 +37,8 @@ class Job:
     """True if passing tests have no trace at any verbosity."""
     decodes_internal: bool = False
     """True if traces include internal function calls."""
+    records_traces: bool = False
+    """True if results contain call trees for the JSON report: from verbosity 3 on, and always for invariants."""
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """Storage layouts by source and contract; empty unless a source requests them."""
     precompiles: tuple[Precompile | str, ...] = ()

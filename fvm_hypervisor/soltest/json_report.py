@@ -59,6 +59,7 @@ def _test(test: TestResult, verbosity: int) -> dict[str, Any]:
         ],
         "decoded_logs": list(test.logs) if shows_logs else [],
         "kind": _kind(test),
+        "traces": [[kind, {"arena": nodes}] for kind, nodes in test.traces],
         "labeled_addresses": {f"0x{address.hex()}": label for address, label in sorted(test.labels)},
         "duration": exact_duration(test.duration),
         "breakpoints": {},
@@ -77,8 +78,8 @@ def _counterexample(test: TestResult) -> dict[str, Any] | None:
     if not calls:
         return None
     if test.kind is not CaseKind.INVARIANT:
-        return {"Single": calls[0].forge_json(calls[0].raw_arguments)}
-    return {"Sequence": [test.shrunk_from or len(calls), [call.forge_json(call.raw_arguments) for call in calls]]}
+        return {"Single": calls[0].forge_json()}
+    return {"Sequence": [test.shrunk_from or len(calls), [call.forge_json() for call in calls]]}
 
 
 def _kind(test: TestResult) -> dict[str, Any]:

@@ -32,16 +32,19 @@ class Pattern:
 
     code: bytes
     holes: tuple[tuple[int, int], ...]
+    links: tuple[tuple[int, int], ...] = ()
+    """Positions of linked library addresses, a subset of `holes`."""
 
     @classmethod
     def of(cls, bytecode: Bytecode) -> Pattern:
         """Return the pattern of compiled bytecode. Raises ValueError if it is malformed."""
-        holes = [
+        library_holes = tuple(
             (int(place["start"]), int(place["start"]) + int(place.get("length", _ADDRESS)))
             for names in bytecode.links.values()
             for places in names.values()
             for place in places
-        ]
+        )
+        holes = [*library_holes]
         holes += [
             (int(place["start"]), int(place["start"]) + int(place["length"]))
             for places in bytecode.immutables.values()
@@ -51,7 +54,7 @@ class Pattern:
         code = bytecode.linked(links)
         if code[:1] == b"\x73" and code[1 : 1 + _ADDRESS] == bytes(_ADDRESS):
             holes.append((1, 1 + _ADDRESS))  # a library's own address, inserted at deployment
-        return cls(code, tuple(sorted(holes)))
+        return cls(code, tuple(sorted(holes)), library_holes)
 
     def begins(self, code: bytes) -> bool:
         """Return True if code begins with this pattern."""

@@ -1,6 +1,6 @@
-"""Maximizing invariant tests: forge's optimization mode, for a test that returns an `int256`.
+"""Optimization mode of invariant tests, as in forge: maximizes the `int256` that a test returns.
 
-The return value never fails such a test: its result is the largest value found and the calls that lead to it.
+No return value makes such a test fail. Its result is the largest value found, with the call sequence that produced it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Step = TypeVar("Step")
 
 @dataclass(frozen=True, slots=True)
 class BestSequence(Generic[Step]):
-    """The largest value that a test returned, and the calls before it."""
+    """The largest value that a test returned, and the call sequence that produced it."""
 
     value: int
     steps: Sequence[Step]
@@ -29,7 +29,7 @@ def is_maximizing(test: TestFunction) -> bool:
 
 
 def returned_value(outcome: CallOutcome) -> int | None:
-    """Return the value that a call of a maximizing test returned; None if it reverted."""
+    """Return the value of a maximizing test's call; None if it reverted or returned less than 32 bytes."""
     if not outcome.success or len(outcome.output) < 32:
         return None
     return int.from_bytes(outcome.output[:32], "big", signed=True)

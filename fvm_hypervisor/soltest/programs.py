@@ -35,7 +35,7 @@ def run_program(
     `check` is called with the number of bytes written so far, and raises if there are too many. Raises what `check`
     raises, OSError, TimeoutExpired.
     """
-    with subprocess.Popen(  # noqa: S603  # the project has allowed its tests to run programs
+    with subprocess.Popen(  # the project has allowed its tests to run programs
         list(command), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, process_group=0
     ) as process:
         _RUNNING.add(process.pid)

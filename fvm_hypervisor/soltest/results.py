@@ -39,9 +39,9 @@ class CounterExample:
     address: str = ""
     signature: str = ""
     raw_arguments: str = ""
-    """Arguments without scientific notation."""
+    """Arguments without scientific notation, quotes or struct names."""
 
-    def forge_json(self, raw_arguments: str) -> dict[str, str | None]:
+    def forge_json(self) -> dict[str, str | None]:
         """Return the call in forge's format; fields that a fuzz input lacks are null."""
         return {
             "warp": None,
@@ -53,7 +53,7 @@ class CounterExample:
             "func_name": self.signature.partition("(")[0] or None,
             "signature": self.signature or None,
             "args": self.arguments,
-            "raw_args": raw_arguments,
+            "raw_args": self.raw_arguments,
         }
 
     def text(self) -> str:
@@ -109,6 +109,8 @@ class TestResult:
     logs: tuple[str, ...] = ()
     emitted: tuple[tuple[EthAddress, Log], ...] = ()
     """Logs with their emitters, if logs are shown."""
+    traces: tuple[tuple[str, list[dict[str, Any]]], ...] = ()
+    """Pairs of kind and arena (json_traces.py) for deployment, `setUp` and the test, for the JSON report."""
     labels: tuple[tuple[EthAddress, str], ...] = ()
     """Addresses labelled by `vm.label`."""
     first_stipend: int = 0

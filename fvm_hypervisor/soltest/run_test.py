@@ -49,7 +49,7 @@ class Viewer(Protocol):
     def calls_tracer(self) -> Tracer:
         """Return a new tracer of calls only, for a test that is too long for the other one."""
 
-    def set_up_tracer(self) -> Tracer | None:
+    def set_up_tracer(self, suite: Suite) -> Tracer | None:
         """Return a tracer for the constructor and `setUp`, or None if they are not shown."""
 
     def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer | None, result: TestResult) -> TestResult:
@@ -163,7 +163,7 @@ class SuiteRun:
     def _set_up_tracer(self) -> Tracer | None:
         if self.collector is not None:
             return self.collector.set_up_tracer()
-        return None if self.viewer is None else self.viewer.set_up_tracer()
+        return None if self.viewer is None else self.viewer.set_up_tracer(self.suite)
 
     def _set_up(self, stage: SuiteStage, tracer: Tracer | None) -> None:
         machine = self.world.machine
@@ -242,12 +242,12 @@ class SuiteRun:
                     replayed = None if collector is None else collector.replay_tracer(test)
                     if replayed is not None and (result.counterexample or result.last_run):
                         self._repeat(stage, test, here, result, invariant.fail_on_revert, replayed)
-                    result = self._run_viewed(stage, test, here, seen, result, invariant.fail_on_revert)
+                    result = self._with_output(stage, test, here, seen, result, invariant.fail_on_revert)
                 except ConsentNeeded:
                     raise
                 except (HypervisorError, StoreError) as error:
-                    result = _error_result(test.signature, test.kind, error)
-                yield replace(self._with_logs(result), duration=perf_counter() - begin)
+                    result = self._with_logs(_error_result(test.signature, test.kind, error))
+                yield replace(result, duration=perf_counter() - begin)
         finally:
             self.world.machine.tracer = None
             self.world.drop(ready)
@@ -269,7 +269,7 @@ class SuiteRun:
         """Return the result with the test's output, and with all logs if they are shown."""
         cheats = self.world.cheatcodes
         emitted = tuple(cheats.console.logs) if cheats.settings.shows_logs else ()
-        return replace(result, logs=result.logs or tuple(cheats.console.lines), emitted=emitted)
+        return replace(result, logs=result.logs or tuple(cheats.console.lines), emitted=result.emitted or emitted)
 
     def _stop_tracing(self, name: str, ready: WorldSnapshot) -> None:
         if self.collector is not None:
@@ -305,6 +305,26 @@ class SuiteRun:
         gas = 0 if status is CaseStatus.SKIPPED else outcome.gas_used
         return TestResult(test.signature, CaseKind.UNIT, status, reason, gas)
 
+    def _with_output(
+        self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, seen: Tracer | None, result: TestResult,
+        fails_on_revert: bool,
+    ) -> TestResult:  # fmt: skip
+        """Return the result with logs, traces and stack.
+
+        As in forge, the logs are those of all rows for a table test, of the last sequence for an invariant test, and of
+        `setUp` for a skipped test.
+        """
+        is_sequence = result.kind is CaseKind.INVARIANT and bool(result.counterexample or result.last_run)
+        if result.kind is CaseKind.TABLE:
+            result = self._with_logs(result)
+        is_repeated = self.viewer is not None and self.viewer.wants(result)
+        if is_sequence and not is_repeated and self.world.cheatcodes.settings.shows_logs:
+            self._repeat(stage, test, ready, result, fails_on_revert, None)
+        result = self._run_viewed(stage, test, ready, seen, result, fails_on_revert)
+        if result.status is CaseStatus.SKIPPED or (result.kind is CaseKind.INVARIANT and not is_sequence):
+            self.world.restore(ready)
+        return self._with_logs(result)
+
     def _run_viewed(
         self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, seen: Tracer | None, result: TestResult,
         fails_on_revert: bool,
@@ -322,8 +342,8 @@ class SuiteRun:
             return result if loop is None else self._with_loop_stack(stage, result, loop, again)
         never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
         if result.kind is not CaseKind.UNIT and not (result.counterexample or result.last_run or never_held):
-            return result  # it did not run
-        self.known(replace(result, logs=tuple(self.world.cheatcodes.console.lines)))
+            return viewer.show(stage, seen, None, result)  # it did not run
+        self.known(self._with_logs(result))
         tracer = viewer.tracer(result)
         try:
             has_ended_so = again(tracer)
@@ -338,7 +358,7 @@ class SuiteRun:
 
     def _repeat(
         self, stage: SuiteStage, test: TestFunction, ready: WorldSnapshot, result: TestResult, fails_on_revert: bool,
-        tracer: Tracer,
+        tracer: Tracer | None,
     ) -> bool:  # fmt: skip
         """Repeat a test with a tracer; return False if it failed before and does not fail now."""
         machine, calls = self.world.machine, result.counterexample or result.last_run

@@ -86,7 +86,7 @@ def viewer_of(job: Job, artifacts: Artifacts) -> TestViewer:
     """Return the viewer of a job."""
     return TestViewer(
         artifacts, job.rules, job.verbosity, hides_passed=job.hides_passed, decodes=job.decodes_internal,
-        by_ir=job.project.compiler.via_ir,
+        by_ir=job.project.compiler.via_ir, records=job.records_traces,
     )  # fmt: skip
 
 

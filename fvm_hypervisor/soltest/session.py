@@ -57,6 +57,8 @@ class Options:
     """True if passing tests have no trace at any verbosity."""
     decodes_internal: bool = False
     """True if traces include internal function calls."""
+    records_traces: bool = False
+    """True if results contain call trees for the JSON report."""
 
 
 @dataclass(slots=True)
@@ -260,6 +262,7 @@ class SuiteSession:
             report=options.report,
             hides_passed=options.hides_passed,
             decodes_internal=options.decodes_internal,
+            records_traces=options.records_traces,
             fork_url=None if self._fork is None else self._fork[0],
             fork_number=None if self._fork is None else self._fork[1],
             layouts=self._layouts,

@@ -75,7 +75,7 @@ def check_native(found: NativeSolc) -> bool:
 def reported_version(path: Path) -> str | None:
     """Return the release that a program reports; None for a development build, or if it does not run."""
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [str(path), "--version"], capture_output=True, timeout=_START, check=False, cwd=path.parent, env={}
         )
     except (OSError, subprocess.TimeoutExpired):

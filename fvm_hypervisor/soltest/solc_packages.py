@@ -108,7 +108,7 @@ def _download(version: str, scratch: Path) -> bytes:
     """Return `soljson.js` of npm's package. npm runs in the empty folder `scratch`, since it reads a local `.npmrc`."""
     npm, name = find_program("npm", "install Node.js with npm"), _PACKAGE.get(version, version)
     command = [npm, "pack", f"solc@{name}", "--ignore-scripts", "--loglevel=error"]
-    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     if done.returncode:
         words = " ".join(done.stderr.split())[-400:]
         unknown = f"npm has no solc {version}: see `npm view solc versions`"

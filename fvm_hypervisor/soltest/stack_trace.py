@@ -75,14 +75,14 @@ def _frame_lines(frame: CallFrame, below: CallFrame | None, names: Names, source
     refused = [] if refusal is None else [f"{refusal.name} at {checksummed(refusal.address)} ({refusal.reason})"]
     lines = _contract_lines(frame, below, names, sources)
     if below is None and frame.exit_words:
-        outer = f"{names.code_name(frame)}.{function_name(frame, names.known.of(frame))}"
+        outer = _outer(frame, names, names.known.of(frame))
         return [f"{outer} ({_exit_line(frame)})", *(line for line in lines if line != outer)]
     return [*refused, *lines]
 
 
 def _contract_lines(frame: CallFrame, below: CallFrame | None, names: Names, sources: SourceTexts) -> list[str]:
     contract = names.known.of(frame)
-    outer = f"{names.code_name(frame)}.{function_name(frame, contract)}"
+    outer = _outer(frame, names, contract)
     if contract is None:
         return [outer]
     places = contract.creation_places if frame.creates else contract.runtime_places
@@ -90,6 +90,18 @@ def _contract_lines(frame: CallFrame, below: CallFrame | None, names: Names, sou
     ran = None if frame.creates else reachable(function_name(frame, contract), files, sources)
     lines = [_line(span, sources) for span in internal_stack(frame.counters_before(below), places, sources, ran)]
     return [line for line in lines if line] or [outer]
+
+
+def _outer(frame: CallFrame, names: Names, contract: KnownContract | None) -> str:
+    """Return `Contract.function`.
+
+    For a contract with unknown code, the function is named only if an interface declares it, as in forge.
+    """
+    if contract is not None or frame.creates:
+        function: str | None = function_name(frame, contract)
+    else:
+        function = names.signature(frame).name
+    return names.code_name(frame) + (f".{function}" if function else "")
 
 
 def reachable(function: str, files: Iterable[str], sources: SourceTexts) -> set[str] | None:

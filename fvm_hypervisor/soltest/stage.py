@@ -29,7 +29,7 @@ from fvm_hypervisor.soltest.world import LIBRARY_DEPLOYER, CallOutcome, World
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import EAM_NAMESPACE
-from runtimes.evm.code import CODE_TOO_LONG
+from runtimes.evm import CODE_TOO_LONG
 from store.cid import EMPTY_ARRAY_CID
 from store.kamt import EMPTY_KAMT, Kamt
 from store.keccak import keccak

@@ -53,7 +53,7 @@ class StagedTest:
     def run(self, tracer: Tracer) -> None:
         """Call the test with a tracer that expects milligas."""
         rules = self.world.machine.context.rules
-        outcome = self.call(rules_named(rules).questions.adapt_tracer(tracer))
+        outcome = self.call(rules_named(rules).calls.adapt_tracer(tracer))
         exit_code = ExitCode.OK if outcome.success else ExitCode.EVM_CONTRACT_REVERTED
         tracer.event(MessageEnded(exit_code, outcome.gas_used))
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
-from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
@@ -24,9 +24,6 @@ from store.json_text import parse_json
 _LARGEST: Final = 16 << 20
 """Maximum size of a file in bytes."""
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9_$]")
-
-_SCIENTIFIC: Final = re.compile(r" \[-?[0-9.]+e[0-9]+\]")
-"""Scientific notation that forge appends to a long number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +115,6 @@ def hex_bytes(text: object) -> bytes | None:
 
 def _content(test: TestResult) -> dict[str, Any]:
     if test.kind is CaseKind.FUZZ:
-        return _row(test.counterexample[0])
-    return {"call_sequence": _rows(test.counterexample), "settings": None, "assertion_failure": False}
-
-
-def _rows(steps: Sequence[CounterExample]) -> list[dict[str, Any]]:
-    return [_row(step) for step in steps]
-
-
-def _row(step: CounterExample) -> dict[str, Any]:
-    return step.forge_json(_SCIENTIFIC.sub("", step.arguments))
+        return test.counterexample[0].forge_json()
+    calls = [call.forge_json() for call in test.counterexample]
+    return {"call_sequence": calls, "settings": None, "assertion_failure": False}

@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.fixtures import MAX_ROWS, named_fixtures
 from fvm_hypervisor.soltest.fuzz import Deadline
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.stage import SuiteStage, selector
-from fvm_hypervisor.soltest.value_text import arguments_text, raw_arguments_text
+from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import fixture_name, types
 from fvm_hypervisor.soltest.world import WorldSnapshot
 
@@ -71,11 +71,15 @@ class TableRun:
             rows = table_rows(self.stage, self.test)
         except NoTable as lack:
             return TestResult(self.test.signature, CaseKind.UNIT, CaseStatus.FAILURE, str(lack))
-        deadline = Deadline()
+        deadline, world = Deadline(), self.stage.world
+        world.restore(self.ready)
+        console = world.cheatcodes.console
         for row in rows:
             if deadline.is_progress_due():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
-            self.stage.world.restore(self.ready)
+            lines, logs = console.lines, console.logs
+            world.restore(self.ready)
+            console.lines, console.logs = lines, logs  # as in forge, the logs of all rows are retained
             data = self.last = selector(self.test.signature) + encode(types(self.test.entry["inputs"]), row)
             outcome = self.stage.call(data, commit=False)
             status, reason = self.stage.verdict(outcome)
@@ -84,9 +88,8 @@ class TableRun:
             self.gases.append(outcome.gas_used)
             if status is CaseStatus.FAILURE:
                 inputs = self.test.entry["inputs"]
-                example = CounterExample(
-                    data, arguments_text(inputs, row), raw_arguments=raw_arguments_text(inputs, row)
-                )
+                text, raw = arguments_text(inputs, row), arguments_text(inputs, row, raw=True)
+                example = CounterExample(data, text, raw_arguments=raw)
                 return self._result(status, reason, outcome.gas_used, (example,))
         return self._result(CaseStatus.SUCCESS, None)
 

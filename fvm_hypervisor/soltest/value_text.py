@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from unicodedata import category
 
 from bridge.addresses import EthAddress, checksummed
-from hypervisor.printable import printable
 
 MAX_TEXT: Final = 1 << 18
 """Maximum number of characters of a value."""
 _PLAIN: Final = 9_999
 """Largest number without scientific notation."""
 
-_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"})
+_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 Named = Callable[[EthAddress], str]
 """Returns an address with its label, if it has one."""
 
@@ -23,30 +23,30 @@ def plain(address: EthAddress) -> str:
     return checksummed(address)
 
 
-def arguments_text(entries: Sequence[Mapping[str, Any]], values: Sequence[Any], named: Named = plain) -> str:
-    """Return values by the types of their ABI entries, without names: `1, "text", Vault: [0x...]`."""
-    return ", ".join(value_text(entry, value, named) for entry, value in zip(entries, values, strict=True))
+def arguments_text(
+    entries: Sequence[Mapping[str, Any]], values: Sequence[Any], named: Named = plain, raw: bool = False
+) -> str:
+    """Return values by the types of their ABI entries, without names: `1, "text", Vault: [0x...]`.
+
+    `raw` omits scientific notation, quotes and struct names, as in `raw_args`.
+    """
+    return ", ".join(value_text(entry, value, named, raw) for entry, value in zip(entries, values, strict=True))
 
 
-def raw_arguments_text(entries: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
-    """Return values as `arguments_text` does, but without scientific notation and quotes (`raw_text`)."""
-    return ", ".join(raw_text(entry, value) for entry, value in zip(entries, values, strict=True))
+def value_text(entry: Mapping[str, Any], value: Any, named: Named = plain, raw: bool = False) -> str:
+    """Format a value by the type of its ABI entry. For `raw` see `arguments_text`."""
+    return _text(str(entry["type"]), entry, value, named, raw)[:MAX_TEXT]
 
 
-def value_text(entry: Mapping[str, Any], value: Any, named: Named = plain) -> str:
-    """Return a value as text, by the type of its ABI entry."""
-    return _text(str(entry["type"]), entry, value, named)[:MAX_TEXT]
-
-
-def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
+def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named, raw: bool) -> str:
     if kind.endswith("]"):
         inner = kind[: kind.rindex("[")]
-        return f"[{', '.join(_text(inner, entry, item, plain) for item in value)}]"
+        return f"[{', '.join(_text(inner, entry, item, plain, raw) for item in value)}]"
     match value:
         case tuple() if kind == "tuple":
             parts = entry["components"]
-            if not any(part["name"] for part in parts):
-                return f"({arguments_text(parts, value)})"
+            if raw or not any(part["name"] for part in parts):
+                return f"({arguments_text(parts, value, raw=raw)})"
             fields = ", ".join(
                 f"{part['name']}: {value_text(part, item)}" for part, item in zip(parts, value, strict=True)
             )
@@ -54,7 +54,7 @@ def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
         case bool():
             return "true" if value else "false"
         case int():
-            return number_text(value)
+            return str(value) if raw else number_text(value)
         case bytes() if kind == "address":
             return named(EthAddress(value))
         case bytes():
@@ -62,7 +62,7 @@ def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
         case str() if kind == "address":
             return named(EthAddress(bytes.fromhex(value[2:])))
         case _:
-            return f'"{_escape(str(value))}"'
+            return _escape(str(value), raw) if raw else f'"{_escape(str(value))}"'
 
 
 def number_text(value: int) -> str:
@@ -74,20 +74,24 @@ def number_text(value: int) -> str:
     return f"{value} [{sign}{digits[0]}{'.' if fraction else ''}{fraction}e{len(digits) - 1}]"
 
 
-def _escape(text: str) -> str:
-    """Escape a text for one line, as Rust's debug format does."""
-    return printable(text.translate(_ESCAPES), MAX_TEXT)
+def _escape(text: str, raw: bool = False) -> str:
+    """Escape a string as Rust's `{:?}` does or, if `raw`, as `str::escape_debug`.
+
+    The latter also escapes single quotes, but combining characters only at the start. Characters that Python's Unicode
+    database does not know are escaped.
+    """
+    escapes = _ESCAPES | {"'": "\\'"} if raw else _ESCAPES
+
+    def shown(at: int, char: str) -> str:
+        if char in escapes:
+            return escapes[char]
+        is_combining = not (raw and at) and category(char) in ("Mn", "Me")
+        return f"\\u{{{ord(char):x}}}" if is_combining or not char.isprintable() else char
+
+    return "".join(shown(at, char) for at, char in enumerate(text[:MAX_TEXT]))
 
 
 def _struct(entry: Mapping[str, Any]) -> str:
     """Return the name of a struct, without that of its contract."""
     internal = str(entry.get("internalType", ""))
     return internal.removeprefix("struct ").rpartition(".")[2].partition("[")[0] if internal else ""
-
-
-def raw_text(entry: Mapping[str, Any], value: Any) -> str:
-    """Return a value without scientific notation, as records have it. Strings have no quotes."""
-    kind = str(entry["type"])
-    if kind == "string":
-        return str(value)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value_text(entry, value)

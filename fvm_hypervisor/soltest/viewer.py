@@ -5,22 +5,25 @@ Text formatting is imported only when needed, since most tests pass without outp
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from time import process_time
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from bridge.abi import ContractInterface
 from bridge.ethereum_block import ETHEREUM
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import split
+from fvm_hypervisor.soltest.discovery import Suite
 from fvm_hypervisor.soltest.endless import MAX_TRACED_SECONDS, LoopTracer, out_of_gas_frame
 from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer
 from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.stage import SuiteStage
+from fvm_hypervisor.soltest.step_frames import StepFrameTracer
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from localnet.calls.time_limit import TimeLimit, explaining_time
@@ -40,7 +43,7 @@ MAX_PLACED_FILECOIN_GAS: Final = 10_000_000_000
 """The same limit in Filecoin gas."""
 NO_LINES: Final = "without lines: the test is too long to trace each instruction"
 MAX_DECODED_SECONDS: Final = 60.0
-"""Maximum processor time in seconds for tracing internal calls, if requested."""
+"""Maximum CPU time in seconds for tracing internal calls or all instructions of a test."""
 SHORT: Final = 0.05
 """Duration in seconds below which gas is ignored: an invalid instruction consumes all gas."""
 
@@ -48,18 +51,19 @@ SHORT: Final = 0.05
 class TestViewer:
     """A `run_test.Viewer`. `verbosity` counts the v's of the command line; `decodes` enables internal calls.
 
-    `by_ir` is True if the code was compiled via IR.
+    `by_ir` is True if the code was compiled via IR; `records` is True if results contain call trees for the JSON
+    report.
     """
 
     __test__ = False  # keeps pytest from collecting it
 
     def __init__(
         self, artifacts: Artifacts, rules: str, verbosity: int, *, hides_passed: bool = False, decodes: bool = False,
-        by_ir: bool = False,
+        by_ir: bool = False, records: bool = False,
     ) -> None:  # fmt: skip
         self._known = KnownCode(artifacts)
         self._sources = SourceTexts(artifacts.root)
-        self._decodes, self._by_ir = decodes, by_ir
+        self._decodes, self._by_ir, self._records = decodes, by_ir, records
         self._rules, self._verbosity, self._hides_passed = rules, verbosity, hides_passed
 
     def wants(self, result: TestResult) -> bool:
@@ -67,10 +71,16 @@ class TestViewer:
 
         A long unit test is repeated only for a trace; tests with many runs or sequences repeat just one of them.
         """
+        if self._records_of(result.kind):
+            return True
         if result.status is not CaseStatus.FAILURE:
             return not self._hides_passed and shows_trace(self._verbosity, failed=False)
         short = result.kind is not CaseKind.UNIT or result.duration <= MAX_REPEATED_SECONDS
         return short or shows_trace(self._verbosity, failed=True)
+
+    def _records_of(self, kind: CaseKind) -> bool:
+        """Return True if results of this kind contain call trees for the JSON report, as invariant tests always do."""
+        return self._records and (self._verbosity >= 3 or kind is CaseKind.INVARIANT)
 
     def tracer(self, result: TestResult) -> Tracer:
         """Return a new tracer of calls and program counters; of calls only for a long test.
@@ -84,6 +94,8 @@ class TestViewer:
             and result.duration > SHORT
         ):
             return self.calls_tracer()
+        if self._records and self._verbosity >= 5:
+            return StepFrameTracer(self._rules, TimeLimit(MAX_DECODED_SECONDS, clock=process_time))
         return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
 
     def function_tracer(self) -> FunctionFrameTracer:
@@ -99,13 +111,17 @@ class TestViewer:
         """Return a tracer of calls only, which hardly slows a test down."""
         return FrameTracer(self._rules)
 
-    def set_up_tracer(self) -> Tracer | None:
-        """Return a tracer of the constructor and `setUp`: they name contracts, and are shown from -vvvv on."""
-        if not shows_trace(self._verbosity, failed=True):
+    def set_up_tracer(self, suite: Suite) -> Tracer | None:
+        """Return a tracer of the constructor and `setUp`, or None.
+
+        They give contracts their names, are shown from -vvvv on, and are recorded for the JSON report.
+        """
+        is_recorded = any(self._records_of(test.kind) for test in suite.tests)
+        if not is_recorded and not shows_trace(self._verbosity, failed=True):
             return None
         if self._decodes:
             return self.function_tracer()
-        if not shows_trace(self._verbosity, failed=True, of_setup=True):
+        if not is_recorded and not shows_trace(self._verbosity, failed=True, of_setup=True):
             return FrameTracer(self._rules)
         return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(0), clock=process_time))
 
@@ -122,7 +138,7 @@ class TestViewer:
         return CoverageCollector(self._known)
 
     def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer | None, result: TestResult) -> TestResult:
-        """Return the result with its trace, if requested, and its stack, if it failed.
+        """Return the result with its traces, if requested, and its stack, if it failed.
 
         Without a `tracer` the test itself did not run.
         """
@@ -132,7 +148,9 @@ class TestViewer:
         names = self.names(stage)
         failed = result.status is CaseStatus.FAILURE
         before, run = (part if isinstance(part, FrameTracer) else None for part in (set_up, tracer))
-        shown = [part for part in (before if self._shows_set_up(failed) else None, run) if part is not None]
+        has_set_up = before is not None and not all(root.creates for root in before.roots)
+        shows_before = has_set_up and self._shows_set_up(failed)
+        shown = [part for part in (before if shows_before else None, run) if part is not None]
         for part in (before, run):
             names.learn([] if part is None else part.roots)
         trace = ""
@@ -141,9 +159,13 @@ class TestViewer:
             left_out = sum(part.left_out for part in shown if isinstance(part, FunctionFrameTracer))
             if left_out:
                 trace += f"\n  ... {left_out:,} internal calls are left out, those after the first {MAX_CALLS:,}"
-        stack = stack_trace(run.roots[-1], names, self._sources) if failed and run is not None and run.roots else ()
-        has_places = isinstance(tracer, PlacedFrameTracer | FunctionFrameTracer)
-        return replace(result, trace=trace, stack=stack, note="" if has_places or not stack else NO_LINES)
+        failure = None if run is None else next((root for root in reversed(run.roots) if not root.succeeded), None)
+        last = failure or (run.roots[-1] if run is not None and run.roots else None)
+        stack = stack_trace(last, names, self._sources) if failed and last is not None else ()
+        has_places = isinstance(tracer, PlacedFrameTracer | FunctionFrameTracer | StepFrameTracer)
+        note = "" if has_places or not stack else NO_LINES
+        traces = tuple(_arenas(stage, before, run, result, names)) if self._records_of(result.kind) else ()
+        return replace(result, trace=trace, stack=stack, note=note, traces=traces)
 
     def _shows_set_up(self, failed: bool) -> bool:
         return shows_trace(self._verbosity, failed, of_setup=True)
@@ -194,6 +216,23 @@ def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:
     Failed tests are printed from -vvv on, all from -vvvv on; setUp one level later each.
     """
     return verbosity >= 5 or (verbosity + failed - of_setup) >= 4
+
+
+def _arenas(
+    stage: SuiteStage, before: FrameTracer | None, run: FrameTracer | None, result: TestResult, names: Names
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the kind and arena of each message of a test.
+
+    If `before` is None, the result is that of a failed `setUp`.
+    """
+    from fvm_hypervisor.soltest.json_traces import arena
+
+    never_held = result.kind is CaseKind.INVARIANT and not (result.counterexample or result.last_run)
+    for part in (before, None if before and never_held else run):
+        for root in [] if part is None else part.roots:
+            kind = "Deployment" if root.creates else "Execution" if before and part is run else "Setup"
+            sender = stage.world.address_of(root.start.from_)
+            yield kind, arena(root, sender, names, has_steps=kind == "Execution")
 
 
 @cache

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, from_delegated, to_filecoin
+from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, from_delegated, to_ethereum, to_filecoin
 from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
@@ -37,13 +37,18 @@ from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas,
 from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from localnet.traces.console_log import CONSOLE
-from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.ethereum.alloc import AllocAccount, install
-from runtimes.evm.ethereum.application import Application, block_of
-from runtimes.evm.ethereum.contract_states import ContractCache
-from runtimes.evm.ethereum.forks import fork_named
-from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
-from runtimes.evm.rules import CodeLimit
+from runtimes.evm import CodeLimit
+from runtimes.evm.ethereum import (
+    Accounts,
+    AllocAccount,
+    Application,
+    ContractCache,
+    InvalidTransaction,
+    block_of,
+    fork_named,
+    install_alloc,
+    intrinsic_gas,
+)
 from store.cid import Cid
 from store.kamt import EMPTY_KAMT, Kamt
 from store.memory import MemoryStore
@@ -200,7 +205,7 @@ class World:
             accounts = {
                 who: AllocAccount(money, 1 if who == self.setting.sender else 0) for who, money in people.items()
             }
-            install(self.machine, accounts)
+            install_alloc(self.machine, accounts)
             return
         for who, money in people.items():
             self.set_balance(who, money)
@@ -368,6 +373,11 @@ class World:
         states = (tree.get_actor(ActorID(actor)) for actor in range(since, tree.init_state().next_id))
         found = (None if state is None else from_delegated(state.delegated_address) for state in states)
         return [address for address in found if address is not None]
+
+    def address_of(self, actor: ActorID) -> EthAddress:
+        """Return the Ethereum address of an actor: its delegated address, or the masked ID."""
+        state = self.machine.state_tree.get_actor(actor)
+        return to_ethereum(actor, None if state is None else state.delegated_address)
 
     def slots(self, since: int = 0) -> Iterator[tuple[int, int]]:
         """Yield the slots and words of contracts with actor IDs from `since` on."""

@@ -116,6 +116,16 @@ def start(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: s
     )
 
 
+def forge_project(folder: Path, configuration: str, contracts: Path) -> str:
+    """Write a Foundry project with these test contracts into a folder; return an empty home folder for forge."""
+    (folder / "foundry.toml").write_text(configuration, encoding="utf-8")
+    shutil.copytree(contracts, folder / "test")
+    home = folder / "home"  # without the event names of other projects
+    for path in (folder / "src", home):
+        path.mkdir()
+    return str(home)
+
+
 def run(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: str) -> str:
     """Return a client's output. Fails if the program fails; npm's foundry exits with 0 even then."""
     done = start(clients, *command, folder=folder, **more)

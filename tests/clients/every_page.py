@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 from localnet.fork.node_client import NodeClient
 
-MOST_SIZE: Final = 200_000
+MAX_SIZE: Final = 200_000
 _LINK: Final = re.compile(r'href="(/(?:tx|actor|epoch|block)/[^"#]*)"')
 _BAD: Final = ("cannot be shown", "a defect of the explorer", "gave another receipt")
 
@@ -18,7 +18,7 @@ _BAD: Final = ("cannot be shown", "a defect of the explorer", "gave another rece
 def wrong_pages(url: str) -> Iterator[str]:
     """Yield the faulty pages: of each epoch, its messages, their changes, and the actors that they name."""
     with NodeClient(url) as client:
-        head = int(client.ask("eth_blockNumber"), 16)
+        head = int(client.request("eth_blockNumber"), 16)
     asked: set[str] = set()
     todo = ["/", "/actors", *(f"/epoch/{height}" for height in range(head + 1))]
     while todo:
@@ -30,7 +30,7 @@ def wrong_pages(url: str) -> Iterator[str]:
         if status != 200:
             yield f"{place} has status {status}"
         yield from (f"{place}: {bad}" for bad in _BAD if bad in text)
-        if len(text) > MOST_SIZE:
+        if len(text) > MAX_SIZE:
             yield f"{place} has {len(text):,} characters"
         if place.startswith(("/epoch/", "/actors")) or place.count("/") == 2:
             todo += [link for link in _LINK.findall(text) if link.count("/") <= 3 and "?" not in link]

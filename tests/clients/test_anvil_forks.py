@@ -25,9 +25,9 @@ EMITTER = "0x60395f8160095f39f3" + "5f54600101805f555f527f" + "ab" * 32 + "60205
 
 def mined(client: NodeClient, **request: str) -> dict[str, Any]:
     """Return the receipt of a transaction of the first account."""
-    sent = client.ask("eth_sendTransaction", {"from": ALICE, **request})
+    sent = client.request("eth_sendTransaction", {"from": ALICE, **request})
     deadline = time.monotonic() + 30
-    while (receipt := client.ask("eth_getTransactionReceipt", sent)) is None:
+    while (receipt := client.request("eth_getTransactionReceipt", sent)) is None:
         assert time.monotonic() < deadline, "the transaction is not mined"
         time.sleep(0.02)
     found: dict[str, Any] = receipt
@@ -40,7 +40,7 @@ def build(client: NodeClient) -> tuple[str, list[str]]:
     contract = receipts[0]["contractAddress"]
     receipts += [mined(client, to=contract, gas="0x30d40") for _ in range(3)]
     receipts += [mined(client, to=NOBODY, value="0x77"), mined(client, data="0x5f5ffd", gas="0x30d40")]
-    client.ask("anvil_mine", "0x2")
+    client.request("anvil_mine", "0x2")
     assert [receipt["status"] for receipt in receipts] == ["0x1"] * 5 + ["0x0"]
     return contract, [receipt["transactionHash"] for receipt in receipts]
 
@@ -88,7 +88,7 @@ def test_a_fork_answers_as_a_fork_of_anvil(
         assert both.ask("eth_getTransactionReceipt", "0x" + "12" * 32) is None
 
 
-def test_forks_go_on_as_anvils(upstream: tuple[str, str, list[str]], tmp_path: Path) -> None:
+def test_forks_continue_as_in_anvil(upstream: tuple[str, str, list[str]], tmp_path: Path) -> None:
     url, contract, _ = upstream
     options = ("--fork-url", url, "--fork-block-number", "6")
     with (
@@ -149,7 +149,7 @@ def test_resets_are_those_of_anvil(upstream: tuple[str, str, list[str]], tmp_pat
         both.ask("anvil_reset")
         both.ask("eth_blockNumber")
         both.ask("eth_getBalance", ALICE, "latest")
-        assert other.ask("eth_getCode", contract, "latest") == "0x", "anvil still has accounts of the fork that it read"
+        assert other.request("eth_getCode", contract, "latest") == "0x", "anvil has accounts of the fork that it read"
 
 
 def test_a_state_of_anvil_is_loaded(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_state_of_anvil_is_loaded(tmp_path: Path) -> None:
         NodeClient(ours) as other,
     ):
         contract, sent = build(one)
-        assert other.ask("anvil_loadState", one.ask("anvil_dumpState")) is True
+        assert other.request("anvil_loadState", one.request("anvil_dumpState")) is True
         both = Both(one, other)
         both.ask("eth_blockNumber")
         for address in (ALICE, NOBODY, contract):
@@ -181,19 +181,19 @@ def test_anvil_loads_a_state(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     with node_process(tmp_path, "--rules", "ethereum", "--dump-state", str(file)) as ours, NodeClient(ours) as client:
         contract, sent = build(client)
-        receipts = [client.ask("eth_getTransactionReceipt", each) for each in sent]
-        balance = client.ask("eth_getBalance", ALICE, "latest")
+        receipts = [client.request("eth_getTransactionReceipt", each) for each in sent]
+        balance = client.request("eth_getBalance", ALICE, "latest")
     with anvil("--load-state", str(file)) as theirs, NodeClient(theirs) as client:
-        assert client.ask("eth_blockNumber") == "0x8"
-        assert client.ask("eth_getStorageAt", contract, "0x0", "latest") == f"0x{3:064x}"
-        assert client.ask("eth_getBalance", ALICE, "latest") == balance
+        assert client.request("eth_blockNumber") == "0x8"
+        assert client.request("eth_getStorageAt", contract, "0x0", "latest") == f"0x{3:064x}"
+        assert client.request("eth_getBalance", ALICE, "latest") == balance
         for receipt in receipts:
-            found = client.ask("eth_getTransactionReceipt", receipt["transactionHash"])
+            found = client.request("eth_getTransactionReceipt", receipt["transactionHash"])
             for field in ("status", "from", "to", "gasUsed", "effectiveGasPrice", "contractAddress", "blockNumber"):
                 assert found[field] == receipt[field], field
             assert [log["data"] for log in found["logs"]] == [log["data"] for log in receipt["logs"]]
         assert mined(client, to=contract, gas="0x30d40")["blockNumber"] == "0x9"
-        assert client.ask("eth_getStorageAt", contract, "0x0", "latest") == f"0x{4:064x}"
+        assert client.request("eth_getStorageAt", contract, "0x0", "latest") == f"0x{4:064x}"
 
 
 def test_a_state_from_python_is_loaded_by_anvil(tmp_path: Path) -> None:
@@ -204,4 +204,4 @@ def test_a_state_from_python_is_loaded_by_anvil(tmp_path: Path) -> None:
         file.write_bytes(anvil_state(network))
     data = f"0x{COUNTER.interface.encode_call('number').hex()}"
     with anvil("--load-state", str(file)) as theirs, NodeClient(theirs) as client:
-        assert int(client.ask("eth_call", {"to": f"0x{counter.address.hex()}", "data": data}, "latest"), 16) == 1
+        assert int(client.request("eth_call", {"to": f"0x{counter.address.hex()}", "data": data}, "latest"), 16) == 1

@@ -36,7 +36,7 @@ def test_mypy_takes_every_wrapper_in_its_strict_mode(written: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_openzeppelins_token_has_its_overloads_and_what_its_authors_say(written: Path) -> None:
+def test_openzeppelin_token_has_overloads_and_docstrings(written: Path) -> None:
     token = _module(written / "erc721.py").ERC721
     assert [signature for signature, _, _ in token.overloads["safe_transfer_from"]] == [
         "safeTransferFrom(address,address,uint256)",
@@ -59,7 +59,7 @@ def test_a_picture_goes_from_hand_to_hand(written: Path) -> None:
         assert contract.error(failed.value) == pictures.ERC721InsufficientApproval(first.address, 7)
 
 
-def test_the_compiler_makes_the_artifact_of_the_tests_anew() -> None:
+def test_compiler_reproduces_test_artifact() -> None:
     made = run(INSTALLED, "node", MARKET / "compile.mjs", installed(INSTALLED, HERE))
     assert json.loads(made) == json.loads((MARKET / "Market.json").read_text(encoding="utf-8"))
 

@@ -74,7 +74,7 @@ def test_cast_sends_blobs_as_to_anvil(clients: Path, both: Both, tmp_path: Path)
     assert len(both.ask("anvil_getBlobsByTransactionHash", sent)) == 2
     for blob_hash in shown["blobVersionedHashes"]:
         assert len(both.ask("anvil_getBlobByHash", blob_hash)) == 2 + 2 * (1 << 17)
-    estimated = both.ours.ask("eth_getTransactionByHash", cast(clients, both.ours, file))
+    estimated = both.ours.request("eth_getTransactionByHash", cast(clients, both.ours, file))
     assert estimated["gas"] == hex(21_000), "cast sends the sidecar with its request for an estimate"
 
 

@@ -27,7 +27,7 @@ fs_permissions = [{ access = "read-write", path = "./files" }]
 """
 
 
-def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> None:
+def test_forge_matches_golden_file(clients: Path, tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").write_text(CONFIGURATION, encoding="utf-8")
     shutil.copytree(golden.HERE / "contracts", tmp_path / "test")
     shutil.copytree(PROJECT / "fvm_hypervisor" / "soltest" / "solidity", tmp_path / "hypervisor")

@@ -192,7 +192,7 @@ def _healthy(command: list[str], environment: Mapping[str, str]) -> bool:
     return False
 
 
-def test_the_comments_commands_name_files_that_are_there() -> None:
+def test_commands_in_comments_name_existing_files() -> None:
     (build,) = re.findall(r"docker build .*", DOCKERFILE)
     words = shlex.split(build)
     assert (PROJECT / words[words.index("-f") + 1]).exists()

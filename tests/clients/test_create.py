@@ -70,7 +70,7 @@ def test_both_deploy_the_same(project: Path) -> None:
         assert ours == theirs
 
 
-def test_what_forge_has_deployed_is_the_projects(project: Path) -> None:
+def test_forge_deployment_is_verified_as_project_bytecode(project: Path) -> None:
     with anvil() as url:
         common = ("create", "src/Kept.sol:Kept", "--rpc-url", url, "--private-key", KEY, "--broadcast", "--json")
         theirs = forge(project, *common, *ARGUMENTS)

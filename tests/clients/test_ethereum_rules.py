@@ -53,7 +53,7 @@ def both(nodes: tuple[NodeClient, NodeClient]) -> Iterator[Both]:
     found.ask("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
     yield found
     for client, snapshot in zip((found.theirs, found.ours), snapshots, strict=True):
-        client.ask("evm_revert", snapshot)
+        client.request("evm_revert", snapshot)
 
 
 def word(number: int) -> str:
@@ -83,10 +83,10 @@ def raw(both: Both, key: str = KEY, **fields: Any) -> dict[str, Any]:
 def settled(both: Both, hashes: tuple[str, str]) -> dict[str, Any]:
     theirs_hash, ours_hash = hashes
     end = time.monotonic() + 30
-    while (first := both.theirs.ask("eth_getTransactionReceipt", theirs_hash)) is None:  # anvil answers, then mines
+    while (first := both.theirs.request("eth_getTransactionReceipt", theirs_hash)) is None:  # anvil answers, then mines
         assert time.monotonic() < end, "anvil does not mine"
         time.sleep(0.01)
-    receipts = [first, both.ours.ask("eth_getTransactionReceipt", ours_hash)]
+    receipts = [first, both.ours.request("eth_getTransactionReceipt", ours_hash)]
     theirs, ours = ({name: receipt[name] for name in RECEIPT} for receipt in receipts)
     assert ours == theirs
     logs = [[(log["address"], log["topics"], log["data"]) for log in receipt["logs"]] for receipt in receipts]
@@ -177,7 +177,7 @@ def test_accounts_lend_themselves_code(both: Both) -> None:
     raw(both, BOBS_KEY, to=NOBODY, value=7)
 
 
-def test_what_is_refused(both: Both) -> None:
+def test_invalid_transactions_are_rejected_as_by_anvil(both: Both) -> None:
     for request in (
         {"to": BOB, "gas": "0x5000"},
         {"to": BOB, "gas": hex(40_000_000)},
@@ -188,17 +188,18 @@ def test_what_is_refused(both: Both) -> None:
         if "nonce" in request:
             sent(both, to=BOB)
         both.refuses("eth_sendTransaction", {"from": ALICE, **request})
+    request = {"from": ALICE, "to": BOB, "data": "0x" + "11" * 1000, "gas": "0xa000"}
     with pytest.raises(NodeError, match="insufficient gas for floor data gas cost"):  # anvil takes it, and drops it
-        both.ours.ask("eth_sendTransaction", {"from": ALICE, "to": BOB, "data": "0x" + "11" * 1000, "gas": "0xa000"})
+        both.ours.request("eth_sendTransaction", request)
 
 
-def test_reverts_are_told_in_the_same_words(both: Both) -> None:
+def test_revert_error_data_matches_anvil(both: Both) -> None:
     inbox = deployed(both, INBOX.bytecode)
     request = {"to": inbox, "data": f"0x{INBOX.interface.encode_call('refuse', 'no').hex()}"}
     errors = []
     for client in (both.theirs, both.ours):
         with pytest.raises(NodeError) as failed:
-            client.ask("eth_call", request, "latest")
+            client.request("eth_call", request, "latest")
         errors.append(failed.value.data)
     assert errors[0] == errors[1]
 

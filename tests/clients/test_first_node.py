@@ -25,7 +25,7 @@ def first_node(library: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.long
-def test_the_first_node_runs_on_our_own_bundle_where_no_other_is_kept(tmp_path: Path) -> None:
+def test_first_node_runs_on_own_bundle_when_no_other_is_stored(tmp_path: Path) -> None:
     done = first_node(tmp_path)
     assert done.returncode == 0, done.stderr
     assert "built-in actors: own\n" in done.stderr

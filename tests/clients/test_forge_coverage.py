@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parent / "covered"
         ("", ["--ir-minimum"]),
     ],
 )
-def test_the_lines_and_functions_of_a_project_are_covered_as_forge_says(
+def test_line_and_function_coverage_matches_forge(
     settings: str, options: list[str], clients: Path, tmp_path: Path
 ) -> None:
     project = tmp_path / "covered"

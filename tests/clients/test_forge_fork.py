@@ -59,13 +59,13 @@ def test_one_suite_runs_under_both_runners(clients: Path, url: str) -> None:
     assert results(done, "BothTest", "Both") == both
 
 
-def test_without_a_fork_the_reason_is_said(clients: Path) -> None:
+def test_missing_fork_url_is_reported(clients: Path) -> None:
     done = forge(clients, "test", "--match-contract", "ForkTest")
     assert "0 tests passed, 1 failed" in done.stdout  # npm's forge exits with 0 all the same
     assert "FilecoinFork: vm.rpc: no active fork URL found" in done.stdout
 
 
-def test_what_contracts_swallow_fails_the_test_all_the_same(clients: Path, url: str) -> None:
+def test_error_caught_by_contract_still_fails_test(clients: Path, url: str) -> None:
     found = results(forge(clients, "test", "--fork-url", url, "--match-contract", "Nested", "--json"), "NestedTest")
     assert found == {"test_an_actor_calls_a_contract_that_calls_an_actor": "Failure"}
 
@@ -82,7 +82,7 @@ def test_a_script_with_calls_of_actors_is_broadcast(clients: Path, url: str) -> 
     assert int(run(clients, "cast", "balance", MASKED, "--rpc-url", url)) == before + 15 * 10**17
 
 
-def test_what_is_not_possible_is_what_the_page_says(clients: Path, url: str) -> None:
+def test_forge_script_limitations_match_documentation(clients: Path, url: str) -> None:
     simulated = script(clients, url, "UseActors")
     assert "Simulated execution failed" in simulated.stdout + simulated.stderr
     alone = script(clients, url, "UseActorsAlone", "--skip-simulation")

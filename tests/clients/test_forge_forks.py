@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ def anvil(clients: Path, *options: str) -> Iterator[str]:
         with NodeClient(url) as node:
             while True:
                 try:
-                    node.ask("eth_chainId")
+                    node.request("eth_chainId")
                     break
                 except NodeError:
                     assert monotonic() - begin < 60, "anvil does not answer"
@@ -44,17 +43,13 @@ def anvil(clients: Path, *options: str) -> Iterator[str]:
         process.wait()
 
 
-def test_forge_says_what_the_golden_file_says(tmp_path: Path) -> None:
+def test_forge_matches_golden_file(tmp_path: Path) -> None:
     clients = installed(PROJECT / "build" / "clients", EXAMPLE)
-    (tmp_path / "foundry.toml").write_text(golden.CONFIGURATION, encoding="utf-8")
-    shutil.copytree(golden.HERE / "contracts", tmp_path / "test")
-    (tmp_path / "src").mkdir()
-    home = tmp_path / "home"
-    home.mkdir()
+    home = forge_project(tmp_path, golden.CONFIGURATION, golden.HERE / "contracts")
     with anvil(clients) as first, anvil(clients, "--chain-id", "777") as second:
         hashes = chains.build(first, CREATION, 8601)
         chains.build(second, CREATION, 8602)
-        around = {**chains.environment(first, hashes, second), "HOME": str(home)}
+        around = {**chains.environment(first, hashes, second), "HOME": home}
         command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", "--json", "-vv")
         options = {
             "forge": ("--nmc", "UrlTest|OwnForks|HostileFork|FilecoinFork|Tipset"),

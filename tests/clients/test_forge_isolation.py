@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import EXAMPLE, start
+from tests.clients.conftest import EXAMPLE, forge_project, start
 from tests.fvm_hypervisor.soltest.forks.golden import of_forge
 from tests.fvm_hypervisor.soltest.isolation import golden
 
 pytestmark = pytest.mark.long
 
 
-def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> None:
-    (tmp_path / "foundry.toml").write_text(golden.CONFIGURATION, encoding="utf-8")
-    shutil.copytree(golden.HERE / "contracts", tmp_path / "test")
-    (tmp_path / "src").mkdir()
-    home = tmp_path / "home"
-    home.mkdir()
+def test_forge_matches_golden_file(clients: Path, tmp_path: Path) -> None:
+    home = forge_project(tmp_path, golden.CONFIGURATION, golden.HERE / "contracts")
     command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", "--json")
-    tests = start(clients, *command, "-vv", folder=tmp_path, HOME=str(home))
+    tests = start(clients, *command, "-vv", folder=tmp_path, HOME=home)
     assert of_forge(json.loads(tests.stdout)) == golden.GOLDEN["forge"]
-    report = start(clients, *command, "--gas-report", "--nmt", "testFuzz", folder=tmp_path, HOME=str(home))
+    report = start(clients, *command, "--gas-report", "--nmt", "testFuzz", folder=tmp_path, HOME=home)
     assert golden.gas_of_forge(json.loads(report.stdout)) == golden.GOLDEN["gas"]

@@ -85,12 +85,12 @@ def test_a_script_broadcasts_its_transactions(foundry: Foundry) -> None:
 ADVICE = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
 
 
-def test_a_script_whose_simulation_says_too_little_gas_to_be_carried_learns_the_option(foundry: Foundry) -> None:
+def test_script_gas_below_intrinsic_gas_reports_the_option(foundry: Foundry) -> None:
     said = foundry.fails("script", "contracts/script/Simulated.s.sol:CreateLedger")
     assert re.search(rf"intrinsic gas too low: have \d+, want \d+; {ADVICE}", said)
 
 
-def test_a_script_whose_simulation_says_too_little_gas_to_run_finds_the_option_in_the_nodes_log(
+def test_script_gas_too_low_to_execute_logs_the_option(
     foundry: Foundry,
 ) -> None:
     made = foundry.forge("create", "contracts/script/Simulated.s.sol:Ledger", "--json")
@@ -102,7 +102,7 @@ def test_a_script_whose_simulation_says_too_little_gas_to_run_finds_the_option_i
     assert re.search(rf"its limit of [\d,]+ gas is too low: {ADVICE}\n", log)
 
 
-def test_a_script_deploys_what_uses_filecoin_solidity(foundry: Foundry) -> None:
+def test_script_deploys_contract_using_filecoin_solidity(foundry: Foundry) -> None:
     (receipt,) = foundry.script("DeployNative", "--slow")
     address = str(receipt["contractAddress"])
     assert foundry.send(address, "keepName()")["status"] == "0x1"
@@ -152,7 +152,7 @@ def test_cast_finds_logs(foundry: Foundry, notes: str) -> None:
     assert [int(log["topics"][2], 16) for log in found] == [0, 77]
 
 
-def test_cast_tells_why_a_call_reverts(foundry: Foundry, notes: str) -> None:
+def test_cast_shows_revert_reason(foundry: Foundry, notes: str) -> None:
     def told(*call: str) -> str:
         return start(foundry.clients, "cast", "call", notes, *call, "--rpc-url", foundry.url).stderr
 

@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parent / "fuzzed"
 OPTIONS = ("--json", "--fuzz-runs", "400", "--fuzz-seed", "1")
 
 
-def test_inputs_with_lengths_use_as_much_gas_as_forges_within_three_tenths(clients: Path, tmp_path: Path) -> None:
+def test_variable_length_fuzz_inputs_use_gas_within_30_percent(clients: Path, tmp_path: Path) -> None:
     project = tmp_path / "fuzzed"
     shutil.copytree(PROJECT, project)
     theirs = _means(run(clients, "forge", "test", "--use", EXAMPLE / "solc.mjs", *OPTIONS, folder=project))

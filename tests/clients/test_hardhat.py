@@ -42,7 +42,7 @@ def project(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Project(clients, folder, url)
 
 
-def test_the_templates_tests_those_of_network_helpers_and_of_actors(
+def test_hardhat_template_tests_of_helpers_and_actors_pass(
     project: Project, record_property: Callable[[str, object], None]
 ) -> None:
     done = start(
@@ -56,7 +56,7 @@ def test_the_templates_tests_those_of_network_helpers_and_of_actors(
     assert passed == 12, done.stdout
 
 
-def test_solidity_tests_inside_hardhat_reach_actors_on_a_fork_of_the_node_only(
+def test_hardhat_solidity_tests_reach_actors_only_on_a_fork(
     project: Project, record_property: Callable[[str, object], None]
 ) -> None:
     said = run(project.clients, "hardhat", "test", "solidity", folder=project.folder, **project.environment())

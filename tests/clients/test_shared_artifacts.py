@@ -42,7 +42,7 @@ def build(clients: Path, project: Path) -> str:
     return run(clients, "forge", "build", "--use", EXAMPLE / "solc.mjs", folder=project)
 
 
-def test_what_forge_has_compiled_in_several_runs_is_not_compiled_again(clients: Path, project: Path) -> None:
+def test_forge_artifacts_of_several_runs_are_reused(clients: Path, project: Path) -> None:
     build(clients, project)
     add_line(project / TEST)
     build(clients, project)
@@ -67,7 +67,7 @@ def test_forge_has_nothing_to_compile_after_hypervisor_test(clients: Path, proje
     assert "Compiling" not in passes(clients, project)
 
 
-def test_a_run_of_some_tests_does_not_hide_from_forge_what_changed_for_the_others(clients: Path, project: Path) -> None:
+def test_partial_test_run_does_not_hide_changes_from_forge(clients: Path, project: Path) -> None:
     text = (project / TEST).read_text(encoding="utf-8")
     (project / "test" / "Other.t.sol").write_text(
         text.replace("contract TillTest", "contract OtherTest"), encoding="utf-8"
@@ -87,7 +87,7 @@ def test_forge_compiles_for_itself_where_its_settings_are_others(clients: Path, 
 
 
 @pytest.mark.parametrize("via_ir", [False, True], ids=["legacy", "ir"])
-def test_the_code_of_what_changed_is_that_of_compiling_everything(clients: Path, project: Path, via_ir: bool) -> None:
+def test_incremental_compilation_yields_same_code_as_full(clients: Path, project: Path, via_ir: bool) -> None:
     """To the byte, the metadata's hash at its end included."""
     loaded = load_project(project)
     loaded = replace(loaded, compiler=replace(loaded.compiler, optimizer=True, via_ir=via_ir))

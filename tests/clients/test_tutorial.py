@@ -26,7 +26,7 @@ def test_the_part_has_its_files_and_commands() -> None:
     assert len(TOLD) == 1
 
 
-def test_every_command_does_what_the_page_says_in_its_order_in_one_shell(tmp_path: Path) -> None:
+def test_page_commands_produce_documented_output_in_one_shell(tmp_path: Path) -> None:
     clients = installed(INSTALLED, HERE)
     environment = {
         "CLIENTS": str(clients), "PATH": search_path(clients), "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",

@@ -88,12 +88,12 @@ def test_a_transaction_of_its_own_key(web3: Web3) -> None:
     assert len(history["reward"]) == 2
 
 
-def test_what_is_not_there(web3: Web3) -> None:
+def test_unknown_transaction_raises_not_found(web3: Web3) -> None:
     with pytest.raises(TransactionNotFound):
         web3.eth.get_transaction("0x" + "11" * 32)  # type: ignore[arg-type]
 
 
-def test_a_websocket_tells_of_blocks_and_events(url: str, inbox: Any, web3: Web3) -> None:
+def test_websocket_subscriptions_deliver_blocks_and_logs(url: str, inbox: Any, web3: Web3) -> None:
     async def listen() -> tuple[Any, dict[str, Any]]:
         async with AsyncWeb3(WebSocketProvider(url.replace("http", "ws"))) as live:
             names = {

@@ -1,7 +1,7 @@
 """Run public suites with forge and with `hypervisor test` and compare: `make soltests` (docs/forge-differences.md).
 
-Both get the same sources, compiler (npm's), number of fuzz runs and seed. An input is a test; a finding is a test whose
-result differs from forge's and which differences.py does not list with a reason.
+Both get the same sources, compiler (npm's), number of fuzz runs and seed. An input is a test. A finding is an outcome,
+or for some suites a gas figure, that differs from forge's and is not listed in differences.py.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Final
 from bench.recorded import RunRecord, finish, options
 from tests.soltests.differences import KNOWN
 from tests.soltests.folder import SuitesMissing, public_suites
+from tests.soltests.gas import compare_gas
 from tests.soltests.plant import NAME, planted
 from tests.soltests.runners import Chosen, End, Key, forge, hypervisor
-from tests.soltests.stage import INSTALLED, SUITES, stage
+from tests.soltests.stage import INSTALLED, SUITES, commit_of, stage
 
 FOLDER: Final = INSTALLED / "suites"
 QUICK: Final = ("solady", "openzeppelin", "fvm-solidity", "session-keys")
@@ -33,7 +34,7 @@ _PLANTED_TESTS: Final = 10
 class Comparison:
     """Result over all suites."""
 
-    suites: dict[str, dict[str, float]] = field(default_factory=dict)
+    suites: dict[str, dict[str, float | str]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     planted: int = 0
@@ -50,7 +51,10 @@ def main() -> int:
     parser.add_argument("--evm", default="fast", choices=["py-evm", "fast", "both"])
     parser.add_argument("--fuzz-runs", type=int, default=4)
     parser.add_argument(
-        "--beside", type=Path, metavar="RECORD", help="keep this run among the details of a record of other suites"
+        "--beside",
+        type=Path,
+        metavar="RECORD",
+        help="add this run to the details of an existing record of other suites",
     )
     parser.add_argument("--list", type=Path, metavar="FILE", help="keep every test of both runners in a file")
     chosen = parser.parse_args()
@@ -87,7 +91,7 @@ def _keep_beside(whole: Path, part: Path) -> None:
 def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
     """Run a suite with both, at most `most` of its tests here, and return the number of tests."""
     folder = FOLDER / name
-    left_out = stage(name, folder)
+    stage(name, folder)
     run = Chosen(folder, replace(SUITES[name], fuzz_runs=chosen.fuzz_runs), chosen.seed)
     begin = time.monotonic()
     theirs = forge(run)
@@ -99,12 +103,18 @@ def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
     few = replace(run, pattern=f"^({'|'.join(contracts)})$" if len(wanted) < len(theirs) else None)
     ours = hypervisor(few, "--evm", chosen.evm)
     end = time.monotonic()
-    figures: dict[str, float] = dict(_figures(name, wanted, ours, result))
+    figures: dict[str, float | str] = {
+        "commit": run.suite.commit or commit_of(run.suite.folder), "solc": run.suite.solc, "profile": run.suite.profile
+    }  # fmt: skip
+    figures |= _figures(name, wanted, ours, result)
+    if run.suite.compares_gas:
+        compared = compare_gas(name, few, wanted, ours, chosen.evm)
+        figures |= compared.figures
+        result.findings += compared.findings
     if run.suite.mocks:
         figures["alike with the real actors"] = _with_real_actors(name, few, ours, chosen.evm, result)
     figures["seconds of forge, compiler included"] = round(middle - begin, 1)
     figures["seconds"] = round(end - middle, 1)
-    figures["files left out"] = len(left_out)
     result.suites[name] = figures
     print(f"{name}: {figures}", file=sys.stderr, flush=True)
     if not result.planted:
@@ -172,10 +182,10 @@ def _told(end: End | None) -> str:
 
 def _find_planted(run: Chosen, theirs: Mapping[Key, End], evm: str) -> int:
     """Return the number of tests whose result a planted defect changes."""
-    names = sorted({_contract(key) for key in theirs})[:_PLANTED_TESTS]
+    names = sorted({_contract(key) for key, end in theirs.items() if end.status == "Success"})[:_PLANTED_TESTS]
     spoilt = replace(run, folder=planted(run.folder, FOLDER / NAME), pattern=f"^({'|'.join(names)})$")
     ours = hypervisor(spoilt, "--evm", evm, "--timeout", "20")
-    return sum(end.status != theirs[key].status for key, end in ours.items() if key in theirs)
+    return sum(key not in theirs or end.status != theirs[key].status for key, end in ours.items())  # not in: `setUp()`
 
 
 if __name__ == "__main__":

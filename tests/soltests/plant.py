@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 NAME: Final = "gt-is-lt"
@@ -16,8 +16,11 @@ def planted(folder: Path, where: Path) -> Path:
     """A copy of a suite that forge has compiled, with the defect in its compiled test contracts."""
     shutil.rmtree(where, ignore_errors=True)
     shutil.copytree(folder, where, ignore=shutil.ignore_patterns("hypervisor"))  # what is compiled here, not by forge
-    for path in (where / "out").glob("*.t.sol/*.json"):
+    for path in (where / "out").glob("*.sol/*.json"):
         content = json.loads(path.read_text(encoding="utf-8"))
+        targets = content.get("metadata", {}).get("settings", {}).get("compilationTarget", {})
+        if not any("test" in PurePosixPath(file).parts for file in targets):
+            continue
         for key in ("bytecode", "deployedBytecode"):
             content[key] = {**content[key], "object": _spoilt(content[key])}
         path.write_text(json.dumps(content), encoding="utf-8")

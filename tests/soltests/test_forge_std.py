@@ -26,7 +26,7 @@ def forge_std() -> Path:
         pytest.skip(str(lack))
 
 
-def test_its_cheatcodes_are_those_of_the_table_and_of_the_list_of_missing_ones(forge_std: Path) -> None:
+def test_forge_std_cheatcodes_match_table_and_missing_list(forge_std: Path) -> None:
     wanted = signatures((forge_std / "Vm.sol").read_text(encoding="utf-8"))
     have = {entry.signature for entry in table().values() if not entry.filecoin}
     assert wanted - have == set(MISSING)
@@ -34,6 +34,6 @@ def test_its_cheatcodes_are_those_of_the_table_and_of_the_list_of_missing_ones(f
     assert {selector(signature) for signature in wanted} == FORGE_STD
 
 
-def test_its_console_encodes_the_signatures_that_are_tested(forge_std: Path) -> None:
+def test_forge_std_console_uses_tested_signatures(forge_std: Path) -> None:
     source = (forge_std / "console.sol").read_text(encoding="utf-8")
     assert set(re.findall(r'encodeWithSignature\("(log\([^"]*\))"', source)) == set(SIGNATURES)

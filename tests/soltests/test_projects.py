@@ -90,7 +90,7 @@ def _plain(reason: str) -> str:
     return re.sub(r"\d+( \[[^]]*\])? >= ", "N >= ", reason)
 
 
-def test_calls_of_filecoin_solidity_reach_actors_here_and_nobody_under_forge(stage: Stage) -> None:
+def test_filecoin_solidity_calls_reach_actors_only_in_hypervisor(stage: Stage) -> None:
     project = stage("actors")
     assert set(statuses(hypervisor(project)).values()) == {"Success"}
     assert set(statuses(hypervisor(project, "--rules", "filecoin")).values()) == {"Success"}

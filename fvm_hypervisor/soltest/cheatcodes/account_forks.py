@@ -22,7 +22,7 @@ from hypervisor.address import Address
 from hypervisor.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
 from localnet.fork.remote_transactions import transactions_until
-from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum import EthereumCalls
 from store.cid import EMPTY_ARRAY_CID, cid_of
 
 _OF_ACCOUNT: Final = ("nonce", "code", "created", "destroyed", "transient", "slots", "earlier")

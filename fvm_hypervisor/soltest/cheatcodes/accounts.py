@@ -12,7 +12,7 @@ from fvm_hypervisor.soltest.cheatcodes.ledger import LARGEST_NONCE
 from fvm_hypervisor.soltest.cheatcodes.recording import note_write
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, Deal
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum import EthereumCalls
 
 
 @cheatcode("deal(address,uint256)")

@@ -7,7 +7,7 @@ from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.fuzzing import drawn
 from fvm_hypervisor.soltest.cheatcodes.state import State
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum import EthereumHost
 
 
 @cheatcode("setArbitraryStorage(address)")

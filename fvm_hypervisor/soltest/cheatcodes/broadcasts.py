@@ -14,7 +14,7 @@ from bridge.addresses import EthAddress, create2_address
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
-from runtimes.evm.engine import Answer, CallKind
+from runtimes.evm import CallKind, SubcallOutcome
 
 NOT_SENT: Final = "`hypervisor script` refuses to send such transactions, before anything is sent"
 
@@ -45,8 +45,8 @@ def collecting(
 
 def _kept(
     found: Broadcasts, request: InterceptedCall, sender: EthAddress, operations: CallOperations
-) -> Callable[[EthAddress | None, EthAddress | None], Answer]:
-    def proceed(name: EthAddress | None, code: EthAddress | None) -> Answer:
+) -> Callable[[EthAddress | None, EthAddress | None], SubcallOutcome]:
+    def proceed(name: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
         ledger = operations.ledger
         nonce = ledger.nonce(sender)
         place = len(found.calls)

@@ -14,7 +14,7 @@ from bridge.addresses import EthAddress, checksummed
 from bridge.events import Log
 from fvm_hypervisor.soltest.cheatcodes.texts import write_text
 from hypervisor.printable import printable
-from localnet.traces.console_log import CONSOLE, MOST_CHARACTERS, MOST_LINES, log_text
+from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, log_text
 from store.keccak import keccak
 
 _ONE: Final = {
@@ -59,8 +59,8 @@ class LogConsole:
                 self._append(line)
 
     def _append(self, line: str) -> None:
-        if len(self.lines) < MOST_LINES:
-            self.lines.append(printable(line, MOST_CHARACTERS))
+        if len(self.lines) < MAX_LINES:
+            self.lines.append(printable(line, MAX_CHARACTERS))
 
     def _record(self, emitter: EthAddress, log: Log) -> None:
         if len(self.logs) < MAX_LOGS:

@@ -23,9 +23,8 @@ from hypervisor.address import Address
 from hypervisor.call_manager import CallManager
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ActorID
-from runtimes.evm.engine import Answer, Ask, CreateAsk
-from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm import CreateInputs, SubcallInputs, SubcallOutcome
+from runtimes.evm.ethereum import EthereumCalls, EthereumHost
 
 Libraries = Mapping[tuple[str, str], bytes]
 """Addresses of libraries by file and name."""
@@ -109,10 +108,10 @@ class Cheats(Protocol):
     def is_armed(self) -> bool:
         """True if calls between contracts must be intercepted."""
 
-    def answer(self, context: Context, data: bytes) -> Answer:
+    def answer(self, context: Context, data: bytes) -> SubcallOutcome:
         """Execute a cheatcode."""
 
-    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
+    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
         """Handle a call or creation that a frame requests."""
 
     @property
@@ -200,7 +199,7 @@ class Context:
         if self.host is None:
             raise CheatcodeFailure("under Filecoin's rules only contracts create contracts: use `new`")
         number = None if salt is None else int.from_bytes(salt, "big")
-        answer = self.cheats.ask(self.host, CreateAsk(value, code, number))
+        answer = self.cheats.execute_subcall(self.host, CreateInputs(value, code, number))
         if answer.created is None:
             raise CheatcodeFailure(self.revert_text(answer.output), answer.output or None)
         return answer.created

@@ -1,4 +1,4 @@
-"""Cheatcodes that delegate accounts to code (EIP-7702)."""
+"""Cheatcodes that sign and attach EIP-7702 authorizations."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def _next_nonce(context: Context, authority: EthAddress) -> int:
 
 
 def _attach(context: Context, authorization: Authorization, name: str) -> None:
-    context.ethereum("delegations of accounts")
+    context.ethereum("account delegations (EIP-7702)")
     authority, ledger = authorization.signer(), context.ledger
     if authority is None:
         raise CheatcodeFailure("signature error")
     expected = _next_nonce(context, authority)
     if expected != authorization.nonce:
         raise CheatcodeFailure(f"invalid nonce for 0x{authority.hex()}: expected {expected}, got {authorization.nonce}")
-    assert isinstance(ledger, EthereumLedger), "only Ethereum's rules have delegations"
+    assert isinstance(ledger, EthereumLedger), "account delegations require Ethereum's rules"
     ledger.delegate(authority, authorization.address if any(authorization.address) else None)
     context.state.delegations[authority] = authorization.nonce
     attach(context, name)

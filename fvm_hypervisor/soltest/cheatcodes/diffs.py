@@ -7,7 +7,7 @@ from typing import Final
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, State, StorageAccess
-from runtimes.evm.engine import Answer, CallKind
+from runtimes.evm import CallKind, SubcallOutcome
 
 _KINDS: Final = {CallKind.CALL: 0, CallKind.DELEGATECALL: 1, CallKind.CALLCODE: 2, CallKind.STATICCALL: 3, None: 4}
 RESUME: Final = 6
@@ -41,7 +41,7 @@ def open_access(
 
 
 def close_access(
-    state: State, access: AccountAccess, request: InterceptedCall, answer: Answer, operations: CallOperations
+    state: State, access: AccountAccess, request: InterceptedCall, answer: SubcallOutcome, operations: CallOperations
 ) -> None:
     """Complete the record of a call; if it failed, nested ones are marked as reverted too."""
     ledger = operations.ledger

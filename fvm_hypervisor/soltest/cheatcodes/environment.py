@@ -12,7 +12,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS, rules_of
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum.forks import fork_named, fork_with
+from runtimes.evm.ethereum import fork_named, fork_with
 
 _U64 = 1 << 64
 

@@ -8,7 +8,7 @@ from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import ExpectedCall, ExpectedCreate, ExpectedEmit, ExpectedRevert
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.engine import CallKind
+from runtimes.evm import CallKind
 
 _STIPEND = 2300
 

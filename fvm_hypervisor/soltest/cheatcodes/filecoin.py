@@ -33,9 +33,8 @@ from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from localnet.rules.filecoin import FilecoinBlocks
 from localnet.state.controls import set_balance
 from localnet.state.inspection import StateInspector
-from runtimes.evm.ethereum.application import block_of
-from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.rules import CodeLimit
+from runtimes.evm import CodeLimit
+from runtimes.evm.ethereum import EthereumCalls, block_of
 from store.blockstore import get_object, put_object
 from store.cid import CBOR, Cid
 from store.schema import SchemaError

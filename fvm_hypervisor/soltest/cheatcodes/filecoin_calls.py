@@ -31,8 +31,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
 from localnet.state.contract_state import nonce_of
-from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
-from runtimes.evm.engine import Answer, CallKind
+from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallKind, SubcallOutcome
 from store.cid import CBOR
 
 _SELECTOR: Final = 4
@@ -64,7 +63,7 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
         return calls.trace_intercepted(call, _result(cheats.answer(context, data)))
     if target == CONSOLE_ADDRESS:
         cheats.console.write(data)
-        return calls.trace_intercepted(call, _result(Answer(True)))
+        return calls.trace_intercepted(call, _result(SubcallOutcome(True)))
     if not cheats.is_armed:
         return proceed(call)
     if not cheats.state.forks.forks:
@@ -125,9 +124,9 @@ def _intercept_call(
     kind, caller = _kind_of(call), ethereum_address_of(calls, call.from_)
     if kind is None:
         target = create_address(caller, nonce_of(cheats.machine, Address.id(call.from_)))
-    made: list[tuple[Answer, CallResult]] = []
+    made: list[tuple[SubcallOutcome, CallResult]] = []
 
-    def make(sender: EthAddress | None, code: EthAddress | None) -> Answer:
+    def make(sender: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
         assert code is None, "functions are mocked under Ethereum's rules only"
         result = proceed(call if sender is None else replace(call, from_=ledger.touch(sender)))
         made.append((_answer_of(result, kind), result))
@@ -163,12 +162,12 @@ def _kind_of(call: Call) -> CallKind | None:
     return CallKind.STATICCALL if call.read_only else CallKind.CALL
 
 
-def _answer_of(result: CallResult, kind: CallKind | None) -> Answer:
+def _answer_of(result: CallResult, kind: CallKind | None) -> SubcallOutcome:
     """Return a call's result in the form that contracts see."""
     ok, data = result.exit_code == ExitCode.OK, b"" if result.block is None else result.block.data
     if kind is None and ok:
-        return Answer(True, created=CreateReturn.decode(data).eth_address)
-    return Answer(ok, unwrap_return(data) if data else b"")
+        return SubcallOutcome(True, created=CreateReturn.decode(data).eth_address)
+    return SubcallOutcome(ok, unwrap_return(data) if data else b"")
 
 
 def _pay(calls: CallManager, ledger: FilecoinLedger, payer: EthAddress, payee: EthAddress, amount: int) -> bool:
@@ -179,6 +178,6 @@ def _pay(calls: CallManager, ledger: FilecoinLedger, payer: EthAddress, payee: E
     return True
 
 
-def _result(answer: Answer) -> CallResult:
+def _result(answer: SubcallOutcome) -> CallResult:
     code = ExitCode.OK if answer.success else ExitCode.EVM_CONTRACT_REVERTED
     return CallResult(code, Block(CBOR, byte_string(answer.output)) if answer.output or answer.success else None)

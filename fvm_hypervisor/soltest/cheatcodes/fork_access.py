@@ -9,7 +9,7 @@ from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor.call_manager import CallManager
-from runtimes.evm.ethereum.accounts import delegated_address
+from runtimes.evm.ethereum import delegated_address
 
 
 def is_denied(cheats: Cheats, calls: CallManager, account: EthAddress) -> bool:

@@ -6,20 +6,20 @@ from typing import Final
 
 from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats
-from runtimes.evm.engine import CallAsk
-from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm import CallInputs
+from runtimes.evm.ethereum import EthereumHost
 
 _SELECTOR: Final = 4
 """Size of a function selector in bytes."""
 
 
-def missing_on_fork(cheats: Cheats, host: EthereumHost, ask: CallAsk) -> str | None:
+def missing_on_fork(cheats: Cheats, host: EthereumHost, inputs: CallInputs) -> str | None:
     """Return the diagnosis of a call under Ethereum's rules; None if the callee has code or is a precompile."""
-    if len(ask.data) < _SELECTOR or host.accounts.has_code(ask.address):
+    if len(inputs.data) < _SELECTOR or host.accounts.has_code(inputs.address):
         return None
-    if ask.address in host.fork.precompiles or host.is_beyond_guest(ask.address):
+    if inputs.address in host.fork.precompiles or host.is_beyond_guest(inputs.address):
         return None
-    return missing_contract(cheats, ask.address)
+    return missing_contract(cheats, inputs.address)
 
 
 def missing_contract(cheats: Cheats, address: EthAddress) -> str | None:

@@ -22,7 +22,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.state_tree import ActorState
 from localnet.fork.node_client import NodeError, shown_url
-from runtimes.evm.ethereum.accounts import ethereum_address
+from runtimes.evm.ethereum import ethereum_address
 from store.blockstore import StoreError
 
 

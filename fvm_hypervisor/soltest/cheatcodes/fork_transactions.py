@@ -10,8 +10,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.forks.environment import block_context
 from localnet.fork.remote_chain import RemoteBlock
 from localnet.fork.remote_transactions import ReadTransaction
-from runtimes.evm.ethereum.application import Application
-from runtimes.evm.ethereum.validation import InvalidTransaction
+from runtimes.evm.ethereum import Application, InvalidTransaction
 
 T = TypeVar("T")
 
@@ -31,7 +30,7 @@ def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -
         context.machine.context = block_context(context.machine.context, block, context.machine.context.chain_id)
         context.cheats.renew(context.calls)
     try:
-        execute_beside(context, lambda: Application(context.machine, sent.transaction, sent.sender).ask())
+        execute_beside(context, lambda: Application(context.machine, sent.transaction, sent.sender).simulate())
     except InvalidTransaction as error:
         raise CheatcodeFailure(f"transaction 0x{sent.hash.hex()} cannot be executed here: {error}") from None
 

@@ -9,7 +9,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, endpoint_of, fork_change, fork_of, node_errors
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads, selector
 from fvm_hypervisor.soltest.forks.fork_records import NetworkFork, Pending, SavedForkState
-from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum import EthereumCalls
 
 
 class ForkRules(Protocol):

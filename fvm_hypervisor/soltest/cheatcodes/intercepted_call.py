@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.ledger import Ledger
-from runtimes.evm.engine import Answer, CallKind
+from runtimes.evm import CallKind, SubcallOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class CallOperations:
     """Operations of the rules on requested calls."""
 
     ledger: Ledger
-    proceed: Callable[[EthAddress | None, EthAddress | None], Answer]
+    proceed: Callable[[EthAddress | None, EthAddress | None], SubcallOutcome]
     """Make the call, as another sender and with another contract's code if these are given."""
     pay: Callable[[EthAddress, int], bool]
     """Transfer the value and charge a call that is not made; return True if the value could be paid."""
@@ -49,5 +49,5 @@ class CallOperations:
     words: Callable[[bytes], str]
     fork_url: Callable[[], str | None]
     """Return the node of the active fork."""
-    answered: Callable[[Answer], Answer] = lambda answer: answer
+    answered: Callable[[SubcallOutcome], SubcallOutcome] = lambda answer: answer
     """Record an answer that replaces the callee's."""

@@ -17,24 +17,24 @@ from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, I
 from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, checked, voids
 from fvm_hypervisor.soltest.cheatcodes.state import ExpectedRevert, Mock, State
 from fvm_hypervisor.soltest.cheatcodes.values import encode
-from runtimes.evm.engine import Answer, CallKind
+from runtimes.evm import CallKind, SubcallOutcome
 
 _STATIC_BROADCAST: Final = "`staticcall`s are not allowed after `broadcast`; use `startBroadcast` instead"
 
 
-def intercept_call(state: State, request: InterceptedCall, operations: CallOperations) -> Answer:
+def intercept_call(state: State, request: InterceptedCall, operations: CallOperations) -> SubcallOutcome:
     """Make a call with the cheatcodes that apply to it."""
     if state.revert is not None:
         state.revert.deepest = max(state.revert.deepest, request.depth + 1)
     if request.kind is None and state.intercept_code:
         state.intercept_code = False
-        return Answer(False, request.data)
+        return SubcallOutcome(False, request.data)
     _count_call(state, request)
     sender = _apply_prank(state, request, operations)
     prank = state.pranks.get(request.depth)
     once = prank is not None and prank.broadcast and prank.once
     if sender is not None and once and request.kind is CallKind.STATICCALL:
-        return Answer(False, failure_data(_STATIC_BROADCAST))
+        return SubcallOutcome(False, failure_data(_STATIC_BROADCAST))
     if sender is not None and prank is not None and prank.broadcast and state.broadcasts is not None:
         operations, sender = collecting(state.broadcasts, request, sender, operations)
     mock = _mock(state, request)
@@ -51,7 +51,9 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
     return intercepted_result(state, request, answer, operations)
 
 
-def intercepted_result(state: State, request: InterceptedCall, answer: Answer, operations: CallOperations) -> Answer:
+def intercepted_result(
+    state: State, request: InterceptedCall, answer: SubcallOutcome, operations: CallOperations
+) -> SubcallOutcome:
     """Return the result that the caller sees."""
     _end_prank(state, request.depth, operations)
     assumed = state.assume
@@ -61,7 +63,7 @@ def intercepted_result(state: State, request: InterceptedCall, answer: Answer, o
         if request.depth <= assumed.depth:
             state.assume = None
             if not answer.success:
-                return Answer(False, MAGIC_ASSUME) if voids(assumed, answer, operations.words) else answer
+                return SubcallOutcome(False, MAGIC_ASSUME) if voids(assumed, answer, operations.words) else answer
     expected = state.revert
     if expected is not None and not expected.cheatcode:
         _note_reverter(expected, request, answer)
@@ -74,31 +76,31 @@ def intercepted_result(state: State, request: InterceptedCall, answer: Answer, o
         return answer
     if state.failure is not None:
         message, state.failure = state.failure, None
-        return Answer(False, failure_data(message))
+        return SubcallOutcome(False, failure_data(message))
     if not request.static:
         missing = emits.missing_message(state, request.depth)
         if missing is not None:
             message, bare = missing
-            return Answer(False, encode(["string"], [message]) if bare else failure_data(message))
+            return SubcallOutcome(False, encode(["string"], [message]) if bare else failure_data(message))
     return answer
 
 
 def check_revert(
-    state: State, expected: ExpectedRevert, answer: Answer, creation: bool, words: Callable[[bytes], str]
-) -> Answer:
+    state: State, expected: ExpectedRevert, answer: SubcallOutcome, creation: bool, words: Callable[[bytes], str]
+) -> SubcallOutcome:
     """Return the answer that replaces an expected revert, or the failure if the call did not revert as expected."""
     state.revert = None
     try:
         checked(expected, answer, words)
     except CheatcodeFailure as failure:
-        return Answer(False, failure_data(failure.message))
+        return SubcallOutcome(False, failure_data(failure.message))
     expected.seen += 1
     if expected.seen < expected.count:
         state.revert = expected
-    return Answer(True, created=EthAddress(DUMMY_ADDRESS)) if creation else Answer(True, DUMMY_OUTPUT)
+    return SubcallOutcome(True, created=EthAddress(DUMMY_ADDRESS)) if creation else SubcallOutcome(True, DUMMY_OUTPUT)
 
 
-def _note_reverter(expected: ExpectedRevert, request: InterceptedCall, answer: Answer) -> None:
+def _note_reverter(expected: ExpectedRevert, request: InterceptedCall, answer: SubcallOutcome) -> None:
     first = expected.reverted_by is None or expected.count > 1
     if first and not answer.success and expected.reverter is not None:
         expected.reverted_by = request.receiver
@@ -182,14 +184,14 @@ def _mock(state: State, request: InterceptedCall) -> Mock | None:
 
 def _answer_by_mock(
     mock: Mock, request: InterceptedCall, sender: EthAddress | None, operations: CallOperations
-) -> Answer:
+) -> SubcallOutcome:
     output = mock.answers[0] if mock.answers else b""
     pays = request.value if request.kind is CallKind.CALL and not mock.reverts else 0
     if not operations.pay(sender or request.caller, pays):
-        return Answer(False)
+        return SubcallOutcome(False)
     if len(mock.answers) > 1:
         mock.answers.popleft()
-    return operations.answered(Answer(not mock.reverts, output))
+    return operations.answered(SubcallOutcome(not mock.reverts, output))
 
 
 def _function(state: State, request: InterceptedCall) -> EthAddress | None:

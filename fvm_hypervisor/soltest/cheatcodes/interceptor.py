@@ -1,7 +1,8 @@
 """`Cheatcodes`: intercepts the calls of a test and executes cheatcodes.
 
-Under Ethereum's rules it handles the requests of frames (`ask`), under Filecoin's the calls between actors (`send`);
-both use `interception`. The outermost call of a message is the test itself: at its end all expectations must be met.
+Under Ethereum's rules it handles the subcalls of frames (`execute_subcall`), under Filecoin's the calls between actors
+(`send`); both use `interception`. The outermost call of a message is the test itself: at its end all expectations must
+be met.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure
 from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_on_fork
 from fvm_hypervisor.soltest.cheatcodes.fork_states import undo_reverted
-from fvm_hypervisor.soltest.cheatcodes.frames import call_operations, call_request, trace_answer
+from fvm_hypervisor.soltest.cheatcodes.frames import call_operations, call_request, trace_answer, trace_cost
 from fvm_hypervisor.soltest.cheatcodes.interception import check_revert, intercept_call
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send, make_cold
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
@@ -56,11 +57,15 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.externs import Externs
 from hypervisor.machine import Hypervisor
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, ChainEpoch
-from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind
-from runtimes.evm.ethereum import answers
-from runtimes.evm.ethereum.alloc import AllocAccount, install
-from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm import CallInputs, CallKind, SubcallInputs, SubcallOutcome
+from runtimes.evm.ethereum import (
+    AllocAccount,
+    EthereumCalls,
+    EthereumHost,
+    contract_outcome,
+    execute_subcall,
+    install_alloc,
+)
 from store.cid import CBOR, Cid, cid_of
 from store.keccak import keccak
 
@@ -167,7 +172,7 @@ class Cheatcodes:
         machine.interceptor = self
         machine.externs = TestExterns(machine.externs, machine, self)
         if machine.context.rules == ETHEREUM:
-            install(machine, {
+            install_alloc(machine, {
                 VM_ADDRESS: AllocAccount(0, 0, b"\0"),
                 CREATE2_DEPLOYER: AllocAccount(0, 1, CREATE2_DEPLOYER_CODE),
             })  # fmt: skip
@@ -271,36 +276,36 @@ class Cheatcodes:
             self.state.last_call = CallGas(call.gas_limit, calls.gas.used - used, calls.accounts.refund - refunded)
         return result
 
-    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
+    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
         """Handle a call or creation that a frame requests."""
         if self._outside_test:
-            return answers.answer(host, ask)
-        if isinstance(ask, CallAsk):
-            if ask.address == VM_ADDRESS:
-                return self._ask_cheatcode(host, ask)
-            if ask.address == CONSOLE_ADDRESS:
-                host.charge(host.access(ask.address))
-                if ask.kind is CallKind.STATICCALL:
+            return execute_subcall(host, inputs)
+        if isinstance(inputs, CallInputs):
+            if inputs.address == VM_ADDRESS:
+                return self._call_cheatcode(host, inputs)
+            if inputs.address == CONSOLE_ADDRESS:
+                trace_cost(host, inputs, host.access(inputs.address))
+                if inputs.kind is CallKind.STATICCALL:
                     make_cold(self, host)
-                self.console.write(ask.data)
-                return trace_answer(host, ask, Answer(True))
+                self.console.write(inputs.data)
+                return trace_answer(host, inputs, SubcallOutcome(True))
         if self.state.is_armed:
-            answer = intercept_call(self.state, call_request(host, ask), call_operations(self, host, ask))
+            answer = intercept_call(self.state, call_request(host, inputs), call_operations(self, host, inputs))
         else:
-            answer = answers.answer(host, ask, send=isolating_send(self, host, ask))
+            answer = execute_subcall(host, inputs, send=isolating_send(self, host, inputs))
         undo_reverted(self, host.calls)
         if isinstance(host.calls.tracer, StepWatch):
             host.calls.tracer.goes_on(host.address, host.calls.depth)
         if self.state.deals:
             self._preserve_deals(host, answer)
         if self.state.forks.forks and answer.success:
-            if isinstance(ask, CallAsk):
-                self.state.missing = missing_on_fork(self, host, ask) or self.state.missing
+            if isinstance(inputs, CallInputs):
+                self.state.missing = missing_on_fork(self, host, inputs) or self.state.missing
             elif answer.created is not None and is_denied(self, host.calls, host.address):
                 self.state.denied.add(answer.created)
         return answer
 
-    def _preserve_deals(self, host: EthereumHost, answer: Answer) -> None:
+    def _preserve_deals(self, host: EthereumHost, answer: SubcallOutcome) -> None:
         """Keep balances and nonces set in a failed call: forge reverts them with the whole test only.
 
         After a successful call they belong to its caller, whose failure would be the next to revert them.
@@ -359,12 +364,12 @@ class Cheatcodes:
 
     # --- cheatcodes ---------------------------------------------------------------------------------------------
 
-    def _ask_cheatcode(self, host: EthereumHost, ask: CallAsk) -> Answer:
-        host.charge(host.access(ask.address))
+    def _call_cheatcode(self, host: EthereumHost, inputs: CallInputs) -> SubcallOutcome:
+        trace_cost(host, inputs, host.access(inputs.address))
         context = Context(self, host.calls, host.address, host.calls.depth, EthereumLedger(host.accounts), host)
-        return trace_answer(host, ask, self.answer(context, ask.data))
+        return trace_answer(host, inputs, self.answer(context, inputs.data))
 
-    def answer(self, context: Context, data: bytes) -> Answer:
+    def answer(self, context: Context, data: bytes) -> SubcallOutcome:
         """Execute a cheatcode; an expected failure becomes a success."""
         before = self.state.revert
         answer = self._execute(context, data)
@@ -374,10 +379,10 @@ class Cheatcodes:
             return check_revert(self.state, expected, answer, False, revert_text)
         return answer
 
-    def _execute(self, context: Context, data: bytes) -> Answer:
+    def _execute(self, context: Context, data: bytes) -> SubcallOutcome:
         entry = table().get(data[:4])
         if entry is None:
-            return Answer(False, failure_data(_unknown(data[:4])))
+            return SubcallOutcome(False, failure_data(_unknown(data[:4])))
         try:
             if self.state.forks.forks:
                 check_access(context)
@@ -388,15 +393,17 @@ class Cheatcodes:
                 self.state.stored_bytes += len(data)
             given = entry.run(context, *decode(entry.parameters, data[4:]))
             if not entry.returns:
-                return Answer(True, given if isinstance(given, bytes) else b"")
-            return Answer(True, encode(entry.returns, given if len(entry.returns) > 1 else [given]))
+                return SubcallOutcome(True, given if isinstance(given, bytes) else b"")
+            return SubcallOutcome(True, encode(entry.returns, given if len(entry.returns) > 1 else [given]))
         except RecursionError:
-            return Answer(False, failure_data(f"vm.{entry.name}: the input is nested too deeply"))
+            return SubcallOutcome(False, failure_data(f"vm.{entry.name}: the input is nested too deeply"))
         except CheatcodeFailure as failure:
             if failure.data is not None:
-                return Answer(False, failure.data)
+                return SubcallOutcome(False, failure.data)
             named = failure.named and not any(part in entry.name for part in _UNNAMED)
-            return Answer(False, failure_data(f"vm.{entry.name}: {failure.message}" if named else failure.message))
+            return SubcallOutcome(
+                False, failure_data(f"vm.{entry.name}: {failure.message}" if named else failure.message)
+            )
 
     # --- end of the test --------------------------------------------------------------------------------------------
 
@@ -406,7 +413,7 @@ class Cheatcodes:
             expected, state.revert = state.revert, None
             if self.settings.internal_reverts:
                 expected.deepest = max(expected.deepest, expected.depth + 1)
-            answer = answers.outcome(result)
+            answer = contract_outcome(result)
             ended = check_revert(state, expected, answer, False, lambda data: revert_text(data, self.settings.errors))
             state.revert = None
             if not ended.success:

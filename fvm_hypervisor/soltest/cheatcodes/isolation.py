@@ -15,11 +15,15 @@ from fvm_hypervisor.soltest.cheatcodes.context import Cheats
 from fvm_hypervisor.soltest.cheatcodes.state import CallGas
 from hypervisor.call import Call
 from hypervisor.exit_codes import ExitCode
-from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind
-from runtimes.evm.ethereum.answers import Send, outcome, send_call
-from runtimes.evm.ethereum.application import Application
-from runtimes.evm.ethereum.host import EthereumHost
-from runtimes.evm.ethereum.validation import InvalidTransaction
+from runtimes.evm import CallInputs, CallKind, SubcallInputs, SubcallOutcome
+from runtimes.evm.ethereum import (
+    Application,
+    EthereumHost,
+    InvalidTransaction,
+    SendSubcall,
+    contract_outcome,
+    send_call,
+)
 
 _BASE: Final = 21_000
 """Gas added to the call's limit for the transaction's limit."""
@@ -28,18 +32,18 @@ _DEPTH: Final = 1
 """Depth of the test contract's own frame."""
 
 
-def isolating_send(cheats: Cheats, host: EthereumHost, ask: Ask) -> Send | None:
+def isolating_send(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs) -> SendSubcall | None:
     """Return the function that makes a frame's call as a transaction; None for an ordinary call."""
     if not cheats.isolates or host.calls.depth != _DEPTH:
         return None
-    if isinstance(ask, CallAsk):
-        if ask.kind is CallKind.STATICCALL:
+    if isinstance(inputs, CallInputs):
+        if inputs.kind is CallKind.STATICCALL:
             return lambda host, call: _send_cold(cheats, host, call)
-        if ask.kind is not CallKind.CALL:
+        if inputs.kind is not CallKind.CALL:
             return None
-    elif ask.salt is not None:
+    elif inputs.salt is not None:
         return None
-    return lambda host, call: _send_transaction(cheats, host, ask, call)
+    return lambda host, call: _send_transaction(cheats, host, inputs, call)
 
 
 def make_cold(cheats: Cheats, host: EthereumHost) -> None:
@@ -47,27 +51,26 @@ def make_cold(cheats: Cheats, host: EthereumHost) -> None:
     if cheats.isolates and host.calls.depth == _DEPTH:
         environment = host.calls.environment
         host.gas.settle()
-        host.accounts.make_cold(
-            (*environment.fork.precompiles, *host.calls.filecoin_precompiles, environment.block.coinbase)
-        )
+        coinbase = (environment.block.coinbase,) if environment.fork.warm_coinbase else ()
+        host.accounts.make_cold((*environment.fork.precompiles, *host.calls.filecoin_precompiles, *coinbase))
         host.gas.refill()
 
 
-def _send_cold(cheats: Cheats, host: EthereumHost, call: Call) -> Answer:
+def _send_cold(cheats: Cheats, host: EthereumHost, call: Call) -> SubcallOutcome:
     make_cold(cheats, host)
     return send_call(host, call)
 
 
-def _send_transaction(cheats: Cheats, host: EthereumHost, ask: Ask, call: Call) -> Answer:
+def _send_transaction(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs, call: Call) -> SubcallOutcome:
     calls, accounts, machine = host.calls, host.accounts, cheats.machine
     limit = call.gas_limit or 0
     host.gas.settle()
     accounts.commit_part()
     nonce = accounts.nonce(call.from_)
-    if isinstance(ask, CallAsk):
-        to, data = ask.address, ask.data
+    if isinstance(inputs, CallInputs):
+        to, data = inputs.address, inputs.data
     else:
-        to, data, nonce = None, ask.init_code, nonce - 1  # already incremented by the frame
+        to, data, nonce = None, inputs.init_code, nonce - 1  # already incremented by the frame
     gas = min(limit + _BASE, calls.environment.block.gas_limit)
     transaction = Transaction(DYNAMIC_FEE, None, nonce, to, call.value, data, gas, 0, 0)
     sender, context = accounts.address_of(call.from_), machine.context
@@ -77,7 +80,7 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, ask: Ask, call: Call) 
             part = application.apply_inner(calls, call.from_, limit)
     except InvalidTransaction:
         host.gas.refill()
-        return Answer(False)
+        return SubcallOutcome(False)
     accounts.continue_after(part.slots, part.addresses)
     calls.gas.charge("OnTransaction", part.bill if part.result.exit_code in _RETURNING else limit)
     accounts.add_refund(part.refund)
@@ -86,5 +89,5 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, ask: Ask, call: Call) 
         cheats.renew(calls)
     host.gas.refill()
     if part.result.exit_code == ExitCode.SYS_INVALID_RECEIVER:
-        return Answer(True)  # a masked ID without an actor
-    return outcome(part.result)
+        return SubcallOutcome(True)  # a masked ID without an actor
+    return contract_outcome(part.result)

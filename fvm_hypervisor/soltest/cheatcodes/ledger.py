@@ -13,8 +13,8 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import ActorID, TokenAmount
 from localnet.state.contract_state import code_of, contract_state, nonce_of
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
-from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm import filecoin_evm_rules
+from runtimes.evm.ethereum import Accounts
 from store.kamt import Kamt
 
 LARGEST_NONCE: Final = (1 << 64) - 1
@@ -175,7 +175,7 @@ class FilecoinLedger:
         """Set the runtime code. Raises CheatcodeFailure for a precompile, which calls always reach."""
         context = self._machine.context
         own = context.precompiles is not None and address in context.precompiles.by_address
-        if own or filecoin_rules(context.network).is_reserved(address):
+        if own or filecoin_evm_rules(context.network).is_reserved(address):
             raise CheatcodeFailure(
                 f"{checksummed(address)} is a precompile, whose code cannot be replaced under Filecoin's rules"
             )

@@ -24,7 +24,7 @@ def _used(context: Context) -> int:
 
 @cheatcode("pauseGasMetering()")
 def _pause(context: Context) -> None:
-    context.state.paused_gas[context.depth] = _used(context)
+    context.state.paused_gas.setdefault(context.depth, _used(context))
 
 
 @cheatcode("resumeGasMetering()", partial="gas that was paused in another frame stays used")
@@ -32,7 +32,8 @@ def _resume(context: Context) -> None:
     paused = context.state.paused_gas.pop(context.depth, None)
     if paused is not None and context.host is not None:
         context.host.gas.settle()
-        context.calls.gas.used = min(paused, context.calls.gas.used)
+        resumed = paused + context.host.prices.warm  # as in forge, the call of resumeGasMetering itself is charged
+        context.calls.gas.used = min(resumed, context.calls.gas.used)
         context.host.gas.refill()
 
 

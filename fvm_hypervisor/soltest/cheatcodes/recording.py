@@ -12,8 +12,7 @@ from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, MappingSlots
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.engines import PLAIN
-from runtimes.evm.runtime import ENGINE_OPTION
+from runtimes.evm import ENGINE_OPTION, PLAIN_ENGINE
 
 SLOT = "(address,bytes32,bool,bytes32,bytes32,bool)"
 _CHAIN = "(uint256,uint256)"
@@ -21,7 +20,7 @@ _ACCESS = (
     f"({_CHAIN},uint8,address,address,bool,uint256,uint256,bytes,uint256,bytes,bool,{SLOT}[],uint64,uint64,uint64)"
 )
 
-_SEEN: Final = PLAIN
+_SEEN: Final = PLAIN_ENGINE
 """Engine that reports single hashes."""
 
 # --- logs -----------------------------------------------------------------------------------------------------------

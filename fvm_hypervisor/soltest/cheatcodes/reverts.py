@@ -8,7 +8,7 @@ from typing import Final
 from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, revert_text, unwrap_error
 from fvm_hypervisor.soltest.cheatcodes.state import AcceptableRevert, AssumeNoRevert, ExpectedRevert
-from runtimes.evm.engine import Answer
+from runtimes.evm import SubcallOutcome
 
 DUMMY_OUTPUT: Final = bytes(8192)
 """Return data of a call that reverted as expected; Solidity decodes it as any type."""
@@ -17,7 +17,7 @@ DUMMY_ADDRESS: Final = bytes(19) + b"\x01"
 Words = Callable[[bytes], str]
 
 
-def checked(expected: ExpectedRevert, answer: Answer, words: Words) -> None:
+def checked(expected: ExpectedRevert, answer: SubcallOutcome, words: Words) -> None:
     """Raise CheatcodeFailure unless the call ended as expected."""
     if not expected.cheatcode and expected.deepest <= expected.depth:
         raise CheatcodeFailure("call didn't revert at a lower depth than cheatcode call depth")
@@ -48,7 +48,7 @@ def check_reason(reason: bytes | None, partial: bool, data: bytes, words: Words,
         raise CheatcodeFailure(f"Error != expected error: {have} != {want}")
 
 
-def _check_none(expected: ExpectedRevert, answer: Answer) -> None:
+def _check_none(expected: ExpectedRevert, answer: SubcallOutcome) -> None:
     if answer.success:
         return
     reason, reverter = expected.reason, expected.reverter
@@ -72,12 +72,12 @@ def _check_none(expected: ExpectedRevert, answer: Answer) -> None:
     raise CheatcodeFailure(f"call reverted with '{what}' from {by}, but expected 0 {but}")
 
 
-def voids(assumed: AssumeNoRevert, answer: Answer, words: Words) -> bool:
+def voids(assumed: AssumeNoRevert, answer: SubcallOutcome, words: Words) -> bool:
     """Return True if a reverted call makes the run be rejected."""
     return not assumed.reasons or any(_acceptable(assumed, reason, answer, words) for reason in assumed.reasons)
 
 
-def _acceptable(assumed: AssumeNoRevert, reason: AcceptableRevert, answer: Answer, words: Words) -> bool:
+def _acceptable(assumed: AssumeNoRevert, reason: AcceptableRevert, answer: SubcallOutcome, words: Words) -> bool:
     if reason.reverter is not None and assumed.reverted_by not in (None, reason.reverter):
         return False
     try:

@@ -40,7 +40,7 @@ def _answer(context: Context, url: str, method: str, params: str) -> Any:
     if not isinstance(given, list):
         raise CheatcodeFailure("the parameters are not a JSON array")
     try:
-        return context.cheats.remotes.chain(url).client.ask(method, *given)
+        return context.cheats.remotes.chain(url).client.request(method, *given)
     except NodeError as error:
         words = (
             f"server returned an error response: error code {error.code}: {error.words}" if error.answered else error

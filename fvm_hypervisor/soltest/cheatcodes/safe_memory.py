@@ -11,8 +11,7 @@ from typing import Final
 from bridge.evm_steps import EvmStep
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
-from runtimes.evm.engine import FrameStopped
-from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm import OPCODE_NUMBERS, FrameStopped
 
 Range = tuple[int, int]
 """First byte, and the byte after the last."""
@@ -21,14 +20,14 @@ SCRATCH: Final[Range] = (0, 0x60)
 
 _LARGEST: Final = (1 << 64) - 1
 _WORD: Final = 32
-_MLOAD, _MSTORE, _MSTORE8, _CALL = (NUMBERS[name] for name in ("MLOAD", "MSTORE", "MSTORE8", "CALL"))
+_MLOAD, _MSTORE, _MSTORE8, _CALL = (OPCODE_NUMBERS[name] for name in ("MLOAD", "MSTORE", "MSTORE8", "CALL"))
 _CALLCODE: Final = 0xF2
-_WRITES: Final = {NUMBERS[name]: at for name, at in {
+_WRITES: Final = {OPCODE_NUMBERS[name]: at for name, at in {
     "CALLDATACOPY": (0, 2), "CODECOPY": (0, 2), "RETURNDATACOPY": (0, 2), "EXTCODECOPY": (1, 3), "CALL": (5, 6),
     "STATICCALL": (4, 5), "DELEGATECALL": (4, 5),
 }.items()} | {_CALLCODE: (5, 6)}  # fmt: skip
 """Stack positions, from 0 at the top, of offset and size of written memory."""
-_READS: Final = {NUMBERS[name]: at for name, at in {
+_READS: Final = {OPCODE_NUMBERS[name]: at for name, at in {
     "KECCAK256": (0, 1), "LOG0": (0, 1), "LOG1": (0, 1), "LOG2": (0, 1), "LOG3": (0, 1), "LOG4": (0, 1),
     "CREATE": (1, 2), "CREATE2": (1, 2), "RETURN": (0, 1), "REVERT": (0, 1),
 }.items()}  # fmt: skip

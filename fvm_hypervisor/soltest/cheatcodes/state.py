@@ -14,7 +14,7 @@ from bridge.events import Log
 from fvm_hypervisor.soltest.forks.fork_records import ForkRecords
 from hypervisor.context import MachineContext
 from hypervisor.state_tree import TreeImage
-from runtimes.evm.engine import CallKind
+from runtimes.evm import CallKind
 
 VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b1dd12d"))
 FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")

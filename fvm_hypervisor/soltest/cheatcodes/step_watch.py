@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep, S
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import OutOfGas
 from hypervisor.tracing import PausingTracer, PlaceTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
-from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm import OPCODE_NUMBERS
 
 
 class StateOwner(Protocol):
@@ -123,7 +123,7 @@ def _inputs() -> dict[int, int]:
     found = {_BLOBHASH: 1, _CALLCODE: 7}
     for row in rows.split("\n"):
         count, *names = row.split() or ["0"]
-        found |= {NUMBERS[name]: int(count) for name in names}
+        found |= {OPCODE_NUMBERS[name]: int(count) for name in names}
     found |= {0x80 + number: number + 1 for number in range(16)}
     return found | {0x90 + number: number + 2 for number in range(16)}
 
@@ -131,7 +131,7 @@ def _inputs() -> dict[int, int]:
 _BLOBHASH: Final = 0x49
 _CALLCODE: Final = 0xF2
 _INPUTS: Final = _inputs()
-_READS: Final = {NUMBERS[name]: at for at, names in {
+_READS: Final = {OPCODE_NUMBERS[name]: at for at, names in {
     (1, 2): "KECCAK256 RETURN REVERT LOG0 LOG1 LOG2 LOG3 LOG4",
     (2, 3): "CREATE CREATE2 MCOPY",
     (3, 4): "DELEGATECALL STATICCALL",
@@ -139,7 +139,7 @@ _READS: Final = {NUMBERS[name]: at for at, names in {
 }.items() for name in names.split()} | {_CALLCODE: (4, 5)}  # fmt: skip
 """Stack positions, from 1 at the top, of offset and size of the memory that an opcode reads."""
 _WORD: Final = 32
-_SSTORE: Final = NUMBERS["SSTORE"]
+_SSTORE: Final = OPCODE_NUMBERS["SSTORE"]
 _STIPEND: Final = 2300
 """Maximum gas at which SSTORE fails: a call's stipend (EIP-2200)."""
 _MAX_PADDED: Final = 1 << 20
@@ -148,7 +148,7 @@ _MAX_PADDED: Final = 1 << 20
 def _memory_read(step: EvmStep) -> bytes:
     """Return the memory that an instruction reads, padded with zeros beyond its end up to a limit."""
     stack = step.stack
-    if step.opcode == NUMBERS["MLOAD"]:
+    if step.opcode == OPCODE_NUMBERS["MLOAD"]:
         offset, size = (stack[-1] if stack else 0), _WORD
     else:
         at = _READS.get(step.opcode)

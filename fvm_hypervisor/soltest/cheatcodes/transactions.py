@@ -19,8 +19,7 @@ from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import TokenAmount
 from localnet.fork.answers import bytes_of, quantity
 from localnet.fork.node_client import NodeError
-from runtimes.evm.ethereum.application import Application, TransactionResult
-from runtimes.evm.ethereum.validation import InvalidTransaction
+from runtimes.evm.ethereum import Application, InvalidTransaction, TransactionResult
 from store.keccak import keccak
 
 _MAX_FIELD: Final = 1 << 16

@@ -16,7 +16,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.fork.remote_accounts import RemoteWords, actor_of, remote_words
 from localnet.fork.remote_chain import RemoteState
-from runtimes.evm.ethereum.accounts import ethereum_address
+from runtimes.evm.ethereum import ethereum_address
 from store.blockstore import Blockstore
 from store.cid import Cid
 from store.kamt import EMPTY_KAMT

@@ -25,7 +25,7 @@ from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.scripts.linking import SALT, Libraries, Linking, linking_of
 from fvm_hypervisor.soltest.serving import fork_of, settings_of, world_settings_of
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
-from fvm_hypervisor.soltest.value_text import raw_text
+from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.values import types
 from fvm_hypervisor.soltest.viewer import TestViewer
 from fvm_hypervisor.soltest.world import CallOutcome, World
@@ -199,7 +199,9 @@ class _ScriptRun:
         """Repeat the run with a tracer."""
         world = self.world
         world.restore(base)
-        viewer = TestViewer(self.artifacts, ETHEREUM, self.job.verbosity)
+        # forge prints the trace of a failed script at any verbosity
+        verbosity = self.job.verbosity if outcome.success else max(self.job.verbosity, 3)
+        viewer = TestViewer(self.artifacts, ETHEREUM, verbosity)
         status = CaseStatus.SUCCESS if outcome.success else CaseStatus.FAILURE
         result = TestResult(self.artifact.name, CaseKind.UNIT, status, gas=outcome.gas_used)
         tracer = viewer.tracer(result)
@@ -259,7 +261,7 @@ def _texts(entries: Sequence[Mapping[str, Any]], data: bytes) -> tuple[str, ...]
         values = decode(types(entries), data)
     except CheatcodeFailure:
         return None
-    return tuple(raw_text(entry, value) for entry, value in zip(entries, values, strict=True))
+    return tuple(value_text(entry, value, raw=True) for entry, value in zip(entries, values, strict=True))
 
 
 def _returned(entry: Mapping[str, Any], output: bytes) -> dict[str, tuple[str, str]]:

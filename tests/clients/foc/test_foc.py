@@ -38,9 +38,7 @@ def cloud() -> Path:
 
 
 @pytest.mark.parametrize("bundle", ["", "bundles/v18-testing-fake-proofs.car"], ids=["our-actors", "official-actors"])
-def test_a_data_set_is_created_proved_and_paid_for_and_synapse_reads_it(
-    bundle: str, cloud: Path, tmp_path: Path
-) -> None:
+def test_data_set_is_created_proved_paid_and_read_by_synapse(bundle: str, cloud: Path, tmp_path: Path) -> None:
     options = ["--bundle", str(data_file(bundle))] if bundle else []
     with node_process(tmp_path, *options) as url:
         lived = start(cloud, "node", "foc.mjs", url, "artifacts", folder=cloud)

@@ -257,7 +257,7 @@ await check("the state is dumped and loaded", async () => {
 await check("an access list is refused with the reason", async () => {
   await assert.rejects(
     wallet.sendTransaction({ to: account.address, value: 1n, accessList: [{ address, storageKeys: [] }] }),
-    /accessList: a Filecoin message cannot carry one/,
+    /a Filecoin message cannot carry one/,
   );
 });
 

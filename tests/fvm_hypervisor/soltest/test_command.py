@@ -61,7 +61,7 @@ def test_filters_that_leave_no_source_find_no_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_filter_of_tests_that_fits_none_is_told_what_it_is_held_against(project: Path) -> None:
+def test_unmatched_test_filter_explains_signature_matching(project: Path) -> None:
     found = CliRunner().invoke(app, ["test", str(project), "--mc", "Good", "--mt", "testFine$"])
     words = "by --match-test 'testFine$' --match-contract 'Good'; a test's name is that of its signature"
     assert (found.exit_code, words in found.stderr) == (0, True)
@@ -113,7 +113,7 @@ def run(*arguments: object) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-def test_the_exit_status_says_whether_all_tests_passed(project: Path) -> None:
+def test_exit_status_reports_whether_all_tests_passed(project: Path) -> None:
     status, text = run(project, "--match-contract", "Good")
     assert (status, "2 tests passed, 0 failed, 0 skipped (2 total tests)" in text) == (0, True)
     status, text = run(project)
@@ -121,7 +121,7 @@ def test_the_exit_status_says_whether_all_tests_passed(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_tests_that_fail_in_every_network_version_are_named_with_their_reasons(project: Path) -> None:
+def test_tests_failing_in_all_network_versions_show_reasons(project: Path) -> None:
     status, text = run(project, "--network", "nv27,nv28", "--fuzz-seed", "5")
     assert status == 1
     assert "test/P.t.sol:Bad, in each of them:\n[FAIL: EvmError: Revert; counterexample: calldata=0x" in text
@@ -130,7 +130,7 @@ def test_tests_that_fail_in_every_network_version_are_named_with_their_reasons(p
 
 
 @pytest.mark.slow
-def test_the_seed_is_printed_where_a_fuzz_test_fails_and_taken_back(project: Path) -> None:
+def test_fuzz_seed_is_printed_on_failure_and_accepted_back(project: Path) -> None:
     text = run(project)[1]
     (seed,) = re.findall(r"^Fuzz seed: (0x[0-9a-f]+) \(use `--fuzz-seed` to reproduce\)$", text, re.MULTILINE)
     assert f"Fuzz seed: {seed} " in run(project, "--fuzz-seed", seed)[1]
@@ -184,7 +184,7 @@ SKIP = [b"FOUNDRY::SKIP".hex()]
     ],
     ids=["a setUp that fails", "a fuzz test that is skipped"],
 )
-def test_what_cannot_be_drawn_is_said_after_all_results(
+def test_undrawable_flamegraph_is_reported_after_all_results(
     tmp_path: Path, functions: dict[str, list[str]], words: str
 ) -> None:
     (tmp_path / "foundry.toml").touch()
@@ -198,11 +198,11 @@ def test_what_cannot_be_drawn_is_said_after_all_results(
     assert found.exit_code == 2
     assert "total tests)" in found.stdout
     assert words in " ".join(found.stderr.split())
-    assert "Other" not in kept.read_text() or "setUp" in words  # no snapshot is written for failing tests
+    assert "Other" not in kept.read_text()  # with --allow-failure, forge writes a snapshot of failing tests too
 
 
 @pytest.mark.parametrize("option", ["--flamegraph", "--flamechart", "--debug"])
-def test_what_is_for_one_test_says_how_many_fit(project: Path, option: str) -> None:
+def test_single_test_option_reports_number_of_matches(project: Path, option: str) -> None:
     assert refused(str(project), option).startswith(
         f"{option} is for one test, and 3 fit (Bad.testBroken, Good.testFine, Good.testFuzz, ...): select it with --"
     )
@@ -218,9 +218,7 @@ def test_an_invariant_test_has_no_picture(tmp_path: Path) -> None:
     assert refused(str(tmp_path), "--flamegraph") == words
 
 
-def test_what_forge_has_compiled_is_not_taken_where_all_is_to_be_compiled(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forge_artifacts_are_ignored_with_force(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(SolcChoice, "wanted_version", lambda _: "0.8.30")
 

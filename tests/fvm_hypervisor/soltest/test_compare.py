@@ -14,7 +14,7 @@ def ended(name: str, status: CaseStatus = CaseStatus.SUCCESS, reason: str | None
     return TestResult(f"{name}()", CaseKind.UNIT, status, reason, gas)
 
 
-def test_what_ends_otherwise_or_costs_otherwise_or_is_missing_differs() -> None:
+def test_different_outcome_or_gas_or_missing_test_differs() -> None:
     old = of(ended("test_a"), ended("test_b"), ended("test_c"), ended("test_d"))
     new = of(ended("test_a"), ended("test_b", CaseStatus.FAILURE, "no"), ended("test_c", gas=101))
     found = differences({"nv27": old, "nv28": new})

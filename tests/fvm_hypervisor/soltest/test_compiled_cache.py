@@ -16,7 +16,7 @@ ANSWER = {
 KEY = "ab" * 32
 
 
-def test_what_is_put_is_found_and_leaves_no_other_files(tmp_path: Path) -> None:
+def test_put_entry_is_found_without_leftover_files(tmp_path: Path) -> None:
     cache = CompiledCache(tmp_path)
     assert cache.get("src/A.sol", KEY) is None
     cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
@@ -27,7 +27,7 @@ def test_what_is_put_is_found_and_leaves_no_other_files(tmp_path: Path) -> None:
     assert sorted(path.name for path in place.path.parent.iterdir()) == ["0.json", "index.json"]
 
 
-def test_a_contract_that_is_written_anew_is_never_half_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_contract_cache_rewrite_keeps_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = CompiledCache(tmp_path)
     cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
     found = cache.get("src/A.sol", KEY)

@@ -87,7 +87,7 @@ def tarball(place: Path, content: bytes, name: str = "package/soljson.js") -> Pa
 @pytest.mark.slow
 @NODE
 @pytest.mark.parametrize("place", ["project/node_modules/solc", "node_modules/solc"], ids=["its own", "a parent's"])
-def test_a_compiler_that_lies_in_a_checkout_or_above_does_not_run(tmp_path: Path, cache: Path, place: str) -> None:
+def test_compiler_in_checkout_or_parent_folder_is_not_run(tmp_path: Path, cache: Path, place: str) -> None:
     trace = tmp_path / "trace"
     package(tmp_path / place, "0.8.999", HOSTILE.format(path=str(trace)))
     wanted = project(tmp_path / "project", "0.8.999")
@@ -101,7 +101,7 @@ def test_a_compiler_that_lies_in_a_checkout_or_above_does_not_run(tmp_path: Path
     assert not trace.exists()
 
 
-def test_a_program_that_foundry_toml_names_runs_only_with_consent(tmp_path: Path) -> None:
+def test_foundry_toml_solc_program_runs_only_with_consent(tmp_path: Path) -> None:
     program = tmp_path / "project" / "evil"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/trace\necho 'Version: 0.8.30+commit'\n")
@@ -115,7 +115,7 @@ def test_a_program_that_foundry_toml_names_runs_only_with_consent(tmp_path: Path
 
 
 @NODE
-def test_javascript_sees_nothing_of_the_environment_that_could_run_code_or_is_secret(
+def test_compiler_javascript_env_hides_node_options_and_secrets(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hostile = tmp_path / "hostile.js"
@@ -140,7 +140,7 @@ def test_a_release_that_was_changed_in_the_cache_is_refused(tmp_path: Path, cach
         choose_solc(project(tmp_path), "0.8.999")
 
 
-def test_a_known_release_has_the_hash_of_the_table_whatever_lies_beside_it(tmp_path: Path, cache: Path) -> None:
+def test_known_solc_release_must_match_hash_in_table(tmp_path: Path, cache: Path) -> None:
     """solc-bin's list has this hash for 0.8.9."""
     put(cache, "0.8.9", SOURCE.format("cached"))
     with pytest.raises(
@@ -149,15 +149,13 @@ def test_a_known_release_has_the_hash_of_the_table_whatever_lies_beside_it(tmp_p
         choose_solc(project(tmp_path), "0.8.9")
 
 
-def test_the_newest_of_the_cache_is_taken_where_the_project_asks_for_none(tmp_path: Path, cache: Path) -> None:
+def test_newest_cached_solc_is_chosen_without_project_version(tmp_path: Path, cache: Path) -> None:
     for version in ("0.8.999", "0.8.99", "0.8.1000", "0.7.2000"):
         put(cache, version, SOURCE.format(version))
     assert choose_solc(project(tmp_path), None).version == "0.8.1000"
 
 
-def test_npm_brings_a_release_of_the_table_that_foundry_toml_or_the_pragmas_ask_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_npm_installs_solc_required_by_config_or_pragmas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one line of output, without --use: its SHA-256 is known. 0.8.37 is the latest release of the table."""
     source = SOURCE.format("npm's").encode()
     monkeypatch.setattr(
@@ -173,7 +171,7 @@ def test_npm_brings_a_release_of_the_table_that_foundry_toml_or_the_pragmas_ask_
     assert (newer.version, told[1:]) == ("0.8.37", ["Installing Solc 0.8.37 from npm"])
 
 
-def test_offline_no_compiler_is_fetched_and_the_installed_ones_are_named(tmp_path: Path, cache: Path) -> None:
+def test_offline_fetches_no_compiler_and_lists_installed(tmp_path: Path, cache: Path) -> None:
     put(cache, "0.8.998", SOURCE.format("cached"))
     offline = replace(project(tmp_path / "project", "0.8.20"), offline=True)
     with pytest.raises(InvalidInput) as raised:
@@ -185,7 +183,7 @@ def test_offline_no_compiler_is_fetched_and_the_installed_ones_are_named(tmp_pat
     assert choose_solc(offline, "0.8.998").version == "0.8.998"
 
 
-def test_pragmas_that_no_release_meets_are_named_with_their_sources(tmp_path: Path) -> None:
+def test_unsatisfiable_pragmas_are_listed_with_their_sources(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as raised:
         choose_solc(project(tmp_path), A="pragma solidity =0.7.6;", B="pragma solidity ^0.8.0;")
     assert str(raised.value).startswith(
@@ -193,9 +191,7 @@ def test_pragmas_that_no_release_meets_are_named_with_their_sources(tmp_path: Pa
     )
 
 
-def test_npm_brings_a_release_which_is_pinned_from_then_on(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_npm_solc_release_is_installed_and_pinned(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """npm runs in an empty folder of the cache, so a checkout's .npmrc cannot set a registry."""
     source = SOURCE.format("npm's").encode()
     package_file = tarball(tmp_path / "solc.tgz", source)
@@ -225,7 +221,7 @@ def test_npm_brings_a_release_which_is_pinned_from_then_on(
     ],
     ids=["another file", "no compiler", "a bomb", "no archive"],
 )
-def test_what_npm_must_not_bring_is_refused_and_not_kept(
+def test_invalid_npm_package_is_rejected_and_not_stored(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, name: str, words: str
 ) -> None:
     package_file = tmp_path / "solc.tgz"
@@ -239,7 +235,7 @@ def test_what_npm_must_not_bring_is_refused_and_not_kept(
     assert not list((cache / "0.8.12").iterdir())
 
 
-def test_what_npm_has_under_a_wrong_version_is_refused_or_taken_from_the_right_one(
+def test_mislabeled_npm_solc_is_refused_or_replaced_by_fixed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """npm's solc packages 0.8.1 and 0.8.7 contain the compilers 0.8.0 and 0.7.5, as their versions report."""
@@ -258,14 +254,16 @@ def test_what_npm_has_under_a_wrong_version_is_refused_or_taken_from_the_right_o
         ("npm error code EAI\nnpm error no way", "npm could not get solc 0.8.99: npm error code EAI npm error no way"),
     ],
 )
-def test_what_npm_says_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npm: str, words: str) -> None:
+def test_npm_error_is_reported_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npm: str, words: str
+) -> None:
     fake_npm(tmp_path, monkeypatch, f"echo '{npm}' >&2\nexit 1")
     with pytest.raises(InvalidInput) as raised:
         choose_solc(project(tmp_path), "0.8.99")
     assert str(raised.value) == words
 
 
-def test_a_compiler_that_is_too_old_is_refused_before_npm_gets_it(tmp_path: Path) -> None:
+def test_too_old_compiler_is_refused_before_npm_install(tmp_path: Path) -> None:
     """npm's solc supports standard JSON from 0.5.0 on."""
     package(tmp_path / "old", "0.4.26", "")
     found = project(tmp_path)
@@ -276,7 +274,7 @@ def test_a_compiler_that_is_too_old_is_refused_before_npm_gets_it(tmp_path: Path
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}"])
-def test_a_folder_that_is_not_npms_compiler_is_refused_with_the_reason(content: str, tmp_path: Path) -> None:
+def test_folder_without_npm_solc_package_is_refused_with_reason(content: str, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "package.json").write_text(content)
     with pytest.raises(InvalidInput, match=r"other is not npm's solc package: its package.json has no version$"):
@@ -284,7 +282,7 @@ def test_a_folder_that_is_not_npms_compiler_is_refused_with_the_reason(content: 
 
 
 @NODE
-def test_a_compiler_that_ends_without_an_answer_is_named_with_its_words(tmp_path: Path, cache: Path) -> None:
+def test_compiler_without_json_output_is_named_with_its_message(tmp_path: Path, cache: Path) -> None:
     put(cache, "0.8.999", "throw new Error('no way')")
     with pytest.raises(
         CompileError,

@@ -86,27 +86,27 @@ def compiled(tmp_path: Path) -> Compiled:
     return found
 
 
-def test_a_line_of_a_test_compiles_that_test_with_what_it_imports(compiled: Compiled) -> None:
+def test_test_change_recompiles_that_test_with_its_imports(compiled: Compiled) -> None:
     name = "test/Vault.t.sol"
     compiled.write(name, FILES[name] + "\n// one line")
     assert compiled.run() == ({name}, {name, "src/Vault.sol", "src/Base.sol"})
     assert compiled.run() == (set(), set())
 
 
-def test_a_line_of_a_source_compiles_all_that_import_it_however_far(compiled: Compiled) -> None:
+def test_source_change_recompiles_all_transitive_importers(compiled: Compiled) -> None:
     compiled.write("src/Base.sol", "contract Base { uint public x; }")
     changed = {"src/Base.sol", "src/Vault.sol", "test/Vault.t.sol"}
     assert compiled.run() == (changed, changed)
 
 
-def test_what_was_there_before_is_not_compiled_again(compiled: Compiled) -> None:
+def test_previously_compiled_source_is_not_recompiled(compiled: Compiled) -> None:
     compiled.write("src/Base.sol", "contract Base { uint public x; }")
     compiled.run()
     compiled.write("src/Base.sol", FILES["src/Base.sol"])
     assert compiled.run() == (set(), set())
 
 
-def test_a_new_source_moves_the_others_numbers_but_not_their_names(compiled: Compiled) -> None:
+def test_new_source_shifts_ids_of_other_sources_but_not_names(compiled: Compiled) -> None:
     compiled.write("src/AAA.sol", "contract AAA {}")
     assert compiled.run() == ({"src/AAA.sol"}, {"src/AAA.sol"})
     numbers = {place.file: compiled.artifacts.sources[place.build] for place in compiled.artifacts.places}
@@ -115,9 +115,7 @@ def test_a_new_source_moves_the_others_numbers_but_not_their_names(compiled: Com
 
 
 @pytest.mark.parametrize("changed", [{"optimizer": True}, {"via_ir": True}, {"evm_version": "paris"}], ids=str)
-def test_another_setting_compiles_everything_and_the_first_is_still_there(
-    compiled: Compiled, changed: dict[str, bool]
-) -> None:
+def test_changed_setting_recompiles_all_and_keeps_old_artifacts(compiled: Compiled, changed: dict[str, bool]) -> None:
     before = compiled.project
     compiled.project = replace(before, compiler=CompilerSettings(**changed))  # type: ignore[arg-type]
     assert compiled.run() == (set(FILES), set(FILES))
@@ -125,7 +123,7 @@ def test_another_setting_compiles_everything_and_the_first_is_still_there(
     assert compiled.run() == (set(), set())
 
 
-def test_all_is_compiled_again_where_that_is_asked_for(compiled: Compiled) -> None:
+def test_force_option_recompiles_all_files(compiled: Compiled) -> None:
     before = compiled.project
     compiled.project = replace(before, force=True)
     assert compiled.run() == (set(FILES), set(FILES))
@@ -138,7 +136,7 @@ def test_another_compiler_compiles_everything(compiled: Compiled) -> None:
     assert compiled.run() == (set(FILES), set(FILES))
 
 
-def test_many_sources_are_shared_by_processes_each_of_which_is_given_all(compiled: Compiled) -> None:
+def test_sources_are_split_between_processes_with_all_as_input(compiled: Compiled) -> None:
     """Indices of sources, which code via the IR depends on, equal those of one process."""
     names = {f"src/Many{number}.sol" for number in range(40)}
     for name in names:
@@ -157,7 +155,7 @@ def test_a_few_sources_are_compiled_by_one_process(compiled: Compiled) -> None:
     assert len(compiled.runs(runs=2)) == 1
 
 
-def test_a_process_that_waits_is_the_one_that_is_asked(compiled: Compiled) -> None:
+def test_waiting_compiler_process_is_reused(compiled: Compiled) -> None:
     for name in (f"src/Many{number}.sol" for number in range(40)):
         compiled.write(name, f"contract {Path(name).stem} {{}}")
     waiting = CompilerRun(compiled.solc)
@@ -167,7 +165,7 @@ def test_a_process_that_waits_is_the_one_that_is_asked(compiled: Compiled) -> No
     assert waiting._process.returncode == 0
 
 
-def test_a_process_of_another_compiler_is_not_asked(compiled: Compiled) -> None:
+def test_waiting_process_of_another_compiler_is_not_used(compiled: Compiled) -> None:
     waiting = CompilerRun(replace(compiled.solc, version="0.8.1"))
     compiled.write("src/Base.sol", "contract Base { uint public x; }")
     ((_, _, process),) = compiled.runs(waiting=waiting)
@@ -176,7 +174,7 @@ def test_a_process_of_another_compiler_is_not_asked(compiled: Compiled) -> None:
     assert waiting._process.returncode not in (None, 0)
 
 
-def test_sources_that_one_of_two_processes_refuses_are_refused(compiled: Compiled) -> None:
+def test_sources_refused_by_one_of_two_solc_runs_are_refused(compiled: Compiled) -> None:
     for number in range(40):
         compiled.write(f"src/Many{number}.sol", f"contract Many{number} {{}}")
     program = compiled.solc.path
@@ -189,7 +187,7 @@ def test_sources_that_one_of_two_processes_refuses_are_refused(compiled: Compile
         compiled.runs(runs=2)
 
 
-def test_what_is_newer_than_what_was_compiled_last_has_changed(compiled: Compiled) -> None:
+def test_file_newer_than_last_compilation_has_changed(compiled: Compiled) -> None:
     project, name = compiled.project, "src/Base.sol"
     file, cache = compiled.root / name, compiled.root / "cache" / "hypervisor"
     at = cache.stat().st_mtime_ns
@@ -235,5 +233,5 @@ def test_a_process_that_cannot_be_started_leaves_none_behind(
         ("amsterdam", "0.8.20", "amsterdam"),
     ],
 )
-def test_the_compiler_is_asked_for_the_fork_that_forge_asks_for(wanted: str | None, solc: str, expected: str) -> None:
+def test_solc_evm_version_matches_forge(wanted: str | None, solc: str, expected: str) -> None:
     assert evm_version(wanted, solc) == expected

@@ -81,7 +81,7 @@ CASES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize("case", CASES)
-def test_without_consent_the_run_stops_at_the_first_use_and_names_the_key(tmp_path: Path, case: str, evm: str) -> None:
+def test_missing_consent_stops_run_at_first_use_and_names_key(tmp_path: Path, case: str, evm: str) -> None:
     settings, body, words = CASES[case]
     status, output = hypervisor("test", project(tmp_path, settings, body), "--evm", evm)
     assert status == 2, output
@@ -100,7 +100,7 @@ def test_under_filecoins_rules_the_run_stops_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_with_trust_the_run_does_what_was_asked_for(tmp_path: Path) -> None:
+def test_trust_option_allows_run_to_execute_requests(tmp_path: Path) -> None:
     folder = project(tmp_path, f"ffi = true\n{FILES}", RUNS, READS, WRITES, HOOKS)
     status, output = hypervisor("test", folder, "--trust")
     assert status == 0, output
@@ -121,7 +121,7 @@ def test_an_option_for_programs_consents_to_these_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_files_of_the_project_and_nodes_of_this_machine_need_no_consent(tmp_path: Path) -> None:
+def test_project_files_and_local_nodes_need_no_consent(tmp_path: Path) -> None:
     """The port is closed, so the test fails without a node."""
     folder = project(tmp_path, FILES, INSIDE, NEAR)
     status, output = hypervisor("test", folder)
@@ -157,7 +157,7 @@ def grant(folder: Path) -> Grant:
     return grant_of(folder, trust=False, given=frozenset(), urls=frozenset())
 
 
-def test_the_command_tells_programs_what_is_trusted(tmp_path: Path) -> None:
+def test_trust_command_lists_trusted_projects_as_json(tmp_path: Path) -> None:
     folder = project(tmp_path, 'solc = "./mine"')
     status, output = hypervisor("trust", folder, "--json")
     assert status == 0
@@ -177,9 +177,7 @@ def test_a_key_counts_in_each_form_that_forge_takes(tmp_path: Path, name: str) -
     assert grant(folder) == Grant(is_outdated=True)
 
 
-def test_what_the_users_own_environment_names_needs_no_more_consent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_user_environment_settings_need_no_consent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = project(tmp_path, 'solc = "0.8.20"')
     compiler = folder / "mine"
     compiler.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho 'Version: 0.8.30+commit'\n")
@@ -195,7 +193,7 @@ def test_another_checkout_of_the_same_project_is_not_trusted(tmp_path: Path) -> 
     assert grant(tmp_path) == Grant()
 
 
-def test_a_list_that_is_broken_trusts_nothing(tmp_path: Path) -> None:
+def test_corrupt_trust_list_trusts_no_project(tmp_path: Path) -> None:
     folder = project(tmp_path, "ffi = true", RUNS)
     hypervisor("trust", folder)
     (place,) = (tmp_path / "data").rglob("trusted.json")
@@ -219,18 +217,18 @@ def test_a_list_that_is_broken_trusts_nothing(tmp_path: Path) -> None:
         ("http://[", False),
     ],
 )
-def test_a_node_of_this_machine_is_told_by_its_address(url: str, is_here: bool) -> None:
+def test_local_node_is_recognized_by_url(url: str, is_here: bool) -> None:
     assert is_on_this_machine(url) == is_here
 
 
-def test_a_node_that_the_command_line_names_needs_no_more_consent() -> None:
+def test_node_of_command_line_needs_no_further_consent() -> None:
     grant = Grant(urls=frozenset({"http://192.0.2.1"}))
     grant.require_node("http://192.0.2.1", "a test asks it")
     with pytest.raises(ConsentNeeded, match=r"^a test asks it \(rpc_endpoints of foundry\.toml\): this needs"):
         grant.require_node("http://192.0.2.2", "a test asks it")
 
 
-def test_the_node_of_foundry_toml_needs_consent_before_anything_is_asked(tmp_path: Path) -> None:
+def test_foundry_toml_node_needs_consent_before_any_request(tmp_path: Path) -> None:
     folder = project(tmp_path, 'eth_rpc_url = "http://192.0.2.1:1"')
     status, output = hypervisor("test", folder)
     assert status == 2

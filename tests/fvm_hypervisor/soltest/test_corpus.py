@@ -59,7 +59,7 @@ def kept(root: Path, contract: str = "Suite", test: str = "testFuzz") -> list[Pa
 
 
 @pytest.mark.slow
-def test_a_corpus_finds_byte_by_byte_what_chance_does_not(run_contracts: Run, tmp_path: Path) -> None:
+def test_corpus_guided_fuzzing_finds_nested_bytes_blind_misses(run_contracts: Run, tmp_path: Path) -> None:
     def found(settings: FuzzSettings) -> TestResult:
         project = Project(tmp_path, fuzz=settings)
         return run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast", seed=3)["Suite"][NESTED]
@@ -99,7 +99,7 @@ def creating(made: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_what_a_constructor_is_given_makes_no_new_edges(run_contracts: Run, tmp_path: Path, known: bool) -> None:
+def test_constructor_arguments_add_no_edges(run_contracts: Run, tmp_path: Path, known: bool) -> None:
     made, test = with_argument(), "testFuzz(uint256)"
     contracts = {"Suite": {test: creating(made)}} | ({"Made": made} if known else {})
     project = Project(tmp_path, fuzz=replace(GUIDED, runs=60, show_edge_coverage=True))
@@ -112,7 +112,7 @@ def test_what_a_constructor_is_given_makes_no_new_edges(run_contracts: Run, tmp_
 
 
 @pytest.mark.slow
-def test_a_kept_failure_that_passes_now_goes_before_the_corpus(run_contracts: Run, tmp_path: Path) -> None:
+def test_stored_failure_that_passes_runs_before_corpus(run_contracts: Run, tmp_path: Path) -> None:
     calldata = selector(NESTED) + bytes(96)
     file = tmp_path / "cache" / "fuzz" / "failures" / "Suite" / "testFuzz"
     file.parent.mkdir(parents=True)
@@ -124,7 +124,7 @@ def test_a_kept_failure_that_passes_now_goes_before_the_corpus(run_contracts: Ru
     assert kept(tmp_path)
 
 
-def test_the_oldest_input_leaves_a_full_corpus_where_none_was_mutated_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_input_is_evicted_if_none_was_mutated_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "_MAX_INPUTS", 3)
     settings = CorpusSettings(corpus_dir="corpus", corpus_min_size=2, corpus_min_mutations=5)
     full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, contract_of)  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ def test_the_seed_and_the_folder_decide_every_run(run_contracts: Run, tmp_path: 
     assert ends[0][2]
 
 
-def test_both_engines_go_the_same_way(run_contracts: Run, tmp_path: Path) -> None:
+def test_fuzz_corpora_of_both_engines_are_equal(run_contracts: Run, tmp_path: Path) -> None:
     ends = []
     for name in ("fast", "py-evm"):
         project = Project(tmp_path, fuzz=replace(GUIDED, runs=60, corpus_dir=name))
@@ -156,10 +156,10 @@ def test_both_engines_go_the_same_way(run_contracts: Run, tmp_path: Path) -> Non
     assert ends[0] == ends[1]
 
 
-def test_without_a_folder_no_edge_is_counted(
+def test_edges_are_not_counted_without_corpus_folder(
     run_contracts: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object) -> None:
+    def never(*_: Any) -> None:
         raise AssertionError("an edge tracer is made")
 
     monkeypatch.setattr(corpus, "EdgeTracer", never)
@@ -171,7 +171,7 @@ def test_without_a_folder_no_edge_is_counted(
     assert {test.edges for test in found.values()} == {None}
 
 
-def test_edges_are_shown_where_they_are_asked_for_alone(run_contracts: Run, tmp_path: Path) -> None:
+def test_show_edge_coverage_alone_reports_edges(run_contracts: Run, tmp_path: Path) -> None:
     project = Project(tmp_path, fuzz=replace(BLIND, runs=50, show_edge_coverage=True))
     test = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast")["Suite"][NESTED]
     assert test.edges is not None
@@ -270,7 +270,7 @@ def test_results_have_the_notices_of_the_corpus(run_contracts: Run, tmp_path: Pa
      gzip.compress(b"[" * 30_000_000, mtime=0)],
     ids=["empty", "cut", "number", "object", "deep", "short", "no gzip", "a bomb"],
 )  # fmt: skip
-def test_what_is_no_input_is_passed_by(tmp_path: Path, content: bytes) -> None:
+def test_invalid_corpus_input_is_skipped(tmp_path: Path, content: bytes) -> None:
     folder = tmp_path / "corpus" / "A" / "testA" / "worker0" / "corpus"
     folder.mkdir(parents=True)
     for name in (NAME_OF_FORGE, f"{NAME_OF_FORGE}.gz", "no-name.json"):
@@ -323,7 +323,7 @@ def careful() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_sequences_of_a_corpus_are_kept_and_made_again(run_contracts: Run, tmp_path: Path) -> None:
+def test_corpus_sequences_are_stored_and_replayed(run_contracts: Run, tmp_path: Path) -> None:
     contracts = {"Suite": counting_suite(careful(), "60015f5110"), "Counter": careful()}  # count() is less than 1
 
     def found(seed: int) -> TestResult:
@@ -360,7 +360,7 @@ def run_of(tracer: EdgeTracer, code: bytes, *counters: int, method: int = 3) -> 
         tracer.place(counter)
 
 
-def test_edges_are_pairs_of_places_in_one_code_and_calls_stand_between() -> None:
+def test_edges_are_position_pairs_within_one_code_and_frame() -> None:
     tracer = EdgeTracer(contract_of)
     run_of(tracer, JUMPS + b"a", 0, 2)
     run_of(tracer, JUMPS + b"b", 0, 5, 0, 5)
@@ -378,7 +378,7 @@ def test_edges_begin_with_a_jump_that_may_not_be_made() -> None:
     assert tracer.take_edges() == {(1, 2, 3): 1, (1, 3, 4): 1}
 
 
-def test_codes_are_told_apart_by_their_contract() -> None:
+def test_edge_coverage_distinguishes_code_by_contract() -> None:
     tracer = EdgeTracer(contract_of)
     for code in (JUMPS + b"1a", JUMPS + b"2a", JUMPS + b"1z", JUMPS + b"2z"):
         run_of(tracer, code, 0, 1)
@@ -394,7 +394,7 @@ def test_edges_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> N
     assert (len(seen.seen), seen.features) == (2, 3)
 
 
-def test_how_often_an_edge_was_gone_over_is_one_of_eight_classes() -> None:
+def test_edge_hit_counts_fall_into_eight_classes() -> None:
     # the classes of AFL: 1, 2, 3, 4-7, 8-15, 16-31, 32-127, 128 and more
     seen = EdgeMap()
     new = [count for count in range(1, 300) if seen.add(Counter({(0, 1, 2): count}))]
@@ -427,7 +427,7 @@ def test_changed_arguments_are_of_their_types() -> None:
     assert differing == set(range(len(inputs)))
 
 
-def test_changed_sequences_are_of_the_steps_of_both_and_not_too_long() -> None:
+def test_mutated_sequences_mix_both_inputs_within_max_length() -> None:
     rng = Random(1)  # repeatable
     found = [mutate_sequence(rng, "abcd", "wxyz", str.upper, 6) for _ in range(500)]
     assert max(map(len, found)) == 6

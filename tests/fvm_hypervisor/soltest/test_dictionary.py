@@ -45,7 +45,7 @@ def drawn(dictionary: Dictionary) -> set[int | None]:
         ({"max_fuzz_dictionary_literals": 0, "max_fuzz_dictionary_values": 0}, {None}),
     ],
 )
-def test_a_dictionary_has_what_its_settings_ask_for(settings: dict[str, Any], expected: set[int | None]) -> None:
+def test_fuzz_dictionary_matches_its_settings(settings: dict[str, Any], expected: set[int | None]) -> None:
     assert drawn(Dictionary.of(DictionarySettings(**settings), STATE, SOURCES)) == expected
 
 
@@ -55,7 +55,7 @@ def outcome() -> CallOutcome:
     return CallOutcome(True, word, 0, (StampedEvent(ActorID(1), tuple(log_to_entries(log))),), written=(5000,))
 
 
-def test_answers_events_without_their_names_and_slots_of_a_run_are_known_until_they_are_forgotten() -> None:
+def test_dictionary_holds_run_values_until_forgotten() -> None:
     dictionary = Dictionary([9000])
     dictionary.add_outcome(outcome())
     assert drawn(dictionary) == {2000, 3000, 4000, 5000, 9000}
@@ -66,7 +66,7 @@ def test_answers_events_without_their_names_and_slots_of_a_run_are_known_until_t
     assert drawn(without) == {2000, 3000, 4000}
 
 
-def test_what_runs_come_to_is_bounded() -> None:
+def test_dictionary_growth_by_runs_is_bounded() -> None:
     dictionary = Dictionary([1, 2], most=5)
     for word in range(100):
         dictionary.add(word)
@@ -106,7 +106,7 @@ def test_a_fuzz_test_knows_the_slots_that_set_up_has_written(
 
 
 @pytest.mark.parametrize("included", [True, False])
-def test_an_invariant_test_knows_the_slots_that_calls_have_written(
+def test_invariant_dictionary_includes_slots_written_by_calls(
     run_contracts: Run, tmp_path: Path, included: bool
 ) -> None:
     counter = artifact({

@@ -24,7 +24,7 @@ def artifacts(folder: Path, files: dict[str, str]) -> Artifacts:
     return Artifacts(folder, [ArtifactPlace(file, name, folder / f"{name}.json") for name, file in files.items()], {})
 
 
-def test_functions_are_told_apart_by_their_names_and_parameters(tmp_path: Path) -> None:
+def test_solidity_case_kind_follows_name_and_parameters(tmp_path: Path) -> None:
     (suite,) = find_suites(artifacts(tmp_path, {"A": "test/A.t.sol"}), ["test/A.t.sol"], SuiteFilter())[0]
     assert {test.signature: (test.kind, test.should_fail) for test in suite.tests} == {
         "testOne()": (CaseKind.UNIT, False),
@@ -48,13 +48,13 @@ def test_functions_are_told_apart_by_their_names_and_parameters(tmp_path: Path) 
         (SuiteFilter(test="One", no_test="test"), set()),
     ],
 )
-def test_filters_take_what_forges_take(tmp_path: Path, wanted: SuiteFilter, found: set[str]) -> None:
+def test_suite_filters_match_forge(tmp_path: Path, wanted: SuiteFilter, found: set[str]) -> None:
     files = {"A": "test/A.t.sol", "Ab": "test/deep/A.t.sol", "C": "test/C.t.sol", "Lib": "lib/x/L.t.sol"}
     own = [file for file in files.values() if file.startswith("test/")]
     assert {suite.contract for suite in find_suites(artifacts(tmp_path, files), own, wanted)[0]} == found
 
 
-def test_what_is_no_regular_expression_is_refused() -> None:
+def test_invalid_regular_expression_is_rejected() -> None:
     with pytest.raises(InvalidInput, match=r"'\(' is not a valid regular expression"):
         SuiteFilter(test="(").check()
 
@@ -73,7 +73,7 @@ def test_a_corrupt_artifact_is_named_and_the_others_are_found(tmp_path: Path, co
     assert "corrupt" in reason
 
 
-def test_contracts_are_found_by_what_get_code_takes(tmp_path: Path) -> None:
+def test_find_accepts_get_code_artifact_names(tmp_path: Path) -> None:
     found = artifacts(tmp_path, {"A": "src/A.sol", "B": "src/deep/A.sol"})
     for words in ("A", "A.sol:A", "src/A.sol:A", "A.sol", "out/A.sol/A.json"):
         named = found.find(words)
@@ -111,7 +111,7 @@ contract Second {
 """
 
 
-def test_comments_set_what_they_name_for_their_test() -> None:
+def test_inline_comments_configure_named_tests() -> None:
     project = Project(Path())
     first, second = inline_settings(COMMENTS, "First"), inline_settings(COMMENTS, "Second")
     assert with_settings(project, first, "testFuzz_A")[0].runs == 3

@@ -75,7 +75,7 @@ def results(job: Job) -> Iterator[SuiteResult]:
 
 
 @pytest.mark.slow
-def test_what_runs_for_long_is_named_until_its_result_comes(tmp_path: Path) -> None:
+def test_slow_test_is_named_until_its_result_arrives(tmp_path: Path) -> None:
     limit = round(2.5 * slowness(), 1)  # long enough for the test to start and to be reported
     job = job_of(tmp_path, looping(), timeout=limit)
     suites, _ = find_suites(Artifacts(tmp_path, job.places, job.sources), ["test/T.t.sol"], SuiteFilter())
@@ -105,7 +105,7 @@ def storing(*end: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_long_test_that_fails_takes_little_more_than_one_that_passes(tmp_path: Path) -> None:
+def test_long_failing_test_takes_little_longer_than_passing_one(tmp_path: Path) -> None:
     # its calls alone are listened to, and so its loop runs in the engine as without a listener: forge takes the same
     job = job_of(tmp_path, artifact({"testReverts()": storing("5f5ffd"), "testPasses()": storing("00")}), evm="fast")
     ((passed, failed),) = (sorted(suite.tests, key=lambda test: test.status.value)[::-1] for suite in results(job))
@@ -116,7 +116,7 @@ def test_a_long_test_that_fails_takes_little_more_than_one_that_passes(tmp_path:
 
 @pytest.mark.parametrize("name", ["testLoops()", "setUp()"])
 @pytest.mark.oracle
-def test_a_loop_that_is_stopped_by_the_clock_is_shown_where_it_is(name: str, tmp_path: Path) -> None:
+def test_timed_out_loop_is_reported_with_its_location(name: str, tmp_path: Path) -> None:
     looped = looping(name)
     looped["abi"].append({**looped["abi"][0], "name": "testOther"})  # not in the code: it reverts
     (suite,) = results(job_of(tmp_path, looped, evm="py-evm", timeout=3.0))
@@ -262,7 +262,7 @@ def modules() -> int:
 @pytest.mark.parametrize(
     "part", [0.0, 0.5, *(pytest.param(more, marks=pytest.mark.oracle) for more in (0.25, 0.75, 1))]
 )
-def test_a_worker_that_is_stopped_amid_its_imports_ends_without_a_word(modules: int, part: float) -> None:
+def test_worker_stopped_during_imports_exits_silently(modules: int, part: float) -> None:
     assert modules > 100
     assert _stop_at(max(1, int(part * modules))) == (1, "", "")
 

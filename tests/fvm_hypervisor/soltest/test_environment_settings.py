@@ -64,7 +64,7 @@ def test_variables_of_dapptools_count_less_than_forges(project: Any) -> None:
     assert (both.src, both.fuzz.runs, both.invariant.depth) == ("f", 6, 6)
 
 
-def test_remappings_of_the_environment_come_before_those_of_files(project: Any, tmp_path: Path) -> None:
+def test_environment_remappings_precede_file_remappings(project: Any, tmp_path: Path) -> None:
     (tmp_path / "remappings.txt").write_text("a=txt\nb=txt\n", encoding="utf-8")
     toml = "[profile.default]\nremappings = ['a=toml', 'c=toml']\n"
     found = project(toml, FOUNDRY_REMAPPINGS="a=env\n\n d/=env")
@@ -103,7 +103,7 @@ def test_an_empty_variable_unsets_a_key_that_may_be_missing(project: Any) -> Non
     assert ("match_test" in found.match, found.fuzz.seed) == (False, None)
 
 
-def test_variables_that_set_nothing_are_named(project: Any) -> None:
+def test_variables_without_effect_are_named(project: Any) -> None:
     found = project(
         FOUNDRY_FUZZ_RNUS="1", FOUNDRY_INVARIANT_DEPHT="1", FOUNDRY_OPTIMISER="true", FOUNDRY_FMT_LINE_LENGTH="95",
         FOUNDRY_OFFLINE="true", FOUNDRY_DISABLE_NIGHTLY_WARNING="1", FOUNDRY_DIR="x", FOUNDRY_LIBRARIES="x",
@@ -116,7 +116,7 @@ def test_variables_that_set_nothing_are_named(project: Any) -> None:
     )
 
 
-def test_a_profile_that_only_the_environment_names_need_not_exist(project: Any) -> None:
+def test_profile_named_only_by_environment_may_be_missing(project: Any) -> None:
     found = project("[profile.default]\nvia_ir = true\n", FOUNDRY_PROFILE="none")
     assert (found.profile, found.compiler.via_ir) == ("default", True)
     assert found.unknown_keys == ("warning: FOUNDRY_PROFILE: there is no profile 'none': the default one is used",)
@@ -136,7 +136,7 @@ def test_sections_count_between_the_default_profile_and_another(project: Any) ->
     assert project(toml, FOUNDRY_PROFILE="ci").fuzz.runs == 20
 
 
-def test_invariant_tests_have_the_keys_of_fuzz_that_their_section_lacks(project: Any) -> None:
+def test_invariant_section_inherits_missing_keys_from_fuzz(project: Any) -> None:
     toml = "[fuzz]\nruns = 20\ntimeout = 3\nmax_test_rejects = 9\n[invariant]\ndepth = 5\n"
     found = project(toml + "[profile.default.invariant]\ntimeout = 9\n")
     assert (found.invariant.runs, found.invariant.depth, found.invariant.timeout) == (20, 5, 9)

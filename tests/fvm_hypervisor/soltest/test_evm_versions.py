@@ -13,6 +13,14 @@ from fvm_hypervisor.soltest.serving import fork_of
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
+CALLS = {"testCalls()": ["5f195f525f196020525f196040525f196060525f5f60805f5f6112345af15000"]}
+"""Code that calls an account without code, with 128 bytes of calldata that are not zero."""
+PRECOMPILES = {
+    "testPointEvaluation()": ["5f5f5f5f600a62030d40fa5000"],
+    "testAddition()": ["5f5f5f5f600b62030d40fa5000"],
+    "testCoinbase()": ["41315000"],
+}
+"""Code that calls two precompiles without input, which use up 200,000 gas each, and reads the coinbase's balance."""
 CREATES = {"testCreates()": ["60405f5ff05000"]}
 """Code that creates a contract with two words of init code."""
 
@@ -23,19 +31,17 @@ CREATES = {"testCreates()": ["60405f5ff05000"]}
     [
         (None, None, "Osaka"),
         (None, "prague", "Prague"),
-        (None, "cancun", "Prague"),
+        (None, "cancun", "Cancun+EIP-7702"),
         (None, "paris", "Paris"),
         ("0.8.17", None, "Paris"),
         ("0.8.19", "cancun", "Paris"),
-        ("0.8.20", None, "Prague"),
+        ("0.8.20", None, "Shanghai"),
         ("0.8.30", None, "Osaka"),
         ("0.8.30", "london", "Paris"),
         ("bin/solc", None, "Osaka"),
     ],
 )
-def test_no_newer_version_is_run_than_the_projects_compiler_knows(
-    solc: str | None, version: str | None, fork: str
-) -> None:
+def test_evm_version_is_capped_by_project_compiler(solc: str | None, version: str | None, fork: str) -> None:
     compiler = CompilerSettings(version=solc, evm_version=version)
     assert fork_of(Project(Path(), compiler=compiler)) == fork
 
@@ -51,3 +57,31 @@ def test_words_of_init_code_cost_from_shanghai_on(run_contracts: Run, evm: str, 
     assert gas("shanghai") - gas("paris") == 2 * 2
     assert gas("osaka") == gas("shanghai")
     assert gas("london") == gas("paris")
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+def test_isolated_call_calldata_has_floor_price_from_prague(run_contracts: Run, evm: str, tmp_path: Path) -> None:
+    """EIP-7623: at least 40 gas for a byte that is not zero, instead of 16, for a call that costs nothing else."""
+
+    def gas(version: str) -> int:
+        project = Project(tmp_path, isolate=True, compiler=CompilerSettings(evm_version=version))
+        return run_contracts({"Calls": CALLS}, project=project, evm=evm)["Calls"]["testCalls()"].gas
+
+    assert gas("prague") - gas("cancun") == (40 - 16) * 128
+    assert gas("osaka") == gas("prague")
+    assert gas("paris") == gas("shanghai") == gas("cancun")
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+def test_older_versions_have_fewer_warm_accounts(run_contracts: Run, evm: str, tmp_path: Path) -> None:
+    """EIP-4844 and EIP-2537 add precompiles in Cancun and Prague; EIP-3651 warms the coinbase from Shanghai on."""
+
+    def gas(version: str, test: str) -> int:
+        project = Project(tmp_path, compiler=CompilerSettings(evm_version=version))
+        return run_contracts({"Warm": PRECOMPILES}, project=project, evm=evm)["Warm"][test].gas
+
+    precompile, cold, warm = 200_100, 2_600, 100
+    assert gas("cancun", "testPointEvaluation()") - gas("shanghai", "testPointEvaluation()") == precompile - cold
+    assert gas("prague", "testAddition()") - gas("cancun", "testAddition()") == precompile - cold
+    assert gas("cancun", "testAddition()") == gas("shanghai", "testAddition()") == gas("paris", "testAddition()")
+    assert gas("paris", "testCoinbase()") - gas("shanghai", "testCoinbase()") == cold - warm

@@ -43,13 +43,13 @@ def test_whole_artifacts_are_taken(tmp_path: Path, out: Path) -> None:
     assert there.numbers == {0: FILE}
 
 
-def test_one_that_is_missing_beside_others_of_its_source_is_compiled_anew(tmp_path: Path, out: Path) -> None:
+def test_missing_artifact_among_others_of_source_is_recompiled(tmp_path: Path, out: Path) -> None:
     (out / "BTest.json").unlink()
     assert found(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", ["{bad", "", "[]", "{}", '{"abi": [], "metadata": 7}'])
-def test_one_that_is_damaged_is_compiled_anew(tmp_path: Path, out: Path, content: str) -> None:
+def test_damaged_artifact_is_recompiled(tmp_path: Path, out: Path, content: str) -> None:
     (out / "BTest.json").write_text(content, encoding="utf-8")
     assert found(tmp_path) is None
 
@@ -66,21 +66,19 @@ def test_one_that_is_damaged_is_compiled_anew(tmp_path: Path, out: Path, content
     ],
     ids=str,
 )
-def test_those_of_other_settings_are_compiled_anew(tmp_path: Path, out: Path, settings: dict[str, Any]) -> None:
+def test_artifacts_with_other_settings_are_recompiled(tmp_path: Path, out: Path, settings: dict[str, Any]) -> None:
     assert found(tmp_path, **settings) is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"source_id_to_path": {"x": "y"}}', '{"source_id_to_path": []}'])
-def test_one_whose_sources_have_no_numbers_is_compiled_anew(tmp_path: Path, out: Path, content: str) -> None:
+def test_artifact_without_source_ids_is_recompiled(tmp_path: Path, out: Path, content: str) -> None:
     (build,) = (tmp_path / "out" / "build-info").iterdir()
     build.write_text(content, encoding="utf-8")
     assert found(tmp_path) is None
 
 
 @pytest.mark.parametrize("number", [1, None, "0", []], ids=str)
-def test_one_that_gives_its_source_another_number_than_its_run_is_compiled_anew(
-    tmp_path: Path, out: Path, number: Any
-) -> None:
+def test_artifact_with_differing_source_id_is_recompiled(tmp_path: Path, out: Path, number: Any) -> None:
     content = json.loads((out / "BTest.json").read_text(encoding="utf-8"))
     write(out, {"BTest": {**content, "id": number}})
     assert found(tmp_path) is None
@@ -114,14 +112,12 @@ def test_each_run_of_the_compiler_has_its_own_numbers(tmp_path: Path, out: Path)
     assert there[FILE].build != there[OTHER].build
 
 
-def test_numbers_of_several_runs_are_not_guessed_without_forges_cache(tmp_path: Path, out: Path) -> None:
+def test_ids_of_several_runs_are_not_guessed_without_forge_cache(tmp_path: Path, out: Path) -> None:
     second_build(tmp_path)
     assert found(tmp_path) is None
 
 
-def test_what_changed_since_is_compiled_anew_with_all_that_import_it_and_the_rest_is_taken(
-    tmp_path: Path, out: Path
-) -> None:
+def test_changed_files_and_importers_are_recompiled_rest_reused(tmp_path: Path, out: Path) -> None:
     texts = {FILE: TEXT, OTHER: OTHER_TEXT}
     unlinked = Sources(texts, frozenset(texts), ())
     assert forge_artifacts(Project(tmp_path), unlinked, "0.8.30").keys() == {FILE}
@@ -129,7 +125,7 @@ def test_what_changed_since_is_compiled_anew_with_all_that_import_it_and_the_res
     assert forge_artifacts(Project(tmp_path), linked, "0.8.30").keys() == set()
 
 
-def test_what_a_source_declares_is_found_in_its_text() -> None:
+def test_declared_contracts_are_found_in_source_text() -> None:
     text = """abstract contract A {} contract B is A { string s = "x"; } // contract No {}
 /* library No2 {} */
 library L$ { function f() internal {} }

@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_option_of_forge_is_there_or_refused_with_the_remedy() -> None:
+def test_forge_options_are_supported_or_rejected_with_remedy() -> None:
     shown = CliRunner().invoke(app, ["test", "--help"], env={"COLUMNS": "200"}).output
     known = set(re.findall(r"--[a-z][a-z0-9-]*", shown))
     assert set(recorded()["test"]) <= known | set(NOT_HERE) | set(ALIASES)
@@ -54,7 +54,7 @@ def test_every_option_of_forge_is_there_or_refused_with_the_remedy() -> None:
         (["--optimise"], "Possible options: --optimize"),
     ],
 )
-def test_an_option_that_is_not_there_says_what_to_use(options: list[str], words: str) -> None:
+def test_unknown_option_suggests_alternative(options: list[str], words: str) -> None:
     done = CliRunner().invoke(app, ["test", *options])
     assert (done.exit_code, words in done.stderr) == (2, True), done.stderr
 
@@ -84,7 +84,7 @@ def test_the_hint_is_of_the_option_that_was_given(command: str, option: str, wor
         ("node", "--mine"),
     ],
 )
-def test_what_is_like_no_option_of_another_program_is_not_taken_for_one(command: str, option: str) -> None:
+def test_option_unlike_forge_options_gets_plain_error(command: str, option: str) -> None:
     done = CliRunner().invoke(app, [command, option, "rent"])
     assert (done.exit_code, "No such option" in done.stderr) == (2, True), done.stderr
     assert "is an option of" not in done.stderr
@@ -230,7 +230,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
         (["--root", "nowhere"], "there is no foundry.toml in nowhere"),
     ],
 )
-def test_what_cannot_be_is_named(project: Path, options: list[str], words: str) -> None:
+def test_invalid_options_are_named(project: Path, options: list[str], words: str) -> None:
     done = CliRunner().invoke(app, ["test", *([] if "--root" in options else [str(project)]), *options])
     assert done.exit_code == 2
     assert words in " ".join(done.stderr.replace("│", " ").split())
@@ -301,7 +301,7 @@ def test_a_change_runs_the_tests_of_its_file(project: Path) -> None:
     assert runs._concerned([str(other)], failed_first=True) == SuiteFilter(test="testOne")
 
 
-def test_what_a_run_writes_is_no_change(project: Path) -> None:
+def test_files_written_by_run_are_not_changes(project: Path) -> None:
     """`src` is the project's folder, which also contains out/ and cache/."""
     loaded = replace(load_project(project), src=".")
     before = file_states(loaded)
@@ -347,6 +347,6 @@ def test_watching_runs_again_on_a_change_and_outlives_errors(
         (["--rules", "lab:lanes", "--lab", "async"], "labs are given twice, with --rules lab:lanes and --lab async"),
     ],
 )
-def test_what_labs_cannot_be_is_named(options: list[str], words: str) -> None:
+def test_invalid_labs_option_is_named(options: list[str], words: str) -> None:
     done = CliRunner().invoke(app, ["node", *options])
     assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr

@@ -30,12 +30,12 @@ def test_a_group_is_a_file_as_forge_writes_it(tmp_path: Path) -> None:
     assert (tmp_path / "snapshots" / "group.json").read_text(encoding="utf-8") == '{\n  "c": "0"\n}'
 
 
-def test_without_a_measurement_there_is_no_folder(tmp_path: Path) -> None:
+def test_no_measurement_creates_no_folder(tmp_path: Path) -> None:
     write(measured([]), tmp_path / "snapshots")
     assert not (tmp_path / "snapshots").exists()
 
 
-def test_values_that_differ_are_told_and_new_ones_are_not(tmp_path: Path) -> None:
+def test_differing_values_are_reported_and_new_ones_are_not(tmp_path: Path) -> None:
     write(measured(suites(b=14, first=1)), tmp_path)
     found = list(differences(measured(suites(b=13, first=27278, new=1)), tmp_path))
     assert found == [

@@ -24,9 +24,7 @@ CALL_ANOTHER = "5f5f5f5f5f61dead5af150"
 
 
 @pytest.mark.oracle
-def test_a_number_that_only_the_code_under_test_mentions_breaks_an_invariant(
-    run_contracts: Run, tmp_path: Path
-) -> None:
+def test_constant_only_in_tested_source_breaks_an_invariant(run_contracts: Run, tmp_path: Path) -> None:
     """Equal to forge 1.7.1 in seven seeds; the code contains the number minus 1, so its words do not reveal it."""
     for folder, text in (
         ("test", 'import "../src/A.sol"; contract Suite {}'),
@@ -85,7 +83,7 @@ def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> 
     assert f"addr=[test/T.t.sol:Counter]{address} calldata=up() " in test.counterexample[0].text()
 
 
-def test_sequences_of_an_invariant_begin_each_from_the_state_that_set_up_left(run_contracts: Run) -> None:
+def test_invariant_sequences_start_from_set_up_state(run_contracts: Run) -> None:
     # a sequence has twenty calls, so count() never exceeds twenty unless two sequences add up
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60155f5110")
@@ -93,7 +91,7 @@ def test_sequences_of_an_invariant_begin_each_from_the_state_that_set_up_left(ru
     assert (test.status, test.runs, test.calls) == (CaseStatus.SUCCESS, 4, 80)
 
 
-def test_a_broken_invariant_has_the_trace_of_its_sequence_and_a_stack(run_contracts: Run) -> None:
+def test_broken_invariant_shows_sequence_trace_and_stack(run_contracts: Run) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60025f5110")  # count() is less than 2
     found = run_contracts({"Suite": suite, "Counter": counter}, verbosity=3)["Suite"]["invariantFew()"]
@@ -102,14 +100,14 @@ def test_a_broken_invariant_has_the_trace_of_its_sequence_and_a_stack(run_contra
     assert found.stack == ("Suite.invariantFew",)
 
 
-def test_an_invariant_that_never_held_has_a_stack_without_a_sequence(run_contracts: Run) -> None:
+def test_never_held_invariant_has_stack_without_sequence(run_contracts: Run) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     found = run_contracts({"Suite": counting_suite(counter, "5f"), "Counter": counter})["Suite"]["invariantFew()"]
     assert (found.status, found.counterexample, found.stack) == (CaseStatus.FAILURE, (), ("Suite.invariantFew",))
 
 
 @pytest.mark.slow
-def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contracts: Run, tmp_path: Path) -> None:
+def test_long_sequence_shrinks_to_its_single_needed_call(run_contracts: Run, tmp_path: Path) -> None:
     seldom = [X, "60ff16600460010114", "@bad", "57", "00", "bad:", "60015f5500"]  # if the last byte is 5
     counter = artifact({"up(uint256)": seldom, "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60015f5110")
@@ -120,7 +118,7 @@ def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contra
 
 
 @pytest.mark.oracle
-def test_an_invariant_that_is_stopped_says_how_far_it_came_and_what_to_do(run_contracts: Run, tmp_path: Path) -> None:
+def test_stopped_invariant_reports_progress_and_remedy(run_contracts: Run, tmp_path: Path) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "6001")
     project = Project(tmp_path, fuzz=FuzzSettings(runs=10**9), invariant=InvariantSettings(runs=10**9, depth=20))
@@ -158,7 +156,7 @@ def test_an_invariant_that_holds_has_all_its_calls(run_contracts: Run) -> None:
     assert 0 < test.reverts < 80
 
 
-def test_an_invariant_without_targets_says_so(run_contracts: Run) -> None:
+def test_invariant_without_targets_is_reported(run_contracts: Run) -> None:
     test = run_contracts({"Alone": {"invariantNothing()": PASS}})["Alone"]["invariantNothing()"]
     assert test.reason == "failed to set up invariant testing environment: No contracts to fuzz."
 
@@ -175,7 +173,7 @@ def answers(kind: str, value: object) -> list[str]:
     return [*stores, f"61{len(data):04x}5ff3"]
 
 
-def test_an_invariant_calls_only_the_functions_that_are_its_targets(run_contracts: Run) -> None:
+def test_invariant_calls_only_its_target_functions(run_contracts: Run) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60035f5110")
     others = answers("(address,bytes4[])[]", [(COUNTER, [selector("other()")])])
@@ -192,7 +190,7 @@ def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> 
     assert test.reason == "failed to set up invariant testing environment: No contracts to fuzz."
 
 
-def test_calls_that_revert_by_themselves_are_counted_on_the_fast_engine(run_contracts: Run) -> None:
+def test_direct_reverts_are_counted_on_fast_engine(run_contracts: Run) -> None:
     """Logs of failed frames are needed where cheatcodes listen, so the guest must have written them."""
     counter = artifact({"up()": ["5f546001015f5500"], "fail()": [CALL_ANOTHER, *FAIL], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "61ffff5f5110")  # count() is less than 65,535

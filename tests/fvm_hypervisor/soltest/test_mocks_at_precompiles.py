@@ -35,9 +35,7 @@ def body(cheatcode: str, address: str) -> list[str]:
 
 @pytest.mark.parametrize("cheatcode", [ETCH, MOCK])
 @pytest.mark.parametrize("address", [CALL_ACTOR_ID, EMPTY_SLOT, PLAIN])
-def test_what_a_precompile_would_answer_nevertheless_is_refused_under_filecoins_rules(
-    run_contracts: Run, cheatcode: str, address: str
-) -> None:
+def test_mocking_precompile_is_refused_under_filecoin_rules(run_contracts: Run, cheatcode: str, address: str) -> None:
     suite = {"testThere()": body(cheatcode, address), "testElsewhere()": body(cheatcode, ORDINARY)}
     found = run_contracts({"Mocks": suite}, rules="filecoin")["Mocks"]
     assert found["testElsewhere()"].status is CaseStatus.SUCCESS
@@ -47,7 +45,7 @@ def test_what_a_precompile_would_answer_nevertheless_is_refused_under_filecoins_
 
 
 @pytest.mark.parametrize("address", [CALL_ACTOR_ID, EMPTY_SLOT, PLAIN])
-def test_it_stands_in_under_ethereums(run_contracts: Run, address: str) -> None:
+def test_ethereum_rules_allow_etch_at_filecoin_precompile(run_contracts: Run, address: str) -> None:
     found = run_contracts({"Mocks": {"testThere()": body(ETCH, address)}})["Mocks"]
     assert found["testThere()"].status is CaseStatus.SUCCESS
 

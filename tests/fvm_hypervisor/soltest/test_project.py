@@ -27,7 +27,7 @@ def project(tmp_path: Path, toml: str, files: dict[str, str] | None = None, prof
     return load_project(tmp_path, profile)
 
 
-def test_what_is_not_said_is_forges_default(tmp_path: Path) -> None:
+def test_missing_settings_use_forge_defaults(tmp_path: Path) -> None:
     found = project(tmp_path, "[profile.default]\n")
     assert (found.src, found.test, found.out, found.libs) == ("src", "test", "out", ("lib",))
     assert (found.fuzz.runs, found.fuzz.max_test_rejects) == (256, 65536)
@@ -105,7 +105,7 @@ local = "http://127.0.0.1:8545"
         (f"src = {'[' * 5000}", "foundry.toml"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, toml: str, words: str) -> None:
+def test_invalid_setting_is_named_with_file(tmp_path: Path, toml: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words.replace("[", r"\[")) as raised:
         project(tmp_path, toml)
     assert "foundry.toml" in str(raised.value)
@@ -161,7 +161,7 @@ optimiser = true
     )
 
 
-def test_no_key_of_forges_is_called_unknown(tmp_path: Path) -> None:
+def test_forge_config_keys_are_never_reported_unknown(tmp_path: Path) -> None:
     tables = {"fuzz", "invariant", "rpc_storage_caching"}
     for key in recorded()["keys"]:
         table, _, name = key.rpartition(".")
@@ -305,7 +305,7 @@ def test_remappings_of_one_prefix_have_forges_precedence(tmp_path: Path) -> None
     assert {str(remapping) for remapping in given.remappings} == {"aa/=lib/cli/", "bb/=lib/toml/"}
 
 
-def test_a_library_says_in_its_own_foundry_toml_where_its_imports_lead(tmp_path: Path) -> None:
+def test_library_foundry_toml_defines_its_remappings(tmp_path: Path) -> None:
     found = project(
         tmp_path,
         "[profile.default]\nlibs = ['lib']",
@@ -362,7 +362,7 @@ contract X { string s = "import"; }
     assert imports(text) == ["a.sol", "./b.sol", "c.sol", "d.sol", "e.sol", "f.sol"]
 
 
-def test_sources_are_those_of_the_project_with_what_they_import(tmp_path: Path) -> None:
+def test_project_sources_include_imported_files(tmp_path: Path) -> None:
     found = project(
         tmp_path,
         "[profile.default]\nskip = ['*/old/*']",
@@ -381,7 +381,7 @@ def test_sources_are_those_of_the_project_with_what_they_import(tmp_path: Path) 
     assert set(sources.texts) == sources.own | packages
 
 
-def test_an_import_that_leads_nowhere_is_named_with_who_imports_it(tmp_path: Path) -> None:
+def test_missing_import_is_reported_with_its_importer(tmp_path: Path) -> None:
     toml = "[profile.default]\nremappings = ['token/=lib/tokens/src/']"
     found = project(tmp_path, toml, {"test/A.t.sol": 'import "token/Token.sol";'})
     with pytest.raises(
@@ -398,9 +398,7 @@ def test_an_import_that_leads_nowhere_is_named_with_who_imports_it(tmp_path: Pat
         ("solady/Milady.sol", "forge install OWNER/REPOSITORY"),
     ],
 )
-def test_a_library_that_is_not_there_comes_with_the_command_that_brings_it(
-    tmp_path: Path, imported: str, command: str
-) -> None:
+def test_missing_library_is_reported_with_install_command(tmp_path: Path, imported: str, command: str) -> None:
     found = project(tmp_path, "[profile.default]", {"test/A.t.sol": f'import "{imported}";'})
     with pytest.raises(InvalidInput) as refused:
         read_sources(found, own_sources(found))
@@ -412,7 +410,7 @@ def test_a_library_that_is_not_there_comes_with_the_command_that_brings_it(
         assert "lib/forge-std/src/Test.sol" in read_sources(again, own_sources(again)).texts
 
 
-def test_only_what_is_not_the_compilers_own_is_asked_for_since_old_ones_refuse_keys_that_they_do_not_know(
+def test_compiler_settings_omit_defaults_for_old_solc(
     tmp_path: Path,
 ) -> None:
     """`appendCBOR` came with solc 0.8.18: 0.7.6 fails with 'Unknown key "appendCBOR"'."""
@@ -424,7 +422,7 @@ def test_only_what_is_not_the_compilers_own_is_asked_for_since_old_ones_refuse_k
 
 
 @pytest.mark.parametrize("damage", ["index.json", "0.json"])
-def test_what_was_compiled_is_compiled_again_only_where_it_is_not_whole(tmp_path: Path, damage: str) -> None:
+def test_compilation_is_cached_and_repeated_only_if_damaged(tmp_path: Path, damage: str) -> None:
     answer = '{"contracts": {"test/A.t.sol": {"A": {"abi": []}}}, "sources": {"test/A.t.sol": {"id": 0}}}'
     program = tmp_path / "solc"
     program.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\ncat > /dev/null\necho '{answer}'\n")

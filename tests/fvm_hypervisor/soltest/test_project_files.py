@@ -49,7 +49,7 @@ def test_a_folder_below_another_name_of_the_project_is_its_own(root: Path) -> No
     assert load_project(root.parent / "name").out == "build/./out"
 
 
-def test_a_link_of_a_files_name_is_replaced_and_one_of_its_folders_refused(root: Path) -> None:
+def test_file_symlink_is_replaced_and_folder_symlink_refused(root: Path) -> None:
     victim = root.parent / "elsewhere" / "victim"
     victim.write_text("kept")
     (root / "file.json").symlink_to(victim)
@@ -61,7 +61,7 @@ def test_a_link_of_a_files_name_is_replaced_and_one_of_its_folders_refused(root:
     assert victim.read_text() == "kept"
 
 
-def test_neither_snapshots_nor_what_was_compiled_follow_a_link(root: Path) -> None:
+def test_snapshots_and_compiled_cache_follow_no_symlinks(root: Path) -> None:
     elsewhere = root.parent / "elsewhere"
     (root / "snapshots").symlink_to(elsewhere)
     (root / "cache").symlink_to(elsewhere)
@@ -81,7 +81,7 @@ def test_a_terminal_does_not_obey_the_words_of_a_failure() -> None:
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe"])
-def test_what_has_no_end_is_not_read(root: Path, kind: str) -> None:
+def test_endless_files_are_not_read(root: Path, kind: str) -> None:
     """`/dev/zero` would fill the memory, and a pipe would block."""
 
     def placed(path: Path) -> Path:

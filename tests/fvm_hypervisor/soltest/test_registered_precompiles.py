@@ -87,7 +87,7 @@ def test_the_gas_of_a_call_is_its_price(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_the_table_nobody_is_there(project: Path) -> None:
+def test_registered_precompile_is_absent_without_table(project: Path) -> None:
     (project / "foundry.toml").write_text("")
     status, text = run(project, "-vvvv")
     assert (status, "adder" in text) == (1, False)
@@ -106,7 +106,7 @@ def test_one_that_is_not_installed_is_refused(project: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["python", "function", "entry_point", "module"])
-def test_no_python_of_a_checkout_runs(project: Path, key: str) -> None:
+def test_project_python_code_is_never_run(project: Path, key: str) -> None:
     """Neither one named by a table, nor one where an import would find it."""
     (project / "evil.py").write_text("raise SystemExit('it ran')")
     table = TOML.replace('wasm = "adder.wasm"', f'{key} = "evil:run"')
@@ -184,13 +184,13 @@ def test_a_mock_stands_in_for_it_under_ethereums_rules(run_contracts: Run) -> No
 @pytest.mark.parametrize(
     ("rules", "words"), [("ethereum", "cannot use precompile"), ("filecoin", "whose code cannot be replaced")]
 )
-def test_no_code_is_put_there(run_contracts: Run, rules: str, words: str) -> None:
+def test_registered_precompile_cannot_be_etched(run_contracts: Run, rules: str, words: str) -> None:
     etched = [*_cheats("etch(address,bytes)", PLACE, bytes.fromhex("602a5f5260205ff3")), "00"]
     found = run_contracts({"Etches": {"testEtches()": etched}}, precompiles=(ADDER,), rules=rules)["Etches"]
     assert words in (found["testEtches()"].reason or "")
 
 
-def test_it_stays_after_set_evm_version(run_contracts: Run) -> None:
+def test_registered_precompile_survives_set_evm_version(run_contracts: Run) -> None:
     body = [*_cheats("setEvmVersion(string)", "cancun"), *GOOD]
     assert run_contracts({"Sets": {"testSets()": body}}, precompiles=(ADDER,))["Sets"]["testSets()"].reason is None
 

@@ -27,7 +27,7 @@ STORE_ONE = ["60015f5500"]
 UNLESS_ONE = ["5f54600114", "@good", "57", "5f5ffd", "good:", "00"]
 
 
-def test_tests_pass_and_fail_each_from_the_state_that_set_up_left(run_contracts: Run) -> None:
+def test_each_test_starts_from_set_up_state(run_contracts: Run) -> None:
     found = run_contracts({
         "Plain": {
             "setUp()": STORE_ONE,
@@ -55,7 +55,7 @@ def test_a_set_up_that_reverts_is_the_one_result_of_its_contract(run_contracts: 
     assert found["Whole"]["testRuns()"].status is CaseStatus.SUCCESS
 
 
-def test_a_constructor_that_fails_is_a_failure_of_its_contract_only(run_contracts: Run) -> None:
+def test_failing_constructor_fails_only_its_own_contract(run_contracts: Run) -> None:
     broken = artifact({"testNever()": PASS}, bytes.fromhex("5f5ffd"))
     found = run_contracts({"Broken": broken, "Whole": {"testRuns()": PASS}})
     assert found["Broken"]["constructor()"].status is CaseStatus.FAILURE
@@ -97,7 +97,7 @@ def test_a_cheatcode_that_is_not_there_is_refused_with_its_name(run_contracts: R
     assert found["testFine()"].status is CaseStatus.SUCCESS
 
 
-def test_a_counterexample_is_the_simplest_and_has_the_call_that_repeats_it(run_contracts: Run) -> None:
+def test_counterexample_is_minimal_with_reproducing_call(run_contracts: Run) -> None:
     too_large = [X, "6103e810", "@bad", "57", "00", "bad:", "5f5ffd"]  # reverts above 1000
     test = run_contracts({"Fuzz": {"testFuzz(uint256)": too_large}})["Fuzz"]["testFuzz(uint256)"]
     (example,) = test.counterexample
@@ -116,7 +116,7 @@ def test_a_fuzz_test_has_its_runs_and_the_seed_repeats_them(run_contracts: Run) 
     assert (first[rarely].runs, first[rarely].counterexample) == (second[rarely].runs, second[rarely].counterexample)
 
 
-def test_an_assumption_that_only_a_number_of_the_source_meets_is_met(run_contracts: Run, tmp_path: Path) -> None:
+def test_assumption_is_met_by_source_literal(run_contracts: Run, tmp_path: Path) -> None:
     # forge passes `vm.assume(x == 77)` too: it draws the numbers of the source; the code has this one minus 1
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "T.t.sol").write_text("contract Rejects { uint256 a = 0x4d2e9a41; }", encoding="utf-8")
@@ -137,7 +137,7 @@ def test_an_assumption_that_only_a_number_of_the_source_meets_is_met(run_contrac
         ("fe", True, False, CaseStatus.FAILURE),
     ],
 )
-def test_a_run_in_which_another_contract_reverts_fails_only_where_the_project_says_so(
+def test_other_contract_revert_fails_run_only_if_configured(
     run_contracts: Run, tmp_path: Path, callee: str, own: bool, strict: bool, status: CaseStatus
 ) -> None:
     """Rule: forge 1.7.1 with `fuzz.fail_on_revert = false`: the first revert decides; an invalid opcode is not one."""
@@ -168,7 +168,7 @@ def test_code_that_needs_libraries_comes_with_their_addresses(run_contracts: Run
 
 
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
-def test_a_contract_asks_a_native_actor_under_both_rules(run_contracts: Run, rules: str) -> None:
+def test_contract_calls_native_actor_under_both_rule_sets(run_contracts: Run, rules: str) -> None:
     # DELEGATECALL of 0xfe..05, call_actor_by_id: method 48890204 (Name) of the datacap actor f07, without parameters
     words = [48890204, 0, 1, 0, 0xC0, 7, 0]
     stores = [f"7f{word:064x}60{32 * place:02x}52" for place, word in enumerate(words)]
@@ -181,7 +181,7 @@ def test_a_contract_asks_a_native_actor_under_both_rules(run_contracts: Run, rul
 
 
 @pytest.mark.oracle
-def test_a_loop_without_end_uses_up_its_gas_and_ends_within_seconds(run_contracts: Run) -> None:
+def test_endless_loop_burns_its_gas_and_ends_within_seconds(run_contracts: Run) -> None:
     bodies = {"testAfter()": PASS, "testLoops()": LOOP}
     found = run_contracts({"Endless": bodies}, evm="fast", timeout=60.0, verbosity=3)["Endless"]
     assert found["testLoops()"].reason == "EvmError: OutOfGas"
@@ -192,7 +192,7 @@ def test_a_loop_without_end_uses_up_its_gas_and_ends_within_seconds(run_contract
 
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
 @pytest.mark.oracle
-def test_a_loop_without_end_uses_up_what_ten_blocks_of_filecoin_have(run_contracts: Run, evm: str) -> None:
+def test_endless_loop_burns_gas_of_ten_filecoin_blocks(run_contracts: Run, evm: str) -> None:
     gas = 10**11  # the network's block limit is 10^10: FIP-0115 and lotus, BlockGasLimit
     bodies = {"testAfter()": PASS, "testLoops()": LOOP if evm == "fast" else HASHES}
     found = run_contracts({"Endless": bodies}, evm=evm, rules="filecoin", timeout=100.0)["Endless"]
@@ -201,7 +201,7 @@ def test_a_loop_without_end_uses_up_what_ten_blocks_of_filecoin_have(run_contrac
 
 
 @pytest.mark.oracle
-def test_what_is_too_long_for_coverage_is_counted_in_part_and_ends_by_its_gas(run_contracts: Run) -> None:
+def test_overlong_test_is_covered_in_part_and_ends_out_of_gas(run_contracts: Run) -> None:
     again = {"setUp()": PASS, "testAfter()": PASS, "testLoops()": LOOP}
     suites: list[SuiteResult] = []
     found = run_contracts({"Endless": again}, suites, evm="fast", timeout=100.0, report="coverage")["Endless"]
@@ -215,7 +215,7 @@ def test_what_is_too_long_for_coverage_is_counted_in_part_and_ends_by_its_gas(ru
 
 
 @pytest.mark.slow
-def test_a_result_that_is_known_is_not_lost_to_the_search_for_its_stack(run_contracts: Run) -> None:
+def test_known_result_survives_timed_out_stack_search(run_contracts: Run) -> None:
     # 4.7 million instructions of one gas each, then a revert: milliseconds for the fast engine, seconds for the plain
     # one, whose search has a second of the processor's: longer than the test has
     until = f"63{(1 << 30) - 4_700_000:08x}5a11"
@@ -260,7 +260,7 @@ def larger(functions: dict[str, list[str]]) -> dict[str, Any]:
         ("ethereum", 30_000, 30_000),
     ],
 )
-def test_a_test_contract_may_be_larger_than_what_tests_deploy(
+def test_test_contract_may_exceed_deployed_code_size_limit(
     rules: str, limit: int | None, longest: int, evm: str, run_contracts: Run
 ) -> None:
     # forge has no limit unless `code_size_limit` sets one, which refuses the test contract, too (1.7.1); here it is for
@@ -323,6 +323,13 @@ def test_a_refused_call_of_an_actor_is_in_the_backtrace(
     assert found.stack == (why, "Asking.testAsks")
 
 
+def test_the_trace_of_a_test_without_set_up_has_no_deployment(run_contracts: Run) -> None:
+    found = run_contracts({"Plain": {"testRuns()": PASS}}, verbosity=5)["Plain"]["testRuns()"]
+    first, last = found.trace.splitlines()  # as in forge 1.7.1
+    assert first.endswith("] Plain::testRuns()")
+    assert last == "    └─ ← [Stop]"
+
+
 HAS = (1 << 96) - 1
 TOO_MUCH = f"7f{HAS + 1:064x}"
 
@@ -339,7 +346,7 @@ TOO_MUCH = f"7f{HAS + 1:064x}"
     ],
     ids=["call", "create", "create2"],
 )  # fmt: skip
-def test_what_a_contract_cannot_pay_is_in_trace_and_backtrace(
+def test_unpayable_call_is_in_trace_and_backtrace(
     body: str, head: str, place: str, evm: str, run_contracts: Run
 ) -> None:
     # as in forge 1.7.1: the call that was not made, with no gas, and OutOfFunds
@@ -370,7 +377,7 @@ def test_a_call_that_was_not_paid_counts_in_the_gas_report(run_contracts: Run) -
 
 
 @pytest.mark.slow
-def test_a_suite_that_was_stopped_says_how_long_it_took(run_contracts: Run) -> None:
+def test_timed_out_suite_reports_duration(run_contracts: Run) -> None:
     suites: list[SuiteResult] = []
     # on a slow machine it is stopped before its test starts
     (found,) = run_contracts({"Endless": {"testLoops()": LOOP}}, suites, timeout=1.0)["Endless"].values()

@@ -26,13 +26,13 @@ def needs(*wanted: int) -> tuple[list[int], list[int]]:
 
 
 @pytest.mark.parametrize("wanted", [(499,), (0,), (249, 250), (3, 77, 499), (10, 11, 12, 13)])
-def test_only_what_is_needed_is_left(wanted: tuple[int, ...]) -> None:
+def test_shrinking_leaves_only_necessary_calls(wanted: tuple[int, ...]) -> None:
     best, tries = needs(*wanted)
     assert best == list(wanted)
     assert len(tries) < 100  # one by one it would be 500
 
 
-def test_what_only_a_step_needed_that_is_gone_goes_too() -> None:
+def test_shrinking_drops_steps_needed_only_by_removed_ones() -> None:
     def fails(steps: Sequence[int]) -> tuple[int, str] | None:
         pairs = all((2 * pair in steps) == (2 * pair + 1 in steps) or 2 * pair not in steps for pair in range(4))
         return (len(steps), "why") if 9 in steps and pairs else None  # an even step needs the next

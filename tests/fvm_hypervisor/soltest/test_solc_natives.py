@@ -72,9 +72,7 @@ def test_foundrys_compiler_is_taken_and_sees_no_secret(
     assert found.start().compile({}) == {"secret": "", "at": str(program.parent)}
 
 
-def test_the_newest_that_the_pragmas_admit_is_taken_native_or_not(
-    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_newest_solc_admitted_by_pragmas_is_chosen(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     foundrys(home, "0.8.20")
     foundrys(home, "0.8.9")
     put_program(tmp_path / "bin" / "solc", native("0.8.25"))
@@ -92,7 +90,7 @@ def test_the_newest_that_the_pragmas_admit_is_taken_native_or_not(
         assert (found.version, found.origin) == (version, origin)
 
 
-def test_foundrys_other_folder_is_looked_at(tmp_path: Path) -> None:
+def test_solc_is_found_in_foundry_xdg_data_folder(tmp_path: Path) -> None:
     put_program(tmp_path / "XDG_DATA_HOME" / "svm" / "0.8.20" / "solc-0.8.20", native("0.8.20"))
     assert choose(project(tmp_path, "0.8.20")).origin == "Foundry's cache"
 
@@ -109,13 +107,13 @@ def test_a_development_build_is_not_the_release(tmp_path: Path, home: Path, buil
         choose(project(tmp_path, "0.8.20"))
 
 
-def test_a_program_of_another_release_than_its_folder_says_is_not_taken(tmp_path: Path, home: Path) -> None:
+def test_binary_of_other_release_than_its_folder_is_not_used(tmp_path: Path, home: Path) -> None:
     foundrys(home, "0.8.20", native("0.8.21"))
     with pytest.raises(InvalidInput, match=r"npm error called"):
         choose(project(tmp_path, "0.8.20"))
 
 
-def test_no_program_of_the_project_runs_whatever_path_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_project_solc_binary_on_path_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = project(tmp_path, "0.8.20")
     hostile = put_program(wanted.root / "bin" / "solc", f"touch {tmp_path}/ran; {native('0.8.20')}")
     (tmp_path / "links").mkdir()
@@ -165,9 +163,7 @@ def listed(folder: Path, version: str, content: str, digest: str | None = None) 
     )
 
 
-def test_a_release_of_the_official_list_is_fetched_once_and_checked_at_each_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_listed_solc_is_downloaded_once_and_verified_per_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed(tmp_path / "site", "0.8.20", native("0.8.20"))
     told: list[str] = []
     with served(tmp_path / "site") as url:
@@ -185,9 +181,7 @@ def test_a_release_of_the_official_list_is_fetched_once_and_checked_at_each_use(
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_program_with_another_hash_than_the_list_has_is_refused_and_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_solc_with_unlisted_hash_is_refused_and_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed(tmp_path / "site", "0.8.20", native("0.8.20"), digest="ab" * 32)
     with served(tmp_path / "site") as url:
         monkeypatch.setenv("FVM_SOLC_BINARIES", url)
@@ -197,7 +191,7 @@ def test_a_program_with_another_hash_than_the_list_has_is_refused_and_not_kept(
 
 
 @pytest.mark.parametrize("case", ["no such release", "no list", "nobody there", "does not run", "a path", "no object"])
-def test_npm_is_asked_where_the_official_list_has_nothing_that_runs(
+def test_npm_is_used_if_official_list_has_no_runnable_solc(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     site = tmp_path / "site"
@@ -217,7 +211,7 @@ def test_npm_is_asked_where_the_official_list_has_nothing_that_runs(
     assert not [place for place in (tmp_path / "XDG_CACHE_HOME").rglob("*") if place.is_file()]
 
 
-def test_offline_nothing_is_asked(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_solc_lookup_makes_no_request(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     foundrys(home, "0.8.9")
     monkeypatch.setenv("FVM_SOLC_BINARIES", "http://127.0.0.1:1")
     with pytest.raises(InvalidInput, match=r"--offline .* installed: 0\.8\.9$"):

@@ -47,7 +47,7 @@ def project(folder: Path, uses: str) -> Project:
 
 
 @pytest.mark.parametrize(("uses", "times"), [("vm.getStorageSlots(a, b);", 2), ("vm.load(a, b);", 1)])
-def test_layouts_are_asked_for_where_a_source_uses_the_cheatcode(
+def test_storage_layouts_are_requested_only_if_cheatcode_used(
     uses: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solc = AskedSolc()
@@ -58,7 +58,7 @@ def test_layouts_are_asked_for_where_a_source_uses_the_cheatcode(
     assert session.job().layouts == ({("test/A.t.sol", "A"): LAYOUT} if times == 2 else {})
 
 
-def test_nothing_but_layouts_is_asked_for(tmp_path: Path) -> None:
+def test_only_storage_layouts_are_requested(tmp_path: Path) -> None:
     solc, found = AskedSolc(), project(tmp_path, "vm.getStorageSlots(a, b);")
     sources = read_sources(found, own_sources(found))
     assert uses_storage_slots(sources)

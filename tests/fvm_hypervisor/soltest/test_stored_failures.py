@@ -35,7 +35,7 @@ def step(calldata: str, contract: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def test_an_input_that_forge_has_kept_is_read(tmp_path: Path) -> None:
+def test_stored_forge_failure_input_is_read(tmp_path: Path) -> None:
     kept(tmp_path, "fuzz/failures/CounterTest/testFuzz_broken", OF_A_FUZZ_TEST)
     found = stored_input(Project(tmp_path), "CounterTest", "testFuzz_broken(uint64)")
     assert found == bytes.fromhex("b39e4d03") + (183452623547).to_bytes(32, "big")
@@ -43,7 +43,7 @@ def test_an_input_that_forge_has_kept_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"calldata": 5}', '{"calldata": "0xzz"}', "[" * 100_000])
-def test_what_is_no_kept_failure_is_passed_by(tmp_path: Path, content: str) -> None:
+def test_invalid_stored_failure_is_skipped(tmp_path: Path, content: str) -> None:
     kept(tmp_path, "fuzz/failures/A/testA", content)
     kept(tmp_path, "invariant/failures/A/invariantA", content)
     assert stored_input(Project(tmp_path), "A", "testA(uint256)") is None
@@ -61,7 +61,7 @@ def test_names_that_cannot_be_read_are_none(tmp_path: Path) -> None:
     assert failed_names(Project(tmp_path)) is None
 
 
-def test_a_kept_sequence_that_still_fails_is_the_result_without_a_search(run_contracts: Run, tmp_path: Path) -> None:
+def test_stored_failing_sequence_is_reused_without_search(run_contracts: Run, tmp_path: Path) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60035f5110")  # count() is less than 3
     first = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]

@@ -51,13 +51,13 @@ def kept() -> Path:
     return file
 
 
-def test_the_same_sources_are_asked_once_and_without_tests(compiler: Compiler) -> None:
+def test_same_sources_are_compiled_once_without_tests(compiler: Compiler) -> None:
     assert compiler.trees() == compiler.trees() == {SOURCE: TREE}
     (asked,) = compiler.asked()
     assert asked["sources"] == {SOURCE: {"content": "contract A {}"}}
 
 
-def test_other_sources_are_asked_anew_and_take_the_place_of_the_first(compiler: Compiler) -> None:
+def test_changed_sources_are_recompiled_and_replace_cached(compiler: Compiler) -> None:
     for text in ("contract A {}", "contract A { }", "contract A {}"):
         compiler.trees(text)
     assert len(compiler.asked()) == 3
@@ -65,7 +65,7 @@ def test_other_sources_are_asked_anew_and_take_the_place_of_the_first(compiler: 
 
 
 @pytest.mark.parametrize("trees", [[], "x", 5, None, {SOURCE: 5}, {SOURCE: "ab"}])
-def test_what_is_no_tree_is_asked_anew(compiler: Compiler, trees: object) -> None:
+def test_malformed_cached_tree_is_requested_again(compiler: Compiler, trees: object) -> None:
     compiler.trees()
     content = json.loads(kept().read_text())
     kept().write_text(json.dumps(content | {"trees": trees}))
@@ -73,7 +73,7 @@ def test_what_is_no_tree_is_asked_anew(compiler: Compiler, trees: object) -> Non
     assert len(compiler.asked()) == 2
 
 
-def test_trees_that_are_too_deep_to_be_written_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_deeply_nested_syntax_trees_are_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     tree: dict[str, object] = {**TREE}
     for _ in range(300):
@@ -83,12 +83,12 @@ def test_trees_that_are_too_deep_to_be_written_are_not_kept(tmp_path: Path, monk
     assert len(compiler.asked()) == 2
 
 
-def test_a_project_of_tests_alone_has_none_and_asks_nobody(compiler: Compiler) -> None:
+def test_test_only_project_needs_no_syntax_trees(compiler: Compiler) -> None:
     sources = Sources({TEST: "contract ATest {}"}, frozenset({TEST}), ())
     assert syntax_trees(compiler.project, sources, [], Solc("0.8.30", Path("missing"), is_javascript=False)) == {}
 
 
-def test_trees_of_a_project_that_has_not_changed_for_long_are_dropped(compiler: Compiler) -> None:
+def test_syntax_trees_of_long_unchanged_project_are_dropped(compiler: Compiler) -> None:
     compiler.trees()
     old, new = (kept().with_name(name) for name in ("old.json", "new.json"))
     for file, age in ((old, 40), (new, 20)):
@@ -99,7 +99,7 @@ def test_trees_of_a_project_that_has_not_changed_for_long_are_dropped(compiler: 
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"key": 1}', b'{"key": "0", "trees": {}}', b"\xff"])
-def test_what_is_damaged_is_asked_anew(compiler: Compiler, content: bytes) -> None:
+def test_damaged_syntax_tree_cache_is_requested_again(compiler: Compiler, content: bytes) -> None:
     compiler.trees()
     kept().write_bytes(content)
     assert compiler.trees() == {SOURCE: TREE}

@@ -76,7 +76,7 @@ def test_a_table_test_without_a_table_fails_in_forges_words(run_contracts: Run, 
     assert (result.status, result.reason, result.kind) == (CaseStatus.FAILURE, reason, CaseKind.UNIT)
 
 
-def test_the_first_parameter_of_a_table_test_needs_a_fixture_with_values(run_contracts: Run) -> None:
+def test_table_test_first_parameter_needs_nonempty_fixture(run_contracts: Run) -> None:
     found = run_contracts({
         "None": table_suite({}, {"table(uint256)": PASS}),
         "Empty": table_suite({"fixtureA0": ("uint256[]", [])}, {"table(uint256)": PASS}),
@@ -117,7 +117,7 @@ def test_set_up_is_called_in_its_own_spelling_alone_and_once(run_contracts: Run,
     assert suite.warnings == ('Found invalid setup function "setup()" did you mean "setUp()"?',)
 
 
-def test_calls_that_before_test_setup_returns_are_made_before_their_test(run_contracts: Run) -> None:
+def test_before_test_setup_calls_run_before_their_test(run_contracts: Run) -> None:
     adds = selector("add()")
     calls = returning("bytes[]", [adds, adds])
     # the selector that it is given is testTwo()'s, or nothing is returned but an empty list
@@ -149,7 +149,7 @@ def test_calls_that_before_test_setup_returns_are_made_before_their_test(run_con
         (FAIL, CaseStatus.SUCCESS),
     ],
 )  # fmt: skip
-def test_an_assertion_of_a_called_contract_fails_an_invariant_test(
+def test_failed_assertion_in_called_contract_fails_invariant(
     run_contracts: Run, body: list[str], status: CaseStatus
 ) -> None:
     counter = artifact({"act()": body, "count()": returning("uint256", 0)})

@@ -13,7 +13,7 @@ from store.keccak import keccak
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
 
-def test_two_engines_side_by_side_use_the_gas_of_each_and_log_once(run_contracts: Run) -> None:
+def test_two_engines_use_gas_of_each_and_log_once(run_contracts: Run) -> None:
     """Memory and a log before the first call; the second test's tree was left before."""
     cheats = {
         name: f"63{selector(f'{name}()').hex()}60e01b5f525f5f60045f5f737109709ecfa91a80626ff3989d68f67f5b1dd12d5af150"
@@ -43,7 +43,7 @@ def asking(cheatcode: str, word: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shows_logs", [False, True])
-def test_a_test_that_nobody_watches_ends_the_same_though_it_runs_whole(run_contracts: Run, shows_logs: bool) -> None:
+def test_unwatched_test_has_same_outcome_on_both_engines(run_contracts: Run, shows_logs: bool) -> None:
     """The fast engine runs such a test as one tree; py-evm stops at every step. The last two leave the tree."""
     suite = {
         "testFuzz_store(uint128)": ["6004355f55", "00"],

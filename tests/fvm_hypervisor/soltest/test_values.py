@@ -114,7 +114,7 @@ def test_arrays_of_arrays_have_an_end() -> None:
     assert sum(1 + sum(1 + len(inner) for part in outer for inner in part) for outer in found) < 1 << 17
 
 
-def test_words_of_one_call_come_from_the_dictionary_together_more_often_than_by_chance() -> None:
+def test_dictionary_words_co_occur_in_calls_more_than_by_chance() -> None:
     values, inputs = Values(Random(3), Dictionary([77])), [{"type": "uint256"}] * 3
     found = sum(set(values.arguments(inputs)) <= {76, 77, 78} for _ in range(2000))
     assert 300 < found < 500  # 0.4 of one half, 0.064 of the other, and of each word nine tenths
@@ -138,7 +138,7 @@ def test_places_to_jump_to_are_no_words_of_the_code() -> None:
     assert list(pushed(code)) == [777, 7]
 
 
-def test_numbers_of_the_projects_sources_are_drawn_as_often_as_all_words_of_the_code() -> None:
+def test_source_constants_are_drawn_as_often_as_code_words() -> None:
     values = Values(Random(3), Dictionary(range(1000, 15_000), [77, 78]))
     drawn = [values.value({"type": "uint256"}) for _ in range(4000)]
     assert all(200 < drawn.count(number) < 600 for number in (77, 78))  # a fifth of all, in equal parts
@@ -160,7 +160,7 @@ def test_numbers_of_a_source(text: str, found: list[int]) -> None:
     assert list(literals(text)) == found
 
 
-def test_numbers_are_those_of_the_projects_own_sources_as_far_as_a_test_imports_them(tmp_path: Path) -> None:
+def test_constants_come_from_imported_project_sources_only(tmp_path: Path) -> None:
     sources = {
         "test/A.t.sol": 'import "forge-std/Test.sol"; import "../src/A.sol"; import "@scope/P.sol"; uint256 a = 1;',
         "src/A.sol": 'import "./B.sol"; import "./Missing.sol"; uint256 constant B = 777;',
@@ -218,7 +218,7 @@ def test_fixtures_of_a_parameter_are_drawn_by_its_name_and_type() -> None:
         ("address", b"\xab" * 20, any, bytes(19) + b"\1"),
     ],
 )
-def test_what_fails_is_made_as_simple_as_it_can_be(kind: str, start: Any, fails: Any, simplest: Any) -> None:
+def test_failing_input_is_shrunk_to_simplest(kind: str, start: Any, fails: Any, simplest: Any) -> None:
     entry = {"type": kind}
     found, _ = shrink(lambda value: simpler(entry, value), lambda value: fails(value) or None, start, True)
     if kind == "uint256[]":
@@ -267,6 +267,33 @@ def test_long_arrays_become_short_in_few_runs(kind: str, start: Any, fails: Any,
 )  # fmt: skip
 def test_values_are_written_as_forge_writes_them(kind: str, value: Any, text: str) -> None:
     assert arguments_text([{"type": kind}], [value]) == text
+
+
+ESCAPED = "\u0301a\u0301'\"\\\n\r\t\u2005\x7f\xa0é\u200b"
+INNER = {"type": "tuple", "internalType": "struct Inner", "components": [
+    {"name": "name", "type": "string"}, {"name": "amounts", "type": "uint256[]"},
+]}  # fmt: skip
+
+
+# As `args` and `raw_args` of forge 1.7.1, in its JSON report and in stored failures.
+@pytest.mark.parametrize(
+    ("entry", "value", "text", "raw"),
+    [
+        ({"type": "string"}, ESCAPED, r'''"\u{301}a\u{301}'\"\\\n\r\t\u{2005}\u{7f}\u{a0}é\u{200b}"''',
+         "\\u{301}a\u0301" + r"""\'\"\\\n\r\t\u{2005}\u{7f}\u{a0}é\u{200b}"""),
+        ({"type": "string[]"}, ["it's", "\u2005"], r'''["it's", "\u{2005}"]''', r"[it\'s, \u{2005}]"),
+        ({"type": "uint256"}, 10**6, "1000000 [1e6]", "1000000"),
+        ({"type": "uint256[]"}, [10**6, 0], "[1000000 [1e6], 0]", "[1000000, 0]"),
+        (INNER, ("it's", [10**6, 0]), """Inner({ name: "it's", amounts: [1000000 [1e6], 0] })""",
+         r"(it\'s, [1000000, 0])"),
+        ({**INNER, "type": "tuple[]"}, [("", [])], '[Inner({ name: "", amounts: [] })]', "[(, [])]"),
+    ],
+)  # fmt: skip
+def test_raw_values_have_no_quotes_names_and_scientific_notation(
+    entry: dict[str, Any], value: Any, text: str, raw: str
+) -> None:
+    assert arguments_text([entry], [value]) == text
+    assert arguments_text([entry], [value], raw=True) == raw
 
 
 def test_a_struct_is_written_with_its_name_and_fields() -> None:

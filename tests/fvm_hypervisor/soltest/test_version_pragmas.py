@@ -63,6 +63,6 @@ def test_pragmas_of_comments_and_other_pragmas_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("expression", ["new", "^", "0.8.0 |", "", "0.8.0.1"])
-def test_what_is_no_version_is_named_with_its_source(expression: str) -> None:
+def test_invalid_version_pragma_is_named_with_source(expression: str) -> None:
     with pytest.raises(InvalidInput, match=r"^src/A\.sol: 'pragma solidity .*' is not a version pragma$"):
         Pragmas([("src/A.sol", f"pragma solidity {expression};")]).admit("0.8.0")

@@ -14,7 +14,7 @@ CREATES_ONE = bytes.fromhex("646160015ff35f526005601b5ff05f5260205ff3")
 """Code that creates it and returns its address, or 0 on failure."""
 
 
-def test_only_the_test_contract_may_be_larger_and_only_as_it_is_deployed() -> None:
+def test_only_deployed_test_contract_may_exceed_code_limit() -> None:
     world = World(WorldSettings(rules=FILECOIN), Cheatcodes())
     usual = world.machine.context
     for init_code in (CODE_OF_24577_BYTES, bytes.fromhex("5f5ffd")):  # one that is created, and one that reverts

@@ -57,11 +57,11 @@ def main() -> int:
     theirs, ours, guided = [], [], []
     for seed in range(chosen.seed, chosen.seed + chosen.seeds):
         theirs.append(found([str(program), "test", "--threads", "1", "--use", str(SOLC)], wanted, seed, chosen.runs))
-        ours.append(found(here(), wanted, seed, chosen.runs, counts_itself=True))
+        ours.append(found(here(), wanted, seed, chosen.runs))
         if chosen.corpus:
-            guided.append(found(here(), wanted, seed, chosen.runs, counts_itself=True, profile="corpus"))
+            guided.append(found(here(), wanted, seed, chosen.runs, profile="corpus"))
         print(f"seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    blind = found(here(), wanted, chosen.seed, min(chosen.runs, 2000), counts_itself=True, profile="blind")
+    blind = found(here(), wanted, chosen.seed, min(chosen.runs, 2000), profile="blind")
     table = {name: compared(name, theirs, ours, guided) for name in wanted}
     record = RunRecord(
         chosen.seed,
@@ -122,11 +122,8 @@ def here() -> list[str]:
     return [str(Path(sys.executable).with_name("hypervisor")), "test", str(FOLDER), "--use", str(PACKAGE)]
 
 
-def found(
-    command: Sequence[str], names: Sequence[str], seed: int, runs: int, counts_itself: bool = False,
-    profile: str = "default",
-) -> Runs:  # fmt: skip
-    """The runs before each find; all of them where there is none. `counts_itself`: the sequence that fails is one."""
+def found(command: Sequence[str], names: Sequence[str], seed: int, runs: int, profile: str = "default") -> Runs:
+    """The runs before each find; all of them where there is none."""
     for kept in ("fuzz", "invariant", "corpus", "test-failures"):
         shutil.rmtree(FOLDER / "cache" / kept, ignore_errors=True)
     settings = ["--json", "--fuzz-runs", str(runs), "--fuzz-seed", str(seed), "--match-contract", _exactly(names)]
@@ -139,8 +136,6 @@ def found(
         "FOUNDRY_INVARIANT_RUNS": str(runs // DEPTH),
         "FOUNDRY_INVARIANT_DEPTH": str(DEPTH),
     }
-    if counts_itself:
-        settings += ["--invariant-runs", str(runs // DEPTH), "--invariant-depth", str(DEPTH)]
     done = subprocess.run(
         [*command, *settings], cwd=FOLDER, env=environment, capture_output=True, text=True, check=False
     )
@@ -152,10 +147,9 @@ def found(
     ends: Runs = {}
     for suite, tests in content.items():
         for test in tests["test_results"].values():
-            ((kind, figures),) = test["kind"].items()
-            name, is_sequence = suite.split(":")[1], kind == "Invariant"
-            before = figures["runs"] - (counts_itself and is_sequence and test["status"] == "Failure")
-            ends[name] = before if test["status"] == "Failure" else most(name, runs)
+            (figures,) = test["kind"].values()
+            name = suite.split(":")[1]
+            ends[name] = figures["runs"] if test["status"] == "Failure" else most(name, runs)
     if set(ends) != set(names):
         raise RuntimeError(f"{command[0]} ran {len(ends)} of {len(names)} bugs: {done.stderr[-2000:]}")
     return ends

@@ -38,7 +38,6 @@ OTHER_GAS: Final = {
     "testArtifactPaths()": "paths are longer or shorter here",
     "testDir()": "paths are longer or shorter here",
     "testMissing()": "paths are longer or shorter here",
-    "testPause()": "the gas of resuming is counted elsewhere",
     "testTypeReorder()": "the response has another length",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep
 STEP = DebugStep((), bytes(1000), 0x20, 1, False, EthAddress(bytes(20)))
 
 
-def test_it_ends_at_the_number_of_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recording_stops_at_instruction_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "MAX_STEPS", 3)
     recording = DebugRecording()
     found = []
@@ -23,7 +23,7 @@ def test_it_ends_at_the_number_of_instructions(monkeypatch: pytest.MonkeyPatch) 
     assert found == [(1, False), (2, False), (3, False), (3, True), (3, True)]
 
 
-def test_it_ends_at_the_memory_that_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recording_stops_at_step_memory_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """One instruction may read a mebibyte, and a test executes thousands of them."""
     monkeypatch.setattr(state, "MAX_STEP_MEMORY", 2500)
     recording = DebugRecording()

@@ -19,13 +19,13 @@ REFUSED = {
 }
 
 
-def test_filecoins_cheatcodes_do_what_they_say(tmp_path: Path) -> None:
+def test_filecoin_cheatcodes_behave_as_documented(tmp_path: Path) -> None:
     found = run("FilecoinTest", tmp_path, network=28)  # the last version with DataCap
     assert {name: test.reason for name, test in found.items() if test.status.value != "Success"} == REFUSED
     assert len(found) == 12
 
 
-def test_gas_that_was_asked_for_is_in_no_report(tmp_path: Path) -> None:
+def test_gas_report_excludes_gas_queried_by_cheatcode(tmp_path: Path) -> None:
     report: list[SuiteCoverage] = []
     run("FilecoinTest", tmp_path, report=report)
     counter = report[0].gas["test/Filecoin.t.sol", "Counter"].functions

@@ -22,7 +22,7 @@ def test_a_program_has_its_status_and_both_of_its_outputs(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_who_holds_the_output_of_a_program_is_ended_with_it(tmp_path: Path) -> None:
+def test_child_holding_program_output_is_killed_with_it(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
         run_program(["sh", "-c", "sleep 30 & echo $! > pid; echo 00"], tmp_path, ENVIRONMENT, check_size, seconds=1.0)

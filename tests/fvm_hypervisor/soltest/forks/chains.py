@@ -24,30 +24,30 @@ def build(url: str, creation: str, number: int, gas: int = 1_000_000) -> list[st
         _wait_for(node, [_send(node, {"data": creation, "value": "0x5"}, 0, gas)])
         for nonce, data in enumerate(numbered, start=1):
             _wait_for(node, [_send(node, {"to": COUNTER, "data": data}, nonce, gas)])
-        node.ask("evm_setAutomine", False)
+        node.request("evm_setAutomine", False)
         hashes = [_send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, nonce, gas) for nonce in (5, 6, 7)]
-        node.ask("evm_mine")
-        node.ask("evm_setAutomine", True)
+        node.request("evm_mine")
+        node.request("evm_setAutomine", True)
         _wait_for(node, [*hashes, _send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, 8, gas)])
-        assert node.ask("eth_blockNumber") == "0x7"
+        assert node.request("eth_blockNumber") == "0x7"
         return hashes
 
 
 def environment(first: str, hashes: list[str], second: str) -> dict[str, str]:
     """Return the environment that the tests' contracts read."""
     with NodeClient(first) as node:
-        block: dict[str, Any] = node.ask("eth_getBlockByNumber", "0x6", False)
+        block: dict[str, Any] = node.request("eth_getBlockByNumber", "0x6", False)
     return {"FIRST_URL": first, "SECOND_URL": second, "TX1": hashes[0], "TX2": hashes[2], "HASH6": block["hash"]}
 
 
 def _send(node: NodeClient, what: dict[str, str], nonce: int, gas: int) -> str:
-    sent: str = node.ask("eth_sendTransaction", {"from": DEV, "gas": hex(gas), "nonce": hex(nonce), **what})
+    sent: str = node.request("eth_sendTransaction", {"from": DEV, "gas": hex(gas), "nonce": hex(nonce), **what})
     return sent
 
 
 def _wait_for(node: NodeClient, hashes: list[str]) -> None:
     """Wait for transactions: anvil responds before it makes the block."""
     end = monotonic() + 30 * slowness()
-    while not all(node.ask("eth_getTransactionReceipt", sent) for sent in hashes):
+    while not all(node.request("eth_getTransactionReceipt", sent) for sent in hashes):
         assert monotonic() < end, f"not all of {', '.join(hashes)} are in a block"
         sleep(0.01)

@@ -75,7 +75,7 @@ def test_every_gas_that_differs_belongs_to_a_test() -> None:
     assert OTHER_GAS.keys() | OTHER_WORDS.keys() <= names
 
 
-def test_what_differs_from_forge_on_purpose(networks: Mapping[str, str], tmp_path: Path) -> None:
+def test_intentional_differences_from_forge(networks: Mapping[str, str], tmp_path: Path) -> None:
     reasons = {name: test.reason or "" for name, test in run(tmp_path, "^OwnForks$", networks)["OwnForks"].items()}
     assert reasons.pop("test_deadNode()").startswith("vm.createSelectFork: no node answers at http://127.0.0.1:9 ")
     assert "the parameters are not JSON" in reasons.pop("test_badParameters()")
@@ -85,7 +85,7 @@ def test_what_differs_from_forge_on_purpose(networks: Mapping[str, str], tmp_pat
     assert set(reasons.values()) == {""}
 
 
-def test_a_first_selection_that_reverts_is_taken_back(networks: Mapping[str, str], tmp_path: Path) -> None:
+def test_reverted_first_fork_selection_is_rolled_back(networks: Mapping[str, str], tmp_path: Path) -> None:
     (test,) = run(tmp_path, "^OwnForksFirst$", networks)["OwnForksFirst"].values()
     assert test.reason is None
 

@@ -17,10 +17,10 @@ import pytest
 
 from fvm_hypervisor.soltest.forks import remotes
 from fvm_hypervisor.soltest.results import TestResult
-from localnet.fork.answer_cache import AnswerCache, cache_file
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import LARGEST_CODE, RemoteChain, is_local
 from localnet.fork.request_options import RequestOptions
+from localnet.fork.response_cache import ResponseCache, cache_file
 from tests.fvm_hypervisor.soltest.forks.chains import COUNTER
 from tests.fvm_hypervisor.soltest.forks.running import run
 from tests.web_server import Handler, serving
@@ -125,7 +125,7 @@ def test_a_local_node_is_known(url: str, local: bool) -> None:
     assert is_local(url) is local
 
 
-def test_what_was_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_remote_node_responses_are_cached_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     asked: list[str] = []
     with node(SOUND, asked) as url:
@@ -143,10 +143,10 @@ def test_what_was_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_
 @pytest.mark.slow
 def test_threads_that_keep_answers_at_once_lose_none(tmp_path: Path) -> None:
     """An account's three requests are sent concurrently."""
-    cache = AnswerCache(tmp_path / "answers.sqlite")
+    cache = ResponseCache(tmp_path / "answers.sqlite")
 
     def use(number: int) -> str | None:
-        cache.keep("block", f"question {number}", f"answer {number}")
+        cache.put("block", f"question {number}", f"answer {number}")
         return cache.get("block", f"question {number // 2}")
 
     with ThreadPoolExecutor(3) as pool:

@@ -65,7 +65,7 @@ def tipsets() -> Iterator[Mapping[str, str]]:
 def _reward(url: str, epoch: int) -> str:
     """Return the balance of the reward actor f02, as the node reports it."""
     with NodeClient(url) as node:
-        return str(int(node.ask("eth_getBalance", "0xff" + "00" * 18 + "02", hex(epoch)), 16))
+        return str(int(node.request("eth_getBalance", "0xff" + "00" * 18 + "02", hex(epoch)), 16))
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_tests_on_forks_end_as_in_forge(contract: str, evm: str, tipsets: Mappin
 
 
 @pytest.mark.parametrize("contract", ["OwnForks", "OwnForksFirst"])
-def test_a_change_in_a_call_that_reverts_is_taken_back(
+def test_tipset_fork_changes_in_reverted_call_are_rolled_back(
     contract: str, tipsets: Mapping[str, str], tmp_path: Path
 ) -> None:
     found = run(
@@ -125,7 +125,7 @@ def test_a_change_in_a_call_that_reverts_is_taken_back(
 
 
 @pytest.mark.slow
-def test_what_a_node_answers_is_held_against_its_hash(tipsets: Mapping[str, str], tmp_path: Path) -> None:
+def test_node_responses_are_checked_against_hash(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     found = _hostile(tipsets["FIRST_URL"], "Filecoin.ChainReadObj", lambda _: "AAAA", tmp_path)
     assert "that do not match its hash" in found
 
@@ -164,7 +164,7 @@ def test_a_node_of_ethereums_alone_is_refused(networks: Mapping[str, str], tmp_p
     )
 
 
-def test_the_debugger_shows_what_setup_left_on_its_fork(tipsets: Mapping[str, str], tmp_path: Path) -> None:
+def test_debugger_shows_setup_state_on_its_fork(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     ready = prepare(tmp_path, "^SetUpFork$", tipsets, tests=r"test_a\(", rules="filecoin", evm="py-evm")
     (suite,) = ready.suites
     with staged_test(ready.job, ready.artifacts, suite, suite.tests[0], fails=False) as staged:
@@ -181,14 +181,12 @@ def test_the_debugger_shows_what_setup_left_on_its_fork(tipsets: Mapping[str, st
     assert counter[0] == 42
 
 
-def test_randomness_that_a_test_sets_is_the_blocks_zero_too_and_the_nodes_stands_where_it_sets_none(
-    tipsets: Mapping[str, str], tmp_path: Path
-) -> None:
+def test_set_prevrandao_overrides_node_randomness_even_if_zero(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     ready = prepare(tmp_path, "^SetUpFork$", tipsets, tests=r"test_a\(", rules="filecoin")
     (suite,) = ready.suites
     with NodeClient(tipsets["FIRST_URL"]) as node:
-        blocks = node.ask("Filecoin.ChainGetTipSetByHeight", 3, None)["Cids"]
-        said = b64decode(node.ask("Filecoin.StateGetRandomnessDigestFromBeacon", 3, blocks))
+        blocks = node.request("Filecoin.ChainGetTipSetByHeight", 3, None)["Cids"]
+        said = b64decode(node.request("Filecoin.StateGetRandomnessDigestFromBeacon", 3, blocks))
     with staged_test(ready.job, ready.artifacts, suite, suite.tests[0], fails=False) as staged:
         machine, cheats = staged.world.machine, staged.world.cheatcodes
         assert machine.context.epoch == 3
@@ -197,7 +195,7 @@ def test_randomness_that_a_test_sets_is_the_blocks_zero_too_and_the_nodes_stands
         assert machine.externs.beacon_randomness(ChainEpoch(3)) == bytes(32)
 
 
-def test_a_node_is_asked_for_the_past_of_all_forks_by_one_client(tipsets: Mapping[str, str]) -> None:
+def test_tipset_forks_of_one_node_share_client(tipsets: Mapping[str, str]) -> None:
     nodes = TipsetNodes()
     try:
         one, two = (nodes.externs(nodes.point(tipsets["FIRST_URL"], epoch)) for epoch in (3, 4))
@@ -208,7 +206,7 @@ def test_a_node_is_asked_for_the_past_of_all_forks_by_one_client(tipsets: Mappin
         nodes.close()
 
 
-def test_a_second_copy_of_a_message_that_is_signed_otherwise_is_named() -> None:
+def test_duplicate_message_with_other_signature_is_reported() -> None:
     message = Message(Address.id(101), Address.id(102))
     first, second = (CarriedMessage(message, cid_of(signature), 100) for signature in (b"first", b"second"))
     blocks = tuple(MinedBlock(Address.id(1000), 1, (carried,)) for carried in (first, second))
@@ -219,7 +217,7 @@ def test_a_second_copy_of_a_message_that_is_signed_otherwise_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_the_fork_that_a_machine_begins_on_begins_at_the_first_place() -> None:
+def test_initial_fork_of_machine_begins_at_position_zero() -> None:
     with Hypervisor.open() as machine:
         marks = ForkMarkers(machine, Remotes())
         marks.first = 7
@@ -234,7 +232,7 @@ def _hostile(url: str, method: str, answer: Callable[[Any], Any], folder: Path) 
             asked = json.loads(self.posted())
             with NodeClient(url) as node:
                 try:
-                    said = {"result": node.ask(asked["method"], *asked["params"])}
+                    said = {"result": node.request(asked["method"], *asked["params"])}
                 except NodeError as error:
                     said = {"error": {"code": error.code, "message": error.words}}
             if asked["method"] == method:

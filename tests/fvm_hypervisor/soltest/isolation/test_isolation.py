@@ -78,7 +78,7 @@ def test_tests_end_as_in_forge_with_its_gas(contract: str, evm: str, tmp_path: P
     assert ours == _FORGES[contract]
 
 
-def test_without_it_nothing_is_isolated(tmp_path: Path) -> None:
+def test_isolation_can_be_disabled(tmp_path: Path) -> None:
     found = run(tmp_path, "IsolatedTest", "fast", isolate=False, tests=r"test_(transient|nothing|inOne)\(")
     assert found["test_transient()"].reason == "transient"
     assert found["test_nothing()"].gas == _FORGES["IsolatedTest"]["test_nothing()"]["gas"]

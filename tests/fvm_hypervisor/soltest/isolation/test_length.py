@@ -86,9 +86,7 @@ def isolated(steps: str, count: int, callee: str) -> Hypervisor:
 @pytest.mark.parametrize(
     ("steps", "callee"), [(CALL, STORES), (f"{CALL} {LOOK} {OWN}", READS)], ids=["each writes", "between static calls"]
 )
-def test_the_work_for_a_call_does_not_grow_with_the_calls_before_it(
-    steps: str, callee: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_call_cost_does_not_grow_with_preceding_calls(steps: str, callee: str, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = []
     for count in (1, 10, 40, 70):  # the first run creates what is created once
         journal = Journal()

@@ -15,8 +15,10 @@ Runs = Callable[..., list[SuiteResult]]
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Runs the suites: `runs(profile, verbosity, report)`."""
+    """Runs the suites: `runs(profile, verbosity, report, records)`."""
     project = cache(lambda profile: ReportProject(tmp_path_factory.mktemp(profile), profile))
     return cache(
-        lambda profile="default", verbosity=0, report="": list(project(profile).run(verbosity=verbosity, report=report))
+        lambda profile="default", verbosity=0, report="", records=False: list(
+            project(profile).run(verbosity=verbosity, report=report, records=records)
+        )
     )

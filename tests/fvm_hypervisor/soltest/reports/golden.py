@@ -53,14 +53,16 @@ class ReportProject:
         sources = {"": {int(number): path for number, path in content["sources"].items()}}
         self.artifacts = Artifacts(HERE, places, sources)
 
-    def run(self, verbosity: int = 0, report: str = "", tests: str | None = None) -> Iterator[SuiteResult]:
-        """Run the suites, each in its own world, with the tests whose names match."""
+    def run(
+        self, verbosity: int = 0, report: str = "", tests: str | None = None, records: bool = False
+    ) -> Iterator[SuiteResult]:
+        """Run the suites, each in its own world, with the tests whose names match; `records` their traces as data."""
         project = replace(self.project, isolate=report == "gas")
         suites, _ = find_suites(self.artifacts, [TESTS], SuiteFilter(test=tests))
         for suite in suites:
             job = Job(
                 project, self.artifacts.places, self.artifacts.sources, seed=1, verbosity=verbosity, shows_logs=True,
-                report=report,
+                report=report, records_traces=records,
             )  # fmt: skip
             world = World(world_settings_of(job), Cheatcodes(settings_of(job, self.artifacts)))
             try:

@@ -28,7 +28,7 @@ from tests.fvm_hypervisor.soltest.scripts.script_runs import (
 
 
 @pytest.mark.parametrize(("end", "options", "status"), [("00", ["-vvvv"], 0), ("5f5ffd", [], 1)])
-def test_what_a_script_does_outside_is_done_once(tmp_path: Path, end: str, options: list[str], status: int) -> None:
+def test_script_side_effects_happen_once(tmp_path: Path, end: str, options: list[str], status: int) -> None:
     call = f"{vm_call('writeLine(string,string)', 'log.txt', 'x')}50{end}"
     settings = '[profile.default]\nsolc = "0.8.30"\nfs_permissions = [{ access = "read-write", path = "./" }]\n'
     (tmp_path / "foundry.toml").write_text(settings, encoding="utf-8")
@@ -55,9 +55,7 @@ ATTACHMENTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACHMENTS)
 @pytest.mark.parametrize("options", [["--broadcast"], []], ids=["broadcast", "dry"])
-def test_what_a_transaction_would_lose_is_refused_before_anything_is_sent(
-    tmp_path: Path, name: str, options: list[str]
-) -> None:
+def test_unsupported_attachments_are_refused_before_broadcast(tmp_path: Path, name: str, options: list[str]) -> None:
     """forge 1.7.1 sends it: type 4 with a list of authorizations, type 3 with the blob."""
     root = assembled_script(tmp_path, BROADCAST, TRANSFER, ATTACHMENTS[name], TRANSFER)
     with Network(rules="ethereum") as network, serving(network) as url:
@@ -70,7 +68,7 @@ def test_what_a_transaction_would_lose_is_refused_before_anything_is_sent(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACHMENTS)
-def test_what_no_transaction_has_is_not_refused(tmp_path: Path, name: str) -> None:
+def test_unused_attachment_is_not_rejected(tmp_path: Path, name: str) -> None:
     """An attachment belongs to the next transaction; after the last one it belongs to the script's own calls."""
     root = assembled_script(tmp_path, BROADCAST, TRANSFER, ATTACHMENTS[name])
     with Network(rules="ethereum") as network, serving(network) as url:

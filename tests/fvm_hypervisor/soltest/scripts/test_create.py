@@ -93,7 +93,7 @@ def test_a_contract_is_deployed_with_a_keystore(project: Path, tmp_path: Path, m
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_without_broadcast_nothing_is_sent(project: Path, rules: str) -> None:
+def test_create_without_broadcast_sends_nothing(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
         options = (COUNTER, "--private-key", OTHER_KEY, "--value", "7wei", "--constructor-args", "42")
         found = json.loads(create(project, url, *options, "--json"))
@@ -144,12 +144,12 @@ def test_values_go_up_to_the_next_option(project: Path, url: str, network: Netwo
         (["Counter", "--ledger"], "--ledger is an option of forge that this command does not have"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_created_is_named(project: Path, url: str, options: list[str], words: str) -> None:
+def test_impossible_contract_creation_is_reported(project: Path, url: str, options: list[str], words: str) -> None:
     assert words in create(project, url, *options, "--broadcast", status=2)
 
 
 @pytest.mark.slow
-def test_a_constructor_that_fails_sends_nothing(project: Path, url: str, network: Network) -> None:
+def test_failing_constructor_broadcasts_nothing(project: Path, url: str, network: Network) -> None:
     changed(project, lambda code: bytes.fromhex("5f5ffd"))
     for options in ([], ["--broadcast"]):
         words = create(project, url, COUNTER, "--private-key", KEY, "--constructor-args", "1", *options, status=1)
@@ -199,7 +199,7 @@ def test_the_answer_is_forges_in_json(project: Path, url: str, deployed: str) ->
 
 
 @pytest.mark.slow
-def test_leaving_both_out_leaves_nothing(project: Path, url: str, deployed: str) -> None:
+def test_verify_fails_if_both_bytecodes_are_ignored(project: Path, url: str, deployed: str) -> None:
     words = verify(project, url, deployed, "--ignore", "runtime", "--ignore", "creation", status=2)
     assert "leave nothing to compare" in words
 
@@ -218,7 +218,7 @@ def test_other_arguments_of_the_constructor_are_named(project: Path, url: str, d
 
 
 @pytest.mark.slow
-def test_what_is_behind_creation_code_has_to_be_arguments(project: Path, url: str, deployed: str) -> None:
+def test_bytes_after_creation_code_must_be_constructor_arguments(project: Path, url: str, deployed: str) -> None:
     (file,) = (project / "out").rglob("Counter.json")
     content = json.loads(file.read_text(encoding="utf-8"))
     (made,) = (entry for entry in content["abi"] if entry["type"] == "constructor")
@@ -264,13 +264,13 @@ def test_creations_are_found_in_the_records_of_scripts(
         (["--verifier", "x"], 2, "--verifier is an option of forge that this command does not have"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_named(
+def test_impossible_bytecode_verification_is_reported(
     project: Path, url: str, deployed: str, options: list[str], status: int, words: str
 ) -> None:
     assert words.lower() in verify(project, url, deployed, *options, status=status).lower()
 
 
-def test_without_a_node_nothing_is_compared(project: Path) -> None:
+def test_verify_without_node_compares_nothing(project: Path) -> None:
     assert "no node answers at" in verify(project, "http://127.0.0.1:1", FIRST, status=2)
 
 

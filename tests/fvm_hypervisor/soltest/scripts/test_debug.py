@@ -51,5 +51,5 @@ def test_a_fuzz_test_begins_with_the_input_that_makes_it_fail(project: Path) -> 
         ("invariant", "is an invariant test, which makes many"),
     ],
 )
-def test_what_cannot_be_debugged_is_named(project: Path, match: str, words: str) -> None:
+def test_impossible_debug_target_is_reported(project: Path, match: str, words: str) -> None:
     assert words in debug(project, match, status=2)

@@ -79,7 +79,7 @@ def test_a_library_that_is_named_is_not_deployed(linked: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "A.sol", "A.sol:A", "A.sol:A:0x12", ":A:0x" + "12" * 20, "A.sol::0x" + "12" * 20])
-def test_what_is_no_library_is_named(text: str) -> None:
+def test_invalid_library_option_is_named(text: str) -> None:
     with pytest.raises(InvalidInput, match="is not a library: expected FILE:NAME"):
         libraries_option([text])
 

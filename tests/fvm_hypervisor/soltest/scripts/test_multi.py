@@ -115,7 +115,7 @@ def test_each_network_is_sent_its_own_in_forges_order(
 
 @pytest.mark.parametrize("named", ["ethereum", "filecoin"])
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
-def test_transactions_go_where_the_script_has_made_them_whatever_node_is_named(
+def test_transactions_go_to_selected_fork_whatever_node_is_named(
     root: Path, rules: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with networks(monkeypatch, named, rules) as (first, second):
@@ -132,7 +132,9 @@ def test_transactions_go_where_the_script_has_made_them_whatever_node_is_named(
 
 
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
-def test_the_network_of_the_named_node_is_one_of_them(root: Path, rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_multi_broadcast_includes_network_of_named_node(
+    root: Path, rules: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with networks(monkeypatch, rules, "ethereum") as (first, second):
         run(root, "--broadcast", "--rpc-url", "first", name="mixed")
         parts = multi(root, "mixed")
@@ -141,7 +143,7 @@ def test_the_network_of_the_named_node_is_one_of_them(root: Path, rules: str, mo
         assert word(second, parts[1]["transactions"][0]) == 2
 
 
-def test_on_a_filecoin_network_no_fork_takes_its_actors_place(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filecoin_script_network_rejects_fork_selection(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The script's code does not show that it selects a fork, else the network is read by accounts and slots."""
     monkeypatch.setattr(plan, "selects_forks", lambda _: False)
     with networks(monkeypatch, "filecoin", "ethereum") as (first, second):
@@ -158,9 +160,7 @@ def test_a_transaction_without_a_network_is_named(root: Path, monkeypatch: pytes
         assert second.head.height == 0
 
 
-def test_nothing_is_sent_where_a_sender_cannot_pay_on_a_later_network(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_sent_if_sender_cannot_pay_on_later_network(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with networks(monkeypatch, "ethereum", "ethereum") as (first, second):
         sender = EthAddress(bytes.fromhex(FORGES["runs"]["run"][0]["transactions"][0]["transaction"]["from"][2:]))
         first.set_balance(sender, 0)
@@ -171,7 +171,7 @@ def test_nothing_is_sent_where_a_sender_cannot_pay_on_a_later_network(
 
 
 @pytest.mark.parametrize("options", [[], ["--broadcast"]], ids=["tried", "sent"])
-def test_forks_of_one_network_that_begin_with_one_nonce_are_refused(
+def test_forks_of_one_network_with_same_nonces_are_refused(
     root: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with networks(monkeypatch, "ethereum", "ethereum") as (first, _):
@@ -181,7 +181,7 @@ def test_forks_of_one_network_that_begin_with_one_nonce_are_refused(
         assert first.head.height == 0
 
 
-def test_nothing_is_sent_where_a_nonce_is_used_on_a_later_network(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sent_if_nonce_is_used_on_later_network(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The script runs at a block of the first network that is not the latest."""
     with networks(monkeypatch, "ethereum", "ethereum") as (first, second):
         run(root, "--broadcast", "--rpc-url", "first", name="mixed")
@@ -220,16 +220,14 @@ def test_a_later_run_over_several_networks_is_not_taken_for_done(root: Path, mon
         assert f"does not exist. {multiple} exists: resume it with --resume --multi" in words
 
 
-def test_no_fork_is_selected_during_a_broadcast(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fork_selection_during_broadcast_is_rejected(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message is forge's."""
     with networks(monkeypatch, "ethereum", "ethereum"):
         words = run(root, name="within", status=1)
         assert "vm.createSelectFork: cannot select forks during a broadcast" in words
 
 
-def test_a_price_below_the_base_fee_is_refused_where_a_run_is_resumed(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_refuses_gas_price_below_base_fee(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with networks(monkeypatch, "ethereum", "ethereum"):
         run(root, "--broadcast")
         words = run(root, "--resume", "--multi", "--with-gas-price", "1", status=2)
@@ -265,7 +263,7 @@ def test_nodes_urls_are_not_in_the_folder_that_is_published(root: Path, monkeypa
         assert all("127.0.0.1" not in file.read_text() for file in root.glob("broadcast/**/*.json"))
 
 
-def test_what_cannot_be_resumed_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_impossible_resume_is_reported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nothing to resume" in run(root, "--resume", "--multi", status=2)
     with networks(monkeypatch, "ethereum", "ethereum"):
         run(root, "--broadcast")

@@ -36,7 +36,7 @@ from tests.fvm_hypervisor.soltest.scripts.script_runs import (
 
 
 @pytest.mark.slow
-def test_a_dry_run_keeps_what_forge_keeps(project: Path, url: str, network: Network) -> None:
+def test_dry_run_record_matches_forge(project: Path, url: str, network: Network) -> None:
     text = run(project, "--rpc-url", url, "--private-key", KEY)
     found = record(project, folder="dry-run")
     forges = json.loads((HERE / "forge_run.json").read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def test_a_dry_run_keeps_what_forge_keeps(project: Path, url: str, network: Netw
 
 
 @pytest.mark.slow
-def test_what_is_sent_takes_the_gas_that_was_tried(project: Path, url: str, network: Network) -> None:
+def test_broadcast_uses_simulated_gas(project: Path, url: str, network: Network) -> None:
     text = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--sig", "runWith(uint256)", "9")
     found = record(project, "runWith")
     receipts = found["receipts"]
@@ -68,7 +68,7 @@ def test_what_is_sent_takes_the_gas_that_was_tried(project: Path, url: str, netw
     assert found["returns"]["made"]["value"].lower() == made[0]
 
 
-def test_the_node_knows_what_a_script_has_deployed(project: Path, url: str, network: Network) -> None:
+def test_node_knows_interfaces_of_script_deployments(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY)
     assert not list(network.interfaces)
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
@@ -131,7 +131,7 @@ def test_nothing_is_sent_twice_under_a_nonce(project: Path, url: str, network: N
 @pytest.mark.parametrize(
     ("options", "kind"), [(["--legacy"], "0x0"), (["--skip-simulation"], "0x2"), (["--slow"], "0x2")]
 )
-def test_each_way_of_sending_ends_well(project: Path, url: str, options: list[str], kind: str) -> None:
+def test_broadcast_options_send_successful_transactions(project: Path, url: str, options: list[str], kind: str) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", *options)
     receipts = record(project)["receipts"]
     assert [(one["status"], one["type"]) for one in receipts] == [("0x1", kind)] * 4
@@ -164,11 +164,12 @@ def test_a_script_names_its_signer_by_key(project: Path, url: str, network: Netw
 
 
 @pytest.mark.slow
-def test_a_script_that_reverts_sends_nothing_and_says_where(project: Path, url: str, network: Network) -> None:
+def test_reverted_script_sends_nothing_and_reports_location(project: Path, url: str, network: Network) -> None:
     words = run(
         project, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--sig", "runBroken()", status=1
     )  # fmt: skip
     assert "the script failed: never" in words
+    assert "Deploy::runBroken()" in words  # as in forge, the trace is shown at every verbosity
     assert "at Deploy.runBroken (script/Deploy.s.sol:" in words
     assert not (project / "broadcast").exists()
     assert network.nonce(SENDER) == 0
@@ -181,7 +182,7 @@ def test_a_transaction_that_the_network_refuses_is_named(project: Path, url: str
     assert network.head.height == 0
 
 
-def test_without_a_node_a_script_runs_alone(project: Path) -> None:
+def test_script_runs_without_node(project: Path) -> None:
     text = run(project, "--sig", "runWith(uint256)", "3")
     assert "Script ran successfully." in text
     assert "made: contract Counter 0x5b73C5498c1E3b4dbA84de0F1833c4a029d90519" in text  # as in forge 1.7.1
@@ -201,12 +202,12 @@ def test_without_a_node_a_script_runs_alone(project: Path) -> None:
         (["--optimizer-runs", "few"], "command line: optimizer_runs is 'few', expected a number"),
     ],
 )
-def test_what_cannot_be_is_named(project: Path, options: list[str], words: str) -> None:
+def test_invalid_options_are_named(project: Path, options: list[str], words: str) -> None:
     assert words in " ".join(run(project, *options, status=2).split())
 
 
 @pytest.mark.slow
-def test_what_has_no_key_is_named_before_anything_is_sent(project: Path, url: str, network: Network) -> None:
+def test_missing_key_is_reported_before_sending(project: Path, url: str, network: Network) -> None:
     words = run(project, "--rpc-url", url, "--sender", SENDER, "--broadcast", status=2)
     assert f"no key for {SENDER}: give it with --private-key" in words
     assert network.head.height == 0
@@ -215,7 +216,7 @@ def test_what_has_no_key_is_named_before_anything_is_sent(project: Path, url: st
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 @pytest.mark.parametrize("options", [["--broadcast"], ["--broadcast", "--unlocked"]], ids=" ".join)
-def test_who_sends_has_to_be_named(project: Path, rules: str, options: list[str]) -> None:
+def test_missing_script_sender_is_rejected(project: Path, rules: str, options: list[str]) -> None:
     with Network(rules=rules) as network, serving(network) as url:
         words = run(project, "--rpc-url", url, *options, status=2, file="Actors.s.sol")
         assert "no sender is given, and the key of Foundry's default sender, 0x1804" in words
@@ -226,9 +227,9 @@ def test_who_sends_has_to_be_named(project: Path, rules: str, options: list[str]
 
 
 @pytest.mark.slow
-def test_a_dry_run_says_whose_key_is_missing(project: Path) -> None:
+def test_dry_run_reports_sender_with_missing_key(project: Path) -> None:
     with Network(rules="ethereum") as network, serving(network) as url:
-        assert f"No key is given of {SENDER.lower()}: add --private-key" in run(
+        assert f"No key is given for {SENDER.lower()}: add --private-key" in run(
             project, "--rpc-url", url, "--sender", SENDER
         )
         assert "No key" not in run(project, "--rpc-url", url, "--private-key", KEY)
@@ -237,7 +238,7 @@ def test_a_dry_run_says_whose_key_is_missing(project: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--legacy"]], ids=["1559", "legacy"])
-def test_a_sender_that_cannot_pay_is_named_with_what_it_has(project: Path, options: list[str]) -> None:
+def test_underfunded_sender_is_reported_with_balance(project: Path, options: list[str]) -> None:
     with Network(rules="ethereum") as network, serving(network) as url:
         send = ("--rpc-url", url, "--sig", "runAs(uint256)", "0x77", *options)
         words = run(project, *send, "--broadcast", status=1)
@@ -281,7 +282,7 @@ def test_a_sender_that_the_script_pays_first_is_not_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_what_a_script_does_after_its_transactions_takes_no_money_from_them(tmp_path: Path) -> None:
+def test_deal_after_broadcast_leaves_transaction_funds_intact(tmp_path: Path) -> None:
     deal = vm_call("deal(address,uint256)", SENDER, 0)
     root = assembled_script(tmp_path, BROADCAST, TRANSFER, vm_call("stopBroadcast()"), deal)
     with Network(rules="ethereum") as network, serving(network) as url:
@@ -299,7 +300,7 @@ def test_a_price_below_the_base_fee_is_refused_before_the_trial(project: Path, r
         assert network.nonce(SENDER) == 0
 
 
-def test_a_script_that_cannot_pay_for_its_creation_says_so(tmp_path: Path) -> None:
+def test_script_reports_unaffordable_contract_creation(tmp_path: Path) -> None:
     settings = '[profile.default]\nsolc = "0.8.30"\n'
     (tmp_path / "foundry.toml").write_text(settings, encoding="utf-8")
     (tmp_path / "script").mkdir()
@@ -368,7 +369,7 @@ def test_a_field_that_a_record_lacks_is_named(project: Path, url: str, part: tup
 
 
 @pytest.mark.slow
-def test_what_has_nothing_left_to_send_says_so(project: Path, url: str, network: Network) -> None:
+def test_resume_reports_nothing_left_to_send(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     text = run(project, "--rpc-url", url, "--private-key", KEY, "--resume")
     assert text.startswith("Nothing is left to send: all 4 transactions of ")
@@ -389,12 +390,12 @@ def test_the_amount_is_that_of_the_price_that_is_sent(project: Path, url: str, o
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--priority-gas-price", "5000"], ["--legacy"]], ids=" ".join)
-def test_no_transaction_offers_more_than_the_amount(
+def test_transactions_offer_at_most_displayed_amount(
     project: Path, url: str, network: Network, options: list[str]
 ) -> None:
     text = run(project, "--rpc-url", url, "--private-key", KEY, *options, "--broadcast", "--slow")
     with NodeClient(url) as node:
-        sent = [node.ask("eth_getTransactionByHash", row["hash"]) for row in record(project)["transactions"]]
+        sent = [node.request("eth_getTransactionByHash", row["hash"]) for row in record(project)["transactions"]]
     offered = sum(int(one["gas"], 16) * int(one.get("maxFeePerGas") or one["gasPrice"], 16) for one in sent)
     amount = float(text.split("at most ")[1].split(" FIL")[0])
     assert offered / 10**18 <= amount * 1.2  # a block's base fee may be an eighth above the previous one's
@@ -412,7 +413,7 @@ def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str)
 
 
 @pytest.mark.slow
-def test_a_node_under_ethereums_rules_is_read_by_accounts_and_slots(project: Path) -> None:
+def test_ethereum_rules_node_is_read_by_accounts_and_slots(project: Path) -> None:
     """The run equals forge's on the same kind of node; a second one finds what the first created."""
     with Network(rules="ethereum") as network, serving(network) as url:
         run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
@@ -428,13 +429,13 @@ def test_a_node_under_ethereums_rules_is_read_by_accounts_and_slots(project: Pat
 
 def changed_answers(monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]) -> None:
     """Change the response of nodes to a method."""
-    ask = NodeClient.ask
+    ask = NodeClient.request
 
     def other(client: NodeClient, asked: str, *params: Any) -> Any:
         answer = ask(client, asked, *params)
         return change(answer) if asked == method else answer
 
-    monkeypatch.setattr(NodeClient, "ask", other)
+    monkeypatch.setattr(NodeClient, "request", other)
 
 
 def without_hash(receipt: dict[str, Any]) -> dict[str, Any]:
@@ -466,7 +467,7 @@ def test_an_answer_of_another_shape_is_named(
 
 
 @pytest.mark.slow
-def test_an_answer_that_is_lost_is_found_by_the_hash_in_the_record(
+def test_lost_response_is_recovered_by_recorded_hash(
     project: Path, url: str, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(_: Any) -> Any:
@@ -484,7 +485,7 @@ def test_an_answer_that_is_lost_is_found_by_the_hash_in_the_record(
 
 
 @pytest.mark.slow
-def test_behind_a_transaction_that_has_failed_nothing_is_resumed(project: Path, url: str, network: Network) -> None:
+def test_resume_after_failed_transaction_is_refused(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
     file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
     content = json.loads(file.read_text(encoding="utf-8"))

@@ -82,7 +82,7 @@ def test_a_test_that_is_too_long_is_drawn_by_its_calls(
     assert "Ledger._take" not in text
 
 
-def test_boxes_of_one_name_are_merged_under_their_caller_the_widest_first() -> None:
+def test_same_name_boxes_merge_under_caller_widest_first() -> None:
     calls = (
         FlameBox("a", ("a(1)",), 10, "evm"),
         FlameBox("b", ("b()",), 25, "evm", inner=(FlameBox("a", ("a(4)",), 5, "evm"),)),

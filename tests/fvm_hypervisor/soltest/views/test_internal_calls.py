@@ -41,7 +41,7 @@ def _tree(text: str) -> str:
     return re.sub(r"\[\d+\] ", "", text.split("Traces:")[1]).strip()
 
 
-def test_functions_in_which_a_call_fails_are_shown_around_it(artifacts: Artifacts, watch: Watch) -> None:
+def test_failed_call_is_shown_inside_internal_functions(artifacts: Artifacts, watch: Watch) -> None:
     found = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))
     trace = found["test_fails_in_library()"].trace
     inner = trace[trace.index("Bank::withdraw(5)") :]
@@ -53,13 +53,13 @@ def test_functions_in_which_a_call_fails_are_shown_around_it(artifacts: Artifact
 
 
 @pytest.mark.slow
-def test_slots_are_beside_internal_calls_with_five(artifacts: Artifacts, watch: Watch) -> None:
+def test_storage_changes_accompany_internal_calls_at_verbosity_5(artifacts: Artifacts, watch: Watch) -> None:
     found = watch(TestViewer(artifacts, "ethereum", 5, decodes=True))["test_withdraws()"].trace
     assert "Ledger::_take(1000000000000000000 [1e18], 1000)" in found
     assert "storage changes:" in found
 
 
-def test_without_the_option_no_internal_call_is_listened_to(artifacts: Artifacts, watch: Watch) -> None:
+def test_internal_calls_are_not_traced_without_option(artifacts: Artifacts, watch: Watch) -> None:
     assert "_take" not in watch(TestViewer(artifacts, "ethereum", 4))["test_withdraws()"].trace
 
 
@@ -92,7 +92,7 @@ def test_a_functions_parameters_are_read_from_its_text(
 
 
 @pytest.mark.parametrize("text", ["modifier m() {", "constructor() {", "function () external f", "x + y", "functional"])
-def test_what_is_no_function_with_a_name_has_no_parameters(text: str) -> None:
+def test_header_without_named_function_has_no_parameters(text: str) -> None:
     assert split_header(text.encode()) is None
 
 
@@ -124,7 +124,7 @@ def test_values_are_read_by_solidity_s_layout(parameter: Parameter, stack: list[
     assert found.value == value
 
 
-def test_what_does_not_fit_is_unknown() -> None:
+def test_undecodable_internal_values_are_unknown() -> None:
     kinds = [
         Parameter("string", "memory"),
         Parameter(""),
@@ -150,7 +150,7 @@ def test_a_value_of_many_words_is_unknown_soon() -> None:
 
 
 @pytest.mark.slow
-def test_the_first_internal_calls_are_kept_and_the_trace_says_how_many_are_not(
+def test_trace_limits_internal_calls_and_reports_omitted_count(
     artifacts: Artifacts, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))["test_withdraws()"].trace
@@ -163,6 +163,6 @@ def test_the_first_internal_calls_are_kept_and_the_trace_says_how_many_are_not(
     assert trace.endswith("\n  ... 3 internal calls are left out, those after the first 1")
 
 
-def test_arguments_of_code_by_the_ir_lie_the_other_way_round() -> None:
+def test_ir_code_arguments_are_read_in_reverse_order() -> None:
     found = read_values([Parameter("uint8"), Parameter("bool")], ValuePlace([9, 1, 7], b"", b"", reverses=True))
     assert [one.value for one in found] == [7, True]

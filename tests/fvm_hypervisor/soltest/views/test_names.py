@@ -21,8 +21,10 @@ from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.interception import _answer_by_mock, _mock
 from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
-from fvm_hypervisor.soltest.frames import FrameTracer
+from fvm_hypervisor.soltest.frames import CallFrame, FrameTracer
 from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.stack_trace import stack_trace
 from fvm_hypervisor.soltest.trace_names import VM, Names
 from fvm_hypervisor.soltest.trace_text import trace_text
 from fvm_hypervisor.soltest.viewer import cheatcode_interface
@@ -30,7 +32,7 @@ from hypervisor import Address, Hypervisor
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted
 from hypervisor.types import ActorID, TokenAmount
-from runtimes.evm.engine import Answer, CallKind
+from runtimes.evm.engine import CallKind, SubcallOutcome
 from store.cid import CBOR
 from store.keccak import keccak
 
@@ -62,15 +64,20 @@ def names(tmp_path: Path) -> Names:
         return Names(KnownCode(artifacts), machine.manifest, cheatcode_interface())
 
 
-def lines(names: Names, data: bytes, exit_code: int, output: bytes, *events: EventEmitted) -> list[str]:
-    """Return the trace of one call."""
+def frame(data: bytes, exit_code: int, output: bytes, *events: EventEmitted) -> CallFrame:
+    """Return a call of an account whose code is unknown."""
     tracer = FrameTracer("filecoin")
     to = Address.delegated(10, RAW)
     tracer.event(CallStarted(ActorID(1), to, INVOKE_EVM, TokenAmount(0), byte_string(data), CBOR, False, 0))
     for event in events:
         tracer.event(event)
     tracer.event(CallEnded(exit_code, byte_string(output), CBOR, 92_000))
-    return trace_text(tracer.roots, names).splitlines()
+    return tracer.roots[0]
+
+
+def lines(names: Names, data: bytes, exit_code: int, output: bytes, *events: EventEmitted) -> list[str]:
+    """Return the trace of one call."""
+    return trace_text([frame(data, exit_code, output, *events)], names).splitlines()
 
 
 ASK = selector("ask(uint256)")
@@ -90,7 +97,7 @@ ASK = selector("ask(uint256)")
         (b"", "EvmError: Revert"),
     ],
 )  # fmt: skip
-def test_a_revert_is_said_in_forges_words(names: Names, output: bytes, words: str) -> None:
+def test_revert_is_shown_in_forge_format(names: Names, output: bytes, words: str) -> None:
     data = ASK + encode(["uint256"], [1])
     assert lines(names, data, ExitCode.EVM_CONTRACT_REVERTED, output) == [
         "  [92] 0x000000000000000000000000000000000000ABcD::ask(1)",
@@ -98,7 +105,7 @@ def test_a_revert_is_said_in_forges_words(names: Names, output: bytes, words: st
     ]
 
 
-def test_a_call_and_its_event_are_read_by_the_interface_that_has_them(names: Names) -> None:
+def test_call_and_event_are_decoded_by_the_declaring_interface(names: Names) -> None:
     topic = bytes(keccak(b"OnlyEvent(uint256,bytes)"))
     entries = [
         (0, "t1", 85, topic),
@@ -123,11 +130,29 @@ def test_a_call_and_its_event_are_read_by_the_interface_that_has_them(names: Nam
         (b"\1", "fallback(01)", "[Return] 0x02"),
     ],
 )  # fmt: skip
-def test_what_no_interface_says_is_shown_as_it_stands(names: Names, data: bytes, call: str, answer: str) -> None:
+def test_call_unknown_to_interfaces_is_shown_raw(names: Names, data: bytes, call: str, answer: str) -> None:
     assert lines(names, data, ExitCode.OK, b"\2") == [
         f"  [92] 0x000000000000000000000000000000000000ABcD::{call}",
         f"    └─ ← {answer}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("data", "label", "line"),
+    [
+        (ASK + encode(["uint256"], [1]), None, "0x000000000000000000000000000000000000ABcD.ask"),
+        (ASK + encode(["uint256"], [1]), "lab", "lab.ask"),
+        (bytes.fromhex("01020304"), None, "0x000000000000000000000000000000000000ABcD"),
+        (b"\1\2", None, "0x000000000000000000000000000000000000ABcD"),
+        (b"", None, "0x000000000000000000000000000000000000ABcD"),
+    ],
+)  # fmt: skip
+def test_a_backtrace_names_functions_of_unknown_contracts(
+    names: Names, data: bytes, label: str | None, line: str, tmp_path: Path
+) -> None:
+    names.labels = {} if label is None else {RAW: label}
+    failed = frame(data, ExitCode.EVM_CONTRACT_REVERTED, b"")
+    assert stack_trace(failed, names, SourceTexts(tmp_path)) == (line,)
 
 
 def log_of(topics: list[bytes], data: bytes) -> EventEmitted:
@@ -135,7 +160,7 @@ def log_of(topics: list[bytes], data: bytes) -> EventEmitted:
     return EventEmitted(ActorID(1), (*entries, (0, "d", 85, data)))
 
 
-def test_logs_look_as_forges_whether_an_interface_knows_them_or_not(names: Names) -> None:
+def test_trace_logs_match_forge_with_and_without_abi(names: Names) -> None:
     unknown = [b"\0" * 31 + b"\1", b"\0" * 31 + b"\2"]
     shown = lines(
         names, ASK + encode(["uint256"], [5]), ExitCode.OK, b"",
@@ -151,18 +176,18 @@ def test_logs_look_as_forges_whether_an_interface_knows_them_or_not(names: Names
     ]
 
 
-def test_a_frame_that_was_stopped_says_by_what(names: Names) -> None:
+def test_stopped_frame_line_names_the_evm_error(names: Names) -> None:
     data = ASK + encode(["uint256"], [1])
     assert lines(names, data, ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, b"")[1] == (
         "    └─ ← [InvalidFEOpcode] EvmError: InvalidFEOpcode"
     )
 
 
-def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
+def test_mock_answer_is_reported_to_tracer() -> None:
     """forge shows a mocked call without gas."""
-    told: list[Answer] = []
+    told: list[SubcallOutcome] = []
 
-    def answered(answer: Answer) -> Answer:
+    def answered(answer: SubcallOutcome) -> SubcallOutcome:
         told.append(answer)
         return answer
 
@@ -172,8 +197,8 @@ def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
     state.mocks[RAW] = [Mock(b"\1", None, deque([b"\2"]), True)]
     mock = _mock(state, what)
     assert mock is not None
-    assert _answer_by_mock(mock, what, None, around) == Answer(False, b"\2")
-    assert told == [Answer(False, b"\2")]
+    assert _answer_by_mock(mock, what, None, around) == SubcallOutcome(False, b"\2")
+    assert told == [SubcallOutcome(False, b"\2")]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def records(text: str, kind: str, file: str = "src/Bank.sol") -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["DA", "FN", "FNDA", "LF", "LH", "FNF", "FNH", "BRF"])
-def test_lines_and_functions_ran_as_often_as_forge_says(covered: list[FileCoverage], forge: Forge, kind: str) -> None:
+def test_line_and_function_hit_counts_match_forge(covered: list[FileCoverage], forge: Forge, kind: str) -> None:
     ours, theirs = records(lcov(covered), kind), records(forge("lcov.info"), kind)
     assert ours == theirs
     assert ours
@@ -63,7 +63,7 @@ def test_the_object_of_a_file(covered: list[FileCoverage]) -> None:
     assert set(found) == {"lines", "statements", "branches", "functions", "hits"}
 
 
-def test_no_tests_cover_nothing(artifacts: Artifacts) -> None:
+def test_coverage_of_no_tests_is_zero(artifacts: Artifacts) -> None:
     (found,) = coverage(SuiteCoverage(), KnownCode(artifacts), trees(), SourceTexts(HERE))
     assert {name: count[0] for name, count in found.counts().items()} == dict.fromkeys(found.counts(), 0)
     assert coverage_lines([])[-2].startswith("| Total")

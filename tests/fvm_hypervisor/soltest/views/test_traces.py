@@ -96,7 +96,7 @@ def test_a_stack_goes_through_internal_functions_and_libraries(artifacts: Artifa
     assert found["test_withdraws()"].stack == ()
 
 
-def test_a_test_that_is_watched_for_too_long_is_shown_without_lines(
+def test_too_slow_test_trace_is_shown_without_lines(
     artifacts: Artifacts, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(viewer, "explaining_time", lambda _: -1.0)
@@ -117,7 +117,7 @@ def test_slots_are_shown_with_five(artifacts: Artifacts, watch: Watch, forge: Ca
 @pytest.mark.parametrize(
     ("verbosity", "shown"), [(2, (0, 0, 0, 0)), (3, (1, 0, 0, 0)), (4, (1, 1, 1, 0)), (5, (1, 1, 1, 1))]
 )
-def test_what_the_vs_show(verbosity: int, shown: tuple[int, ...]) -> None:
+def test_verbosity_selects_shown_traces(verbosity: int, shown: tuple[int, ...]) -> None:
     # forge's help: -vvv traces of failing tests, -vvvv of all and setUp of failing ones, -vvvvv setUp of all
     cases = [(True, False), (False, False), (True, True), (False, True)]
     assert tuple(int(shows_trace(verbosity, failed, of_setup)) for failed, of_setup in cases) == shown
@@ -136,7 +136,7 @@ def test_what_the_vs_show(verbosity: int, shown: tuple[int, ...]) -> None:
         ("address", "0x" + "11" * 20, "0x1111111111111111111111111111111111111111"),
     ],
 )
-def test_values_look_as_forges(kind: str, value: object, text: str) -> None:
+def test_values_are_formatted_like_forge(kind: str, value: object, text: str) -> None:
     assert value_text({"type": kind}, value) == text
 
 
@@ -157,7 +157,7 @@ library L { function g() internal { e; } }"""
     assert source.line(text.index(b"library")) == 4
 
 
-def test_the_newest_places_of_a_long_frame_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newest_positions_of_long_frame_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "MAX_COUNTERS", 10)
     start = CallStarted(ActorID(1), Address.id(2), MethodNumber(3), TokenAmount(0), b"", 0, False, 0)
     tracer = frames.PlacedFrameTracer("filecoin")
@@ -192,7 +192,7 @@ def test_a_native_call_is_a_line_of_the_stack(artifacts: Artifacts) -> None:
     (root,) = tracer.roots
     assert stack_trace(root, names, SourceTexts(HERE)) == (
         "f05 storagemarket.AddBalance (exit 16 USR_ILLEGAL_ARGUMENT: no money)",
-        "f0100.receive",
+        "f0100",
     )
     text = trace_text([root], names).splitlines()
     assert text[1] == "    ├─ [5000] f05 storagemarket::AddBalance(f0100) [native]"
@@ -214,7 +214,7 @@ def test_functions_that_have_returned_are_not_in_the_stack(tmp_path: Path) -> No
     assert [place.start for place in found] == [text.index(b"y;"), text.index(b"c();")]
 
 
-def test_places_in_functions_that_cannot_have_run_are_passed_over(tmp_path: Path) -> None:
+def test_positions_in_unreachable_functions_are_skipped(tmp_path: Path) -> None:
     # the optimizer has merged the calls of both tests, and attributes them to the first
     text = b"""contract T { function test_one() public { box.put(1); }
 function test_two() public { box.put(2); _own(); }

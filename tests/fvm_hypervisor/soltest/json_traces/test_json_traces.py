@@ -1,0 +1,100 @@
+"""Traces and logs in the JSON of results equal forge's, field by field, at every verbosity.
+
+Expected values are the output of forge 1.7.1 (`golden.json.xz`); `make clients` compares them with forge again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
+from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.json_report import json_report
+from fvm_hypervisor.soltest.project import CompilerSettings, InvariantSettings, Project
+from fvm_hypervisor.soltest.results import SuiteResult
+from fvm_hypervisor.soltest.run_test import SuiteRun
+from fvm_hypervisor.soltest.serving import settings_of, viewer_of, world_settings_of
+from fvm_hypervisor.soltest.world import World
+from tests.fvm_hypervisor.soltest.json_traces.golden import GOLDEN, SOURCE, of_forge
+
+_FORGES: Any = GOLDEN["forge"]
+
+
+def report(folder: Path, verbosity: int, evm: str = "fast", rules: str = "ethereum") -> dict[str, Any]:
+    """Return the traces and logs of the JSON report, by suite and test."""
+    places = []
+    for name, artifact in GOLDEN["artifacts"].items():
+        file = folder / f"{name}.json"
+        file.write_text(json.dumps(artifact), encoding="utf-8")
+        places.append(ArtifactPlace(SOURCE, name, file))
+    project = Project(
+        folder, compiler=CompilerSettings(evm_version="osaka"), invariant=InvariantSettings(runs=2, depth=3)
+    )
+    artifacts = Artifacts(folder, places, {})
+    job = Job(
+        project, places, {}, shows_logs=True, seed=1, rules=rules, evm=evm, verbosity=verbosity, records_traces=True
+    )  # fmt: skip
+    found = []
+    for suite in find_suites(artifacts, [SOURCE], SuiteFilter())[0]:
+        world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
+        try:
+            run = SuiteRun(world, artifacts, project, suite, 1, viewer=viewer_of(job, artifacts))
+            found.append(SuiteResult(suite.file, suite.contract, list(run.run())))
+        finally:
+            world.close()
+    return of_forge(json_report(found, verbosity))
+
+
+def without_steps(suites: dict[str, Any]) -> dict[str, Any]:
+    """Return the traces as they are without instructions."""
+    copied: dict[str, Any] = json.loads(json.dumps(suites))
+    for suite in copied.values():
+        for test in suite.values():
+            for _, arena in test["traces"]:
+                for node in arena["arena"]:
+                    node["ordering"] = [item for item in node["ordering"] if "Step" not in item]
+                    node["trace"]["steps"] = []
+    return copied
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+def test_every_instruction_is_forges(evm: str, tmp_path: Path) -> None:
+    found = report(tmp_path, 5, evm)
+    assert {name: list(suite) for name, suite in found.items()} == {
+        name: list(suite) for name, suite in _FORGES.items()
+    }
+    for name, suite in _FORGES.items():
+        for signature, test in suite.items():
+            assert json.dumps(found[name][signature]) == json.dumps(test), signature  # also the order of fields
+
+
+@pytest.mark.parametrize("verbosity", [3, 4])
+def test_instructions_are_shown_from_verbosity_five_on(verbosity: int, tmp_path: Path) -> None:
+    assert report(tmp_path, verbosity) == without_steps(_FORGES)
+
+
+def test_below_verbosity_three_only_invariant_tests_have_traces(tmp_path: Path) -> None:
+    found = report(tmp_path, 1)
+    for name, suite in without_steps(_FORGES).items():
+        for signature, test in suite.items():
+            is_invariant = signature.startswith("invariant")
+            assert found[name][signature]["traces"] == (test["traces"] if is_invariant else [])
+            assert found[name][signature]["logs"] == []
+
+
+def test_under_filecoins_rules_the_same_instructions_run(tmp_path: Path) -> None:
+    found = report(tmp_path, 5, rules="filecoin")["TracedTest"]["test_refunds()"]["traces"]
+    theirs = _FORGES["TracedTest"]["test_refunds()"]["traces"]
+    assert [kind for kind, _ in found] == [kind for kind, _ in theirs]
+    for ours, node in zip(found[-1][1]["arena"], theirs[-1][1]["arena"], strict=True):
+        steps = ours["trace"]["steps"]
+        assert ours["ordering"] == node["ordering"]
+        assert [(step["pc"], step["op"]) for step in steps] == [(s["pc"], s["op"]) for s in node["trace"]["steps"]]
+        assert [step["gas_used"] for step in steps] == sorted(step["gas_used"] for step in steps)
+        assert all(not step["gas_used"] for step in steps[:1])
