@@ -1,17 +1,17 @@
-"""Builds the bundle of built-in actors from the Rust sources beside it, and says whether it is the committed one.
+"""Builds the bundle of built-in actors from the Rust sources in `guests`, and compares it with the committed bundle.
 
-    python builtin_actors/build.py           rebuild, compare, write what changed; the last line is IDENTICAL or CHANGED
-    python fvm_hypervisor/builtin_actors/build.py --check   the same without writing; exit code 1 if anything differs
-    python builtin_actors/build.py --engine  the same for the EVM's fast engine alone (`runtimes/evm/guests/evm`)
+    python fvm_hypervisor/builtin_actors/build.py           rebuild, compare, write changed files; the last line is
+    IDENTICAL or `CHANGED, and written` python fvm_hypervisor/builtin_actors/build.py --check   the same without
+    writing; exit code 1 if anything differs python fvm_hypervisor/builtin_actors/build.py --engine  the same for the
+    fast EVM engine only (`runtimes/evm/guests/evm`)
 
-A code CID is a hash of the compiler's output, so one exact compiler is used (`guests/rust-toolchain.toml`), with fixed
-flags and no path of this machine in its output. Where that compiler is missing only the hashes of the sources are
-compared, and the last line is NOT REBUILT. The crates that stand alone, the example actors (`examples/counter`,
-`examples/oracle`), the template of new ones (`template`), the curve of the EVM's precompiles
-(`runtimes/evm/guests/bn254`) and the EVM's fast engine, are built and compared in the same way. This tool needs Python
-alone and imports no package of the project.
+A code CID is a hash of the compiler's output, so the compiler is pinned (`guests/rust-toolchain.toml`), its flags are
+fixed, and local paths are remapped. Without that compiler, only source hashes are compared, and the last line starts
+with NOT REBUILT. Standalone crates (`ALONE`) are built and compared in the same way. They are examples, the actor
+template, a test actor, the bn254 precompile and the fast EVM engine. The script uses only Python's standard library,
+and needs rustup to rebuild.
 
-The bundle's form is that of the network's bundles: a CARv1 with one root `[1, data]`, where data is a list of
+The bundle has the format of Filecoin's official bundles: a CARv1 with one root `[1, data]`, where data is a list of
 `[name, code CID]` in the order of the actor types, followed by the code blocks.
 """
 
@@ -37,18 +37,17 @@ BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
 ORACLE = PROJECT / "examples" / "oracle"
 CALLER = PROJECT / "tests" / "fvm_hypervisor" / "builtin_actors" / "contract_caller"
 ENGINE = PROJECT / "runtimes" / "evm" / "guests" / "evm"
-ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each folder's name is its crate's
-# Features with which such a crate is built once more each, to `<crate>-<feature>.wasm`.
+ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each crate has the name of its folder
+# Cargo features of standalone crates. Each feature gets one more build, `<crate>-<feature>.wasm`.
 FEATURES: dict[Path, tuple[str, ...]] = {TEMPLATE: ("upgradable", "v2")}
-# What such a crate is built with beside its folder: the workspace that it is in, and crates of this tree.
+# Further sources of a standalone crate, included in its source hash: its workspace files and crates of this repository.
 WORKSPACE = (PROJECT / "Cargo.toml", PROJECT / "Cargo.lock")
 CALLING = (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls")
 USED: dict[Path, tuple[Path, ...]] = {ORACLE: CALLING, CALLER: CALLING, ENGINE: (BN254 / "src" / "curve.rs",)}
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
 
-# The official names in the official order: a place in this list is an actor's type number. Beside each the crate that
-# it is built from.
+# Official actor names in official order, with the crate of each. An actor's type number is its position, from 1.
 MANIFEST = {
     "system": "system_actor",
     "init": "init_actor",
@@ -93,9 +92,10 @@ VARIANTS = {
     "v19-m2-native": Variant(19, ("m2-native",), ("init",), "v19"),
 }
 
-# Nothing that the consensus engine refuses: multi-value and reference types are on by default. The compressed
-# relocations turn the five-byte table numbers of the precompiled standard library into plain ones. 256 KiB of stack
-# are far more than the VM's own stack limit lets a guest use, and each page of memory costs gas.
+# Rust enables multi-value and reference types by default, but the FVM rejects them. The mvp target turns them off.
+# `--compress-relocations`
+# shortens the five-byte padded LEB128 table indexes of the precompiled standard library. A stack of 256 KiB
+# exceeds what the VM's stack limit allows; a larger one would waste gas on memory pages.
 FLAGS = (
     "-Ctarget-cpu=mvp",
     "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals",
@@ -103,11 +103,11 @@ FLAGS = (
     "-Clink-arg=-zstack-size=262144",
 )
 
-# The engine is no actor: what wasmtime offers modules of our own (`runtimes.wasmtime.engine`, the settings of `own`).
+# The engine is not an actor, so it may use all WASM features that `own_engine` enables (`runtimes.wasmtime.engine`).
 ENGINE_FLAGS = (
     "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals,+multivalue,+simd128,+wide-arithmetic",
     "-Clink-arg=-zstack-size=262144",
-    # Compiled regions come into the table of functions (runtimes/evm/fast/regions).
+    # Compiled regions are added to the function table at run time (runtimes/evm/fast/regions).
     "-Clink-arg=--export-table",
     "-Clink-arg=--growable-table",
 )
@@ -116,12 +116,15 @@ RAW, DAG_CBOR, BLAKE2B_256 = 0x55, 0x71, 0xB220
 
 
 class ToolchainMissing(Exception):
-    """The pinned compiler is not on this machine; the message says how to get it."""
+    """Raised if rustup, the pinned compiler, its WASM target or a crate is missing.
+
+    The message says how to install it.
+    """
 
 
 @dataclass(frozen=True)
 class Built:
-    """Output of the compiler: modules in manifest order, changed modules of variants, and separate modules."""
+    """Compiler output: modules in manifest order, modules that differ in each variant, and standalone modules."""
 
     modules: dict[str, bytes]
     variants: dict[str, dict[str, bytes]]
@@ -130,7 +133,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Alone:
-    """The modules of a crate that stands alone: without features, and by the feature that it was built with."""
+    """Modules of a standalone crate: the build without features, and one build per feature."""
 
     module: bytes
     featured: dict[str, bytes]
@@ -151,7 +154,7 @@ def main() -> int:
     try:
         fresh = outputs_alone(ENGINE, compile_alone(ENGINE), compiler) if chosen.engine else outputs(build(), compiler)
     except subprocess.CalledProcessError:
-        print("the guests do not compile: cargo says why above")
+        print("the guests do not compile: see cargo's output above")
         return 1
     different = [path for path, content in fresh.items() if not path.exists() or path.read_bytes() != content]
     if not different:
@@ -174,7 +177,7 @@ def toolchain() -> str:
 
 
 def find_compiler(folders: tuple[Path, ...] = (GUESTS, *ALONE)) -> str:
-    """Return the version line of the pinned compiler, after checking that the crates of `folders` are available.
+    """Return the version line of the pinned compiler. Also download the dependencies of `folders` with `cargo fetch`.
 
     Raises ToolchainMissing.
     """
@@ -189,17 +192,15 @@ def find_compiler(folders: tuple[Path, ...] = (GUESTS, *ALONE)) -> str:
         raise ToolchainMissing(f"this needs Rust's target {TARGET}: {remedy}")
     for workspace in folders:
         fetch = ["rustup", "run", toolchain(), "cargo", "fetch", "--quiet", "--locked", "--target", TARGET]
-        if subprocess.run(fetch, env=environment(), cwd=workspace).returncode != 0:  # noqa: S603
-            raise ToolchainMissing(
-                f"this needs the crates that {workspace.name}/Cargo.lock names: cargo cannot get them"
-            )
+        if subprocess.run(fetch, env=environment(), cwd=workspace).returncode != 0:
+            raise ToolchainMissing(f"cargo cannot fetch the crates in {workspace.name}/Cargo.lock")
     return version
 
 
 def ask_compiler(question: str) -> str:
     """Run the pinned compiler with the arguments in `question` and return its output."""
     command = ["rustup", "run", toolchain(), "rustc", *question.split()]
-    done = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
@@ -209,12 +210,15 @@ def sysroot() -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment for rustup and cargo, in which rustup does not install toolchains by itself."""
+    """Return the environment for rustup and cargo, with automatic toolchain installation disabled."""
     return os.environ | {"RUSTUP_AUTO_INSTALL": "0", "CARGO_INCREMENTAL": "0", "CARGO_TARGET_DIR": str(BUILD)} | more
 
 
 def build() -> Built:
-    """Compile every guest, those of variants first: each crate's output has one place."""
+    """Compile every guest.
+
+    Variants come first, because all builds of a crate share one output path and the plain build must remain.
+    """
     variants = {
         name: {actor: compile_crate(GUESTS, MANIFEST[actor], variant.features) for actor in variant.actors}
         for name, variant in VARIANTS.items()
@@ -235,12 +239,12 @@ def flags_of(workspace: Path) -> tuple[str, ...]:
 
 
 def compile_crate(workspace: Path, crate: str, features: tuple[str, ...] = ()) -> bytes:
-    """Compile one crate of a workspace with the features that are named, and return its module."""
+    """Compile one crate of a workspace with the given features, and return its module."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     hidden = {PROJECT: "/project", cargo_home: "/cargo", sysroot() / "lib/rustlib/src/rust": "/rust"}
     flags = [*flags_of(workspace), *(f"--remap-path-prefix={path}={name}" for path, name in hidden.items())]
     command = ["rustup", "run", toolchain(), "cargo", "build", "--quiet", "--locked", "--release"]
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [*command, "--target", TARGET, "--package", crate, "--features", ",".join(features)],
         env=environment(CARGO_ENCODED_RUSTFLAGS="\x1f".join(flags)),
         cwd=workspace,
@@ -253,7 +257,7 @@ def compile_crate(workspace: Path, crate: str, features: tuple[str, ...] = ()) -
 
 
 def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
-    """Every committed file that the build decides, with its content."""
+    """Return the path and content of every generated file that is committed."""
     bundle, roots = write_bundle(built.modules, list(built.modules))
     record: dict[str, Any] = {
         "version": VERSION,
@@ -278,7 +282,10 @@ def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
 
 
 def write_bundle(modules: dict[str, bytes], held: list[str]) -> tuple[bytes, dict[str, str]]:
-    """Return a CAR whose manifest lists all modules, with the code of those in `held`, and the CIDs of the manifest."""
+    """Return a CAR and the CIDs of its manifest.
+
+    The manifest lists all modules; the CAR contains only those in `held`.
+    """
     codes = {name: make_cid(RAW, module) for name, module in modules.items()}
     data = encode_list([encode_list([encode_text(name), encode_link(code)]) for name, code in codes.items()])
     data_cid = make_cid(DAG_CBOR, data)
@@ -349,13 +356,13 @@ def report_not_rebuilt(reason: str, folders: tuple[Path, ...]) -> int:
         if folder in folders and recorded(record).get("source_hash") != source_hash(folder)
     ]
     for folder in changed:
-        print(f"{folder.relative_to(PROJECT)}: the sources have changed since this was built")
+        print(f"{folder.relative_to(PROJECT)}: the sources have changed since the committed build")
     print(f"NOT REBUILT: {reason}")
     return int(bool(changed))
 
 
 def describe(different: list[Path], fresh: dict[Path, bytes]) -> None:
-    """Say which files, and which entries of the records, a build changes."""
+    """Print the files that differ and the changed entries of their JSON records."""
     for path in different:
         print(f"{path.relative_to(PROJECT)} differs")
         if path.suffix == ".json":

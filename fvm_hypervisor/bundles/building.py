@@ -10,8 +10,7 @@ from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.user_files import read_bounded
-from runtimes.wasm.module import parse
-from runtimes.wasm.validate import check
+from runtimes.wasm import parse_module, validate_module
 from store.car import write_car
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
@@ -53,7 +52,7 @@ def build(base: Bundle, modules: Mapping[str, bytes]) -> bytes:
         if name not in ACTOR_NAMES:
             raise BundleError(f"a bundle has no actor '{name}': expected one of {', '.join(ACTOR_NAMES)}")
         try:
-            check(parse(module))
+            validate_module(parse_module(module))
         except InvalidInput as error:
             raise BundleError(f"the module for {name} cannot run: {error}") from None
     held = dict(base.blocks)

@@ -12,7 +12,7 @@ from hypervisor.errors import BundleError, InvalidModule
 from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.registry import NATIVE, Registry
 from hypervisor.runtime import RuntimeServices
-from runtimes.wasm.module import ExternKind, parse
+from runtimes.wasm import ExternKind, parse_module
 from store.cid import show
 
 
@@ -51,7 +51,7 @@ def check_modules(bundle: Bundle) -> None:
 
 def _module(name: str, code: bytes) -> dict[str, Any]:
     try:
-        module = parse(code)
+        module = parse_module(code)
     except InvalidModule as error:
         raise BundleError(f"the code of {name} is not a WASM module: {error}") from None
     imports = [f"{entry.module}.{entry.name}" for entry in module.imported_functions]

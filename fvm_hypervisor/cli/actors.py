@@ -263,7 +263,7 @@ def _run(command: list[str], folder: Path) -> int:
     from hypervisor.errors import InvalidInput
 
     try:
-        return subprocess.run(command, cwd=folder, check=False).returncode  # noqa: S603  # the user's own project
+        return subprocess.run(command, cwd=folder, check=False).returncode  # the user's own project
     except FileNotFoundError:
         raise InvalidInput(f"{command[0]} is not installed: the project's README.md says what builds it") from None
 

@@ -33,7 +33,7 @@ def statetest(
     from fvm_hypervisor.laboratory.vectors import statetest as room
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from fvm_hypervisor.laboratory.vectors.tally import Tally
-    from runtimes.evm.ethereum.forks import FORKS
+    from runtimes.evm.ethereum import FORKS
 
     if fork is not None and fork not in FORKS:
         raise typer.BadParameter(f"{fork} is not known: choose one of {', '.join(FORKS)}", param_hint="--fork")

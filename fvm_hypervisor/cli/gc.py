@@ -111,7 +111,7 @@ def _at_node(
     params: list[int] = [] if states is None else [states]
     with NodeClient(url) as client:
         while until is None or monotonic() <= until:
-            match client.ask("hypervisor_collectGarbage", *params):
+            match client.request("hypervisor_collectGarbage", *params):
                 case {
                     "phase": "done",
                     "kept": int(kept),

@@ -1,4 +1,4 @@
-"""`hypervisor inspect`: what is at a path in the state of a folder."""
+"""`hypervisor inspect`: shows the value at a path in a machine's or chain's state."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ def inspect(
     root: Annotated[str | None, typer.Option(metavar="CID", help="State root CID (default: the newest state).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of entries shown per map or list.")] = 100,
     proof: Annotated[
-        Path | None, typer.Option(metavar="CAR", help="Write a proof, all blocks from the root, to this file.")
+        Path | None,
+        typer.Option(metavar="CAR", help="Write a proof to this file: the blocks from the root to the value."),
     ] = None,
     verify: Annotated[
         Path | None, typer.Option(metavar="CAR", help="Inspect a file written by --proof, instead of a folder.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Show the value at a path in a machine's state. A node may have the folder open.
+    """Show the value at a path in a machine's state. This also works while a node has the folder open.
 
     --verify needs no folder: each block of the proof is checked against its CID, and the path is resolved from the
-    root in these blocks only. --root names the state root that you trust; without it the file's own root is used and
-    printed. The state of an actor without a schema is shown without names.
+    root in these blocks only. --root names the state root that you trust; without it, the root in the file is used and
+    printed. Compare that root with one that you trust. The state of an actor without a schema is shown without names.
 
     Exit status: 0 if the value exists, 1 if it does not or is not proven, 2 for invalid input.
 
@@ -46,15 +47,20 @@ def inspect(
 
     if verify is not None:
         if folder is not None and path:
-            raise InvalidInput("a proof is looked into in place of a folder: leave the folder out")
+            raise InvalidInput("--verify reads the proof instead of a folder: omit the folder")
         if proof is not None:
-            raise InvalidInput("--proof writes a proof of a folder's state, and --verify reads one: give one of them")
+            raise InvalidInput(
+                "--proof and --verify exclude each other: the first writes a proof, the second reads one"
+            )
         path = path if folder is None else str(folder)
         start, found = _look_into_proof(verify, root, path, limit)
         if root is None and not as_json:
-            typer.echo(f"the file's own root is {start}: compare it with one that you trust, or give --root", err=True)
+            typer.echo(
+                f"the root in the file is {start}: compare it with a state root that you trust, or pass --root",
+                err=True,
+            )
     elif folder is None:
-        raise InvalidInput("name a folder, or a proof with --verify")
+        raise InvalidInput("missing argument: a folder, or a proof file with --verify")
     else:
         found = _look_into_folder(folder, root, path, limit, proof)
     if as_json:
@@ -108,18 +114,19 @@ def _look_into_proof(file: Path, root: str | None, path: str, limit: int) -> tup
     start = reader.roots[0] if root is None else named_block(root)
     actor = path.strip("/").partition("/")[0]
     try:
-        # A proof has the blocks of the path alone: names are those of the bundle with the actor's code, if it is here.
+        # A proof lacks the state's manifest. Use the manifest of the installed bundle that has the actor's code, or the
+        # embedded one.
         names = Bundle.embedded().manifest
         if actor:
             code = parse_cid(StateInspector(blocks, start, manifest=names).look(actor)["code"]["/"])
             names = manifest_with(code) or names
         return show(start), StateInspector(blocks, start, manifest=names).look(path, limit)
     except (BlockNotFound, Fatal) as error:
-        raise ProofError(f"{file} does not show what is at '{path}' of the state {show(start)}: {error}") from None
+        raise ProofError(f"{file} does not prove the value at '{path}' in the state {show(start)}: {error}") from None
 
 
 def _print(found: Any, path: str) -> None:
-    """For people: the actors, or a line for each value."""
+    """Print text output: one line per actor without a path, else one line per value."""
     from hypervisor.printable import printable
 
     if not path.strip("/"):

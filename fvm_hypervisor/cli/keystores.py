@@ -53,9 +53,9 @@ PasswordFiles = Annotated[
 ]
 
 _LARGEST: Final = 1 << 16
-_MOST_MEMORY: Final = 1 << 30
+_MAX_MEMORY: Final = 1 << 30
 """Bytes that scrypt may take: foundry's and geth's files take 8 to 256 MiB."""
-_MOST_ROUNDS: Final = 1 << 24
+_MAX_ROUNDS: Final = 1 << 24
 """Maximum number of PBKDF2 rounds; files have 2^18."""
 _SCRYPT_BLOCK: Final = 128
 _CIPHER: Final = "aes-128-ctr"
@@ -152,6 +152,6 @@ def _costs(content: Any) -> str | None:
     kind, costs = found["kdf"], found["kdfparams"]
     if found["cipher"] != _CIPHER:
         raise ValueError("another cipher")
-    if kind == "scrypt" and _SCRYPT_BLOCK * int(costs["n"]) * int(costs["r"]) * max(1, int(costs["p"])) > _MOST_MEMORY:
-        return f"more than {_MOST_MEMORY >> 20} MiB of scrypt"
-    return f"more than {_MOST_ROUNDS} rounds of PBKDF2" if kind == "pbkdf2" and int(costs["c"]) > _MOST_ROUNDS else None
+    if kind == "scrypt" and _SCRYPT_BLOCK * int(costs["n"]) * int(costs["r"]) * max(1, int(costs["p"])) > _MAX_MEMORY:
+        return f"more than {_MAX_MEMORY >> 20} MiB of scrypt"
+    return f"more than {_MAX_ROUNDS} rounds of PBKDF2" if kind == "pbkdf2" and int(costs["c"]) > _MAX_ROUNDS else None

@@ -40,7 +40,7 @@ from fvm_hypervisor.cli.options import (
 if TYPE_CHECKING:
     from localnet import Network
     from localnet.ledger.address_index import AddressIndex
-    from localnet.rpc.interval import Interval
+    from localnet.rpc.interval import BlockTimer
     from localnet.rpc.node import NodeLimits
 
 _SERVER, _CHAIN, _ACCOUNTS, _BLOCKS = "Server", "Chain and state", "Accounts", "Blocks"
@@ -60,7 +60,7 @@ _TIMESTAMP = "Start time of the node's clock in Unix seconds, and the timestamp 
 _BASE_FEE = "Base fee of the next block in attoFIL per gas."
 _GAS_LIMIT = "With --rules ethereum: block gas limit (default: 30000000)."
 _NO_GAS_LIMIT = "With --rules ethereum: use the largest block gas limit."
-_QUESTION_TIME = "Time limit of a read-only request, such as a call or an estimate."
+_QUERY_TIME = "Time limit of a read-only request, such as a call or an estimate. Default: 5, on a fork 60."
 _TIME = 5.0
 """Time limit of a query in seconds, unless the network is a fork of an Ethereum network."""
 _TRACE_TIME = "Time limit of a request for a trace."
@@ -90,9 +90,10 @@ def node(
         list[str] | None,
         typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Additional CORS origin; * allows any."),
     ] = None,
-    question_time: Annotated[
-        float | None, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUESTION_TIME)
+    query_time: Annotated[
+        float | None, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUERY_TIME)
     ] = None,
+    question_time: Annotated[float | None, typer.Option(min=0.001, hidden=True)] = None,  # until 0.3.0
     trace_time: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_TRACE_TIME)
     ] = 30.0,
@@ -296,12 +297,12 @@ def node(
     from hypervisor.user_files import read_bounded
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
-    from localnet.contracts.amounts import attofil
+    from localnet.contracts.amounts import parse_amount
     from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
     from localnet.network import Network
     from localnet.rpc.anvil_dump import anvil_state
-    from localnet.rpc.interval import Interval
-    from localnet.rpc.node import FORK_QUESTION_TIME, NodeLimits
+    from localnet.rpc.interval import BlockTimer
+    from localnet.rpc.node import FORK_QUERY_TIME, NodeLimits
 
     if null_rate and not block_time:
         raise InvalidInput(f"--null-rate {null_rate:g} is for blocks made by the clock: give --block-time, too")
@@ -310,8 +311,8 @@ def node(
     if gas_limit is not None and disable_block_gas_limit:
         raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
     version = None if network is None else parsed_network(network)
-    interval = Interval(block_time or 0, null_rate)
-    words, funds = mnemonic or TEST_MNEMONIC, None if balance is None else attofil(balance)
+    interval = BlockTimer(block_time or 0, null_rate)
+    words, funds = mnemonic or TEST_MNEMONIC, None if balance is None else parse_amount(balance)
     ahead = 0.0
     if timestamp is not None:
         ahead = whole_number(timestamp, "a time", 0, LATEST_TIME) - time.time()
@@ -374,6 +375,7 @@ def node(
         if config_out is not None:
             _write(config_out, json.dumps(config(opened, words, derivation_path)).encode())
         opened.automine = not no_mining and block_time is None
+        default_time = FORK_QUERY_TIME if opened.chain.history else _TIME
         _serve(
             opened,
             interval,
@@ -391,9 +393,7 @@ def node(
             auto_impersonate,
             not no_explorer,
             _addresses(state) if index else None,
-            NodeLimits(
-                question=question_time or (FORK_QUESTION_TIME if opened.chain.history else _TIME), trace=trace_time
-            ),
+            NodeLimits(query=query_time or question_time or default_time, trace=trace_time),
         )
         if dump_state is not None:
             of_anvil = opened.rules.name == ETHEREUM
@@ -402,13 +402,13 @@ def node(
 
 def _print_actor_logs() -> None:
     """Print the lines of actors' logs to standard output, each as it stands."""
-    from hypervisor.actor_log import LOGGER, MOST_CHARACTERS
+    from hypervisor.actor_log import LOGGER, MAX_CHARACTERS
     from hypervisor.printable import printable
 
     class Printer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             with suppress(OSError):  # standard output is closed: the node goes on
-                print(printable(record.getMessage(), 2 * MOST_CHARACTERS), flush=True)
+                print(printable(record.getMessage(), 2 * MAX_CHARACTERS), flush=True)
 
     log = logging.getLogger(LOGGER)
     log.addHandler(Printer())
@@ -424,7 +424,7 @@ def _addresses(folder: Path | None) -> AddressIndex:
 
 def _serve(
     network: Network,
-    interval: Interval,
+    interval: BlockTimer,
     host: str,
     port: int,
     ready_file: Path | None,

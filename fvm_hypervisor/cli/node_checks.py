@@ -1,10 +1,11 @@
-"""Checks of `hypervisor doctor` on a node: small requests with known results."""
+"""Checks that `hypervisor doctor` makes on a node: small requests whose answers are verified or reported."""
 
 from __future__ import annotations
 
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from fvm_hypervisor.cli.rpc_client import ask
@@ -17,9 +18,9 @@ from store.codec import decode
 
 _NAMES: Final = {314: "mainnet", 314159: "calibration", 31415926: "a development network"}
 _RESOLVE_F01: Final = "0x610001600052602060206002601e73fe000000000000000000000000000000000000015afa3d600060003e3d6000fd"
-"""Init code that asks 0xfe..01 for the actor with the address 0x0001 (f01), and reverts with the answer.
+"""Init code that resolves the address bytes 0x0001 (f01) with the precompile 0xfe..01, and reverts with the result.
 
-Precompiles are there for contracts only, so a contract must ask.
+Only contracts can call precompiles, so an `eth_call` runs this code.
 """
 _MULTICALL3: Final = "0xca11bde05977b3631167028862be2a173976ca11"
 _NOBODY: Final = "0x000000000000000000000000000000000000dead"
@@ -27,7 +28,10 @@ _START: Final = "start one with `hypervisor node`"
 
 
 def node_checks(url: str) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield the checks of a node as (name, check); only the first one if the node does not respond."""
+    """Yield the checks of a node as (name, check).
+
+    Run each check before requesting the next. Stops after the first if it fails.
+    """
     reached: list[str] = []
 
     def answers() -> str:
@@ -38,7 +42,7 @@ def node_checks(url: str) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "answers", answers
     if reached:
         for name, check in _CHECKS:
-            yield name, lambda check=check: check(url)  # type: ignore[misc]  # mypy infers no default of a lambda
+            yield name, partial(check, url)
 
 
 def _chain(url: str) -> str:
@@ -52,26 +56,26 @@ def _rules(url: str) -> str:
     except NodeError as error:
         if not error.answered:
             raise
-        return "it does not say: it is no node of this project's, and has no labs"
+        return "unknown: not a `hypervisor` node, so it has no labs"
     if not isinstance(name, str):
-        return "it answers no name of rules"
+        return "hypervisor_rules did not return a name"
     name = printable(name)
     if not name.startswith(PREFIX):
         return f"{name}, no labs"
-    return f"{name}: Filecoin's, with the labs {', '.join(name.removeprefix(PREFIX).split(','))}"
+    return f"{name}: Filecoin's rules with the labs {', '.join(name.removeprefix(PREFIX).split(','))}"
 
 
 def _newest(url: str) -> str:
     block = ask(url, "eth_getBlockByNumber", "latest", False)
     age = int(time.time()) - _number(block["timestamp"])
     return (
-        f"{_number(block['number'])}, {age} seconds ago" if age >= 0 else f"{_number(block['number'])}, ahead of time"
+        f"{_number(block['number'])}, {age} seconds ago" if age >= 0 else f"{_number(block['number'])}, in the future"
     )
 
 
 def _accounts(url: str) -> str:
     count = len(ask(url, "eth_accounts"))
-    return f"signs for {count}" if count else "signs for no account: sign here with --private-key"
+    return f"signs for {count}" if count else "the node signs for no account: use --private-key to sign locally"
 
 
 def _filecoin(url: str) -> str:
@@ -104,13 +108,15 @@ def _precompiles(url: str) -> str:
     except NodeError as error:
         answer = error.data
     if answer != f"0x{1:064x}":
-        raise NodeError(f"0xfe..01 does not know f01 ({answer!r:.40}): Filecoin's precompiles are not there; {_START}")
+        raise NodeError(
+            f"0xfe..01 did not resolve f01 ({answer!r:.40}): the node lacks Filecoin's precompiles; {_START}"
+        )
     return "0xfe..01 resolves f01"
 
 
 def _multicall(url: str) -> str:
     if ask(url, "eth_getCode", _MULTICALL3, "latest") == "0x":
-        return "not there (`hypervisor node` has it without --bare)"
+        return "not deployed (`hypervisor node` deploys it unless --bare is given)"
     return f"at {_MULTICALL3}"
 
 
@@ -119,7 +125,7 @@ def _traces(url: str) -> str:
     try:
         ask(url, "debug_traceCall", request, "latest", {"tracer": "callTracer"})
     except NodeError:
-        return "none of debug_* (`hypervisor node` has them)"
+        return "no debug_traceCall (`hypervisor node` supports it)"
     return "debug_traceCall"
 
 

@@ -20,10 +20,10 @@ def engine_there(engine: str | None) -> str | None:
     from hypervisor.opening import OFFICIAL_EVM
 
     if engine not in (None, OFFICIAL_EVM):
-        from runtimes.evm.engines import check_available
+        from runtimes.evm import check_engine
 
         try:
-            check_available(engine)
+            check_engine(engine)
         except RuntimeUnavailable as error:
             raise typer.BadParameter(str(error)) from None
     return engine

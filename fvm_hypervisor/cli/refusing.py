@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from fvm_hypervisor.cli.exit_status import FAILED, INTERRUPTED, MISUSED
 
-_MOST_SHOWN: Final = 4000
+_MAX_SHOWN: Final = 4000
 
 
 class Refusing(TyperGroup):
@@ -52,6 +52,6 @@ def _words(error: OSError) -> str:
 def _end(lines: list[str], status: int) -> NoReturn:
     from hypervisor.printable import printable
 
-    words = "\n".join(printable(line, _MOST_SHOWN) for line in lines)
+    words = "\n".join(printable(line, _MAX_SHOWN) for line in lines)
     sys.stderr.write(f"error: {words}\n")
     raise typer.Exit(status) from None

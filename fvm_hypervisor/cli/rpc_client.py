@@ -21,7 +21,7 @@ level takes up to three where it is read in Python."""
 def ask(url: str, method: str, *params: Any) -> Any:
     """Return the node's response. Raises NodeError, and InvalidInput for an invalid URL."""
     with NodeClient(url, _parse) as client:
-        return client.ask(method, *params)
+        return client.request(method, *params)
 
 
 def ask_checked(url: str, read: Callable[[Any], T], method: str, *params: Any) -> T:

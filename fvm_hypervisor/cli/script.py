@@ -346,5 +346,5 @@ def _print_end(records: list[ScriptRecord], keys: Any, as_json: bool, *, is_sent
     end = "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL." if is_sent else "SIMULATION COMPLETE. To send, add --broadcast."
     unsigned = sorted({row["transaction"]["from"] for row in rows} - {f"0x{who.hex()}" for who in keys})
     if unsigned and not is_sent:
-        end += f" No key is given of {', '.join(unsigned)}: add --private-key, or --sender and --unlocked."
+        end += f" No key is given for {', '.join(unsigned)}: add --private-key, or --sender and --unlocked."
     typer.echo(f"\n{end}\n\nTransactions saved to: {latest}")

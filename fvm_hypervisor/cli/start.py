@@ -1,6 +1,7 @@
-"""Entry point: handles Ctrl-C from the start, before the slower imports.
+"""Entry point.
 
-SIGTERM exits normally: files are closed and worker processes ended. A serving node installs its own handler.
+Installs signal handling before the slow imports, so that Ctrl-C works from the start. SIGTERM exits normally: files are
+closed, and worker processes end. A serving node installs its own handler.
 """
 
 import atexit
@@ -13,15 +14,16 @@ from typing import Any, Final
 from fvm_hypervisor.cli.exit_status import FAILED, INTERRUPTED, TERMINATED
 
 _LOADED: Final = 250_000
-"""Objects, more than loading any command makes: what is loaded stays, and to look for garbage in it is lost time."""
+"""Threshold of the first garbage collection, above the number of objects that any command allocates while loading."""
 _HELP: Final = frozenset(("--help", "-h"))
-"""With these the command runs no test."""
+"""Options with which `test` only prints help, so no workers are prepared."""
 
 
-def _collect_once_loaded() -> None:
-    """Let the first garbage collection wait for `_LOADED` objects; those that it leaves are not looked at again.
+def _delay_first_collection() -> None:
+    """Delay the first garbage collection until `_LOADED` allocations.
 
-    A node, which begins with a collection of its own and other thresholds, keeps those.
+    Then freeze the surviving objects and restore the default threshold. Other thresholds, such as a node's, stay
+    unchanged.
     """
     usual = gc.get_threshold()
     loading = (_LOADED, *usual[1:])
@@ -38,7 +40,7 @@ def _collect_once_loaded() -> None:
 
 
 def _terminate(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one may not interrupt what is being closed
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ignore further SIGTERMs, which could interrupt the cleanup
     raise SystemExit(TERMINATED)
 
 
@@ -46,20 +48,20 @@ def main() -> None:
     """Load the command line and run it."""
     try:
         signal.signal(signal.SIGTERM, _terminate)
-        _collect_once_loaded()
-        atexit.register(gc.freeze)  # what is left ends with the process: to look for garbage in it is lost time
+        _delay_first_collection()
+        atexit.register(gc.freeze)  # skip the final collection: the process is about to end
         if sys.argv[1:2] == ["test"] and not _HELP.intersection(sys.argv):
             from fvm_hypervisor.soltest.worker_processes import prepare_workers
 
-            with suppress(OSError):  # it is tried again, where the command says what is wrong
-                prepare_workers()  # what workers need takes as long to load as all else of the command
+            with suppress(OSError):  # the command tries again later and reports the error
+                prepare_workers()  # start early: workers import their modules while this process imports the command
         from fvm_hypervisor.cli.main import main as run
 
         run()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except (ImportError, AttributeError) as error:
-        problems = [str(error)] if _is_unfit(error) else _damaged_packages()
+        problems = [str(error)] if _is_unusable_module(error) else _damaged_packages()
         if not problems:
             raise
         for problem in problems:
@@ -68,13 +70,13 @@ def main() -> None:
 
 
 def _damaged_packages() -> list[str]:
-    """Return what is wrong with the installed packages, of which one could not be loaded."""
+    """Return one message per damaged or misplaced package of this distribution."""
     from fvm_hypervisor.cli.installation import damaged_packages
 
     return damaged_packages()
 
 
-def _is_unfit(error: Exception) -> bool:
+def _is_unusable_module(error: Exception) -> bool:
     """Return True if the error is about an unusable compiled module, in any package."""
     guard = sys.modules.get("store.compiled")
     return guard is not None and isinstance(error, guard.UnfitCompiledModule)

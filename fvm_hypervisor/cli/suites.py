@@ -103,7 +103,7 @@ class SuiteRuns:
             self._print_coverage(session, suites)
         is_same = self._keep_snapshots(suites)
         has_failed = any(suite.count(CaseStatus.FAILURE) for suite in suites)
-        if reports.snapshot and not has_failed:
+        if reports.snapshot and (reports.allow_failure or not has_failed):
             is_same = self._snapshot(suites) and is_same
         if reports.flame is not None:  # last: a test that cannot be drawn ends the command
             typer.echo(f"Saved to {draw_test(session, reports.flame)}", err=reports.form != "text")

@@ -356,6 +356,7 @@ def run_tests(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
         shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
         precompiles=named_precompiles(precompile), decodes_internal=decode_internal,
+        records_traces=as_json and not collected,
     )  # fmt: skip
     reports = Reports(
         form="json" if as_json else "junit" if junit else "none" if quiet else "text",

@@ -39,11 +39,11 @@ def new(as_json: AsJson = False) -> None:
 
     Example: hypervisor wallet new --json > key.json
     """
-    import coincurve
+    import secrets
 
     from localnet import Account
 
-    _show([_forms(Account.from_key(coincurve.PrivateKey().secret))], as_json)
+    _show([_forms(Account.from_key(secrets.token_bytes(32)))], as_json)
 
 
 @app.command("address")

@@ -33,7 +33,7 @@ NEVER: Final = 1 << 60
 EXIT_SYSCALL: Final = "vm::exit"
 PAUSED: Final = "paused"
 """The reason of a stop that people asked for while it ran."""
-_MOST_LOGS: Final = 1_000
+_MAX_LOGS: Final = 1_000
 
 
 class Abandoned(HypervisorError):
@@ -160,7 +160,7 @@ class StepListener:
                 self.calls[-1].node.events.append(event)
             case DebugLog():
                 self.logs.append(event)
-                del self.logs[:-_MOST_LOGS]
+                del self.logs[:-_MAX_LOGS]
             case MessageEnded():
                 self.ended = event
             case _:

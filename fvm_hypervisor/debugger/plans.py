@@ -40,8 +40,8 @@ class RunTo:
 
 
 @dataclass(slots=True)
-class CounterPlan:
-    """Records the program counters of a call from one instruction to another, where it stops."""
+class RecordCounters:
+    """Records the program counters of a call's instructions `first` to `last`, and stops at `last`."""
 
     call: int
     first: int
@@ -69,7 +69,7 @@ class Step(Protocol):
     def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:
         """Return True if the step ends at this site.
 
-        `line` is the current source line (None if unknown), `left` the previous line of the frame.
+        `line` is the current source line (None if unknown); `left` is the source line that the frame was on before.
         """
 
     def watches(self, call: OpenCall) -> bool:
@@ -82,7 +82,7 @@ class Forward:
     def __init__(
         self, breakpoints: Breakpoints, sources: SourceLines, step: Step | None, begun: StopSite | None
     ) -> None:
-        """Create the plan; `begun` is its first position."""
+        """Create the plan; `begun` is the site from which execution continues."""
         self.first_mark = 0
         self.counts_gas = any(made.kind == "gas" for made in breakpoints.all)
         self._breakpoints, self._sources, self._step = breakpoints, sources, step
@@ -104,7 +104,7 @@ class Forward:
         return "step" if ends else None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """Report each instruction if the step or a breakpoint needs it."""
+        """Return the next instruction if the step or a breakpoint must see each instruction, else NEVER."""
         watched = self._step is not None and self._step.watches(call)
         return number + 1 if watched or self._breakpoints.wants_instructions(listener, call) else NEVER
 
@@ -120,7 +120,10 @@ class Forward:
 
 @dataclass(slots=True)
 class Into:
-    """A step to the next line, syscall, or call boundary in any call; or to the next instruction."""
+    """Step into: stops at the next source line, syscall, or start or end of any call.
+
+    Stops at every instruction if the code has no source lines.
+    """
 
     has_lines: Callable[[OpenCall], bool]
     by_instruction: bool = False
@@ -137,18 +140,24 @@ class Into:
 
 
 class Over:
-    """A step to the next line or syscall of the same call, or to its end, over internal functions."""
+    """Step over: stops at the next line, syscall or end of the same call.
+
+    Does not stop in internal functions or nested calls.
+    """
 
     def __init__(
         self, call: int, sources: SourceLines, line: Line | None, *, by_instruction: bool = False, out: bool = False
     ) -> None:
-        """Start at `line`, if it is known. With `out`, run until the function or the call ends."""
+        """Create the step from source line `line` (None if unknown).
+
+        With `out`, step out of the current function or call.
+        """
         self._call, self._sources, self._line = call, sources, line
         self._by_instruction, self._out = by_instruction, out
         self._depth = 0
 
     def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:  # see `Step`
-        """End the step within the call, at the depth of its function or above."""
+        """End the step in the same call, in the function where it started or in one of its callers."""
         call = site.call
         if call.number != self._call:
             return False
@@ -168,7 +177,7 @@ class Over:
 
 
 class Hits:
-    """Records the positions at which breakpoints match, up to a later position, where it stops."""
+    """Records the positions at which `forward` would stop, and stops at `end`."""
 
     def __init__(self, forward: Forward, end: Position | None) -> None:
         """Create the plan; without `end` it runs to the end of the message."""
@@ -178,7 +187,7 @@ class Hits:
         self._forward, self._end = forward, end
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
-        """Stop at the end."""
+        """Stop at `end`; before it, record each position at which `forward` would stop."""
         if self._end is not None and site.position >= self._end:
             return "here"
         reason = self._forward.stop(listener, site)
@@ -187,7 +196,7 @@ class Hits:
         return None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """Return the next instruction of the continued execution, or that of the step's end if it comes first."""
+        """Return the next instruction that `forward` wants, or that of `end` if it comes first."""
         wanted = self._forward.next_instruction(listener, call, number)
         if self._end is not None and call.number == self._end.call and number < self._end.number:
             return min(wanted, self._end.number)
@@ -195,7 +204,7 @@ class Hits:
 
 
 class Writes:
-    """Records the slots written by contracts, without those of failed calls, up to a position, where it stops."""
+    """Records storage writes (SSTORE) up to `end`, and stops there. Drops the writes of calls that failed."""
 
     def __init__(self, end: Position) -> None:
         self.first_mark, self.counts_gas = end.mark, False
@@ -203,7 +212,7 @@ class Writes:
         self._made: list[tuple[int, int | None, int, int]] = []
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
-        """Stop at the target."""
+        """Stop at `end`; before it, record storage writes and drop those of failed calls."""
         call = site.call
         if self._end.stop(listener, site) is not None:
             return "here"

@@ -1,7 +1,8 @@
-"""Positions in an execution as counters, and the record of visited positions for steps back.
+"""Positions in an execution, and the record of marks that supports reverse stepping.
 
-A mark is the start or the end of a call, or a syscall. Marks are numbered from 1. Between marks, the instructions of
-a contract's frame are numbered from 1 in each frame. Both numbers are the same in every execution of a message.
+A mark is the start or the end of a call, or a syscall. Marks are numbered from 1. Instructions are numbered from 1 in
+each contract frame; the numbering continues across marks. Both numbers are identical whenever the message is executed
+again.
 """
 
 from __future__ import annotations
@@ -21,17 +22,23 @@ class MarkKind(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """After a mark; before the instruction with a number of the call's frame, or 0: at the mark itself."""
+    """A position after mark `mark`, just before instruction `number` of the call's frame.
+
+    With `number` 0, the mark itself.
+    """
 
     mark: int
     number: int = 0
     call: int = field(default=0, compare=False)
-    """The number of the call that runs, from 0 in the order of their beginnings."""
+    """Number of the running call; calls are numbered from 0 in the order in which they start."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningCall:
-    """The running call and its number of started instructions; no call before the first and after the last one."""
+    """The running call and how many of its instructions have started.
+
+    `call` is -1 before the first call and after the last.
+    """
 
     call: int = -1
     begun: int = 0
@@ -42,7 +49,7 @@ NOTHING: Final = RunningCall()
 
 @dataclass(frozen=True, slots=True)
 class ExecutionMark:
-    """A mark, with the frames before and after it. A call that ends is still running at its own mark."""
+    """A mark, with the running call before and after it. At a RETURN mark, `call` is the call that ends."""
 
     kind: MarkKind
     call: int
@@ -58,7 +65,7 @@ class MarkRecord:
         self.parents: list[int] = []
         """The caller of each call; -1 for the first one."""
         self.begins: list[int] = []
-        """The mark of each call's beginning."""
+        """Number of the mark at which each call starts."""
 
     def add(self, mark: ExecutionMark, parent: int = -1) -> None:
         """Append a mark."""
@@ -72,7 +79,7 @@ class MarkRecord:
         return self.marks[mark - 1]
 
     def before(self, place: Position) -> Position | None:
-        """Return the position right before `place`, in any call; None at the first one."""
+        """Return the position one step back from `place`, in whichever call it is. None at the first mark."""
         if place.number:
             after = self.at(place.mark).after
             if after.call != place.call or place.number - 1 > after.begun:
@@ -90,7 +97,10 @@ class MarkRecord:
         return Position(mark, 0, self.at(mark).call)
 
     def over_before(self, place: Position) -> Position | None:
-        """Return the position before `place` in the same call, without nested calls; at its start, the caller."""
+        """Return the reverse step-over target: the previous position in the same call.
+
+        At the call's start, the position in its caller.
+        """
         if place.number > 1:
             return self.of_instruction(place.call, place.number - 1, place.mark)
         if place.number == 1:
@@ -118,7 +128,7 @@ class MarkRecord:
         return self._own_mark(made.call, start)
 
     def of_instruction(self, call: int, number: int, latest: int) -> Position:
-        """Return the position before an instruction of a call, at mark `latest` or earlier."""
+        """Return the position of a call's instruction. Searches its mark backwards from mark `latest`."""
         for mark in range(latest, self.begins[call], -1):
             after = self.at(mark).after
             if after.call == call and after.begun < number:

@@ -15,17 +15,17 @@ from hypervisor.printable import printable
 from store.json_text import check_depth
 
 _LARGEST: Final = 16 << 20
-"""Bytes of a message that is read."""
+"""Maximum length of an incoming message in bytes."""
 _LONGEST_HEADER: Final = 1_024
 _DEEPEST: Final = 100
 
 
 class ProtocolError(HypervisorError):
-    """The client sent something that is not a message of the debug adapter protocol."""
+    """Raised for a malformed Debug Adapter Protocol message."""
 
 
 class Channel:
-    """A connection: one thread reads messages, any may write them. After a disconnect nothing is written."""
+    """A connection to the client. One thread reads; any thread may write. After a disconnect, writes have no effect."""
 
     def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
         self._reader, self._writer = reader, writer
@@ -45,17 +45,16 @@ class Channel:
             name, colon, value = text.partition(b":")
             name = name.strip().lower()
             if not colon or not name.startswith(b"content-") or not line.endswith(b"\n"):
-                # The protocol has such lines only. A web page's request begins with another one.
-                raise ProtocolError(
-                    f"a header line that is not the protocol's: {printable(text[:80].decode('latin-1'))}"
-                )
+                # Every DAP header name starts with Content-. This rejects HTTP requests from web pages at their first
+                # line.
+                raise ProtocolError(f"unexpected header line: {printable(text[:80].decode('latin-1'))}")
             if name == b"content-length":
                 digits = value.strip()
                 if not digits.isdigit() or len(digits) > 9 or int(digits) > _LARGEST:
-                    raise ProtocolError(f"a message of {digits[:20]!r} bytes: expected a number up to {_LARGEST}")
+                    raise ProtocolError(f"invalid Content-Length {digits[:20]!r}: expected a number up to {_LARGEST}")
                 length = int(digits)
         if length is None:
-            raise ProtocolError("a message without the header Content-Length")
+            raise ProtocolError("missing Content-Length header")
         data = bytearray()
         while len(data) < length:
             more = self._reader.read(length - len(data))
@@ -67,13 +66,13 @@ class Channel:
             check_depth(content, _DEEPEST)
             message = json.loads(content)
         except ValueError as error:
-            raise ProtocolError(f"a message that is not JSON: {error}") from None
+            raise ProtocolError(f"the message is not valid JSON: {error}") from None
         if not isinstance(message, dict):
-            raise ProtocolError("a message that is not a JSON object")
+            raise ProtocolError("the message is not a JSON object")
         return message
 
     def write(self, message: Mapping[str, Any]) -> None:
-        """Send a message with its number."""
+        """Send a message with the next sequence number (`seq`)."""
         with self._lock:
             self._number += 1
             data = json.dumps({"seq": self._number, **message}).encode()
@@ -81,7 +80,7 @@ class Channel:
                 self._writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
                 self._writer.flush()
             except (OSError, ValueError):
-                pass  # the peer is gone: the reader sees it, too
+                pass  # the client disconnected; `read` reports the end of the stream
 
     def event(self, name: str, body: Mapping[str, Any] | None = None) -> None:
         """Send an event."""

@@ -14,7 +14,7 @@ from fvm_hypervisor.debugger.breakpoints import Breakpoints
 from fvm_hypervisor.debugger.execution import DebuggedRun, End, Stop
 from fvm_hypervisor.debugger.listener import PAUSED, Abandoned, OpenCall, Plan, StepListener, StopSite
 from fvm_hypervisor.debugger.naming import CallWords
-from fvm_hypervisor.debugger.plans import CounterPlan, Forward, Hits, Into, Over, RunTo, Step, Writes
+from fvm_hypervisor.debugger.plans import Forward, Hits, Into, Over, RecordCounters, RunTo, Step, Writes
 from fvm_hypervisor.debugger.positions import MarkRecord, Position
 from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.subjects import Subject
@@ -187,7 +187,7 @@ class Session:
 
     def _counters(self, call: int, first: int, last: int) -> list[int]:
         """Return the program counters of some instructions of a call."""
-        plan = CounterPlan(call, first, last, [])
+        plan = RecordCounters(call, first, last, [])
         self._run_again(plan)
         return plan.counters
 

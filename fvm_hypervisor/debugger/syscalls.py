@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from functools import cache
 
-from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm import SYSCALL_REVISIONS
 
 
 @cache
 def argument_names(name: str) -> tuple[str, ...]:
     """Return the parameters of `module::name` in the newest revision that has it, starting with the result pointer."""
     module, _, function = name.partition("::")
-    for revision in REVISIONS.values():
+    for revision in SYSCALL_REVISIONS.values():
         syscall = revision.get((module, function))
         if syscall is not None:
             names = list(inspect.signature(syscall.handler).parameters)[1:]
@@ -22,4 +22,4 @@ def argument_names(name: str) -> tuple[str, ...]:
 
 def syscall_names() -> list[str]:
     """All syscalls, as `module::name`."""
-    return sorted({"::".join(key) for revision in REVISIONS.values() for key in revision})
+    return sorted({"::".join(key) for revision in SYSCALL_REVISIONS.values() for key in revision})

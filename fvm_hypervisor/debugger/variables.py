@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from fvm_hypervisor.debugger import views
@@ -13,7 +14,7 @@ from store.blockstore import StoreError
 
 Branch = Callable[[], list["Variable"]]
 _WORD: Final = 32
-_MOST: Final = 1 << 15
+_MAX_BYTES: Final = 1 << 15
 """Bytes that a branch has."""
 
 
@@ -69,10 +70,10 @@ def _words(command: str, data: bytes, frame: int | None = None) -> list[Variable
     """Words of bytes that a command of the console shows, too; with `frame`, of its memory."""
     rows = [
         Variable(hex(at), f"0x{data[at : at + _WORD].hex()}", memory="" if frame is None else f"{frame}:{at}")
-        for at in range(0, min(len(data), _MOST), _WORD)
+        for at in range(0, min(len(data), _MAX_BYTES), _WORD)
     ]
-    rest = len(data) - _MOST
-    return rows + [Variable("...", f"{rest:,} bytes more: `{command} {_MOST} {rest}`")] * (rest > 0)
+    rest = len(data) - _MAX_BYTES
+    return rows + [Variable("...", f"{rest:,} bytes more: `{command} {_MAX_BYTES} {rest}`")] * (rest > 0)
 
 
 def _storage(session: Session, number: int) -> list[Variable]:
@@ -107,7 +108,7 @@ def tree(value: Any) -> list[Variable]:
     else:
         return [Variable("value", str(value))]
     return [
-        Variable(name, f"{len(item)} parts", lambda item=item: tree(item))  # type: ignore[misc]
+        Variable(name, f"{len(item)} parts", partial(tree, item))
         if isinstance(item, Mapping | list) and item
         else Variable(name, str(item))
         for name, item in pairs

@@ -31,9 +31,9 @@ from store.kamt import Kamt
 from store.schema import SchemaError
 
 WORD: Final = 32
-MOST_BYTES: Final = 1 << 16
+MAX_BYTES: Final = 1 << 16
 """Bytes of memory that are shown at once."""
-MOST_SLOTS: Final = 256
+MAX_SLOTS: Final = 256
 _DELEGATE: Final = 6
 _FIRST_OWN: Final = 32
 """Exit codes from here on are the actors' own."""
@@ -124,16 +124,16 @@ def _where(session: Session, site: StopSite, call: OpenCall, number: int) -> str
 
 def opcode_name(number: int) -> str:
     """Return the name of an opcode."""
-    from runtimes.evm.ethereum.forks import LATEST
+    from runtimes.evm.ethereum import LATEST_FORK
 
-    known = LATEST.opcodes.get(number)
+    known = LATEST_FORK.opcodes.get(number)
     return f"opcode 0x{number:02x}" if known is None else known.name
 
 
 # --- native actors ----------------------------------------------------------------------------------------------------
 
 
-def syscall_text(session: Session, call: OpenCall) -> str:  # noqa: ARG001  # as the other views
+def syscall_text(session: Session, call: OpenCall) -> str:  # unused; all views have the same signature
     """Describe the syscall that a native actor makes, with its parameters."""
     if call.syscall is None:
         return "no syscall"
@@ -179,7 +179,7 @@ def last_result(call: OpenCall) -> str:
 def memory(session: Session, number: int, offset: int, length: int) -> bytes:
     """Bytes of a frame's memory, as far as it has them: a contract's, or a native actor's at a syscall."""
     call = call_of(session, number)
-    length = max(0, min(length, MOST_BYTES))
+    length = max(0, min(length, MAX_BYTES))
     if call.syscall is not None and call.syscall.memory is not None:
         size = call.syscall.memory.follow()
         return call.syscall.memory.read(offset, min(length, size - offset)) if offset < size else b""
@@ -240,8 +240,8 @@ def storage(session: Session, number: int, first: int = 0) -> StorageView:
     found = None if state is None else state_with_storage(machine, state)
     words: dict[int, int] = {}
     if found is not None and found.storage is not None:
-        words = dict(islice(Kamt(machine.store, found.storage).items(first), MOST_SLOTS + 1))
-    following = words.popitem()[0] if len(words) > MOST_SLOTS else None
+        words = dict(islice(Kamt(machine.store, found.storage).items(first), MAX_SLOTS + 1))
+    following = words.popitem()[0] if len(words) > MAX_SLOTS else None
     words |= {key: word for key, word in session.written(call).items() if key >= first}
     return StorageView({key: word for key, word in words.items() if word}, following)
 

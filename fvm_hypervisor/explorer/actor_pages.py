@@ -20,7 +20,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID
 from localnet.addresses import filecoin_address
-from localnet.chain.finding import MOST_TIPSETS, TipsetSearch, receipts_back
+from localnet.chain.finding import MAX_TIPSETS, TipsetSearch, receipts_back
 from localnet.ledger.address_keys import emitter_key, message_key, native_key
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import NodeReader
@@ -31,7 +31,7 @@ from store.codec import CodecError
 _MESSAGES: Final = 25
 _EVENTS: Final = 25
 """Maximum number of messages, events and older tipsets read for one page."""
-_MOST_EVENTS: Final = 200
+_MAX_EVENTS: Final = 200
 _ACTORS: Final = 100
 _KEYED: Final = ("account",)
 
@@ -84,12 +84,12 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
             contract=contract,
             archived=archived(machine.store, actor.state),
             messages=found.messages,
-            events=found.events[:_MOST_EVENTS],
-            more_events=max(0, len(found.events) - _MOST_EVENTS),
+            events=found.events[:_MAX_EVENTS],
+            more_events=max(0, len(found.events) - _MAX_EVENTS),
             below=None if below > reader.network.settled.height else below,
             older=found.older,
             indexed=reader.addresses is not None,
-            looked_at=MOST_TIPSETS,
+            looked_at=MAX_TIPSETS,
         )
     )
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from localnet.rpc.executors import Ask
+from localnet.rpc.executors import RunQuery
 from localnet.rpc.node import Node
 
 
 def explorer(
     folders: Sequence[Path] | None = None, vectors: Callable[[str], str] | None = None
-) -> Callable[[Node, Ask], ASGIApp]:
+) -> Callable[[Node, RunQuery], ASGIApp]:
     """Return a factory of the explorer's ASGI application for `localnet.rpc.server.Server`.
 
     `folders` contain compiled contracts.
@@ -22,8 +22,8 @@ def explorer(
     `vectors` makes the test vector of a transaction by its hash, or raises `fvm_hypervisor.explorer.site.NoVector`.
     """
 
-    def made(node: Node, ask: Ask) -> ASGIApp:
-        return _LoadedLater(node, ask, folders, vectors)
+    def made(node: Node, run_query: RunQuery) -> ASGIApp:
+        return _LoadedLater(node, run_query, folders, vectors)
 
     return made
 
@@ -32,9 +32,9 @@ class _LoadedLater:
     """The pages application, imported at the first page request, outside the event loop."""
 
     def __init__(
-        self, node: Node, ask: Ask, folders: Sequence[Path] | None, vectors: Callable[[str], str] | None
+        self, node: Node, run_query: RunQuery, folders: Sequence[Path] | None, vectors: Callable[[str], str] | None
     ) -> None:
-        self._node, self._ask, self._folders, self._vectors = node, ask, folders, vectors
+        self._node, self._run_query, self._folders, self._vectors = node, run_query, folders, vectors
         self._pages: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,4 +47,4 @@ class _LoadedLater:
         from fvm_hypervisor.explorer.site import Site
         from localnet.contracts.artifacts import ArtifactFolders
 
-        return Pages(Site(self._node, ArtifactFolders(self._folders), self._vectors), self._ask)
+        return Pages(Site(self._node, ArtifactFolders(self._folders), self._vectors), self._run_query)

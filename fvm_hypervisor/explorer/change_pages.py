@@ -17,14 +17,14 @@ from localnet.traces.changes import message_changes
 from store.blockstore import Blockstore
 from store.cid import Cid
 
-MOST: Final = 500
+MAX_CHANGES: Final = 500
 """Differences on one page."""
 
 
 def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Render the state changes of a message, by re-execution."""
     receipt = wanted_receipt(reader, request)
-    found = list(islice(message_changes(reader.network.chain, receipt), MOST + 1))
+    found = list(islice(message_changes(reader.network.chain, receipt), MAX_CHANGES + 1))
     hash_ = f"0x{receipt.hash.hex()}"
     return _page(site, reader, found, title=f"message {hash_}", back=f"/tx/{hash_}", since=None, epoch=None)
 
@@ -53,14 +53,22 @@ def _page(
     since: int | None,
     epoch: int | None,
 ) -> PageAnswer:
-    shown, more = found[:MOST], len(found) > MOST
-    names = {"changes": shown, "more": more, "most": MOST, "title": title, "back": back, "since": since, "epoch": epoch}
+    shown, more = found[:MAX_CHANGES], len(found) > MAX_CHANGES
+    names = {
+        "changes": shown,
+        "more": more,
+        "max_changes": MAX_CHANGES,
+        "title": title,
+        "back": back,
+        "since": since,
+        "epoch": epoch,
+    }
     return PageAnswer(site.page(reader, "changes.html", **names))
 
 
 def _differences(reader: NodeReader, store: Blockstore, before: Cid, after: Cid) -> list[StateChange]:
     interfaces = partial(stored_interface, reader.network.machine.base)
-    return list(islice(state_differences(store, before, after, interfaces), MOST + 1))
+    return list(islice(state_differences(store, before, after, interfaces), MAX_CHANGES + 1))
 
 
 def _tipset(reader: NodeReader, height: int) -> Tipset:

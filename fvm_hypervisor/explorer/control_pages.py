@@ -44,7 +44,7 @@ _CONTROLS: Final = (
 )
 
 
-def show_controls(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
+def show_controls(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the page of node controls."""
     controls = list(_CONTROLS)
     later = tuple(str(row.number) for row in versions_after(reader.network.version))

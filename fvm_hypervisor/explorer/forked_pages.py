@@ -19,7 +19,7 @@ from localnet.rpc.node import NodeReader
 T = TypeVar("T")
 
 _TRANSACTIONS: Final = 100
-_MOST_LOGS: Final = 1_000
+_MAX_LOGS: Final = 1_000
 _SELECTOR_BYTES: Final = 4
 
 
@@ -77,7 +77,7 @@ def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: by
         return None
 
     def values() -> dict[str, Any]:
-        logs = receipt["logs"][:_MOST_LOGS]
+        logs = receipt["logs"][:_MAX_LOGS]
         return {
             "row": _row(site, sent, receipt, bounded(quantity(receipt["blockNumber"]))),
             "nonce": quantity(sent["nonce"]),

@@ -1,4 +1,4 @@
-"""All pages but the first one: they are loaded when one of them is asked for, or after the first."""
+"""Routes of all pages except the home page. They are imported after the first response, or when first requested."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fvm_hypervisor.explorer import (
     vectors,
 )
 from fvm_hypervisor.explorer.routes import page_route
-from localnet.rpc.methods import QuestionKind
+from localnet.rpc.methods import QueryKind
 
-_TRACE: Final = QuestionKind.TRACE
+_TRACE: Final = QueryKind.TRACE
 ROUTES: Final = (
     page_route(r"/search", search.show_search),
     page_route(r"/actor/(?P<address>[^/]*)", actor_pages.show_actor),
@@ -34,7 +34,7 @@ ROUTES: Final = (
     page_route(r"/tx/(?P<hash>[^/]*)/call/(?P<place>[^/]*)/(?P<what>params|return)", messages.show_call_data, _TRACE),
     page_route(r"/tx/(?P<hash>[^/]*)/changes", change_pages.show_message_changes, _TRACE),
     page_route(r"/epoch/(?P<epoch>[^/]*)/changes", change_pages.show_epoch_changes),
-    page_route(r"/tx/(?P<hash>[^/]*)/again/(?P<name>[^/]*)", messages.show_again),
+    page_route(r"/tx/(?P<hash>[^/]*)/again/(?P<name>[^/]*)", messages.show_copy_text),
     page_route(r"/tx/(?P<hash>[^/]*)/vector\.json", vectors.show_vector),
     page_route(r"/message/(?P<cid>[^/]*)", messages.show_message_by_cid, _TRACE),
     page_route(r"/epoch/(?P<epoch>[^/]*)", epochs.show_epoch),

@@ -10,7 +10,7 @@ from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest
 from fvm_hypervisor.explorer.message_rows import RowMaker
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.network_versions import network_version
-from localnet.chain.finding import MOST_TIPSETS, receipts_back, tipsets_back
+from localnet.chain.finding import MAX_TIPSETS, receipts_back, tipsets_back
 from localnet.ledger.records import Tipset
 from localnet.rpc.node import NodeReader
 
@@ -44,7 +44,7 @@ def tipset_row(tipset: Tipset, first: int) -> TipsetRow:
     return TipsetRow(tipset.height, tipset.timestamp, len(tipset.transactions), nulls)
 
 
-def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
+def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the home page."""
     network = reader.network
     index, rows = network.chain.index, RowMaker(site, reader)
@@ -65,6 +65,6 @@ def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswe
             base_fee=network.base_fee,
             head=network.head,
             accounts=site.accounts(),
-            looked_at=MOST_TIPSETS,
+            looked_at=MAX_TIPSETS,
         )
     )

@@ -45,7 +45,7 @@ from localnet.traces.trace import epoch_trace, recorded_call, trace
 from localnet.traces.trace_report import PART_OF, decode_calls, explain_trace, flame, has_failed
 from store.cid import show
 
-_MOST_EVENTS: Final = 1_000
+_MAX_EVENTS: Final = 1_000
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 
@@ -74,13 +74,13 @@ def show_call(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswe
     return _call_page(site, reader, request, f"/tx/0x{receipt.hash.hex()}", _report(site, reader, receipt))
 
 
-def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
+def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return the full parameters or return data of a call as plain text."""
     found = trace(reader.network.chain, wanted_receipt(reader, request))
     return PageAnswer(str(_call(found.calls, request)[request.named["what"]]).encode(), content_type=_PLAIN)
 
 
-def show_again(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
+def show_copy_text(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Render the text that a copy button puts on the clipboard."""
     text = again(wanted_receipt(reader, request), request.named["name"], request.url)
     if text is None:
@@ -269,7 +269,7 @@ def _call_page(site: Site, reader: NodeReader, request: PageRequest, at: str, re
 
 def _events(site: Site, rows: RowMaker, receipt: TransactionReceipt) -> list[EventRow]:
     made = EventRows(site, rows)
-    return [made.row(receipt, place, event) for place, event in enumerate(receipt.execution.events[:_MOST_EVENTS])]
+    return [made.row(receipt, place, event) for place, event in enumerate(receipt.execution.events[:_MAX_EVENTS])]
 
 
 def _parts(report: Mapping[str, Any]) -> list[tuple[str, int, float]]:

@@ -28,9 +28,9 @@ from localnet.rpc.node import NodeReader
 from localnet.state.contract_state import contract_state
 from store.cid import CBOR, Cid
 
-MOST_ACTORS: Final = 5_000
+MAX_ACTORS: Final = 5_000
 """Actors of a state that are looked through for a code or a name."""
-_MOST_MESSAGES: Final = 25
+_MAX_MESSAGES: Final = 25
 _TOPICS: Final = 4
 _SELECTOR: Final = 4
 
@@ -68,7 +68,7 @@ def by_selector(site: Site, reader: NodeReader, selectors: set[bytes]) -> Iterat
     index, settled = reader.network.chain.index, reader.network.settled.height
     every = (receipt for tipset in tipsets_back(index, settled) for receipt in receipts_back(index, tipset))
     calls = (each for each in every if _selector(each.execution.message.message) in selectors)
-    for receipt in islice(calls, _MOST_MESSAGES):
+    for receipt in islice(calls, _MAX_MESSAGES):
         hash_ = f"0x{receipt.hash.hex()}"
         yield FoundPage(f"/tx/{hash_}", hash_, f"message that calls it, at epoch {receipt.block_number}")
 
@@ -95,7 +95,7 @@ def _contracts(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]
     if not any(each.name.casefold() == wanted for each in site.compiled()):
         return
     names: dict[Cid, str] = {}
-    for actor, state in islice(machine.state_tree.actors(), MOST_ACTORS):
+    for actor, state in islice(machine.state_tree.actors(), MAX_ACTORS):
         contract = contract_state(machine, state)
         code = None if contract is None else contract.bytecode
         address = f"0x{to_ethereum(actor, state.delegated_address).hex()}"
@@ -110,7 +110,7 @@ def _contracts(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]
 def _built_in(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
     wanted, machine = text.casefold(), reader.network.machine
     code = machine.manifest.code(wanted) if wanted in NAMES else None
-    for actor, state in islice(machine.state_tree.actors(), MOST_ACTORS if code is not None else 0):
+    for actor, state in islice(machine.state_tree.actors(), MAX_ACTORS if code is not None else 0):
         if state.code == code:
             named = site.name_of(to_ethereum(actor, state.delegated_address))
             yield FoundPage(f"/actor/f0{actor}", f"f0{actor}", f"{wanted} {named}".rstrip())

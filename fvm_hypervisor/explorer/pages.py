@@ -23,17 +23,17 @@ from fvm_hypervisor.explorer.routes import PageRoute, page_route
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.errors import UnknownBlock, UnknownTransaction
-from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.errors import RpcError
-from localnet.rpc.executors import Ask
-from localnet.rpc.methods import QuestionKind
+from localnet.rpc.executors import RunQuery
+from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader
+from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
 from store.blockstore import StoreError
 
 _LOG = logging.getLogger(__name__)
 _LONGEST: Final = 4_096
 """Characters of an address with its query."""
-_MOST_FIELDS: Final = 20
+_MAX_FIELDS: Final = 20
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -58,8 +58,8 @@ _HOME: Final = page_route(_FIRST, show_home)
 class Pages:
     """The explorer's ASGI application."""
 
-    def __init__(self, site: Site, ask: Ask) -> None:
-        self._site, self._ask = site, ask
+    def __init__(self, site: Site, run_query: RunQuery) -> None:
+        self._site, self._run_query = site, run_query
         self._routes: tuple[PageRoute, ...] = ()
         """The routes of all pages but the first, once they are loaded."""
         self._loading: asyncio.Task[None] | None = None
@@ -86,14 +86,14 @@ class Pages:
 
     async def _with_client(self, receive: Receive, answer: Awaitable[PageAnswer]) -> PageAnswer:
         """Return the response; cancel the query if the browser disconnects."""
-        asker = AskingClient()
+        client = RequestingClient()
 
         async def leave() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
-            asker.leave()
+            client.leave()
 
-        ASKING_CLIENT.set(asker)  # of this request's task
+        REQUESTING_CLIENT.set(client)  # of this request's task
         leaving = asyncio.ensure_future(leave())
         try:
             return await answer
@@ -103,7 +103,7 @@ class Pages:
     async def _answer(self, scope: Scope) -> PageAnswer:
         try:
             request, route = _read(scope, (_HOME, *self._routes))
-            made: PageAnswer | LaterAnswer = await self._ask(
+            made: PageAnswer | LaterAnswer = await self._run_query(
                 lambda reader: route.view(self._site, reader, request), route.kind
             )
             return await self._made_later(made) if isinstance(made, LaterAnswer) else made
@@ -123,7 +123,7 @@ class Pages:
             return self._site.page(reader, "error.html", title=error.title, words=error.words, status=error.status)
 
         try:
-            body = await self._ask(page, QuestionKind.QUESTION)
+            body = await self._run_query(page, QueryKind.QUERY)
         except Exception:  # noqa: BLE001  # what failed may be the store
             body = render("bare.html", title=error.title, words=error.words)
         return PageAnswer(body, error.status)
@@ -160,9 +160,9 @@ def _query(scope: Scope) -> bytes:
 
 def _fields(query: bytes) -> dict[str, str]:
     try:
-        given = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        given = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise malformed(f"its query has more than {_MOST_FIELDS} fields") from None
+        raise malformed(f"its query has more than {_MAX_FIELDS} fields") from None
     return {name: value.strip() for name, value in reversed(given)}  # the first of a name holds
 
 

@@ -1,7 +1,7 @@
 """The pytest option `--explore`: serve the network of a failed test to a browser until Enter is pressed.
 
-A network belongs to one thread and to its test, so it is served after the test has failed and before its fixtures are
-torn down.
+A network belongs to one thread and one test. The plugin therefore serves it after the failure and before the fixtures
+are torn down.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--explore",
         dest="hypervisor_explore",
         action="store_true",
-        help="show the network of each test that fails in a browser, and wait for Enter before the next test",
+        help="after each failed test, serve its network to a browser and wait for Enter",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Raise UsageError for `--explore` in a run without a terminal of its own."""
+    """Raise UsageError if `--explore` is combined with pytest-xdist (`-n`)."""
     if config.getoption("hypervisor_explore") and (
         config.getoption("numprocesses", None) or hasattr(config, "workerinput")
     ):
-        raise pytest.UsageError("--explore waits at a terminal: leave out -n, whose tests run in other processes")
+        raise pytest.UsageError("--explore needs a terminal: omit -n, which runs tests in worker processes without one")
 
 
 def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:

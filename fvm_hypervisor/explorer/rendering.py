@@ -26,7 +26,7 @@ _HERE: Final = Path(__file__).parent
 ASSETS: Final = {"explorer.css": "text/css; charset=utf-8", "explorer.js": "text/javascript; charset=utf-8"}
 """The files that pages load, with their types."""
 _SHORTEST_CUT: Final = 22
-_MOST_TEXT: Final = 2_000
+_MAX_TEXT: Final = 2_000
 _LATEST: Final = 253_402_300_799
 """Unix seconds at the end of the year 9999, after which a date has no form."""
 
@@ -73,7 +73,7 @@ def _number(value: int) -> str:
     return f"{value:,}"
 
 
-def _text(value: object, most: int = _MOST_TEXT) -> str:
+def _text(value: object, most: int = _MAX_TEXT) -> str:
     return printable(str(value), most)
 
 

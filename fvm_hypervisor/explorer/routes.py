@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fvm_hypervisor.explorer.answers import LaterAnswer, PageAnswer, PageRequest
 from fvm_hypervisor.explorer.site import Site
-from localnet.rpc.methods import QuestionKind
+from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader
 
 View = Callable[[Site, NodeReader, PageRequest], PageAnswer | LaterAnswer]
@@ -20,9 +20,9 @@ class PageRoute:
 
     pattern: re.Pattern[str]
     view: View
-    kind: QuestionKind = QuestionKind.QUESTION
+    kind: QueryKind = QueryKind.QUERY
 
 
-def page_route(pattern: str, view: View, kind: QuestionKind = QuestionKind.QUESTION) -> PageRoute:
+def page_route(pattern: str, view: View, kind: QueryKind = QueryKind.QUERY) -> PageRoute:
     """Return a route for a regular expression."""
     return PageRoute(re.compile(pattern), view, kind)

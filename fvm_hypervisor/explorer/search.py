@@ -10,19 +10,19 @@ from typing import Final
 from bridge.addresses import eth_address, to_filecoin
 from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, shown
 from fvm_hypervisor.explorer.forked_pages import find_forked
-from fvm_hypervisor.explorer.named_pages import MOST_ACTORS, FoundPage, by_name, by_selector, by_topic
+from fvm_hypervisor.explorer.named_pages import MAX_ACTORS, FoundPage, by_name, by_selector, by_topic
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.types import ActorID
-from localnet.chain.finding import MOST_TIPSETS
+from localnet.chain.finding import MAX_TIPSETS
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.node import NodeReader
 from localnet.state.contract_state import contract_state
 from store.cid import RAW, Cid, CidError, codec_of, parse_cid, show
 
 _LONGEST: Final = 200
-_MOST_FOUND: Final = 50
+_MAX_FOUND: Final = 50
 _HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
 _ADDRESS: Final = re.compile(r"[ft][0-4][0-9a-z]+")
 
@@ -32,13 +32,13 @@ def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageAns
     text = request.query.get("q", "")
     if len(text) > _LONGEST:
         raise malformed(f"the search has {len(text):,} characters, at most {_LONGEST} are read")
-    found = list(islice(_found(site, reader, text), _MOST_FOUND)) if text else []
+    found = list(islice(_found(site, reader, text), _MAX_FOUND)) if text else []
     if len(found) == 1:
         return PageAnswer(b"", 302, place=found[0].place)
     status = 200 if found or not text else 404
     return PageAnswer(
         site.page(
-            reader, "search.html", text=text, found=found, looked_at=MOST_TIPSETS, indexed=reader.addresses is not None
+            reader, "search.html", text=text, found=found, looked_at=MAX_TIPSETS, indexed=reader.addresses is not None
         ),
         status,
     )
@@ -62,7 +62,7 @@ def _found(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
             yield from _by_cid(reader, cid)
 
 
-def _nothing(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
+def _nothing(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
     return iter(())
 
 
@@ -81,11 +81,11 @@ def _address(text: str) -> Iterator[FoundPage]:
     yield FoundPage(f"/actor/{address}", str(address), "actor")
 
 
-def _ethereum_address(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
+def _ethereum_address(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
     yield FoundPage(f"/actor/0x{data.hex()}", str(to_filecoin(eth_address(data))), "actor")
 
 
-def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
+def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
     """Yield the transaction or block with a hash, or else the messages that logged it as a topic.
 
     The forked node is asked last, for its transactions and blocks.
@@ -123,7 +123,7 @@ def _by_cid(reader: NodeReader, cid: Cid) -> Iterator[FoundPage]:
         yield FoundPage(f"/message/{show(cid)}", show(cid), "message")
         return
     name = machine.manifest.name_of(cid)
-    for actor, state in islice(machine.state_tree.actors(), MOST_ACTORS if codec_of(cid) == RAW else 0):
+    for actor, state in islice(machine.state_tree.actors(), MAX_ACTORS if codec_of(cid) == RAW else 0):
         contract = None if name else contract_state(machine, state)
         if state.code == cid or (contract is not None and contract.bytecode == cid):
             yield FoundPage(f"/actor/f0{actor}", f"f0{actor}", name or "actor of this code")

@@ -65,7 +65,7 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
     )
 
 
-def show_proof(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
+def show_proof(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """Return a CAR with the blocks that prove a path, starting at the state root."""
     text, steps, tipset, inspector = _read(reader, request)
     _look(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))

@@ -1,4 +1,4 @@
-"""A call tree as an SVG that stands for itself: a line for each call, indented as deep as it is."""
+"""Rendering of a call tree as a standalone SVG: one line per call, indented by depth up to `DEEPEST`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from fvm_hypervisor.explorer.call_rows import DEEPEST, CallRow, call_rows
 from hypervisor.printable import printable
 
-MOST_LINES: Final = 2_000
+MAX_LINES: Final = 2_000
 _ROW: Final = 18
 _INDENT: Final = 16
 _LETTER: Final = 7.3
@@ -22,11 +22,11 @@ _STYLE: Final = (
 
 
 def tree_svg(report: Mapping[str, Any]) -> str:
-    """Return an explained trace as an SVG call tree."""
-    rows, total = call_rows(report, 0, MOST_LINES)
+    """Return a decoded trace (`explain_trace`) as an SVG call tree of at most `MAX_LINES` calls."""
+    rows, total = call_rows(report, 0, MAX_LINES)
     lines = [_line(row) for row in rows]
     if total > len(rows):
-        lines.append((0, [("q", f"... and {total - len(rows):,} calls more")]))
+        lines.append((0, [("q", f"... and {total - len(rows):,} more calls")]))
     width = int(max((_INDENT * depth + _LETTER * _length(words) for depth, words in lines), default=300)) + 40
     height = _ROW * (len(lines) + 2) + 10
     title = printable(f"{report['transactionHash']}: exit {report['exit']}")
@@ -41,7 +41,7 @@ def tree_svg(report: Mapping[str, Any]) -> str:
 
 
 def _line(row: CallRow) -> tuple[int, list[tuple[str, str]]]:
-    """Return the depth of a call's line, and its words with the CSS class or colour of each."""
+    """Return a call's indentation depth and its text spans, each with a CSS class or colour."""
     depth = min(row.depth, DEEPEST)
     if row.log:
         return depth, [("q", printable(f"console.log: {row.log}", _LONGEST))]
@@ -65,10 +65,10 @@ def _length(words: list[tuple[str, str]]) -> int:
 
 def _draw(place: int, depth: int, words: list[tuple[str, str]]) -> str:
     x, y = 10 + _INDENT * depth, _ROW * (place + 2) + 10
-    spans = "".join(f"<tspan{_looks(look)}>{escape(text)}</tspan>" for look, text in words)
+    spans = "".join(f"<tspan{_style_attribute(look)}>{escape(text)}</tspan>" for look, text in words)
     edge = f'<line x1="{x - 10}" y1="{y - 4}" x2="{x - 3}" y2="{y - 4}"/>' if depth else ""
     return f'{edge}<text x="{x}" y="{y}" xml:space="preserve">{spans}</text>'
 
 
-def _looks(look: str) -> str:
+def _style_attribute(look: str) -> str:
     return f' style="fill:{look}"' if look.startswith("#") else f' class="{look}"' if look else ""

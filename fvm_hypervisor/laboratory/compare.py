@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from typing import Final
 
-from fvm_hypervisor.laboratory.parting import Parting, first_parting
+from fvm_hypervisor.laboratory.cost_differences import CostDifference, first_cost_difference
 from fvm_hypervisor.laboratory.profile import CallNames, CostTracer, MessageCost, names_of
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.laboratory.sources import CaseJob, MessageOutcome, RecordedCase, Run, bad_case, fatal_outcome
@@ -25,7 +25,7 @@ from store.cid import Cid, show
 
 EXIT, RETURN, GAS, EVENTS = "exit code", "return", "gas", "events"
 KINDS: Final = (EXIT, RETURN, GAS, EVENTS)
-MOST_STATE_LINES: Final = 20
+MAX_STATE_LINES: Final = 20
 
 Step = tuple[MessageOutcome, list[MessageCost]]
 
@@ -39,7 +39,7 @@ class MessageChange:
     kinds: tuple[str, ...]
     gas: tuple[int, int]
     ends: tuple[str, str]
-    parting: Parting | None
+    difference: CostDifference | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _compare(case: RecordedCase, sides: tuple[Side, Side], found: Comparison) ->
                 tally.add(cost, names)
     roots = _root(runs[0]), _root(runs[1])
     if roots[0] != roots[1]:
-        lines = () if found.roots else tuple(islice(_state_lines(runs, roots), MOST_STATE_LINES))
+        lines = () if found.roots else tuple(islice(_state_lines(runs, roots), MAX_STATE_LINES))
         found.roots.append(RootChange(case.name, (_shown(roots[0]), _shown(roots[1])), lines))
 
 
@@ -138,17 +138,17 @@ def check_recorded(name: str, steps: list[Step]) -> None:
 
 def _change(case: str, one: Step, other: Step, names: CallNames) -> MessageChange | None:
     (mine, costs), (others, other_costs) = one, other
-    parting = None
+    difference = None
     if mine == others and (mine.receipt is not None or not costs):
         return None  # a receipt has exit code, return, gas and the root of its events
-    parting = first_parting(costs, other_costs, names)
+    difference = first_cost_difference(costs, other_costs, names)
     kinds = tuple(
         kind for kind, differs in zip(KINDS, _differ(mine, others, costs, other_costs), strict=True) if differs
     )
     if not kinds:
         return None
     gas = tuple(_gas_of(*step) for step in (one, other))
-    return MessageChange(case, mine.label or others.label, kinds, (gas[0], gas[1]), (mine.end, others.end), parting)
+    return MessageChange(case, mine.label or others.label, kinds, (gas[0], gas[1]), (mine.end, others.end), difference)
 
 
 def _differ(

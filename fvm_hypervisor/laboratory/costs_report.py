@@ -14,7 +14,7 @@ from hypervisor.exit_codes import exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.printable import printable
 
-MOST_ROWS: Final = 15
+MAX_ROWS: Final = 15
 DEAREST: Final = 10
 _WIDEST: Final = 62
 _BAR: Final = 40
@@ -32,12 +32,12 @@ def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
             continue
         yield ""
         yield f"{title:<{_WIDEST}} {'gas':>20} {'share':>8} {'each':>16}"
-        for name, count, milligas in rows[:MOST_ROWS]:
+        for name, count, milligas in rows[:MAX_ROWS]:
             label = f"{cut(name, _WIDEST - 14)}  {count:,}x"
             each = gas(milligas // count) if count else ""
             yield f"  {label:<{_WIDEST - 2}} {gas(milligas):>20} {_share(milligas, tally.milligas):>8} {each:>16}"
-        if len(rows) > MOST_ROWS:
-            yield f"  and {len(rows) - MOST_ROWS:,} more: --json has all of them"
+        if len(rows) > MAX_ROWS:
+            yield f"  and {len(rows) - MAX_ROWS:,} more: --json has all of them"
     yield from _histogram_lines(found)
     yield from _dearest_lines(found)
 

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from fvm_hypervisor.laboratory.compare import KINDS, Comparison, MessageChange
-from fvm_hypervisor.laboratory.parting import as_json
+from fvm_hypervisor.laboratory.cost_differences import as_json
 from fvm_hypervisor.laboratory.sides import Side, described
 from fvm_hypervisor.laboratory.tally import CostTally, Path, Sums
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.printable import printable
 
-MOST_ROWS: Final = 15
-MOST_CHANGES: Final = 10
+MAX_ROWS: Final = 15
+MAX_CHANGES: Final = 10
 _WIDEST: Final = 60
 TABLES: Final = (
     ("by charge", "charges"),
@@ -64,14 +64,14 @@ def change_lines(change: MessageChange) -> Iterator[str]:
     yield f"  {change.case}, {change.label}: {', '.join(change.kinds)}; gas A {one:,}, B {other:,} ({other - one:+,})"
     if change.ends[0] != change.ends[1]:
         yield f"    A {_shown(change.ends[0])}; B {_shown(change.ends[1])}"
-    if change.parting is not None:
-        yield f"    in {' > '.join(change.parting.path)}"
-        yield from (f"      {words}" for words in change.parting.words)
+    if change.difference is not None:
+        yield f"    in {' > '.join(change.difference.path)}"
+        yield from (f"      {words}" for words in change.difference.words)
 
 
 def largest(changes: Sequence[MessageChange]) -> list[MessageChange]:
     """Return the messages whose gas differs most; ties stay in order."""
-    return sorted(changes, key=lambda change: -abs(change.gas[1] - change.gas[0]))[:MOST_CHANGES]
+    return sorted(changes, key=lambda change: -abs(change.gas[1] - change.gas[0]))[:MAX_CHANGES]
 
 
 def _root_lines(found: Comparison) -> Iterator[str]:
@@ -89,13 +89,13 @@ def _table(title: str, first: Sums, second: Sums) -> Iterator[str]:
         return
     yield ""
     yield f"{title:<{_WIDEST}} {'A':>20} {'B':>20} {'difference':>16}"
-    for name, (times, milligas), (other_times, other_milligas) in rows[:MOST_ROWS]:
+    for name, (times, milligas), (other_times, other_milligas) in rows[:MAX_ROWS]:
         count = f"{times:,}x" if times == other_times else f"{times:,}x -> {other_times:,}x"
         label = f"{cut(name, _WIDEST - len(count) - 3)}  {count}"
         change = gas(other_milligas - milligas, sign=True)
         yield f"  {label:<{_WIDEST - 2}} {gas(milligas):>20} {gas(other_milligas):>20} {change:>16}"
-    if len(rows) > MOST_ROWS:
-        yield f"  and {len(rows) - MOST_ROWS:,} more: --json has all of them"
+    if len(rows) > MAX_ROWS:
+        yield f"  and {len(rows) - MAX_ROWS:,} more: --json has all of them"
 
 
 Row = tuple[str, tuple[int, int], tuple[int, int]]
@@ -158,7 +158,7 @@ def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, An
                 "kinds": list(change.kinds),
                 "gas": list(change.gas),
                 "ends": list(change.ends),
-                "first": as_json(change.parting),
+                "first": as_json(change.difference),
             }
             for change in found.changes
         ],

@@ -204,12 +204,11 @@ def _price(text: str) -> tuple[str, int]:
 
 def _module(name: str, file: Path) -> bytes:
     """Read and validate a module. Raises InvalidInput."""
-    from runtimes.wasm.module import parse
-    from runtimes.wasm.validate import check
+    from runtimes.wasm import parse_module, validate_module
 
     data = read_bounded(file, MAX_BUNDLE_BYTES, "module", BundleError)
     try:
-        check(parse(data))
+        validate_module(parse_module(data))
     except InvalidInput as error:
         raise InvalidInput(f"module {file} of {name}: {error}") from None
     return data

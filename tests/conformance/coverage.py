@@ -21,7 +21,7 @@ from rich.table import Table
 
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from hypervisor.network_versions import NETWORK_VERSIONS
-from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.abi import SYSCALL_REVISIONS
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 MESSAGE_FILES = tuple(sorted(GOLDEN.glob("*.jsonl.gz")))
@@ -30,7 +30,7 @@ REASONS = GOLDEN / "coverage.toml"
 FEWEST_CASES = 300
 _ABI = "v4"
 VERSIONS = tuple(number for number, row in NETWORK_VERSIONS.items() if row.rules.abi == _ABI)
-SYSCALLS = tuple(sorted(f"{module}.{name}" for module, name in REVISIONS[_ABI]))
+SYSCALLS = tuple(sorted(f"{module}.{name}" for module, name in SYSCALL_REVISIONS[_ABI]))
 
 BUILT_IN_ACTORS_RUN = ("evm/", "official/", "fees/swept/", "fees/to/", "send/to/", "send/answer/of-official-actors")
 """Beginnings of the ids of vectors in which a built-in actor's code runs, or an account is made: they need bundles."""

@@ -60,7 +60,7 @@ BASE_FEES: Final = (0, 100, 100, 10**9)
 PLANTED_IN: Final = 100
 """Each defect is planted once for N messages, in one state's sequences at least for each network version."""
 FOUND: Final = PROJECT / "build" / "oracle-messages"
-MOST_FINDINGS: Final = 20
+MAX_FINDINGS: Final = 20
 """After N findings a run ends: what differs that often is one defect."""
 
 
@@ -121,7 +121,7 @@ class Run:
         """Compare `count` messages, and a few more; ends early with too many findings."""
         asked: list[tuple[MessageCase, Answers]] = []
         index = drawn = 0
-        while drawn < count and len(tally.findings) < MOST_FINDINGS and not self._is_ending:
+        while drawn < count and len(tally.findings) < MAX_FINDINGS and not self._is_ending:
             version = self.versions[index % len(self.versions)]
             cases = answered_cases(self.ground(version), f"{seed}:{index}")
             self._compare(asked, tally)  # while this machine worked, so did the reference

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.abi import SYSCALL_REVISIONS
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, IDENTITY, RAW, Cid, cid_of
 from store.codec import encode, link
 from tests.runtimes.wasm.guests import IMPORTS, imports, wasm
@@ -46,7 +46,7 @@ def module_of(probes: Sequence[Probe]) -> bytes:
     """A guest that asks them all; its return is each error number, then the result and what the buffer begins with."""
     fields, body, at = [], [], DATA
     for probe in probes:
-        size = REVISIONS["v4"][tuple(probe.syscall.split("."))].result  # type: ignore[index]
+        size = SYSCALL_REVISIONS["v4"][tuple(probe.syscall.split("."))].result  # type: ignore[index]
         letters = IMPORTS[probe.syscall]
         given = (
             *((RESULT,) if size else ()),

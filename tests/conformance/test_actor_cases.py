@@ -177,7 +177,7 @@ def worked_out() -> list[Any]:
 
 @pytest.mark.parametrize("bundle", ["own-v19", *newer_names()])
 @pytest.mark.parametrize(("file", "case"), [*worked_out(), *recorded()])
-def test_the_reward_actor_does_what_was_recorded_or_worked_out(
+def test_reward_actor_matches_recorded_and_computed_cases(
     file: dict[str, Any], case: dict[str, Any], bundle: str
 ) -> None:
     assert list(CaseFile(file, Bundle.open(bundle)).run(case)) == []
@@ -194,7 +194,7 @@ def test_the_reward_actor_does_what_was_recorded_or_worked_out(
         ("streams", "", "streams same"),
     ],
 )
-def test_each_difference_is_said(by_hand: CaseFile, name: str, value: Any, words: str) -> None:
+def test_each_actor_case_difference_is_reported(by_hand: CaseFile, name: str, value: Any, words: str) -> None:
     case = copy.deepcopy(cases_by_hand()[0])
     case["steps"][0][name] = value
     (found,) = by_hand.run(case)
@@ -211,7 +211,7 @@ def test_each_difference_is_said(by_hand: CaseFile, name: str, value: Any, words
         (json.dumps({**written([]), "miner": 4711}).encode(), "the miner cannot be made"),
     ],
 )
-def test_a_file_of_something_else_fails_by_name(tmp_path: Path, content: bytes, words: str) -> None:
+def test_invalid_case_file_fails_with_its_name(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "reward.json"
     path.write_bytes(content)
     (record,) = run_file(path, "own-v19")

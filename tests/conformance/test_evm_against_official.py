@@ -42,7 +42,7 @@ COMPARED = ("storage", "logs", "calls", "create", "inspect", "selfdestruct", "so
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", with_data(*COMPARED))
-def test_messages_cost_about_what_the_official_actor_makes_them_cost(group: str) -> None:
+def test_message_gas_is_close_to_official_evm_actor(group: str) -> None:
     """Gas is derived, not metered as the official module's; over the golden cases the ratio stays close to one."""
     bundle = Bundle.open(newest_bundle(OFFICIAL_BUNDLE))
     gas = [_gas_of_cases(_Metered(bundle, evm), group) for evm in evms()]

@@ -41,9 +41,7 @@ def results(step: int = SAMPLE, only: str = "") -> Iterator[VectorResult]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("boundary", ["raw", "plain"])
-def test_the_machine_answers_as_the_reference_with_these_features(
-    boundary: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_machine_matches_reference_with_features(boundary: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_BOUNDARY", boundary)
     done = list(results(SAMPLE if boundary == "raw" else 10 * SAMPLE))
     assert {result.vector: result.differences for result in done if not result.passed} == {}
@@ -104,7 +102,7 @@ def test_a_feature_comes_on_top_of_an_overlay() -> None:
         ),
     ],
 )
-def test_what_is_no_feature_is_refused(names: list[str], overlay: Overlay | None, words: str) -> None:
+def test_invalid_feature_is_rejected(names: list[str], overlay: Overlay | None, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         with_features(names, overlay)
 

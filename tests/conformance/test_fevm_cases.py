@@ -52,7 +52,7 @@ def _fits_own_bundle(case: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize(("natives", "group", "case"), _cases())
-def test_a_contract_does_what_the_official_evm_actor_did(natives: str, group: str, case: dict[str, Any]) -> None:
+def test_contract_matches_official_evm_actor(natives: str, group: str, case: dict[str, Any]) -> None:
     differences = _world(natives).run(case)
     assert not differences, "\n".join(differences)
 
@@ -66,7 +66,7 @@ def test_an_altered_head_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_our_cases_are_what_the_official_evm_actor_does(name: str) -> None:
+def test_fevm_cases_match_official_evm_actor(name: str) -> None:
     """The files in fevm/ record the official actor's results; they are checked again if the actor is available."""
     kept = {case["name"]: case for case in load_cases(FOLDER, GROUP)}
     assert kept.keys() == CASES.keys()

@@ -35,14 +35,14 @@ def test_the_columns_are_the_error_numbers_of_the_network() -> None:
     assert list(error_names(TEXT)) == list(range(14))
 
 
-def test_a_cell_that_nothing_covers_is_noticed() -> None:
+def test_uncovered_error_cell_is_reported() -> None:
     cells = Counter(coverage().cells)
     del cells["ipld.block_link", 12]
     (problem,) = problems(Coverage(coverage().versions, cells), stated_reasons(TEXT), error_names(TEXT))
     assert problem == "ipld.block_link never answers 12 (BUFFER_TOO_SMALL), and no reason is stated"
 
 
-def test_a_reason_for_what_happens_after_all_is_noticed() -> None:
+def test_impossibility_reason_for_observed_error_is_reported() -> None:
     reasons = stated_reasons(TEXT) | {("send.send", 5): Reason("money is plenty", "nowhere")}
     (problem,) = problems(coverage(), reasons, error_names(TEXT))
     assert problem.startswith("send.send answers 5 (INSUFFICIENT_FUNDS), which is stated to be impossible")
@@ -62,7 +62,7 @@ def test_the_rows_are_the_syscalls_of_the_later_abi() -> None:
 
 
 @pytest.mark.parametrize("group", ["official", "evm"])
-def test_the_official_actors_are_asked_the_same_at_every_network_version(group: str) -> None:
+def test_golden_vectors_query_official_actors_in_all_versions(group: str) -> None:
     """But for sweeps of the gas limit and calls to the end of depth or gas, of which a few versions are enough."""
     versions = defaultdict(set)
     for vector in read_vectors(GOLDEN / f"{group}.jsonl.gz"):

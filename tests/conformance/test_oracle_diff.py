@@ -19,7 +19,7 @@ def files() -> list[Vectors]:
     return [by_id(path) for path in MESSAGE_FILES]
 
 
-def test_a_sample_is_spread_over_the_files_and_the_same_for_a_seed() -> None:
+def test_sample_spans_all_files_and_is_deterministic_per_seed() -> None:
     chosen = sample(files(), 20, 1)
     assert len(chosen) == 20
     assert {name.partition("/")[0] for name in chosen} == {path.name.split(".")[0] for path in MESSAGE_FILES}
@@ -54,7 +54,7 @@ def test_a_vector_that_is_not_made_any_more_differs() -> None:
     assert next(differences({}, vector)).startswith("vector._meta")
 
 
-def test_without_rust_it_says_that_nothing_was_run(
+def test_missing_rust_is_reported_as_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -72,10 +73,10 @@ def test_the_syscall_that_differs_is_named_with_its_input(
         digest = hash_(crypto, code, data)
         return bytes((digest[0] ^ 1,)) + digest[1:]
 
-    def planted(*arguments: object) -> object:
+    def planted(*arguments: Any) -> object:
         with monkeypatch.context() as patch:
             patch.setattr(CryptoOps, "hash", hash_)
-            return answered(*arguments)  # type: ignore[arg-type]
+            return answered(*arguments)
 
     monkeypatch.setattr(oracle_fuzz, "answered", planted)
     monkeypatch.setattr(CryptoOps, "hash", wrong)
@@ -85,7 +86,7 @@ def test_the_syscall_that_differs_is_named_with_its_input(
     assert all("Probe(syscall='crypto.hash', arguments=(" in line and "return" in line for line in lines)
 
 
-def test_without_the_oracle_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_oracle_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def lacking(*_: str) -> str:
         raise CannotRun("there is no Rust here")
 

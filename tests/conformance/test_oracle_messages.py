@@ -82,7 +82,7 @@ def stand_in(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stand_in")
-def test_what_is_alike_is_no_finding_and_is_counted(run: Run) -> None:
+def test_equal_results_are_counted_without_findings(run: Run) -> None:
     tally = Tally()
     run.messages(120, 1, tally)
     assert tally.findings == []
@@ -116,7 +116,7 @@ def test_a_difference_is_made_small_and_written_as_a_vector(run: Run, stand_in: 
 
 
 @pytest.mark.slow
-def test_what_a_difference_needs_stays(run: Run) -> None:
+def test_reduced_case_keeps_messages_needed_for_difference(run: Run) -> None:
     case = max((case for case, _ in answered_cases(run.ground(28), "1:2")), key=lambda one: len(one.messages))
     wanted = case.messages[1]
     small = smaller(case, lambda one: wanted in one.messages and not {*case.actors()} - {*one.actors()})
@@ -124,7 +124,7 @@ def test_what_a_difference_needs_stays(run: Run) -> None:
     assert small.actors() == case.actors()
 
 
-def test_what_differs_on_a_used_machine_only_is_said_so(run: Run, stand_in: StandIn) -> None:
+def test_difference_only_on_used_machine_is_reported_as_such(run: Run, stand_in: StandIn) -> None:
     (case, _), *_ = answered_cases(run.ground(21), "1:3")
     assert not stand_in.wrong
     assert (
@@ -142,7 +142,7 @@ def test_a_seed_draws_the_same_again(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_the_relay_makes_the_call_that_it_is_asked_for(run: Run) -> None:
+def test_relay_makes_requested_call(run: Run) -> None:
     """Its answer begins with the send's error number, then the callee's exit code."""
     machine = run.ground(28).world(Random(1), 0).machine
     counter = run.ground(28).places["counter"]
@@ -159,7 +159,7 @@ def test_the_relay_makes_the_call_that_it_is_asked_for(run: Run) -> None:
         assert (int.from_bytes(answer[:4], "little"), int.from_bytes(answer[8:12], "little")) == (error, code)
 
 
-def test_without_the_oracle_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_oracle_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def lacking() -> Reference:
         raise CannotRun("there is no Rust here")
 

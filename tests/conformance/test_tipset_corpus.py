@@ -50,7 +50,7 @@ def test_the_corpus_is_of_every_network_version_and_rich() -> None:
     assert sum(path.stat().st_size for path in TIPSETS.iterdir()) < LARGEST
 
 
-def test_some_tipsets_have_blocks_that_share_messages_and_one_that_owes_a_penalty() -> None:
+def test_some_tipsets_share_messages_and_one_has_a_penalty() -> None:
     for version in VERSIONS:
         vectors = [*read_vectors(blocks_file_of(version))]
         assert len(vectors) == SEVERAL

@@ -88,7 +88,7 @@ def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
 
 
 @pytest.mark.slow
-def test_a_refusal_of_the_actor_is_status_1_and_changes_nothing(hypervisor: Command, chain: tuple[Path, str]) -> None:
+def test_actor_refusal_exits_1_and_changes_no_state(hypervisor: Command, chain: tuple[Path, str]) -> None:
     folder, jar = chain
     before = as_json("actor", "inspect", jar, "--state", folder)
     status, words = hypervisor("actor", "call", jar, "Withdraw", "[1]", "--account", 1, "--state", folder)
@@ -98,7 +98,7 @@ def test_a_refusal_of_the_actor_is_status_1_and_changes_nothing(hypervisor: Comm
     assert as_json("actor", "inspect", jar, "--state", folder) == before
 
 
-def test_what_an_actor_says_is_shown_as_no_terminal_obeys_it(hypervisor: Command, tmp_path: Path) -> None:
+def test_actor_message_is_escaped_for_terminal(hypervisor: Command, tmp_path: Path) -> None:
     schema = tmp_path / "counter.ipldsch"
     schema.write_text("type FailParams struct { exit Int\n message String\n data Bytes } representation tuple")
     with Network("chain") as network:
@@ -109,7 +109,7 @@ def test_what_an_actor_says_is_shown_as_no_terminal_obeys_it(hypervisor: Command
     assert "\\x1b[2J\\nbye" in words
 
 
-def test_a_chain_that_a_node_has_open_is_left_alone_but_may_be_looked_at(chain: tuple[Path, str]) -> None:
+def test_chain_open_in_another_process_can_only_be_inspected(chain: tuple[Path, str]) -> None:
     folder, jar = chain
     with Network(folder):
         called = CliRunner().invoke(app, ["actor", "call", jar, "Tip", '["hi"]', "--state", str(folder)])
@@ -222,7 +222,7 @@ def test_malformed_input_is_status_2_and_one_sentence(
         (["new", "jar", "--into", "absent"], "cannot be written"),
     ],
 )
-def test_what_cannot_be_is_status_2_and_makes_no_folder(
+def test_invalid_arguments_exit_with_2_and_create_no_folder(
     hypervisor: Command, chain: tuple[Path, str], arguments: list[str], words: str
 ) -> None:
     arguments = [str(chain[0]) if argument == "CHAIN" else argument for argument in arguments]
@@ -251,7 +251,7 @@ def test_a_new_project_is_the_template_under_another_name(hypervisor: Command, t
     assert os.listdir() == ["guest_book"]
 
 
-def test_a_project_builds_with_the_flags_and_crates_of_the_built_in_actors() -> None:
+def test_project_uses_flags_and_crates_of_built_in_actors() -> None:
     config = tomllib.loads((FOLDER / ".cargo" / "config.toml").read_text())["build"]
     assert (config["target"], tuple(config["rustflags"])) == (build.TARGET, build.FLAGS)
     assert (

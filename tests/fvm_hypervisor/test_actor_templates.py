@@ -54,7 +54,7 @@ def test_a_project_in_assemblyscript_builds_and_passes_its_tests(tmp_path: Path)
 
 
 @pytest.mark.parametrize("language", TEMPLATES)
-def test_a_new_project_has_its_own_name_and_nothing_that_was_built(language: str, tmp_path: Path) -> None:
+def test_new_project_has_its_own_name_and_no_build_artifacts(language: str, tmp_path: Path) -> None:
     project = new_project("adder", tmp_path, language)
     files = [path for path in project.rglob("*") if path.is_file()]
     assert {path.suffix for path in files}.isdisjoint({".wasm", ".pyc"})
@@ -63,7 +63,7 @@ def test_a_new_project_has_its_own_name_and_nothing_that_was_built(language: str
     assert (project / "Cargo.toml").exists() == (language == RUST)
 
 
-def test_a_project_is_built_by_what_its_file_says_and_tested_by_pytest(tmp_path: Path) -> None:
+def test_project_build_follows_its_manifest_and_tests_use_pytest(tmp_path: Path) -> None:
     tests = [sys.executable, "-m", "pytest"]
     for language, builder in ((RUST, "cargo"), ("c", "make"), ("assemblyscript", "npm")):
         project = new_project(f"{language}_one", tmp_path, language)

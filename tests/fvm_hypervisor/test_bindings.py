@@ -22,7 +22,7 @@ def test_the_committed_files_are_those_that_the_generator_writes(generated: dict
     assert not different, "make bindings"
 
 
-def test_no_file_lies_there_that_the_generator_does_not_write(generated: dict[Path, str]) -> None:
+def test_bindings_contain_only_generated_files(generated: dict[Path, str]) -> None:
     for folder in ("bridge/bindings", "bridge/solidity"):
         found = {path for path in (PROJECT / folder).iterdir() if path.is_file()}
         assert found == {path for path in generated if path.parent == PROJECT / folder}

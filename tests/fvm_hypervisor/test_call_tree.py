@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.printed import show_fil
-from localnet.traces.call_text import DEEPEST, MOST_CALLS, call_line, call_lines, tree_console
+from localnet.traces.call_text import DEEPEST, MAX_CALLS, call_line, call_lines, tree_console
 from localnet.traces.trace_report import explain_trace
 from tests.localnet.traces import found, plain_call
 
@@ -33,7 +33,7 @@ def test_money_is_shown_in_fil(amount: int, words: str) -> None:
 
 
 @given(st.integers(-(10**30), 10**30).filter(bool))
-def test_no_atto_is_lost(amount: int) -> None:
+def test_fil_formatting_preserves_every_atto(amount: int) -> None:
     number, unit = show_fil(amount).split()
     with localcontext(prec=60):
         assert Decimal(number) * 10**18 == amount
@@ -60,7 +60,7 @@ def shown(calls: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> li
 
 
 @pytest.mark.slow
-def test_no_call_is_too_deep_to_be_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_deep_call_tree_is_shown_completely(capsys: pytest.CaptureFixture[str]) -> None:
     call = plain_call()
     for _ in range(1024):
         call = {**call, "calls": [call]}
@@ -71,16 +71,16 @@ def test_no_call_is_too_deep_to_be_shown_whole(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.slow
-def test_of_more_calls_than_anybody_reads_the_first_are_shown_and_the_others_counted(
+def test_call_tree_shows_first_calls_and_counts_omitted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     inner = plain_call(calls=[plain_call()])
-    lines = shown([plain_call(calls=[inner] * MOST_CALLS)], capsys)
-    assert len(lines) == MOST_CALLS + 1
-    assert lines[-1] == f"... and {MOST_CALLS + 1:,} calls more, which --json has"
+    lines = shown([plain_call(calls=[inner] * MAX_CALLS)], capsys)
+    assert len(lines) == MAX_CALLS + 1
+    assert lines[-1] == f"... and {MAX_CALLS + 1:,} calls more, which --json has"
 
 
-def test_what_a_contract_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_contract_output_cannot_control_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     event = {"emitter": "f0101", "address": None, "entries": [
         {"flags": 3, "key": "\x1b[2J[red]\u202e\n", "codec": 0x55, "value": "0x01"},
     ]}  # fmt: skip
@@ -90,7 +90,7 @@ def test_what_a_contract_says_cannot_steer_the_terminal(capsys: pytest.CaptureFi
     assert len(lines) == 3
 
 
-def test_deep_calls_are_told_below_each_other_with_their_depth(capsys: pytest.CaptureFixture[str]) -> None:
+def test_deep_calls_are_printed_with_depth(capsys: pytest.CaptureFixture[str]) -> None:
     deepest = 1_023
     call = {**plain_call(), "return": "0x05"}
     for _ in range(deepest):

@@ -25,21 +25,19 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
-def test_the_version_is_that_of_the_project_with_the_form_that_runs() -> None:
+def test_version_is_of_project_with_running_form() -> None:
     version = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]
     found = run("--version")
     assert (found.exit_code, found.output) == (0, f"hypervisor {version} ({form()})\n")
 
 
-def test_without_a_command_the_commands_are_listed() -> None:
+def test_missing_command_lists_commands() -> None:
     found = run()
     assert found.exit_code == 2
     assert "Run the demo: a Solidity contract and a native WASM actor" in found.output
 
 
-def test_without_the_official_bundle_the_command_that_gets_it_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_official_bundle_error_names_fetch_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_DATA", str(tmp_path))
     monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "bundles"))
     (tmp_path / "cases.json").write_text("{}")
@@ -49,9 +47,7 @@ def test_without_the_official_bundle_the_command_that_gets_it_is_told(
         BundleFolder(tmp_path).store(cid_of(b"a manifest that no bundle has"))
 
 
-def test_a_state_finds_the_bundle_that_it_was_made_with_among_the_fetched_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_state_bundle_is_found_among_downloaded_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     official = data_file("bundles/v18-devnet.car")
     monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path))
     (tmp_path / "v18-devnet.car").symlink_to(official)
@@ -74,6 +70,6 @@ print(gc.get_threshold() == usual, gc.get_freeze_count() > 0)
 """
 
 
-def test_garbage_is_looked_for_once_the_command_is_loaded() -> None:
+def test_garbage_collection_is_deferred_until_command_loads() -> None:
     done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[1:] == ["True", "True True"]

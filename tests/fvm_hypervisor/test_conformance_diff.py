@@ -98,7 +98,7 @@ def error(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("error")
-def test_without_expected_charges_the_names_that_would_explain_the_difference_are_shown(
+def test_diff_names_possible_charges_without_expected_charges(
     run: Callable[..., Record],
 ) -> None:
     record = run(diff=True)
@@ -110,7 +110,7 @@ def test_without_expected_charges_the_names_that_would_explain_the_difference_ar
 
 
 @pytest.mark.usefixtures("error")
-def test_with_expected_charges_the_first_that_differs_is_shown(run: Callable[..., Record], recorded: Path) -> None:
+def test_first_difference_from_expected_charges_is_shown(run: Callable[..., Record], recorded: Path) -> None:
     lines = run(diff=True, against=recorded)["diff"]
     agreed = next(index for index, line in enumerate(lines) if "charges agree" in line)
     assert "ours" in lines[agreed + 1]
@@ -119,7 +119,7 @@ def test_with_expected_charges_the_first_that_differs_is_shown(run: Callable[...
     assert "method 2" in lines[agreed + 1]
 
 
-def test_the_actors_whose_balance_the_error_changed_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_diff_shows_actors_with_wrong_balance(monkeypatch: pytest.MonkeyPatch) -> None:
     # a message that pays a base fee, which the golden vectors' do not
     (path,) = find_vectors([data_file("vectors/fvm-nv18/fil_10_storagemarket/AddBalance/Ok")])[-1:]
     planted = replace(NV18, prices=replace(HYGGE, name="planted", block_open_flat=HYGGE.block_open_flat + 1000))
@@ -132,9 +132,7 @@ def test_the_actors_whose_balance_the_error_changed_are_shown(monkeypatch: pytes
     assert more == -less > 0
 
 
-def test_charges_that_differ_from_the_recorded_fail_a_vector_whose_outcome_is_right(
-    run: Callable[..., Record], recorded: Path
-) -> None:
+def test_charge_mismatch_with_recording_fails_passing_vector(run: Callable[..., Record], recorded: Path) -> None:
     assert run(against=recorded)["pass"]
     kept = json.loads(recorded.read_text())
     charges = [event for event in kept["trace"][0] if isinstance(event, list) and event[1] > 1000]
@@ -146,7 +144,7 @@ def test_charges_that_differ_from_the_recorded_fail_a_vector_whose_outcome_is_ri
     assert "message 1: the first 3 charges agree" in record["error"]
 
 
-def test_a_trace_of_fewer_messages_says_so(run: Callable[..., Record], recorded: Path) -> None:
+def test_trace_with_missing_messages_is_reported(run: Callable[..., Record], recorded: Path) -> None:
     kept = json.loads(recorded.read_text())
     recorded.write_text(json.dumps(kept | {"trace": []}) + "\n")
     record = run(diff=True, against=recorded)
@@ -154,7 +152,7 @@ def test_a_trace_of_fewer_messages_says_so(run: Callable[..., Record], recorded:
     assert "nothing more" in record["diff"][-1]
 
 
-def test_a_vector_without_a_recorded_trace_says_so(run: Callable[..., Record], tmp_path: Path) -> None:
+def test_vector_without_recorded_trace_is_reported(run: Callable[..., Record], tmp_path: Path) -> None:
     (tmp_path / "none.jsonl").write_text("")
     assert run(against=tmp_path / "none.jsonl")["error"] == "no trace of that id to compare with"
 
@@ -276,7 +274,7 @@ def test_actors_are_compared_field_by_field(world: World) -> None:
     ]
 
 
-def test_the_state_of_an_actor_is_followed_to_the_node_that_differs(world: World) -> None:
+def test_actor_state_diff_descends_to_differing_node(world: World) -> None:
     def head(entry: int, field: int) -> Cid:
         table = Hamt(world.store)
         for number in range(40):
@@ -291,7 +289,7 @@ def test_the_state_of_an_actor_is_followed_to_the_node_that_differs(world: World
     ]
 
 
-def test_what_lies_behind_a_missing_block_is_not_compared_and_said(world: World) -> None:
+def test_state_behind_missing_block_is_reported_as_not_compared(world: World) -> None:
     gone = cid_of(b"\x01")
     ours = world.state(f01000=ActorState(CODE, put_object(world.store, 2)), f01001=ActorState(CODE, nonce=1))
     other = world.state(f01000=ActorState(CODE, gone), f01001=ActorState(CODE, nonce=2))
@@ -302,7 +300,7 @@ def test_what_lies_behind_a_missing_block_is_not_compared_and_said(world: World)
     assert "cannot be compared" in line
 
 
-def test_a_tree_that_only_looks_like_a_hamt_at_its_root_is_shown_by_its_cids(world: World) -> None:
+def test_tree_with_hamt_like_root_is_shown_by_its_cids(world: World) -> None:
     """A contract's storage of many slots: the root has links alone, as a HAMT's may; its entries lie further down."""
     heads = []
     for last in (1, 2):

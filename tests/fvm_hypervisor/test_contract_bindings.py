@@ -41,7 +41,7 @@ def methods(text: str) -> list[str]:
     return [node.name for node in contract.body if isinstance(node, ast.FunctionDef)]
 
 
-def test_the_committed_wrapper_is_what_is_written() -> None:
+def test_committed_wrapper_matches_generated_wrapper() -> None:
     written = module(MARKET, "Market")
     formatted = subprocess.run(
         [sys.executable, "-m", "ruff", "format", "--stdin-filename", "market.py", "-"],
@@ -52,7 +52,7 @@ def test_the_committed_wrapper_is_what_is_written() -> None:
     assert formatted == written.text, "it is written as ruff formats it"
 
 
-def test_the_artifact_comes_from_the_source_beside_it() -> None:
+def test_artifact_matches_adjacent_source() -> None:
     digest = hashlib.sha256((HERE / "Market.sol").read_bytes()).hexdigest()
     assert MARKET["sources"] == {"Market.sol": digest}, "run compile.mjs"
 
@@ -65,7 +65,7 @@ def test_a_word_that_is_broken_into_lines_is_no_escape_either() -> None:
         assert "".join((said or "").split()) == told
 
 
-def test_what_authors_say_stands_in_docstrings_and_is_no_program() -> None:
+def test_natspec_is_escaped_in_docstrings() -> None:
     tree = ast.parse((HERE / "market.py").read_text(encoding="utf-8"))
     told = {node.name: ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     assert "A name has got another owner." in told["Sold"]
@@ -92,7 +92,7 @@ def test_names_that_solidity_could_not_have_are_refused(entry: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("content", [None, 7, {}, {"abi": {}}, {"abi": None}, "text"])
-def test_what_has_no_abi_is_refused(content: Any) -> None:
+def test_artifact_without_abi_is_rejected(content: Any) -> None:
     with pytest.raises(InvalidInput, match="there is no ABI"):
         module(content, "Thing")
 
@@ -147,7 +147,7 @@ def test_types_are_pythons() -> None:
     assert "Sequence[Sequence[Target]]" in of(function("f", item("address[3][]", "them")))
 
 
-def test_entries_that_nobody_can_call_are_left_out() -> None:
+def test_uncallable_abi_entries_are_omitted() -> None:
     assert methods(of(function("f"), function("inLibrary", item("mapping(uint => uint) storage")))) == ["f"]
 
 
@@ -177,7 +177,7 @@ def test_the_command_finds_contracts_by_name(tmp_path: Path) -> None:
     assert "class Vault(TypedContract):" in (tmp_path / "vault.py").read_text(encoding="utf-8")
 
 
-def test_the_command_tells_what_it_cannot_read(tmp_path: Path) -> None:
+def test_bindings_command_reports_unreadable_artifacts(tmp_path: Path) -> None:
     (tmp_path / "torn.json").write_text("{")
     for artifact, words in (("torn.json", "is not valid JSON"), ("absent.json", "cannot be read")):
         done = CliRunner().invoke(app, ["bindings", str(tmp_path / artifact)])
@@ -199,7 +199,7 @@ def wrong(network: Network) -> None:
 
 
 @pytest.mark.long
-def test_mypy_refuses_what_does_not_fit(tmp_path: Path) -> None:
+def test_mypy_rejects_ill_typed_binding_uses(tmp_path: Path) -> None:
     (tmp_path / "uses.py").write_text(USES)
     command = [sys.executable, "-m", "mypy", str(tmp_path / "uses.py")]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)

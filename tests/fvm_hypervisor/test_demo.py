@@ -50,7 +50,7 @@ def path(calls: list[Json]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_contracts_are_created_through_the_native_address_manager(shown: Json) -> None:
+def test_contracts_are_created_through_native_eam(shown: Json) -> None:
     deploy = step(shown, "deploy")
     assert path(deploy["calls"][:1]) == ["wasm", "wasm", "evm"]
     assert [call["method"] for call in walk(deploy["calls"][:1])] == ["CreateExternal", "Exec4", "Constructor"]
@@ -84,7 +84,7 @@ def test_a_native_abort_is_caught_and_its_state_rolled_back(shown: Json) -> None
     assert [event["event"] for event in act["facts"]["events"]] == ["Caught"]
 
 
-def test_a_revert_is_seen_by_the_native_actor_with_exit_code_and_reason(shown: Json) -> None:
+def test_native_actor_sees_revert_exit_code_and_reason(shown: Json) -> None:
     act = step(shown, "solidity_revert_seen")
     assert (act["facts"]["exit_code"], act["facts"]["reason"]) == (33, "not today")
     assert act["facts"]["greetings"] == 2
@@ -97,12 +97,12 @@ def test_each_side_emits_an_event(shown: Json) -> None:
     assert {(event["side"], event["event"]) for event in events} >= {("native", "incremented"), ("evm", "Deposited")}
 
 
-def test_the_state_is_there_after_closing_and_reopening(shown: Json) -> None:
+def test_state_persists_after_reopening(shown: Json) -> None:
     facts = step(shown, "reopen")["facts"]
     assert (facts["count"], facts["deposits"], facts["greetings"]) == (5, 4 * FIL, 2)
 
 
-def test_each_line_tells_runtime_actor_method_value_exit_code_and_gas(shown: Json) -> None:
+def test_call_lines_show_runtime_actor_method_value_exit_and_gas(shown: Json) -> None:
     calls = [call for step in shown["steps"] for call in walk(step["calls"])]
     assert {call["runtime"] for call in calls} == {"wasm", "evm"}
     assert all(call["to"].startswith("f0") and call["method"] and call["gas"] > 0 for call in calls)
@@ -110,7 +110,7 @@ def test_each_line_tells_runtime_actor_method_value_exit_code_and_gas(shown: Jso
     assert len({step["state_root"] for step in shown["steps"]}) == len(shown["steps"])
 
 
-def test_the_state_folder_is_left_where_it_was_asked_for(shown: Json) -> None:
+def test_state_folder_is_left_at_requested_path(shown: Json) -> None:
     assert (Path(shown["folder"]) / "CURRENT").is_file()
 
 

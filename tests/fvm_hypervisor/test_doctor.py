@@ -32,7 +32,7 @@ def test_the_installation_is_whole() -> None:
     ("has_sources", "remedy"),
     [(True, "`make compiled` makes the compiled form"), (False, "install a wheel that was built for this Python")],
 )
-def test_an_interpreted_installation_says_how_to_get_the_compiled_form(
+def test_interpreted_install_explains_how_to_get_compiled_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_sources: bool, remedy: str
 ) -> None:
     if has_sources:
@@ -53,7 +53,7 @@ def program(home: Path, elsewhere: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", ["store", "localnet", "hypervisor"])
-def test_a_package_of_another_distribution_is_named_without_a_traceback(tmp_path: Path, name: str) -> None:
+def test_shadowing_package_is_reported_without_traceback(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").write_text("ANOTHER = True\n")
     done = program(installation.HOME, tmp_path)

@@ -39,7 +39,7 @@ def test_a_redirect_is_followed(site: Site, part: Path) -> None:
     assert part.read_bytes() == CONTENT
 
 
-def test_what_was_cut_off_is_kept_and_the_next_attempt_asks_for_the_rest_alone(site: Site, part: Path) -> None:
+def test_interrupted_download_is_stored_and_resumed(site: Site, part: Path) -> None:
     site.cut_after = 100_000
     with pytest.raises(DownloadFailed, match="after 100,000 of 256,000 bytes"):
         download(f"{site.url}/file", part, LIMIT)
@@ -57,7 +57,7 @@ def test_a_server_without_ranges_sends_all_again(site: Site, part: Path) -> None
     assert part.read_bytes() == CONTENT
 
 
-def test_a_part_that_is_whole_is_not_asked_for_again(site: Site, part: Path) -> None:
+def test_complete_partial_download_is_not_requested_again(site: Site, part: Path) -> None:
     part.write_bytes(CONTENT)
     download(f"{site.url}/file", part, LIMIT)
     assert part.read_bytes() == CONTENT
@@ -70,7 +70,7 @@ def test_a_part_that_is_longer_than_the_file_is_dropped(site: Site, part: Path) 
     assert part.read_bytes() == CONTENT
 
 
-def test_a_body_without_end_is_left_at_the_limit_and_nothing_is_kept(site: Site, part: Path) -> None:
+def test_endless_download_stops_at_limit_and_leaves_no_file(site: Site, part: Path) -> None:
     seen: list[int] = []
     with pytest.raises(InvalidInput, match="more than 1,000,000 bytes"):
         download(f"{site.url}/endless", part, LIMIT, seen.append)
@@ -78,14 +78,14 @@ def test_a_body_without_end_is_left_at_the_limit_and_nothing_is_kept(site: Site,
     assert not part.exists()
 
 
-def test_a_length_above_the_limit_is_refused_before_anything_is_read(site: Site, part: Path) -> None:
+def test_length_above_limit_is_refused_before_reading(site: Site, part: Path) -> None:
     seen: list[int] = []
     with pytest.raises(InvalidInput, match="more than 1,000 bytes"):
         download(f"{site.url}/file", part, 1_000, seen.append)
     assert (seen, part.exists()) == ([], False)
 
 
-def test_another_range_than_the_one_asked_for_is_not_mixed_in(site: Site, part: Path) -> None:
+def test_download_response_with_wrong_range_is_discarded(site: Site, part: Path) -> None:
     part.write_bytes(b"abcd")
     with pytest.raises(DownloadFailed, match="another range"):
         download(f"{site.url}/other-range", part, LIMIT)
@@ -102,7 +102,7 @@ def test_a_server_that_has_no_file_is_quoted(site: Site, part: Path, path: str, 
     assert not part.exists()
 
 
-def test_nobody_at_the_address_is_said_so(part: Path) -> None:
+def test_unreachable_download_host_is_reported(part: Path) -> None:
     with serving(Site()) as site:
         url = site.url
     with pytest.raises(DownloadFailed, match="cannot be reached"):

@@ -144,7 +144,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for wrong in MISTAKES[command]
     ],
 )
-def test_what_is_typed_wrongly_ends_with_2_and_says_so(command: str, arguments: list[str]) -> None:
+def test_usage_error_exits_with_2_and_message(command: str, arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*command.split(), *arguments])
     assert (done.exit_code, done.stdout) == (2, ""), done.output
     assert done.stderr
@@ -162,7 +162,7 @@ def test_what_is_typed_wrongly_ends_with_2_and_says_so(command: str, arguments: 
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_what_is_typed_rightly_and_does_not_work_ends_with_1(arguments: list[str]) -> None:
+def test_valid_command_that_fails_exits_with_1(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*arguments, "--rpc", NOBODY])
     assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (1, True), done.output
 
@@ -175,7 +175,7 @@ def test_a_node_to_fork_that_does_not_answer_was_typed_wrongly(arguments: list[s
 
 
 @pytest.mark.slow
-def test_a_block_that_is_no_dag_cbor_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_inspecting_invalid_dag_cbor_prints_error_message(tmp_path: Path) -> None:
     text = b"\x61\xff"  # bad UTF-8
     with (tmp_path / "bad.car").open("wb") as file:
         write_blocks(file, [cid_of(text)], [(cid_of(text), text)])
@@ -200,7 +200,7 @@ main()
 """
 
 
-def test_ctrl_c_ends_a_program_that_is_still_loading_without_a_word() -> None:
+def test_ctrl_c_during_loading_exits_silently_with_130() -> None:
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED_WHILE_LOADING], capture_output=True, text=True, check=False, timeout=60
     )
@@ -273,7 +273,7 @@ def test_workers_end_with_the_process_that_they_work_for(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2, 1.5, 1.8])
-def test_a_node_that_is_terminated_while_it_starts_says_nothing(seconds: float, tmp_path: Path) -> None:
+def test_node_terminated_during_startup_prints_nothing(seconds: float, tmp_path: Path) -> None:
     """Also where its threads start: it ends with a status of its own, or as a node that serves does."""
     command = [str(HYPERVISOR), "node", "--port", "0", "--silent", "--state", str(tmp_path / "chain")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -290,7 +290,7 @@ def test_a_node_that_is_terminated_while_it_starts_says_nothing(seconds: float, 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes that a process has started")
 @pytest.mark.parametrize(("workers", "moment"), [("1", has_begun), ("2", has_begun), ("2", has_children)])
-def test_ctrl_c_ends_a_command_with_its_workers_and_says_nothing(
+def test_ctrl_c_stops_command_and_workers_silently(
     chain: Path, workers: str, moment: Callable[[subprocess.Popen[str]], None]
 ) -> None:
     """A terminal sends it to all processes of the command."""

@@ -63,7 +63,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_client_changes_what_it_sees_and_nothing_in_the_folder(tmp_path: Path) -> None:
+def test_explore_client_changes_do_not_affect_chain_folder(tmp_path: Path) -> None:
     """Beside a network that has the folder open, and goes on with its chain."""
     stranger, folder = "0x" + "34" * 20, tmp_path / "chain"
     with Network(folder) as network:
@@ -122,7 +122,7 @@ def extracted(transaction: str, folder: Path, *source: object) -> str:
 
 
 @pytest.mark.slow
-def test_what_no_vector_can_say_is_said() -> None:
+def test_transaction_without_vector_form_has_status_404() -> None:
     with Network(rules="ethereum") as network, explore(network) as url:
         sent = network.send(network.accounts[1].address, 1).hash.hex()
         assert request(url, "GET", f"/tx/0x{sent}/vector.json")[0] == 404
@@ -182,7 +182,7 @@ def test_a_folder_has_no_page_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.exit_code, "hypervisor explore chain" in done.output) == (2, True)
 
 
-def test_the_log_names_the_page_of_what_failed_and_of_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_links_page_of_failed_transactions_only(capsys: pytest.CaptureFixture[str]) -> None:
     with Network() as network:
         inbox = network.deploy(ARTIFACTS / "Inbox.json")
         Console(network, [], "http://127.0.0.1:8545", explored=True).listen()

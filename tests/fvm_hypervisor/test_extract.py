@@ -144,7 +144,7 @@ def test_a_message_stands_where_those_before_it_left_the_state(made: Made, tmp_p
 
 
 @pytest.mark.slow
-def test_a_node_that_answers_as_lotus_does_is_asked_for_each_block_once(made: Made, tmp_path: Path) -> None:
+def test_lotus_node_is_queried_once_for_each_block(made: Made, tmp_path: Path) -> None:
     with made.open() as network:
         for what in (EPOCH + 1, EPOCH, made.hashes[4]):
             node = LotusNode(network)
@@ -160,7 +160,7 @@ def test_a_node_that_answers_as_lotus_does_is_asked_for_each_block_once(made: Ma
 
 
 @pytest.mark.slow
-def test_what_a_chain_does_not_have_is_one_sentence_and_no_file(made: Made, tmp_path: Path) -> None:
+def test_missing_epoch_or_message_is_one_error_and_no_file(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "none.json"
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -254,7 +254,7 @@ def test_an_upgrade_and_other_rules_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_other_actors_run_a_vector_in_the_place_of_those_that_it_names(made: Made, tmp_path: Path) -> None:
+def test_bundle_option_replaces_actors_named_by_vector(made: Made, tmp_path: Path) -> None:
     """Another build may differ in gas; the same build passes under any name."""
     path = tmp_path / "tipset.json"
     extracted(EPOCH + 1, path, "--state", made.folder)

@@ -71,7 +71,7 @@ def test_an_account_is_a_file_in_foundrys_folder(tmp_path: Path, monkeypatch: py
         keystore_keys([], ["../pbkdf2"], [PASSWORD], [])
 
 
-def test_what_cannot_be_opened_is_named_without_the_password(tmp_path: Path) -> None:
+def test_keystore_error_does_not_reveal_password(tmp_path: Path) -> None:
     file = keystore(tmp_path)
     with pytest.raises(InvalidInput, match="does not open the keystore") as error:
         keystore_keys([file], [], ["wrong-one"], [])

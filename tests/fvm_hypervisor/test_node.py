@@ -58,7 +58,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_node_prints_its_accounts_serves_and_ends_when_told_to(tmp_path: Path, number: int) -> None:
+def test_node_prints_accounts_and_stops_on_signal(tmp_path: Path, number: int) -> None:
     ready = tmp_path / "ready"
     with running(ready) as (url, process):
         assert ask(url, "eth_chainId") == "0x1df5e76"
@@ -73,7 +73,7 @@ def test_a_node_prints_its_accounts_serves_and_ends_when_told_to(tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_the_ready_file_of_a_node_that_was_killed_is_gone_before_the_next_one_starts(tmp_path: Path) -> None:
+def test_ready_file_of_killed_node_is_removed_at_next_start(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     with running(ready, "--silent") as (_, process):
         process.kill()
@@ -100,7 +100,7 @@ def test_a_host_and_an_origin_that_are_named_may_ask(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
+def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None:
     state, inbox = tmp_path / "chain", ARTIFACTS / "Inbox.json"
     bytecode = json.loads(inbox.read_text(encoding="utf-8"))["bytecode"]
     with running(tmp_path / "ready", "--state", str(state), "--silent") as (url, process):
@@ -173,7 +173,7 @@ def test_a_node_upgrades_its_network_behind_the_planned_epoch(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_node_goes_on_with_the_bundle_of_its_folder_and_refuses_others(tmp_path: Path) -> None:
+def test_node_resumes_with_bundle_of_folder_and_refuses_others(tmp_path: Path) -> None:
     state = ["--state", str(tmp_path / "chain")]
     for arguments in (["--bundle", "own-supply-share"], []):
         with running(tmp_path / "ready", *state, *arguments) as (url, process):
@@ -189,7 +189,7 @@ def test_a_node_goes_on_with_the_bundle_of_its_folder_and_refuses_others(tmp_pat
 
 
 @pytest.mark.slow
-def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> None:
+def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--silent") as (url, process):
         port = urlsplit(url).port
         assert port is not None
@@ -223,7 +223,7 @@ def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> No
         (["--state", "file"], 2, "file is a file"),
     ],
 )
-def test_a_node_that_cannot_start_says_why(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+def test_node_startup_failure_reports_reason(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
     (tmp_path / "file").touch()
     done = prepared.run("node", "--port", "0", *arguments, folder=tmp_path, timeout=START)
     assert done.returncode == code
@@ -241,7 +241,7 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path, arguments: list[str],
         ([NO_HASH, "--abi", "absent.json"], 2, "error: the artifact absent.json cannot be read: No such file"),
     ],
 )
-def test_a_trace_that_cannot_be_had_says_why(arguments: list[str], code: int, words: str) -> None:
+def test_unavailable_trace_reports_reason(arguments: list[str], code: int, words: str) -> None:
     done = run("trace", *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert words in done.stderr
@@ -249,7 +249,7 @@ def test_a_trace_that_cannot_be_had_says_why(arguments: list[str], code: int, wo
 
 
 @pytest.mark.slow
-def test_a_folder_without_a_chain_is_no_chains_and_stays_as_it_is(tmp_path: Path) -> None:
+def test_folder_without_chain_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     from hypervisor import Hypervisor
 
     empty, machine = tmp_path / "empty", tmp_path / "machine"
@@ -267,7 +267,7 @@ def test_a_folder_without_a_chain_is_no_chains_and_stays_as_it_is(tmp_path: Path
 
 
 @pytest.mark.parametrize("answer", [b"[]", b"5", b"{}", b'{"error": "no"}', b'{"error": {}}'])
-def test_a_server_that_is_no_node_is_told(answer: bytes) -> None:
+def test_non_json_rpc_server_is_reported(answer: bytes) -> None:
     class Odd(Handler):
         def do_POST(self) -> None:
             self.posted()
@@ -278,7 +278,7 @@ def test_a_server_that_is_no_node_is_told(answer: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:
+def test_node_error_is_reported(tmp_path: Path) -> None:
     with running(tmp_path / "ready") as (url, _):
         with pytest.raises(NodeError, match="does not exist"):
             ask(url, "eth_nothing")
@@ -289,7 +289,7 @@ def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_web3_reads_a_built_in_actor_where_the_node_is_told_so(tmp_path: Path) -> None:
+def test_web3_reads_builtin_actor_with_abi_facade(tmp_path: Path) -> None:
     datacap = Web3.to_checksum_address("0xff" + "00" * 18 + "07")
     with running(tmp_path / "ready", "--abi-facade") as (url, _):
         token: Any = Web3(HTTPProvider(url)).eth.contract(address=datacap, abi=abi("datacap"))

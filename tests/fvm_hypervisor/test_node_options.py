@@ -37,7 +37,7 @@ OTHER_ADDRESS = "0x9858effd232b4033e47d90003d41ec34ecaeda94"  # its first accoun
 
 
 @pytest.mark.slow
-def test_accounts_chain_id_and_genesis_are_what_the_options_say(tmp_path: Path) -> None:
+def test_node_options_set_accounts_chain_id_and_genesis(tmp_path: Path) -> None:
     options = ["-a", "2", "--balance", "5.5", "--chain-id", "31337", "--bare", "-m", OTHER_WORDS]
     with running(tmp_path / "ready", *options) as (url, process):
         accounts = ask(url, "eth_accounts")
@@ -53,16 +53,16 @@ def test_accounts_chain_id_and_genesis_are_what_the_options_say(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_question_may_take_as_long_as_the_options_say(tmp_path: Path) -> None:
-    with running(tmp_path / "ready", "--question-time", "0.2", "--trace-time", "0.3") as (url, _):
+    with running(tmp_path / "ready", "--query-time", "0.2", "--trace-time", "0.3") as (url, _):
         ask(url, "anvil_setCode", BOB, "0x5b6201000060002050600056")  # hashes 64 KiB, without an end
-        for method, words in (("eth_call", "0.2s.*--question-time"), ("trace_call", "0.3s.*--trace-time")):
+        for method, words in (("eth_call", "0.2s.*--query-time"), ("trace_call", "0.3s.*--trace-time")):
             params = [{"to": BOB}, ["trace"], "latest"] if method == "trace_call" else [{"to": BOB}, "latest"]
             with NodeClient(url) as client, pytest.raises(NodeError, match=words):
-                client.ask(method, *params)
+                client.request(method, *params)
 
 
 @pytest.mark.slow
-def test_time_base_fee_and_impersonation_are_what_the_options_say(tmp_path: Path) -> None:
+def test_time_base_fee_and_impersonation_match_options(tmp_path: Path) -> None:
     options = ["--timestamp", "1600000000", "--block-base-fee-per-gas", "12345", "--auto-impersonate"]
     with running(tmp_path / "ready", *options) as (url, _):
         assert ask(url, "eth_getBlockByNumber", "0x0", False)["timestamp"] == hex(1_600_000_000)
@@ -82,7 +82,7 @@ def test_time_base_fee_and_impersonation_are_what_the_options_say(tmp_path: Path
         (["--accounts", "12"], "the folder's network knows 3 of these 12 accounts: leave their number out"),
     ],
 )
-def test_what_a_folder_has_is_not_asked_for_again(tmp_path: Path, option: list[str], words: str) -> None:
+def test_options_fixed_by_state_folder_are_refused(tmp_path: Path, option: list[str], words: str) -> None:
     with running(tmp_path / "one", "--state", str(tmp_path / "chain"), "--accounts", "3"):
         pass
     found = run("node", "--port", "0", "--state", tmp_path / "chain", *option)
@@ -98,7 +98,7 @@ def test_a_time_that_no_block_can_have_is_refused() -> None:
     assert "253402300800 cannot be a time: expected a whole number, 0 to 253402300799" in found.stderr
 
 
-def test_our_own_actors_are_refused_on_a_version_that_they_do_not_run_on() -> None:
+def test_own_actors_are_refused_on_unsupported_network_version() -> None:
     found = run("node", "--port", "0", "--network", "nv18")
     assert found.returncode == 2
     known = f"nv21 to nv{max(NETWORK_VERSIONS)}"
@@ -106,7 +106,7 @@ def test_our_own_actors_are_refused_on_a_version_that_they_do_not_run_on() -> No
 
 
 @pytest.mark.slow
-def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
+def test_node_prints_network_version_upgrades_and_actors(tmp_path: Path) -> None:
     bundle = str(data_file("bundles/v18-testing-fake-proofs.car"))
     options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
     with running(tmp_path / "ready", *options) as (_, process):
@@ -122,7 +122,7 @@ def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_node_says_that_an_upgrade_leaves_it_with_actors_of_another_version(tmp_path: Path) -> None:
+def test_node_warns_of_upgrade_leaving_mismatched_actors(tmp_path: Path) -> None:
     bundle = str(data_file("bundles/v17-testing-fake-proofs.car"))
     options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
     with running(tmp_path / "ready", *options) as (_, process):
@@ -134,7 +134,7 @@ def test_a_node_says_that_an_upgrade_leaves_it_with_actors_of_another_version(tm
 
 
 @pytest.mark.slow
-def test_the_streams_of_a_node_are_those_that_are_asked_for(tmp_path: Path) -> None:
+def test_node_streams_match_options(tmp_path: Path) -> None:
     """At a genesis, and at the upgrade; the doctor says what they are."""
     swa = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
     asked = ["--swa", swa, "--sra", ALICE, "--orchestrator", ALICE, "--ramp", "90", "--timelock", "5"]
@@ -179,7 +179,7 @@ def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_blocks_are_made_when_told_to(tmp_path: Path) -> None:
+def test_no_mining_node_mines_blocks_on_request(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--no-mining", "--silent") as (url, _):
         sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": ALICE, "value": "0x1"})
         assert ask(url, "eth_getTransactionReceipt", sent) is None
@@ -200,7 +200,7 @@ def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_beyond_this_machine_a_node_signs_for_nobody_unless_it_is_to(tmp_path: Path) -> None:
+def test_non_loopback_node_signs_only_with_unlock(tmp_path: Path) -> None:
     transaction = {"from": ALICE, "to": ALICE, "value": "0x1"}
     with running(tmp_path / "ready", "--host", "0.0.0.0") as (url, process):
         here = url.replace("0.0.0.0", "127.0.0.1")
@@ -215,7 +215,7 @@ def test_beyond_this_machine_a_node_signs_for_nobody_unless_it_is_to(tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_node_begins_as_another_one_and_goes_on_without_it(tmp_path: Path) -> None:
+def test_forked_node_starts_from_origin_and_runs_without_it(tmp_path: Path) -> None:
     with running(tmp_path / "there", "--no-mining") as (there, _):
         ask(there, "anvil_setBalance", BOB, "0x7b")
         ask(there, "evm_mine")
@@ -240,7 +240,7 @@ def test_a_node_begins_as_another_one_and_goes_on_without_it(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_node_collects_its_folder_when_told_to_and_by_itself(tmp_path: Path) -> None:
+def test_node_collects_folder_on_request_and_automatically(tmp_path: Path) -> None:
     chain = ["--state", str(tmp_path / "chain")]
     with running(tmp_path / "one", *chain) as (url, _):
         ask(url, "anvil_mine", "0x14")
@@ -261,7 +261,7 @@ def test_a_node_collects_its_folder_when_told_to_and_by_itself(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_node_in_memory_keeps_as_many_states_as_asked_for(tmp_path: Path) -> None:
+def test_in_memory_node_keeps_requested_number_of_states(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--keep-states", "5") as (url, _):
         ask(url, "anvil_mine", "0x14")
         assert "was collected as garbage: states are kept from block 16 on" in _balance_at(url, "0xa")
@@ -308,7 +308,7 @@ def test_a_node_takes_the_open_files_that_the_system_allows() -> None:
 
 
 @pytest.mark.slow
-def test_a_node_of_few_open_files_stays_quiet_when_more_clients_come_than_it_may_open(tmp_path: Path) -> None:
+def test_node_at_open_file_limit_refuses_clients_quietly(tmp_path: Path) -> None:
     half = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
     with running(tmp_path / "ready", "--state", str(tmp_path / "chain"), files=512) as (url, process):
         with ExitStack() as opened:
@@ -332,7 +332,7 @@ def test_a_node_of_few_open_files_stays_quiet_when_more_clients_come_than_it_may
 
 
 @pytest.mark.slow
-def test_half_open_requests_keep_a_new_client_out_for_some_seconds_and_it_hears_why(tmp_path: Path) -> None:
+def test_half_open_requests_yield_503_then_new_client_is_served(tmp_path: Path) -> None:
     """1,200 of them with 1,024 files: others get 503 at once, and there is room though all of them stay."""
     allow_open_files()
     with running(tmp_path / "ready", files=1024) as (url, _), ExitStack() as opened:
@@ -382,7 +382,7 @@ def _heard(client: socket.socket) -> bytes:
         (["--dump-state", "absent/state"], 2, "the state cannot be written to absent/state"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_is_served(arguments: list[str], code: int, words: str) -> None:
+def test_invalid_options_are_reported_before_serving(arguments: list[str], code: int, words: str) -> None:
     done = run("node", "--port", "0", *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert words in done.stderr
@@ -390,7 +390,7 @@ def test_what_cannot_be_is_said_before_anything_is_served(arguments: list[str], 
 
 
 @pytest.mark.slow
-def test_gas_limit_order_path_and_configuration_are_what_the_options_say(tmp_path: Path) -> None:
+def test_gas_limit_order_path_and_config_follow_options(tmp_path: Path) -> None:
     """Key and address are what anvil 1.7 prints for this path."""
     out = tmp_path / "config.json"
     options = [
@@ -428,7 +428,7 @@ def test_gas_limit_order_path_and_configuration_are_what_the_options_say(tmp_pat
 
 
 @pytest.mark.slow
-def test_a_block_without_a_gas_limit_has_room_for_what_does_not_fit_otherwise(tmp_path: Path) -> None:
+def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--rules", "ethereum", "--hardfork", "prague", "--disable-block-gas-limit") as (
         url,
         _,
@@ -465,7 +465,7 @@ def test_an_option_that_cannot_be_is_one_sentence_and_status_2(options: list[str
     assert words in done.stderr
 
 
-def test_every_option_of_anvil_is_there_or_refused_with_a_reason() -> None:
+def test_every_anvil_option_is_supported_or_listed_as_missing() -> None:
     """The options of anvil 1.7's --help, except those for its output."""
     anvil = """--accounts --block-time --balance --config-out --derivation-path --dump-state --hardfork --init --ipc
         --threads --load-state --mnemonic --max-persisted-states --max-transactions --mixed-mining --mnemonic-random

@@ -37,7 +37,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_command_names_what_comes_out_otherwise(chain: Path) -> None:
+def test_replay_command_reports_differing_tipsets(chain: Path) -> None:
     found = run("replay", chain, "--workers", 1)
     assert found.exit_code == 1
     line, summary = found.stdout.splitlines()
@@ -57,7 +57,7 @@ def test_processes_and_dask_answer_as_one_process_does(chain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_share_a_tipset_answer_as_one_does_and_say_where_messages_met(tmp_path: Path) -> None:
+def test_parallel_replay_matches_serial_and_reports_conflicts(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock(), parallel=2) as network:
         counter = network.deploy(ARTIFACTS / "Counter.json")
         network.automine = False

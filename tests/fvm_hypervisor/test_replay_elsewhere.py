@@ -83,7 +83,7 @@ def _headed(folder: Path, head: Any) -> Path:
     return folder / "headed.car"
 
 
-def test_a_nodes_range_is_executed_and_its_blocks_are_kept(made: Path, tmp_path: Path) -> None:
+def test_node_range_replay_caches_fetched_blocks(made: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     with Network(made, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
         node = LotusNode(network)
@@ -111,7 +111,7 @@ def test_a_nodes_range_is_executed_and_its_blocks_are_kept(made: Path, tmp_path:
     assert run("replay").exit_code == 2
 
 
-def test_what_a_node_does_not_have_is_said_of_each_tipset(made: Path) -> None:
+def test_blocks_missing_on_node_are_reported_per_tipset(made: Path) -> None:
     with Network(made, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
         node = LotusNode(network)
         state = network.block(6).before

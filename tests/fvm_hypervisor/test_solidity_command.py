@@ -49,13 +49,13 @@ def test_imports_lead_to_the_written_file(tmp_path: Path) -> None:
         write(tmp_path / "lib" / "filecoin")
 
 
-def test_a_remapping_of_the_projects_own_is_kept(tmp_path: Path) -> None:
+def test_existing_project_remapping_is_preserved(tmp_path: Path) -> None:
     project(tmp_path, "hypervisor/=vendor/fvm/\n")
     assert "remappings.txt" not in write(tmp_path / "lib" / "filecoin")
     assert (tmp_path / "remappings.txt").read_text(encoding="utf-8") == "hypervisor/=vendor/fvm/\n"
 
 
-def test_without_a_project_the_files_are_all(tmp_path: Path) -> None:
+def test_only_contract_files_are_written_without_project(tmp_path: Path) -> None:
     found = json.loads(write(tmp_path / "contracts", "--json"))
     assert found["remapping"] is None
     assert str(tmp_path / "contracts" / "FilecoinVm.sol") in found["written"]

@@ -46,14 +46,14 @@ def test_inspect_prints_a_line_for_each_value_or_json(chain: Path) -> None:
     assert run("inspect", chain).stdout.splitlines()[3].split() == ["f03", "cron", "0", "attoFIL"]
 
 
-def test_inspect_works_beside_a_node_that_has_the_folder_open(tmp_path: Path) -> None:
+def test_inspect_works_while_node_has_folder_open(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         network.send(network.accounts[1].address, value=FIL)
         path = f"{network.accounts[1].delegated}/balance"
         assert run("inspect", tmp_path, path).stdout == f"{10_001 * FIL}\n"
 
 
-def test_a_proof_shows_what_inspect_showed_without_the_folder(chain: Path, tmp_path: Path) -> None:
+def test_inspect_proof_verifies_without_chain_folder(chain: Path, tmp_path: Path) -> None:
     proof = tmp_path / "proof.car"
     assert run("inspect", chain, "f03/state", "--proof", proof).exit_code == 0
     with proof.open("rb") as file:
@@ -66,24 +66,24 @@ def test_a_proof_shows_what_inspect_showed_without_the_folder(chain: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_a_proof_is_looked_into_without_the_folder(chain: Path, tmp_path: Path) -> None:
+def test_proof_is_inspected_without_chain_folder(chain: Path, tmp_path: Path) -> None:
     proof, root = tmp_path / "proof.car", root_of(chain)
     shown = run("inspect", chain, "f03/state", "--proof", proof)
     found = run("inspect", "f03/state", "--verify", proof, "--root", root)
     assert (found.exit_code, found.stdout, found.stderr) == (0, shown.stdout, "")
     unrooted = run("inspect", "f03/state", "--verify", proof)
-    assert (unrooted.stdout, f"the file's own root is {root}" in unrooted.stderr) == (shown.stdout, True)
+    assert (unrooted.stdout, f"the root in the file is {root}" in unrooted.stderr) == (shown.stdout, True)
     assert run("inspect", "f03/balance", "--verify", proof, "--root", root).stdout == "0\n"
 
 
 @pytest.mark.slow
-def test_what_a_proof_does_not_show_is_one_sentence(chain: Path, tmp_path: Path) -> None:
+def test_path_not_covered_by_proof_is_one_error(chain: Path, tmp_path: Path) -> None:
     proof, root = tmp_path / "proof.car", root_of(chain)
     assert run("inspect", chain, "f03/state", "--proof", proof).exit_code == 0
     other = run("inspect", "f04/state", "--verify", proof, "--root", root)
-    assert (other.exit_code, "does not show what is at 'f04/state' of the state" in other.stderr) == (1, True)
+    assert (other.exit_code, "does not prove the value at 'f04/state' in the state" in other.stderr) == (1, True)
     elsewhere = run("inspect", "f03/state", "--verify", proof, "--root", show(cid_of(b"another state")))
-    assert (elsewhere.exit_code, "does not show what is at" in elsewhere.stderr) == (1, True), elsewhere.stderr
+    assert (elsewhere.exit_code, "does not prove the value at" in elsewhere.stderr) == (1, True), elsewhere.stderr
     with proof.open("rb") as file:
         reader = read_car(file)
         blocks = list(reader)
@@ -116,9 +116,7 @@ def test_a_state_that_is_exported_and_imported_has_the_same_root(chain: Path, tm
 
 
 @pytest.mark.slow
-def test_a_strict_verification_and_import_take_what_was_exported_and_refuse_what_is_not_canonical(
-    chain: Path, tmp_path: Path
-) -> None:
+def test_strict_car_commands_accept_exports_refuse_noncanonical(chain: Path, tmp_path: Path) -> None:
     car, odd = tmp_path / "state.car", tmp_path / "odd.car"
     run("car", "export", chain, car)
     assert run("car", "verify", car, "--strict").exit_code == 0
@@ -134,7 +132,7 @@ def test_a_strict_verification_and_import_take_what_was_exported_and_refuse_what
 
 
 @pytest.mark.slow
-def test_an_import_says_what_to_do_next(chain: Path, tmp_path: Path) -> None:
+def test_import_prints_next_command(chain: Path, tmp_path: Path) -> None:
     car, other, root = tmp_path / "state.car", tmp_path / "other", root_of(chain)
     run("car", "export", chain, car)
     told = run("car", "import", other, car).stdout.splitlines()
@@ -165,7 +163,7 @@ def test_a_selector_exports_a_part(chain: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_damaged_file_is_refused_and_a_failed_export_leaves_none(chain: Path, tmp_path: Path) -> None:
+def test_damaged_car_is_refused_and_failed_export_leaves_no_file(chain: Path, tmp_path: Path) -> None:
     car = tmp_path / "state.car"
     run("car", "export", chain, car)
     data = bytearray(car.read_bytes())
@@ -179,7 +177,7 @@ def test_a_damaged_file_is_refused_and_a_failed_export_leaves_none(chain: Path, 
 
 
 @pytest.mark.slow
-def test_gc_says_what_it_did_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
+def test_gc_reports_result_and_resumes_after_interruption(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         for _ in range(5):
             network.send(network.accounts[1].address, value=FIL)
@@ -199,7 +197,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [("inspect",), ("car", "export")])
-def test_a_root_that_is_no_cid_is_told(chain: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_invalid_root_cid_is_reported(chain: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
     car = [tmp_path / "x.car"] if command[0] == "car" else []
     found = run(*command, chain, *car, "--root", "xyz")
     assert (found.exit_code, "'xyz' is not a CID" in found.stderr) == (2, True)

@@ -55,7 +55,7 @@ def test_every_case_has_one_record_and_all_pass() -> None:
 
 
 @pytest.mark.slow
-def test_the_run_ends_with_the_cases_of_each_fork_and_the_five_slowest() -> None:
+def test_summary_lists_cases_per_fork_and_five_slowest() -> None:
     done = run("statetest", "--workers", "1", data_file(EXAMPLE), data_file(SET_CODE))
     posts = [test["post"] for file in (EXAMPLE, SET_CODE) for test in load(file).values()]
     forks = [fork for fork in ("Cancun", "Osaka", "Prague") if any(post.get(fork) for post in posts)]
@@ -73,12 +73,10 @@ def test_the_run_ends_with_the_cases_of_each_fork_and_the_five_slowest() -> None
     [
         ("hash", "0x" + "11" * 32, "state root 0x"),
         ("logs", "0x" + "11" * 32, "logs hash 0x"),
-        ("expectException", "TransactionException.NONCE_IS_MAX", "the transaction is valid"),
+        ("expectException", "TransactionException.NONCE_IS_MAX", "transaction: valid"),
     ],
 )
-def test_one_altered_expectation_is_told_with_its_place_and_the_status_is_1(
-    field: str, value: str, words: str, tmp_path: Path
-) -> None:
+def test_altered_expectation_is_located_and_exits_with_1(field: str, value: str, words: str, tmp_path: Path) -> None:
     tests = load(EXAMPLE)
     (name, test), *_ = tests.items()
     test["post"]["Cancun"][0][field] = value
@@ -90,7 +88,7 @@ def test_one_altered_expectation_is_told_with_its_place_and_the_status_is_1(
     assert "1 failed" in done.stderr
 
 
-def test_a_fork_without_cases_and_a_folder_without_files_are_status_2(tmp_path: Path) -> None:
+def test_unmatched_fork_or_empty_folder_exits_with_2(tmp_path: Path) -> None:
     for arguments in (["--fork", "Osaka", str(data_file(EXAMPLE))], [str(tmp_path)]):
         done = run("statetest", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
@@ -270,7 +268,7 @@ def test_t8n_ends_with_the_status_of_its_kind(change: dict[str, str], status: in
     assert "Traceback" not in done.stderr
 
 
-def test_t8n_says_which_block_hash_is_missing(tmp_path: Path) -> None:
+def test_t8n_reports_missing_block_hash(tmp_path: Path) -> None:
     blockhash_of_zero = "0x600040"
     env = {"currentNumber": "0x2", "currentTimestamp": "0x1", "currentBaseFee": "0x0", "currentGasLimit": "0x989680"}
     env["currentCoinbase"] = "0x" + "00" * 20

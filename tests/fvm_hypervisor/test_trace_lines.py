@@ -51,7 +51,7 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
 
 
 @pytest.mark.slow
-def test_calls_have_the_lines_that_made_them_and_a_failure_its_own(network: Network) -> None:
+def test_trace_shows_source_lines_of_calls_and_failure(network: Network) -> None:
     made, failed = put_too_much(network)
     with serving(network) as url:
         output = traced(failed, "--rpc-url", url, "--artifacts", str(OUT))

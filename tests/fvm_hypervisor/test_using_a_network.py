@@ -97,7 +97,7 @@ def test_a_key_signs_here(url: str, vault: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--gas-limit", "100000000"]])
-def test_a_failure_says_why_and_ends_with_1(url: str, vault: str, options: list[str]) -> None:
+def test_failed_send_prints_reason_and_exits_with_1(url: str, vault: str, options: list[str]) -> None:
     done = run(url, "send", vault, "put", "9", "--abi", "Vault", *options)
     assert done.exit_code == 1
     assert "TooMuch(9, 5)" in done.stderr
@@ -120,7 +120,7 @@ def test_a_custom_error_of_an_inner_contract_keeps_its_name(
 
 
 @pytest.mark.slow
-def test_an_estimate_that_failed_shows_its_calls_where_they_are_asked_for(url: str, vault: str) -> None:
+def test_failed_estimate_shows_its_calls_on_request(url: str, vault: str) -> None:
     for options in ([], ["--private-key", BOB_KEY]):
         done = run(url, "send", vault, "put", "9", "--abi", "Vault", "--trace", *options)
         assert done.exit_code == 1
@@ -130,13 +130,13 @@ def test_an_estimate_that_failed_shows_its_calls_where_they_are_asked_for(url: s
         assert "Vault put" not in run(url, "send", vault, "put", "9", "--abi", "Vault", *options).stdout
 
 
-def test_what_a_function_returns_of_which_only_the_parameters_are_known_is_shown_as_bytes(url: str, vault: str) -> None:
+def test_result_of_function_without_outputs_is_shown_as_bytes(url: str, vault: str) -> None:
     done = run(url, "send", vault, "most()", "--trace")
     assert done.exit_code == 0, done.output
     assert f"0x{5:064x}" in done.stdout
 
 
-def test_a_node_knows_the_names_of_what_was_deployed(url: str, vault: str, tmp_path: Path) -> None:
+def test_explorer_shows_names_of_deployed_contracts(url: str, vault: str, tmp_path: Path) -> None:
     sent = as_json(url, "send", vault, "put(uint256)", "3")["transaction"]
     with urlopen(f"{url}/tx/{sent}") as page:
         assert "Vault" in page.read().decode()
@@ -155,7 +155,7 @@ def test_the_exit_code_of_a_reverted_call_is_named(url: str, command: str) -> No
     """`revert Exit(18)`, of a contract without an artifact."""
     reverter = "0x" + "e5" * 20
     with NodeClient(url) as client:
-        client.ask("anvil_setCode", reverter, "0x63c9ed457760e01b5f52601260045260245ffd")
+        client.request("anvil_setCode", reverter, "0x63c9ed457760e01b5f52601260045260245ffd")
     done = run(url, command, reverter, "f()")
     assert done.exit_code == 1
     assert "Exit(18 USR_FORBIDDEN)" in done.stderr
@@ -224,7 +224,7 @@ def test_bad_input_is_one_sentence_and_its_status(
     [["send", "f0100", "--value", "1fil"], ["call", "f0100", "f()"], ["balance", "f0100"], ["balance", NATIVE]],
     ids=["send", "call", "balance", "balance of f1"],
 )
-def test_a_node_without_actors_is_asked_for_none(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+def test_ethereum_only_node_rejects_actor_addresses(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     """anvil, for example: it would take a masked ID for an address like any other, and lose the money."""
 
     def of_ethereum(self: NodeClient, method: str, *params: Any) -> Any:
@@ -232,7 +232,7 @@ def test_a_node_without_actors_is_asked_for_none(monkeypatch: pytest.MonkeyPatch
             raise NodeError(f"{self.name} answered: Method not found", code=-32601, answered=True)
         return {"eth_accounts": [ALICE], "eth_getBalance": "0x7"}[method]
 
-    monkeypatch.setattr(NodeClient, "ask", of_ethereum)
+    monkeypatch.setattr(NodeClient, "request", of_ethereum)
     done = run("http://127.0.0.1:1", *arguments)
     assert done.exit_code == 1
     assert f"does not know {arguments[1]}: it does not answer Filecoin." in done.stderr
@@ -259,7 +259,7 @@ def test_amounts_with_a_unit_or_decimals_and_zero_are_plain(url: str, amount: st
 
 
 @pytest.mark.slow
-def test_custom_errors_of_a_constructor_and_of_a_callee_have_their_names(url: str, project: Path) -> None:
+def test_custom_errors_of_constructor_and_callee_are_named(url: str, project: Path) -> None:
     """Caller's own ABI lacks TooMuch; it comes from the vault that it calls, whose artifact is below out/."""
     caller = as_json(url, "deploy", "Caller")["address"]
     assert run(url, "call", caller, "put(uint256)", "9").stderr.endswith(": TooMuch(9, 5)\n")
@@ -274,7 +274,7 @@ def test_custom_errors_of_a_constructor_and_of_a_callee_have_their_names(url: st
 
 
 @pytest.mark.slow
-def test_keys_are_those_that_every_development_node_has_and_new_ones_are_new(url: str) -> None:
+def test_wallet_keys_are_standard_dev_keys_and_new_are_random(url: str) -> None:
     listed = as_json(url, "wallet", "list")["accounts"]
     assert (len(listed), listed[0]["ethereum"], listed[1]["private_key"]) == (10, ALICE, BOB_KEY)
     assert f"(0) {ALICE}  f410f" in printed(url, "wallet", "list", "--count", "1")
@@ -304,7 +304,7 @@ def test_the_doctor_finds_a_node_whole(url: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rules", "words"),
-    [("ethereum", "ethereum, no labs"), ("lab:lanes,rent", "Filecoin's, with the labs lanes, rent")],
+    [("ethereum", "ethereum, no labs"), ("lab:lanes,rent", "Filecoin's rules with the labs lanes, rent")],
 )
 def test_the_doctor_names_rules_and_labs(rules: str, words: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -312,10 +312,10 @@ def test_the_doctor_names_rules_and_labs(rules: str, words: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_doctor_says_what_a_bare_node_lacks() -> None:
+def test_doctor_reports_missing_multicall3_on_bare_node() -> None:
     with Network(bare=True) as network, serving(network) as url:
         output = printed(url, "doctor", "--rpc-url", url)
-    assert "Multicall3: not there" in output
+    assert "Multicall3: not deployed" in output
 
 
 @pytest.mark.slow
@@ -334,7 +334,7 @@ def test_a_deployment_waits_for_a_node_that_is_starting(project: Path) -> None:
             assert json.loads(deployment.result(60).stdout)["status"] == "ok"
 
 
-def test_the_doctor_says_what_to_do_where_nobody_answers() -> None:
+def test_doctor_suggests_remedy_for_unreachable_node() -> None:
     done = run("", "doctor", "--rpc-url", "http://127.0.0.1:1")
     assert done.exit_code == 1
     assert done.stdout.startswith("FAIL  answers: no node answers at http://127.0.0.1:1")

@@ -57,7 +57,7 @@ NATIVE: Final = masked_id(ActorID(7))
 FUNDS: Final = 10**6
 GAS: Final = 1 << 33
 SLOTS: Final = (*range(6), 7)
-MOST: Final = 3
+MAX: Final = 3
 """Maximum depth of calls."""
 _DELEGATED: Final = keccak(b"Delegated(address)")
 
@@ -225,7 +225,7 @@ class Program:
     def transaction(self) -> tuple[Account, EthAddress, int, bytes, list[Wish]]:
         """Sender, receiver, value, calldata, and what is signed for it."""
         random = self.random
-        depth = random.randrange(MOST + 1)
+        depth = random.randrange(MAX + 1)
         wishes = self.wishes() if random.random() < 0.6 else []
         sender = random.choice((*KEYS[:2], *KEYS[:2], *KEYS))
         people = tuple(account.address for account in KEYS)

@@ -24,7 +24,7 @@ _TRAPPING: Final = ("div_u", "rem_s", "div_s")
 _EDGES: Final = (0, 1, -1, 7, 255, 65_535, 2**31 - 1, -(2**31))
 _NOTE: Final = re.compile("@N([0-9]+)@")
 """Placeholder in a body for a call of another module's function, with the call's cost in instructions."""
-_MOST_PARAMS: Final = 3
+_MAX_PARAMS: Final = 3
 _PLACE: Final = 65_000
 """Offset in the actor's memory of the syscalls' results."""
 
@@ -119,7 +119,7 @@ class Program:
             unused = 65_536 * len(memories)
             parts += [
                 f"(func $note_{size} (drop (call $log (i32.const {unused}) (i32.const {size}))))"
-                for size in range(1, _MOST_PARAMS + 2)
+                for size in range(1, _MAX_PARAMS + 2)
             ]
         entries = [(module.number, place, one) for module in modules for place, one in enumerate(module.entries)]
         parts.append(f"(table {TABLE * len(self.modules)} funcref)")
@@ -229,7 +229,7 @@ class _Writer:
         self._random = random
         self._module = module
         self._actor = actor
-        params = ("i32",) if actor else tuple(random.choice(KINDS) for _ in range(random.randrange(_MOST_PARAMS + 1)))
+        params = ("i32",) if actor else tuple(random.choice(KINDS) for _ in range(random.randrange(_MAX_PARAMS + 1)))
         result = "i32" if actor else random.choice(KINDS)
         if not actor and random.random() < 0.4:
             params = (result,)

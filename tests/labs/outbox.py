@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import Any, Final
 from unittest import mock
@@ -324,7 +324,7 @@ def _notes(machine: Hypervisor, here: World, relay: ActorID) -> tuple[list[int],
     if relay in here.natives:
         numbers, receipts = get_object(machine.store, state.head)
         return numbers, receipts
-    ask = lambda name, *arguments: _ask(machine, here, relay, name, *arguments)  # noqa: E731
+    ask = partial(_ask, machine, here, relay)
     return (
         list(_until_it_fails(ask, "numbers")),
         [decode_strict(receipt) for receipt in _until_it_fails(ask, "receipts")],

@@ -24,7 +24,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     found.network.close()
 
 
-def test_it_is_proved_with_the_mark_as_the_code(stage: Stage) -> None:
+def test_account_proof_uses_delegation_designator_as_code(stage: Stage) -> None:
     assert prove_account(stage.machine, stage.bob.delegated, [1]).code_hash == NO_CODE
     stage.lend(stage.bob, NOTES)
     stage.call(stage.bob)
@@ -36,7 +36,7 @@ def test_it_is_proved_with_the_mark_as_the_code(stage: Stage) -> None:
     assert found.nonce == nonce_of(stage.machine, stage.bob.delegated)
 
 
-def test_it_outlives_the_mark(stage: Stage) -> None:
+def test_account_storage_outlives_delegation(stage: Stage) -> None:
     stage.lend(stage.bob, NOTES)
     stage.call(stage.bob)
     stage.lend(stage.bob, NOBODY, 1)
@@ -44,7 +44,7 @@ def test_it_outlives_the_mark(stage: Stage) -> None:
     assert (found.code_hash, found.slots[0].value[12:]) == (NO_CODE, stage.carol.address)
 
 
-def test_it_is_changed_by_hand(stage: Stage) -> None:
+def test_delegated_account_storage_can_be_set(stage: Stage) -> None:
     stage.lend(stage.bob, NOTES)
     set_storage(stage.machine, stage.bob.delegated, {1: 5, 7: 8})
     assert (stage.slot(stage.bob, 7), stage.code_of(stage.bob)) == (8, DELEGATION_PREFIX + NOTES)
@@ -56,7 +56,7 @@ def test_it_is_changed_by_hand(stage: Stage) -> None:
         set_storage(stage.machine, stage.carol.delegated, {1: 5})
 
 
-def test_it_stays_where_the_account_is_made_a_contract(stage: Stage) -> None:
+def test_account_storage_survives_conversion_to_contract(stage: Stage) -> None:
     stage.lend(stage.bob, NOTES)
     stage.call(stage.bob)
     stage.code(stage.bob.address, "1 SLOAD 0 MSTORE 32 0 RETURN")

@@ -67,7 +67,7 @@ def test_traces_of_a_call_that_succeeds_do(stage: Stage) -> None:
         ("0 0 REVERT", "failed: its call: ", False),
     ],
 )
-def test_a_node_says_how_the_call_has_failed(
+def test_node_reports_how_delegated_call_failed(
     stage: Stage, capsys: pytest.CaptureFixture[str], source: str, end: str, advised: bool
 ) -> None:
     """The message itself exits with 0, and its answer says no more than that the call has failed."""

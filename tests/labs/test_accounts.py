@@ -160,7 +160,7 @@ class TestAuthorizations:
         assert stage.slot(stage.alice, 1) == number(stage.alice.address)
         assert stage.apply(OTHER, stage.authorize(stage.bob, NOTES), sender=stage.alice)[0], "it still sends"
 
-    def test_the_zero_address_takes_the_code_away_and_the_storage_stays(self, stage: Stage) -> None:
+    def test_zero_address_removes_code_and_keeps_storage(self, stage: Stage) -> None:
         stage.lend(stage.bob, NOTES)
         stage.call(stage.bob)
         stage.lend(stage.bob, NOBODY, nonce=1)
@@ -233,7 +233,7 @@ class TestAuthorizations:
 
 
 class TestRunning:
-    def test_a_bare_send_runs_nothing(self, stage: Stage) -> None:
+    def test_bare_send_runs_no_delegated_code(self, stage: Stage) -> None:
         stage.lend(stage.bob, NOTES)
         message = Message(stage.bob.delegated, stage.carol.delegated, value=TokenAmount(7), method=METHOD_SEND)
         assert stage.machine.apply_implicit(message).exit_code == 0
@@ -260,7 +260,7 @@ class TestRunning:
         assert [stage.slot(OTHER, slot) for slot in (7, 1, 2)] == [1, number(stage.carol.address), 3]
         assert stage.slot(stage.bob, 1) == 0
 
-    def test_a_static_call_changes_nothing(self, stage: Stage) -> None:
+    def test_static_call_to_delegated_code_changes_no_state(self, stage: Stage) -> None:
         stage.lend(stage.bob, NOTES)
         stage.code(OTHER, f"0 0 0 0 0x{stage.bob.address.hex()} GAS STATICCALL 1 ADD 7 SSTORE")
         stage.call(OTHER)
@@ -270,7 +270,7 @@ class TestRunning:
         (EthAddress(bytes(19) + b"\x04"), 0), (STRANGER.address, 0), (masked_id(ActorID(7)), 34), ("itself", 35),
         ("a lender", 35), (masked_id(ActorID(999_999)), 0), (EthAddress(bytes([0xFE, *bytes(18), 3])), 0),
     ])  # fmt: skip
-    def test_what_is_no_contract_runs_nothing(self, stage: Stage, delegate: Any, exit_code: int) -> None:
+    def test_delegate_without_contract_code_runs_nothing(self, stage: Stage, delegate: Any, exit_code: int) -> None:
         """A precompile, an account or a missing delegate runs no code; a native or delegating one fails the call."""
         stage.lend(stage.carol, NOTES)
         to = {"itself": stage.bob.address, "a lender": stage.carol.address}.get(delegate, delegate)
@@ -329,7 +329,7 @@ class TestRunning:
         assert stage.slot(stage.bob, 2) == 0x868E10C4, "handle_filecoin_method(uint64,uint64,bytes)"
         assert stage.slot(stage.bob, 3) == method
 
-    def test_each_run_says_whose_it_is(self, stage: Stage) -> None:
+    def test_delegated_code_run_logs_its_account(self, stage: Stage) -> None:
         stage.lend(stage.bob, NOTES)
         logs = [entries_to_log(event.entries) for event in stage.call(stage.bob).events]
         if stage.variant == "eip":
@@ -339,7 +339,7 @@ class TestRunning:
         assert log is not None
         assert (log.topics, log.data) == ((keccak(b"Delegated(address)"),), bytes(12) + stage.bob.address)
 
-    def test_it_creates_no_contracts(self, stage: Stage) -> None:
+    def test_delegated_code_cannot_create_contracts(self, stage: Stage) -> None:
         """The EAM takes contracts only: docs/labs/accounts.md, Left open."""
         stage.code(OTHER, "0 0 0 CREATE 1 ADD 7 SSTORE")
         stage.lend(stage.bob, OTHER)
@@ -355,7 +355,7 @@ class TestHostileMessages:
         encode([[[0, NOTES, 1 << 63, 256, b"\1", b"\1"]], [NOTES, b"", b""]]), encode([[], [NOTES[:19], b"", b""]]),
         encode([[[True, NOTES, 0, 0, b"\1", b"\1"]], [NOTES, b"", b""]]), encode([[], [NOTES, b"", "text"]]),
     ])  # fmt: skip
-    def test_what_cannot_be_read_exits_with_21(self, fip: Stage, params: bytes) -> None:
+    def test_undecodable_params_exit_with_21(self, fip: Stage, params: bytes) -> None:
         result = fip.message(params)
         assert (result.exit_code, result.fatal) == (21, None), result
         with pytest.raises(ParamsError):
@@ -387,7 +387,7 @@ class TestHostileMessages:
         assert result.exit_code == 16
         assert "the call's value is 5 attoFIL, the message's 4" in result.message
 
-    def test_it_is_for_the_account_itself(self, stage: Stage) -> None:
+    def test_apply_and_call_is_limited_to_own_account(self, stage: Stage) -> None:
         """Neither another account nor code in the account's name may ask for it."""
         params = ApplyAndCallParams((stage.authorize(stage.bob, NOTES),), OTHER, 0, b"").encode()
         result = stage.machine.apply_implicit(
@@ -431,7 +431,7 @@ def signed(network: Network, *items: Authorization, to: EthAddress | None = OTHE
 
 
 class TestNode:
-    def test_it_takes_and_shows_transactions(self, stage: Stage) -> None:
+    def test_node_accepts_and_shows_set_code_transactions(self, stage: Stage) -> None:
         network, rpc = stage.network, Client(Node(stage.network))
         raw = signed(network, stage.authorize(stage.bob, NOTES, chain=network.chain_id), to=stage.bob.address, value=3)
         sent = rpc("eth_sendRawTransaction", f"0x{raw.hex()}")
@@ -456,7 +456,7 @@ class TestNode:
         assert rpc("eth_getTransactionReceipt", f"0x{receipt.hash.hex()}")["status"] == "0x0"
         assert rpc("eth_getCode", f"0x{stage.bob.address.hex()}", "latest") == f"0xef0100{NOTES.hex()}"
 
-    def test_it_asks_and_estimates(self, stage: Stage) -> None:
+    def test_authorization_list_works_in_call_and_gas_estimate(self, stage: Stage) -> None:
         network, rpc = stage.network, Client(Node(stage.network))
         network.chain.keep_changes()
         item = stage.authorize(stage.bob, NOTES)
@@ -478,7 +478,7 @@ class TestNode:
         with pytest.raises(Failed, match="cannot create a contract"):
             rpc("eth_call", {**request, "to": None, "data": "0x00"}, "latest")
 
-    def test_what_no_message_carries_is_refused(self, fip: Stage) -> None:
+    def test_invalid_authorization_transaction_is_rejected(self, fip: Stage) -> None:
         network, good = fip.network, fip.authorize(fip.bob, NOTES)
         for raw, words in (
             (signed(network), "without authorizations"),
@@ -508,7 +508,7 @@ class TestNode:
         with pytest.raises(TransactionError, match="the message does not match the transaction in its signature"):
             from_signed_message(other, network.chain_id)
 
-    def test_the_nonce_of_the_next_authorization_is_told(self, stage: Stage) -> None:
+    def test_next_authorization_nonce_is_reported(self, stage: Stage) -> None:
         """Under `eip` it is the account's, which a transaction of its own counts, too."""
         rpc = Client(Node(stage.network))
 
@@ -527,7 +527,7 @@ class TestNode:
         with Network(rules="ethereum", hardfork=fork) as network:
             assert Client(Node(network))("hypervisor_authorizationNonce", f"0x{STRANGER.address.hex()}") == nonce
 
-    def test_without_the_lab_type_4_is_refused_as_before(self) -> None:
+    def test_type_4_transaction_is_rejected_without_lab(self) -> None:
         with Network() as network:
             rpc, good = Client(Node(network)), network.accounts[1].sign_authorization(NOTES, 0, 0)
             assert rpc("hypervisor_authorizationNonce", "0x" + NOTES.hex()) is None
@@ -539,7 +539,7 @@ class TestNode:
                 rpc("eth_estimateGas", {"from": f"0x{NOTES.hex()}", "to": f"0x{NOTES.hex()}", "type": "0x4"})
 
 
-def test_with_all_labs_on_accounts_run_code() -> None:
+def test_account_code_runs_with_all_labs_enabled() -> None:
     with Network(rules="lab:accounts,async,lanes,libraries,rent", clock=lambda: START) as network:
         set_code(network.machine, NOTES, assemble("CALLER 1 SSTORE"))
         network.chain.keep_changes()

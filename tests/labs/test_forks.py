@@ -57,7 +57,7 @@ def posted(network: Network) -> None:
     assert waiting(network) == before + 1
 
 
-def test_what_the_first_block_holds_finds_the_outbox() -> None:
+def test_outbox_exists_at_first_block() -> None:
     """The outbox is of the genesis: no block has to come before one that posts."""
     with Network(rules="lab:async", clock=Clock()) as network:
         assert network.block_number == 0
@@ -106,7 +106,7 @@ def test_a_lab_that_is_not_installed_here_is_named(answer: str, words: str, monk
 
 @pytest.mark.slow
 @pytest.mark.parametrize("answer", [None, 5, "no rules of ours", ["lab:async"]])
-def test_a_node_that_says_something_else_is_of_filecoins_rules(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unrecognized_node_answer_implies_filecoin_rules(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answers_as(monkeypatch, answer)
     with Network(clock=Clock()) as there, serving(there) as url:
         assert find_fork_point(ForkSource(url)).rules == FILECOIN
@@ -114,12 +114,12 @@ def test_a_node_that_says_something_else_is_of_filecoins_rules(answer: Any, monk
 
 def answers_as(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     """Nodes say this of their rules."""
-    ask = NodeClient.ask
+    ask = NodeClient.request
 
     def other(client: NodeClient, asked: str, *params: Any) -> Any:
         return answer if asked == "hypervisor_rules" else ask(client, asked, *params)
 
-    monkeypatch.setattr(NodeClient, "ask", other)
+    monkeypatch.setattr(NodeClient, "request", other)
 
 
 def test_tests_under_filecoins_rules_meet_the_labs_actors(url: str) -> None:

@@ -27,9 +27,9 @@ from hypervisor.types import Gas
 from localnet import Network
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.call_request import CallRequest
-from localnet.rules.filecoin import FilecoinMessages, FilecoinQuestions, FilecoinSettings, FilecoinViews
+from localnet.rules.filecoin import FilecoinCallRules, FilecoinMessages, FilecoinSettings, FilecoinViews
 from localnet.rules.installed import rules_named
-from localnet.rules.parts import CallAnswer, NetworkRules
+from localnet.rules.parts import CallOutcome, NetworkRules
 from tests.packaging.project import PROJECT
 
 PAGES = PROJECT / "docs" / "labs"
@@ -50,9 +50,9 @@ class OwnMessages(FilecoinMessages):
         return Gas(123_456_789)
 
 
-class OwnQuestions(FilecoinQuestions):
-    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
-        return replace(super().ask(machine, request, limit), data=b"asked")
+class OwnCallRules(FilecoinCallRules):
+    def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
+        return replace(super().call(machine, request, limit), data=b"asked")
 
 
 class OwnViews(FilecoinViews):
@@ -70,7 +70,7 @@ class OwnSettings(FilecoinSettings):
 
 def with_own_parts(rules: NetworkRules) -> NetworkRules:
     messages = OwnMessages()
-    return replace(rules, messages=messages, questions=OwnQuestions(messages), views=OwnViews(), settings=OwnSettings())
+    return replace(rules, messages=messages, calls=OwnCallRules(messages), views=OwnViews(), settings=OwnSettings())
 
 
 def met(machine: MachineState) -> None:
@@ -112,7 +112,7 @@ def test_a_lab_of_another_package_is_a_choice() -> None:
 
 
 @pytest.mark.usefixtures("third_labs")
-def test_a_lab_after_another_wraps_what_that_has_left() -> None:
+def test_later_lab_wraps_hooks_of_earlier_lab() -> None:
     """`accounts` comes after `aaa`, whose messages, questions and views all but transactions of type 4 keep."""
     MACHINES.clear()
     with Network(rules="lab:aaa,accounts,lanes") as network:
@@ -123,9 +123,9 @@ def test_a_lab_after_another_wraps_what_that_has_left() -> None:
         assert rules.views.exit_text(7) == "end 7"
         alice, bob = network.accounts[:2]
         request = CallRequest(sender=alice.address, to=bob.address)
-        assert rules.questions.ask(machine, request).data == b"asked"
+        assert rules.calls.call(machine, request).data == b"asked"
         item = bob.sign_authorization(alice.address, 0, 0)
-        answer = rules.questions.ask(machine, replace(request, authorizations=(item,)))
+        answer = rules.calls.call(machine, replace(request, authorizations=(item,)))
         assert (answer.result.exit_code, answer.data) == (0, b"")
         receipt = network.send(bob, 5)
         assert receipt.succeeded
@@ -133,19 +133,19 @@ def test_a_lab_after_another_wraps_what_that_has_left() -> None:
 
 
 @pytest.mark.usefixtures("third_labs")
-def test_a_lab_that_brings_settings_of_its_own_loses_no_labs_genesis() -> None:
+def test_lab_with_own_settings_keeps_genesis_of_other_labs() -> None:
     with Network(rules="lab:accounts,rent,zzz") as network:
         for actor in (NONCES, RENT):
             assert network.machine.state_tree.get_actor(actor) is not None
 
 
 @pytest.mark.usefixtures("third_labs")
-def test_what_is_registered_and_no_lab_is_refused() -> None:
+def test_registered_object_that_is_no_lab_is_rejected() -> None:
     with pytest.raises(InvalidInput, match=r"'broken' is registered as .*NO_LAB, which is not a Lab"):
         Network(rules="lab:broken")
 
 
-def test_where_no_lab_is_registered_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_labs_error_suggests_reinstallation(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout that was updated without a new installation has the entry points of its former release."""
     monkeypatch.setattr(labs, "registered", lambda **_: EntryPoints(()))
     for call in (lambda: lab("lanes"), lambda: rules_with_labs([])):
@@ -168,7 +168,7 @@ def test_where_no_lab_is_registered_the_remedy_is_told(monkeypatch: pytest.Monke
         ("nothing:lanes", "rules 'nothing' are not known"),
     ],
 )
-def test_what_names_no_labs_is_refused(rules: str, said: str) -> None:
+def test_rules_without_valid_labs_are_rejected(rules: str, said: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(said)):
         Network(rules=rules)
     with pytest.raises(InvalidInput, match=re.escape(said)):
@@ -197,7 +197,7 @@ def test_a_name_of_rules_is_its_own_canonical_one() -> None:
     assert canonical_rules("lab:lanes") == "lab:lanes"
 
 
-def test_the_same_messages_end_the_same_with_a_lab_that_changes_no_rule() -> None:
+def test_lab_without_rule_changes_yields_identical_results() -> None:
     """Gas, receipts and the state are those of the network without the lab."""
     ends = []
     for rules in ("filecoin", "lab:lanes"):

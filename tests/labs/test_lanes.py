@@ -13,7 +13,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
 from hypervisor.types import REWARD_ACTOR, Gas, TokenAmount
 from localnet import Network
-from localnet.chain.mempool import MAX_WAITING
+from localnet.chain.mempool import MAX_PENDING
 from localnet.errors import TransactionRefused
 from tests.conftest import bundle_file, samples
 from tests.labs.flood import flood
@@ -39,15 +39,15 @@ def test_a_miners_proof_lands_at_once_in_a_flood() -> None:
 
 
 @pytest.mark.slow
-def test_a_flood_of_the_systems_lane_takes_no_places_of_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_system_lane_flood_takes_no_provider_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody may send messages to the reward actor, and those count as the system's."""
-    monkeypatch.setattr("localnet.chain.mempool.MAX_WAITING", 300)
+    monkeypatch.setattr("localnet.chain.mempool.MAX_PENDING", 300)
     flooded = flood("lab:lanes", 2_000, system=True)
     assert (flooded.waited, flooded.in_time, flooded.executed) == (0, True, 2_000)
 
 
 @pytest.mark.slow
-def test_without_lanes_it_waits_for_the_end_of_the_flood() -> None:
+def test_transaction_without_lanes_waits_for_end_of_flood() -> None:
     assert flood("filecoin", 1_000).waited == 5
 
 
@@ -80,20 +80,20 @@ def test_the_shares_of_an_option_are_the_lanes() -> None:
     assert [lane.share for lane in shares_of("1/2/97")] == [1, 2, 97]
 
 
-def test_a_message_larger_than_its_share_goes_into_what_is_left_over() -> None:
+def test_message_above_its_lane_share_uses_leftover_gas() -> None:
     building, big = GivenLanes(LANES), message(1, 0, 1, premium=1, limit=90, cap=100)
     assert building.choose(NO_MACHINE, [[big]], lambda _: 0, 100) == [big]
     assert building.choose(NO_MACHINE, [[big], []], lambda _: 0, 89) == []
 
 
 def test_users_cannot_fill_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.chain.mempool.MAX_WAITING", 10)
+    monkeypatch.setattr("localnet.chain.mempool.MAX_PENDING", 10)
     with Network(rules="lab:lanes") as network:
         assert isinstance(network.rules.building, LaneBuilding)
         miner = network.create_miner(sectors=1)
         network.automine = False
         users_message = message(0, 0, 0, 1, 1, 1)
-        assert network.rules.building.places(network.machine, users_message, MAX_WAITING) == (2, MAX_WAITING)
+        assert network.rules.building.places(network.machine, users_message, MAX_PENDING) == (2, MAX_PENDING)
         users = network.accounts[1:]
         for number in range(10):
             network.submit_unsigned(_transfer(users[number % 9].native, number // 9))

@@ -114,7 +114,7 @@ class TestCalls:
         module = actor("(call $count)", from_library(code, "count"))
         assert [end(machine, module).exit_code for _ in range(2)] == [101, 101]
 
-    def test_two_actors_share_a_library_s_code_and_nothing_else(self, machine: Hypervisor) -> None:
+    def test_two_actors_share_only_code_of_library(self, machine: Hypervisor) -> None:
         code = machine.install(wasm(LIBRARY))
         first = actor("(i32.add (call $count) (call $count))", from_library(code, "count"))
         second = actor("(call $count)", from_library(code, "count"))
@@ -143,7 +143,7 @@ class TestCalls:
         assert end(machine, actor(body, from_library(code, "count"), memory=memory)).exit_code == 141
         assert end(machine, actor(body, from_library(code, "count"))).exit_code == 101, "its own is another one"
 
-    def test_what_libraries_may_grow_to_is_counted_with_the_actor_s_memory(self, machine: Hypervisor) -> None:
+    def test_library_memory_limit_counts_toward_actor_memory(self, machine: Hypervisor) -> None:
         """Both together have 512 MiB: 8,192 pages, of which a library may need 256."""
         code = machine.install(wasm('(module (memory 0 256) (func (export "f") (result i32) (i32.const 0)))'))
         found = [
@@ -191,7 +191,7 @@ class TestLibrariesOfLibraries:
         with pytest.raises(InvalidModule, match="in a row, the limit"):
             machine.install(both)
 
-    def test_a_library_is_there_once_however_many_import_from_it(self, machine: Hypervisor) -> None:
+    def test_library_is_instantiated_once_for_all_importers(self, machine: Hypervisor) -> None:
         code = machine.install(wasm(LIBRARY))
         other = machine.install(
             wasm(f'(module {from_library(code, "count")} (func (export "again") (result i32) (call $count)))')
@@ -279,10 +279,10 @@ class TestRefused:
             ('(func (export "\\00gas"))', "exports a name that is reserved"),
         ],
     )
-    def test_what_breaks_a_rule_of_libraries(self, machine: Hypervisor, library: str, said: str) -> None:
+    def test_library_rule_violations_are_reported(self, machine: Hypervisor, library: str, said: str) -> None:
         assert said in self.refusal(machine, wasm(f"(module {library})"))
 
-    def test_a_library_that_asks_something_of_the_machine(self, machine: Hypervisor) -> None:
+    def test_library_importing_machine_functions_is_refused(self, machine: Hypervisor) -> None:
         text = (
             f'(module {imports("vm.exit")} (memory (export "memory") 1) (func (export "f") (result i32) (i32.const 0)))'
         )
@@ -313,7 +313,7 @@ class TestRefused:
             resolve(cid_of(found, RAW), found, {other: larger}.get)
 
     @pytest.mark.parametrize("count", [MAX_EXPORTS, MAX_EXPORTS + 1])
-    def test_more_exports_than_are_kept(self, machine: Hypervisor, count: int) -> None:
+    def test_too_many_exports_are_refused(self, machine: Hypervisor, count: int) -> None:
         module = exporting(count)
         if count == MAX_EXPORTS:
             machine.install(module)
@@ -330,7 +330,7 @@ class TestRefused:
         "name",
         ["lib:", "lib:x", "lib:bafy2bzaceaa", "lib:" + show(cid_of(b"")), "lib:" + show(cid_of(b"", RAW)).upper()],
     )
-    def test_what_names_no_code(self, machine: Hypervisor, name: str) -> None:
+    def test_invalid_library_import_name_is_rejected(self, machine: Hypervisor, name: str) -> None:
         said = self.refusal(machine, actor("(i32.const 0)", f'(import "{name}" "f" (func))'))
         assert "does not name a library" in said
 
@@ -344,7 +344,7 @@ class TestRefused:
 class TestInstalled:
     """A block in the store is no library: whether it is there differs from machine to machine."""
 
-    def test_a_block_that_nobody_installed_is_no_library(self, machine: Hypervisor) -> None:
+    def test_uninstalled_block_is_rejected_as_library(self, machine: Hypervisor) -> None:
         library = wasm(LIBRARY)
         machine.store.put(cid_of(library, RAW), library)
         module = actor("(call $count)", from_library(cid_of(library, RAW), "count"))
@@ -353,14 +353,14 @@ class TestInstalled:
         result = call(machine, place(machine, module))
         assert "is not installed: install it first" in str(result.fatal)
 
-    def test_an_installed_library_outlives_a_flush_before_anything_links_it(self, machine: Hypervisor) -> None:
+    def test_installed_library_survives_flush_before_linking(self, machine: Hypervisor) -> None:
         module = actor("(call $count)", from_library(machine.install(wasm(LIBRARY)), "count"))
         machine.install(module)
         to = place(machine, module)
         machine.flush()
         assert call(machine, to).exit_code == 101
 
-    def test_the_state_s_list_of_installed_code_counts_where_users_install_code(self) -> None:
+    def test_unlisted_code_is_refused_where_users_install_code(self) -> None:
         """A machine that has the block and another one without it refuse alike, until the init actor installs it."""
         library = wasm(LIBRARY)
         module = actor("(call $count)", from_library(cid_of(library, RAW), "count"))
@@ -451,7 +451,7 @@ class TestWork:
     """Work of calls and installations, in proportion to their gas."""
 
     @pytest.mark.slow
-    def test_actors_over_the_same_large_libraries_leave_each_other_what_was_linked(self, machine: Hypervisor) -> None:
+    def test_actors_sharing_large_libraries_keep_their_links_cached(self, machine: Hypervisor) -> None:
         """Five with 16 libraries of 1 MiB each: 80 MiB, if each counted them for itself."""
         libraries = [parse_library_cid(MAX_LIBRARY_BYTES - 1 - number) for number in range(MAX_LIBRARIES)]
         imported = [
@@ -505,7 +505,7 @@ class TestWork:
         assert seen[0] == [4_000, of_libraries[0], 2_000, of_libraries[1]]
         assert seen[1] == seen[0]
 
-    def test_an_import_is_looked_up_once_and_not_searched_for(self, machine: Hypervisor) -> None:
+    def test_library_import_resolution_avoids_linear_search(self, machine: Hypervisor) -> None:
         """The maximum numbers of imports and exports would take a million steps with a linear search."""
         code = machine.install(exporting(MAX_EXPORTS))
         imported = [
@@ -519,7 +519,7 @@ class TestWork:
         )
         assert steps < 50 * MAX_IMPORTS
 
-    def test_installing_again_reads_nothing_and_is_paid_for(self) -> None:
+    def test_reinstall_reads_no_code_and_charges_gas(self) -> None:
         """`install_actor` is every actor's to call, in a loop."""
         machine = with_m2_native()
         library = parse_library_cid(50_003)
@@ -560,7 +560,7 @@ def test_a_library_that_a_state_has_lost_is_a_clear_error(machine: Hypervisor) -
     assert "is not installed: install it first" in str(result.fatal)
 
 
-def test_without_the_lab_there_are_no_libraries() -> None:
+def test_libraries_are_unavailable_without_lab() -> None:
     machine = Hypervisor.open()
     code = cid_of(b"", RAW)
     with pytest.raises(InvalidModule, match=r"the import lib:bafk\w+\.f is not a syscall"):

@@ -63,7 +63,7 @@ def test_the_outbox_is_called_by_name_and_its_state_is_typed(tmp_path: Path) -> 
     assert len(fields) == len(astuple(entry))
 
 
-def test_the_rent_actor_says_what_a_contract_pays() -> None:
+def test_rent_actor_reports_contract_payment() -> None:
     with Network(rules="lab:rent=all", clock=Clock()) as network:
         contract = network.deploy(EXAMPLE / "Tenant.json")
         network.mine(10)
@@ -103,7 +103,7 @@ def test_a_fork_knows_them_too() -> None:
         assert forked.actors.at("f022").interface.methods.keys() == {"Constructor"}
 
 
-def test_without_labs_nothing_is_kept() -> None:
+def test_nothing_is_stored_without_labs() -> None:
     with Network() as network:
         assert stored_interface(network.machine.base, CODE) is None
         with pytest.raises(InvalidInput, match="there is no actor f020"):

@@ -20,8 +20,8 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     EXPIRED,
     HANDLING_GAS,
     LONGEST_WAIT,
-    MOST_GAS,
-    MOST_PARAMS,
+    MAX_GAS,
+    MAX_PARAMS,
     OUTBOX,
     POST,
     POST_SELECTOR,
@@ -119,7 +119,7 @@ def expiry(stage: Stage) -> int:
     return int(stage.epoch) + 10
 
 
-def test_what_is_not_used_comes_back_and_the_rest_is_burnt(stage: Stage) -> None:
+def test_unused_gas_is_refunded_and_rest_is_burnt(stage: Stage) -> None:
     """The sum by hand: value to the receiver; gas used and 30,000,000 for handling at the price of the posting."""
     machine, cost = stage.machine, 7 + PRICE * (50 * MILLION + HANDLING_GAS)
     before, burnt = machine.balance(stage.alice), machine.balance(Address.id(ActorID(99)))
@@ -143,12 +143,12 @@ def test_what_is_not_used_comes_back_and_the_rest_is_burnt(stage: Stage) -> None
     ("changed", "paid", "said", "exit_code"),
     [
         ({"gas": 0}, 10**18, "a budget of 0 gas: expected 1 to", 16),
-        ({"gas": MOST_GAS + 1}, 10**18, "a budget of", 16),
+        ({"gas": MAX_GAS + 1}, 10**18, "a budget of", 16),
         ({"expiry": 0}, 10**18, "expiry at epoch 0", 16),
         ({"expiry": LONGEST_WAIT * 2}, 10**18, "expiry at epoch", 16),
         ({"value": -1}, 10**18, "a value of -1 attoFIL", 16),
         ({"value": 1 << 200}, 10**18, "a value of", 16),
-        ({"params": bytes(MOST_PARAMS + 1)}, 10**18, "parameters of 32769 bytes", 16),
+        ({"params": bytes(MAX_PARAMS + 1)}, 10**18, "parameters of 32769 bytes", 16),
         ({"receipt_method": 9}, 10**18, "a budget of 0 gas for the receipt", 16),
         ({"receipt_gas": 9}, 10**18, "9 gas for a receipt to method 0", 16),
         ({}, 0, "the message costs 4000000000 attoFIL with its value, and 0 came with it", 19),
@@ -156,7 +156,7 @@ def test_what_is_not_used_comes_back_and_the_rest_is_burnt(stage: Stage) -> None
         ({"value": 1}, 4_000_000_000, "the message costs 4000000001", 19),
     ],
 )
-def test_what_cannot_be_posted_is_refused(
+def test_invalid_outbox_post_is_refused(
     stage: Stage, changed: dict[str, Any], paid: int, said: str, exit_code: int
 ) -> None:
     given: dict[str, Any] = {"gas": 10 * MILLION, "expiry": expiry(stage), **changed}
@@ -208,7 +208,7 @@ def test_calldata_that_is_none_is_refused(stage: Stage, calldata: bytes) -> None
         (bytes(33_280), 21, "expected a list of 8"),
     ],
 )
-def test_parameters_that_no_post_has_are_not_looked_at(stage: Stage, params: bytes, exit_code: int, said: str) -> None:
+def test_invalid_post_params_are_rejected_early(stage: Stage, params: bytes, exit_code: int, said: str) -> None:
     refused = stage.post(params)
     assert (refused.exit_code, said in refused.message) == (exit_code, True), refused.message
     sent = Message(Address.id(OUTBOX), stage.alice, method=INVOKE_EVM, params=b"\x5f" + b"\x40" * 300 + b"\xff")
@@ -222,13 +222,13 @@ def test_each_byte_of_parameters_is_paid_before_it_is_read(stage: Stage) -> None
 
 
 @pytest.mark.parametrize("method", [1, 3, 4, 5])
-def test_no_stranger_delivers_or_settles(stage: Stage, method: int) -> None:
+def test_outsiders_cannot_deliver_or_settle(stage: Stage, method: int) -> None:
     sent = Message(Address.id(OUTBOX), stage.alice, method=MethodNumber(method), params=encode([10**9]))
     code = stage.machine.apply_implicit(sent).exit_code
     assert code == (ExitCode.USR_FORBIDDEN if method in (3, 4) else ExitCode.USR_UNHANDLED_MESSAGE)
 
 
-def test_a_message_to_an_actor_that_is_not_there_returns_with_its_value(stage: Stage) -> None:
+def test_message_to_missing_actor_returns_with_its_value(stage: Stage) -> None:
     before = stage.machine.balance(stage.alice)
     stage.post(
         post_params(MISSING, METHOD_SEND, value=10**12, gas=10 * MILLION, expiry=expiry(stage), receipt_method=9,
@@ -242,7 +242,7 @@ def test_a_message_to_an_actor_that_is_not_there_returns_with_its_value(stage: S
     assert lost < 10**11 < 10**12, "gas alone"
 
 
-def test_what_expires_returns_with_its_value_and_says_so(stage: Stage) -> None:
+def test_expired_message_returns_value_with_receipt(stage: Stage) -> None:
     before = stage.machine.balance(stage.alice)
     stage.post(
         post_params(stage.bob, METHOD_SEND, value=10**12, gas=10 * MILLION, expiry=int(stage.epoch) + 1,
@@ -257,7 +257,7 @@ def test_what_expires_returns_with_its_value_and_says_so(stage: Stage) -> None:
     assert stage.waiting() == []
 
 
-def test_a_poster_that_is_gone_sends_nothing(stage: Stage) -> None:
+def test_outbox_message_of_deleted_poster_burns_its_escrow(stage: Stage) -> None:
     """Its money is burnt: nothing is left in the outbox, and nothing comes from nowhere."""
     machine, poster = stage.machine, stage.relay.actor_id()
     assert poster is not None
@@ -271,7 +271,7 @@ def test_a_poster_that_is_gone_sends_nothing(stage: Stage) -> None:
     assert machine.balance(stage.bob) == bob
 
 
-def test_a_message_that_posts_itself_goes_on_by_one_epoch_each_time(stage: Stage) -> None:
+def test_self_posting_message_advances_one_epoch_per_delivery(stage: Stage) -> None:
     """A loop ends when its prepaid gas does, and uses one entry's gas per epoch."""
     params = encode([1, [], False])
     for depth in range(2, 6):
@@ -305,7 +305,7 @@ def test_a_message_that_uses_all_of_its_gas_ends_alone(stage: Stage) -> None:
     assert stage.machine.balance(stage.bob) == bob + 3
 
 
-def test_a_delivery_that_is_fatal_ends_with_its_budget_and_the_next_one_comes(stage: Stage) -> None:
+def test_fatal_delivery_burns_its_budget_and_next_one_proceeds(stage: Stage) -> None:
     """The receiver's state is missing: nothing of the message stays, and no later epoch meets it again."""
     machine, broken = stage.machine, stage.relay.actor_id()
     state = None if broken is None else machine.state_tree.get_actor(broken)
@@ -351,7 +351,7 @@ def test_a_defect_of_the_machine_that_a_delivery_shows_is_raised(stage: Stage) -
 
 
 @pytest.mark.parametrize(("call", "taken"), [("5f5f365f73{}5afa", 0), ("5f5f365f5f73{}5af1", 1)])
-def test_a_read_only_call_posts_nothing(stage: Stage, call: str, taken: int) -> None:
+def test_read_only_call_cannot_post_to_outbox(stage: Stage, call: str, taken: int) -> None:
     """STATICCALL and CALL: bytecode that forwards its calldata to the outbox, and returns whether that was taken."""
     # CALLDATACOPY(0, 0, size); MSTORE(0, (STATIC)CALL(gas, outbox, 0, size, 0, 0)); RETURN(0, 32)
     code = "365f5f37" + call.format("ff" + "00" * 18 + "14") + "5f5260205ff3"
@@ -382,8 +382,8 @@ class Spent:
             self.most[self._method] = max(self.most.get(self._method, 0), event.gas_used)
 
 
-@pytest.mark.parametrize(("size", "count"), [(0, 1_000), (MOST_PARAMS, 100)])
-def test_what_is_paid_for_handling_covers_it(stage: Stage, size: int, count: int) -> None:
+@pytest.mark.parametrize(("size", "count"), [(0, 1_000), (MAX_PARAMS, 100)])
+def test_handling_payment_covers_handling_gas(stage: Stage, size: int, count: int) -> None:
     for _ in range(count):
         params = post_params(
             stage.bob, METHOD_SEND, bytes(size), gas=MILLION, expiry=int(stage.epoch) + 1,
@@ -411,7 +411,7 @@ def test_thousands_of_messages_cost_no_more_each(stage: Stage) -> None:
     assert len(stage.waiting()) == 3_000
 
 
-def test_the_chain_delivers_in_blocks_and_null_rounds_and_a_folder_goes_on(tmp_path: Any) -> None:
+def test_outbox_delivers_in_blocks_null_rounds_and_after_reopen(tmp_path: Any) -> None:
     with Network(tmp_path, rules="lab:async") as network:
         network.mine()
         bob = network.accounts[1].native
@@ -443,14 +443,14 @@ def test_receipts_go_to_the_poster_alone(stage: Stage) -> None:
 def test_the_pages_numbers_are_the_codes() -> None:
     page = (PAGES / "async.md").read_text(encoding="utf-8")
     for words in (
-        f"1 to {MOST_GAS:,}",
+        f"1 to {MAX_GAS:,}",
         f"the rest of {EPOCH_GAS:,} gas",
         f"(gas + {outbox.HANDLING_GAS:,} + {outbox.HANDLING_GAS_PER_BYTE:,} × bytes of params)",
         f"(receipt gas + {outbox.RECEIPT_HANDLING:,})",
         f"within {LONGEST_WAIT:,}",
         f"within {outbox.RECEIPT_WAIT:,} epochs",
         f"the receipt has exit code {EXPIRED}",
-        f"{MOST_PARAMS >> 10} KiB",
+        f"{MAX_PARAMS >> 10} KiB",
         f"f0{OUTBOX}",
     ):
         assert words in " ".join(page.split()), words

@@ -19,7 +19,7 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     COLLECT,
     EPOCH_ACTORS,
     LOOK,
-    MOST_DEPOSIT,
+    MAX_DEPOSIT,
     OPT_OUT,
     PAY,
     RENT,
@@ -31,7 +31,7 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
 )
 from fvm_hypervisor.laboratory.profiles.resurrection import (
     BLOCK_BYTES,
-    MOST_PROVEN,
+    MAX_PROVEN,
     proof_of,
     proven_blocks,
     size_of,
@@ -63,6 +63,12 @@ from tests.labs.test_labs import PAGES
 RATE, PERIOD, GRACE = 1_000, 10, 5
 RENT_ADDRESS = Address.id(RENT)
 FUNDS = TokenAmount(10**24)
+
+
+def _actor(network: Network, address: Address) -> ActorState:
+    actor = network.machine.actor(address)
+    assert actor is not None
+    return actor
 
 
 @pytest.mark.slow
@@ -182,7 +188,7 @@ def test_a_period_is_paid_ahead_by_the_bytes_that_there_are(stage: Stage) -> Non
     )
 
 
-def test_who_cannot_pay_has_grace_once_and_gets_the_rest_back(stage: Stage) -> None:
+def test_unpaid_rent_gets_one_grace_and_deposit_refund(stage: Stage) -> None:
     before = stage.machine.balance(Address.id(stage.tenant))
     assert stage.by_tenant(PAY, b"", value=5) == 0
     collect(stage.machine)
@@ -207,7 +213,7 @@ def test_a_call_of_an_archived_actor_has_an_exit_code_of_its_own(stage: Stage) -
     assert stage.send(Address.id(stage.tenant), METHOD_SEND, value=3).exit_code == 0, "money arrives"
 
 
-def test_a_proof_brings_back_what_was_there(stage: Stage) -> None:
+def test_proof_resurrects_archived_actor_state(stage: Stage) -> None:
     stage.keep(b"chunk")
     head, code = stage.state(stage.tenant).head, stage.state(stage.tenant).code
     proof = proof_of(stage.machine.store, head)
@@ -226,7 +232,7 @@ def test_a_proof_brings_back_what_was_there(stage: Stage) -> None:
     assert (again.exit_code, again.message.endswith("is not archived")) == (ExitCode.USR_ILLEGAL_STATE, True)
 
 
-def test_what_a_user_exports_is_the_proof(stage: Stage) -> None:
+def test_exported_car_is_the_proof(stage: Stage) -> None:
     """`hypervisor car export --root` writes it."""
     stage.keep(b"chunk")
     stage.keep(b"chunk")  # the same block twice is in the proof once
@@ -237,8 +243,8 @@ def test_what_a_user_exports_is_the_proof(stage: Stage) -> None:
     assert dict(proven_blocks(head, file.getvalue())).keys() == {head, cid_of(b"chunk", RAW)}
 
 
-def test_a_state_that_no_proof_has_room_for_is_kept(stage: Stage) -> None:
-    stage.keep(bytes(MOST_PROVEN))
+def test_state_too_large_for_proof_is_kept_on_archival(stage: Stage) -> None:
+    stage.keep(bytes(MAX_PROVEN))
     head = stage.state(stage.tenant).head
     gone = stage.archive()
     assert (gone.kept, gone.root) == (True, head)
@@ -278,12 +284,12 @@ def test_wrong_input_has_an_exit_code(
     assert stage.state(RENT) == before
 
 
-def test_who_pays_none_cannot_opt_out_or_be_looked_at(stage: Stage) -> None:
+def test_actor_without_rent_cannot_opt_out_or_be_queried(stage: Stage) -> None:
     assert stage.ask(OPT_OUT).exit_code == ExitCode.USR_NOT_FOUND
     assert stage.ask(LOOK, Address.id(ActorID(999_999)).to_bytes()).exit_code == ExitCode.USR_NOT_FOUND
 
 
-def test_nobody_makes_another_actor_pay(stage: Stage) -> None:
+def test_rent_of_unenrolled_actor_cannot_be_paid_by_others(stage: Stage) -> None:
     result = stage.ask(PAY, Address.id(stage.tenant).to_bytes(), value=5)
     assert result.exit_code == ExitCode.USR_FORBIDDEN
     assert stage.by_tenant(PAY, b"") == 0
@@ -298,7 +304,7 @@ def test_an_archived_actor_takes_no_rent(stage: Stage) -> None:
     assert (result.exit_code, stage.machine.balance(stage.alice)) == (ExitCode.USR_ILLEGAL_STATE, before)
 
 
-def test_who_opts_out_has_the_deposit_back_and_is_looked_at_no_more(stage: Stage) -> None:
+def test_opt_out_refunds_deposit_and_ends_tenancy(stage: Stage) -> None:
     before = stage.machine.balance(Address.id(stage.tenant))
     assert stage.by_tenant(PAY, b"", value=10**12) == 0
     assert stage.by_tenant(OPT_OUT) == 0
@@ -316,15 +322,15 @@ def test_a_deposit_has_a_bound(stage: Stage) -> None:
     stage.machine.state_tree.set_actor(alice, stage.state(alice).with_balance(TokenAmount(1 << 101)))
     assert stage.by_tenant(PAY, b"", value=1) == 0
     address = Address.id(stage.tenant).to_bytes()
-    assert stage.ask(PAY, address, value=MOST_DEPOSIT).exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
-    assert stage.ask(PAY, address, value=MOST_DEPOSIT - 1).exit_code == 0
+    assert stage.ask(PAY, address, value=MAX_DEPOSIT).exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
+    assert stage.ask(PAY, address, value=MAX_DEPOSIT - 1).exit_code == 0
     collect(stage.machine)
     tenancy = stage.tenancy()
     assert tenancy is not None
     assert tenancy.due == stage.epoch + PERIOD, "however much there is, a period is paid"
 
 
-def test_look_answers_of_those_who_pay_and_of_archived_ones(stage: Stage) -> None:
+def test_look_reports_rent_of_paying_and_archived_actors(stage: Stage) -> None:
     address = Address.id(stage.tenant).to_bytes()
 
     def looked() -> list[int]:
@@ -341,7 +347,7 @@ def test_look_answers_of_those_who_pay_and_of_archived_ones(stage: Stage) -> Non
     assert looked() == [gone.size, 0, 0, gone.since]
 
 
-def test_inspect_says_what_is_archived(stage: Stage) -> None:
+def test_inspect_reports_archived_actor(stage: Stage) -> None:
     gone = stage.archive()
     machine = stage.machine
     inspector = StateInspector(machine.store, machine.state_tree.flush())
@@ -415,17 +421,16 @@ class TestContracts:
         rent = network.contract("0xff00000000000000000000000000000000000015", {"abi": _PAY, "bytecode": "0x"})
         rent.send("pay", to_filecoin(two.address).to_bytes(), value=10**12)  # anybody pays for anybody
         network.mine(12)
-        assert network.machine.actor(to_filecoin(one.address)).code == ARCHIVED_CODE  # type: ignore[union-attr]
+        assert _actor(network, to_filecoin(one.address)).code == ARCHIVED_CODE
         count = two.interface.encode_call("count")
         assert two.call("forward", one.address, 0, count)[0] is False
         assert two.call("borrow", one.address, count)[0] is False, "its code is part of its state"
         assert two.call("count") == 2
-        accounts = [network.machine.actor(account.native) for account in network.accounts]
-        assert all(account is not None and account.code != ARCHIVED_CODE for account in accounts)
+        assert all(_actor(network, account.native).code != ARCHIVED_CODE for account in network.accounts)
         with pytest.raises(CallFailed, match="is archived since epoch"):
             one.send("keep", 1)
 
-    def test_nobody_opts_out(self, network: Network) -> None:
+    def test_contract_cannot_opt_out_of_rent(self, network: Network) -> None:
         one = network.deploy(EXAMPLE / "Tenant.json")
         with pytest.raises(CallFailed, match="exit="):
             one.send("optOut")
@@ -438,14 +443,14 @@ class TestContracts:
         place = create_address(sender.address, state.nonce + 1)
         network.send(place, 5, sender=sender)
         network.mine(2)
-        books = RentState(network.machine.store, network.machine.actor(Address.id(RENT)).head)  # type: ignore[union-attr]
+        books = RentState(network.machine.store, _actor(network, Address.id(RENT)).head)
         actor = network.machine.state_tree.lookup_id(to_filecoin(place))
         assert actor is not None
         assert books.tenancy(actor) is not None
         contract = network.deploy(EXAMPLE / "Tenant.json", sender=sender)
         assert bytes(contract.address) == place
         network.mine(20)
-        assert network.machine.actor(to_filecoin(place)).code == ARCHIVED_CODE  # type: ignore[union-attr]
+        assert _actor(network, to_filecoin(place)).code == ARCHIVED_CODE
 
 
 _PAY = [
@@ -456,7 +461,7 @@ _PAY = [
 ]  # fmt: skip
 
 
-def test_the_contracts_that_networks_begin_with_pay_nothing() -> None:
+def test_preinstalled_contracts_pay_no_rent() -> None:
     """The CREATE2 deployer is there for tests and scripts, however long ago it was used."""
     with Network(rules="lab:rent=all/1000/3/2") as network:
         network.mine(20)
@@ -471,7 +476,7 @@ def test_the_largest_proof_is_a_message_that_a_block_takes() -> None:
         code = network.machine.install((EXAMPLE / "tenant.wasm").read_bytes())
         tenant = Address.id(network.machine.create(code).id)
         network.chain.keep_changes()
-        room = MOST_PROVEN - 2 * BLOCK_BYTES - 46
+        room = MAX_PROVEN - 2 * BLOCK_BYTES - 46
         network.send_native(tenant, KEEP, encode([bytes(room)]), gas_limit=10**9)
         state = network.machine.actor(tenant)
         assert state is not None
@@ -479,7 +484,7 @@ def test_the_largest_proof_is_a_message_that_a_block_takes() -> None:
         network.mine(20)
         gone = archived(network.machine.store, network.machine.state_tree.existing(tenant.actor_id() or RENT))
         assert gone is not None
-        assert (gone.kept, MOST_PROVEN - 2 < gone.size <= MOST_PROVEN) == (False, True), gone
+        assert (gone.kept, MAX_PROVEN - 2 < gone.size <= MAX_PROVEN) == (False, True), gone
         params = encode([tenant.to_bytes(), proof])
         sent = network.send_native(RENT_ADDRESS, RESURRECT, params, value=gone.size * 10_000, gas_limit=10**9)
         assert sent.succeeded
@@ -528,7 +533,7 @@ def test_rates_are_rows_by_epoch() -> None:
     assert [terms.rent(7, epoch) for epoch in (0, 99, 100, 10**9)] == [210, 210, 420, 420]
 
 
-def test_no_terms_make_rent_that_overflows() -> None:
+def test_maximum_rent_terms_do_not_overflow() -> None:
     """128 bits with sign: the most that a state's size, a rate and a period can come to."""
     (_, _, rate), (_, _, period), _ = BOUNDS
     largest = STATE_BLOCKS * ((1 << 20) + BLOCK_BYTES)
@@ -568,7 +573,7 @@ NESTED = b"\x81" * 300 + b"\x00"
         (INVOKE_EVM, b"\x5f" + b"\x40" * 300 + b"\xff", 21, "a byte string in chunks: give it whole"),
     ],
 )
-def test_parameters_that_no_method_has_are_not_looked_at(
+def test_invalid_rent_params_are_rejected_early(
     stage: Stage, method: MethodNumber, params: bytes, exit_code: int, said: str
 ) -> None:
     """Decoding item by item took 0.4 s for 0.6 million gas."""

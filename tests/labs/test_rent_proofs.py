@@ -10,8 +10,8 @@ import pytest
 from fvm_hypervisor.laboratory.profiles.rent_actor import STATE_BLOCKS
 from fvm_hypervisor.laboratory.profiles.resurrection import (
     BLOCK_BYTES,
-    MOST_PROOF,
-    MOST_PROVEN,
+    MAX_PROOF,
+    MAX_PROVEN,
     ProofRefused,
     proof_of,
     proven_blocks,
@@ -35,7 +35,7 @@ class TestProofs:
     store.put_many(blocks)
     other = (cid_of(b"other", RAW), b"other")
 
-    def test_it_is_the_car_that_the_specification_says(self) -> None:
+    def test_proof_is_car_of_specified_format(self) -> None:
         assert proof_of(self.store, self.root) == car(self.root, self.blocks)
         assert proven_blocks(self.root, car(self.root, self.blocks)) == list(self.blocks)
 
@@ -69,8 +69,8 @@ class TestProofs:
                 proven_blocks(self.root, bytes(changed))
 
     def test_a_proof_has_a_largest_size(self) -> None:
-        with pytest.raises(ProofRefused, match=f"a proof of {MOST_PROOF + 1} bytes: at most {MOST_PROOF}"):
-            proven_blocks(self.root, bytes(MOST_PROOF + 1))
+        with pytest.raises(ProofRefused, match=f"a proof of {MAX_PROOF + 1} bytes: at most {MAX_PROOF}"):
+            proven_blocks(self.root, bytes(MAX_PROOF + 1))
 
     def test_two_roots_and_version_2_are_refused(self) -> None:
         file = BytesIO()
@@ -87,7 +87,7 @@ class TestProofs:
             store.put(cid_of(leaf, RAW), leaf)
             data = encode([*links, link(cid_of(leaf, RAW))])
             larger = size + len(leaf) + BLOCK_BYTES
-            if larger + len(data) + BLOCK_BYTES > MOST_PROVEN:
+            if larger + len(data) + BLOCK_BYTES > MAX_PROVEN:
                 break
             links, size = [*links, link(cid_of(leaf, RAW))], larger
         data = encode(links)
@@ -96,10 +96,10 @@ class TestProofs:
         found = size_of(store, root, STATE_BLOCKS)
         assert found.is_provable
         assert found.blocks == len(links) + 1
-        assert len(proof_of(store, root)) <= MOST_PROOF
+        assert len(proof_of(store, root)) <= MAX_PROOF
 
 
-def test_of_a_state_with_more_blocks_than_are_walked_over_so_many_are_paid() -> None:
+def test_state_above_block_limit_pays_for_walked_blocks_only() -> None:
     store, links = MemoryStore(), []
     for number in range(50):
         store.put(cid_of(bytes([number]), RAW), bytes([number]))

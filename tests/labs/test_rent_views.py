@@ -51,7 +51,7 @@ def expired(tmp_path: Path) -> tuple[Path, Address, Address, ArchivedActor]:
 
 
 @pytest.mark.slow
-def test_every_view_says_since_when_and_which_root(expired: tuple[Path, Address, Address, ArchivedActor]) -> None:
+def test_every_view_shows_archival_epoch_and_root(expired: tuple[Path, Address, Address, ArchivedActor]) -> None:
     chain, address, native, gone = expired
     words = f"archived since epoch {gone.since}, root {show(gone.root)}"
     for actor in (address, native):

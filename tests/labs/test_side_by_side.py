@@ -112,5 +112,5 @@ def test_blocks_of_posts_by_workers_are_those_of_one_process() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_blocks_of_authorizations_by_workers_are_those_of_one_process(variant: str) -> None:
+def test_parallel_authorization_blocks_match_single_process(variant: str) -> None:
     assert authorizations(variant, parallel=True) == authorizations(variant, parallel=False)

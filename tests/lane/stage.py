@@ -41,7 +41,7 @@ from tests.localnet.conftest import Clock
 CRON, REWARD, POWER, MARKET = (Address.id(actor) for actor in (CRON_ACTOR, REWARD_ACTOR, POWER_ACTOR, MARKET_ACTOR))
 AWARD, EPOCH_TICK = MethodNumber(2), MethodNumber(2)
 POWER_TICK, MARKET_TICK, MINER_EVENT, APPLY_REWARDS, REWARD_UPDATE = 5, 9, 12, 14, 4
-EPOCHS, MOST_EPOCHS = 6, 12
+EPOCHS, MAX_EPOCHS = 6, 12
 """Minimum and maximum number of epochs of an attack."""
 
 BLOCK_GAS = 10_000_000_000
@@ -123,7 +123,7 @@ class Stage:
         self.network.revert(snapshot)
         self.network.mine(null_rounds=end - start - 4)
         with self.attacked():
-            self.network.mine(MOST_EPOCHS)
+            self.network.mine(MAX_EPOCHS)
             self.expected = list(self.ticks)
 
     # --- an attack ----------------------------------------------------------------------------------------------

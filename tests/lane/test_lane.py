@@ -75,7 +75,7 @@ def _cases() -> Iterator[object]:
 
 
 @pytest.mark.parametrize(("kind", "attack"), list(_cases()))
-def test_no_attack_keeps_cron_and_rewards_from_their_work(stages: dict[str, Stage], kind: str, attack: Attack) -> None:
+def test_no_attack_disrupts_cron_and_rewards(stages: dict[str, Stage], kind: str, attack: Attack) -> None:
     _, damage, money = exits_of(the_stage(stages, kind), attack)
     assert damage == []
     assert money == 0
@@ -120,7 +120,7 @@ def _receivers(stage: Stage) -> dict[str, tuple[Address, int, bool]]:
 
 
 @pytest.mark.parametrize("kind", ["own", pytest.param("official", marks=pytest.mark.long)])
-def test_a_reward_that_is_refused_is_burnt_and_the_message_exits_with_0(stages: dict[str, Stage], kind: str) -> None:
+def test_refused_reward_is_burnt_and_message_exits_0(stages: dict[str, Stage], kind: str) -> None:
     """Only an actor that takes all gas breaks the message, on the network's own actors too: none may be a producer."""
     stage = the_stage(stages, kind)
     machine = stage.network.machine
@@ -165,7 +165,7 @@ def test_the_suite_finds_a_cron_that_users_can_enter(stages: dict[str, Stage]) -
         assert any("a call of cron's to f05.9 fails" in words for words in stage.damage())
 
 
-def test_a_message_that_breaks_the_machine_stops_one_block_and_no_more(
+def test_message_breaking_the_machine_stops_only_one_block(
     stages: dict[str, Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect of the machine that one message meets: the pool forgets it, and the next block has all others."""

@@ -45,4 +45,4 @@ def write() -> list[Path]:
 
 def _format(source: str) -> str:
     command = [sys.executable, "-m", "ruff", "format", "--line-length", "120", "--stdin-filename", "binding.py", "-"]
-    return subprocess.run(command, input=source, capture_output=True, text=True, check=True, cwd=PROJECT).stdout  # noqa: S603
+    return subprocess.run(command, input=source, capture_output=True, text=True, check=True, cwd=PROJECT).stdout

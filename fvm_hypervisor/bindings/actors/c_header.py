@@ -18,14 +18,14 @@ from typing import Final, cast
 
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ErrorNumber, ExitCode
 from hypervisor.features import feature_of_syscall
-from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.abi import SYSCALL_REVISIONS
 from runtimes.wasm.syscalls.send import NO_GAS_LIMIT
 from runtimes.wasm.syscalls.table import STRUCTURES, TOKEN_AMOUNT, Structure, Syscall
 from store.cid import CBOR, DAG_CBOR, RAW
 
 _PROJECT: Final = Path(__file__).resolve().parents[3]
 HEADER: Final = _PROJECT / "fvm_hypervisor" / "builtin_actors" / "include" / "fvm.h"
-NEWEST, OLDEST = REVISIONS["v4+install_actor+upgrade_actor"], REVISIONS["v3"]
+NEWEST, OLDEST = SYSCALL_REVISIONS["v4+install_actor+upgrade_actor"], SYSCALL_REVISIONS["v3"]
 """With the syscalls of all features: a module imports only what it uses."""
 
 _SCALARS: Final = {"i": "int32_t", "I": "uint32_t", "q": "int64_t", "Q": "uint64_t"}

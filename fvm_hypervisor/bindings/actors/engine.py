@@ -9,15 +9,15 @@ from typing import Final
 
 from runtimes.evm.engine import Status
 from runtimes.evm.fast import numbers
-from runtimes.evm.fast.questions import QUESTIONS
-from runtimes.evm.fast.tree import TREE_QUESTIONS
+from runtimes.evm.fast.host_calls import HOST_CALLS
+from runtimes.evm.fast.tree import TREE_HOST_CALLS
 from runtimes.evm.gas_table import GasTable
 
 PATH: Final = Path("runtimes/evm/guests/evm/src/tables.rs")
 
 _HEAD: Final = """\
 //! What Python and this guest share: `make bindings` writes it from `runtimes/evm/gas_table.py`, `fast/numbers.py` and
-//! the questions of `fast/questions.py` and `fast/tree.py`. A test compares.
+//! the host calls of `fast/host_calls.py` and `fast/tree.py`. A test compares.
 """
 
 
@@ -30,8 +30,8 @@ def _parts() -> Iterator[str]:
     yield f"pub const EXCHANGE: usize = {numbers.EXCHANGE};\n"
     yield _module("command", "u32", _numbers(numbers.GuestCommand))
     yield _module("exit", "u32", {**{status.name: int(status) for status in Status}, **_numbers(numbers.GuestExit)})
-    asked = [function.__name__.removeprefix("_").upper() for function in (*QUESTIONS, *TREE_QUESTIONS)]
-    yield _module("question", "u32", {name: number for number, name in enumerate(asked)})
+    calls = [function.__name__.removeprefix("_").upper() for function in (*HOST_CALLS, *TREE_HOST_CALLS)]
+    yield _module("host_call", "u32", {name: number for number, name in enumerate(calls)})
     yield _module("tree_flag", "u64", _numbers(numbers.TreeFlag))
     yield _module("account", "u64", _numbers(numbers.AccountFlag))
     yield _module("change", "u64", _numbers(numbers.ChangeFlag))

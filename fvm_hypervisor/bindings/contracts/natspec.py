@@ -13,7 +13,7 @@ from typing import Any, Final
 from hypervisor.printable import printable
 from store.json_text import parse_json
 
-MOST_WORDS: Final = 2_000
+MAX_WORDS: Final = 2_000
 """The most characters of a remark that are kept."""
 
 
@@ -74,7 +74,7 @@ def _paragraphs(user: list[dict[str, Any]], dev: list[dict[str, Any]]) -> Iterat
 
 
 def _words(text: str) -> str:
-    return printable(" ".join(text.split()), MOST_WORDS)
+    return printable(" ".join(text.split()), MAX_WORDS)
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -32,12 +32,12 @@ from hypervisor.types import Gas, TokenAmount
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.call_request import CallRequest
-from localnet.rules.filecoin import FilecoinQuestions
+from localnet.rules.filecoin import FilecoinCallRules
 from localnet.rules.parts import (
-    CallAnswer,
+    CallOutcome,
+    CallRules,
     MessageRules,
     NetworkRules,
-    QuestionRules,
     SenderInfo,
     ViewRules,
 )
@@ -66,7 +66,7 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
             has_official_evm=False,
         ),
         messages=messages,
-        questions=AccountQuestions(rules.questions, messages),
+        calls=AccountCallRules(rules.calls, messages),
         views=AccountViews(rules.views),
         code=(*rules.code, KNOWN_NONCES),
     )
@@ -125,20 +125,20 @@ class AccountMessages:
         return self._inner.apply_simulated(machine, candidate)
 
 
-class AccountQuestions:
-    """`localnet.rules.parts.QuestionRules` of the wrapped rules; a call with authorizations ends like it."""
+class AccountCallRules:
+    """Call rules that wrap another set's. A call with authorizations has the outcome of the call that it carries."""
 
-    def __init__(self, inner: QuestionRules, messages: MessageRules) -> None:
+    def __init__(self, inner: CallRules, messages: MessageRules) -> None:
         self._inner = inner
-        self._authorized = FilecoinQuestions(messages)
+        self._authorized = FilecoinCallRules(messages)
 
-    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
+    def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
         """Delegate to the wrapped rules, or to Filecoin's for a call with authorizations."""
         if not request.authorizations:
-            return self._inner.ask(machine, request, limit)
-        return _outer(self._authorized.ask(machine, request, limit))
+            return self._inner.call(machine, request, limit)
+        return _outer(self._authorized.call(machine, request, limit))
 
-    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Delegate to the wrapped rules; a request with authorizations uses Filecoin's."""
         if not request.authorizations:
             return self._inner.attempt(machine, request, limit)
@@ -184,9 +184,9 @@ class AccountViews:
         return self._inner.allowance_text(highest)
 
 
-def _outer(answer: CallAnswer) -> CallAnswer:
+def _outer(answer: CallOutcome) -> CallOutcome:
     result = answer.result
     if result.exit_code:
         return answer
     exit_code, output = applied_answer(result.receipt)
-    return CallAnswer(replace(result, receipt=replace(result.receipt, exit_code=exit_code)), output)
+    return CallOutcome(replace(result, receipt=replace(result.receipt, exit_code=exit_code)), output)

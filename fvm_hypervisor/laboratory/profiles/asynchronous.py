@@ -15,7 +15,7 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     CODE,
     CODE_BLOCK,
     EPOCH_GAS,
-    MOST_RETURN,
+    MAX_RETURN,
     NEXT,
     OUTBOX,
     RUNTIME,
@@ -123,7 +123,7 @@ def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
         result = machine.apply_implicit(message)
         if result.fatal is not None and type(result.fatal) is not Fatal:  # it says something of this machine alone
             raise result.fatal
-        returned = result.return_data if len(result.return_data) <= MOST_RETURN else None
+        returned = result.return_data if len(result.return_data) <= MAX_RETURN else None
         _system(machine, SETTLE, [result.exit_code, result.gas_used, returned])
         room -= gas + handling
 

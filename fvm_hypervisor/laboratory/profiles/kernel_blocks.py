@@ -1,4 +1,4 @@
-"""Blocks of an actor implemented in Python (outbox, rent), accessed through its kernel.
+"""Blockstore over an invocation's kernel, for actors implemented in Python (outbox, rent).
 
 Reads and writes are kernel operations: only reachable blocks can be read, and each operation is charged.
 """
@@ -13,7 +13,7 @@ from store.cid import DAG_CBOR, Cid, cid_of
 
 
 class KernelBlocks:
-    """See `store.blockstore.Blockstore`: the blocks that one invocation may open."""
+    """A `store.blockstore.Blockstore` of the blocks that one invocation can reach."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._ipld = kernel.ipld
@@ -28,11 +28,11 @@ class KernelBlocks:
         return self._ipld.is_reachable(cid)
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Write a DAG-CBOR block."""
+        """Write a DAG-CBOR block through the kernel, which computes the CID; `cid` is ignored."""
         self._ipld.link(self._ipld.create(DAG_CBOR, data))
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Write blocks, linked ones before those that link to them."""
+        """Write blocks in the given order. A linked block must come before the blocks that link to it."""
         for cid, data in blocks:
             self.put(cid, data)
 

@@ -139,5 +139,5 @@ class LaneBuilding:
             fields = get_object(machine.store, info)
             named = (fields[_OWNER], fields[_WORKER], *fields[_CONTROLS])
             known = frozenset(map(Address.from_bytes, named))
-            self._infos.keep(info, known, 1)
+            self._infos.put(info, known, 1)
         return known

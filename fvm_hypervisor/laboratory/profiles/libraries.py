@@ -1,6 +1,6 @@
-"""The lab `libraries`: a native actor's module imports functions of a library by its CID, `lib:<cid>`.
+"""The lab `libraries`: native (WASM) actors import functions from shared library modules, named `lib:<cid>`.
 
-Terms, rules and gas: docs/labs/libraries.md. The native runtime implements it (`runtimes.wasm.linked_runtime`).
+Terms, rules and gas: docs/labs/libraries.md. `runtimes.wasm.linked_runtime` implements it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,6 @@ from typing import Final
 from hypervisor.labs import Lab
 
 LAB: Final = Lab(
-    what="native actors that share code: libraries, imported by their CIDs",
+    what="shared library modules that native actors import by CID",
     machine="runtimes.wasm.linked_runtime:link_libraries",
 )

@@ -58,8 +58,8 @@ HANDLING_GAS: Final = Gas(30_000_000)
 """Gas that an entry pays for its delivery and settlement, measured in a queue of millions."""
 HANDLING_GAS_PER_BYTE: Final = 1_500
 """And for each byte of its parameters."""
-MOST_PARAMS: Final = 32 << 10
-MOST_RETURN: Final = 1 << 10
+MAX_PARAMS: Final = 32 << 10
+MAX_RETURN: Final = 1 << 10
 """Bytes of an answer that a receipt carries; of a longer one it has none."""
 LONGEST_WAIT: Final = 30 * 2880
 """Epochs between a message's posting and its expiry, at most."""
@@ -77,8 +77,8 @@ def handling_gas(size: int) -> Gas:
     return Gas(HANDLING_GAS + HANDLING_GAS_PER_BYTE * size)
 
 
-RECEIPT_HANDLING: Final = handling_gas(MOST_RETURN + _RECEIPT_FIELDS)
-MOST_GAS: Final = Gas(EPOCH_GAS - handling_gas(MOST_PARAMS))
+RECEIPT_HANDLING: Final = handling_gas(MAX_RETURN + _RECEIPT_FIELDS)
+MAX_GAS: Final = Gas(EPOCH_GAS - handling_gas(MAX_PARAMS))
 """Any entry fits an epoch."""
 
 
@@ -182,7 +182,7 @@ class _Invocation:
         """Run the method and return its codec and bytes."""
         method = self._context.method
         if method in (INVOKE_EVM, POST):
-            refuse_longer(params, MOST_PARAMS + AROUND, "Post")
+            refuse_longer(params, MAX_PARAMS + AROUND, "Post")
         if method == INVOKE_EVM:
             return self._post_by_abi(params)
         if method == POST:
@@ -264,16 +264,16 @@ class _Invocation:
             Address.from_bytes(to)
         except InvalidInput as error:
             return f"the receiver's address: {error}"
-        if len(params) > MOST_PARAMS:
-            return f"parameters of {len(params)} bytes: at most {MOST_PARAMS}"
+        if len(params) > MAX_PARAMS:
+            return f"parameters of {len(params)} bytes: at most {MAX_PARAMS}"
         if not 0 <= value < 1 << 127:
             return f"a value of {value} attoFIL: expected no less than 0, and no more than there can be"
-        if not 0 < gas <= MOST_GAS:
-            return f"a budget of {gas} gas: expected 1 to {MOST_GAS}"
+        if not 0 < gas <= MAX_GAS:
+            return f"a budget of {gas} gas: expected 1 to {MAX_GAS}"
         if not self._epoch < expiry <= self._epoch + LONGEST_WAIT:
             return f"expiry at epoch {expiry}: expected {self._epoch + 1} to {self._epoch + LONGEST_WAIT}"
-        if receipt_method and not 0 < receipt_gas <= MOST_GAS:
-            return f"a budget of {receipt_gas} gas for the receipt: expected 1 to {MOST_GAS}"
+        if receipt_method and not 0 < receipt_gas <= MAX_GAS:
+            return f"a budget of {receipt_gas} gas for the receipt: expected 1 to {MAX_GAS}"
         if receipt_gas and not receipt_method:
             return f"{receipt_gas} gas for a receipt to method 0: name a method, or give no gas"
         return ""

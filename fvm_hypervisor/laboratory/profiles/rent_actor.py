@@ -23,7 +23,7 @@ from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.laboratory.profiles.kernel_blocks import KernelBlocks, put_cbor
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, MethodsRuntime
 from fvm_hypervisor.laboratory.profiles.plain_params import AROUND, plain_calldata, plain_fields, refuse_longer
-from fvm_hypervisor.laboratory.profiles.resurrection import MOST_PROOF, ProofRefused, StateSize, proven_blocks, size_of
+from fvm_hypervisor.laboratory.profiles.resurrection import MAX_PROOF, ProofRefused, StateSize, proven_blocks, size_of
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived
 from hypervisor.bigint import decode_bigint, encode_bigint
@@ -76,7 +76,7 @@ EPOCH_BLOCKS: Final = 10_000
 STATE_BLOCKS: Final = 10_000
 """Blocks of one state that are walked over: a state with more pays for these."""
 
-MOST_DEPOSIT: Final = 1 << 100
+MAX_DEPOSIT: Final = 1 << 100
 _PROOF_GAS_PER_BYTE: Final = 10
 """Gas per byte for reading and hashing a proof; written blocks are charged in addition."""
 
@@ -322,8 +322,8 @@ class _Invocation:
         books = self._load()
         tenancy = books.tenancy(actor)
         deposit = self._context.value + (0 if tenancy is None else tenancy.deposit)
-        if deposit > MOST_DEPOSIT:
-            said = f"a deposit of {deposit} attoFIL: at most {MOST_DEPOSIT}"
+        if deposit > MAX_DEPOSIT:
+            said = f"a deposit of {deposit} attoFIL: at most {MAX_DEPOSIT}"
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=said)
         if tenancy is not None:
             tenancy = replace(tenancy, deposit=deposit)
@@ -370,8 +370,8 @@ class _Invocation:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"f0{actor} is not archived")
         books, value = self._load(), self._context.value
         rent = books.terms.rent(gone.size, self._epoch)
-        if not rent <= value <= MOST_DEPOSIT:
-            said = f"{value} attoFIL came with the proof: f0{actor} costs {rent} a period, at most {MOST_DEPOSIT}"
+        if not rent <= value <= MAX_DEPOSIT:
+            said = f"{value} attoFIL came with the proof: f0{actor} costs {rent} a period, at most {MAX_DEPOSIT}"
             raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=said)
         # charge and do
         for cid, data in self._proven(gone, proof):
@@ -533,7 +533,7 @@ METHODS: Final[Mapping[MethodNumber, _Method]] = {
     PAY: _Method(_Invocation.pay, 1, bytes.fromhex("6eda12f8"), ("uint64",), takes_money=True),
     OPT_OUT: _Method(_Invocation.opt_out, 0, bytes.fromhex("d4eec5a6")),
     RESURRECT: _Method(
-        _Invocation.resurrect, 2, bytes.fromhex("71776f23"), ("uint64",), MOST_PROOF + AROUND, takes_money=True
+        _Invocation.resurrect, 2, bytes.fromhex("71776f23"), ("uint64",), MAX_PROOF + AROUND, takes_money=True
     ),
     LOOK: _Method(
         _Invocation.look, 1, bytes.fromhex("4f96d667"), ("uint64", "uint256", "uint64", "uint64"), reads=True

@@ -21,9 +21,9 @@ from store.walk import blocks_below, state_codec, targets
 
 BLOCK_BYTES: Final = 128
 """Bytes counted for each block in addition to its content, for its key and lookup."""
-MOST_PROVEN: Final = 60 << 10
+MAX_PROVEN: Final = 60 << 10
 """The largest state that is proven: as a CAR it fits a message, since `BLOCK_BYTES` is more than a section's head."""
-MOST_PROOF: Final = MOST_PROVEN + 256
+MAX_PROOF: Final = MAX_PROVEN + 256
 """Bytes of a proof: such a state, and the CAR's header."""
 
 
@@ -42,7 +42,7 @@ class StateSize:
     @property
     def is_provable(self) -> bool:
         """True if the state fits into a proof."""
-        return self.whole and self.size <= MOST_PROVEN
+        return self.whole and self.size <= MAX_PROVEN
 
 
 def size_of(store: Blockstore, root: Cid, most: int) -> StateSize:
@@ -73,8 +73,8 @@ def proven_blocks(root: Cid, proof: bytes, pay: Callable[[int], None] = lambda _
     links to. Raises ProofRefused for anything else: another state's, too few or too many blocks, one twice, another
     order, what is no CAR, or too large; and what `pay` raises.
     """
-    if len(proof) > MOST_PROOF:
-        raise ProofRefused(f"a proof of {len(proof)} bytes: at most {MOST_PROOF}")
+    if len(proof) > MAX_PROOF:
+        raise ProofRefused(f"a proof of {len(proof)} bytes: at most {MAX_PROOF}")
     try:
         return _blocks_in_order(root, proof, pay)
     except (CarError, StoreCorrupt, CodecError) as error:
@@ -82,7 +82,7 @@ def proven_blocks(root: Cid, proof: bytes, pay: Callable[[int], None] = lambda _
 
 
 def _blocks_in_order(root: Cid, proof: bytes, pay: Callable[[int], None]) -> list[tuple[Cid, bytes]]:
-    reader = read_car(BytesIO(proof), MOST_PROOF)
+    reader = read_car(BytesIO(proof), MAX_PROOF)
     if reader.version != 1 or reader.roots != (root,):
         named = ", ".join(show(named) for named in reader.roots[:2]) or "none"
         raise ProofRefused(f"the proof is of the root {named}, not of {show(root)}")

@@ -14,7 +14,7 @@ from typing import Any
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.transactions import Authorization
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.ethereum import AllocAccount
 from store.json_text import parse_json
 
 _BIG = "0x:bigint "

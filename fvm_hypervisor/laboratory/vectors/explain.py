@@ -16,8 +16,8 @@ from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
 from hypervisor.gas import in_gas
 from hypervisor.manifest import ACTOR_NAMES
 
-MOST_CHARGES = 200
-MOST_STATE_LINES = 20
+MAX_CHARGES = 200
+MAX_STATE_LINES = 20
 
 
 def explain(result: VectorResult, trace: Trace, expected: Trace | None) -> list[str]:
@@ -47,10 +47,10 @@ def _by_name(message: list[Any], difference: int) -> Iterator[str]:
         yield f"  {in_gas(milligas):>18} {name} ({count}){hint}"
     charges = list(charges_of(message))
     yield "charges in order, with the sum so far:"
-    for charge in charges[:MOST_CHARGES]:
+    for charge in charges[:MAX_CHARGES]:
         yield f"  {in_gas(charge.total):>18} {in_gas(charge.milligas):>16} {charge.name} ({' > '.join(charge.calls)})"
-    if len(charges) > MOST_CHARGES:
-        yield f"  and {len(charges) - MOST_CHARGES} more: --trace FILE keeps them all"
+    if len(charges) > MAX_CHARGES:
+        yield f"  and {len(charges) - MAX_CHARGES} more: --trace FILE keeps them all"
 
 
 def _state(result: VectorResult) -> Iterator[str]:
@@ -58,7 +58,7 @@ def _state(result: VectorResult) -> Iterator[str]:
     names = dict(zip(machine.manifest.codes, ACTOR_NAMES, strict=True))
     found = state_differences(machine.store, result.state_root, result.expected_root, names)
     yield "state:"
-    for line in islice(found, MOST_STATE_LINES):
+    for line in islice(found, MAX_STATE_LINES):
         yield f"  {line}"
     if next(found, None) is not None:
         yield "  and more"

@@ -1,10 +1,11 @@
 """Runs Ethereum state tests on the machine.
 
-Accounts become actors and the transaction a call. The resulting state is read back and hashed as in Ethereum.
+Accounts are converted to actors, and the transaction runs under Ethereum's rules. The resulting state is converted back
+to accounts to compute Ethereum's state root.
 
-A file has tests by name: block (`env`), accounts (`pre`), one transaction with lists of data, gas limits and values,
-and for each fork the outcomes by indexes into those lists. Every outcome is one case. Format: the documentation of
-ethereum/tests, "State Tests".
+A file maps test names to tests. A test has a block (`env`), accounts (`pre`), and a transaction with lists of data, gas
+limits and values. For each fork, `post` lists outcomes; each selects list items by index and is one case. Format: the
+documentation of ethereum/tests, "State Tests".
 """
 
 from __future__ import annotations
@@ -45,18 +46,22 @@ from hypervisor.machine_state import Snapshot
 from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import accounts, install, state_root
-from runtimes.evm.ethereum.application import TransactionResult
-from runtimes.evm.ethereum.block_run import logs_hash
-from runtimes.evm.ethereum.forks import FORKS
-from runtimes.evm.ethereum.validation import InvalidTransaction
+from runtimes.evm.ethereum import (
+    FORKS,
+    EthereumExecutor,
+    InvalidTransaction,
+    TransactionResult,
+    install_alloc,
+    logs_hash,
+    read_alloc,
+    state_root,
+)
 from store.cid import Cid
 from store.keccak import keccak
 
 RULES = "ethereum"
 EXCESS_BITS = 32
-"""An excess of blob gas beyond has a fee beyond all money, and would take ages to compute."""
+"""Maximum bits of the excess blob gas. Above it, the blob base fee exceeds any supply and takes too long to compute."""
 
 _DEFAULT_BASE_FEE = 10
 _KECCAK_CID = bytes.fromhex("01551b20")
@@ -87,7 +92,7 @@ class CaseResult:
     seconds: float = 0.0
 
     def record(self) -> dict[str, Any]:
-        """Return the result as a JSON object of the command-line interface, with its duration."""
+        """Return the result, with its duration, as the JSON object that the CLI prints."""
         case = self.case
         return {
             "file": case.file,
@@ -101,7 +106,7 @@ class CaseResult:
 
 
 class FixtureExterns:
-    """The chain of a state test: one block's randomness, and block hashes derived from block numbers."""
+    """Externs of a state test: the block's `currentRandom`, and block hashes derived from block numbers."""
 
     def __init__(self, random: bytes) -> None:
         self._random = random
@@ -117,7 +122,7 @@ class FixtureExterns:
 
     @staticmethod
     def block_cid(block_hash: bytes) -> Cid:
-        """Return a block hash as the CID that externs return."""
+        """Wrap a block hash in a CID, the type that `tipset_cid` returns."""
         return Cid(_KECCAK_CID + block_hash)
 
 
@@ -131,7 +136,7 @@ def run_file(
 ) -> list[dict[str, Any]]:
     """Return the records of a file's cases for a fork (None: all known forks). Used in worker processes.
 
-    `trace` gets the lines of EIP-3155, each case's closed by a summary.
+    Writes EIP-3155 lines to `trace`, with a summary line after each case.
     """
     try:
         tests = read_object(read_json(path.read_bytes(), path.name), path.name)
@@ -174,11 +179,11 @@ class TestRunner:
             random = read_number(env.get("currentRandom", 0), "currentRandom").to_bytes(32)
             self._machine.context = read_context(env, read_object(test.get("config", {}), "config"), fork)
         self._machine.externs = FixtureExterns(random)
-        install(self._machine, read_accounts(read_field(test, "pre"), "pre"))
+        install_alloc(self._machine, read_accounts(read_field(test, "pre"), "pre"))
         self._before: Snapshot = self._machine.snapshot()
 
     def run(self, case: Case) -> str:
-        """Run one case; return the difference as text, empty if it passed."""
+        """Run one case. Return the differences from the expected outcome as text; empty if the case passed."""
         self._machine.restore(self._before)
         recorder = self._machine.tracer = None if self._trace is None else StepRecorder()
         refused, result = "", None
@@ -189,7 +194,7 @@ class TestRunner:
             result = EthereumExecutor(self._machine).apply_transaction(transaction, sender)
         except InvalidTransaction as error:
             refused = error.refusal.name
-        root = state_root(dict(accounts(self._machine)))
+        root = state_root(dict(read_alloc(self._machine)))
         differences = [*_compare_exception(refused, case.exception), *_compare(case, root, result)]
         if recorder is not None and self._trace is not None:
             _write_trace(self._trace, recorder, case, root, result, "; ".join(differences))
@@ -216,14 +221,14 @@ def _write_trace(
 def _compare_exception(refused: str, expected: str) -> Iterator[str]:
     names = [name.removeprefix(EXCEPTION_PREFIX) for name in expected.split("|")] if expected else [""]
     if refused not in names:
-        yield f"the transaction is {'refused with ' + refused if refused else 'valid'}, expected {expected or 'valid'}"
+        yield f"transaction: {refused or 'valid'}, expected {expected or 'valid'}"
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def read_case(file: str, name: str, fork: str, index: int, outcome: Any) -> Case:
-    """Run one case."""
+    """Parse one outcome of `post` into a case."""
     indexes = read_field(outcome, "indexes")
     return Case(
         file=file,
@@ -296,17 +301,17 @@ def read_transaction(fields: Any, indexes: tuple[int, int, int]) -> Transaction:
 
 
 def read_sender(fields: Any) -> EthAddress:
-    """Return the sender, or the address of the secret key."""
+    """Return the field `sender`, or derive the address from `secretKey` if it is absent."""
     if "sender" in fields:
         return read_address(fields["sender"], "sender")
-    from coincurve import PrivateKey
+    from hypervisor.secp256k1 import public_key
 
     secret = read_bytes(read_field(fields, "secretKey"), "secretKey", 32)
     try:
-        key = PrivateKey(secret)
+        key = public_key(secret)
     except ValueError as error:
         raise BadFixture(f"'secretKey' is not a key: {error}") from None
-    return EthAddress(keccak(key.public_key.format(compressed=False)[1:])[12:])
+    return EthAddress(keccak(key[1:])[12:])
 
 
 def _pick(fields: Any, name: str, index: int) -> Any:
@@ -321,7 +326,7 @@ def _pick(fields: Any, name: str, index: int) -> Any:
 
 @lru_cache(maxsize=1)
 def base_machine(evm: str) -> Hypervisor:
-    """Return the machine with only built-in actors on which every test starts; one per process."""
+    """Return the machine that every test forks, which has only built-in actors. Cached per process."""
     return Hypervisor.open(evm=evm)
 
 

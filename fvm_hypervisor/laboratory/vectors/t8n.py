@@ -42,15 +42,17 @@ from hypervisor.machine import Hypervisor
 from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum.alloc import accounts, install
-from runtimes.evm.ethereum.blobs import ForkBlobs
-from runtimes.evm.ethereum.block_run import (
+from runtimes.evm.ethereum import (
     BlockRun,
+    Fork,
+    ForkBlobs,
+    InvalidBlock,
+    InvalidTransaction,
     Withdrawal,
+    fork_named,
+    install_alloc,
+    read_alloc,
 )
-from runtimes.evm.ethereum.executor import InvalidBlock
-from runtimes.evm.ethereum.forks import Fork, fork_named
-from runtimes.evm.ethereum.validation import InvalidTransaction
 from store.cid import Cid
 
 
@@ -101,7 +103,7 @@ def transition(
         beacon_root = None if root is None else read_bytes(root, "parentBeaconBlockRoot", 32)
         machine.context = _context(env, fork, chain_id)
     machine.externs = GivenHashes(random, hashes)
-    install(machine, read_accounts(alloc, "alloc"))
+    install_alloc(machine, read_accounts(alloc, "alloc"))
     run = BlockRun(machine)
     run.start(beacon_root, hashes.get(machine.context.epoch - 1))
     rejected, traces = _apply_all(machine, run, txs, trace)
@@ -110,7 +112,7 @@ def transition(
         run.finish(withdrawals)
     except InvalidBlock as error:
         exception = str(error)
-    after = dict(accounts(machine))
+    after = dict(read_alloc(machine))
     result = output.result(run, rejected, after, None if env.get("withdrawals") is None else withdrawals)
     if exception:
         result["blockException"] = exception

@@ -13,7 +13,7 @@ from bridge.eip3155 import instructions, line
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, read_field, read_json
 from fvm_hypervisor.laboratory.vectors.t8n import MissingBlockHash, Transition, transition
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum.forks import FORKS
+from runtimes.evm.ethereum import FORKS
 
 CONFIG_ERROR: Final = 3
 MISSING_BLOCK_HASH: Final = 4

@@ -10,9 +10,16 @@ from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock
 from bridge.patricia import list_root
 from bridge.receipts import EmittedLog, bloom
-from runtimes.evm.ethereum.alloc import AllocAccount, state_root
-from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
-from runtimes.evm.ethereum.validation import gas_price
+from runtimes.evm.ethereum import (
+    AllocAccount,
+    AppliedTransaction,
+    BlockRun,
+    Withdrawal,
+    gas_price,
+    logs_hash,
+    requests_hash,
+    state_root,
+)
 
 
 def result(

@@ -19,7 +19,7 @@ from store.cid import Cid, parse_cid
 
 _EPOCH_SECONDS = 30
 _DEFAULT_BASE_FEE = 100
-_MOST_BITS = 136
+_MAX_BITS = 136
 _DEFAULT_SUPPLY = 2_000_000_000 * 10**18
 _RANDOMNESS = b"i_am_random_____i_am_random_____"
 
@@ -40,7 +40,7 @@ def context_of(vector: Mapping[str, Any], variant: Mapping[str, Any], network: N
 
 def read_number(value: Any, name: str) -> int:
     """Parse an integer of at most 136 bits, since vectors exceed 128 bits. Raises ValueError."""
-    if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > _MOST_BITS:
+    if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > _MAX_BITS:
         raise ValueError(f"'{name}' is {value!r:.60}, expected a number")
     return value
 

@@ -132,7 +132,7 @@ def _shape(expected: Any, found: Any, path: str) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_requests_are_answered_as_the_reference_client_answers_them(chain: Lived) -> None:
+def test_responses_match_reference_client(chain: Lived) -> None:
     found = {exchange.name: words for exchange in offered() if (words := differences(chain, exchange))}
     known = {name for names in DIFFERENT.values() for name in names.split()}
     assert {name: words for name, words in found.items() if name not in known} == {}

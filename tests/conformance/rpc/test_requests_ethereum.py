@@ -151,7 +151,7 @@ def _values(expected: Any, found: Any, path: str) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_requests_are_answered_as_the_reference_client_answers_them(rpc: Client) -> None:
+def test_responses_match_reference_client(rpc: Client) -> None:
     found = {exchange.name: words for exchange in offered() if (words := differences(rpc, exchange))}
     known = {name for names in DIFFERENT.values() for name in names.split()}
     assert {name: words for name, words in found.items() if name not in known} == {}

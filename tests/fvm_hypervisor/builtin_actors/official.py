@@ -55,7 +55,7 @@ NO_STATUS: Final = "actors v17: no methods for the status of sectors"
 DEVNET: Final = Official(
     "v18-devnet",
     left_out={
-        "test_what_a_deal_may_be": COLLATERAL,
+        "test_deal_proposal_fields_are_validated": COLLATERAL,
         "test_proving_periods_and_deposits_of_new_miners": SIZES,
     },
 )
@@ -66,7 +66,7 @@ V17: Final = Official(
         (
             "test_same_sectors",
             "test_getters",
-            "test_a_contract_is_an_owner_and_asks",
+            "test_contract_owner_calls_miner_methods",
             "test_sectors_that_were_never_there",
         ),
         NO_STATUS,
@@ -93,17 +93,19 @@ SOLSTICE: Final = "actors v19: the miner has method 37"
 LEFT_OUT_V19: Final[dict[str, str]] = {
     **dict.fromkeys(("test_same_registry", "test_same_datacap"), FROZEN),
     **dict.fromkeys(("test_same_examples", "test_same_reentrancy", "test_same_at_random", "test_same_sectors"), STAGED),
-    **dict.fromkeys(("test_only_who_works_for_a_miner_may_use_them", "test_bad_parameters_are_refused"), STAGED),
+    **dict.fromkeys(
+        ("test_only_miner_workers_may_call_development_methods", "test_bad_parameters_are_refused"), STAGED
+    ),
     **dict.fromkeys(
         (
-            "test_what_a_deal_may_be",
+            "test_deal_proposal_fields_are_validated",
             "test_verified_deals_spend_datacap",
             "test_deals_cannot_be_verified_after_their_start",
             "test_activation_puts_deals_into_sectors",
         ),
         NO_ACTIVATION,
     ),
-    "test_what_is_not_offered_answers_22": SOLSTICE,
+    "test_unsupported_methods_exit_with_22": SOLSTICE,
 }
 """v18 tests whose expectations v19 changes; `tests/localnet/test_upgrade_to_nv29.py` checks v19's frozen methods."""
 

@@ -7,7 +7,7 @@ each kind. The examples of `tests.fvm_hypervisor.builtin_actors.examples` are ca
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.method_numbers import method_number
@@ -62,9 +62,9 @@ TERM: Final = TERM_MIN + 1000
 """Term in epochs of the sector that holds the claims."""
 
 
-def deal(label: str, **fields: object) -> Deal:
+def deal(label: str, **fields: Any) -> Deal:
     """Return a deal of BOB's with the miner that starts at a later epoch."""
-    return Deal(Address.id(MINER), label=label, start=5000, end=5000 + 200 * DAY, **fields)  # type: ignore[arg-type]
+    return Deal(Address.id(MINER), label=label, start=5000, end=5000 + 200 * DAY, **fields)
 
 
 def build(twins: Twins) -> None:

@@ -94,7 +94,7 @@ def test_an_ethereum_account_has_no_state(world: World) -> None:
     assert world.state_of(world.id_of(ETH_ACCOUNT)) == []
 
 
-def test_an_account_whose_state_is_no_account_state_answers_16(world: World) -> None:
+def test_account_with_invalid_state_exits_with_16(world: World) -> None:
     broken = ActorID(700)
     world.machine.state_tree.set_actor(broken, ActorState(world.machine.manifest.code("account")))
     assert world.send(Address.id(broken), PUBKEY_ADDRESS).exit_code == 16

@@ -20,7 +20,7 @@ def no_rust(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_rust")
-def test_without_a_compiler_nothing_is_rebuilt_and_the_remedy_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_compiler_rebuilds_nothing_and_names_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main() == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("NOT REBUILT: ")
@@ -28,7 +28,7 @@ def test_without_a_compiler_nothing_is_rebuilt_and_the_remedy_is_named(capsys: p
 
 
 @pytest.mark.usefixtures("no_rust")
-def test_without_a_compiler_changed_sources_are_still_found(
+def test_changed_sources_are_found_without_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changed = tmp_path / "guests"

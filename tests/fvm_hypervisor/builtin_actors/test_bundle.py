@@ -65,7 +65,7 @@ def test_the_car_holds_root_manifest_and_code_in_that_order(blocks: list[tuple[C
     assert {cid.codec.name for cid, _ in blocks[3:] if cid} == {"raw"}
 
 
-def test_the_manifest_has_the_official_names_in_the_official_order(manifest: list[Any]) -> None:
+def test_manifest_has_official_names_in_official_order(manifest: list[Any]) -> None:
     assert [name for name, _ in manifest] == official_names()
 
 
@@ -75,7 +75,7 @@ def test_every_actor_has_code_of_its_own(manifest: list[Any], blocks: list[tuple
     assert codes == [cid for cid, _ in blocks[3:]]
 
 
-def test_the_record_tells_the_truth(manifest: list[Any], blocks: list[tuple[CID | None, bytes]]) -> None:
+def test_bundle_record_matches_bundle(manifest: list[Any], blocks: list[tuple[CID | None, bytes]]) -> None:
     record = loader.bundle_record()
     sizes = {cid: len(data) for cid, data in blocks}
     roots = [cid.encode("base32") for cid, _ in blocks[1:3] if cid]

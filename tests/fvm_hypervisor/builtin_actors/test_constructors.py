@@ -81,7 +81,7 @@ def test_constructors_write_the_official_states(
 
 
 @pytest.mark.parametrize(("name", "actor", "params", "head"), HEADS, ids=[row[0] for row in HEADS])
-def test_nobody_but_the_system_constructs(world: World, name: str, actor: ActorID, params: bytes, head: str) -> None:
+def test_only_system_can_construct_actors(world: World, name: str, actor: ActorID, params: bytes, head: str) -> None:
     make_unconstructed(world, name, actor)
     assert world.send_as(BURNT_FUNDS_ACTOR, Address.id(actor), METHOD_CONSTRUCTOR, params).exit_code == 18
 

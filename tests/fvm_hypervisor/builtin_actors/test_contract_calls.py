@@ -95,7 +95,7 @@ def test_value_goes_along(caller: Caller) -> None:
     assert caller.world.balance_of(to_filecoin(caller.inbox)) == 7
 
 
-def test_a_revert_is_told_with_its_data_and_in_words(caller: Caller) -> None:
+def test_revert_returns_data_and_message(caller: Caller) -> None:
     outcome, number, data, words = caller.call(interface("Inbox").encode_call("refuse", "not today"), value=7)
     assert (outcome, number, words) == (REVERTED, 33, "the contract reverted: not today")
     assert data == bytes.fromhex("08c379a0") + encode_abi(["string"], ["not today"])
@@ -103,7 +103,7 @@ def test_a_revert_is_told_with_its_data_and_in_words(caller: Caller) -> None:
     assert caller.world.balance_of(caller.actor) == 7
 
 
-def test_a_read_only_call_changes_nothing(caller: Caller) -> None:
+def test_read_only_call_cannot_change_state(caller: Caller) -> None:
     greetings = caller.call(interface("Inbox").encode_call("greetings"), read_only=True)
     assert greetings[:2] == [RETURNED, 0]
     refused = caller.call(interface("Inbox").encode_call("greet", "hello"), read_only=True)
@@ -118,7 +118,7 @@ def test_gas_can_be_limited(caller: Caller) -> None:
     assert caller.call(greet, gas=100_000_000)[0] == RETURNED
 
 
-def test_what_is_not_sent_has_an_error_number(caller: Caller) -> None:
+def test_unsent_call_returns_error_number(caller: Caller) -> None:
     """Error 6 is a missing receiver, error 5 insufficient funds."""
     nobody = masked_id(999_999)
     assert caller.call(b"", to=nobody) == [NOT_SENT, 6, b"", "the call was not sent: error number 6"]
@@ -131,7 +131,7 @@ def test_an_account_and_an_empty_place_are_no_contracts(caller: Caller) -> None:
         assert caller.call(b"\x01\x02\x03\x04", to=to) == [NO_CONTRACT, 0, b"", "there is no contract to call"]
 
 
-def test_an_answer_that_is_not_the_functions_is_told(caller: Caller) -> None:
+def test_undecodable_contract_return_is_reported(caller: Caller) -> None:
     """A contract that accepts everything and returns nothing."""
     code = encode(deployer(assemble("STOP")))
     made = caller.world.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, code, sender=ETH_ACCOUNT)
@@ -159,7 +159,7 @@ def test_so_is_a_native_actor(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("params", [b"", encode([1, "two"])])
-def test_a_contracts_handler_is_asked_as_the_evm_actor_asks_it(caller: Caller, params: bytes) -> None:
+def test_contract_handler_is_called_like_evm_actor_handler(caller: Caller, params: bytes) -> None:
     assert caller.tell("Handler", caller.inbox, NOTIFY, params) == [RETURNED, 0, params, ""]
     assert caller.ask("lastMethod") == NOTIFY
     assert caller.tell("Handler", caller.inbox, REFUSE, params)[:2] == [EXITED, 77]
@@ -174,13 +174,13 @@ def test_calldata_is_not_sent_by_number(caller: Caller) -> None:
 # --- the crate ------------------------------------------------------------------------------------------------------
 
 
-def test_the_crates_tests_expect_what_the_bridge_does() -> None:
+def test_crate_tests_expect_bridge_behaviour() -> None:
     text = (CRATE / "src" / "tests.rs").read_text().replace("_", "")
     assert f"({INVOKE_EVM}, {method_number('Receive')})" in text
     assert f'"{HANDLE_FILECOIN_METHOD.hex()} {{words}}"' in text
 
 
-def test_it_wants_no_other_version_of_the_sdk_than_the_guests() -> None:
+def test_contract_project_locks_same_sdk_versions_as_guests() -> None:
     ours, theirs = (dict(locked(folder / "Cargo.lock")) for folder in (build.PROJECT, build.GUESTS))
     shared = {"fvm_sdk", "fvm_shared", "fvm_ipld_encoding", "frc42_dispatch"}
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}

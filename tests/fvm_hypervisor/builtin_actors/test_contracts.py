@@ -131,7 +131,7 @@ def test_solidity_reads_every_kind_of_exit(counting: World, method: str, exit_co
     assert tuple(counting.ask(bridge, "Bridge", "callNative", *arguments)) == (exit_code, b"")
 
 
-def test_solidity_reads_a_send_to_nobody_as_a_negative_exit(counting: World) -> None:
+def test_solidity_reads_send_to_missing_actor_as_negative_exit(counting: World) -> None:
     bridge = counting.deploy("Bridge")
     assert tuple(counting.ask(bridge, "Bridge", "callNative", 99_999, 1 << 24, b"")) == (-6, b"")
 
@@ -152,7 +152,7 @@ def test_a_contract_answers_filecoin_methods(world: World) -> None:
     assert world.ask(inbox, "Inbox", "lastMethod") == method
 
 
-def test_a_contract_exits_with_a_code_of_its_choice_and_keeps_nothing(world: World) -> None:
+def test_contract_exits_with_custom_code_and_reverts(world: World) -> None:
     inbox = world.deploy("Inbox")
     result = world.send(to_filecoin(inbox), method_number("Refuse"), value=4)
     assert (result.exit_code, result.return_data) == (77, b"")
@@ -162,7 +162,7 @@ def test_a_contract_exits_with_a_code_of_its_choice_and_keeps_nothing(world: Wor
 # --- deep down --------------------------------------------------------------------------------------------------------
 
 
-def test_a_contract_calls_itself_as_deep_as_asked(world: World) -> None:
+def test_contract_recurses_to_requested_depth(world: World) -> None:
     recursion = world.deploy("Recursion")
     assert tuple(world.ask(recursion, "Recursion", "dive", 0)) == (1, True)
     assert tuple(world.ask(recursion, "Recursion", "dive", 30)) == (31, True)
@@ -181,7 +181,7 @@ def test_to_and_fro_ends_at_the_1025th_frame(counting: World) -> None:
     assert answer(counting.call_counter("PingPong", recursion, 2_000)) == [1024, -3]
 
 
-def test_to_and_fro_ends_where_nobody_answers(counting: World) -> None:
+def test_ping_pong_ends_at_missing_actor(counting: World) -> None:
     recursion = counting.deploy("Recursion")
     assert tuple(counting.ask(recursion, "Recursion", "ping", 99_999, 5)) == (1, -6)
     nobody = EthAddress(masked_id(99_999))

@@ -32,7 +32,7 @@ def test_a_new_counter_is_at_zero(counting: World) -> None:
     assert answer(counting.call_counter("Get")) == 0
 
 
-def test_it_counts(counting: World) -> None:
+def test_counter_increments(counting: World) -> None:
     assert answer(counting.call_counter("Increment", 5)) == 5
     assert answer(counting.call_counter("Increment", 37)) == 42
     assert answer(counting.call_counter("Get")) == 42
@@ -44,7 +44,7 @@ def test_counting_emits_an_event(counting: World) -> None:
     assert entries(event) == {"$type": "incremented", "by": 5, "count": 5}
 
 
-def test_it_takes_deposits(counting: World) -> None:
+def test_counter_accepts_deposits(counting: World) -> None:
     counting.call_counter("Deposit", value=30)
     result = counting.call_counter("Deposit", value=12)
     assert decode_bigint(answer(result)) == 42
@@ -57,11 +57,11 @@ def test_it_takes_deposits(counting: World) -> None:
     assert counting.balance_of(Address.id(counting.counter)) == 42
 
 
-def test_a_deposit_of_nothing_is_refused(counting: World) -> None:
+def test_zero_deposit_is_refused(counting: World) -> None:
     assert counting.call_counter("Deposit").exit_code == 16
 
 
-def test_failing_leaves_nothing_but_the_exit_code_the_words_and_the_data(counting: World) -> None:
+def test_failed_call_leaves_only_exit_code_message_and_data(counting: World) -> None:
     counting.call_counter("Increment", 7)
     before = counting.state_of(counting.counter)
     result = counting.call_counter("Fail", 42, "on purpose", encode("why"), value=9)
@@ -101,7 +101,9 @@ def test_an_endless_loop_ends_with_the_gas(counting: World) -> None:
     ("method", "params", "exit_code"),
     [("Increment", (), 16), ("Increment", (b"5",), 21), ("Get", (1,), 16), ("NoSuchMethod", (), 22)],
 )
-def test_bad_calls_are_told_apart(counting: World, method: str, params: tuple[object, ...], exit_code: int) -> None:
+def test_bad_calls_get_distinct_exit_codes(
+    counting: World, method: str, params: tuple[object, ...], exit_code: int
+) -> None:
     assert counting.call_counter(method, *params).exit_code == exit_code
 
 
@@ -119,7 +121,7 @@ def test_a_constructor_that_refuses_leaves_no_actor(world: World) -> None:
     assert world.next_id() == next_id
 
 
-def test_it_calls_itself_as_deep_as_asked(counting: World) -> None:
+def test_counter_recurses_to_requested_depth(counting: World) -> None:
     assert answer(counting.call_counter("Recurse", 0)) == [1, 0]
     assert answer(counting.call_counter("Recurse", 40)) == [41, 0]
 
@@ -130,12 +132,12 @@ def test_the_1025th_level_is_refused_with_limit_exceeded(counting: World) -> Non
     assert answer(counting.call_counter("Recurse", 2000)) == [1024, -3]
 
 
-def test_calling_an_account_as_a_contract_succeeds_and_returns_nothing(counting: World) -> None:
+def test_call_to_account_as_contract_returns_empty_success(counting: World) -> None:
     account = masked_id(counting.id_of(KEY_ACCOUNT))
     assert answer(counting.call_counter("CallContract", account, b"data", b"")) == [0, b""]
 
 
-def test_a_send_that_reaches_nobody_is_kept_as_its_error_number(counting: World) -> None:
+def test_failed_send_is_stored_as_error_number(counting: World) -> None:
     nobody, poor = [-6, b""], [-5, b""]
     assert answer(counting.call_counter("CallContract", masked_id(99_999), b"", b"")) == nobody
     assert answer(counting.call_counter("LastCall")) == nobody

@@ -39,7 +39,7 @@ def answer(twins: Twins, example: Example, by: int, params: bytes) -> ApplyResul
 
 
 @pytest.mark.parametrize("example", [COMMIT, PROVE], ids=["commit", "prove"])
-def test_only_who_works_for_a_miner_may_use_them(staged: Twins, example: Example) -> None:
+def test_only_miner_workers_may_call_development_methods(staged: Twins, example: Example) -> None:
     params = example.encoded(staged.own.manifest)
     codes = {name: answer(staged, example, by, params).exit_code for name, by in CALLERS.items()}
     assert {name for name, code in codes.items() if code != 18} == WORKERS

@@ -66,7 +66,7 @@ def test_create2_computes_known_addresses(
     assert deployed(world, CREATE2_METHOD, encode([init_code, bytes.fromhex(salt)])) == expected
 
 
-def test_an_ethereum_account_deploys_at_the_address_that_ethereum_tools_expect(world: World) -> None:
+def test_eth_account_deploys_at_standard_create_address(world: World) -> None:
     result = world.send(EAM, CREATE_EXTERNAL_METHOD, encode(b""), sender=ETH_ACCOUNT)
     created = CreateReturn.decode(result.return_data)
     assert created.eth_address == keccak(rlp.encode([ETH_ACCOUNT.subaddress(), 0]))[12:]

@@ -32,7 +32,7 @@ def test_exec_refuses_user_code(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["multisig", "paymentchannel"])
-def test_an_actor_whose_constructor_refuses_is_not_created(world: World, name: str) -> None:
+def test_actor_is_not_created_if_its_constructor_fails(world: World, name: str) -> None:
     before, params = world.state_of(INIT_ACTOR), encode([link(world.machine.manifest.code(name)), b""])
     result = world.send(INIT, EXEC, params, value=5)
     assert result.exit_code == 16
@@ -60,7 +60,7 @@ def test_exec4_refuses_a_subaddress_that_is_too_long(world: World) -> None:
     assert world.send_as(EAM_ACTOR, INIT, EXEC4, params).exit_code == 16
 
 
-def test_exec4_builds_over_a_placeholder_and_keeps_its_id_and_balance(world: World) -> None:
+def test_exec4_over_placeholder_keeps_id_and_balance(world: World) -> None:
     target = EthAddress(bytes([0xAB]) * 20)
     assert world.send(to_filecoin(target), 0, value=7).exit_code == 0
     placeholder = world.id_of(to_filecoin(target))
@@ -78,11 +78,11 @@ def test_exec4_builds_over_a_placeholder_and_keeps_its_id_and_balance(world: Wor
     ("method", "params", "exit_code"),
     [(EXEC, b"", 16), (EXEC, encode([b""]), 21), (EXEC, encode("x"), 21), (4, b"", 22), (1 << 24, b"", 22)],
 )
-def test_bad_calls_are_told_apart(world: World, method: int, params: bytes, exit_code: int) -> None:
+def test_bad_calls_get_distinct_exit_codes(world: World, method: int, params: bytes, exit_code: int) -> None:
     assert world.send(INIT, method, params).exit_code == exit_code
 
 
-def test_internal_numbers_are_closed_to_user_actors_and_contracts(world: World) -> None:
+def test_internal_init_methods_reject_user_actors_and_contracts(world: World) -> None:
     world.create_counter()
     contract = world.id_of(to_filecoin(world.deploy("Counter")))
     params = encode([link(world.machine.manifest.code("multisig")), b""])

@@ -22,7 +22,7 @@ def test_a_run_is_good_that_has_reached_every_documented_exit() -> None:
     assert list(complete().problems()) == []
 
 
-def test_few_steps_differences_and_exits_that_nobody_met_are_found() -> None:
+def test_ledger_reports_few_steps_differences_and_unseen_exits() -> None:
     ledger = complete()
     ledger.compared["v18", "init", "script"] -= 2
     ledger.step("v18", "init", "script", equal=False)
@@ -33,7 +33,7 @@ def test_few_steps_differences_and_exits_that_nobody_met_are_found() -> None:
     assert exits == "datacap.Burn never ended with exit code 19"
 
 
-def test_an_actor_without_a_script_is_found_and_so_is_a_bundle_with_few() -> None:
+def test_ledger_reports_actor_without_script_and_sparse_bundle() -> None:
     ledger = complete()
     del ledger.compared["v18", "cron", "script"]
     ledger.step("v18", "init", "script", equal=True)
@@ -53,7 +53,7 @@ def test_a_ledger_is_read_as_it_was_written() -> None:
     assert f"{FEWEST} of them steps of scenarios" in ledger.steps()
 
 
-def test_every_documented_method_has_an_example_and_every_example_is_documented() -> None:
+def test_documented_methods_and_examples_match() -> None:
     assert {(example.actor, example.method) for example in EXAMPLES} == set(EXITS)
     for actor, method in EXITS:
         assert method in {known.name for known in methods(actor).values()}

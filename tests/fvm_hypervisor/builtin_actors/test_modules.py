@@ -9,9 +9,9 @@ import wasmtime
 
 from fvm_hypervisor.builtin_actors import build, loader
 from hypervisor.bundle import Bundle
-from runtimes.wasm.abi import REVISIONS
-from runtimes.wasm.module import parse
-from runtimes.wasm.validate import check
+from runtimes.wasm.abi import SYSCALL_REVISIONS
+from runtimes.wasm.module import parse_module
+from runtimes.wasm.validate import validate_module
 from tests.conftest import data_file, fvm_data
 
 
@@ -36,7 +36,7 @@ NAMES = [*build.MANIFEST, "counter"]
 def official_imports() -> set[tuple[str, str | None]]:
     """Imports of the v18 actors; without test data all syscalls of their network version."""
     if fvm_data() is None:
-        return set(REVISIONS["v4"])
+        return set(SYSCALL_REVISIONS["v4"])
     bundle = Bundle.open(data_file("bundles/v18-devnet.car"))
     engine = quick_engine()
     modules = [wasmtime.Module(engine, data) for cid, data in bundle.blocks if cid in bundle.manifest.codes]
@@ -45,11 +45,11 @@ def official_imports() -> set[tuple[str, str | None]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_module_passes_the_rules_of_consensus(name: str) -> None:
-    check(parse(module_of(name)))
+    validate_module(parse_module(module_of(name)))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_module_asks_only_for_syscalls_that_official_actors_use(
+def test_module_imports_only_syscalls_used_by_official_actors(
     name: str, official_imports: set[tuple[str, str | None]]
 ) -> None:
     module = wasmtime.Module(quick_engine(), module_of(name))
@@ -57,8 +57,8 @@ def test_the_module_asks_only_for_syscalls_that_official_actors_use(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_module_has_no_start_function_and_five_pages_of_memory_at_most(name: str) -> None:
-    module = parse(module_of(name))
+def test_module_has_no_start_function_and_at_most_five_pages(name: str) -> None:
+    module = parse_module(module_of(name))
     assert module.start is None
     assert [memory.minimum <= 5 for memory in module.memories] == [True]
     assert {"memory", "invoke"} <= {export.name for export in module.exports}

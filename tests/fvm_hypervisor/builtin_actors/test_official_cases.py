@@ -40,7 +40,7 @@ def cases(group: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", with_data(*GROUPS) or [GROUP])
-def test_our_guests_do_what_the_official_ones_did(mixed_world: CaseWorld, group: str) -> None:
+def test_own_guests_match_recorded_official_results(mixed_world: CaseWorld, group: str) -> None:
     ran = {case["name"]: mixed_world.run(case) for case in cases(group)}
     assert {name: found for name, found in ran.items() if found} == {}
     assert len(ran) > (10 if group == GROUP else 30)

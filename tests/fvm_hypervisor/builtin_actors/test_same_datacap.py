@@ -90,7 +90,7 @@ def test_destroying(token: Token) -> None:
         assert token.destroy(owner, tokens).exit_code == expected
 
 
-def test_balances_and_allowances_of_anybody(token: Token) -> None:
+def test_balances_and_allowances_match_for_any_address(token: Token) -> None:
     token.mint(ALICE, 7 * BYTE, BOB)
     for owner in (ALICE, BOB, STRANGER, NOBODY, Address.id(100), Address.id(99_999)):
         token.ask("Balance", raw(owner))
@@ -192,11 +192,11 @@ def test_many_owners_and_operators(token: Token) -> None:
 
 
 @pytest.mark.parametrize("method", [*range(2, 22), 1 << 24])
-def test_the_old_numbers_are_gone(twins: Twins, method: int) -> None:
+def test_old_method_numbers_are_unhandled(twins: Twins, method: int) -> None:
     assert twins.send(DATACAP, method, b"", 0, ALICE).exit_code == 22
 
 
-def test_contracts_get_told_of_tokens(token: Token, twins: Twins) -> None:
+def test_contracts_are_notified_of_received_tokens(token: Token, twins: Twins) -> None:
     logger = deploy(twins, LOGGER)
     result = token.mint(logger, 3 * BYTE, CAROL)
     assert result.exit_code == 0
@@ -230,7 +230,7 @@ def test_contracts_that_hold_tokens(token: Token, twins: Twins) -> None:
             contract.call(DATACAP_ACTOR, method_number(name), packed(*params), flags)
 
 
-def test_a_transfer_that_may_change_nothing_breaks_off(twins: Twins) -> None:
+def test_datacap_transfer_in_read_only_call_aborts(twins: Twins) -> None:
     contract = Forwarder(twins)
     params = packed(raw(REGISTRY), amount(0), b"\x82\x80\x80")
     assert exit_of(contract.call(DATACAP_ACTOR, method_number("Transfer"), params, READ_ONLY)) == 24

@@ -38,7 +38,7 @@ def test_the_examples_are_good(staged: Twins, actor: str) -> None:
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-def test_no_method_costs_over_a_tenth_more_gas(staged: Twins, actor: str) -> None:
+def test_method_gas_exceeds_official_by_at_most_ten_percent(staged: Twins, actor: str) -> None:
     """Execution times are measured by the bench."""
     for example in offered(actor, staged.of):
         to, by = Address.id(example.to), Address.id(example.by)
@@ -64,7 +64,7 @@ def test_every_caller_is_answered_the_same(staged: Twins, actor: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("actor", ACTORS)
-def test_bad_parameters_are_answered_the_same_and_change_nothing(staged: Twins, actor: str) -> None:
+def test_bad_params_get_same_exit_code_and_change_no_state(staged: Twins, actor: str) -> None:
     for example in offered(actor, staged.of):
         to = Address.id(example.to)
         for number in example.numbers:

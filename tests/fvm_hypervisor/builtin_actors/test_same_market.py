@@ -226,7 +226,9 @@ def test_deals_are_published_by_the_provider(market: Market, method: int) -> Non
         ({"verified": True}, False), ({"provider_collateral": 0, "client_collateral": 0, "price": 0}, True),
     ],
 )  # fmt: skip
-def test_what_a_deal_may_be(market: Market, twins: Twins, fields: dict[str, Any], valid: bool | None) -> None:
+def test_deal_proposal_fields_are_validated(
+    market: Market, twins: Twins, fields: dict[str, Any], valid: bool | None
+) -> None:
     twins.advance(epoch=100, circulating_supply=TokenAmount(10**27))
     result = market.publish(market.deal(**fields))
     assert result.exit_code == {True: 0, False: 16, None: 21}[valid]
@@ -240,7 +242,7 @@ def test_a_piece_has_to_be_one(market: Market, twins: Twins) -> None:
     assert market.publish(market.deal(piece=link(code))).exit_code == 16
 
 
-def test_a_batch_takes_what_it_can(market: Market) -> None:
+def test_batch_publishes_only_valid_deals(market: Market) -> None:
     rich = market.deal(client_collateral=4 * 10**8)
     deals = [
         rich, replace(rich, label="2"), replace(rich, label="3"), replace(rich, label="4", client_collateral=1),
@@ -422,7 +424,7 @@ def test_contracts_use_the_exported_methods(market: Market, twins: Twins) -> Non
             contract.call(MARKET_ACTOR, ADD, params, flags)
 
 
-def test_the_tick_is_crons_and_some_numbers_are_gone(twins: Twins) -> None:
+def test_cron_tick_is_for_cron_and_old_methods_are_unhandled(twins: Twins) -> None:
     assert twins.send(MARKET, CRON_TICK, b"", 0, ALICE).exit_code == 18
     assert twins.send_as(CRON_ACTOR, MARKET, CRON_TICK, b"\x80").exit_code == 16
     assert twins.send_as(SYSTEM_ACTOR, MARKET, 1).exit_code == 20

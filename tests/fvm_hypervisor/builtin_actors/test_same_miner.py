@@ -239,7 +239,7 @@ def vesting_epochs(miner: Miner) -> list[int]:
 
 
 @pytest.mark.parametrize("penalty", [0, 1, FIL, 3 * FIL, 7 * FIL, 50 * FIL])
-def test_penalties_are_paid_from_what_vests_first(miner: Miner, penalty: int) -> None:
+def test_penalties_are_paid_from_earliest_vesting_funds(miner: Miner, penalty: int) -> None:
     for epoch in (6, 3000, 9000):
         miner.twins.advance(epoch=epoch)
         miner.award(1, penalty=penalty)
@@ -300,7 +300,7 @@ def test_events_that_power_brings(miner: Miner) -> None:
         miner.look()
 
 
-def test_a_contract_is_an_owner_and_asks(twins: Twins) -> None:
+def test_contract_owner_calls_miner_methods(twins: Twins) -> None:
     contract = Forwarder(twins)
     owner = Address.id(int(twins.world().id_of(contract.address)))
     miner = Miner(twins)
@@ -335,7 +335,7 @@ def test_sectors_that_were_never_there(miner: Miner) -> None:
     assert miner.send(ALICE, DECLARE_FAULTS, packed([])) == 0
 
 
-def test_what_is_not_offered_answers_22(miner: Miner) -> None:
+def test_unsupported_methods_exit_with_22(miner: Miner) -> None:
     """The official actor has some of these methods; ours exits with 22 and changes nothing."""
     for number in ABSENT:
         before = miner.twins.own.root

@@ -106,7 +106,7 @@ def test_a_transaction_is_made_when_the_threshold_is_met(twins: Twins, threshold
     assert wallet.approve(ALICE, 0).exit_code == 17
 
 
-def test_nobody_approves_twice_or_without_being_a_signer(twins: Twins) -> None:
+def test_repeated_or_non_signer_approval_is_rejected(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE, BOB, CAROL], 3, FIL)
     wallet.propose(ALICE, DAVE, 1)
     assert wallet.approve(ALICE, 0).exit_code == 18
@@ -142,7 +142,7 @@ def test_a_failing_call_uses_the_transaction_up(twins: Twins) -> None:
     assert wallet.approve(ALICE, 1).exit_code == 17
 
 
-def test_what_a_call_returns_is_handed_on(twins: Twins) -> None:
+def test_inner_call_return_is_forwarded(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE], 1)
     name = wallet.propose(ALICE, Address.id(7), 0, 48890204)
     assert decode(decode(name.return_data)[3]) == "DataCap"
@@ -184,7 +184,7 @@ def test_more_than_256_signers_are_refused(twins: Twins) -> None:
     assert code_of(wallet.itself(ALICE, REMOVE, packed(raw(Address.id(99)), False))) == 0
 
 
-def test_who_leaves_takes_his_approvals_along(twins: Twins) -> None:
+def test_removed_signer_loses_approvals(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE, BOB, CAROL], 2, FIL)
     for number in range(7):
         wallet.propose(ALICE if number % 2 else BOB, DAVE, number)

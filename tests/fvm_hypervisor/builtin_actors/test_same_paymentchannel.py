@@ -106,7 +106,7 @@ def test_vouchers_replace_each_other(channel: Channel) -> None:
     assert channel.show(channel.voucher(amount=-1, lane=2)) == 16
 
 
-def test_who_signs_and_who_shows(channel: Channel) -> None:
+def test_voucher_requires_valid_signer_and_sender(channel: Channel) -> None:
     voucher = channel.voucher(amount=FIL)
     assert channel.show(voucher, signer=BOB) == 16
     assert channel.show(voucher, signer=CAROL) == 16

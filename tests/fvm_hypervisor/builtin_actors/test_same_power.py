@@ -95,7 +95,7 @@ def test_claims_below_and_above_the_minimum(twins: Twins) -> None:
         tick(twins, step + 1)
 
 
-def test_a_claim_of_nobody(twins: Twins) -> None:
+def test_unknown_miner_can_enroll_cron_but_not_claim_power(twins: Twins) -> None:
     """Miners that the power actor does not know: made by hand, or out of office."""
 
     def make(machine: Hypervisor) -> None:
@@ -120,7 +120,7 @@ def test_pledges_add_up(twins: Twins) -> None:
 
 
 @pytest.mark.slow
-def test_events_come_in_their_order_and_failing_miners_lose_their_claims(twins: Twins) -> None:
+def test_cron_events_run_in_order_and_failing_miners_lose_claims(twins: Twins) -> None:
     miners = [miner_of(create_miner(twins)) for _ in range(3)]
     for miner in miners:
         claim(twins, miner, 4096, 4096)

@@ -123,7 +123,7 @@ def test_a_contract_calls_back(staged: Twins, called: Callable[[Twins, Address],
     called(twins, contract)
 
 
-def test_what_a_contract_does_from_its_hook_holds(staged: Twins) -> None:
+def test_contract_call_from_token_hook_takes_effect(staged: Twins) -> None:
     twins = staged.fork()
     actor, method, params, _ = CALLS_BACK["burns"]
     contract = deploy(twins, reentrant(call_data(actor, method, params), YES))

@@ -196,7 +196,7 @@ def test_tokens_without_good_requests_are_refused(registry: Registry, twins: Twi
         assert twins.send_as(DATACAP_ACTOR, REGISTRY, 3726118371, params).exit_code == expected
 
 
-def test_miners_claim_what_they_store(registry: Registry, twins: Twins) -> None:
+def test_miners_claim_stored_allocations(registry: Registry, twins: Twins) -> None:
     twins.advance(epoch=1000)
     registry.allocate(8)
     good = 1000 + TERM_MIN
@@ -262,7 +262,7 @@ def test_claims_are_shown_extended_and_cleared_away(registry: Registry, twins: T
 
 
 @pytest.mark.parametrize("exported", [False, True])
-def test_allocations_that_nobody_claims_go_back(registry: Registry, twins: Twins, exported: bool) -> None:
+def test_expired_unclaimed_allocations_are_refunded(registry: Registry, twins: Twins, exported: bool) -> None:
     method = method_number(NAMES[REMOVE_ALLOCATIONS]) if exported else REMOVE_ALLOCATIONS
     requests = [registry.request(number, 256 << number, expiration=100 * number) for number in range(7)]
     assert registry.transfer(256 * 127, requests).exit_code == 0
@@ -331,5 +331,5 @@ def test_contracts_ask_and_change(registry: Registry, twins: Twins) -> None:
 
 
 @pytest.mark.parametrize("method", [5, 6, 13, 1 << 24])
-def test_numbers_that_are_gone(twins: Twins, method: int) -> None:
+def test_removed_method_numbers_are_unhandled(twins: Twins, method: int) -> None:
     assert twins.send(REGISTRY, method, b"", 0, ALICE).exit_code == 22

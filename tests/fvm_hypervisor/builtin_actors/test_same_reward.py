@@ -27,7 +27,7 @@ def end_epoch(twins: Twins, epoch: int, power: int) -> None:
     assert twins.send_as(POWER_ACTOR, REWARD, UPDATE, encode(amount(power))).exit_code == 0
 
 
-def test_the_first_epochs_pay_what_the_network_would(twins: Twins) -> None:
+def test_first_epochs_pay_network_reward(twins: Twins) -> None:
     for epoch, expected in ((1, 36266256322615261933), (2, 36266252337034982540), (3, 36266248351455141154)):
         end_epoch(twins, epoch, 0)
         assert epoch_reward(twins) == expected
@@ -55,7 +55,7 @@ def test_two_updates_in_one_epoch(twins: Twins) -> None:
         end_epoch(twins, epoch, 10**18)
 
 
-def test_who_may_call(twins: Twins) -> None:
+def test_reward_methods_check_caller(twins: Twins) -> None:
     assert twins.send(REWARD, AWARD, packed(raw(ALICE), b"", b"", 1), 0, ALICE).exit_code == 18
     assert twins.send(REWARD, UPDATE, encode(b""), 0, ALICE).exit_code == 18
     assert twins.send_as(SYSTEM_ACTOR, REWARD, UPDATE, encode(b"")).exit_code == 18
@@ -97,7 +97,7 @@ def test_a_wallet_takes_no_reward(twins: Twins) -> None:
     assert twins.world().balance_of(Address.id(BURNT_FUNDS_ACTOR)) - before == epoch_reward(twins)
 
 
-def test_when_all_is_paid_out_nothing_is_left_to_pay(twins: Twins) -> None:
+def test_exhausted_reward_balance_pays_nothing(twins: Twins) -> None:
     def spend(machine: Hypervisor) -> None:
         state = machine.state_tree.get_actor(REWARD_ACTOR)
         assert state is not None

@@ -198,7 +198,7 @@ def now(sectors: Sectors) -> int:
     return int(sectors.twins.own.context.epoch)
 
 
-def test_the_sectors_are_there(sectors: Sectors) -> None:
+def test_sectors_are_active_with_expected_power(sectors: Sectors) -> None:
     """2048 bytes of raw power each, of verified clients tenfold."""
     sectors.look()
     world = sectors.twins.world()
@@ -237,7 +237,7 @@ def test_faults_are_declared(sectors: Sectors) -> None:
 
 
 @pytest.mark.slow
-def test_it_is_too_late_to_declare_faults_before_the_deadline(sectors: Sectors) -> None:
+def test_fault_declaration_fails_after_cutoff_before_deadline(sectors: Sectors) -> None:
     deadline = sectors.places[0][0]
     end = sectors.end_of(deadline, now(sectors) + 1)
     for epoch, code in ((end - 59 - 71, 0), (end - 59 - 70, 16), (end - 59, 16), (end, 16), (end + 1, 0)):
@@ -320,9 +320,7 @@ def development_sectors(first_development_sectors: Sectors) -> Sectors:
     return first_development_sectors.fork(shakes=1)
 
 
-def test_development_sectors_are_such_as_the_official_actor_would_have_made(
-    development_sectors: Sectors, sectors: Sectors
-) -> None:
+def test_development_sectors_match_official_actor_sectors(development_sectors: Sectors, sectors: Sectors) -> None:
     """All but the replica, the time of activation and what follows from that."""
     ours, theirs = (stage.info(number) for stage in (development_sectors, sectors) for number in (0,))
     places = (0, 1, 3, 5, 6, 8, 9, 10, 12, 13, 14, 15)
@@ -331,7 +329,7 @@ def test_development_sectors_are_such_as_the_official_actor_would_have_made(
 
 
 @pytest.mark.slow
-def test_the_official_actor_goes_on_with_development_sectors(development_sectors: Sectors) -> None:
+def test_official_actor_continues_with_development_sectors(development_sectors: Sectors) -> None:
     development_sectors.look()
     assert all(development_sectors.status(number) == 1 for number in range(SECTORS))
     assert development_sectors.declare(0, 6) == 0
@@ -351,7 +349,7 @@ def test_development_sectors_expire_on_the_official_actor(development_sectors: S
     assert development_sectors.miner.send(ALICE, WITHDRAW, packed(amount(FIL))) == 0
 
 
-def test_a_promise_that_is_not_kept_costs_its_deposit(first_twins: Twins) -> None:
+def test_unfulfilled_pre_commit_forfeits_its_deposit(first_twins: Twins) -> None:
     first_twins.of.bundle()  # only an official miner takes promises
     twins = first_twins.fork()
     twins.advance(epoch=COMMITTED, circulating_supply=TokenAmount(10**26))

@@ -105,9 +105,7 @@ CONSTRUCTED: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("name", "state", "head"), CONSTRUCTED, ids=[item[0] for item in CONSTRUCTED])
-def test_a_constructors_state_written_by_the_schema_has_the_official_cid(
-    name: str, state: dict[str, Any], head: str
-) -> None:
+def test_schema_encoded_constructor_state_has_official_cid(name: str, state: dict[str, Any], head: str) -> None:
     data = SCHEMAS[name].write("State", state)
     assert cid_of(encode(data)) == parse_cid(head)
     assert SCHEMAS[name].read("State", data) == state

@@ -83,7 +83,7 @@ def test_a_sector_is_extended_with_its_upgrade(miner: Miner) -> None:
     [((7,), None, 0), ((0,), 5, None), ((0,), None, 48), ((0,), 10**6 * DAY, None)],
     ids=["no such sector", "shortened", "no such deadline", "beyond all limits"],
 )
-def test_what_cannot_be_upgraded_is_refused_whole(
+def test_invalid_sector_upgrade_is_refused_as_a_whole(
     miner: Miner, numbers: tuple[int, ...], until: int | None, deadline: int | None
 ) -> None:
     with pytest.raises(TransactionFailed, match="16"):

@@ -22,7 +22,7 @@ def counting(world: World) -> World:
     return world
 
 
-def test_what_the_actor_wrote_is_read(counting: World) -> None:
+def test_storage_reads_state_written_by_actor(counting: World) -> None:
     assert answer(counting.call_counter("Increment", 5)) == 5
     storage = counting.machine.storage(Address.id(counting.counter))
     head = storage.head()
@@ -30,7 +30,7 @@ def test_what_the_actor_wrote_is_read(counting: World) -> None:
     assert storage.get(head) == dag_cbor.encode([5, b"", [0, b""]])
 
 
-def test_what_is_committed_is_the_actors_state(counting: World) -> None:
+def test_storage_commit_updates_actor_state(counting: World) -> None:
     machine = counting.machine
     before = machine.root
     with machine.storage(Address.id(counting.counter)) as storage:
@@ -42,7 +42,7 @@ def test_what_is_committed_is_the_actors_state(counting: World) -> None:
     assert machine.root != before
 
 
-def test_a_commit_that_the_actor_has_overtaken_fails_and_changes_nothing(counting: World) -> None:
+def test_storage_commit_on_moved_head_fails_without_changes(counting: World) -> None:
     storage = counting.machine.storage(Address.id(counting.counter))
     head, new = storage.head(), storage.put([42, b"", [0, b""]])
     counting.call_counter("Increment", 5)
@@ -51,7 +51,7 @@ def test_a_commit_that_the_actor_has_overtaken_fails_and_changes_nothing(countin
     assert answer(counting.call_counter("Get")) == 5
 
 
-def test_it_is_taken_back_with_the_rest_of_the_state(counting: World) -> None:
+def test_storage_commit_is_reverted_with_snapshot(counting: World) -> None:
     machine = counting.machine
     snapshot = machine.snapshot()
     storage = machine.storage(Address.id(counting.counter))
@@ -60,7 +60,7 @@ def test_it_is_taken_back_with_the_rest_of_the_state(counting: World) -> None:
     assert answer(counting.call_counter("Get")) == 0
 
 
-def test_only_what_the_state_links_to_outlives_a_flush(tmp_path: Path) -> None:
+def test_flush_stores_only_blocks_linked_from_state(tmp_path: Path) -> None:
     system = Address.id(0)
     with Hypervisor.open(tmp_path) as machine:
         storage = machine.storage(system)
@@ -101,6 +101,6 @@ def test_a_cid_that_put_returned_is_a_link_in_another_object(tmp_path: Path) -> 
         assert dag_cbor.decode(storage.get(child)) == {"name": "child"}
 
 
-def test_where_no_actor_is_there_is_no_storage(counting: World) -> None:
+def test_missing_actor_has_no_storage(counting: World) -> None:
     with pytest.raises(InvalidInput, match=r"no actor has the address f09999999; only actors have a state"):
         counting.machine.storage(Address.id(9_999_999))

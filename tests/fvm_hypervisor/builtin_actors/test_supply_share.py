@@ -93,7 +93,7 @@ def two(network: Network) -> tuple[Network, Address, Address]:
 
 
 @pytest.mark.slow
-def test_a_sector_binds_what_the_miner_lacks_with_it(two: tuple[Network, Address, Address]) -> None:
+def test_sector_commit_locks_pledge_beyond_miner_deposit(two: tuple[Network, Address, Address]) -> None:
     """Half of the power and one of two miners: 100,000 + 25,000 FIL, of which the deposit is there."""
     network, _, second = two
     assert network.commit(second, BOB, value=125_000 * FIL) == 0
@@ -118,7 +118,7 @@ def test_parts_are_rounded_down(two: tuple[Network, Address, Address]) -> None:
     assert network.bound(second) == (required - DEPOSIT, DEPOSIT)
 
 
-def test_rewards_of_a_miner_without_enough_collateral_are_garnished(two: tuple[Network, Address, Address]) -> None:
+def test_rewards_of_undercollateralized_miner_are_garnished(two: tuple[Network, Address, Address]) -> None:
     """The first miner lacks 225,000 FIL: nothing of its reward is free, and nothing else that it has."""
     network, first, _ = two
     reward = network.award(first)
@@ -127,7 +127,7 @@ def test_rewards_of_a_miner_without_enough_collateral_are_garnished(two: tuple[N
     assert network.withdraw(first, ALICE) == 0
 
 
-def test_a_reward_is_garnished_only_as_far_as_collateral_is_missing(two: tuple[Network, Address, Address]) -> None:
+def test_reward_is_garnished_only_up_to_missing_collateral(two: tuple[Network, Address, Address]) -> None:
     """8 FIL more are available: 0.1 and 0.025 of them are the second miner's to hold, 1 FIL."""
     network, _, second = two
     assert network.commit(second, BOB, value=125_000 * FIL) == 0

@@ -26,7 +26,7 @@ def run(*arguments: object) -> Any:
 
 
 @pytest.mark.parametrize("variant", [None, "v19"])
-def test_with_nothing_exchanged_it_is_the_bundle_that_its_own_builder_made(variant: str | None) -> None:
+def test_build_without_replacements_equals_embedded_bundle(variant: str | None) -> None:
     own = Bundle.embedded(variant)
     again = Bundle.from_car(build(own, {}))
     assert (again.root, again.manifest) == (own.root, own.manifest)
@@ -53,7 +53,7 @@ def test_one_actor_has_another_code_and_the_others_theirs(tmp_path: Path) -> Non
         ("datacap={none}", "cannot be read"),
     ],
 )
-def test_what_no_actor_can_be_writes_nothing(tmp_path: Path, actor: str, words: str) -> None:
+def test_invalid_actor_option_writes_nothing(tmp_path: Path, actor: str, words: str) -> None:
     file, out = tmp_path / "text", tmp_path / "mine.car"
     file.write_text("no module", encoding="utf-8")
     named = actor.replace("{file}", str(file)).replace("{none}", str(tmp_path / "none"))
@@ -66,9 +66,7 @@ def test_what_no_actor_can_be_writes_nothing(tmp_path: Path, actor: str, words: 
 
 
 @pytest.mark.slow
-def test_a_folder_of_modules_is_a_bundle_with_a_name_and_takes_the_place_of_the_networks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_module_folder_makes_named_bundle_for_network_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "kept"))
     modules = tmp_path / "modules"
     modules.mkdir()
@@ -97,9 +95,7 @@ def test_a_folder_of_modules_is_a_bundle_with_a_name_and_takes_the_place_of_the_
 
 
 @pytest.mark.parametrize("name", ["own", "v19", "v18-devnet", "Mine", "", "../x", "x" * 41])
-def test_a_name_that_means_something_else_is_refused(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_or_reserved_bundle_name_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "kept"))
     car = tmp_path / "mine.car"
     car.write_bytes(build(Bundle.embedded(), {}))

@@ -67,7 +67,7 @@ def test_add_answers_with_the_release(hypervisor: Command, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("hypervisor")
-def test_the_actors_of_a_bundle_are_listed_with_the_functions_of_their_code() -> None:
+def test_bundle_list_shows_actors_with_code_functions() -> None:
     found = as_json("bundle", "list", "own")
     record = bundle_record()
     assert [actor["name"] for actor in found["actors"]] == list(ACTOR_NAMES)
@@ -109,7 +109,7 @@ def test_bad_input_ends_in_a_sentence_and_status_2(hypervisor: Command, argument
     assert printed.count("\n") == 1
 
 
-def test_a_bundle_with_a_module_that_the_rules_refuse_does_not_verify(
+def test_bundle_with_invalid_module_fails_verification(
     hypervisor: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hypervisor import Bundle
@@ -134,7 +134,7 @@ def test_a_bundle_with_a_module_that_the_rules_refuse_does_not_verify(
     assert "the code of multisig is not a WASM module" in printed
 
 
-def test_a_record_of_other_code_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bundle_record_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
     from fvm_hypervisor.bundles import description

@@ -71,7 +71,7 @@ def car(bundle: Bundle, *, without: str = "", more: bytes = b"") -> bytes:
 # --- from the network -------------------------------------------------------------------------------------------------
 
 
-def test_a_release_is_downloaded_checked_and_then_there_by_its_name(library: Path, site: Site) -> None:
+def test_release_is_downloaded_verified_and_found_by_name(library: Path, site: Site) -> None:
     assert fetch(DEVNET, f"{site.url}/moved") == library / "v18-devnet.car"
     assert names(library) == ["v18-devnet.car"]
     assert show(Bundle.open("v18-devnet").root) == DEVNET.manifest_root
@@ -79,7 +79,7 @@ def test_a_release_is_downloaded_checked_and_then_there_by_its_name(library: Pat
     assert len(site.asked) == 1
 
 
-def test_an_interrupted_download_goes_on_in_the_next_run(library: Path, site: Site) -> None:
+def test_interrupted_download_resumes_in_next_run(library: Path, site: Site) -> None:
     site.cut_after = 3_000_000
     with pytest.raises(DownloadFailed, match=r"it goes on where it stopped.*bundle add FILE") as told:
         fetch(DEVNET, f"{site.url}/file")
@@ -106,21 +106,21 @@ def test_a_part_of_another_file_does_not_spoil_the_release(library: Path, site: 
     assert site.asked == ["bytes=1000000-", ""]
 
 
-def test_another_bundle_than_the_pinned_one_is_refused_and_not_kept(library: Path, site: Site) -> None:
+def test_bundle_other_than_pinned_is_refused_and_not_stored(library: Path, site: Site) -> None:
     with pytest.raises(BundleError, match=f"is not v18-mainnet: its manifest root is {ROOT[:16]}"):
         fetch(releases()["v18-mainnet"], f"{site.url}/file")
     assert names(library) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>no such release</html>", bytes(100_000), b"\xff" * 20])
-def test_what_is_no_bundle_is_refused_and_not_kept(library: Path, site: Site, content: bytes) -> None:
+def test_invalid_bundle_is_rejected_and_not_stored(library: Path, site: Site, content: bytes) -> None:
     site.content = content
     with pytest.raises(BundleError, match="is refused"):
         fetch(DEVNET, f"{site.url}/file")
     assert names(library) == []
 
 
-def test_a_body_without_end_leaves_nothing(library: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_download_body_stores_no_bundle(library: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fvm_hypervisor.bundles.keeping.MAX_BUNDLE_BYTES", 10_000_000)
     with pytest.raises(ValueError, match="more than 10,000,000 bytes"):
         fetch(DEVNET, f"{site.url}/endless")
@@ -134,7 +134,7 @@ def test_a_damaged_release_is_replaced(library: Path, site: Site, official: byte
     assert (library / "v18-devnet.car").read_bytes() == official
 
 
-def test_offline_the_file_its_cid_and_the_other_way_are_named(library: Path) -> None:
+def test_offline_bundle_error_names_file_cid_and_alternative(library: Path) -> None:
     with serving(Site()) as site:
         url = site.url
     with pytest.raises(DownloadFailed) as caught:
@@ -151,9 +151,7 @@ def test_offline_the_file_its_cid_and_the_other_way_are_named(library: Path) -> 
 # --- from a file ------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_added_under_the_name_of_its_release_whatever_it_is_called(
-    library: Path, tmp_path: Path, official: bytes
-) -> None:
+def test_added_bundle_file_is_stored_under_its_release_name(library: Path, tmp_path: Path, official: bytes) -> None:
     file = tmp_path / "download(1).car"
     file.write_bytes(official)
     assert add(file) == (DEVNET, library / "v18-devnet.car")
@@ -161,7 +159,7 @@ def test_a_file_is_added_under_the_name_of_its_release_whatever_it_is_called(
     assert Bundle.open("v18-devnet") == Bundle.from_file(file)
 
 
-def test_an_incomplete_a_stuffed_and_an_unknown_bundle_are_refused(library: Path, tmp_path: Path) -> None:
+def test_incomplete_padded_and_unknown_bundles_are_refused(library: Path, tmp_path: Path) -> None:
     bundle = Bundle.from_file(OFFICIAL)
     file = tmp_path / "some.car"
     for content, words in (
@@ -228,7 +226,7 @@ def test_a_name_stands_for_one_root_and_a_root_for_one_name(library: Path, tmp_p
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"v19-devnet": 5}', '{"v19-devnet": "bafy"}', '{"newest": "bafy"}'])
-def test_a_damaged_list_of_names_is_told(library: Path, text: str) -> None:
+def test_corrupt_bundle_name_list_is_reported(library: Path, text: str) -> None:
     library.mkdir(parents=True)
     (library / "named.json").write_text(text)
     with pytest.raises(BundleError, match=r"named.json is corrupt .*: delete it"):
@@ -247,7 +245,7 @@ def test_a_folder_that_cannot_be_written_is_named(
         fetch(DEVNET, f"{site.url}/file")
 
 
-def test_a_disk_that_fills_up_leaves_nothing(
+def test_full_disk_leaves_no_bundle(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, official: bytes
 ) -> None:
     def full(_handle: int) -> None:
@@ -261,7 +259,7 @@ def test_a_disk_that_fills_up_leaves_nothing(
     assert names(library) == []
 
 
-def test_what_a_killed_process_left_is_deleted_when_the_folder_is_used_next(
+def test_leftovers_of_killed_process_are_deleted_on_next_use(
     library: Path, tmp_path: Path, official: bytes, site: Site
 ) -> None:
     library.mkdir(parents=True)

@@ -53,7 +53,7 @@ def client() -> Iterator[DapClient]:
 
 
 @pytest.mark.slow
-def test_a_solidity_call_that_reaches_a_native_actor_that_fails_in_an_editor(
+def test_editor_debugs_solidity_call_to_failing_native_actor(
     client: DapClient, launch: dict[str, object], chain: tuple[Path, Stage]
 ) -> None:
     _, stage = chain
@@ -129,7 +129,7 @@ def test_a_solidity_call_that_reaches_a_native_actor_that_fails_in_an_editor(
         ("dance", {}, "is not answered here"),
     ],
 )
-def test_a_request_that_cannot_be_answered_is_refused_and_the_conversation_goes_on(
+def test_unanswerable_request_is_refused_and_session_continues(
     client: DapClient, command: str, arguments: dict[str, object], problem: str
 ) -> None:
     answer = client.answer(command, **arguments)
@@ -139,9 +139,7 @@ def test_a_request_that_cannot_be_answered_is_refused_and_the_conversation_goes_
 
 
 @pytest.mark.slow
-def test_an_editor_that_disconnects_in_the_middle_of_a_step_leaves_nothing(
-    chain: tuple[Path, Stage], launch: dict[str, object]
-) -> None:
+def test_editor_disconnect_mid_step_leaves_no_lock(chain: tuple[Path, Stage], launch: dict[str, object]) -> None:
     _, stage = chain
     program = subprocess.Popen([HYPERVISOR, "step", "--listen", "0"], stdout=subprocess.PIPE, text=True)
     try:
@@ -170,7 +168,7 @@ def test_an_editor_that_disconnects_in_the_middle_of_a_step_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_what_is_no_message_ends_the_conversation_with_a_sentence(client: DapClient) -> None:
+def test_invalid_framing_ends_the_session_with_an_error_message(client: DapClient) -> None:
     client._writer.write(b"Content-Length: x\r\n\r\n")
     client._writer.flush()
     assert "expected a number" in client.event("output")["output"]
@@ -178,9 +176,7 @@ def test_what_is_no_message_ends_the_conversation_with_a_sentence(client: DapCli
 
 
 @pytest.mark.slow
-def test_a_frame_that_is_not_there_is_refused_and_the_conversation_goes_on(
-    client: DapClient, launch: dict[str, object]
-) -> None:
+def test_invalid_frame_is_refused_and_session_continues(client: DapClient, launch: dict[str, object]) -> None:
     client.launch(**launch)
     client.ask("configurationDone")
     client.event("stopped")
@@ -203,7 +199,7 @@ def nested(depth: int) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_message_that_is_nested_too_deep_ends_the_conversation_with_a_sentence(client: DapClient) -> None:
+def test_deeply_nested_message_ends_session_with_error_text(client: DapClient) -> None:
     client._writer.write(nested(200_000))
     client._writer.flush()
     assert "nested too deep" in client.event("output")["output"]
@@ -238,7 +234,7 @@ def test_a_defect_ends_one_conversation_only(
 
 
 @pytest.mark.slow
-def test_what_an_editor_sets_leaves_the_breakpoints_of_the_launch(client: DapClient, launch: dict[str, object]) -> None:
+def test_editor_breakpoints_keep_launch_breakpoints(client: DapClient, launch: dict[str, object]) -> None:
     """Editors send all three requests before the message begins, with what they have themselves: often nothing."""
     client.launch(**launch, breakpoints=["exit any"])
     client.ask("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[])
@@ -253,17 +249,17 @@ def test_what_an_editor_sets_leaves_the_breakpoints_of_the_launch(client: DapCli
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [b"POST / HTTP/1.1", b"X-Header: y", b"Content-Length" + b" " * 2000])
-def test_what_a_web_page_can_send_is_no_request(client: DapClient, first: bytes) -> None:
+def test_http_post_of_web_page_is_not_an_adapter_request(client: DapClient, first: bytes) -> None:
     """A page's POST has Content-Length among its header lines, and a body of the page's choice."""
     body = b'{"type": "request", "seq": 1, "command": "initialize"}'
     client._writer.write(b"%s\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s" % (first, len(body), body))
     client._writer.flush()
-    assert "a header line that is not the protocol's" in client.event("output")["output"]
+    assert "unexpected header line" in client.event("output")["output"]
     assert client.read() is None
 
 
 @pytest.mark.slow
-def test_a_pause_stops_what_runs_and_is_not_kept(
+def test_pause_stops_running_program_and_is_not_remembered(
     client: DapClient, launch: dict[str, object], chain: tuple[Path, Stage]
 ) -> None:
     _, stage = chain

@@ -60,7 +60,7 @@ def test_a_message_ends_under_the_debugger_as_it_did_without(debug: Debug, stage
     assert (ended.exit_code, ended.gas_used) == (receipt.exit_code, receipt.gas_used)
 
 
-def test_gas_is_the_same_to_the_unit_when_every_instruction_is_stepped_through(debug: Debug, stage: Stage) -> None:
+def test_instruction_stepping_leaves_gas_used_unchanged(debug: Debug, stage: Stage) -> None:
     session = debug()
     state = session.start()
     count = 0
@@ -71,7 +71,7 @@ def test_gas_is_the_same_to_the_unit_when_every_instruction_is_stepped_through(d
     assert count > 500
 
 
-def test_lines_of_solidity_are_stepped_through_and_calls_left_out(debug: Debug) -> None:
+def test_debugger_steps_over_solidity_lines_skipping_calls(debug: Debug) -> None:
     session = debug()
     session.start()
     lines = []
@@ -141,7 +141,7 @@ def test_a_breakpoint_of_each_kind(debug: Debug, stage: Stage, text: str, where:
             assert used >= 3_000_000 * MILLIGAS_PER_GAS > session.listener.used_before
 
 
-def test_a_native_actors_exit_is_seen_before_its_state_is_taken_back(debug: Debug, stage: Stage) -> None:
+def test_native_actor_exit_is_observed_before_state_revert(debug: Debug, stage: Stage) -> None:
     session = debug()
     session.start()
     session.breakpoints.add("exit any")
@@ -205,7 +205,7 @@ def test_backwards_to_the_breakpoint_before(debug: Debug) -> None:
         session.back()
 
 
-def test_a_way_back_that_ends_early_leaves_no_frame_that_is_gone(debug: Debug) -> None:
+def test_back_command_reaching_message_start_resets_frame(debug: Debug) -> None:
     """`back 100` from a native actor comes to the message's beginning, where there is one call."""
     session = debug()
     session.breakpoints.add("exit any")
@@ -251,9 +251,7 @@ def test_a_pause_in_a_command_that_runs_again_leaves_the_place(
     command(session)  # and is done the next time
 
 
-def test_a_pause_while_a_callers_frame_is_looked_at_leaves_the_place(
-    debug: Debug, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_caller_frame_inspection_keeps_position(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
     session = debug()
     session.start()
     session.breakpoints.add("exit any")
@@ -273,7 +271,7 @@ def test_a_pause_while_a_callers_frame_is_looked_at_leaves_the_place(
     assert session.site.position < before.site.position
 
 
-def test_a_pause_on_the_way_back_from_the_end_is_a_place(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pause_while_reversing_from_end_is_a_stop(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
     session = debug()
     for move in (session.back, session.reverse):
         session.start()
@@ -296,7 +294,7 @@ def paused_while_it_runs(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     monkeypatch.setattr(StepListener, "_ask", asked)
 
 
-def test_a_callers_stack_is_looked_at_by_running_again(debug: Debug) -> None:
+def test_caller_stack_is_inspected_by_rerunning(debug: Debug) -> None:
     session = debug()
     session.start()
     session.breakpoints.add("exit any")
@@ -307,7 +305,7 @@ def test_a_callers_stack_is_looked_at_by_running_again(debug: Debug) -> None:
     assert session.site.position == place
 
 
-def test_a_call_that_nothing_keeps(debug: Debug, stage: Stage) -> None:
+def test_debugged_call_leaves_state_unchanged(debug: Debug, stage: Stage) -> None:
     data = stage.teller.interface.encode_call("spin", 3)
     root = stage.network.machine.root
     session = debug(of_call(stage.network, CallRequest(stage.teller.address, data)))
@@ -318,7 +316,7 @@ def test_a_call_that_nothing_keeps(debug: Debug, stage: Stage) -> None:
     assert stage.network.machine.root == root
 
 
-def test_no_thread_is_left(stage: Stage, debug: Debug) -> None:
+def test_closed_session_leaves_no_thread(stage: Stage, debug: Debug) -> None:
     before = threading.active_count()
     session = Session(of_transaction(stage.network, stage.failed))
     session.start()
@@ -343,13 +341,13 @@ def test_no_thread_is_left(stage: Stage, debug: Debug) -> None:
         ("syscall ipld::block_lnik", "there is no syscall 'ipld::block_lnik'"),
     ],
 )
-def test_what_is_no_breakpoint_is_refused(debug: Debug, text: str, problem: str) -> None:
+def test_invalid_breakpoint_is_rejected(debug: Debug, text: str, problem: str) -> None:
     with pytest.raises(InvalidInput, match=problem):
         debug().breakpoints.add(text)
 
 
 @pytest.mark.parametrize("evm", ["py-evm"])
-def test_an_engine_that_shows_all_instructions_is_stepped_through_alike(stage: Stage, debug: Debug, evm: str) -> None:
+def test_engine_showing_all_instructions_steps_identically(stage: Stage, debug: Debug, evm: str) -> None:
     def counters(session: Session) -> list[tuple[Position, int]]:
         state, found = session.start(), []
         while isinstance(state, Stop):
@@ -364,7 +362,7 @@ def test_an_engine_that_shows_all_instructions_is_stepped_through_alike(stage: S
     assert counters(debug(subject)) == counters(debug())
 
 
-def test_the_way_back_in_a_long_message_looks_at_few_instructions(
+def test_step_back_in_long_message_visits_few_instructions(
     debug: Debug, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = stage.teller.interface.encode_call("spin", 5_000)
@@ -417,7 +415,7 @@ NO_NAMES_AND_A_START_THAT_TRAPS = """
 """
 
 
-def test_a_trap_in_a_start_function_ends_the_call_with_a_sentence(stage: Stage, debug: Debug) -> None:
+def test_start_function_trap_ends_call_with_readable_error(stage: Stage, debug: Debug) -> None:
     from wasmtime import wat2wasm
 
     machine = stage.network.machine.fork()
@@ -449,7 +447,7 @@ type FailParams struct {
 """
 
 
-def test_what_a_schema_does_not_fit_is_shown_as_it_is(tmp_path: Path) -> None:
+def test_params_not_matching_schema_are_shown_raw(tmp_path: Path) -> None:
     schema = tmp_path / "wrong.ipldsch"
     schema.write_text(WRONG_SCHEMA)
     with Network() as network:
@@ -483,18 +481,18 @@ def test_a_path_of_a_state_may_begin_as_an_address(debug: Debug) -> None:
     assert "there is no actor" not in terminal.do("state total")
 
 
-def test_an_error_of_the_machine_or_the_disk_is_shown_in_its_words() -> None:
+def test_machine_and_disk_errors_are_shown_with_their_message() -> None:
     assert views.shown_safely(StoreError("a block is missing")) == "a block is missing"
     assert views.shown_safely(FileNotFoundError(2, "No such file", "chain")) == "[Errno 2] No such file: 'chain'"
 
 
-def test_what_is_left_out_of_storage_and_memory_is_said(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_omitted_storage_and_memory_are_reported(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of two slots is shown at the message's start, with the command that shows the other."""
     session = debug()
     session.start()
     session.breakpoints.add("line Teller.sol:17")
     session.go_on()
-    monkeypatch.setattr(views, "MOST_SLOTS", 1)
+    monkeypatch.setattr(views, "MAX_SLOTS", 1)
 
     def two_slots(*_: object) -> SimpleNamespace:
         storage = Kamt(session.subject.machine.store)
@@ -507,7 +505,7 @@ def test_what_is_left_out_of_storage_and_memory_is_said(debug: Debug, monkeypatc
     assert terminal.do("storage").splitlines()[1:] == ["more from slot 0x7: `storage 0x7`"]
     assert terminal.do("storage 0x7") == "0x7: 0x9"
     assert "0 to 2^256 - 1" in terminal.do("storage -1")
-    monkeypatch.setattr(variables, "_MOST", 64)
+    monkeypatch.setattr(variables, "_MAX_BYTES", 64)
     rows = variables._words("calldata", bytes(100))
     assert [(each.name, each.value[:30]) for each in rows[2:]] == [("...", "36 bytes more: `calldata 64 36`"[:30])]
     assert terminal.do("calldata 0 4").startswith("0x000000  ")

@@ -31,7 +31,7 @@ def stepped(session: Session) -> tuple[int, End]:
 
 
 @pytest.mark.slow
-def test_a_message_of_a_node_which_does_not_notice(stage: Stage) -> None:
+def test_node_message_is_debugged_without_affecting_node(stage: Stage) -> None:
     receipt = stage.network.receipt(stage.failed)
     stage.network.mine()
     head = stage.network.head

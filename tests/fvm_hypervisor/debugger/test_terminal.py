@@ -79,9 +79,7 @@ def screen(chain: tuple[Path, Stage]) -> Iterator[Screen]:
 
 
 @pytest.mark.slow
-def test_a_solidity_call_that_reaches_a_native_actor_that_fails_on_a_terminal(
-    screen: Screen, chain: tuple[Path, Stage]
-) -> None:
+def test_terminal_debugs_solidity_call_to_failing_native_actor(screen: Screen, chain: tuple[Path, Stage]) -> None:
     _, stage = chain
     screen.wait_for("the message begins")
     screen.wait_for("(step)")

@@ -14,7 +14,7 @@ from fvm_hypervisor.explorer.pages import Pages
 from fvm_hypervisor.explorer.site import Site
 from localnet import Network
 from localnet.contracts.artifacts import ArtifactFolders
-from localnet.rpc.methods import QuestionKind
+from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeReader
 from tests.explorer.stage import ARTIFACTS, Stage, planted
 from tests.localnet.conftest import Clock
@@ -59,10 +59,10 @@ class Visitor:
 
     def __post_init__(self) -> None:
         self.site = Site(self.node, ArtifactFolders([ARTIFACTS]))
-        self._pages = Pages(self.site, self._ask)
+        self._pages = Pages(self.site, self._run_query)
 
-    async def _ask(self, question: Callable[[NodeReader], Any], kind: QuestionKind) -> Any:
-        return question(self.node)
+    async def _run_query(self, query: Callable[[NodeReader], Any], kind: QueryKind) -> Any:
+        return query(self.node)
 
     def __call__(self, address: str, method: str = "GET") -> Visit:
         return asyncio.run(self._visit(address, method))

@@ -62,7 +62,7 @@ def test_older_messages_are_searched_on(stage: Stage, visit: Visitor) -> None:
     ("address", "status"),
     [("f0999999", 404), ("0x" + "77" * 20, 404), ("f1abc", 400), ("0x12", 400), ("%3Cscript%3E", 400), ("", 400)],
 )
-def test_an_address_without_an_actor_is_404_and_what_is_none_is_400(visit: Visitor, address: str, status: int) -> None:
+def test_address_without_actor_is_404_and_invalid_one_is_400(visit: Visitor, address: str, status: int) -> None:
     assert visit(f"/actor/{address}").status == status
 
 
@@ -84,9 +84,7 @@ def test_an_actor_has_its_events(stage: Stage, visit: Visitor) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("indexed", [False, True])
-def test_the_index_by_address_shows_what_a_look_through_the_chain_shows(
-    stage: Stage, visit: Visitor, indexed: bool
-) -> None:
+def test_address_index_matches_chain_scan(stage: Stage, visit: Visitor, indexed: bool) -> None:
     network, bridge = stage.network, f"/actor/0x{stage.bridge.address.hex()}"
     expected = [link for link in visit(bridge).links if link.startswith("/tx/")]
     for _ in range(1_001):

@@ -37,7 +37,7 @@ def test_a_function_that_reads_answers(stage: Stage, visit: Visitor) -> None:
     assert not [attrs for tag, attrs in page.tags if tag == "button" and "data-rpc" in attrs]
 
 
-def test_a_function_that_writes_is_tried_and_its_request_sends_it(stage: Stage, visit: Visitor) -> None:
+def test_writing_function_is_simulated_then_sent_by_its_request(stage: Stage, visit: Visitor) -> None:
     account = stage.network.accounts[2].address
     query = {"f": "greet(string)", "a0": "hello, world", "value": "2fil", "from": checksummed(account)}
     page = visit(at(stage, **query))
@@ -51,7 +51,7 @@ def test_a_function_that_writes_is_tried_and_its_request_sends_it(stage: Stage, 
     assert stage.inbox.call("greetings") == 2
 
 
-def test_a_call_that_fails_says_why(stage: Stage, visit: Visitor) -> None:
+def test_failed_call_page_shows_revert_reason(stage: Stage, visit: Visitor) -> None:
     assert "not today" in visit(at(stage, f="refuse(string)", a0="not today")).text
 
 
@@ -63,7 +63,7 @@ def test_a_call_that_fails_says_why(stage: Stage, visit: Visitor) -> None:
         ({"f": "greet(string)", "a0": "x", "from": "nobody"}, 400),
     ],
 )
-def test_what_cannot_be_sent_is_refused(stage: Stage, visit: Visitor, query: dict[str, str], status: int) -> None:
+def test_invalid_call_form_is_refused(stage: Stage, visit: Visitor, query: dict[str, str], status: int) -> None:
     assert visit(at(stage, **query)).status == status
 
 
@@ -90,13 +90,13 @@ def test_a_native_method_is_sent_by_its_button(stage: Stage, visit: Visitor) -> 
     del params
 
 
-def test_a_contract_without_an_interface_says_how_to_give_it_one(stage: Stage, visit: Visitor) -> None:
+def test_contract_page_without_abi_suggests_hypervisor_add_abi(stage: Stage, visit: Visitor) -> None:
     created = stage.network.send(None, 0, bytes.fromhex("600a80600b6000396000f3" + "00" * 10))
     page = visit(f"/actor/0x{created.contract_address.hex()}/call")  # type: ignore[union-attr]
     assert "hypervisor_addAbi" in page.text
 
 
-def test_every_control_is_a_method_of_the_node_with_as_many_parameters(visit: Visitor) -> None:
+def test_controls_page_forms_match_node_methods_and_parameters(visit: Visitor) -> None:
     page, methods = visit("/controls"), method_table()
     forms = [attrs for tag, attrs in page.tags if tag == "form" and "data-rpc" in attrs]
     assert len(forms) >= 9

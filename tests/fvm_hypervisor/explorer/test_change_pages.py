@@ -8,7 +8,7 @@ from tests.explorer.stage import FIL, Stage
 from tests.fvm_hypervisor.explorer.conftest import Visitor
 
 
-def test_a_message_shows_the_slot_that_it_wrote_and_none_of_what_was_taken_back(stage: Stage, visit: Visitor) -> None:
+def test_message_page_shows_written_slot_but_no_reverted_change(stage: Stage, visit: Visitor) -> None:
     page = visit(f"/tx/{stage.messages['caught']}/changes")
     assert page.status == 200
     assert f"state/contract_state/0x{0:064x}"[:60] in page.text  # lastExit of the contract
@@ -17,7 +17,7 @@ def test_a_message_shows_the_slot_that_it_wrote_and_none_of_what_was_taken_back(
     assert f"/actor/f0{stage.counter}" not in actors  # it aborted: nothing of it was kept
 
 
-def test_what_a_failed_message_leaves_is_its_fee_alone(stage: Stage, visit: Visitor) -> None:
+def test_failed_message_changes_only_fee_balances_and_nonce(stage: Stage, visit: Visitor) -> None:
     page = visit(f"/tx/{stage.messages['wrong method']}/changes")
     paths = {word for word in page.text.split() if word in ("balance", "nonce", "code") or word.startswith("state/")}
     assert paths == {"balance", "nonce"}
@@ -51,9 +51,9 @@ def test_two_epochs_are_compared(stage: Stage, visit: Visitor) -> None:
         ("/tx/0x" + "99" * 32 + "/changes", 404),
     ],
 )
-def test_what_is_not_there_or_malformed_has_its_status(visit: Visitor, address: str, status: int) -> None:
+def test_missing_or_malformed_page_has_its_status(visit: Visitor, address: str, status: int) -> None:
     assert visit(address).status == status
 
 
-def test_genesis_differs_from_nothing(visit: Visitor) -> None:
+def test_genesis_changes_page_is_served(visit: Visitor) -> None:
     assert visit("/epoch/0/changes").status == 200

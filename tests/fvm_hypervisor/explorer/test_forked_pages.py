@@ -48,7 +48,7 @@ def visit(url: str) -> Iterator[Visitor]:
 
 @pytest.mark.parametrize("number", [0, 6, 7])
 def test_a_block_before_the_fork_is_shown(visit: Visitor, remote: NodeClient, number: int) -> None:
-    block = remote.ask("eth_getBlockByNumber", hex(number), True)
+    block = remote.request("eth_getBlockByNumber", hex(number), True)
     page = visit(f"/epoch/{number}")
     assert page.status == 200
     assert f"Gas {int(block['gasUsed'], 16):,}" in page.text
@@ -66,8 +66,8 @@ def test_the_blocks_of_a_fork_are_linked(visit: Visitor) -> None:
 
 def test_a_transaction_before_the_fork_is_shown(visit: Visitor, remote: NodeClient) -> None:
     for number in range(1, 8):
-        for sent in remote.ask("eth_getBlockByNumber", hex(number), True)["transactions"]:
-            page, receipt = visit(f"/tx/{sent['hash']}"), remote.ask("eth_getTransactionReceipt", sent["hash"])
+        for sent in remote.request("eth_getBlockByNumber", hex(number), True)["transactions"]:
+            page, receipt = visit(f"/tx/{sent['hash']}"), remote.request("eth_getTransactionReceipt", sent["hash"])
             assert page.status == 200
             assert f"End {'ok' if receipt['status'] == '0x1' else 'reverted'} Block {number} From" in page.text
             assert f"Gas {int(receipt['gasUsed'], 16):,} at {int(receipt['effectiveGasPrice'], 16):,}" in page.text
@@ -77,7 +77,7 @@ def test_a_transaction_before_the_fork_is_shown(visit: Visitor, remote: NodeClie
 
 
 def test_hashes_before_the_fork_are_found(visit: Visitor, remote: NodeClient) -> None:
-    block = remote.ask("eth_getBlockByNumber", "0x6", False)
+    block = remote.request("eth_getBlockByNumber", "0x6", False)
     assert visit(f"/search?q={block['hash']}").headers["location"] == "/epoch/6"
     sent = block["transactions"][0]
     assert visit(f"/search?q={sent}").headers["location"] == f"/tx/{sent}"

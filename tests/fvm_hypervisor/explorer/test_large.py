@@ -11,7 +11,7 @@ from hypervisor.address import Address
 from localnet import Network
 from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
 from localnet.rpc.node import Node
-from tests.explorer.large_run import BUSY, GAS, MOST_SIZE, RECURSES, PageCost, findings, many_calls
+from tests.explorer.large_run import BUSY, GAS, MAX_SIZE, RECURSES, PageCost, findings, many_calls
 from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.localnet.conftest import Clock
 
@@ -26,7 +26,7 @@ def roomy() -> Iterator[Network]:
 
 
 @pytest.mark.slow
-def test_a_tree_of_1024_levels_is_folded_as_far_as_browsers_go_and_turned_page_by_page(roomy: Network) -> None:
+def test_call_tree_of_1024_levels_is_folded_and_paged(roomy: Network) -> None:
     visit = Visitor(Node(roomy))
     roomy.set_code(BUSY, bytes.fromhex(RECURSES))
     hash_ = f"0x{roomy.send(BUSY, 0, gas_limit=GAS).hash.hex()}"
@@ -38,7 +38,7 @@ def test_a_tree_of_1024_levels_is_folded_as_far_as_browsers_go_and_turned_page_b
         deepest = max(deepest, opened)
     assert opened <= 34
     assert "[249]" in page.text
-    assert len(page.body) < MOST_SIZE
+    assert len(page.body) < MAX_SIZE
     last = visit(f"/tx/{hash_}?first=1000")
     assert "[1025]" in last.text
 
@@ -50,7 +50,7 @@ def test_ten_thousand_calls_come_by_the_page(roomy: Network) -> None:
     hash_ = f"0x{roomy.send(BUSY, 0, gas_limit=GAS).hash.hex()}"
     page = visit(f"/tx/{hash_}")
     assert "Calls 1 to 250 of 10,001" in page.text
-    assert len(page.body) < MOST_SIZE
+    assert len(page.body) < MAX_SIZE
     assert "Calls 9,901 to 10,001 of 10,001" in visit(f"/tx/{hash_}?first=9900").text
 
 
@@ -62,7 +62,7 @@ def test_a_map_of_many_entries_comes_by_the_hundred() -> None:
         pages = list[set[str]]()
         while len(pages) < 10:
             page = visit(place)
-            assert len(page.body) < MOST_SIZE
+            assert len(page.body) < MAX_SIZE
             pages.append({word for word in page.words if word.startswith("f410f")})
             following = [link for link in page.links if "after=" in link and "/proof" not in link]
             if not following:
@@ -97,7 +97,7 @@ def test_a_miner_with_sectors_has_its_pages() -> None:
         assert str(miner.address) in claims.text
 
 
-def test_what_the_long_run_looks_for_is_found() -> None:
-    before, bad = {"a": PageCost(0.02, 1)}, {"a": PageCost(0.2, MOST_SIZE + 1)}
+def test_findings_report_page_cost_regressions() -> None:
+    before, bad = {"a": PageCost(0.02, 1)}, {"a": PageCost(0.2, MAX_SIZE + 1)}
     assert findings(before, before) == []
     assert len(findings(before, bad)) == 3

@@ -27,7 +27,7 @@ def whole(visit: Visitor, name: str, stage: Stage) -> Visit:
     return found
 
 
-def test_an_abort_that_was_caught_is_named_on_top_of_a_message_that_succeeded(stage: Stage, visit: Visitor) -> None:
+def test_caught_abort_is_shown_above_successful_message(stage: Stage, visit: Visitor) -> None:
     page = whole(visit, "caught", stage)
     assert "Succeeded. Inside, 1 call failed and was caught" in page.text
     assert ": exit 42, an actor-defined exit code: refused on purpose" in page.text
@@ -35,7 +35,7 @@ def test_an_abort_that_was_caught_is_named_on_top_of_a_message_that_succeeded(st
     assert ("div", "call-2") in [(tag, attrs.get("id")) for tag, attrs in page.tags]
 
 
-def test_a_method_that_the_actor_does_not_have_is_the_first_sentence(stage: Stage, visit: Visitor) -> None:
+def test_unhandled_actor_method_is_the_first_reported_failure(stage: Stage, visit: Visitor) -> None:
     page = whole(visit, "wrong method", stage)
     first = page.text.split("Failed. ")[1]
     assert first.startswith("f04 storagepower.2922929132: exit 22 USR_UNHANDLED_MESSAGE")
@@ -43,7 +43,7 @@ def test_a_method_that_the_actor_does_not_have_is_the_first_sentence(stage: Stag
     assert "NativeCallFailed(2922929132, 22)" in first
 
 
-def test_gas_that_runs_out_in_a_nested_call_is_the_first_sentence(stage: Stage, visit: Visitor) -> None:
+def test_out_of_gas_in_nested_call_is_first_message(stage: Stage, visit: Visitor) -> None:
     first = whole(visit, "out of gas", stage).text.split("Failed. ")[1]
     assert first.startswith(f"f0{stage.counter} actor.2922929132: exit 7 SYS_OUT_OF_GAS")
 
@@ -62,7 +62,7 @@ def test_a_call_across_both_runtimes_is_decoded_on_both_sides(stage: Stage, visi
     assert 'Inbox . greet (text="from a contract, through native code")' in tree
 
 
-def test_a_users_native_actor_is_decoded_by_the_schema_that_it_was_installed_with() -> None:
+def test_user_native_actor_is_decoded_by_installed_schema() -> None:
     folder = Path(__file__).parents[3] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar"
     with Network(clock=Clock()) as network:
         code = network.actors.install(folder / "tip_jar.wasm", folder / "interface.ipldsch")
@@ -105,7 +105,7 @@ def test_pictures_are_well_formed_and_by_charge_shows_charges(stage: Stage, visi
     assert b"OnBlockLink" in visit(f"{at}/flame.svg?by=charge").body
 
 
-def test_what_is_copied_does_the_same_again(stage: Stage, visit: Visitor, tmp_path: Any) -> None:
+def test_copied_test_reproduces_message(stage: Stage, visit: Visitor, tmp_path: Any) -> None:
     """The test in Python is run: on the chain as it was before the message, it ends as the message did."""
     at = f"/tx/{stage.messages['out of gas']}/again"
     program = visit(f"{at}/python").body.decode()
@@ -134,7 +134,7 @@ class Lent:
     def __exit__(self, *_: object) -> None: ...
 
 
-def test_a_message_whose_state_was_collected_is_shown_without_its_calls(
+def test_message_of_collected_state_is_shown_without_calls(
     stage: Stage, visit: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(stage.network.chain.index), "retained", 1_000)
@@ -183,7 +183,7 @@ def check_harmless(page: Visit) -> None:
     assert len(page.body) < 200_000
 
 
-def test_a_long_reason_is_cut_with_its_whole_on_the_page_of_the_call(stage: Stage, visit: Visitor) -> None:
+def test_long_revert_reason_is_truncated_and_full_on_call_page(stage: Stage, visit: Visitor) -> None:
     reason = "x" * 60_000
     calldata = stage.inbox.interface.encode_call("refuse", reason)
     with pytest.raises(TransactionFailed):
@@ -240,7 +240,7 @@ class Nesting(HTMLParser):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("depth", "width"), [(1, 0), (3, 4), (1_024, 0), (2, 10_000)])
-def test_every_call_of_a_tree_has_a_row_on_one_of_its_pages_and_folds_are_closed(depth: int, width: int) -> None:
+def test_call_tree_pages_cover_every_call_with_balanced_tags(depth: int, width: int) -> None:
     from fvm_hypervisor.explorer.rendering import _environment
 
     calls = _environment().from_string('{% import "calls.html" as calls %}{{ calls.tree(rows, "/tx/0x") }}')
@@ -258,7 +258,7 @@ def test_every_call_of_a_tree_has_a_row_on_one_of_its_pages_and_folds_are_closed
 
 
 @pytest.mark.slow
-def test_a_contract_that_calls_itself_until_its_gas_is_used_up_has_pages() -> None:
+def test_recursion_until_out_of_gas_is_shown_in_pages() -> None:
     with Network(clock=Clock()) as network:
         contract = network.deploy(ARTIFACTS / "Recursion.json")
         dive = contract.interface.encode_call("dive", 1_000)

@@ -14,7 +14,7 @@ from fvm_hypervisor.explorer.application import explorer
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.contracts.kept_interfaces import MOST_INTERFACES
+from localnet.contracts.stored_interfaces import MAX_INTERFACES
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.server import serving
 from localnet.state.contract_state import contract_state
@@ -71,7 +71,7 @@ def test_a_null_round_is_a_page_that_names_its_neighbours(stage: Stage, visit: V
         ("/epoch/1000000/cron", "no tipset was executed"),
     ],
 )
-def test_what_is_not_there_is_a_page_with_status_404(visit: Visitor, address: str, words: str) -> None:
+def test_missing_page_has_status_404(visit: Visitor, address: str, words: str) -> None:
     found = visit(address)
     assert (found.status, words in found.text) == (404, True), found.text
     assert found.headers["content-type"].startswith("text/html")
@@ -94,12 +94,12 @@ def test_what_is_not_there_is_a_page_with_status_404(visit: Visitor, address: st
         ("/" + "a" * 5000, "at most 4,096"),
     ],
 )
-def test_what_cannot_be_read_is_a_page_with_status_400(visit: Visitor, address: str, words: str) -> None:
+def test_unreadable_address_returns_page_with_status_400(visit: Visitor, address: str, words: str) -> None:
     found = visit(address)
     assert (found.status, words in found.text) == (400, True), found.text
 
 
-def test_a_search_leads_to_the_page_of_what_it_names(stage: Stage, visit: Visitor) -> None:
+def test_search_redirects_to_page_of_query(stage: Stage, visit: Visitor) -> None:
     receipt = stage.network.receipt(bytes.fromhex(stage.messages["deposit"][2:]))
     tipset = receipt.tipset
     for text, place in {
@@ -134,7 +134,7 @@ def test_pages_forbid_everything_but_our_own_script_and_style(visit: Visitor) ->
     assert not [attrs for _, attrs in page.tags for name in attrs if name.startswith("on") or name == "style"]
 
 
-def test_a_picture_may_run_nothing_at_all(stage: Stage, visit: Visitor) -> None:
+def test_flame_svg_content_security_policy_forbids_scripts(stage: Stage, visit: Visitor) -> None:
     picture = visit(f"/tx/{stage.messages['caught']}/flame.svg")
     assert picture.headers["content-type"] == "image/svg+xml"
     assert picture.headers["content-security-policy"].startswith(
@@ -142,7 +142,7 @@ def test_a_picture_may_run_nothing_at_all(stage: Stage, visit: Visitor) -> None:
     )
 
 
-def test_what_a_page_loads_is_there_and_is_kept_under_its_tag(visit: Visitor) -> None:
+def test_page_assets_exist_and_are_cached_by_tag(visit: Visitor) -> None:
     loaded = [
         attrs.get("src") or attrs.get("href") or "" for tag, attrs in visit("/").tags if tag in ("script", "link")
     ]
@@ -160,7 +160,7 @@ def test_other_methods_are_refused_and_head_has_no_body(visit: Visitor) -> None:
     assert (head.status, head.body, int(head.headers["content-length"]) > 500) == (200, b"", True)
 
 
-def test_damaged_data_are_a_page_that_says_so(
+def test_corrupt_data_returns_error_page(
     visit: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def damaged(*_: object) -> None:
@@ -183,7 +183,7 @@ def test_a_defect_of_ours_is_logged_and_its_words_stay_here(
 
 
 @pytest.mark.slow
-def test_the_node_serves_pages_beside_requests_and_keeps_its_checks() -> None:
+def test_node_serves_pages_beside_rpc_and_keeps_its_checks() -> None:
     with Network() as network, serving(network, pages=explorer()) as url:
         network_id = ask(url, "eth_chainId")
         assert network_id == "0x1df5e76"
@@ -196,7 +196,7 @@ def test_the_node_serves_pages_beside_requests_and_keeps_its_checks() -> None:
 
 
 @pytest.mark.slow
-def test_without_pages_a_node_answers_requests_alone() -> None:
+def test_explorer_pages_are_absent_from_plain_node() -> None:
     with Network() as network, serving(network) as url:
         assert request(url, "GET", "/")[0] == 405
         assert request(url, "GET", "/epoch/0")[0] == 404
@@ -204,13 +204,13 @@ def test_without_pages_a_node_answers_requests_alone() -> None:
 
 @pytest.mark.slow
 def test_a_page_that_takes_too_long_is_given_up() -> None:
-    with Network() as network, serving(network, limits=NodeLimits(question=1e-9), pages=explorer()) as url:
+    with Network() as network, serving(network, limits=NodeLimits(query=1e-9), pages=explorer()) as url:
         answers = (request(url, "GET", "/") for _ in range(100))  # one may be made before the time is looked at
         status, _, body = next(answer for answer in answers if answer[0] != 200)
-    assert (status, b"may take no longer" in body, b"--question-time" in body) == (503, True, True)
+    assert (status, b"may take no longer" in body, b"--query-time" in body) == (503, True, True)
 
 
-def test_a_page_is_gone_with_its_block(stage: Stage, visit: Visitor) -> None:
+def test_transaction_page_disappears_with_reverted_block(stage: Stage, visit: Visitor) -> None:
     network = stage.network
     snapshot = network.snapshot()
     sent = network.send(network.accounts[2].address, FIL).hash.hex()
@@ -246,7 +246,7 @@ def test_a_message_that_waits_has_a_page(stage: Stage, visit: Visitor) -> None:
 
 
 @pytest.mark.slow
-def test_a_node_starts_without_the_explorers_modules_and_pages_without_their_templates() -> None:
+def test_node_starts_without_importing_explorer_or_templates() -> None:
     program = "import fvm_hypervisor.explorer.application, localnet.rpc.server, sys\n"
     program += "assert not {'jinja2', 'fvm_hypervisor.explorer.pages'} & {*sys.modules}\n"
     program += "import fvm_hypervisor.explorer.pages\n"
@@ -280,18 +280,18 @@ def test_names_of_contracts_outlive_the_node(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_as_many_names_are_known_as_are_kept_and_a_known_one_may_change(tmp_path: Path) -> None:
+def test_interface_names_are_limited_but_known_one_may_change(tmp_path: Path) -> None:
     entry = {"type": "function", "name": "post", "inputs": [], "outputs": []}
     with Network(tmp_path / "chain") as network:
         given = network.deploy(ARTIFACTS / "Inbox.json")
-        for number in range(MOST_INTERFACES - 1):
+        for number in range(MAX_INTERFACES - 1):
             network.add_interface([entry], f"name {number}")
         network.deploy(ARTIFACTS / "Inbox.json")  # one too many: it has no name
-        with pytest.raises(InvalidInput, match="1000 interfaces are known, and no more are kept"):
+        with pytest.raises(InvalidInput, match="1000 interfaces are stored, which is the maximum"):
             network.add_interface([entry], "one more")
         network.add_interface(given.interface.abi, "post box", given)
         known = {each.name for each in network.interfaces}
-    assert known == {"post box", *(f"name {number}" for number in range(MOST_INTERFACES - 1))}
+    assert known == {"post box", *(f"name {number}" for number in range(MAX_INTERFACES - 1))}
     with Network(tmp_path / "chain") as network:
         assert {each.name for each in network.interfaces} == known
 

@@ -59,7 +59,7 @@ def test_the_state_of_an_older_epoch_is_as_it_was(stage: Stage, visit: Visitor) 
         ("/actor/f03/state/" + quote("<script>"), 404),
     ],
 )
-def test_a_place_that_is_not_there_is_404_and_a_key_that_is_none_400(visit: Visitor, address: str, status: int) -> None:
+def test_missing_path_returns_404_and_invalid_key_400(visit: Visitor, address: str, status: int) -> None:
     assert visit(address).status == status
 
 
@@ -75,7 +75,7 @@ def test_a_proof_has_the_blocks_from_the_root_to_the_place(stage: Stage, visit: 
 
 
 @pytest.mark.slow
-def test_a_map_over_several_blocks_comes_by_the_hundred_without_gap_or_repetition(stage: Stage, visit: Visitor) -> None:
+def test_multi_block_map_pages_have_no_gaps_or_duplicates(stage: Stage, visit: Visitor) -> None:
     new = [EthAddress(number.to_bytes(20, "big")) for number in range(5_000, 5_210)]
     for address in new:
         stage.network.send(address, 1)
@@ -118,5 +118,5 @@ def test_slots_have_the_names_that_the_compiler_laid_out(tmp_path: Path) -> None
         {"storage": [7, {}, {"label": 1}, {"label": "x", "slot": "-1"}, {"label": "x", "slot": "y"}]},
     ],
 )
-def test_a_layout_that_is_none_names_nothing(layout: object) -> None:
+def test_invalid_storage_layout_yields_no_variables(layout: object) -> None:
     assert variables_of({"storageLayout": layout}) == {}

@@ -9,7 +9,7 @@ import pytest
 from tests.explorer.stage import Stage
 from tests.fvm_hypervisor.explorer.conftest import Visit, Visitor
 
-MOST_CLICKS = 3
+MAX_CLICKS = 3
 CAUSES = {
     "caught": ("exit 42, an actor-defined exit code", "refused on purpose"),
     "wrong method": ("exit 22 USR_UNHANDLED_MESSAGE, the actor has no such method", "this actor has no method"),
@@ -22,7 +22,7 @@ each of them."""
 def clicks_to(visit: Visitor, found: Callable[[str, Visit], bool]) -> int | None:
     """Return the number of links from the home page to a matching page; None if it is further than the limit."""
     places, seen = ["/"], {"/"}
-    for clicks in range(MOST_CLICKS + 1):
+    for clicks in range(MAX_CLICKS + 1):
         pages = [(place, visit(place)) for place in places]
         if any(found(place, page) for place, page in pages):
             return clicks
@@ -38,9 +38,7 @@ def clicks_to(visit: Visitor, found: Callable[[str, Visit], bool]) -> int | None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("failure", CAUSES)
-def test_the_cause_is_reached_within_three_clicks_among_other_messages(
-    stage: Stage, visit: Visitor, failure: str
-) -> None:
+def test_failure_cause_is_within_three_clicks(stage: Stage, visit: Visitor, failure: str) -> None:
     for number in range(5):
         stage.network.send(stage.network.accounts[2], number + 1)
     sentence, words = CAUSES[failure]

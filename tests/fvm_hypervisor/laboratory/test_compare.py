@@ -56,7 +56,7 @@ def vector(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_price_that_is_as_ever_changes_nothing(chain: Path) -> None:
+def test_unchanged_price_override_reports_same_gas(chain: Path) -> None:
     found = report(chain, "--price", "syscall=14_000")
     assert found["same"]
     assert found["cases"] == 6  # a deployment, three calls, a send, an empty block
@@ -161,7 +161,7 @@ def test_conformance_and_a_node_take_an_overlay_too(vectors: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_vector_of_class_tipset_that_was_extracted_from_a_chain(chain: Path, tmp_path: Path) -> None:
+def test_compare_reads_tipset_vector_extracted_from_chain(chain: Path, tmp_path: Path) -> None:
     file = tmp_path / "tipset.json"
     done = run("extract", "2", "--state", chain, "--out", file)
     assert done.exit_code == 0, done.stderr
@@ -173,7 +173,7 @@ def test_a_vector_of_class_tipset_that_was_extracted_from_a_chain(chain: Path, t
 
 
 @pytest.mark.slow
-def test_a_page_with_two_flame_graphs_to_one_scale_and_everything_escaped(small_chain: Path, tmp_path: Path) -> None:
+def test_comparison_page_escapes_text_and_aligns_flame_graphs(small_chain: Path, tmp_path: Path) -> None:
     evil = replace(SmallActor(), said=b"</script><script>alert(1)</script>")
     bundle, page = evil.bundle(tmp_path / "<b>&.car"), tmp_path / "page.html"
     assert run("compare", small_chain, "--bundle", bundle, "--html", page, "--workers", 1).exit_code == 1
@@ -232,7 +232,7 @@ def test_prices_are_listed_by_the_names_that_it_takes() -> None:
         (["{empty}", "--price", "syscall=1"], "{empty} has no messages"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_sentence_with_the_name_and_writes_nothing(
+def test_bad_input_gives_one_line_error_and_writes_nothing(
     chain: Path, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     text, empty, page = tmp_path / "text", tmp_path / "empty", tmp_path / "page.html"
@@ -301,7 +301,7 @@ def calls_of(work: Callable[[], object]) -> int:
 
 
 @pytest.mark.slow
-def test_comparing_takes_at_most_2_3_times_the_calls_of_running_once(vectors: Path) -> None:
+def test_compare_makes_at_most_2_3_times_calls_of_single_run(vectors: Path) -> None:
     """Most messages differ, which is the most work."""
     sides = two_sides(Choices(prices=["message_compute=1", "invoke.flat=1"]))
     folder = BundleFolder(bundle_folder())

@@ -42,7 +42,7 @@ def receipts(chain: Path) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_the_gas_of_each_message_is_its_receipts_and_every_table_adds_up_to_the_whole(chain: Path) -> None:
+def test_message_gas_matches_receipts_and_tables_sum_to_total(chain: Path) -> None:
     found, stated = report(chain), receipts(chain)
     dearest = {row["label"]: row["gas"] for row in found["dearest"] if not row["implicit"]}
     assert dearest
@@ -79,7 +79,7 @@ def test_the_syscalls_of_a_small_actor_are_counted_by_name(small_chain: Path) ->
 
 
 @pytest.mark.slow
-def test_another_price_is_what_it_would_cost(chain: Path) -> None:
+def test_price_option_reports_gas_under_changed_price(chain: Path) -> None:
     plain, other = report(chain), report(chain, "--price", "transfer=6001")
     (count,) = [row["count"] for row in plain["charges"] if row["name"] == "OnValueTransfer"]
     assert other["milligas"] - plain["milligas"] == 1000 * count
@@ -128,9 +128,7 @@ def test_the_table_as_csv_and_as_parquet_is_the_same_and_adds_up(small_chain: Pa
 
 
 @pytest.mark.slow
-def test_plots_are_pictures_that_do_not_change_and_hold_no_markup_of_strangers(
-    small_chain: Path, tmp_path: Path
-) -> None:
+def test_plots_are_deterministic_and_contain_no_untrusted_markup(small_chain: Path, tmp_path: Path) -> None:
     pictures = [tmp_path / name for name in ("a.png", "a.svg", "b.svg")]
     for picture in pictures:
         assert run("gas", small_chain, "--plot", picture, "--workers", 1).exit_code == 0
@@ -150,7 +148,7 @@ def test_a_title_with_signs_of_mathematics_is_drawn_as_it_is(small_chain: Path, 
     ("package", "option", "file", "extra"),
     [("pyarrow", "--parquet", "x.parquet", "parquet"), ("matplotlib", "--plot", "x.svg", "plots")],
 )
-def test_a_missing_extra_is_named_before_anything_runs(
+def test_missing_extra_is_reported_before_running(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str, option: str, file: str, extra: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -173,7 +171,7 @@ def test_other_builds_and_two_of_them(small_chain: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("command", [["gas", "--csv"], ["gas", "--parquet"], ["gas", "--plot"], ["compare", "--html"]])
-def test_a_missing_folder_is_refused_before_anything_is_executed(command: list[str], tmp_path: Path) -> None:
+def test_missing_output_folder_is_refused_before_execution(command: list[str], tmp_path: Path) -> None:
     name, option = command
     done = run(name, tmp_path / "nothing", option, tmp_path / "no" / "costs.svg")
     assert (done.exit_code, f"there is no folder {tmp_path / 'no'} to write" in done.stderr) == (2, True), done.stderr

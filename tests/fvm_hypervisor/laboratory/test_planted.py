@@ -44,7 +44,7 @@ def test_the_same_bundle_is_the_same(small_chain: Path, tmp_path: Path) -> None:
     assert ": the same, gas " in done.stdout
 
 
-def test_a_dearer_loop_is_instructions_of_one_method_and_nothing_else(small_chain: Path, tmp_path: Path) -> None:
+def test_costlier_loop_differs_in_one_methods_instructions_only(small_chain: Path, tmp_path: Path) -> None:
     lines = compared(small_chain, tmp_path, replace(BEFORE, turns=BEFORE.turns + 1000))
     dearer = 1000 * LOOP * INSTRUCTION  # by hand
     assert lines[2].endswith("3 differ (gas 3)")  # the whole gas limit is burnt, however much is used

@@ -56,7 +56,7 @@ def test_a_deployment_takes_typed_arguments_and_a_value(market: Market, network:
     assert assert_type(market.pair().call(), tuple[EthAddress, int]) == (network.accounts[3].address, 5)
 
 
-def test_a_contract_that_is_there_is_named_by_its_address(market: Market, chain: Chain) -> None:
+def test_deployed_contract_is_bound_by_its_address(market: Market, chain: Chain) -> None:
     assert Market(chain, str(market)).address == Market(chain, market).address == market.address
     assert Market(chain, str(market)).fee().call() == 5
 
@@ -93,7 +93,7 @@ def test_names_that_python_keeps_get_an_underscore(market: Market) -> None:
     assert market.events_(from_=False).call() is True
 
 
-def test_what_a_call_would_do_is_answered_and_not_kept(market: Market, offer: Offer) -> None:
+def test_call_returns_result_without_changing_state(market: Market, offer: Offer) -> None:
     market.list_(offer).send()
     assert market.buy("free").call(value=150) == 100
     assert market.look("free").call().terms.open
@@ -126,7 +126,7 @@ def test_custom_errors_are_objects(market: Market, offer: Offer, network: Networ
         market.buy("free").call(value=100)
 
 
-def test_a_transaction_that_fails_in_its_block_says_so(network: Network, offer: Offer) -> None:
+def test_transaction_failing_in_block_raises_error(network: Network, offer: Offer) -> None:
     market = Market.deploy(network, network.accounts[0], 0)
     market.list_([offer], True).send()
     with pytest.raises(TransactionFailed) as failed:
@@ -137,7 +137,7 @@ def test_a_transaction_that_fails_in_its_block_says_so(network: Network, offer: 
         through_web3.buy("free").send(value=100, gas_limit=500_000_000)
 
 
-def test_what_is_no_error_of_the_contract_is_none(market: Market, network: Network) -> None:
+def test_unknown_return_data_decodes_to_no_contract_error(market: Market, network: Network) -> None:
     no_contract = Market(market.chain, network.accounts[5])
     with pytest.raises(AbiMismatch):
         no_contract.fee().call()
@@ -146,7 +146,7 @@ def test_what_is_no_error_of_the_contract_is_none(market: Market, network: Netwo
 
 
 @pytest.mark.parametrize("value", [1 << 256, -1, "1"])
-def test_arguments_that_do_not_fit_are_told_before_anything_is_sent(market: Market, value: int) -> None:
+def test_mismatched_arguments_are_reported_before_sending(market: Market, value: int) -> None:
     with pytest.raises(AbiMismatch):
         market.show_uint256(value)
     with pytest.raises(AbiMismatch, match=r"expected a Market\.Offer, not 7"):

@@ -1,6 +1,6 @@
-"""The actor on a local network in this process: build it first, then run pytest.
+"""Tests of the actor on an in-process local network. Build the actor before you run pytest.
 
-`network` is the fixture of hypervisor's pytest plugin: what a test does to it is taken back.
+The fixture `network` comes from the hypervisor pytest plugin. Its state is rolled back after each test.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def test_amounts_add_up(tally: NativeActor) -> None:
     assert tally.state.total == tally.call("Total") == (1 << 40) + 70_305
 
 
-def test_what_is_no_amount_is_refused(tally: NativeActor) -> None:
+def test_invalid_amount_is_rejected(tally: NativeActor) -> None:
     tally.send("Add", {"amount": 1})
     with pytest.raises(TransactionFailed, match="would not fit in 64 bits"):
         tally.send("Add", {"amount": (1 << 64) - 1})

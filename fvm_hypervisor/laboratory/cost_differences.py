@@ -16,29 +16,31 @@ from hypervisor.exit_codes import exit_meaning
 from hypervisor.gas import in_gas
 from hypervisor.printable import printable
 
-MOST_WORDS: Final = 12
+MAX_WORDS: Final = 12
 _BEGIN: Final = "begin"
 _END: Final = "end"
 
 
 @dataclass(frozen=True, slots=True)
-class Parting:
+class CostDifference:
     """A difference: the path of calls from the outermost one, and one line per difference."""
 
     path: tuple[str, ...]
     words: tuple[str, ...]
 
 
-def first_parting(one: list[MessageCost], other: list[MessageCost], names: CallNames) -> Parting | None:
+def first_cost_difference(one: list[MessageCost], other: list[MessageCost], names: CallNames) -> CostDifference | None:
     """Return the first difference between two executions of the same messages, or None."""
     for mine, others in zip_longest(_moments(one), _moments(other)):
         if mine is None or others is None:
             call = (mine or others)[1]
             which = "A" if others is None else "B"
-            return Parting(_path((mine or others)[2], names), (f"only {which} calls {_call_words(call, names)}",))
+            return CostDifference(
+                _path((mine or others)[2], names), (f"only {which} calls {_call_words(call, names)}",)
+            )
         words = _differences(mine, others, names)
         if words:
-            return Parting(_path(mine[2], names), tuple(words[:MOST_WORDS]))
+            return CostDifference(_path(mine[2], names), tuple(words[:MAX_WORDS]))
     return None
 
 
@@ -142,6 +144,6 @@ def _bytes(data: bytes) -> str:
     return shown if len(data) <= 24 else f"{shown}... ({len(data):,} bytes)"
 
 
-def as_json(parting: Parting | None) -> dict[str, Any] | None:
+def as_json(difference: CostDifference | None) -> dict[str, Any] | None:
     """Return the difference as a JSON object."""
-    return None if parting is None else {"path": list(parting.path), "words": list(parting.words)}
+    return None if difference is None else {"path": list(difference.path), "words": list(difference.words)}
