@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels compiled interpreted docs supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels release-check compiled interpreted docs lowest beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -203,11 +203,25 @@ wheel: environment ## build the wheel and its software bill of materials (Cyclon
 wheels: environment ## build the pure wheel and compiled ones for each supported CPython found (needs a C compiler)
 	@scripts/wheels dist
 
+release-check: environment ## build the sdist and this platform's wheels into build/release, install and test them (FVM_COMPILED=0: skip the compiled wheel)
+	@scripts/release-check build/release
+
 compiled: environment ## compile the modules of compiled.toml in place, which takes some minutes
 	@$(RUN)/python hatch_build.py in-place
 
 interpreted: environment ## undo `make compiled`
 	@$(RUN)/python hatch_build.py interpreted
+
+lowest: environment ## run the tests of store, bridge and hypervisor with the lowest versions of all dependencies
+	@scripts/tools lowest $(RUN)/python
+	@build/tools/lowest/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@build/tools/lowest/bin/python -m pytest -n logical --dist loadfile -m "not long and not oracle and not slow" \
+		-W "ignore:websockets.legacy:DeprecationWarning" --ignore tests/bridge/test_symbolic.py \
+		$(or $(ARGS),tests/store tests/bridge tests/hypervisor)
+
+beside: environment ## resolve the dependencies together with titanoboa, Ape, Moccasin, web3.py and eth-tester
+	@scripts/tools release $(RUN)/python
+	@$(RUN)/python -m tests.packaging.beside
 
 docs: environment ## build the documentation site into build/docs; dead links and warnings are errors
 	@scripts/tools docs $(RUN)/python
@@ -225,6 +239,10 @@ lock: ## resolve the dependencies of pyproject.toml into requirements.lock (need
 		--output-file requirements-audit.lock $(ARGS)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group docs \
 		--output-file requirements-docs.lock $(ARGS)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group release \
+		--output-file requirements-release.lock $(ARGS)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group lowest \
+		--resolution lowest-direct --output-file requirements-lowest.lock pyproject.toml $(ARGS)
 
 environment:
 	@scripts/bootstrap $(VENV) $(PYTHON)

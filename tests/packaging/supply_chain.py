@@ -2,7 +2,7 @@
 
 The packages are those of the environment that the tests run in, which has the lock's versions; their licences are read
 from their metadata by cyclonedx-py and held against licences.toml. Known defects are what pip-audit finds for the
-versions of both locks. Exit status: 0 if all is well, 1 with a line for each finding. Where the package index answers
+versions of these locks. Exit status: 0 if all is well, 1 with a line for each finding. Where the package index answers
 no such question the last line says that advisories were NOT RUN.
 """
 
@@ -23,7 +23,7 @@ from tests.packaging.project import PROJECT
 
 _TOOLS: Final = PROJECT / "build" / "tools" / "audit" / "bin"
 _TABLE: Final = Path(__file__).with_name("licences.toml")
-_LOCKS: Final = ("requirements.lock", "requirements-audit.lock", "requirements-docs.lock")
+_LOCKS: Final = ("requirements.lock", "requirements-audit.lock", "requirements-docs.lock", "requirements-release.lock")
 _CLASSIFIER: Final = "License :: OSI Approved :: "
 _CLASSIFIERS: Final = {
     "Apache Software License": "Apache-2.0",

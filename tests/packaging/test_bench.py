@@ -40,16 +40,14 @@ def test_a_miss_ends_with_1_and_is_named(measured: list[Row], capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("rows", [[], [Row("two", None, "its peer is not installed")]])
-def test_a_target_that_was_not_measured_ends_with_2_and_a_miss_beside_it_with_1(
-    measured: list[Row], rows: list[Row]
-) -> None:
+def test_unmeasured_target_exits_2_and_with_a_miss_exits_1(measured: list[Row], rows: list[Row]) -> None:
     measured += [Row("one", 1.0), *rows]
     assert driver.main() == 2
     measured[0] = Row("one", 11.0)
     assert driver.main() == 1
 
 
-def test_what_was_not_measured_is_called_not_run_with_its_reason(
+def test_missing_measurement_is_reported_as_not_run_with_reason(
     measured: list[Row], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured += [Row("one", 1.0), Row("two", None, "its peer is not installed")]
@@ -67,7 +65,7 @@ def test_a_row_without_a_target_is_an_error(measured: list[Row]) -> None:
         driver.main()
 
 
-def test_the_table_for_people_says_met_and_missed(
+def test_bench_table_shows_met_and_missed_targets(
     measured: list[Row], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured += [Row("one", 1.0, parts={"a half": 0.5}), Row("two", 11.0)]

@@ -120,7 +120,7 @@ def the_error(done: subprocess.CompletedProcess[str]) -> str:
     return last
 
 
-def test_a_machine_without_python_is_told_how_to_get_one(checkout: Checkout) -> None:
+def test_bootstrap_without_python_reports_supported_versions(checkout: Checkout) -> None:
     assert "no Python of 3.11 3.12 3.13 is on the PATH" in the_error(checkout.run())
 
 
@@ -132,7 +132,7 @@ def test_pythons_outside_the_claim_are_named_with_their_versions(checkout: Check
     assert "python3.11 is 3.10" in error
 
 
-def test_a_wished_python_outside_the_claim_is_refused_though_a_good_one_is_there(checkout: Checkout) -> None:
+def test_unsupported_requested_python_gets_no_fallback(checkout: Checkout) -> None:
     checkout.python("python3.14", "3.14")
     checkout.python("python3.13", "3.13")
     assert "PYTHON=python3.14 is Python 3.14" in the_error(checkout.run("python3.14"))
@@ -147,7 +147,7 @@ def test_the_help_names_the_machines_own_package_manager(checkout: Checkout) -> 
     assert "`sudo apt-get install" in the_error(checkout.run())
 
 
-def test_a_python_without_venv_is_told_how_to_get_it(checkout: Checkout) -> None:
+def test_python_without_venv_reports_how_to_install_it(checkout: Checkout) -> None:
     checkout.python_without_venv("python3.12")
     checkout.command("apt-get", "exit 1")
     error = the_error(checkout.run())
@@ -169,7 +169,7 @@ def test_an_index_without_a_wheel_is_one_sentence(checkout_with_pip: Checkout, t
 
 
 @pytest.mark.slow
-def test_an_index_out_of_reach_is_not_taken_for_one_without_wheels(checkout_with_pip: Checkout) -> None:
+def test_unreachable_index_is_not_mistaken_for_missing_wheels(checkout_with_pip: Checkout) -> None:
     error = the_error(checkout_with_pip.run(PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="1"))
     assert "the package index cannot be reached" in error
 
@@ -202,7 +202,7 @@ def test_a_changed_lock_or_project_file_makes_it_install_again(checkout: Checkou
     assert "setting up .venv" in checkout.run().stderr
 
 
-def test_a_moved_environment_is_made_anew(checkout: Checkout, tmp_path: Path) -> None:
+def test_moved_environment_is_rebuilt(checkout: Checkout, tmp_path: Path) -> None:
     checkout.ready_environment()
     checkout.folder = checkout.folder.rename(tmp_path / "moved")
     assert "no Python of" in the_error(checkout.run())
@@ -235,7 +235,7 @@ MOMENTS = ("start", "environment made", "half of packages", "packages", "half of
 
 @pytest.mark.parametrize("before", ["nothing", "another lock"])
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_what_a_killed_run_leaves_is_made_anew(checkout: Checkout, moment: str, before: str) -> None:
+def test_leftovers_of_killed_run_are_rebuilt(checkout: Checkout, moment: str, before: str) -> None:
     checkout.working_python("python3")
     checkout.command("uv", UV)
     if before == "another lock":
@@ -255,7 +255,7 @@ def test_what_a_killed_run_leaves_is_made_anew(checkout: Checkout, moment: str, 
     assert checkout.run(KILL_AT="start").stderr == ""
 
 
-def test_a_run_that_is_killed_while_it_throws_an_environment_away_leaves_no_stamp(checkout: Checkout) -> None:
+def test_run_killed_while_removing_environment_leaves_no_stamp(checkout: Checkout) -> None:
     checkout.working_python("python3")
     checkout.command("uv", UV)
     checkout.ready_environment()
@@ -312,7 +312,7 @@ def wait_for(there: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_of_two_runs_the_second_waits_and_takes_what_the_first_has_made(checkout: Checkout) -> None:
+def test_second_bootstrap_waits_and_reuses_result_of_first(checkout: Checkout) -> None:
     first, second = the_second_of_two(checkout)
     assert (first, second.returncode, second.stdout, second.stderr) == (0, 0, "", "")
     assert len((checkout.folder / "asked").read_text().splitlines()) == 2  # the packages and the project, once
@@ -321,7 +321,7 @@ def test_of_two_runs_the_second_waits_and_takes_what_the_first_has_made(checkout
 
 
 @pytest.mark.slow
-def test_what_a_killed_run_has_started_is_waited_for_and_then_made_anew(checkout: Checkout) -> None:
+def test_environment_of_killed_run_is_awaited_and_rebuilt(checkout: Checkout) -> None:
     first, second = the_second_of_two(checkout, KILL="yes")
     assert (first, second.returncode) == (-9, 0)
     assert ".venv was not finished, or not made by this script: it is made anew" in second.stderr

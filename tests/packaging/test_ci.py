@@ -72,7 +72,7 @@ def test_the_readmes_two_commands_run_in_the_clone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("second", ["", "python3.13"])
-def test_where_nothing_can_be_compiled_the_clones_tests_run_interpreted(tmp_path: Path, second: str) -> None:
+def test_clone_tests_run_interpreted_without_c_compiler(tmp_path: Path, second: str) -> None:
     place = f'"$scratch/clone/.venv{"-3.13" if second else ""}/bin"'
     program = "#!/bin/sh\\necho $2: there is no C compiler\\n"
     lacks = (
@@ -95,7 +95,7 @@ def test_the_steps_take_at_most_an_hour_in_all() -> None:
     assert sum(map(int, minutes)) <= 60
 
 
-def test_a_step_that_takes_longer_than_its_minutes_says_so_at_the_end(tmp_path: Path) -> None:
+def test_step_over_its_time_limit_is_reported_at_the_end(tmp_path: Path) -> None:
     steps = "step 1 quick true\nSECONDS=0\nslow() { SECONDS=61; }\nstep 1 slow slow\nprintf '%b' \"$late\""
     said = run_in_the_clone(steps, tmp_path)
     assert said.splitlines()[-1] == "=== slow: 61 s, more than its 1 minutes"

@@ -33,7 +33,7 @@ CHECKOUT = "run `make compiled` to compile them, or `make interpreted` to go bac
 
 
 @pytest.mark.slow
-def test_every_module_of_the_compiled_packages_is_compiled_or_stays_for_a_reason() -> None:
+def test_package_modules_are_compiled_or_excluded_with_reason() -> None:
     assert set(TABLE["packages"]) <= set(PACKAGES) | {"runtimes/wasm", "runtimes/evm"} | set(TABLE.get("rooms", ()))
     every = {
         path.relative_to(PROJECT).as_posix()
@@ -55,7 +55,7 @@ def test_a_name_in_the_list_that_is_not_there_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_what_the_compiled_form_cannot_have_stays_interpreted() -> None:
+def test_modules_unfit_for_mypyc_stay_interpreted() -> None:
     """Classes that mypyc refuses or understands otherwise, by the words of its documentation."""
     unfit = [path for path in modules(PROJECT) for why in _unfit(PROJECT / path) if why]
     assert unfit == []
@@ -94,7 +94,7 @@ def test_the_build_takes_mypy_in_the_version_of_the_lock() -> None:
     assert f"\n{BUILD_REQUIREMENTS[0]} \\\n" in lock
 
 
-def test_few_tests_are_for_the_interpreted_form_alone_each_for_a_reason() -> None:
+def test_interpreted_only_tests_are_few_and_have_reasons() -> None:
     """All but those run on both forms."""
     listed = interpreted_only()
     functions = 0
@@ -112,7 +112,7 @@ def test_few_tests_are_for_the_interpreted_form_alone_each_for_a_reason() -> Non
 # --- the hottest value classes ----------------------------------------------------------------------------------
 
 
-def test_instances_of_the_hottest_classes_are_created_by_compiled_code() -> None:
+def test_hot_class_instances_are_created_by_compiled_code() -> None:
     transaction = Transaction(DYNAMIC_FEE, 1, 0, None, 0, b"", 0, 0, 0)
     assert isinstance(Transaction.__init__, FunctionType) == (not compiled_modules())
     assert dataclasses.replace(transaction, nonce=1) == Transaction(DYNAMIC_FEE, 1, 1, None, 0, b"", 0, 0, 0)
@@ -145,12 +145,12 @@ def refused(home: Path) -> str:
     return str(refusal.value).replace(str(home), ".")
 
 
-def test_what_was_compiled_from_the_sources_that_are_there_runs(checkout: Path) -> None:
+def test_modules_compiled_from_current_sources_are_accepted(checkout: Path) -> None:
     check_compiled(checkout)
     assert compiled_modules(checkout) == ("store/cid.py",)
 
 
-def test_without_a_record_and_without_compiled_modules_the_sources_run(tmp_path: Path) -> None:
+def test_sources_run_without_record_and_compiled_modules(tmp_path: Path) -> None:
     check_compiled(tmp_path)
     assert compiled_modules(tmp_path) == ()
 
@@ -171,7 +171,7 @@ def test_a_source_that_was_only_touched_has_not_changed(checkout: Path) -> None:
     assert "is older than its source" in refused(checkout)
 
 
-def test_a_source_that_is_gone_is_refused(checkout: Path) -> None:
+def test_deleted_source_of_compiled_module_is_refused(checkout: Path) -> None:
     (checkout / "store/cid.py").unlink()
     assert "is older than its source store/cid.py" in refused(checkout)
 
@@ -202,14 +202,14 @@ def test_a_wheel_of_another_python_is_refused_by_name(checkout: Path) -> None:
     )
 
 
-def test_a_checkout_that_another_python_has_compiled_runs_interpreted_on_this_one(checkout: Path) -> None:
+def test_checkout_compiled_by_other_python_runs_interpreted(checkout: Path) -> None:
     (checkout / f"{SHARED}{SUFFIX}").unlink()
     _record(checkout, {OTHER: {"store/cid.py": [1, 1, ""]}})
     check_compiled(checkout)
     assert compiled_modules(checkout) == ()
 
 
-def test_a_wheels_sources_are_not_looked_at(checkout: Path) -> None:
+def test_compiled_check_ignores_sources_of_installed_wheel(checkout: Path) -> None:
     _record(checkout, {SUFFIX: {"store/cid.py": None}})
     (checkout / "store/cid.py").write_text("changed by an installer\n")
     check_compiled(checkout)
@@ -287,7 +287,7 @@ def test_a_wheel_is_pure_unless_it_is_wanted_otherwise(project: Path) -> None:
     assert [path.name for path in (project / "dist").iterdir()] == ["two-1-py2.py3-none-any.whl"]
 
 
-def test_without_a_compiler_nothing_is_touched_and_a_sentence_says_so(project: Path) -> None:
+def test_missing_c_compiler_changes_nothing_and_reports_error(project: Path) -> None:
     done = python(project, "hatch_build.py", "in-place", CC="no-such-compiler -O2")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: there is no C compiler 'no-such-compiler': install one, or name it in CC\n"
@@ -302,7 +302,7 @@ def test_a_compiled_wheel_is_not_made_without_a_compiler(project: Path) -> None:
     assert not list(project.rglob("*.whl"))
 
 
-def test_the_command_says_what_does_not_fit_in_a_sentence(checkout: Path) -> None:
+def test_command_reports_stale_module_in_one_sentence(checkout: Path) -> None:
     for name in (
         "store/__init__.py",
         "store/compiled.py",
@@ -325,7 +325,7 @@ def test_the_command_says_what_does_not_fit_in_a_sentence(checkout: Path) -> Non
 
 @pytest.mark.oracle
 @pytest.mark.skipif(bool(lacking()), reason=lacking() or "nothing is lacking")
-def test_modules_are_compiled_in_place_compiled_again_where_they_changed_and_taken_back(project: Path) -> None:
+def test_modules_compile_in_place_recompile_and_revert(project: Path) -> None:
     source = str(project / "store" / "odd.py")
     assert asked(project) == f"interpreted True {source}\n"
     done = python(project, "hatch_build.py", "in-place")

@@ -80,7 +80,7 @@ def ours() -> list[frozenset[str]]:
 
 
 @pytest.mark.slow
-def test_no_modules_import_each_other(ours: list[frozenset[str]]) -> None:
+def test_modules_have_no_import_cycles(ours: list[frozenset[str]]) -> None:
     unknown = [sorted(circle) for circle in ours if circle not in EXCEPTIONS]
     assert not unknown, f"these import each other: {unknown}; move what they share into a module below them"
 

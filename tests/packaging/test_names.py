@@ -42,10 +42,10 @@ def test_every_locked_package_is_installed_as_locked() -> None:
 
 
 @pytest.mark.slow
-def test_no_installed_distribution_takes_one_of_our_names() -> None:
+def test_installed_distributions_do_not_shadow_our_packages() -> None:
     taken = {name: top_level(distribution) & NAMES for name, distribution in INSTALLED.items() if name != OURS}
     assert {name: names for name, names in taken.items() if names} == {}
 
 
-def test_no_module_of_python_itself_takes_one_of_our_names() -> None:
+def test_stdlib_modules_do_not_shadow_our_packages() -> None:
     assert not NAMES & sys.stdlib_module_names

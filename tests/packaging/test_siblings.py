@@ -45,7 +45,7 @@ def test_a_helper_in_a_users_pytest_project_is_named(tmp_path: Path, name: str) 
     assert f"{problem}: {REMEDY}" in done.stdout
 
 
-def test_a_folder_without_code_hides_nothing(tmp_path: Path) -> None:
+def test_empty_sibling_folders_do_not_shadow_packages(tmp_path: Path) -> None:
     for name in SIBLINGS:
         (tmp_path / name).mkdir()
     done = subprocess.run([sys.executable, "-c", "import hypervisor"], cwd=tmp_path, capture_output=True, text=True)
@@ -53,7 +53,7 @@ def test_a_folder_without_code_hides_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_installed_command_does_not_look_at_the_working_directory(tmp_path: Path) -> None:
+def test_installed_command_ignores_working_directory(tmp_path: Path) -> None:
     for name in PACKAGES:
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('imported')\n")
     command = Path(sys.executable).with_name("hypervisor")

@@ -56,7 +56,7 @@ def test_every_line_of_a_shell_script_is_in_its_width() -> None:
 
 
 @pytest.mark.slow
-def test_no_file_names_a_path_of_a_machine() -> None:
+def test_sources_contain_no_machine_paths() -> None:
     found = {name: MACHINE_PATH.search(text) for name, text in texts().items()}
     assert {name: match[0] for name, match in found.items() if match} == {}
 

@@ -21,12 +21,12 @@ from tests.conftest import data_file
 def test_plain(): pass
 
 @pytest.mark.skip(reason="another system's")
-def test_of_another_system(): pass
+def test_for_another_system(): pass
 
 def test_with_data(): data_file("vectors/some")
 
 @pytest.mark.parametrize("case", [])
-def test_of_each_case(case): pass
+def test_each_case(case): pass
 """
 
 PLUGINS = ("__init__.py", "conftest.py", "suite_report.py", "interpreted_only.py", "interpreted_only.toml")
@@ -47,7 +47,7 @@ def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> 
     )
 
 
-def test_with_the_data_a_missing_file_and_an_empty_search_are_failures(tmp_path: Path) -> None:
+def test_missing_file_and_empty_params_fail_with_test_data(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     done = run(tmp_path)
     assert done.returncode == 1
@@ -58,7 +58,7 @@ def test_with_the_data_a_missing_file_and_an_empty_search_are_failures(tmp_path:
     assert f"got empty parameter set for (case), though the test data are in {tmp_path / 'shared'}" in done.stdout
 
 
-def test_without_the_data_such_tests_are_skipped(tmp_path: Path) -> None:
+def test_tests_without_data_are_skipped(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0
     assert ("\none  1 passed, 3 skipped\nwithout test data: 4 collected, 1 run, 3 skipped\n") in done.stdout
@@ -88,9 +88,7 @@ def test_not_chosen(): pass
 
 
 @pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["one process", "workers"])
-def test_rows_that_are_not_offered_and_comparisons_of_ours_with_ours_have_figures_of_their_own(
-    tmp_path: Path, processes: tuple[str, ...]
-) -> None:
+def test_deselected_and_self_comparison_rows_are_counted_apart(tmp_path: Path, processes: tuple[str, ...]) -> None:
     options = (*processes, "-m", "not long")
     assert (
         "without test data: 4 collected, 2 run, 2 skipped; "
@@ -126,9 +124,7 @@ def test_a_test_counts_once_however_it_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["one process", "workers"])
-def test_without_the_data_more_than_a_hundred_skipped_tests_fail_the_run(
-    tmp_path: Path, processes: tuple[str, ...]
-) -> None:
+def test_over_hundred_skipped_tests_fail_run_without_data(tmp_path: Path, processes: tuple[str, ...]) -> None:
     many = f"""{TESTS}
 @pytest.mark.parametrize("number", range(97))
 def test_many(number): data_file("vectors/some")

@@ -33,7 +33,7 @@ def named(name: str) -> dict[str, Any]:
         named("License :: OSI Approved :: Apache Software License"),
     ],
 )
-def test_what_is_allowed_is_no_finding(licence: dict[str, Any]) -> None:
+def test_allowed_licence_yields_no_finding(licence: dict[str, Any]) -> None:
     assert licence_findings([package(licence), SILENT], TABLE) == []
 
 
@@ -81,7 +81,7 @@ DEFECT = {"id": "PYSEC-2026-1", "fix_versions": ["1.2", "2.0"], "aliases": [], "
 SKIPPED = {"name": "one", "skip_reason": "not found"}
 
 
-def test_a_known_defect_is_a_finding_with_what_mends_it() -> None:
+def test_known_vulnerability_is_reported_with_fix_versions() -> None:
     known = {"name": "one", "version": "1.0", "vulns": [DEFECT, {**DEFECT, "id": "X", "fix_versions": []}]}
     report = {"dependencies": [known, {"name": "two", "version": "1", "vulns": []}, SKIPPED]}
     assert was_run(report)
@@ -92,7 +92,7 @@ def test_a_known_defect_is_a_finding_with_what_mends_it() -> None:
 
 
 @pytest.mark.parametrize("report", [{"dependencies": []}, {"dependencies": [SKIPPED]}])
-def test_an_index_that_knows_nothing_of_any_version_is_no_audit(report: dict[str, Any]) -> None:
+def test_audit_without_any_checked_package_does_not_count(report: dict[str, Any]) -> None:
     assert not was_run(report)
 
 
@@ -104,7 +104,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_the_command_says_what_it_found(
+def test_supply_chain_command_reports_findings(
     case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report, status, words = ANSWERS[case]

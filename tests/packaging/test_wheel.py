@@ -91,12 +91,12 @@ def test_only_our_packages_are_in_it(names: set[str]) -> None:
     assert {name.split("/")[0] for name in names} == set(PACKAGES)
 
 
-def test_beside_python_it_has_the_data_and_nothing_else(names: set[str]) -> None:
+def test_wheel_contains_only_python_and_listed_data_files(names: set[str]) -> None:
     other = {name for name in names if not name.endswith(".py")}
     assert {name for name in other if not name.startswith((COMPILED, INTERFACES))} == DATA
 
 
-def test_no_sources_of_guests_or_contracts_no_tests_no_examples_no_tools_of_the_build(names: set[str]) -> None:
+def test_wheel_omits_sources_tests_examples_and_build_tools(names: set[str]) -> None:
     unwanted = ("tests", "examples", "target", "node_modules", "build.py")
     own = [name for name in names - IMPORTED if not name.startswith((TEMPLATES, INTERFACES))]
     assert [name for name in own if set(Path(name).parts) & set(unwanted)] == []
@@ -112,7 +112,7 @@ def test_every_module_of_the_packages_is_in_it(names: set[str]) -> None:
     }
 
 
-def test_it_carries_the_compiled_examples_byte_for_byte(wheel: zipfile.ZipFile, names: set[str]) -> None:
+def test_wheel_contains_identical_compiled_examples(wheel: zipfile.ZipFile, names: set[str]) -> None:
     artifacts = PROJECT / "examples" / "solidity" / "artifacts"
     assert {name for name in names if name.startswith(COMPILED)} == {
         COMPILED + path.name for path in artifacts.iterdir()
@@ -123,7 +123,7 @@ def test_it_carries_the_compiled_examples_byte_for_byte(wheel: zipfile.ZipFile, 
             assert wheel.read(name) == source.read_bytes()
 
 
-def test_it_has_both_names_of_the_command_and_the_two_runtimes(wheel: zipfile.ZipFile) -> None:
+def test_wheel_declares_both_commands_and_both_runtimes(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     lines = wheel.read(name).decode().splitlines()
     for command in ("hypervisor", "fvm-hypervisor"):
@@ -132,6 +132,6 @@ def test_it_has_both_names_of_the_command_and_the_two_runtimes(wheel: zipfile.Zi
     assert "evm = runtimes.evm:EvmRuntime" in lines
 
 
-def test_it_carries_both_licences(wheel: zipfile.ZipFile) -> None:
+def test_wheel_contains_both_licences(wheel: zipfile.ZipFile) -> None:
     licences = {name.rsplit("/", 1)[1] for name in wheel.namelist() if "/licenses/" in name}
     assert licences == {"LICENSE-APACHE", "LICENSE-MIT"}

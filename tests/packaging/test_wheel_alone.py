@@ -27,7 +27,7 @@ from tests.packaging.project import PROJECT
 
 pytestmark = pytest.mark.slow
 
-OPTIONAL: Final = {"pytest", "web3"}
+OPTIONAL: Final = {"eth_tester", "pytest", "web3"}
 """Distributions that a module may need without declaring them: these modules serve users who have them."""
 NAME: Final = "fvm_hypervisor"
 
@@ -155,7 +155,7 @@ EXTRAS: Final = {"distributed", "matplotlib", "pyarrow"}
 """Distributions of the declared extras; a command that needs one says so."""
 
 
-def test_what_functions_import_when_they_run_is_declared_too(alone: Installation, wheel_file: Path) -> None:
+def test_lazy_imports_are_declared_dependencies(alone: Installation, wheel_file: Path) -> None:
     lacking: dict[str, list[str]] = {}
     for top in sorted({name.split(".")[0] for name in modules_of(wheel_file)}):
         for name, files in json.loads(alone.python_run(LAZY, str(alone.packages / top))).items():
