@@ -22,7 +22,7 @@ from bridge.method_numbers import INVOKE_EVM
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, ActorID, Gas, TokenAmount
-from runtimes.evm.ethereum.alloc import AllocAccount, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.cid import CBOR, RAW
 
 FRAMES: Final = 20
@@ -94,7 +94,7 @@ class Chains:
         for place in range(FRAMES // 2 + 1):
             call = b"" if place == FRAMES // 2 else self._through_relay(_two(place + 1))
             accounts[_two(place)] = _caller(call, DELEGATECALL, CALL_ACTOR_ID)
-        install(self.machine, accounts)
+        install_alloc(self.machine, accounts)
 
     def _through_relay(self, to: EthAddress) -> bytes:
         params = _relay(to_filecoin(to), CALLDATA)

@@ -36,7 +36,7 @@ from runtimes.evm import actor
 from runtimes.evm.code import analyse
 from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import Frame
-from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.runtime import EvmRuntime
 
@@ -172,7 +172,7 @@ class _BareHost:
         self.steps = None
 
 
-_RULES = filecoin_rules(LATEST)
+_RULES = filecoin_evm_rules(LATEST)
 _TABLE = PyEvmTable(_RULES)
 
 

@@ -53,4 +53,4 @@ def measured(size: int) -> dict[str, float]:
 def _run(what: str, folder: str, size: int) -> bytes:
     command = [sys.executable, "-m", "bench.growing", what, folder, str(size)]
     project = Path(__file__).resolve().parent.parent
-    return subprocess.run(command, cwd=project, capture_output=True, check=True).stdout  # noqa: S603
+    return subprocess.run(command, cwd=project, capture_output=True, check=True).stdout

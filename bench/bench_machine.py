@@ -51,8 +51,7 @@ def start_rows() -> Iterator[Row]:
         environment = os.environ | {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
         command = [sys.executable, "-c", PROGRAM]
         outputs = [
-            subprocess.run(command, capture_output=True, check=True, env=environment).stdout  # noqa: S603
-            for _ in range(1 + RUNS)
+            subprocess.run(command, capture_output=True, check=True, env=environment).stdout for _ in range(1 + RUNS)
         ]
     taken: list[list[float]] = [json.loads(output) for output in outputs[1:]]
     package, names = min((run[:2] for run in taken), key=sum)

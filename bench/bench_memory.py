@@ -44,7 +44,7 @@ def rows() -> Iterator[Row]:
     if not STATUS.is_file():
         yield Row(name, None, "this system does not tell a process how much memory it holds")
         return
-    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)  # noqa: S603
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True)
     warm, *later = json.loads(ran.stdout)
     parts = {f"after {(step + 1) * MESSAGES // 4:,}": 100 * (size / warm - 1) for step, size in enumerate(later)}
     yield Row(name, 100 * (later[-1] / warm - 1), f"{warm / 1e6:.1f} MB when warm, {later[-1] / 1e6:.1f} MB", parts)

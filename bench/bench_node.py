@@ -254,7 +254,7 @@ def node(folder: Path, state: Path | None = None, *more: str) -> Iterator[Runnin
     options = ["--port", "0", "--ready-file", str(ready), "--silent"]
     options += [] if state is None else ["--state", str(state)]
     options += more or ["--bundle", str(BUNDLE)]
-    process = subprocess.Popen([HYPERVISOR, "node", *options])  # noqa: S603
+    process = subprocess.Popen([HYPERVISOR, "node", *options])
     try:
         while not ready.exists():
             if process.poll() is not None:

@@ -67,7 +67,7 @@ def rows() -> Iterator[Row]:
     yield Row("a hot region, from request to use", taken[-1], note)
     note = f"all regions of {LARGE}, {len(code):,} bytes, on the compiler's thread"
     yield Row("a whole contract", 1_000 * whole(code), note)
-    held, peak = json.loads(subprocess.run(_MEMORY, capture_output=True, check=True).stdout)  # noqa: S603
+    held, peak = json.loads(subprocess.run(_MEMORY, capture_output=True, check=True).stdout)
     yield Row("memory of a compiled contract", held, f"{LARGE}, the mean of {COPIES} copies")
     yield Row("memory at the peak of compiling", peak, "more than before and after, of one process")
     yield hashing()

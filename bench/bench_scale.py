@@ -101,7 +101,7 @@ class LongChain:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._random = Random(1)  # noqa: S311  # selects the blocks to query
+        self._random = Random(1)  # selects the blocks to query
         self._written: list[int] = []
         self._emissions = [emission(number) for number in range(EMITTERS)]
         self._ask = asking(network)

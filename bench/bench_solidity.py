@@ -144,7 +144,7 @@ def peaks(
 ) -> list[int]:
     """Return the peak memory in bytes of a program's process and of each process that it starts."""
     found: dict[int, int] = {}
-    program = subprocess.Popen(  # noqa: S603
+    program = subprocess.Popen(
         command, env=dict(environment), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     has_ended = Event()
@@ -188,16 +188,14 @@ def _unstaged(suite: str) -> str:
 def run(root: Path, *more: str) -> None:
     """Run the tests; all must pass."""
     command = [str(HYPERVISOR), "test", str(root), "--use", str(PACKAGE), *more]
-    _passed(subprocess.run(command, capture_output=True, text=True, check=False))  # noqa: S603
+    _passed(subprocess.run(command, capture_output=True, text=True, check=False))
 
 
 def run_forge(chosen: Chosen, *arguments: str) -> None:
     """Run the tests with forge, whose first argument is its command."""
     command = ["forge", *arguments, "--use", str(SOLC)]
     _passed(
-        subprocess.run(  # noqa: S603
-            command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False
-        )
+        subprocess.run(command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False)
     )
 
 

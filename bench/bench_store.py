@@ -131,7 +131,7 @@ def import_row() -> Row:
         compiled = {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}  # as in an installed package
         taken = [
             float(
-                subprocess.run(  # noqa: S603
+                subprocess.run(
                     [sys.executable, "-c", program], capture_output=True, check=True, env=os.environ | compiled
                 ).stdout
             )

@@ -20,7 +20,7 @@ from hypervisor.bundle import Bundle
 from runtimes.wasm import abi, boundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse
+from runtimes.wasm.module import parse_module
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasmtime.cache import ModuleCache
@@ -70,7 +70,7 @@ def raw_crossings() -> dict[str, float]:
     engine, lib = guest_engine(), library()
     linker = Linker(engine)
     linker.define("env", "host", b"\x7f\x7f", b"\x7f", HostFunction(lambda _environment, _caller, _slots, _count: 0))
-    linked = linker.link(engine.compile(instrument(parse(GUEST))))
+    linked = linker.link(engine.compile(instrument(parse_module(GUEST))))
 
     def instance() -> Instance:
         made = Instance(lib, engine.pointer, MEMORY_LIMIT, TABLE_LIMIT)
@@ -205,10 +205,10 @@ def passes() -> Row:
     """Return milliseconds to prepare the embedded bundle's modules without a cache."""
     modules = {block for _, block in Bundle.from_car(bundle_bytes()).blocks if block.startswith(WASM)}
     engine = guest_engine()
-    instrumented = [instrument(parse(module)) for module in modules]
+    instrumented = [instrument(parse_module(module)) for module in modules]
     parts = {
         "check": seconds(lambda: list(map(engine.validate, modules)), rounds=3) * 1e3,
-        "instrument": seconds(lambda: [instrument(parse(module)) for module in modules], rounds=3) * 1e3,
+        "instrument": seconds(lambda: [instrument(parse_module(module)) for module in modules], rounds=3) * 1e3,
         "compile": seconds(lambda: list(map(engine.compile, instrumented)), rounds=3) * 1e3,
     }
     size = sum(len(module) for module in modules)

@@ -74,7 +74,7 @@ def add_accounts(machine: Hypervisor, numbers: range) -> None:
 
 def measure(folder: Path, size: int) -> dict[str, float]:
     """Return the figures described in the module docstring."""
-    chosen = Random(1).sample(range(size), 2 * MESSAGES)  # noqa: S311  # selects the accounts
+    chosen = Random(1).sample(range(size), 2 * MESSAGES)  # selects the accounts
     with Hypervisor.open(folder) as machine:
         cold = transfers(machine, chosen)
         warm = [transfers(machine, chosen) for _ in range(ROUNDS)]

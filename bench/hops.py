@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
@@ -197,7 +197,7 @@ def _store(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> W
         contract = _deploy(network, b"".join(bytes([0x5F, 0x35, 0x60, slot, 0x55]) for slot in range(stores)) + EMPTY)
         for value in (1, 2, 3):
             last = _raw(network, contract, bytes(31) + bytes([value]))()
-            way = counting.count(lambda body=last: _answer(dispatcher, body))  # type: ignore[misc]
+            way = counting.count(partial(_answer, dispatcher, last))
         found.append(way)
     return _of_one(*found)
 

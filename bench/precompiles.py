@@ -33,7 +33,7 @@ from runtimes.wasmtime.raw import Instance
 GUEST: Final = Path(__file__).parent / "guests" / "precompiles"
 BUILD: Final = PROJECT / "build" / "precompiles"
 _FAILED: Final = (1 << 32) - 1
-_MOST_ROUNDS: Final = 200
+_MAX_ROUNDS: Final = 200
 _BN254_G2: Final = (
     0x198E9393920D483A7260BFB731FB5D25F1AA493335A9E71297E485B7AEF312C2,
     0x1800DEEF121F1E76426A00665E5C4479674322D4F75EDADD46DEBD5CD992F6ED,
@@ -74,13 +74,13 @@ def compiled() -> Path:
     """Return the module, compiled with the flags of the EVM's guest."""
     command = ["rustup", "run", toolchain(), "cargo", "build", "--quiet", "--locked", "--release", "--target", TARGET]
     flags = {"CARGO_TARGET_DIR": str(BUILD), "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(ENGINE_FLAGS)}
-    subprocess.run(command, cwd=GUEST, env=os.environ | flags, check=True)  # noqa: S603
+    subprocess.run(command, cwd=GUEST, env=os.environ | flags, check=True)
     return BUILD / TARGET / "release" / "precompiles.wasm"
 
 
 def cases() -> Iterator[Case]:
     """Yield name, address, input, and a description of its size."""
-    some = random.Random(1).randbytes  # noqa: S311
+    some = random.Random(1).randbytes
     digest = hashlib.sha256(b"message").digest()
     signed = PrivateKey(b"\1" * 32).sign_recoverable(digest, hasher=None)
     yield "ecrecover", 1, digest + _word(27 + signed[64]) + signed[:64], ""
@@ -150,7 +150,7 @@ def main() -> None:
         if guest.run(address, data) != host():
             raise RuntimeError(f"{name}: the two differ")
         once = seconds(lambda: guest.run(address, data), rounds=1, clock=process_time)  # noqa: B023
-        rounds = max(1, min(_MOST_ROUNDS, int(0.01 / once)))
+        rounds = max(1, min(_MAX_ROUNDS, int(0.01 / once)))
         inside = seconds(lambda: guest.run(address, data, rounds), clock=process_time) / rounds  # noqa: B023
         outside = seconds(host, calls=rounds, clock=process_time)
         print(f"| {name} | {size} | {1e6 * inside:,.1f} | {1e6 * outside:,.1f} |", flush=True)

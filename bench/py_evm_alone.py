@@ -42,13 +42,13 @@ from fvm_hypervisor.laboratory.vectors.statetest import (
 from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install, state_root
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.validation import InvalidTransaction
 
 STATE_TESTS = VECTORS / "GeneralStateTests"
 FORK = "Cancun"
-MOST_GAS = 5_000_000
+MAX_GAS = 5_000_000
 CASES_A_TEST = 3
 Accounts = Mapping[EthAddress, AllocAccount]
 
@@ -77,7 +77,7 @@ class PyEvmPair:
         self._machine = our_machine().fork()
         self._machine.context = context
         self._machine.externs = FixtureExterns(random)
-        install(self._machine, pre)
+        install_alloc(self._machine, pre)
         self._before = self._machine.snapshot()
         self._context = ExecutionContext(
             coinbase=Address(context.block.coinbase),
@@ -112,7 +112,7 @@ class PyEvmPair:
         start = process_time()
         EthereumExecutor(machine).apply_transaction(self.transaction, self.sender)
         machine.state_tree.flush()
-        return process_time() - start, state_root(dict(accounts(machine)))
+        return process_time() - start, state_root(dict(read_alloc(machine)))
 
     def theirs(self) -> tuple[float, bytes]:
         """Return the seconds of the transaction on py-evm, and the state root."""
@@ -180,7 +180,7 @@ def sampled(step: int) -> Iterator[TimedCase]:
 def _time_case(name: str, test: Any, case: Case) -> TimedCase | None:
     """Return None if the case is not suitable, or py-evm alone cannot run it."""
     transaction = None if case.exception else read_transaction(test["transaction"], case.indexes)
-    if transaction is None or transaction.type != LEGACY or transaction.gas_limit > MOST_GAS:
+    if transaction is None or transaction.type != LEGACY or transaction.gas_limit > MAX_GAS:
         return None
     env = test["env"]
     random = bytes.fromhex(env.get("currentRandom", "").removeprefix("0x").rjust(64, "0"))

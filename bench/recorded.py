@@ -134,7 +134,7 @@ def _module() -> str:
 def _without_record(arguments: list[str], record: RunRecord) -> list[str]:
     """Return the arguments that define the run, count and seed first, including defaults."""
     parser = argparse.ArgumentParser(add_help=False)
-    for name in ("--count", "--seed", "--record"):
+    for name in ("--count", "--seed", "--record", "--beside"):
         parser.add_argument(name)
     _, others = parser.parse_known_args(arguments)
     return ["--count", str(record.count), "--seed", str(record.seed), *others]
@@ -143,8 +143,8 @@ def _without_record(arguments: list[str], record: RunRecord) -> list[str]:
 def _commit() -> str:
     """Return the commit of the code, with a suffix if tracked files other than records differ from it."""
     git = ["git", "-C", str(PROJECT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ":!bench/records"], check=False).returncode  # noqa: S603
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ":!bench/records"], check=False).returncode
     return f"{commit} and changes" if changed else commit
 
 
@@ -165,7 +165,7 @@ def replay(name: str) -> Iterator[str]:
         except RecordError as error:
             yield str(error)
             return
-        process = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
+        process = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)
         if process.stdout.startswith(NOT_RUN):
             raise NotRun(process.stdout.removeprefix(NOT_RUN).strip())
         if not file.exists():

@@ -32,7 +32,7 @@ def reference_program() -> Path:
     if cargo is None:
         raise NoReference("no ref-fvm: neither tests/oracle is built nor is cargo there to build it")
     command = [cargo, "build", "--release", "--locked"]
-    built = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)  # noqa: S603
+    built = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)
     if built.returncode:
         raise NoReference(f"no ref-fvm: tests/oracle cannot be built: {built.stderr.strip().splitlines()[-1]}")
     return PROGRAM
@@ -47,7 +47,7 @@ class Reference:
         command += ["--on-request", *(("--only", only) if only else ()), *map(str, vectors)]
         # a file, because an unread pipe would block the program
         self._words = TemporaryFile("w+")  # noqa: SIM115  # closed by `__exit__`
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, text=True, bufsize=1
         )
 

@@ -19,7 +19,7 @@ from wasmtime import wat2wasm
 from hypervisor import Address, Bundle, Hypervisor, Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber
-from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.abi import SYSCALL_REVISIONS
 from runtimes.wasm.syscalls.table import EVENT_ENTRY
 from store.car import write_car
 from store.cid import RAW, cid_of, show
@@ -86,7 +86,7 @@ def write_vectors(path: Path, bundle: Path) -> None:
 
 
 def _guest(probe: Probe | None) -> str:
-    syscalls = REVISIONS["v4"]
+    syscalls = SYSCALL_REVISIONS["v4"]
     imports, call, before = "", "", ""
     if probe is not None:
         before = probe.before

@@ -2,7 +2,7 @@
 
 The last line has all tests: how many there were, ran and were skipped, with or without the test data. Where those are
 there, a test that is skipped for want of data is a failure: it would hide a moved file, or a search that finds nothing.
-Where they are not, more skipped tests than MOST_SKIPPED fail the run: a clone alone must be worth testing. What ran is
+Where they are not, more skipped tests than MAX_SKIPPED fail the run: a clone alone must be worth testing. What ran is
 then less than it looks, which two more figures say: the rows of parametrisations that are offered with the data alone
 (`with_data`), and the tests that compare our actors or engines with the official ones (`beside_official`), where
 ours stand on both sides.
@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import fvm_data, rows_not_offered
 
 FOR_WANT_OF_DATA = ("no test data", "got empty parameter set")
-MOST_SKIPPED = 100
+MAX_SKIPPED = 100
 """Without the test data."""
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 OURS_ALONE = "compares ours with ours"
@@ -75,7 +75,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(session.config, "workerinput") or fvm_data() is not None:
         return
-    if len(reporter.stats.get("skipped", [])) > MOST_SKIPPED and session.exitstatus == pytest.ExitCode.OK:
+    if len(reporter.stats.get("skipped", [])) > MAX_SKIPPED and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -102,8 +102,8 @@ def all_in_all(reports: list[tuple[str, Any]], not_offered: int) -> str:
     if fvm_data() is not None:
         return f"with {line}"
     ours = {report.nodeid for _, report in reports if (OURS_ALONE, True) in _properties(report)} - skipped
-    if len(skipped) > MOST_SKIPPED:
-        line += f", more than the {MOST_SKIPPED} that may be"
+    if len(skipped) > MAX_SKIPPED:
+        line += f", more than the {MAX_SKIPPED} that may be"
     if not_offered:
         line += f"; parametrized cases left out: {not_offered:,}"
     if ours:

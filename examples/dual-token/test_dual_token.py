@@ -67,7 +67,7 @@ def test_both_faces_tell_the_same_of_the_token(scene: Scene) -> None:
     assert scene.balance(scene.owner.delegated) == scene.token.call("balanceOf", scene.owner.address) == SUPPLY
 
 
-def test_what_goes_by_erc20_to_a_native_account_it_spends_by_frc46(scene: Scene) -> None:
+def test_tokens_sent_by_erc20_to_native_account_move_by_frc46(scene: Scene) -> None:
     scene.give(scene.native, 1000)
     assert scene.balance(scene.native.native) == 1000
     to = scene.network.accounts[5]
@@ -115,7 +115,7 @@ def test_an_allowance_of_one_face_is_spent_by_the_other(scene: Scene) -> None:
     assert scene.token.call("allowance", from_, spender.address) == 0
 
 
-def test_a_native_operator_spends_and_burns_what_an_ethereum_account_allowed(scene: Scene) -> None:
+def test_native_operator_spends_and_burns_ethereum_allowance(scene: Scene) -> None:
     scene.token.send("approve", masked(actor_id(scene.network, scene.native.native)), 100, sender=scene.owner)
     owner, to = scene.owner.delegated, scene.network.accounts[5].delegated
     moved = scene.invoke(datacap.transfer_from(owner, to, 30, b""))
@@ -141,7 +141,7 @@ def transfer(scene: Scene, to: bytes, amount: int, data: bytes = b"") -> Transac
     )
 
 
-def test_a_contract_is_told_of_tokens_and_answers(scene: Scene) -> None:
+def test_contract_receives_token_notification_and_answers(scene: Scene) -> None:
     inbox = scene.network.deploy(INBOX)
     scene.give(scene.native, 100)
     receipt = transfer(scene, inbox.address, 30, b"for the rent")
@@ -155,7 +155,7 @@ def test_a_contract_is_told_of_tokens_and_answers(scene: Scene) -> None:
     assert (moved.to_balance, moved.recipient_data) == (30, notified.arguments["params"])  # this contract answers so
 
 
-def test_a_receiver_that_refuses_gets_nothing(scene: Scene) -> None:
+def test_transfer_to_refusing_receiver_is_reverted(scene: Scene) -> None:
     """The token itself has no method Receive: it answers 22, as it does to every number that it does not know."""
     scene.give(scene.native, 100)
     to = Address.delegated(10, scene.token.address)
@@ -164,7 +164,7 @@ def test_a_receiver_that_refuses_gets_nothing(scene: Scene) -> None:
     assert scene.balance(scene.native.native) == 100
 
 
-def test_erc20_transfers_tell_nobody(scene: Scene) -> None:
+def test_erc20_transfers_do_not_notify_receiver(scene: Scene) -> None:
     scene.token.send("transfer", scene.token.address, 5, sender=scene.owner)
     assert scene.token.call("balanceOf", scene.token.address) == 5
 
@@ -172,7 +172,7 @@ def test_erc20_transfers_tell_nobody(scene: Scene) -> None:
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 
-def test_nobody_spends_more_than_there_is(scene: Scene, refused: Refused) -> None:
+def test_overspending_is_rejected(scene: Scene, refused: Refused) -> None:
     seen = shown(masked(actor_id(scene.network, scene.native.native)))
     scene.give(scene.native, 10)
     to = scene.network.accounts[5].delegated
@@ -186,7 +186,7 @@ def test_nobody_spends_more_than_there_is(scene: Scene, refused: Refused) -> Non
     assert scene.fails(datacap.transfer_from(scene.owner.delegated, to, 1, b"")) == (33, words)
 
 
-def test_actors_that_do_not_exist_hold_nothing_and_get_nothing(scene: Scene) -> None:
+def test_nonexistent_actor_has_no_balance_and_receives_nothing(scene: Scene) -> None:
     nobody = Address.secp256k1(b"\x04" + bytes(63) + b"\x01")
     assert scene.balance(nobody) == 0
     scene.give(scene.native, 10)

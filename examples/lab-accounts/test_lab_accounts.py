@@ -88,7 +88,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         yield Stage(network)
 
 
-def test_one_transaction_approves_in_both_runtimes_and_somebody_else_pays(stage: Stage) -> None:
+def test_one_transaction_approves_in_both_runtimes_with_sponsor(stage: Stage) -> None:
     network = stage.network
     assert network.balance(OWNER.delegated) == 0
     receipt = stage.send(stage.signed_batch(0, [stage.approve(40)], [stage.raise_allowance(7)]), stage.authorization())
@@ -108,7 +108,7 @@ def test_the_account_keeps_its_code_and_its_storage(stage: Stage) -> None:
         stage.network.send(OWNER.address, data=stage.signed_batch(1, [stage.approve(3)], []), gas_limit=500_000_000)
 
 
-def test_what_somebody_has_changed_is_refused_by_the_code(stage: Stage) -> None:
+def test_tampered_batch_is_rejected_by_delegated_code(stage: Stage) -> None:
     data = stage.signed_batch(0, [stage.approve(40)], [])
     changed = data.replace((40).to_bytes(32, "big"), (41).to_bytes(32, "big"))
     assert changed != data
@@ -118,7 +118,7 @@ def test_what_somebody_has_changed_is_refused_by_the_code(stage: Stage) -> None:
     assert stage.allowances()[0] == 0
 
 
-def test_a_native_call_that_fails_takes_the_batch_back_and_the_authorization_stays(stage: Stage) -> None:
+def test_failed_native_call_reverts_batch_but_not_authorization(stage: Stage) -> None:
     broken = (DATACAP, method_number("IncreaseAllowance"), b"\x80")
     receipt = stage.send(stage.signed_batch(0, [stage.approve(40)], [broken]), stage.authorization())
     assert not receipt.succeeded

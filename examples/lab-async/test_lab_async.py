@@ -112,7 +112,7 @@ def test_a_native_actor_posts_to_a_contract_and_gets_a_receipt(relays: Relays) -
     assert [receipt[1] for receipt in receipts] == [0, 33], "the second one reverted"
 
 
-def test_a_message_to_nobody_comes_back(relays: Relays) -> None:
+def test_message_to_missing_actor_returns_its_value(relays: Relays) -> None:
     network = relays.network
     before = network.balance(relays.contract.address)
     nobody = Address.id(ActorID(999_999)).to_bytes()
@@ -124,7 +124,7 @@ def test_a_message_to_nobody_comes_back(relays: Relays) -> None:
     assert decode_strict(relays.contract.call("receipts", 0))[1] == 5
 
 
-def test_messages_go_on_from_runtime_to_runtime_an_epoch_each(relays: Relays) -> None:
+def test_messages_cross_runtimes_one_epoch_per_hop(relays: Relays) -> None:
     network, native = relays.network, Address.id(relays.native)
     last = relays.run_of_native(4)
     third = relays.run_of_contract(3, relays.post_of_contract(native.to_bytes(), RUN, last))

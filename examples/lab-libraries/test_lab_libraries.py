@@ -61,7 +61,7 @@ def test_actors_with_copies_of_the_code_answer_the_same(network: Network) -> Non
     assert found[0] == found[1]
 
 
-def test_what_has_no_result_fails_in_both(network: Network) -> None:
+def test_native_trap_fails_call_and_reverts_contract(network: Network) -> None:
     """The trap in the library is the actor's; the contract reverts."""
     for ending in ("", "-copied"):
         contract = treasury(network, ending)

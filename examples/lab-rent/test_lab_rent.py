@@ -112,7 +112,7 @@ def cli(*arguments: object) -> str:
 
 
 @pytest.mark.slow
-def test_a_contract_expires_is_collected_and_comes_back_by_a_proof(here: Tenants, tmp_path: Path) -> None:
+def test_expired_contract_is_collected_and_restored_by_proof(here: Tenants, tmp_path: Path) -> None:
     network, contract, chain = here.network, here.contract, tmp_path / "chain"
     contract.send("keep", 5)
     contract.send("payRent", 10**11)  # two periods of some 2.4 KB

@@ -43,7 +43,7 @@ def test_the_dao_is_the_owner(network: Network, dao: Contract, miner: Miner) -> 
     assert found == storageminer.GetOwnerReturn(Address.id(actor_id(network, dao)), None)
 
 
-def test_a_majority_names_a_beneficiary_who_then_takes_money_out(
+def test_dao_majority_names_beneficiary_who_withdraws_funds(
     network: Network, dao: Contract, miner: Miner, members: tuple[Account, ...]
 ) -> None:
     heir = network.accounts[5]
@@ -66,7 +66,7 @@ def test_a_majority_names_a_beneficiary_who_then_takes_money_out(
     assert taken == 2 * FIL  # no more than the quota
 
 
-def test_without_a_majority_nothing_is_executed(
+def test_proposal_without_majority_is_not_executed(
     network: Network, dao: Contract, members: tuple[Account, ...], refused: Refused
 ) -> None:
     dao.send("propose", actor_id(network, network.accounts[5].native), FIL, 100_000, sender=members[0])
@@ -116,7 +116,7 @@ def test_a_member_votes_once_and_in_time(
     assert refused(dao, "vote", 0, sender=members[1]).reason == "VotingOver(0)"
 
 
-def test_what_the_miner_refuses_stays_to_be_executed(
+def test_proposal_refused_by_miner_stays_unexecuted(
     network: Network, dao: Contract, miner: Miner, members: tuple[Account, ...], refused: Refused
 ) -> None:
     """A beneficiary without a quota: the actor's exit code 16 is in the error and in the trace."""

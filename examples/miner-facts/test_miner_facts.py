@@ -31,14 +31,12 @@ def test_the_facts_are_those_that_native_calls_give(network: Network, facts: Con
     assert found == (owner, owner, 2048, 2048, True, available)
 
 
-def test_who_controls_the_miner_is_told(network: Network, facts: Contract, miner: Miner) -> None:
+def test_miner_control_is_reported(network: Network, facts: Contract, miner: Miner) -> None:
     assert facts.call("isControlledBy", miner.id, miner.owner.address) is False  # the native address does, not this one
     assert facts.call("isControlledBy", miner.id, facts.address) is False
 
 
-def test_an_actor_that_is_no_miner_is_refused_with_the_power_actors_exit_code(
-    network: Network, facts: Contract, refused: Refused
-) -> None:
+def test_non_miner_is_refused_with_power_actor_exit_code(network: Network, facts: Contract, refused: Refused) -> None:
     account = actor_id(network, network.accounts[1].native)
     for stranger in (account, 5, 999_999):
         refusal = refused(facts, "facts", stranger)
@@ -46,12 +44,10 @@ def test_an_actor_that_is_no_miner_is_refused_with_the_power_actors_exit_code(
         assert refusal.exits == [("evm", 33), ("storagepower", 16)]
 
 
-def test_a_controlling_address_that_is_nobodys_is_answered_with_no(
-    network: Network, facts: Contract, miner: Miner
-) -> None:
+def test_is_controlled_by_returns_false_for_unknown_address(network: Network, facts: Contract, miner: Miner) -> None:
     assert facts.call("isControlledBy", miner.id, bytes(19) + b"\x77") is False
 
 
-def test_an_account_says_yes_to_everything_which_is_why_the_power_actor_is_asked_first(network: Network) -> None:
+def test_account_accepts_any_method_so_power_actor_is_queried(network: Network) -> None:
     account = network.accounts[1].native
     assert network.send_native(account, storageminer.GET_OWNER).return_data == b""

@@ -96,7 +96,7 @@ def test_the_push_goes_from_native_to_the_contract_and_back(scene: Scene) -> Non
     ]
 
 
-def test_a_contract_that_subscribed_late_asks_the_oracle(scene: Scene) -> None:
+def test_late_subscriber_pulls_price_from_oracle(scene: Scene) -> None:
     scene.report(1, 40, 41)
     late = scene.network.deploy(FEED, scene.network.address(scene.oracle.address), MAX_AGE)
     late.send("pull")
@@ -115,7 +115,7 @@ def test_a_native_error_is_a_solidity_error_to_the_contract(scene: Scene, refuse
     assert refusal.exits == [("evm", 33), ("actor", 33)]
 
 
-def test_a_function_that_the_oracle_does_not_have_reverts_with_words(scene: Scene) -> None:
+def test_unknown_oracle_function_reverts_with_message(scene: Scene) -> None:
     with pytest.raises(TransactionFailed) as failed:
         scene.network.send_native(scene.oracle.address, INVOKE_EVM, invoke_params(b"\x01\x02\x03\x04"))
     assert failed.value.exit_code == 33
@@ -126,7 +126,7 @@ def test_a_function_that_the_oracle_does_not_have_reverts_with_words(scene: Scen
 # --- who may ------------------------------------------------------------------------------------------------------
 
 
-def test_nobody_but_the_oracle_updates_the_contract(scene: Scene, refused: Refused) -> None:
+def test_only_oracle_can_update_contract(scene: Scene, refused: Refused) -> None:
     """Neither an Ethereum account nor a reporter's own native account."""
     thief, reporter = scene.network.accounts[7], scene.reporters[0]
     refusal = refused(scene.feed, "update", 1, 1, sender=thief)
@@ -138,7 +138,7 @@ def test_nobody_but_the_oracle_updates_the_contract(scene: Scene, refused: Refus
     assert scene.feed.reason(failed.value.data) == f"NotTheOracle({shown(seen)})"
 
 
-def test_strangers_report_and_subscribe_nothing(scene: Scene) -> None:
+def test_strangers_cannot_report_or_subscribe(scene: Scene) -> None:
     stranger = scene.network.accounts[7]
     for method, params in (("Report", {"round": 1, "price": 5}), ("Subscribe", scene.feed.address)):
         with pytest.raises(TransactionFailed) as failed:
@@ -171,7 +171,7 @@ def test_a_contract_that_refuses_does_not_hold_up_the_others(scene: Scene) -> No
 
 
 @pytest.mark.parametrize("error", ["data", "a reason"])
-def test_a_contract_with_a_flood_of_words_does_not_hold_up_the_others(scene: Scene, error: str) -> None:
+def test_contract_with_long_revert_data_does_not_block_others(scene: Scene, error: str) -> None:
     """5,000 bytes: in hex more than an event can hold (8 KiB), as text more than anybody reads."""
     before = scene.network.deploy({"abi": [], "bytecode": reverting_with(0 if error == "data" else 5_000 - 68)})
     scene.subscribe(before.address)
@@ -200,7 +200,7 @@ def test_the_contracts_own_error_is_known_by_its_type(scene: Scene) -> None:
     assert refusals == [(masked(number), "the contract is at round 1 already")]
 
 
-def test_subscribers_that_are_no_contracts_are_told_apart(scene: Scene) -> None:
+def test_non_contract_subscribers_have_distinct_errors(scene: Scene) -> None:
     account = actor_id(scene.network, scene.network.accounts[5].native)
     miner = scene.network.create_miner(sectors=0).id
     for actor in (account, miner, 999_999):

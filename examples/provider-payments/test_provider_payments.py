@@ -25,7 +25,7 @@ def payments(network: Network, miner: Miner) -> Contract:
     return network.deploy(HERE / "ProviderPayments.json")
 
 
-def test_the_provider_gets_what_each_epoch_costs(network: Network, payments: Contract, miner: Miner) -> None:
+def test_provider_is_paid_rate_per_epoch(network: Network, payments: Contract, miner: Miner) -> None:
     opened = payments.send("open", miner.id, FIL, value=100 * FIL)
     before = network.balance(miner.address)
     network.mine(9)
@@ -71,7 +71,7 @@ def test_a_native_account_can_be_the_client(network: Network, payments: Contract
     assert network.balance(native.native) == before + 9 * FIL - receipt.execution.paid
 
 
-def test_nobody_else_can_end_a_plan(network: Network, payments: Contract, miner: Miner, refused: Refused) -> None:
+def test_only_client_can_close_plan(network: Network, payments: Contract, miner: Miner, refused: Refused) -> None:
     payments.send("open", miner.id, FIL, value=100 * FIL)
     thief = network.accounts[4]
     refusal = refused(payments, "close", 0, sender=thief)

@@ -60,7 +60,7 @@ def scene(network: Network) -> Scene:
     return Scene(network, wallet, person, limiter, partnership, (partners[0], partners[1]))
 
 
-def test_a_contract_signs_what_is_below_its_limit(scene: Scene) -> None:
+def test_limiter_contract_signs_payment_below_its_limit(scene: Scene) -> None:
     to = scene.network.accounts[8]
     before = scene.network.balance(to)
     scene.wallet.send("propose", to.address, 3 * FIL, b"", sender=scene.person)
@@ -95,7 +95,7 @@ def test_a_multisigs_two_partners_are_one_signer(scene: Scene) -> None:
     assert scene.network.balance(to) == before + 50 * FIL
 
 
-def test_a_revert_is_told_by_the_multisig_as_exit_code_33(scene: Scene) -> None:
+def test_multisig_reports_contract_revert_as_exit_code_33(scene: Scene) -> None:
     scene.wallet.send("propose", scene.network.accounts[8].address, FIL, b"", sender=scene.person)
     scene.limiter.send("sign", scene.wallet.address, 0)
     vote = scene.vote_by_multisig(0)  # too late: it is paid
@@ -128,7 +128,7 @@ def test_the_wallet_pays_a_storage_miner(scene: Scene) -> None:
     assert scene.network.balance(miner.address) == before + 2 * FIL
 
 
-def test_what_a_native_actor_refuses_is_told_with_its_exit_code(scene: Scene, refused: Refused) -> None:
+def test_native_call_failure_reports_exit_code(scene: Scene, refused: Refused) -> None:
     """A miner has no method InvokeEVM, and no actor has the ID 999999."""
     miner: Miner = scene.network.create_miner(sectors=0)
     scene.wallet.send("propose", masked(miner.id), 0, b"\x01\x02\x03\x04", sender=scene.person)
@@ -163,7 +163,7 @@ def pending(network: Network, partnership: Address) -> bytes:
     return found
 
 
-def test_a_contract_is_refused_the_numbers_by_which_signers_vote(
+def test_contract_may_not_call_multisig_approve_by_number(
     network: Network, member: tuple[Contract, Address], refused: Refused
 ) -> None:
     contract, partnership = member
@@ -174,9 +174,7 @@ def test_a_contract_is_refused_the_numbers_by_which_signers_vote(
     assert pending(network, partnership) == before
 
 
-def test_a_plain_call_of_a_multisig_succeeds_and_does_nothing(
-    network: Network, member: tuple[Contract, Address]
-) -> None:
+def test_plain_multisig_call_succeeds_without_voting(network: Network, member: tuple[Contract, Address]) -> None:
     """The multisig accepts every exported number, InvokeEVM too, and answers nothing: no error, and no vote."""
     contract, partnership = member
     before = pending(network, partnership)

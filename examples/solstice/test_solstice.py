@@ -115,7 +115,7 @@ def test_two_quarters_are_paid_to_the_attofil(
     ]
 
 
-def test_a_replaced_address_keeps_what_it_has_earned(
+def test_replaced_address_retains_earned_rewards(
     network: Network, council: Contract, wallets: tuple[EthAddress, ...]
 ) -> None:
     dora, emil, faye = wallets
@@ -125,7 +125,7 @@ def test_a_replaced_address_keeps_what_it_has_earned(
     assert paid(network, council, *wallets) == [first // 2 + second // 2, first // 2, second // 2]
 
 
-def test_what_the_reward_actor_refuses_is_the_contracts_error(
+def test_reward_actor_refusal_is_a_contract_error(
     network: Network, council: Contract, wallets: tuple[EthAddress, ...], refused: Refused
 ) -> None:
     dora, emil, faye = wallets
@@ -144,7 +144,7 @@ def test_what_the_reward_actor_refuses_is_the_contracts_error(
     assert refused(council, "claim", MINERS, [dora]).reason == "Refused(4045527845, 16)"
 
 
-def test_one_owner_alone_and_strangers_govern_nothing(
+def test_single_owner_or_stranger_cannot_govern(
     network: Network, council: Contract, wallets: tuple[EthAddress, ...], refused: Refused
 ) -> None:
     stranger = network.accounts[7]
@@ -161,7 +161,7 @@ def test_one_owner_alone_and_strangers_govern_nothing(
     assert refused(other, "setWeight", MINERS, record, sender=network.accounts[2]).reason == "Refused(3362570548, 18)"
 
 
-def test_a_trace_says_what_was_queued_and_paid(
+def test_trace_shows_queued_change_and_payout(
     network: Network, council: Contract, wallets: tuple[EthAddress, ...]
 ) -> None:
     open_stream(network, council, [(wallets[0], WHOLE)])

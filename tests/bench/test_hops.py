@@ -19,13 +19,13 @@ def counted() -> dict[str, Way]:
 
 
 @pytest.mark.slow
-def test_every_way_has_a_row_and_every_row_a_way(counted: dict[str, Way]) -> None:
+def test_call_paths_match_rows_of_hop_limits(counted: dict[str, Way]) -> None:
     assert counted.keys() == hops.limits().keys()
     assert {f"{way}, {rules}" for way in BOTH_RULES for rules in ("filecoin", "ethereum")} < counted.keys()
 
 
 @pytest.mark.parametrize("name", hops.limits())
-def test_no_way_is_longer_than_it_is_held_to(counted: dict[str, Way], name: str) -> None:
+def test_call_path_length_stays_within_limit(counted: dict[str, Way], name: str) -> None:
     row = hops.limits()[name]
     assert not hops.is_longer(counted[name], row), counted[name].most.most_common(30)
     if sys.version_info[:2] == JUDGE:  # later ones count fewer: comprehensions are no calls of their own
@@ -33,7 +33,7 @@ def test_no_way_is_longer_than_it_is_held_to(counted: dict[str, Way], name: str)
 
 
 @pytest.mark.slow
-def test_what_is_called_more_often_is_counted(counted: dict[str, Way], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_additional_actor_lookups_are_counted(counted: dict[str, Way], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = StateTree.get_actor
 
     def look_twice(tree: StateTree, actor: int) -> object:

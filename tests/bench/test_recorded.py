@@ -29,7 +29,7 @@ def record(**changed: Any) -> RunRecord:
 
 
 @pytest.mark.parametrize("file", sorted(RECORDS.glob("*.json")), ids=lambda file: file.stem)
-def test_every_record_of_the_project_proves_what_it_should(file: Path) -> None:
+def test_every_stored_run_record_is_valid(file: Path) -> None:
     kept = RunRecord.read(file)
     assert kept.problems() == []
     assert set(kept.commit) <= set("0123456789abcdef")  # not of code that nobody can look at
@@ -46,7 +46,7 @@ def test_every_record_of_the_project_proves_what_it_should(file: Path) -> None:
         ({"planted_defect": {"swapped": {"cases": 0, "roots": 0}}}, "the injected bug 'swapped' was not found"),
     ],
 )
-def test_a_run_that_proves_nothing_says_so(changed: dict[str, Any], problem: str) -> None:
+def test_inconclusive_run_record_reports_problem(changed: dict[str, Any], problem: str) -> None:
     assert record(**changed).problems() == [problem]
 
 
@@ -94,7 +94,7 @@ def test_a_record_without_a_command_is_a_failure(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"command": "python -m tests.crash"}'])
-def test_what_is_no_record_is_refused(content: str, tmp_path: Path) -> None:
+def test_invalid_run_record_is_rejected(content: str, tmp_path: Path) -> None:
     file = tmp_path / "broken.json"
     file.write_text(content)
     with pytest.raises(RecordError, match=r"broken\.json"):

@@ -19,9 +19,7 @@ done
 """
 
 
-def test_a_program_that_talks_is_heard_at_its_end_and_never_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verbose_reference_never_blocks_and_reports_last_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "oracle"
     program.write_text(TALKATIVE)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)

@@ -12,14 +12,14 @@ from tests.crash.__main__ import planted, unsynced_commits
 pytestmark = pytest.mark.slow
 
 
-def test_killed_at_any_instant_a_store_reopens_at_an_acknowledged_state(tmp_path: Path) -> None:
+def test_store_reopens_at_acknowledged_state_after_any_kill(tmp_path: Path) -> None:
     result = kills.run(tmp_path / "store", 15, seed=20)
     assert result.findings == []
     assert result.kills == 15
     assert result.commits > 50
 
 
-def test_a_store_that_is_damaged_below_rocksdb_reopens_whole_or_says_so(tmp_path: Path) -> None:
+def test_damaged_rocksdb_store_reopens_whole_or_reports_damage(tmp_path: Path) -> None:
     result = sweep.run(tmp_path, 8, seed=21, stride=300)
     assert result.findings == []
     assert {name.split(":")[0] for name in result.outcomes} >= {
@@ -31,7 +31,7 @@ def test_a_store_that_is_damaged_below_rocksdb_reopens_whole_or_says_so(tmp_path
 
 @pytest.mark.parametrize("reopen", [True, False], ids=["reopened", "same store"])
 @pytest.mark.parametrize("done_before", [True, False], ids=["written", "not written"])
-def test_when_a_write_fails_nothing_is_lost_and_nothing_is_left(reopen: bool, done_before: bool) -> None:
+def test_failed_write_loses_no_data_and_leaves_no_files(reopen: bool, done_before: bool) -> None:
     result = faults.run(reopen=reopen, done_before=done_before, every=4)
     assert result.findings == []
     assert result.faults >= 8
@@ -48,13 +48,13 @@ def test_the_suite_finds_a_missing_batch() -> None:
     assert found["faults below RocksDB"]  # kills find it, too, but not twenty of them every time
 
 
-def test_a_collection_beside_a_writer_drops_what_is_garbage_and_nothing_else(tmp_path: Path) -> None:
+def test_collection_beside_a_writer_drops_only_garbage(tmp_path: Path) -> None:
     record = collection.check(tmp_path, 20_000, seed=24)
     assert record.findings == []
     assert record.stages["dropped"] == 20_000
 
 
-def test_a_network_that_is_killed_comes_to_the_chain_of_one_that_is_not() -> None:
+def test_killed_network_recovers_chain_of_an_undisturbed_one() -> None:
     result = epochs.kill(3, 24, seed=25)
     assert result.findings == []
     assert (result.kills, result.reopened, result.ended) == (3, 3, 3)

@@ -76,7 +76,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, list[Any
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", PLACES)
-def test_a_network_that_dies_in_its_upgrade_comes_to_the_same_chain(
+def test_network_killed_during_upgrade_recovers_the_same_chain(
     begun: tuple[Path, int, list[Any]], tmp_path: Path, where: str
 ) -> None:
     first, end, tipsets = begun

@@ -15,7 +15,7 @@ from tests.crossing.trees import Tree
 from tests.crossing.twins import STAGES
 from tests.differential.show import show
 
-MOST_FINDINGS = 20
+MAX_FINDINGS = 20
 
 
 def main() -> int:
@@ -33,7 +33,7 @@ def main() -> int:
         seed=chosen.seed,
         count=chosen.count,
         stages={name: tally.stages[name] for name in STAGES},
-        findings=tally.findings[:MOST_FINDINGS],
+        findings=tally.findings[:MAX_FINDINGS],
         planted_defect={name: planted(name, chosen.seed, chosen.count) for name in PLANTS if name != NONE},
         details={
             "messages by exit code": {str(code): count for code, count in sorted(tally.exits.items())},

@@ -28,7 +28,7 @@ SENDER: Final = EthAddress(bytes.fromhex("e01e2bdd4f9a789002da086a6445ca6481c686
 PUPPETS: Final = (1000, 1001, 1002)
 """IDs of the native actors that execute scripts."""
 FUNDS: Final = 1000
-DEEPEST, MOST_NODES = 6, 24
+DEEPEST, MAX_NODES = 6, 24
 VALUES: Final = (0, 0, 0, 0, 0, 1, 7, 300, FUNDS + 5000)
 CALL_ACTOR, CALL_ACTOR_ID = ((0xFE << 152) + number for number in (3, 5))
 RESOLVE, LOOKUP = ((0xFE << 152) + number for number in (1, 2))
@@ -62,7 +62,7 @@ class Tree:
 
     def _branches(self, depth: int) -> int:
         """Draw the number of children of a node."""
-        if depth >= DEEPEST or self.nodes >= MOST_NODES:
+        if depth >= DEEPEST or self.nodes >= MAX_NODES:
             return 0
         return self.random.choice((2, 2, 3, 4) if depth < 2 else (0, 1, 1, 2, 2))
 

@@ -16,7 +16,7 @@ from tests.differential.plants import NONE, PLANTS
 from tests.differential.show import show
 from tests.differential.tally import STAGES
 
-MOST_FINDINGS = 20
+MAX_FINDINGS = 20
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
         seed=chosen.seed,
         count=chosen.count,
         stages={name: tally.stages[name] for name in STAGES},
-        findings=tally.findings[:MOST_FINDINGS],
+        findings=tally.findings[:MAX_FINDINGS],
         planted_defect={
             name: planted(name, chosen.seed, chosen.count, chosen.workers) for name in PLANTS if name != NONE
         },

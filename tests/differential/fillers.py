@@ -18,11 +18,11 @@ from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.twins import CallOf, Case
 
 SOURCES: Final = ("vectors/GeneralStateTests", "vectors/state_tests")
-MOST_MESSAGES: Final = 12
+MAX_MESSAGES: Final = 12
 """Maximum number of cases per test: some have thousands of the same kind."""
 LAST_NONCE: Final = (1 << 64) - 1
 """The maximum nonce, at which the reference overflows; no sender on a network comes near it."""
-MOST_MONEY: Final = 10**27
+MAX_MONEY: Final = 10**27
 """Filecoin has no more attoFIL than fit 128 bits; what a test gives beyond is cut."""
 
 
@@ -42,7 +42,7 @@ def _read(name: str, folder: str, test: Any) -> Case | None:
         return None
     if any(unmask_id(address) is not None for address in accounts):
         return None
-    if accounts.get(sender, AllocAccount()).nonce + MOST_MESSAGES > LAST_NONCE:
+    if accounts.get(sender, AllocAccount()).nonce + MAX_MESSAGES > LAST_NONCE:
         return None
     data = [read_bytes(item, "data") for item in transaction["data"]]
     accounts[sender] = AllocAccount(10**24, accounts.get(sender, AllocAccount()).nonce)
@@ -50,8 +50,8 @@ def _read(name: str, folder: str, test: Any) -> Case | None:
     to = read_address(transaction["to"], "to") if transaction["to"] else None
     values = [min(read_number(item, "value", bits=None), 10**18) for item in transaction["value"]]
     calls = [CallOf(sender, to, item, value) for item in data for value in values]
-    return Case(name, folder, kept, calls[:MOST_MESSAGES])
+    return Case(name, folder, kept, calls[:MAX_MESSAGES])
 
 
 def _affordable(account: AllocAccount) -> AllocAccount:
-    return AllocAccount(min(account.balance, MOST_MONEY), account.nonce, account.code, account.storage)
+    return AllocAccount(min(account.balance, MAX_MONEY), account.nonce, account.code, account.storage)

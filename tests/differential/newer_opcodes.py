@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import EngineRules, Frame, FrameOutcome, Status
-from runtimes.evm.engines import PLAIN, engine_factory
-from runtimes.evm.ethereum.forks import FORKS, LATEST
+from runtimes.evm.engines import PLAIN_ENGINE, engine_factory
+from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
 from tests.runtimes.evm.fake_host import CALLER, MYSELF, RULES, FakeHost
 
 _KNOWN: Final = frozenset(opcode.name for opcode in next(iter(FORKS.values())).opcodes.values())
 """Opcodes that the grammar's statements use."""
-_MOST: Final = 7
+_MAX: Final = 7
 """Maximum number of stack words that an opcode pops."""
 SAME_SHAPE: Final = ("PC", "NOT", "ADD", "ADDMOD")
 """Replacements for an expression's opcode of N operands that the rules do not have."""
@@ -33,7 +33,7 @@ def newer(rules: Any) -> tuple[str, ...]:
 @cache
 def newer_operators(ethereum: bool) -> Mapping[str, int]:
     """Those of a family's newest rules that make one word of N others, by name with N; N has a `SAME_SHAPE`."""
-    rules: EngineRules = LATEST if ethereum else RULES
+    rules: EngineRules = LATEST_FORK if ethereum else RULES
     shapes = {name: shape(rules, name) for name in newer(rules)}
     return MappingProxyType({name: takes for name, (takes, leaves) in shapes.items() if leaves == 1 and takes < 4})
 
@@ -41,18 +41,18 @@ def newer_operators(ethereum: bool) -> Mapping[str, int]:
 def shape(rules: EngineRules, name: str) -> tuple[int, int]:
     """Return the words that an opcode pops and pushes; (8, 0) if it leaves the frame or ends it."""
     (number,) = (number for number, opcode in rules.opcodes.items() if opcode.name == name)
-    for takes in range(_MOST + 1):
+    for takes in range(_MAX + 1):
         if _ends_well(rules, b"\x5f" * takes + bytes([number])):
             leaves = 0
             while _ends_well(rules, b"\x5f" * takes + bytes([number]) + b"\x50" * (leaves + 1)):
                 leaves += 1
             return takes, leaves
-    return _MOST + 1, 0
+    return _MAX + 1, 0
 
 
 def _ends_well(rules: EngineRules, code: bytes) -> bool:
     frame = Frame(rules, analyse(code), b"", CALLER, MYSELF, 0, False)
-    step = engine_factory(PLAIN, rules)().start(frame, FakeHost())
+    step = engine_factory(PLAIN_ENGINE, rules)().start(frame, FakeHost())
     return isinstance(step, FrameOutcome) and step.status is Status.SUCCESS
 
 

@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 from hypervisor.network_versions import NetworkVersion
 from runtimes.evm.contract import EvmContract
-from runtimes.evm.filecoin_rules import filecoin_rules
-from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
+from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.rules import EvmRules
 
 
@@ -21,12 +21,12 @@ def _swapped_opcode() -> Iterator[None]:
     """BALANCE does what EXTCODESIZE should do, and the other way about."""
 
     def swapped(network: NetworkVersion) -> EvmRules:
-        rules = filecoin_rules(network)
-        first, second = NUMBERS["BALANCE"], NUMBERS["EXTCODESIZE"]
+        rules = filecoin_evm_rules(network)
+        first, second = OPCODE_NUMBERS["BALANCE"], OPCODE_NUMBERS["EXTCODESIZE"]
         opcodes = {**rules.opcodes, first: rules.opcodes[second], second: rules.opcodes[first]}
         return replace(rules, opcodes=MappingProxyType(opcodes))
 
-    with patch("runtimes.evm.runtime.filecoin_rules", swapped):
+    with patch("runtimes.evm.runtime.filecoin_evm_rules", swapped):
         yield
 
 

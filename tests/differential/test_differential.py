@@ -42,7 +42,7 @@ def words(*numbers: int) -> bytes:
     ("method", "value", "flags", "codec"),
     [(0, 0, 0, CBOR), (0, 0, 2, CBOR), (5, 0, 0, CBOR), (0, 0, 0, DAG_CBOR), (0, 0, 0, 0), (0, 1 << 200, 0, CBOR)],
 )
-def test_parameters_of_any_length_are_refused_in_the_official_order(
+def test_params_of_any_length_are_rejected_in_official_order(
     method: int, value: int, flags: int, codec: int, length: int
 ) -> None:
     head = (method, value, flags, codec, 192)
@@ -78,7 +78,7 @@ def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exi
 
 @pytest.mark.beside_official
 @pytest.mark.parametrize("nonce", [2**64 - 3, 2**64 - 2, 2**64 - 1])
-def test_a_contract_whose_nonce_is_at_its_end_creates_no_more(nonce: int) -> None:
+def test_contract_at_maximum_nonce_cannot_create(nonce: int) -> None:
     code = assemble("0 0 0 CREATE 0 MSTORE 0 0 0 CREATE 32 MSTORE 64 0 RETURN")
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, nonce, code)}
     assert not twins(NONE).compare(Case("nonce", "one", accounts, [CallOf(SENDER, CONTRACT)])).difference
@@ -91,18 +91,18 @@ def words_of_modexp(base: int, exponent: int, modulus: int) -> bytes:
 
 @pytest.mark.beside_official
 @pytest.mark.parametrize("length", [10_000, 1 << 20, 520 << 20, 1 << 31, 1 << 32])
-def test_numbers_of_modexp_are_written_out_as_the_official_module_does(length: int) -> None:
+def test_modexp_numbers_are_encoded_like_official_module(length: int) -> None:
     assert not difference(5, words_of_modexp(length, 1, 1))
     assert not difference(5, words_of_modexp(1, length, 1))
     assert not difference(5, words_of_modexp(1, 1, length))
 
 
 @pytest.mark.beside_official
-def test_rounds_without_end_cost_nothing_where_the_last_byte_is_wrong() -> None:
+def test_blake2f_with_huge_rounds_and_bad_final_flag_is_free() -> None:
     assert not difference(9, b"\xff" * 213)
 
 
-def test_cases_are_the_same_for_the_same_seed_and_others_for_another() -> None:
+def test_cases_are_deterministic_per_seed() -> None:
     assert generate(1, 7) == generate(1, 7)
     assert generate(1, 7) != generate(2, 7) != generate(2, 8)
 

@@ -119,7 +119,7 @@ INPUTS = {
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_a_precompile_costs_about_what_its_computation_costs_as_wasm(name: str) -> None:
+def test_precompile_gas_approximates_cost_of_its_wasm(name: str) -> None:
     """Beside a call of an empty slot with the same input, of which nothing is left but the computation."""
     address, data = INPUTS[name]
     costs = []
@@ -139,7 +139,7 @@ def test_a_precompile_costs_about_what_its_computation_costs_as_wasm(name: str) 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", WORKLOADS)
-def test_a_typical_transaction_is_within_a_tenth_and_as_the_page_says(name: str) -> None:
+def test_typical_gas_is_within_ten_percent_and_as_documented(name: str) -> None:
     found = cost(Artifacts(artifacts()), name)
     assert within(0.1, found.ours, found.official)
     assert f"| {name} | {found.ours:,} | {found.official:,} | {found.ratio:.3f} |" in PAGE.read_text(encoding="utf-8")

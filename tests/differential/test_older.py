@@ -16,7 +16,7 @@ import pytest
 from hypervisor.bundle import Bundle
 from hypervisor.bundle_library import downloaded_releases
 from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
-from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.rules import EvmRules
 from tests.conftest import data_file, with_data
 from tests.differential.generator import generate
@@ -55,7 +55,7 @@ def cases() -> Iterator[Case]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", numbers())
-def test_each_version_does_what_its_own_module_does(number: int) -> None:
+def test_each_older_version_matches_its_official_module(number: int) -> None:
     compared = [twins(number).compare(case) for case in cases()]
     assert not [found.difference for found in compared if found.difference]
     assert sum(outcome.exit_code == 0 for found in compared for outcome in found.official) > CASES
@@ -71,19 +71,19 @@ def test_programs_of_the_grammar_do_the_same_on_both(number: int) -> None:
 @pytest.mark.parametrize("rule", CHANGED)
 @pytest.mark.parametrize(("number", "other"), with_data((FIRST, LAST), (LAST, FIRST)))
 def test_a_rule_of_the_other_version_is_found(number: int, other: int, rule: str) -> None:
-    value = getattr(filecoin_rules(network_version(other)), rule)
-    assert value != getattr(filecoin_rules(network_version(number)), rule)
+    value = getattr(filecoin_evm_rules(network_version(other)), rule)
+    assert value != getattr(filecoin_evm_rules(network_version(number)), rule)
 
     def planted(network: NetworkVersion) -> EvmRules:
-        return replace(filecoin_rules(network), name=f"{rule} of nv{other}", **{rule: value})
+        return replace(filecoin_evm_rules(network), name=f"{rule} of nv{other}", **{rule: value})
 
-    with patch("runtimes.evm.runtime.filecoin_rules", planted):
+    with patch("runtimes.evm.runtime.filecoin_evm_rules", planted):
         twins.cache_clear()
         assert any(twins(number).compare(case).difference for case in cases())
     twins.cache_clear()
 
 
 def test_the_rules_that_differ_are_those_with_a_planted_defect() -> None:
-    first, last = (filecoin_rules(network_version(number)) for number in (FIRST, LAST))
+    first, last = (filecoin_evm_rules(network_version(number)) for number in (FIRST, LAST))
     differing = {field.name for field in fields(EvmRules) if getattr(first, field.name) != getattr(last, field.name)}
     assert differing == {"name", *CHANGED}

@@ -27,7 +27,7 @@ from hypervisor.message import Message
 from hypervisor.network_versions import LATEST, NetworkVersion
 from hypervisor.tracing import CallEnded, CallStarted, Recorder, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import AllocAccount, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.cid import Cid, cid_of
 
 RUNNERS: Final = ("both", "official")
@@ -116,7 +116,7 @@ class Compared:
 
 def install_contracts(machine: Hypervisor, accounts: Mapping[EthAddress, AllocAccount]) -> None:
     """Write accounts into a machine's state, contracts in the form that the actors of its network version read."""
-    install(machine, accounts)
+    install_alloc(machine, accounts)
     if "TRANSIENT" in machine.context.network.evm:
         return
     # states as actors without transient storage have them, of five fields

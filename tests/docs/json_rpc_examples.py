@@ -373,7 +373,7 @@ class _Connection:
     def next_channel(self) -> int:
         return next(self._numbers)
 
-    def tell(self, subscription: Subscription, text: bytes) -> None:
+    def notify(self, subscription: Subscription, text: bytes) -> None:
         pass
 
     def give_up(self, reason: str) -> None:

@@ -20,12 +20,12 @@ def found() -> list[Row]:
 
 
 @pytest.mark.slow
-def test_the_table_is_what_the_actors_answer(found: list[Row]) -> None:
+def test_actors_table_matches_actor_responses(found: list[Row]) -> None:
     written = TEXT.split(BEGIN)[1].split(END)[0]
     assert written == table(found), "run `make actors-page`"
 
 
-def test_only_the_miner_leaves_methods_out_and_only_it_has_methods_of_its_own(found: list[Row]) -> None:
+def test_only_miner_omits_methods_and_adds_own(found: list[Row]) -> None:
     assert {row.actor for row in found if not row.own and not row.new} == {"storageminer"}
     assert {(row.actor, row.method) for row in found if not row.official and row.own} == {
         ("storageminer", "DevelopmentOnlyCommitSectors"),
@@ -33,14 +33,14 @@ def test_only_the_miner_leaves_methods_out_and_only_it_has_methods_of_its_own(fo
     }
 
 
-def test_the_methods_of_the_official_miner_that_are_left_out_are_those_of_proofs(found: list[Row]) -> None:
+def test_omitted_official_miner_methods_are_those_of_proofs(found: list[Row]) -> None:
     """Against the facts of actors.md 4.15, not against the actor."""
     assert {number for row in found if not row.own and not row.new for number in row.numbers} == {
         5, 9, 11, 15, 17, 19, 20, 24, 28, 32, 34, 35, 36,
     }  # fmt: skip
 
 
-def test_what_version_29_brings_ends_and_freezes_is_in_the_table(found: list[Row]) -> None:
+def test_table_lists_methods_added_removed_and_frozen_by_nv29(found: list[Row]) -> None:
     """FIP-0118: nine methods of f02 and one of miners; two of the market gone; DataCap and registry can be read."""
     assert [row.numbers for row in found if row.new and row.actor == "storageminer"] == [(37,)]
     assert sorted(row.method for row in found if row.new and row.actor == "reward") == [
@@ -75,12 +75,12 @@ def test_the_tests_of_new_methods_exist(test: str) -> None:
 
 
 @pytest.mark.parametrize("test", sorted({test for tests in HELD.values() for test in tests}))
-def test_the_tests_that_are_named_exist_and_meet_the_official_actors(test: str) -> None:
+def test_named_tests_exist_and_use_official_actors(test: str) -> None:
     text = (TESTS / test).read_text(encoding="utf-8")
     assert re.search(r"\bofficial\b|\bTwins\b", text)
 
 
-def test_the_numbers_of_the_development_methods_are_their_names_hashes() -> None:
+def test_development_method_numbers_are_hashes_of_their_names() -> None:
     for name, number in re.findall(r"`(DevelopmentOnly\w+)` \| (\d+)", TEXT):
         assert method_number(name) == int(number)
 

@@ -28,7 +28,7 @@ def test_the_example_of_a_public_name_runs(name: PublicName, monkeypatch: pytest
     assert not runner.failures, "".join(report)
 
 
-def test_the_page_is_what_the_docstrings_say() -> None:
+def test_page_matches_docstrings() -> None:
     assert page() == PAGE.read_text(encoding="utf-8"), "run `make api-page`"
 
 

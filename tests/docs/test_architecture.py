@@ -38,7 +38,7 @@ def resolve(file: str, function: str) -> Any:
     return found
 
 
-def test_the_page_has_an_arrow_for_every_part_of_the_way() -> None:
+def test_diagram_has_arrow_for_every_step() -> None:
     assert [number for number, _, _ in arrows()] == ["1", "2", "3", "4", "5a", "5b", "6", "7", "8", "9", *"ABCDEFGH"]
 
 
@@ -109,7 +109,7 @@ def test_a_call_two_borders_deep_passes_the_arrows_in_order(passed: dict[str, li
     assert passed["two_borders_deep"] == way
 
 
-def test_every_message_of_the_demonstration_goes_in_and_comes_out(passed: dict[str, list[str]]) -> None:
+def test_demo_messages_pass_through_every_layer_in_and_out(passed: dict[str, list[str]]) -> None:
     for name, way in passed.items():
         assert way[:2] == ["1", "2"] or way[0] == "9", name
         assert way[-2:] == ["8", "9"], name

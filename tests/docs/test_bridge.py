@@ -51,7 +51,7 @@ def test_actors_are_called_as_python() -> None:
         run(BLOCKS[2], network=network, wallet=made.id_address, to=network.accounts[1].native, miner=miner.address)
 
 
-def test_a_trace_is_printed_explained_drawn_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_documented_trace_example_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Network() as network:
         miner = network.create_miner(sectors=0)
         payments = network.deploy(ROOT / "examples" / "provider-payments" / "ProviderPayments.json")
@@ -62,7 +62,7 @@ def test_a_trace_is_printed_explained_drawn_and_told(tmp_path: Path, capsys: pyt
     assert "ProviderPayments.pay" in (tmp_path / "pay.html").read_text(encoding="utf-8")
 
 
-def test_a_call_that_fails_tells_its_calls(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_call_prints_inner_calls(capsys: pytest.CaptureFixture[str]) -> None:
     with Network() as network:
         payments = network.deploy(ROOT / "examples" / "provider-payments" / "ProviderPayments.json")
         run(BLOCKS[4], payments=payments, CallFailed=CallFailed)

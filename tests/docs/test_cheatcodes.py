@@ -29,14 +29,14 @@ def test_the_table_is_the_codes() -> None:
     assert replaced(text) == text, "run `make cheatcodes-page`"
 
 
-def test_every_cheatcode_of_forge_std_is_there_or_listed_as_missing() -> None:
+def test_forge_std_cheatcodes_are_implemented_or_listed_missing() -> None:
     have = {entry.signature for entry in table().values() if not entry.filecoin}
     assert have.isdisjoint(MISSING)
     assert have >= OF_LATER_FORGES
     assert problems((have - OF_LATER_FORGES) | set(MISSING)) == []
 
 
-def test_a_cheatcode_that_forge_does_not_have_is_named_with_what_to_do() -> None:
+def test_unknown_cheatcode_is_reported_with_remedy() -> None:
     every = {entry.signature for entry in table().values() if not entry.filecoin} - OF_LATER_FORGES | set(MISSING)
     (problem,) = problems(every | {"mintGold(uint256)"})
     assert problem.startswith("forge-std does not have 'mintGold(uint256)': decorate it with filecoin=True")
@@ -65,7 +65,7 @@ def test_a_missing_one_is_known_by_its_name() -> None:
     assert name_of(b"\0\0\0\0") is None
 
 
-def test_filecoins_interface_has_every_cheatcode_of_filecoins_and_no_other() -> None:
+def test_filecoin_vm_interface_lists_exactly_filecoin_cheatcodes() -> None:
     source = PAGE.parent.parent / "fvm_hypervisor" / "soltest" / "solidity" / "FilecoinVm.sol"
     own = {entry.signature for entry in table().values() if entry.filecoin}
     assert signatures(re.sub(r"\b(calldata|memory)\b", "", source.read_text(encoding="utf-8"))) == own

@@ -13,11 +13,11 @@ COMMANDS = re.findall(r"^### hypervisor (.+)$", TEXT, re.MULTILINE)
 
 
 @pytest.mark.slow
-def test_the_page_is_what_the_commands_say() -> None:
+def test_page_matches_command_output() -> None:
     assert replaced(TEXT) == TEXT, "run `make cli-page`"
 
 
-def test_the_options_of_anvil_that_are_missing_are_listed_in_the_words_of_their_refusal() -> None:
+def test_missing_anvil_options_are_listed_with_refusal_text() -> None:
     text = OPTIONS_PAGE.read_text(encoding="utf-8")
     assert with_options(text) == text, "run `make cli-page`"
     (section,) = re.findall(r"^## Not there\n(.*)", text, re.MULTILINE | re.DOTALL)

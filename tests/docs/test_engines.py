@@ -57,12 +57,12 @@ def names_in(cell: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_the_table_of_imports_is_what_is_imported() -> None:
+def test_imports_table_matches_actual_imports() -> None:
     assert {module: set(re.findall(r"`([^`]+)`", cell)) for module, cell in rows("from")} == used()
 
 
 @pytest.mark.parametrize("family", ["filecoin", "ethereum"])
-def test_the_table_of_opcodes_is_what_py_evm_runs(family: str) -> None:
+def test_opcode_table_matches_opcodes_run_by_py_evm(family: str) -> None:
     listed = set().union(*(names_in(cell) for _, cell in rows("kind")))
     tables = [FILECOIN_OPCODES] if family == "filecoin" else [fork.opcodes for fork in FORKS.values()]
     own: Mapping[str, Any] = OWN if family == "filecoin" else ETHEREUM

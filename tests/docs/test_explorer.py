@@ -8,7 +8,7 @@ from tests.explorer.pictures import FOLDER, LARGEST, PICTURES, gallery
 PAGE = (FOLDER.parent / "explorer.md").read_text(encoding="utf-8")
 
 
-def test_every_picture_is_there_and_small() -> None:
+def test_every_gallery_picture_exists_and_is_small() -> None:
     assert gallery() in PAGE, "run tests.explorer.pictures.gallery() and put its table here"
     assert sorted(file.name for file in FOLDER.iterdir()) == sorted(f"{name}.webp" for name in PICTURES)
     for name in PICTURES:

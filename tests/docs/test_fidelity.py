@@ -41,7 +41,7 @@ def test_a_quirk_has_a_source_vectors_and_a_test(row: tuple[str, str, str, str, 
     assert function in defined
 
 
-def test_every_vector_that_the_text_names_is_there() -> None:
+def test_vectors_named_on_fidelity_page_exist() -> None:
     groups = "|".join(sorted({name.partition("/")[0] for name in names()}))
     for pattern in re.findall(rf"`((?:{groups})/[^` ]+)`", PAGE):
         if not pattern.endswith((".py", ".rs")) and "::" not in pattern:
@@ -56,7 +56,7 @@ def test_the_numbers_of_the_golden_set_are_the_files() -> None:
     assert f"the golden set: {sum(counts):,} cases" in PAGE
 
 
-def test_what_other_official_bundles_do_otherwise_has_a_row_for_each_reason() -> None:
+def test_each_deviation_reason_of_other_bundles_has_a_row() -> None:
     section = PAGE.split("### Our actors beside older ones and other builds")[1].split("\n### ")[0]
     rows = re.findall(r"^\| (v\d\S+) \| ([^|]+) \|", section, re.MULTILINE)
     wanted = {(other.name, reason) for other in OTHERS for reason in other.left_out.values()}

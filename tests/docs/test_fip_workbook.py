@@ -26,7 +26,7 @@ def output(followed: list[Ran], command: str, number: int = 0) -> str:
 
 
 @pytest.mark.slow
-def test_every_command_does_what_the_page_says(followed: list[Ran]) -> None:
+def test_fip_workbook_commands_match_documented_output(followed: list[Ran]) -> None:
     for ran in followed:
         ran.check()
 
@@ -43,7 +43,7 @@ def test_the_changed_price_is_one_charge_and_86_000_gas_a_write(followed: list[R
     assert all(round(each / WRITE) * WRITE - each in (-1, 0, 1) for each in saved)  # rounded to whole gas
 
 
-def test_the_changed_method_is_what_parts_and_nothing_else(followed: list[Ran]) -> None:
+def test_only_changed_method_differs(followed: list[Ran]) -> None:
     text = output(followed, "compare corpus --actor")
     assert ": 4 differ (gas 4, events 4)" in text
     assert re.findall(r"^by actor .*\n(\S+ 4x) .*\n\n", text, re.MULTILINE) == ["ethaccount 4x"]
@@ -51,6 +51,6 @@ def test_the_changed_method_is_what_parts_and_nothing_else(followed: list[Ran]) 
     assert text.count("events: A emits 0, B 1") == 4
 
 
-def test_the_pages_that_it_names_are_there() -> None:
+def test_linked_pages_exist() -> None:
     for target in re.findall(r"\]\(([^)#]+)", PAGE):
         assert (ROOT / "docs" / target).exists(), target

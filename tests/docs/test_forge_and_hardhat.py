@@ -22,12 +22,12 @@ def test_the_import_is_the_file_that_the_command_writes() -> None:
     assert 'import {FilecoinFork} from "filecoin/FilecoinFork.sol";' in TEXT
 
 
-def test_the_methods_that_it_names_are_those_that_the_file_asks() -> None:
+def test_documented_methods_are_those_requested_by_library() -> None:
     source = (PROJECT / "localnet" / "solidity" / "FilecoinFork.sol").read_text(encoding="utf-8")
     assert set(re.findall(r'"(hypervisor_\w+)"', source)) == {"hypervisor_beginState", "hypervisor_callPrecompile"}
     assert set(re.findall(r"`(hypervisor_\w+)`", TEXT)) <= {"hypervisor_beginState", "hypervisor_callPrecompile"}
 
 
-def test_what_works_has_a_test_each() -> None:
+def test_every_documented_feature_has_its_own_test() -> None:
     tests = re.findall(r"function (test\w*)", (CLIENTS / "contracts" / "test" / "Fork.t.sol").read_text("utf-8"))
     assert len(tests) == len(set(tests)) == 12

@@ -25,7 +25,7 @@ def test_each_option_and_key_of_forge_has_its_row() -> None:
     assert rows == [*NAMES["test"], *NAMES["coverage"], *NAMES["snapshot"], *NAMES["keys"]]
 
 
-def test_no_reason_is_left_of_what_is_there_or_is_not_forges() -> None:
+def test_missing_flag_lists_contain_no_stale_entries() -> None:
     assert set(NOT_HERE) | set(ALIASES) <= {*NAMES["test"], "-D", "-k", "-r"}
     assert set(ELSEWHERE) <= {*NAMES["coverage"], *NAMES["snapshot"]} - own_options()
     assert set(NOT_READ) == {key for key in NAMES["keys"] if not reads(key)}

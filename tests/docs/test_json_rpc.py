@@ -14,7 +14,7 @@ from localnet.rpc.method_table import method_table
 from localnet.rpc.methods import OptionalReader
 from localnet.rpc.node import NodeLimits
 from localnet.rpc.refused import REASONS
-from localnet.rpc.subscriptions import MOST_REVERTED
+from localnet.rpc.subscriptions import MAX_REVERTED
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from tests.docs.json_rpc_examples import EXAMPLES, examples
 from tests.docs.json_rpc_page import BEGIN, PARTIAL, peers, replaced, rows
@@ -25,7 +25,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_the_methods_are_what_the_code_has_and_their_examples_what_it_answers() -> None:
+def test_documented_rpc_methods_and_examples_match_code() -> None:
     assert replaced(TEXT) == TEXT, "run `make rpc-page`"
 
 
@@ -36,7 +36,7 @@ def test_every_method_with_parameters_has_an_example() -> None:
     assert set(EXAMPLES) <= set(method_table())
 
 
-def test_a_method_without_an_example_says_where_one_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_method_without_example_reports_where_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(EXAMPLES, "eth_getBalance")
     with examples() as asked, pytest.raises(AssertionError) as failed:
         asked.answers(["eth_getBalance"])
@@ -44,7 +44,7 @@ def test_a_method_without_an_example_says_where_one_belongs(monkeypatch: pytest.
     assert ": write its parameters in EXAMPLES of tests/docs/json_rpc_examples.py" in str(failed.value)
 
 
-def test_every_method_that_is_not_refused_stands_there_with_what_it_answers() -> None:
+def test_supported_methods_are_documented_with_their_results() -> None:
     shown = set(re.findall(r"^([\w.]+) \[.*\]  ->  \S", TEXT, re.MULTILINE))
     assert {row.name for methods in rows().values() for row in methods} <= shown
     assert {row.name for row in method_table().values()} - set(REASONS) <= shown
@@ -55,12 +55,12 @@ def test_every_method_of_a_peer_is_marked() -> None:
         assert set(peer.methods) <= set(re.findall(r"`([\w.]+)`", TEXT)), peer.title
 
 
-def test_what_is_partial_is_offered_and_each_area_has_its_methods() -> None:
+def test_partial_methods_are_offered_and_each_area_has_methods() -> None:
     assert set(PARTIAL) <= set(method_table())
     assert all(rows().values())
 
 
-def test_every_method_is_there_under_every_name() -> None:
+def test_rpc_page_lists_every_method_and_alias() -> None:
     assert set(method_table()) <= set(re.findall(r"`([\w.]+)`", TEXT))
 
 
@@ -82,7 +82,7 @@ def test_the_numbers_are_the_codes() -> None:
         f"more than {limits.batch:,}",
         f"more than {limits.body >> 20} MiB",
         f"more than {limits.unsent >> 20} MiB wait",
-        f"more than {MOST_REVERTED:,} tipsets",
+        f"more than {MAX_REVERTED:,} tipsets",
         f"not answered for {limits.ping:.0f} seconds",
         f"{limits.connections} connections",
         f"{limits.clients:,} connections of both kinds",
@@ -94,7 +94,7 @@ def test_the_numbers_are_the_codes() -> None:
 
 
 @pytest.mark.slow
-def test_the_quick_start_runs_as_it_stands_in_one_shell_and_once_more_right_after(tmp_path: Path) -> None:
+def test_quick_start_runs_twice_in_one_shell(tmp_path: Path) -> None:
     every = run_page(TEXT.split("## Where it listens")[0] * 2, tmp_path / "page")
     assert len(every) == 18
     for ran in every:

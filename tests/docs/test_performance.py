@@ -25,7 +25,7 @@ def rows(section: str, columns: int) -> dict[str, tuple[float, str]]:
     }
 
 
-def test_every_row_beside_a_peer_is_listed_with_its_limit() -> None:
+def test_every_peer_benchmark_is_listed_with_its_limit() -> None:
     targets = {
         target.name: (target.limit, target.unit)
         for target in bench.targets()

@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_the_python_of_the_page_does_what_it_says() -> None:
+def test_python_blocks_of_page_work_as_documented() -> None:
     names: dict[str, Any] = {}
     first, hook = blocks("python")
     exec(first, names)

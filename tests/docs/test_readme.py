@@ -27,12 +27,12 @@ def commands(program: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_every_command_runs_in_the_order_of_the_page_in_one_shell(tmp_path: Path) -> None:
+def test_readme_commands_run_in_order_in_one_shell(tmp_path: Path) -> None:
     for ran in run_page(README, tmp_path / "page"):
         ran.check()
 
 
-def test_the_quick_start_begins_with_nothing_but_a_clone_and_leaves_no_node() -> None:
+def test_quick_start_needs_only_a_clone_and_leaves_no_node() -> None:
     (block,) = blocks("bash")
     lines = block.splitlines()
     assert (lines[0], lines[-1]) == (". .venv/bin/activate", "kill $!")
@@ -66,7 +66,7 @@ def test_the_tests_pass(code: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_printed_call_tree_is_what_the_demo_prints_but_for_the_gas_of_the_day(tmp_path: Path) -> None:
+def test_readme_call_tree_matches_demo_except_for_gas(tmp_path: Path) -> None:
     done = subprocess.run([BIN / "hypervisor", "demo"], cwd=tmp_path, capture_output=True, text=True, check=True)
     (shown,) = blocks("text")
     assert without_gas(shown).strip() in without_gas(done.stdout)
@@ -77,7 +77,7 @@ def without_gas(text: str) -> str:
     return re.sub(r"gas [0-9,]+", "gas", text)
 
 
-def test_the_actors_that_are_named_as_incomplete_are_the_ones_without_all_methods() -> None:
+def test_incomplete_actors_in_readme_are_those_missing_methods() -> None:
     named = re.search(r"answers exit code 22 to the others: ([a-z, ]+)\.", README)
     assert named is not None
     assert {name.strip() for name in named[1].split(",")} == {"storageminer"}

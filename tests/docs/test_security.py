@@ -18,7 +18,7 @@ PROJECT: Final = Path(__file__).parents[2]
 PAGE: Final = (PROJECT / "docs" / "security.md").read_text(encoding="utf-8")
 
 
-def test_every_test_that_the_page_names_is_there() -> None:
+def test_tests_named_on_security_page_exist() -> None:
     rows = [
         line.split("|")[2]
         for line in PAGE.split("## What tries to break it")[1].splitlines()
@@ -33,7 +33,7 @@ def test_every_test_that_the_page_names_is_there() -> None:
             assert place.exists(), name
 
 
-def test_its_bounds_are_the_codes() -> None:
+def test_security_page_limits_match_code() -> None:
     limits = NodeLimits()
     for words in (
         f"{limits.body >> 20} MiB; {limits.batch:,} in a batch; an answer of {limits.response >> 20} MiB",

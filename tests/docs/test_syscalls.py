@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fvm_hypervisor.bindings.actors.c_header import HEADER, NEWEST, OLDEST, header
 from runtimes.wasm.abi import Revision
-from runtimes.wasm.module import FunctionType, parse
+from runtimes.wasm.module import FunctionType, parse_module
 from tests.compilers import C_FLAGS, needed_zig
 from tests.docs.syscalls_page import PAGE, replaced
 from tests.runtimes.wasm.guests import IMPORTS
@@ -44,12 +44,12 @@ def declared(text: str) -> dict[str, str]:
     return {f"{module}.{name}": letters(arguments) for module, name, arguments in DECLARATION.findall(text)}
 
 
-def test_the_page_is_what_the_table_says() -> None:
+def test_page_matches_syscall_table() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert replaced(text) == text, "run `make syscalls-page`"
 
 
-def test_the_header_is_what_the_table_says() -> None:
+def test_header_matches_syscall_table() -> None:
     assert header() == TEXT, "run `make syscalls-page`"
 
 
@@ -80,6 +80,6 @@ def check_compiled(zig: list[str], tmp_path: Path, revision: Revision, *flags: s
     module = tmp_path / "all.wasm"
     command = [*zig, "cc", *C_FLAGS, *flags, f"-I{HEADER.parent}", "-o", str(module), str(source)]
     subprocess.run(command, check=True, timeout=300)
-    found = parse(module.read_bytes())
+    found = parse_module(module.read_bytes())
     kinds = {(item.module, item.name): found.types[item.type_index] for item in found.imports}
     assert kinds == {name: FunctionType(each.wasm_params, each.wasm_results) for name, each in revision.items()}

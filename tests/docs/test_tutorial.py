@@ -25,7 +25,7 @@ def test_every_python_block_is_a_file_of_tests() -> None:
 
 
 @pytest.mark.slow
-def test_every_command_does_what_the_page_says_in_its_order_in_one_shell(tmp_path: Path) -> None:
+def test_page_commands_produce_documented_output_in_one_shell(tmp_path: Path) -> None:
     every = run_page(BEFORE_FOUNDRY, tmp_path / "page")
     for ran in every:
         ran.check()
@@ -44,12 +44,12 @@ def built(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("built")
-def test_the_actor_upgrades_itself_as_the_page_says(tmp_path: Path) -> None:
+def test_actor_upgrades_itself_as_documented(tmp_path: Path) -> None:
     assert sum(bool(expected) for _, expected in commands(UPGRADE)) == 8
     for ran in run_page(UPGRADE, tmp_path / "page"):
         ran.check()
 
 
-def test_the_pages_that_it_names_are_there() -> None:
+def test_linked_pages_exist() -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", PAGE):
         assert (ROOT / "docs" / target).exists(), target

@@ -23,7 +23,7 @@ ARTIFACTS = sorted(
 
 
 @pytest.mark.parametrize("path", ARTIFACTS, ids=lambda path: path.stem)
-def test_an_artifact_comes_from_the_sources_beside_it(path: Path) -> None:
+def test_artifact_matches_adjacent_sources(path: Path) -> None:
     artifact = json.loads(path.read_text())
     sources = {source.name: source.read_bytes() for source in path.parent.glob("*.sol")}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sources.items()}

@@ -59,7 +59,7 @@ def test_both_bundles_live_for_a_thousand_epochs(boot: ModuleType, capsys: pytes
     assert capsys.readouterr().out.splitlines()[-1] == "25 steps, 0 different, 0 failed"
 
 
-def test_a_difference_is_told_and_ends_with_1(
+def test_boot_difference_is_reported_with_exit_status_1(
     boot: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([[("datacap.Transfer", 0, "80")], [("datacap.Transfer", 18, "")]])
@@ -68,7 +68,7 @@ def test_a_difference_is_told_and_ends_with_1(
     assert "different: ('datacap.Transfer', 0, '80') and ('datacap.Transfer', 18, '')" in capsys.readouterr().out
 
 
-def test_without_the_official_actors_nothing_is_booted_and_the_remedy_is_told(
+def test_missing_official_actors_boot_nothing_and_name_remedy(
     boot: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path))

@@ -55,7 +55,7 @@ def test_the_supply_is_the_owners_and_moves(network: Network, token: NativeActor
     assert "frc46_token_example Transfer(to=" in str(receipt.trace)  # the calls below it are the receiver's hook
 
 
-def test_what_is_not_there_cannot_be_sent(network: Network, token: NativeActor) -> None:
+def test_transfer_beyond_balance_is_rejected(network: Network, token: NativeActor) -> None:
     with pytest.raises(TransactionFailed) as failed:
         token.send("Transfer", {"to": network.accounts[1].native, "amount": 1001, "operator_data": b""})
     assert failed.value.exit_code == 20

@@ -45,7 +45,7 @@ def words(shown: list[str]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_network_a_contract_a_trace_gas_changes_and_prices_are_shown(shown: dict[str, list[str]]) -> None:
+def test_notebook_shows_contract_trace_gas_changes_and_prices(shown: dict[str, list[str]]) -> None:
     said = words(shown["inside-a-message.ipynb"])
     expected = [
         r"Network\(filecoin, network version 29, block 0, 10 accounts\)",
@@ -66,7 +66,7 @@ def test_a_network_a_contract_a_trace_gas_changes_and_prices_are_shown(shown: di
         assert re.search(pattern, words_of_cell, re.DOTALL), f"{pattern}: {words_of_cell}"
 
 
-def test_other_prices_change_what_they_are_for_and_nothing_else(shown: dict[str, list[str]]) -> None:
+def test_dearer_blocks_change_only_block_link_gas(shown: dict[str, list[str]]) -> None:
     """Twice the price of a written block: OnBlockLink grows by 172,000 gas for each block that the message writes."""
     last = shown["inside-a-message.ipynb"][-1]
     totals = re.search(r"<b>([\d,]+) gas today, ([\d,]+) with dearer blocks</b>", last)
@@ -78,7 +78,7 @@ def test_other_prices_change_what_they_are_for_and_nothing_else(shown: dict[str,
     assert (after - before) % 172_000 == 0
 
 
-def test_every_notebook_is_in_the_page_of_the_examples_and_has_no_stored_output() -> None:
+def test_notebooks_are_listed_in_readme_without_stored_output() -> None:
     page = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in NOTEBOOKS if f"(notebooks/{path.name})" not in page] == []
     assert [path.name for path in NOTEBOOKS if '"output_type"' in path.read_text(encoding="utf-8")] == []

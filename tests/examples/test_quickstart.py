@@ -40,7 +40,7 @@ def test_the_dockerfile_is_short_and_starts_a_node_that_there_is() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["pytest.yml", "forge.yml"])
-def test_a_workflows_steps_are_shell_and_its_commands_are_there(name: str) -> None:
+def test_workflow_steps_are_valid_shell_with_known_commands(name: str) -> None:
     text = (CI / name).read_text(encoding="utf-8")
     steps = re.findall(
         r"^      - run: (.*)$|^        run: (?!\|)(.*)$|^        run: \|\n((?:          .*\n)+)", text, re.M

@@ -4,7 +4,7 @@
 
 A chain of 1,100 blocks and `--count` more with a message each, most of them to a new address, so its state ends with as
 many actors and the map of addresses with as many entries. Before and after these each kind of page is asked for, in
-this process, and timed by the processor: at most `MOST_TIME` and `MOST_SIZE`, and no more than `MOST_GROWTH` times what
+this process, and timed by the processor: at most `MAX_TIME` and `MAX_SIZE`, and no more than `MAX_GROWTH` times what
 it cost before. So are, of two messages, a tree of 1,024 levels and one of 10,000 calls, whose time is that of their
 execution and is written down only. The first page of a new process is timed too. A page that looks through the whole
 chain is planted, and must be found.
@@ -36,10 +36,10 @@ from store.cid import show
 from tests.explorer.stage import ARTIFACTS
 from tests.fvm_hypervisor.explorer.conftest import Visitor
 
-MOST_TIME: Final = 0.1
+MAX_TIME: Final = 0.1
 """Seconds of the processor."""
-MOST_SIZE: Final = 200_000
-MOST_GROWTH: Final = 1.6
+MAX_SIZE: Final = 200_000
+MAX_GROWTH: Final = 1.6
 FIRST_BLOCKS: Final = 1_100
 """With that number a page that looks at the newest 1,000 tipsets costs what it will cost later."""
 LEAST_BLOCKS: Final = 1_000
@@ -152,11 +152,11 @@ def findings(before: dict[str, PageCost], after: dict[str, PageCost]) -> list[st
     found = []
     for name, now in after.items():
         then = before[name]
-        if now.seconds > MOST_TIME:
+        if now.seconds > MAX_TIME:
             found.append(f"{name} takes {now.seconds * 1000:.0f} ms")
-        if now.size > MOST_SIZE:
+        if now.size > MAX_SIZE:
             found.append(f"{name} has {now.size:,} bytes")
-        if now.seconds > MOST_GROWTH * max(then.seconds, SHORTEST):
+        if now.seconds > MAX_GROWTH * max(then.seconds, SHORTEST):
             found.append(f"{name} grows: {then.seconds * 1000:.1f} ms, then {now.seconds * 1000:.1f} ms")
     return found
 
@@ -232,9 +232,9 @@ def run(count: int, seed: int) -> RunRecord:
         found = findings(before, after)
         planted = findings({DEFECT: planted_before}, {DEFECT: planted_after})
         large = large_messages()
-        found += [f"{name} has {each['bytes']:,} bytes" for name, each in large.items() if each["bytes"] > MOST_SIZE]
+        found += [f"{name} has {each['bytes']:,} bytes" for name, each in large.items() if each["bytes"] > MAX_SIZE]
         first = first_page()
-        if first > MOST_TIME:
+        if first > MAX_TIME:
             found.append(f"the first page takes {first * 1000:.0f} ms")
         indexed = chain.addresses.top_on(network.chain.index) or 0
         entries = sum(1 for _ in network.machine.state_tree.actors())

@@ -84,7 +84,7 @@ def page(program: str) -> Iterator[BrowserPage]:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_every_page_fits_its_width_with_contrasts_of_wcag_aa_and_asks_no_other_host(
+def test_pages_fit_width_meet_wcag_aa_and_load_no_external_host(
     stage: tuple[Stage, str], page: BrowserPage, width: int, dark: bool
 ) -> None:
     made, url = stage
@@ -118,9 +118,7 @@ def test_the_pictures_of_the_docs_are_made(stage: tuple[Stage, str], page: Brows
     page.errors = [each for each in page.errors if "404" not in each]  # the browser notes the page that is not there
 
 
-def test_the_home_page_follows_the_chain_without_a_shift_of_what_is_there(
-    stage: tuple[Stage, str], page: BrowserPage
-) -> None:
+def test_home_page_follows_chain_without_layout_shift(stage: tuple[Stage, str], page: BrowserPage) -> None:
     _, url = stage
     page.open(f"{url}/")
     page.until("document.getElementById('live').textContent === 'live'")
@@ -136,7 +134,7 @@ def test_the_home_page_follows_the_chain_without_a_shift_of_what_is_there(
     assert page.run("shift") < 0.1  # what browsers call good
 
 
-def test_a_message_that_a_revert_takes_away_says_so_and_comes_back(stage: tuple[Stage, str], page: BrowserPage) -> None:
+def test_reverted_message_is_reported_and_returns_when_resent(stage: tuple[Stage, str], page: BrowserPage) -> None:
     _, url = stage
     snapshot = ask(url, "evm_snapshot")
     sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": "0x" + "34" * 20, "value": "0x1", "gas": "0x989680"})
@@ -171,7 +169,7 @@ def test_a_page_is_used_with_the_keyboard_alone(stage: tuple[Stage, str], page: 
     assert page.run("document.activeElement.tagName") == "SUMMARY"
 
 
-def test_buttons_copy_what_they_say(stage: tuple[Stage, str], page: BrowserPage) -> None:
+def test_copy_buttons_copy_displayed_text(stage: tuple[Stage, str], page: BrowserPage) -> None:
     made, url = stage
     page.command("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"], origin=url)
     page.open(f"{url}/tx/{made.messages['wrong method']}")
@@ -231,7 +229,7 @@ def test_controls_are_obeyed_as_requests_are(stage: tuple[Stage, str], page: Bro
     assert int(ask(url, "eth_blockNumber"), 16) == before
 
 
-def test_a_form_asks_a_contract_and_sends_it_a_transaction(stage: tuple[Stage, str], page: BrowserPage) -> None:
+def test_explorer_form_calls_contract_and_sends_transaction(stage: tuple[Stage, str], page: BrowserPage) -> None:
     made, url = stage
     page.open(f"{url}/actor/0x{made.inbox.address.hex()}/call")
     form = "[...document.querySelectorAll('form')].find((each) => each.f?.value === 'greet(string)')"
@@ -246,7 +244,7 @@ def test_a_form_asks_a_contract_and_sends_it_a_transaction(stage: tuple[Stage, s
     assert "from a browser" in page.text()
 
 
-def test_what_contracts_say_runs_nothing(stage: tuple[Stage, str], page: BrowserPage) -> None:
+def test_contract_output_runs_no_script_in_browser(stage: tuple[Stage, str], page: BrowserPage) -> None:
     made, url = stage
     data = "0x" + made.inbox.interface.encode_call("refuse", MARKUP).hex()
     request = {"from": ALICE, "to": f"0x{made.inbox.address.hex()}", "data": data, "gas": hex(10**9)}
@@ -258,9 +256,7 @@ def test_what_contracts_say_runs_nothing(stage: tuple[Stage, str], page: Browser
     assert page.run("document.querySelectorAll('main script, main img').length") == 0
 
 
-def test_a_page_rests_while_the_chain_moves_fast_and_shows_the_newest_at_last(
-    stage: tuple[Stage, str], page: BrowserPage
-) -> None:
+def test_page_throttles_fast_updates_and_shows_latest_state(stage: tuple[Stage, str], page: BrowserPage) -> None:
     _, url = stage
     page.open(f"{url}/")
     page.until("document.getElementById('live').textContent === 'live'")
@@ -271,7 +267,7 @@ def test_a_page_rests_while_the_chain_moves_fast_and_shows_the_newest_at_last(
     assert 1 <= len(applied) < 50  # each would be one of 100, were it not to rest
 
 
-def test_a_page_that_is_out_of_sight_asks_for_nothing(stage: tuple[Stage, str], page: BrowserPage) -> None:
+def test_hidden_page_makes_no_requests(stage: tuple[Stage, str], page: BrowserPage) -> None:
     _, url = stage
     page.open(f"{url}/")
     page.until("document.getElementById('live').textContent === 'live'")

@@ -6,12 +6,12 @@ from random import Random
 
 from bridge.addresses import masked_id
 from hypervisor.types import ActorID
-from runtimes.evm.opcodes import NUMBERS
+from runtimes.evm.opcodes import OPCODE_NUMBERS
 
 CONTRACT = ActorID(1000)
 """The actor that programs know as their own, or as another."""
 
-OPCODES = tuple(sorted(NUMBERS.values()))
+OPCODES = tuple(sorted(OPCODE_NUMBERS.values()))
 _PLACES = (0, 1, 4, 31, 32, 33, 64, 1024, 2**16, 2**24, 2**32, 2**64 - 1, 2**64, 2**255, 2**256 - 1)
 _ADDRESSES = (
     masked_id(int(CONTRACT)),

@@ -16,8 +16,8 @@ from store.codec import CodecError, decode, decode_strict, encode, link
 from store.memory import MemoryStore
 from tests.fuzz import trees
 
-MOST_READS = 200
-MOST_ITEMS = 60
+MAX_READS = 200
+MAX_ITEMS = 60
 """A cycle has no end but the limit on the depth, which two links on each level put out of reach."""
 
 
@@ -36,7 +36,7 @@ class LyingStore(MemoryStore):
     def get(self, cid: Cid) -> bytes:
         """Return the block; raises Enough after the limit."""
         self._reads += 1
-        if self._reads > MOST_READS:
+        if self._reads > MAX_READS:
             raise Enough
         if self.has(cid):
             return super().get(cid)

@@ -11,7 +11,7 @@ from functools import cache
 from random import Random
 
 from hypervisor.address import Address
-from runtimes.wasm.abi import ALL_FEATURES, REVISIONS
+from runtimes.wasm.abi import ALL_FEATURES, SYSCALL_REVISIONS
 from tests.fuzz import trees
 from tests.runtimes.wasm.guests import imports, wasm
 
@@ -21,7 +21,7 @@ SELF, BUFFER, CONTENT = 64, 1024, 2048
 """Offsets in memory of the guest's address, a buffer for results, and a small DAG-CBOR block."""
 GUEST = Address.id(1000)
 
-SYSCALLS = tuple(sorted(REVISIONS["v4"].items()))
+SYSCALLS = tuple(sorted(SYSCALL_REVISIONS["v4"].items()))
 """Syscalls of instructions 0 to n: name and number of arguments."""
 
 OTHERS = {
@@ -46,7 +46,9 @@ OTHERS = {
 """Instructions beyond the syscalls: text of the guest's code, and how many arguments."""
 
 
-FEATURED = tuple(sorted(item for item in REVISIONS[ALL_FEATURES].items() if item[0] not in REVISIONS["v4"]))
+FEATURED = tuple(
+    sorted(item for item in SYSCALL_REVISIONS[ALL_FEATURES].items() if item[0] not in SYSCALL_REVISIONS["v4"])
+)
 """The syscalls of features: the last instructions, which do nothing in a guest without them."""
 
 

@@ -18,7 +18,7 @@ LARGEST = 4000
 
 
 @pytest.mark.parametrize("name", names())
-def test_what_was_found_or_kept_is_no_finding_now(name: str) -> None:
+def test_known_inputs_yield_no_finding(name: str) -> None:
     target = load(name)
     inputs = [data for data in (*target.seeds(), *kept(name)) if len(data) <= LARGEST]
     passed = sum(target.run(data) for data in inputs)
@@ -26,13 +26,13 @@ def test_what_was_found_or_kept_is_no_finding_now(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_what_a_target_begins_with_is_no_longer_than_its_inputs_may_be(name: str) -> None:
+def test_target_seeds_are_within_input_length_limit(name: str) -> None:
     """libFuzzer cuts what is longer: vectors were none any more when their state had grown, and no input was one."""
     target = load(name)
     assert max(map(len, target.seeds())) <= target.longest
 
 
-def test_coverage_is_read_from_what_libfuzzer_prints() -> None:
+def test_coverage_is_parsed_from_libfuzzer_output() -> None:
     """Lines of a run of libFuzzer's."""
     log = (
         "INFO: seed corpus: files: 38 min: 1b max: 64b total: 639b rss: 49Mb\n"

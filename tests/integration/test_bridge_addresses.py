@@ -32,7 +32,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.signatures import secp256k1_public_key
 from hypervisor.types import EAM_ACTOR, MARKET_ACTOR, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import AllocAccount, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.codec import decode
 from store.keccak import keccak
 from tests.conftest import bundle_file, evms, samples
@@ -67,7 +67,7 @@ class Place:
             SENDER: AllocAccount(10**24, 0),
             **{at: AllocAccount(0, 1, assemble(code)) for at, code in CODES.items()},
         }
-        install(self.machine, accounts)
+        install_alloc(self.machine, accounts)
         self._start = self.machine.snapshot()
 
     def again(self) -> Place:
@@ -148,7 +148,7 @@ def test_bridge_addresses_resolve_from_the_first_money_on(place: Place, address:
     assert place.look(masked_id(actor)) == (5, 0, EMPTY_HASH)
 
 
-def test_bridge_addresses_of_new_contracts_are_the_predicted_ones(place: Place) -> None:
+def test_bridge_addresses_of_new_contracts_match_prediction(place: Place) -> None:
     runtime = assemble(CODES[WHO])
     code = deployer(runtime)
     predicted = (create2_address(MAKE, (7).to_bytes(32, "big"), code), create_address(MAKE, 1))
@@ -164,7 +164,7 @@ def test_bridge_addresses_of_new_contracts_are_the_predicted_ones(place: Place) 
         assert place.look(address) == place.look(masked_id(actor)) == (0, len(runtime), keccak(runtime))
 
 
-def test_bridge_addresses_of_contracts_hold_what_was_sent_there_before(place: Place) -> None:
+def test_bridge_address_of_contract_keeps_prior_balance(place: Place) -> None:
     code = deployer(assemble(CODES[WHO]))
     address = create_address(MAKE, 1)
     place.send(to_filecoin(address), value=9)
@@ -176,7 +176,7 @@ def test_bridge_addresses_of_contracts_hold_what_was_sent_there_before(place: Pl
     assert place.look(address)[1] > 0
 
 
-def test_bridge_addresses_of_ids_are_echoed_whether_or_not_there_is_an_actor(place: Place) -> None:
+def test_bridge_addresses_of_ids_resolve_without_actor(place: Place) -> None:
     for actor in (0, 1, 5, 99, 77_777, 2**64 - 1):
         assert place.resolve(Address.id(actor)) == actor
         assert place.delegated(actor) == b""
@@ -193,7 +193,7 @@ def test_bridge_addresses_that_are_none_fail(place: Place, data: bytes) -> None:
     assert place.ask(RESOLVE, data) == FAILED
 
 
-def test_bridge_addresses_are_not_looked_up_for_numbers_that_no_actor_has(place: Place) -> None:
+def test_bridge_addresses_of_out_of_range_ids_are_rejected(place: Place) -> None:
     assert place.ask(DELEGATED, (2**64).to_bytes(32, "big")) == FAILED
     assert place.ask(DELEGATED, b"\xff" * 32) == FAILED
 
@@ -201,7 +201,7 @@ def test_bridge_addresses_are_not_looked_up_for_numbers_that_no_actor_has(place:
 # --- one actor under two addresses --------------------------------------------------------------------------------
 
 
-def test_bridge_addresses_of_one_contract_lead_to_one_actor_that_calls_itself_f410(place: Place) -> None:
+def test_bridge_addresses_of_one_contract_reach_same_f410_actor(place: Place) -> None:
     actor = place.resolve(to_filecoin(WHO))
     assert actor is not None
     by_sender = [place.call(address, value=3) for address in (WHO, masked_id(actor))]
@@ -212,7 +212,7 @@ def test_bridge_addresses_of_one_contract_lead_to_one_actor_that_calls_itself_f4
     assert place.look(WHO) == place.look(masked_id(actor))
 
 
-def test_bridge_addresses_of_an_account_without_f410_are_its_masked_id_and_nothing_else(place: Place) -> None:
+def test_bridge_address_of_account_without_f410_is_masked_id(place: Place) -> None:
     place.send(KEY_ACCOUNT, value=10**18, method=0)
     actor = place.machine.state_tree.lookup_id(KEY_ACCOUNT)
     assert actor is not None
@@ -223,7 +223,7 @@ def test_bridge_addresses_of_an_account_without_f410_are_its_masked_id_and_nothi
     assert answer[32:64] == word(masked_id(actor))
 
 
-def test_bridge_addresses_with_a_masked_payload_belong_to_another_actor(place: Place) -> None:
+def test_bridge_f410_with_masked_payload_is_distinct_actor(place: Place) -> None:
     """f410 with the payload ff..05 is not f05: who sends there makes a placeholder, which is seen by its own number."""
     forged = Address.delegated(10, masked_id(MARKET_ACTOR))
     assert place.resolve(forged) is None
@@ -247,9 +247,7 @@ def test_bridge_addresses_of_the_other_side_name_another_actor(place: Place) -> 
 
 
 @pytest.mark.parametrize("number", [1, 5, 6, 17])
-def test_bridge_addresses_of_precompiles_hold_money_as_an_account_and_stay_precompiles(
-    place: Place, number: int
-) -> None:
+def test_bridge_precompile_addresses_hold_balance_like_accounts(place: Place, number: int) -> None:
     precompile = EthAddress(b"\xfe" + bytes(18) + bytes([number]))
     place.send(to_filecoin(precompile), value=4, method=0)
     assert place.look(precompile)[0] == 4
@@ -269,7 +267,7 @@ addresses = st.one_of(
 
 @settings(max_examples=samples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(addresses, min_size=1, max_size=8, unique=True))
-def test_bridge_addresses_and_actors_are_in_step_after_any_payments(place: Place, paid: list[EthAddress]) -> None:
+def test_bridge_addresses_match_actors_after_any_payments(place: Place, paid: list[EthAddress]) -> None:
     place = place.again()
     for address in paid:
         place.send(to_filecoin(address), value=1, method=0)
@@ -292,7 +290,7 @@ def test_bridge_addresses_and_actors_are_in_step_after_any_payments(place: Place
             assert place.look(masked_id(there))[0] == balance
 
 
-def test_bridge_addresses_of_contracts_from_outside_are_made_of_the_messages_nonce(place: Place) -> None:
+def test_bridge_addresses_from_create_external_use_message_nonce(place: Place) -> None:
     sender = place.machine.actor(to_filecoin(SENDER))
     assert sender is not None
     result = place.send(Address.id(EAM_ACTOR), deployer(assemble(CODES[WHO])), method=CREATE_EXTERNAL_METHOD)

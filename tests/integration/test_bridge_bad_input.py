@@ -117,7 +117,7 @@ def test_bridge_bad_input_of_precompiles_ends_alike(both: Stages, seed: int) -> 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_bridge_bad_answers_of_contracts_to_native_actors_end_alike(both: Stages, seed: int) -> None:
+def test_bridge_malformed_contract_returns_match_official(both: Stages, seed: int) -> None:
     """The contract echoes its parameters, so the native actor's script chooses the malformed return data."""
     random = Random(f"answers {seed}")
     calls = []
@@ -135,7 +135,7 @@ def test_bridge_bad_answers_of_contracts_to_native_actors_end_alike(both: Stages
 
 
 @pytest.mark.slow
-def test_bridge_bad_answers_of_native_actors_reach_contracts_alike(both: Stages) -> None:
+def test_bridge_malformed_native_returns_match_official(both: Stages) -> None:
     """Return data that is not a CBOR byte string is passed on unchanged."""
     answers = (
         b"", b"\x40", b"\x41a", b"\x58\x20short", b"\x5f\x41a\xff", b"\x61a", b"\x80", b"\xff", b"\x41ab",

@@ -18,7 +18,7 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent, call_tree
 from hypervisor.types import ActorID, Gas, TokenAmount
-from runtimes.evm.ethereum.alloc import install
+from runtimes.evm.ethereum.alloc import install_alloc
 from store.cid import codec_of
 from store.links import links_of
 from tests.conftest import bundle_file, evms
@@ -44,7 +44,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 def prepare(stage: Stage, tree: Tree) -> dict[ActorID, ActorState]:
     """Put a tree's contracts into the state; all actors as they are then."""
     stage.machine.restore(stage._empty)
-    install(stage.machine, tree.case.accounts)
+    install_alloc(stage.machine, tree.case.accounts)
     return actors(stage)
 
 
@@ -82,7 +82,7 @@ def test_bridge_gas_of_all_charges_is_the_gas_of_the_receipt(stage: Stage, numbe
 
 
 @pytest.mark.parametrize("number", range(12))
-def test_bridge_gas_of_a_call_is_what_was_charged_in_it_and_below(stage: Stage, number: int) -> None:
+def test_bridge_call_gas_includes_own_and_nested_charges(stage: Stage, number: int) -> None:
     tree = Tree(SEED, number)
     prepare(stage, tree)
     _, events = send(stage, tree)
@@ -110,7 +110,7 @@ def test_bridge_gas_that_runs_out_anywhere_leaves_a_whole_state(stage: Stage) ->
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", TO_AND_FRO)
-def test_bridge_gas_that_runs_out_at_every_single_charge_leaves_a_whole_state(stage: Stage, number: int) -> None:
+def test_bridge_out_of_gas_at_each_charge_keeps_state_consistent(stage: Stage, number: int) -> None:
     sweep(stage, Tree(SEED, number), None)
 
 

@@ -143,7 +143,7 @@ def publish(stage: Stage, client: Address, sealed: bytes = b"\x01any bytes") -> 
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_bridge_hooks_let_a_contract_sign_deals_and_tell_it_of_them(stage: Stage, masked: bool) -> None:
+def test_bridge_hooks_let_contract_sign_deals_and_notify_it(stage: Stage, masked: bool) -> None:
     hook = Hook(stage, quiet=SIGNS, AuthenticateMessage=(0, CBOR, YES))
     deal, result = publish(stage, Address.id(hook.id) if masked else hook.address)
     assert result.exit_code == ExitCode.OK
@@ -166,13 +166,13 @@ def test_bridge_hooks_drop_deals_that_a_contract_did_not_sign(stage: Stage, answ
     assert result.events == ()
 
 
-def test_bridge_hooks_for_signatures_may_change_nothing(stage: Stage) -> None:
+def test_signature_bridge_hooks_are_read_only(stage: Stage) -> None:
     hook = Hook(stage, AuthenticateMessage=(0, CBOR, YES))  # logs before it answers
     _, result = publish(stage, hook.address)
     assert result.exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
 
 
-def test_bridge_hooks_hand_the_signature_and_the_proposal_to_the_contract(stage: Stage) -> None:
+def test_bridge_hooks_pass_signature_and_proposal_to_contract(stage: Stage) -> None:
     """Asked by the market's number, but without its wish that nothing be changed."""
     hook = Hook(stage, AuthenticateMessage=(0, CBOR, YES))
     result = stage.implicit(5, hook.address, AUTHENTICATE, packed(b"signature", b"message"))
@@ -181,9 +181,7 @@ def test_bridge_hooks_hand_the_signature_and_the_proposal_to_the_contract(stage:
 
 
 @pytest.mark.parametrize("answer", [(1000, 0, b""), (33, CBOR, b"\x05"), (0, DAG_CBOR, b"\x05")])
-def test_bridge_hooks_end_a_publication_of_which_a_contract_will_not_hear(
-    stage: Stage, answer: tuple[int, int, bytes]
-) -> None:
+def test_bridge_hooks_abort_publish_if_deal_notice_is_refused(stage: Stage, answer: tuple[int, int, bytes]) -> None:
     hook = Hook(stage, quiet=SIGNS, AuthenticateMessage=(0, CBOR, YES), MarketNotifyDeal=answer)
     _, result = publish(stage, hook.address)
     assert result.exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
@@ -193,7 +191,7 @@ def test_bridge_hooks_end_a_publication_of_which_a_contract_will_not_hear(
 # --- sectors ------------------------------------------------------------------------------------------------------
 
 
-def test_bridge_hooks_carry_notices_of_sectors_and_the_contracts_verdicts(stage: Stage) -> None:
+def test_bridge_hooks_pass_sector_changes_and_contract_verdicts(stage: Stage) -> None:
     verdicts = encode([[True, False]])
     hook = Hook(stage, SectorContentChanged=(0, CBOR, verdicts))
     changes = encode([[7, 1000, [[piece(1), KIB, b"one"], [piece(2), KIB, b"two"]]]])

@@ -21,7 +21,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import SYSTEM_ACTOR, Gas, MethodNumber
 from localnet.state.contract_state import storage_of
-from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from store.cid import CBOR, RAW
 from store.codec import decode, encode
 from tests.conftest import bundle_file, samples
@@ -74,7 +74,7 @@ def through_a_native_actor(writes: Pairs, gives_up: bool) -> bytes:
 
 @settings(max_examples=samples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=pairs, below=pairs, gives_up=st.booleans())
-def test_bridge_storage_is_the_model_after_writes_on_both_sides_of_a_native_call(
+def test_bridge_storage_matches_model_after_nested_native_call(
     both: Stages, first: Pairs, below: Pairs, gives_up: bool
 ) -> None:
     model = dict(first)
@@ -86,7 +86,7 @@ def test_bridge_storage_is_the_model_after_writes_on_both_sides_of_a_native_call
     for twin in (both.ours, both.official):
         machine = twin.machine
         machine.restore(twin._empty)
-        install(machine, {SENDER: AllocAccount(10**18), WRITER: AllocAccount(0, 1, assemble(CODE))})
+        install_alloc(machine, {SENDER: AllocAccount(10**18), WRITER: AllocAccount(0, 1, assemble(CODE))})
         message = Message(
             to_filecoin(WRITER), to_filecoin(SENDER), method=INVOKE_EVM, params=byte_string(data), gas_limit=GAS_LIMIT
         )
@@ -96,7 +96,7 @@ def test_bridge_storage_is_the_model_after_writes_on_both_sides_of_a_native_call
             expected = model.get(slot, 0)
             assert int.from_bytes(storage_of(machine, to_filecoin(WRITER), slot), "big") == expected
             assert asked(machine, slot) == expected
-        assert dict(accounts(machine))[WRITER].storage == {slot: value for slot, value in model.items() if value}
+        assert dict(read_alloc(machine))[WRITER].storage == {slot: value for slot, value in model.items() if value}
     assert len(roots) == 1
 
 

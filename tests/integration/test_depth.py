@@ -56,7 +56,7 @@ def contracts(stage: DemoStage, function: str, *arguments: int, gas: Gas = AMPLE
         (3 * LIMIT, LIMIT, -ErrorNumber.LIMIT_EXCEEDED),
     ],
 )
-def test_native_calls_nest_to_the_limit_and_then_get_an_error_number(
+def test_native_calls_nest_to_limit_then_return_error_number(
     stage: DemoStage, asked: int, levels: int, error: int
 ) -> None:
     result = native(stage, asked)
@@ -82,7 +82,7 @@ def test_contracts_and_native_actors_nest_to_the_same_limit(stage: DemoStage, as
 
 
 @pytest.mark.parametrize("method", ["Spin", "Trap"])
-def test_a_guest_that_never_ends_or_traps_ends_with_its_exit_code(stage: DemoStage, method: str) -> None:
+def test_endless_or_trapping_guest_ends_with_its_exit_code(stage: DemoStage, method: str) -> None:
     before = stage.machine.root
     result = run(stage, Address.id(stage.counter), method_number(method), b"", Gas(1_000_000_000))
     expected = {"Spin": ExitCode.SYS_OUT_OF_GAS, "Trap": ExitCode.SYS_ILLEGAL_INSTRUCTION}
@@ -90,7 +90,7 @@ def test_a_guest_that_never_ends_or_traps_ends_with_its_exit_code(stage: DemoSta
     assert stage.machine.root == before
 
 
-def test_recursion_ends_with_the_gas_where_that_is_less_than_the_depth_needs(stage: DemoStage) -> None:
+def test_recursion_ends_out_of_gas_before_depth_limit(stage: DemoStage) -> None:
     result = native(stage, LIMIT, Gas(50_000_000))
     assert result.exit_code == ExitCode.SYS_OUT_OF_GAS
     assert result.gas_used == 50_000_000
@@ -112,9 +112,7 @@ def test_a_state_folder_cannot_be_opened_twice(stage: DemoStage) -> None:
     assert not issubclass(StoreLocked, HypervisorError)
 
 
-def test_a_process_that_may_start_no_more_threads_takes_the_message_back(
-    stage: DemoStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thread_exhaustion_reverts_the_message(stage: DemoStage, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 
     def few(*arguments: Any) -> None:

@@ -51,14 +51,14 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("api", ["SendAPI", "PrecompilesAPI"])
-def test_filecoin_solidity_does_what_the_same_native_call_does(stage: Stage, api: str) -> None:
+def test_filecoin_solidity_matches_native_call(stage: Stage, api: str) -> None:
     chosen = [case for case in cases(stage) if case.api == api]
     assert len(chosen) >= 9
     for case in chosen:
         assert not compare(stage, case).problems, case
 
 
-def test_the_documented_table_says_equal_of_every_function_of_filecoin_solidity() -> None:
+def test_documented_filecoin_solidity_table_shows_all_equal() -> None:
     rows = table.documented_rows()
     assert len(rows) == 58
     kept = [index for index, column in enumerate(table.COLUMNS, 2) if column.package == table.KEPT]
@@ -96,7 +96,7 @@ def test_the_test_contracts_of_filecoin_solidity_pass(evm: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("api", ["Market", "Miner"])
-def test_the_test_contracts_that_call_mocks_of_filecoin_solidity_pass(api: str) -> None:
+def test_filecoin_solidity_mock_test_contracts_pass(api: str) -> None:
     """The only ones that the newer library has: contracts of its own stand for the actors there."""
     folder = compiled() / table.KEPT / "mocks"
     with Network() as network:
@@ -122,7 +122,7 @@ def test_every_function_of_filecoin_solidity_is_as_documented() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("own", [True, False], ids=["own", "official"])
-def test_filecoin_solidity_reads_and_pays_a_storage_provider_of_a_network(own: bool) -> None:
+def test_filecoin_solidity_reads_and_pays_storage_provider(own: bool) -> None:
     """The way of a user: a network with a miner that has sectors and claims, contracts deployed from solc's files."""
     folder = compiled() / table.KEPT
     with Network(bundle=None if own else data_file(table.OFFICIAL)) as network:

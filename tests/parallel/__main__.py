@@ -17,7 +17,7 @@ from tests.parallel.blocks import Played, play
 from tests.parallel.plants import PLANTS, planted
 
 STAGES: Final = ("workers were started", "a message was taken over", "a message was executed again")
-MOST_FINDINGS: Final = 20
+MAX_FINDINGS: Final = 20
 PLANTED_BLOCKS: Final = 40
 _APART: Final = 1 << 32
 """Blocks of one run have seeds that no other run's have."""
@@ -57,7 +57,7 @@ def main() -> int:
         chosen.seed,
         chosen.count,
         {name: stages[name] for name in STAGES},
-        findings[:MOST_FINDINGS],
+        findings[:MAX_FINDINGS],
         found,
         dict(totals),
     )

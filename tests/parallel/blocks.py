@@ -36,7 +36,7 @@ from tests.runtimes.evm.assembler import assemble, deployer
 
 RULES: Final = ("filecoin", "ethereum")
 ACCOUNTS: Final = 8
-MOST_MESSAGES: Final = 20
+MAX_MESSAGES: Final = 20
 FEE: Final = 10**9
 FIL: Final = 10**18
 GAS: Final = {"filecoin": 200_000_000, "ethereum": 900_000}
@@ -94,7 +94,7 @@ def block(random: Random) -> tuple[Stage, list[Message]]:
     }
     senders = on.accounts[: random.choice((1, 2, ACCOUNTS, ACCOUNTS, ACCOUNTS))]
     messages = []
-    for _ in range(random.randint(2, MOST_MESSAGES)):
+    for _ in range(random.randint(2, MAX_MESSAGES)):
         sender = random.choice(senders)
         nonce = nonces[sender]
         if random.random() < 0.04:

@@ -142,7 +142,7 @@ def executed(apply: Callable[[Callable[[], ApplyResult]], ApplyResult], parallel
         return sum(started.apply(number).exit_code == 0 for number in range(4))
 
 
-def test_a_worker_that_dies_loses_nothing() -> None:
+def test_dying_worker_loses_no_messages() -> None:
     def dying(apply: Callable[[], ApplyResult]) -> ApplyResult:
         if os.getpid() != HERE:
             os._exit(3)
@@ -168,7 +168,7 @@ def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-def test_several_workers_that_hang_are_not_waited_for_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_workers_are_not_awaited_sequentially(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     done = room._Worker.done
 
@@ -198,7 +198,7 @@ class Silent(DevelopmentExterns):
         return super().beacon_randomness(epoch)
 
 
-def test_a_message_that_the_chain_has_not_answered_in_a_worker_is_executed_here() -> None:
+def test_worker_message_with_unanswered_extern_is_rerun_locally() -> None:
     machine = stage("filecoin").machine.fork()
     machine.externs = Silent()
 
@@ -215,13 +215,13 @@ def test_a_message_that_the_chain_has_not_answered_in_a_worker_is_executed_here(
     assert (parallel.taken, parallel.again) == (0, 4)
 
 
-def test_a_worker_writes_into_no_folder_and_asks_no_node(tmp_path: Path) -> None:
+def test_worker_cannot_write_store_or_query_node(tmp_path: Path) -> None:
     with Hypervisor.open(tmp_path / "chain") as machine, NodeClient("http://127.0.0.1:1") as client:
         refused = tmp_path / "refused"
         child = room._forked()
         if child == 0:
             words = []
-            for attempt in (lambda: machine.base.put(cid_of(b"", RAW), b""), lambda: client.ask("eth_chainId")):
+            for attempt in (lambda: machine.base.put(cid_of(b"", RAW), b""), lambda: client.request("eth_chainId")):
                 try:
                     attempt()
                 except (StoreReadOnly, NodeError) as error:
@@ -248,7 +248,7 @@ def test_a_block_is_executed_by_a_process_with_many_open_files() -> None:
         setrlimit(RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_worker_for_which_there_is_no_file_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_without_temporary_file_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
     def once() -> Any:
@@ -264,7 +264,7 @@ def test_a_worker_for_which_there_is_no_file_is_not_started(monkeypatch: pytest.
     assert gc.isenabled()
 
 
-def test_a_start_that_is_interrupted_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_start_leaves_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
     def interrupted() -> Any:
@@ -283,7 +283,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_behind(monkeypatch: pytest.M
     assert not room.has_ended_workers()
 
 
-def test_what_raises_in_a_worker_is_executed_here() -> None:
+def test_message_raising_in_worker_is_executed_in_main_process() -> None:
     def raising(apply: Callable[[], ApplyResult]) -> ApplyResult:
         if os.getpid() != HERE:
             raise RuntimeError
@@ -294,7 +294,7 @@ def test_what_raises_in_a_worker_is_executed_here() -> None:
     assert parallel.again == 4
 
 
-def test_no_process_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fork_failure_falls_back_to_serial_execution(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused() -> int:
         raise BlockingIOError
 
@@ -304,7 +304,7 @@ def test_no_process_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (parallel.blocks, parallel.again) == (0, 0)
 
 
-def test_a_worker_with_nothing_but_conflicts_is_ended() -> None:
+def test_worker_with_only_conflicts_is_stopped() -> None:
     machine = stage("filecoin").machine.fork()
     block = []
     for number in range(40):  # every second one is a worker's, whose senders are none of this process'
@@ -348,14 +348,14 @@ class Ticking:
         return started
 
 
-def test_no_workers_start_for_messages_that_take_less_than_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_do_not_start_for_cheap_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     parallel = Parallel(2)
     # 56 messages of 4 ms remain after eight: 0.224 seconds
     assert Ticking(monkeypatch).counting(64, lambda number: 0.004, parallel) == []
     assert (parallel.blocks, parallel.taken, parallel.again, parallel.conflicted) == (0, 0, 0, 0)
 
 
-def test_workers_start_after_the_first_messages_if_the_others_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_start_after_first_messages_if_rest_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     parallel = Parallel(2)
     # 56 messages of 5 ms remain after eight: 0.28 seconds
     assert Ticking(monkeypatch).counting(64, lambda number: 0.005, parallel) == [8]
@@ -406,7 +406,7 @@ def test_workers_that_are_late_are_not_waited_for(monkeypatch: pytest.MonkeyPatc
 # --- what is not done beside each other -------------------------------------------------------------------------------
 
 
-def test_machines_whose_messages_no_worker_can_tell() -> None:
+def test_machines_unfit_for_parallel_workers_are_detected() -> None:
     machine = stage("filecoin").machine.fork()
     assert may_run_beside(machine)
     machine.tracer = Recorder()

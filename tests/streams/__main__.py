@@ -20,7 +20,7 @@ from tests.streams.plants import PLANTS
 from tests.streams.programs import Play, play
 
 STAGES: Final = ("ended", "a stream got something", "a recipient was paid")
-MOST_FINDINGS: Final = 20
+MAX_FINDINGS: Final = 20
 _BATCH: Final = 20
 _APART: Final = 1 << 32
 """Programs of one run have seeds that no other run's have."""
@@ -114,7 +114,7 @@ def main() -> int:
     }
     stages = {name: tally.stages[name] for name in STAGES}
     return finish(
-        RunRecord(chosen.seed, chosen.count, stages, tally.findings[:MOST_FINDINGS], planted, details), chosen, started
+        RunRecord(chosen.seed, chosen.count, stages, tally.findings[:MAX_FINDINGS], planted, details), chosen, started
     )
 
 

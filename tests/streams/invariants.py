@@ -15,7 +15,7 @@ from hypervisor.leb128 import decode_uleb128
 from store.codec import CodecError, decode, encode
 
 WHOLE: Final = 10**18
-MOST_STREAMS, MOST_RECIPIENTS, MOST_PAYABLE, MOST_TOMBSTONE_ROWS, MOST_PENDING = 8, 64, 128, 256, 26
+MAX_STREAMS, MAX_RECIPIENTS, MAX_PAYABLE, MAX_TOMBSTONE_ROWS, MAX_PENDING = 8, 64, 128, 256, 26
 SET_WEIGHTS, STEP_WEIGHTS, REGISTER, REMOVE, SET_DISTRIBUTION = range(5)
 FIRE: Final = 99
 LAST_EPOCH: Final = (1 << 63) - 1
@@ -107,7 +107,7 @@ def _payload(op: int, payload: bytes) -> bool:
 def _shares(shares: Rows) -> bool:
     wallets = [number(wallet) for wallet, _ in shares]
     return (
-        len(shares) <= MOST_RECIPIENTS
+        len(shares) <= MAX_RECIPIENTS
         and _rising(wallets)
         and FIRE not in wallets
         and all(share > 0 for _, share in shares)
@@ -124,7 +124,7 @@ def _reserved(block: Block) -> int:
     unions = {id_: _union(distribution) for id_, distribution in block.explicit()}
     removals = [id_ for id_, op, _, _ in block.pending if op == REMOVE]
     return sum(len(rows) for _, rows in block.tombstones) + sum(
-        max(MOST_RECIPIENTS, unions.get(id_, 0)) for id_ in removals
+        max(MAX_RECIPIENTS, unions.get(id_, 0)) for id_ in removals
     )
 
 
@@ -140,7 +140,7 @@ def _has_keys(block: Block) -> bool:
 STRUCTURE: Final[dict[str, Callable[[Block], bool]]] = {
     "stream ids rise": lambda b: _rising([one[0] for one in b.streams]),
     "no stream is 0": lambda b: all(one[0] for one in (*b.streams, *b.tombstones)),
-    "at most 8 streams": lambda b: len(b.streams) <= MOST_STREAMS,
+    "at most 8 streams": lambda b: len(b.streams) <= MAX_STREAMS,
     "at most one implicit stream": lambda b: sum(one[2] is None for one in b.streams) <= 1,
     "a stream is live or a tombstone": lambda b: not {s[0] for s in b.streams} & {t[0] for t in b.tombstones},
     "registrations are of new ids": _registrations_are_new,
@@ -150,14 +150,14 @@ STRUCTURE: Final[dict[str, Callable[[Block], bool]]] = {
     "shares": lambda b: all(_shares(distribution[1]) for _, distribution in b.explicit()),
     "payable rows": lambda b: all(_table(distribution[2]) for _, distribution in b.explicit()),
     "claimed rows": lambda b: all(_table(distribution[3]) for _, distribution in b.explicit()),
-    "at most 128 payable and shares": lambda b: all(_union(one) <= MOST_PAYABLE for _, one in b.explicit()),
-    "at most 64 claimed rows": lambda b: all(len(one[3]) <= MOST_RECIPIENTS for _, one in b.explicit()),
+    "at most 128 payable and shares": lambda b: all(_union(one) <= MAX_PAYABLE for _, one in b.explicit()),
+    "at most 64 claimed rows": lambda b: all(len(one[3]) <= MAX_RECIPIENTS for _, one in b.explicit()),
     "the queue rises": lambda b: all(one[3] <= two[3] for one, two in pairwise(b.pending)),
-    "at most 26 writes": lambda b: len(b.pending) <= MOST_PENDING,
+    "at most 26 writes": lambda b: len(b.pending) <= MAX_PENDING,
     "writes have their keys": _has_keys,
     "one write a key": lambda b: len(set(_keys(b))) == len(b.pending),
     "payloads are sorted": lambda b: all(_payload(op, payload) for _, op, payload, _ in b.pending),
-    "at most 256 rows of tombstones": lambda b: _reserved(b) <= MOST_TOMBSTONE_ROWS,
+    "at most 256 rows of tombstones": lambda b: _reserved(b) <= MAX_TOMBSTONE_ROWS,
 }
 
 # --- accounting -------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_malformed_parameters_are_21(name: str, what: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_no_parameters_are_16(name: str) -> None:
+def test_empty_params_exit_with_16(name: str) -> None:
     assert exit_code(sender_of(name), METHODS[name], b"") == 16
 
 
@@ -107,7 +107,7 @@ def test_a_twenty_seventh_write_is_16(waiting: int, code: int) -> None:
 
 
 @pytest.mark.parametrize("taken", ["removed in between", "a tombstone"])
-def test_the_id_of_a_stream_that_is_there_is_16_even_if_it_will_be_gone(taken: str) -> None:
+def test_registering_existing_or_retired_stream_id_exits_16(taken: str) -> None:
     """Refused when it is filed: a queue with such a registration would be a broken state."""
     streams, accrued = ledger(2, [[2, 3, b"\x80", EPOCH + 1]])
     id_ = 2
@@ -210,12 +210,12 @@ def test_writes_that_cannot_be(method: MethodNumber, params: list[Any], code: in
         (reward.CLAIM, [9, [id_bytes(NO_ACTOR)]], 0),
     ],
 )
-def test_what_writers_and_claimants_ask_in_vain(method: MethodNumber, params: list[Any], code: int) -> None:
+def test_invalid_writer_and_claimant_requests_are_rejected(method: MethodNumber, params: list[Any], code: int) -> None:
     assert exit_code(ONE_WRITER, method, encode(params)) == code
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"\x80", encode([flat(1)]), encode([flat(1), None, 0])])
-def test_a_malformed_payload_in_the_queue_is_20_and_the_gas_alone(payload: bytes) -> None:
+def test_malformed_queued_payload_exits_20_and_pays_gas_only(payload: bytes) -> None:
     streams, accrued = ledger(2, [[3, 2, payload, EPOCH + 5]])
     assert exit_code(ONE_WRITER, reward.CLAIM, encode([2, []]), (streams, accrued)) == 20
     with stage(EPOCH) as at:
@@ -226,7 +226,7 @@ def test_a_malformed_payload_in_the_queue_is_20_and_the_gas_alone(payload: bytes
         assert (at.balance(MINER) - miner, at.state().minted) == (7, 0)
 
 
-def test_a_due_write_that_breaks_the_schedule_is_dropped_with_an_event() -> None:
+def test_due_write_breaking_the_schedule_is_dropped_with_event() -> None:
     """Filed when there was room; stream 2 has grown since."""
     heavy = encode([[[2, flat(WHOLE)]]])
     streams, accrued = ledger(2, [[None, 1, heavy, EPOCH]])

@@ -121,7 +121,7 @@ def test_a_planted_defect_is_found(plant: str) -> None:
 
 
 @pytest.mark.long
-def test_the_published_crate_says_the_same_of_each_state() -> None:
+def test_published_crate_agrees_on_each_state() -> None:
     why_not = oracle.build()
     if why_not:
         pytest.skip(why_not)

@@ -28,11 +28,11 @@ def _use(store: lying.LyingStore, _width: int, operations: list[Any]) -> None:
                 assert index not in array
             case [int(), int(index), bytes()] if 0 <= index <= MAX_INDEX:
                 array.get(index)
-    for _ in islice(array.items(), lying.MOST_ITEMS):
+    for _ in islice(array.items(), lying.MAX_ITEMS):
         pass
-    values = [*islice(array.items(), lying.MOST_ITEMS)]
+    values = [*islice(array.items(), lying.MAX_ITEMS)]
     again = Amt(store, array.flush())
-    assert [*islice(again.items(), lying.MOST_ITEMS)] == values
+    assert [*islice(again.items(), lying.MAX_ITEMS)] == values
 
 
 def seeds() -> Iterator[bytes]:

@@ -29,11 +29,11 @@ def _use(store: lying.LyingStore, width: int, operations: list[Any]) -> None:
             assert key not in tree
         else:
             tree.get(key)
-    for _ in islice(tree.items(), lying.MOST_ITEMS):
+    for _ in islice(tree.items(), lying.MAX_ITEMS):
         pass
-    entries = [*islice(tree.items(), lying.MOST_ITEMS)]
+    entries = [*islice(tree.items(), lying.MAX_ITEMS)]
     again = Hamt(store, tree.flush(), bits)
-    assert [*islice(again.items(), lying.MOST_ITEMS)] == entries
+    assert [*islice(again.items(), lying.MAX_ITEMS)] == entries
 
 
 def _calls(operations: list[Any]) -> Iterator[tuple[int, int, bytes]]:

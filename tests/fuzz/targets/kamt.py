@@ -30,11 +30,11 @@ def _use(store: lying.LyingStore, _width: int, operations: list[Any]) -> None:
                     assert tree.get(slot) == (kind and number % WORD)
                 else:
                     tree.get(slot)
-    for _ in islice(tree.items(), lying.MOST_ITEMS):
+    for _ in islice(tree.items(), lying.MAX_ITEMS):
         pass
-    slots = [*islice(tree.items(), lying.MOST_ITEMS)]
+    slots = [*islice(tree.items(), lying.MAX_ITEMS)]
     again = Kamt(store, tree.flush())
-    assert [*islice(again.items(), lying.MOST_ITEMS)] == slots
+    assert [*islice(again.items(), lying.MAX_ITEMS)] == slots
 
 
 def seeds() -> Iterator[bytes]:

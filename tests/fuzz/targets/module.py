@@ -13,8 +13,8 @@ from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
 from runtimes.wasm.binary import BinaryReader
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse
-from runtimes.wasm.validate import check
+from runtimes.wasm.module import parse_module
+from runtimes.wasm.validate import validate_module
 from runtimes.wasmtime.engine import guest_engine
 from store.car import read_car
 from tests.conftest import fvm_data
@@ -33,8 +33,8 @@ RUNS = 100
 def run(data: bytes) -> bool:
     engine = guest_engine()
     try:
-        module = parse(data)
-        facts = check(module)
+        module = parse_module(data)
+        facts = validate_module(module)
         engine.validate(data)
         instrumented = instrument(module)
     except InvalidModule:

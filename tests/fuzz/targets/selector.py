@@ -19,7 +19,7 @@ from store.selection import selected_blocks, walk
 from store.selectors import SelectorError, parse_selector
 from tests.fuzz.target import Target, cbor_mutation
 
-MOST = 300
+MAX = 300
 
 
 def run(data: bytes) -> bool:
@@ -30,7 +30,7 @@ def run(data: bytes) -> bool:
     store, root = _state()
     for way in (walk, selected_blocks):
         try:
-            for _ in way(store, root, selector, MOST):
+            for _ in way(store, root, selector, MAX):
                 pass
         except (SelectorError, LayoutError, StoreError):
             pass

@@ -34,7 +34,7 @@ INSTALL, CREATE, INVOKE = range(3)
 METHODS = {INSTALL: 4, CREATE: 2}
 """The init actor's."""
 GAS = 20_000_000
-MOST_MODULES, MOST_STEPS, LONGEST = 4, 5, 20_000
+MAX_MODULES, MAX_STEPS, LONGEST = 4, 5, 20_000
 CODE = 3072
 """Offset of the CID of a step's module in the guest's memory."""
 RUNS = 100
@@ -62,7 +62,7 @@ def parse(data: bytes) -> Input | None:
     try:
         match decode(data):
             case [list(modules), list(steps)]:
-                found = Input(modules[:MOST_MODULES], [_step(step) for step in steps[:MOST_STEPS]])
+                found = Input(modules[:MAX_MODULES], [_step(step) for step in steps[:MAX_STEPS]])
             case _:
                 return None
     except (CodecError, TypeError, ValueError):
@@ -208,15 +208,15 @@ def mutate(data: bytes, rng: Random) -> bytes:
         case 0 | 1:
             steps[at] = kind, module, write(changed(read(program), rng))
         case 2:
-            steps[at] = rng.randrange(3), rng.randrange(MOST_MODULES), program
+            steps[at] = rng.randrange(3), rng.randrange(MAX_MODULES), program
         case 3:
-            steps.insert(at, (rng.randrange(3), rng.randrange(MOST_MODULES), write(_upgrade())))
+            steps.insert(at, (rng.randrange(3), rng.randrange(MAX_MODULES), write(_upgrade())))
         case 4:
             known = rng.choice(_modules())
             modules.append(rng.choice((generated(rng), known, trees.scrambled(known, rng) if known else b"\0")))
         case _:
             modules[rng.randrange(len(modules))] = generated(rng)
-    return Input(modules[-MOST_MODULES:], steps[:MOST_STEPS]).encode()
+    return Input(modules[-MAX_MODULES:], steps[:MAX_STEPS]).encode()
 
 
 def _forgetful() -> None:

@@ -41,7 +41,7 @@ def test_the_compiled_contracts_are_those_of_the_sources() -> None:
 
 
 @pytest.mark.long
-def test_the_abi_of_every_interface_is_what_solc_makes_of_it() -> None:
+def test_interface_abis_match_solc_output() -> None:
     script = Path(__file__).parents[3] / "scripts" / "clients"
     clients = subprocess.run([script], check=True, capture_output=True, text=True).stdout.strip()
     command: list[str | Path] = ["node", FOLDER / "compile.mjs", "--check-abi"]
@@ -52,7 +52,7 @@ def test_the_abi_of_every_interface_is_what_solc_makes_of_it() -> None:
 
 
 @pytest.mark.slow
-def test_every_case_of_the_solidity_libraries_ends_the_same_through_the_facade(stage: Stage) -> None:
+def test_solidity_library_cases_match_through_facade(stage: Stage) -> None:
     ended: dict[str, set[int]] = {}
     for case in cases(stage):
         if (function := _function_of(stage, case)) is not None:
@@ -206,9 +206,7 @@ def test_something_or_null_is_a_list_of_one_or_none(stage: Stage, typed: tuple[A
     assert ask(stage, typed, "handOver", miner, (bob,), 10**18, 5000) == (bob, 10**18)
 
 
-def test_an_account_s_signature_is_checked_although_accounts_have_no_code(
-    stage: Stage, typed: tuple[Address, ContractInterface]
-) -> None:
+def test_account_signature_is_checked_without_code(stage: Stage, typed: tuple[Address, ContractInterface]) -> None:
     assert ask(stage, typed, "signed", stage.id_of(ALICE), signature(ALICE, b"words"), b"words") is True
 
 
@@ -225,7 +223,7 @@ def test_the_library_s_addresses_are_those_of_filecoin(stage: Stage, typed: tupl
 # --- multisigs: for people's wallets ----------------------------------------------------------------------------------
 
 
-def test_a_wallet_of_ethereum_proposes_and_approves_as_a_signer_of_a_multisig(stage: Stage) -> None:
+def test_ethereum_wallet_proposes_and_approves_in_multisig(stage: Stage) -> None:
     wallet = multisig(stage, ETHEL, ALICE)
     interface = ContractInterface(json.loads((INTERFACES / "IMultisig.json").read_text()))
 
@@ -249,7 +247,7 @@ def test_a_wallet_of_ethereum_proposes_and_approves_as_a_signer_of_a_multisig(st
     assert error == f"ActorError({wallet}, 3, {int(ExitCode.USR_FORBIDDEN)}, 0x)"
 
 
-def test_a_contract_that_signs_for_a_multisig_gets_the_actor_s_own_refusal(
+def test_multisig_refusal_is_returned_to_signing_contract(
     stage: Stage, typed: tuple[Address, ContractInterface]
 ) -> None:
     wallet = multisig(stage, typed[0], ALICE)

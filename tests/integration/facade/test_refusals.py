@@ -62,7 +62,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_calldata_that_is_not_canonical_is_refused_by_a_typed_error(stage: Stage, case: str) -> None:
+def test_non_canonical_calldata_reverts_with_typed_error(stage: Stage, case: str) -> None:
     data, error = REFUSED[case]
     before = _actors(stage)
     assert relayed(stage, "call", DATACAP, data, 0) == (False, error)
@@ -108,11 +108,11 @@ def test_a_delegate_call_of_an_actor_fails_as_on_the_network(stage: Stage) -> No
     assert relayed(stage, "borrow", DATACAP, BALANCE + ADDRESS_OF_BOB) == (False, "none")
 
 
-def test_a_call_of_nobody_is_a_call_of_nothing_as_on_the_network(stage: Stage) -> None:
+def test_call_to_missing_actor_succeeds_with_empty_result(stage: Stage) -> None:
     assert relayed(stage, "call", masked_id(999_999), BALANCE + ADDRESS_OF_BOB, 0) == (True, "")
 
 
-def test_whoever_lies_at_an_address_that_looks_like_a_masked_id_is_never_called(stage: Stage) -> None:
+def test_placeholder_at_forged_masked_id_is_never_called(stage: Stage) -> None:
     forged = Address.delegated(10, masked_id(7))
     stage.send(forged, 0, value=1)  # the network lets a placeholder come into being there
     placeholder = stage.id_of(forged)
@@ -132,12 +132,12 @@ def test_accounts_and_contracts_take_calldata_as_ever(stage: Stage, typed: tuple
     assert answer.startswith(masked_id(7).rjust(32, b"\0").hex())
 
 
-def test_a_call_without_data_is_what_it_is_on_the_network(stage: Stage) -> None:
+def test_call_without_data_matches_network(stage: Stage) -> None:
     assert relayed(stage, "call", DATACAP, b"", 0) == (False, "none")  # exit 22
     assert relayed(stage, "call", masked_id(multisig(stage, ETHEL, ALICE)), b"", 0) == (True, "")
 
 
-def test_without_the_switch_nothing_of_this_works() -> None:
+def test_facade_is_unavailable_without_switch() -> None:
     with_out = Stage(Bundle.embedded(), FOLDER / "compiled")
     calldata = invoke_params(BALANCE + ADDRESS_OF_BOB)
     result = with_out.apply(Address.id(7), INVOKE_EVM, calldata, 0, ETHEL)
@@ -152,7 +152,7 @@ def test_every_actor_with_methods_for_contracts_has_an_interface() -> None:
 
 @given(st.data())
 @settings(max_examples=samples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_contract_sends_it_is_a_call_or_leaves_nothing(stage: Stage, data: st.DataObject) -> None:
+def test_arbitrary_contract_calldata_succeeds_or_changes_nothing(stage: Stage, data: st.DataObject) -> None:
     actor = data.draw(st.sampled_from(["datacap", "storagemarket", "storagepower", "verifiedregistry"]))
     function = data.draw(st.sampled_from(sorted(facade(actor).values(), key=lambda one: one.name)))
     numbers = st.sampled_from([0, 1, 2, 32, 64, 96, 2**63, 2**64, 2**255, 2**256 - 1])
@@ -167,7 +167,7 @@ def test_whatever_a_contract_sends_it_is_a_call_or_leaves_nothing(stage: Stage, 
 
 
 @pytest.mark.slow
-def test_a_method_that_an_older_actor_does_not_have_is_its_exit_22() -> None:
+def test_method_missing_in_older_actor_reports_exit_22() -> None:
     power = ContractInterface(json.loads((INTERFACES / "IPower.json").read_text()))
     bundle = Bundle.open(data_file("bundles/v10-mainnet.car"))
     with Hypervisor.open(bundle=bundle, genesis=GENESIS, network=18) as machine:
