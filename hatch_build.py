@@ -1,7 +1,8 @@
-"""Build hook of hatchling that compiles modules with mypyc; `compiled.toml` lists them.
+"""Build hook of hatchling: writes the bindings of the built-in actors, and compiles modules with mypyc.
 
-With FVM_COMPILED=1 a wheel contains the compiled modules next to their sources. Otherwise nothing is compiled and no
-compiler is needed. As a program it compiles in place, and undoes that:
+The bindings (`bridge/bindings`) are generated from schemas for each sdist, wheel and editable installation.
+`compiled.toml` lists the modules to compile. With FVM_COMPILED=1 a wheel contains the compiled modules next to their
+sources. Otherwise nothing is compiled and no compiler is needed. As a program it compiles in place, and undoes that:
 
     python hatch_build.py in-place | interpreted | lacking
 
@@ -15,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tomllib
@@ -34,18 +36,19 @@ SUFFIX = EXTENSION_SUFFIXES[0]
 BUILD_REQUIREMENTS = ("mypy==2.4.1", "setuptools>=77", "pybind11>=3")
 
 
-class CompiledWheel(BuildHookInterface):  # type: ignore[type-arg]
-    """The build hook that hatchling calls before it builds a wheel."""
+class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
+    """The build hook that hatchling calls before it builds an sdist or a wheel."""
 
     def dependencies(self) -> list[str]:
-        """Return the build requirements besides hatchling: none unless modules are compiled."""
+        """Return the build requirements besides those of pyproject.toml: none unless modules are compiled."""
         if not self._is_wanted():
             return []
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         return [*BUILD_REQUIREMENTS, *project["dependencies"]]  # mypy reads the types of the latter
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, and include the result in the wheel under the tag of this interpreter."""
+        """Write the bindings. Compile if wanted, and include the result under the tag of this interpreter."""
+        subprocess.run([sys.executable, "-m", "fvm_hypervisor.bindings.actors.python"], cwd=ROOT, check=True)
         if version != "standard" or not self._is_wanted():
             return
         if lack := lacking():

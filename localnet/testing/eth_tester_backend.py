@@ -238,7 +238,8 @@ class HypervisorBackend(BaseChainBackend):  # type: ignore[misc]  # eth-tester h
         account = self._accounts.get(transaction["from"])
         if account is None:
             raise ValidationError(
-                f"{as_data(transaction['from'])} is not an account of this backend: call add_account with its private key"
+                f"{as_data(transaction['from'])} is not an account of this backend: "
+                "call add_account with its private key"
             )
         return self._submit(account.sign(self._transaction(transaction)).raw())
 

@@ -13,7 +13,7 @@ from time import monotonic, sleep
 import pytest
 
 from localnet.fork.node_client import NodeClient, NodeError
-from tests.clients.conftest import EXAMPLE, PROJECT, installed, start
+from tests.clients.conftest import EXAMPLE, PROJECT, forge_project, installed, start
 from tests.fvm_hypervisor.soltest.forks import chains, golden
 from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
 

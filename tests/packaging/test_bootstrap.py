@@ -17,6 +17,13 @@ import pytest
 from tests.packaging.project import PROJECT
 
 TOOLS = ("cat", "cmp", "dirname", "grep", "head", "mktemp", "mv", "rm", "sed", "sh", "tail", "uname")
+SOURCES = ("builtin_actors/schemas/*.ipldsch", "bindings/actors/*.py")
+INPUTS = [
+    *("requirements.lock", "pyproject.toml"),
+    *(str(path.relative_to(PROJECT)) for part in SOURCES for path in sorted((PROJECT / "fvm_hypervisor").glob(part))),
+]
+"""Files whose contents the script records in its stamp, in its order."""
+BINDINGS = "bridge/bindings/common.py"
 THIS_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -26,9 +33,9 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "checkout"
         self.path = folder / "path"
-        (self.folder / "scripts").mkdir(parents=True)
-        self.path.mkdir()
-        for name in ("scripts/bootstrap", "requirements.lock", "pyproject.toml"):
+        self.path.mkdir(parents=True)
+        for name in ("scripts/bootstrap", BINDINGS, *INPUTS):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(PROJECT / name, self.folder / name)
         for tool in TOOLS:
             found = shutil.which(tool)
@@ -82,8 +89,8 @@ class Checkout:
         """An environment that the script takes for done: a Python and the stamp, no packages."""
         venv = self.folder / ".venv"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-        lock, project = (self.folder / name for name in ("requirements.lock", "pyproject.toml"))
-        self.stamp.write_text(f"{self.folder.resolve()}\n{lock.read_text()}{project.read_text()}")
+        inputs = "".join((self.folder / name).read_text() for name in INPUTS)
+        self.stamp.write_text(f"{self.folder.resolve()}\n{inputs}")
 
     @property
     def stamp(self) -> Path:
@@ -193,7 +200,14 @@ def test_an_environment_that_is_ready_is_left_alone(checkout: Checkout) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
+def test_missing_bindings_are_generated_by_another_installation(checkout: Checkout) -> None:
+    checkout.ready_environment()
+    checkout.uv_that_fails("because a==1 has no usable wheels")
+    (checkout.folder / BINDINGS).unlink()
+    assert "setting up .venv" in checkout.run().stderr
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml", INPUTS[-1]])
 def test_a_changed_lock_or_project_file_makes_it_install_again(checkout: Checkout, name: str) -> None:
     checkout.ready_environment()
     checkout.uv_that_fails("because a==1 has no usable wheels")

@@ -260,10 +260,12 @@ def project(tmp_path: Path) -> Path:
         "store/compiled.py": (PROJECT / "store/compiled.py").read_text(encoding="utf-8"),
         "store/even.py": EVEN,
         "store/odd.py": ODD,
+        "fvm_hypervisor/__init__.py": "",
+        "fvm_hypervisor/bindings/actors/python.py": "# the hook runs it, to write the bindings",
         "hatch_build.py": (PROJECT / "hatch_build.py").read_text(encoding="utf-8"),
     }
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 

@@ -1,8 +1,27 @@
-"""`make bindings`: write what is generated from the schemas, and say what has changed."""
+"""`make bindings`: write the generated files, and print the changed ones."""
 
-from fvm_hypervisor.bindings.actors import PROJECT, write
+from __future__ import annotations
 
-for path in (changed := write()):
-    print(path.relative_to(PROJECT))
-if not changed:
-    print("nothing has changed")
+from pathlib import Path
+from typing import Final
+
+from fvm_hypervisor.bindings.actors import engine, page, python, solidity
+
+PROJECT: Final = Path(__file__).resolve().parents[3]
+
+
+def committed() -> dict[Path, str]:
+    """Return the text of every generated file of the repository by path."""
+    texts = {PROJECT / path: text for part in (solidity, engine) for path, text in part.files().items()}
+    documented = PROJECT / page.PATH
+    return texts | {documented: page.renewed(documented.read_text(encoding="utf-8"))}
+
+
+if __name__ == "__main__":
+    python.write(PROJECT)
+    changed = [path for path, text in committed().items() if path.read_text(encoding="utf-8") != text]
+    for path in changed:
+        path.write_text(committed()[path], encoding="utf-8")
+        print(path.relative_to(PROJECT))
+    if not changed:
+        print("the committed files are unchanged")

@@ -1,4 +1,10 @@
-"""The Python modules of `bridge.bindings`, from the schemas."""
+"""The Python modules of `bridge.bindings`, from the schemas.
+
+    python -m fvm_hypervisor.bindings.actors.python
+
+writes them. The build hook (hatch_build.py) runs it for each wheel, sdist and editable installation, with no package
+installed but cbor2.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +39,6 @@ _WRAPPED: Final = ("ActorID", "ChainEpoch", "MethodNumber", "TokenAmount")
 """Kinds of numbers: a function takes a plain one."""
 _SHARED_METHODS: Final = ("Receive", "AuthenticateMessage")
 _SINGLE: Final = {"Address": "address", "ActorID": "actor", "DealID": "deal", "SectorNumber": "sector"}
-_INIT: Final = '''"""Typed Python bindings of the built-in actors' methods, one module per actor.
-
-    network.invoke(address, multisig.approve(7, b""))    # an ApproveReturn
-
-Each method has a function that builds a `bridge.binding.Call`: number, parameters, and the decoder of the return value.
-Parameters and return values of several fields are dataclasses with `encode` and `decode`. Exported methods have their
-exported number, all others the small one. Generated from `fvm_hypervisor/builtin_actors/schemas`: `make
-bindings`.
-"""
-'''
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +51,14 @@ class Argument:
     unit: str | None
 
 
-def modules() -> dict[Path, str]:
-    """Return the unformatted source of each module by path."""
-    files = {FOLDER / f"{name}.py": "\n".join(_module(name)) for name in (SHARED, *NAMES)}
-    return {FOLDER / "__init__.py": _INIT, **files}
+def write(project: Path) -> None:
+    """Write all modules below a project's folder, and remove those of former actors."""
+    folder = project / FOLDER
+    for name in (SHARED, *NAMES):
+        (folder / f"{name}.py").write_text("\n".join(_module(name)).rstrip() + "\n", encoding="utf-8")
+    for path in folder.glob("*.py"):
+        if path.stem not in ("__init__", SHARED, *NAMES):
+            path.unlink()
 
 
 def _module(actor: str) -> Iterator[str]:
@@ -268,3 +268,7 @@ def _snake(name: str) -> str:
 
 def _constant(method: str) -> str:
     return _snake(method).upper()
+
+
+if __name__ == "__main__":
+    write(Path(__file__).resolve().parents[3])
