@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels release-check compiled interpreted docs lowest beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels release-check compiled interpreted docs lowest beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -83,9 +83,6 @@ conformance: environment ## run all official and golden message vectors; BOUNDAR
 	done
 	@set -- $(BOUNDARIES:%=build/conformance-%.jsonl); [ -z "$$2" ] || { cmp "$$1" "$$2" && echo "$$1 and $$2 are equal"; }
 	@FVM_BOUNDARY=$(firstword $(BOUNDARIES)) $(RUN)/python -m pytest -q tests/conformance
-
-golden-coverage: environment ## report golden vectors by network version, syscall and error number
-	@$(RUN)/python -m tests.conformance.coverage
 
 oracle-diff: environment ## regenerate 20 golden vectors with ref-fvm and compare (needs Rust)
 	@$(RUN)/python -m tests.conformance.oracle_diff $(ARGS)

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, read_vectors
-from tests.conformance.coverage import GOLDEN, MESSAGE_FILES
+from tests.conformance.golden import GOLDEN, MESSAGE_FILES
 from tests.conftest import fvm_data
 
 ORACLE = GOLDEN.parent / "oracle"

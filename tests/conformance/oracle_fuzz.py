@@ -33,7 +33,7 @@ from hypervisor.types import ActorID
 from store.car import read_car, write_car
 from store.cid import RAW, Cid, cid_of, parse_cid, show
 from store.memory import MemoryStore
-from tests.conformance.coverage import GOLDEN, VERSIONS
+from tests.conformance.golden import GOLDEN, VERSIONS
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, oracle
 from tests.conformance.probes import Probe, module_of, probes
 from tests.conftest import bundle_folder

@@ -34,7 +34,7 @@ from hypervisor.kernel.self_state import SelfOps
 from hypervisor.network_versions import network_version
 from store.blockstore import StoreError
 from store.cid import Cid
-from tests.conformance.coverage import VERSIONS
+from tests.conformance.golden import VERSIONS
 from tests.conformance.message_cases import (
     REFUSED,
     Answering,

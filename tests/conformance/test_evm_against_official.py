@@ -21,7 +21,6 @@ from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
 OFFICIAL_BUNDLE = "bundles/v18-devnet.car"
-pytestmark = pytest.mark.beside_official
 
 
 @pytest.mark.parametrize("mebibytes", [8, 20, 64])

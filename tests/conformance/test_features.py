@@ -16,7 +16,7 @@ from hypervisor.overlay import Overlay
 from hypervisor.overlay_file import parse_overlay
 from runtimes.wasm.module import FunctionType
 from runtimes.wasm.validate import ModuleFacts
-from tests.conformance.coverage import GOLDEN
+from tests.conformance.golden import GOLDEN
 from tests.conftest import bundle_folder, fvm_data
 
 FILES = tuple(sorted((GOLDEN / "features").glob("*.jsonl.gz")))

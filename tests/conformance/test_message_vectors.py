@@ -18,7 +18,7 @@ from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, is_skipp
 from hypervisor.network_versions import NV18, network_version
 from hypervisor.prices import HYGGE
 from hypervisor.tracing import Recorder
-from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, GOLDEN, MESSAGE_FILES
+from tests.conformance.golden import BUILT_IN_ACTORS_RUN, GOLDEN, MESSAGE_FILES
 from tests.conftest import bundle_folder, data_file, fvm_data
 
 FEW = 5

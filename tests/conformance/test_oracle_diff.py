@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import oracle_diff
-from tests.conformance.coverage import MESSAGE_FILES
+from tests.conformance.golden import MESSAGE_FILES
 from tests.conformance.oracle_diff import NOT_RUN, Vectors, by_id, differences, main, sample
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file
 from hypervisor.network_versions import NetworkVersion, network_version
 from hypervisor.parallel import Parallel
-from tests.conformance.coverage import VERSIONS
+from tests.conformance.golden import VERSIONS
 from tests.conformance.tipset_corpus import SEVERAL, SOURCE, TIPSETS, blocks_file_of, file_of, results_of
 from tests.conftest import data_file
 

@@ -30,7 +30,7 @@ from localnet.ledger.headers import CarriedMessage
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
 from store.rocks import RocksStore
-from tests.conformance.coverage import GOLDEN, VERSIONS
+from tests.conformance.golden import GOLDEN, VERSIONS
 from tests.conformance.message_cases import Reference
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, differences
 from tests.conformance.tipset_life import Life

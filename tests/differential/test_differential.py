@@ -36,7 +36,6 @@ def words(*numbers: int) -> bytes:
     return b"".join(number.to_bytes(32, "big") for number in numbers)
 
 
-@pytest.mark.beside_official
 @pytest.mark.parametrize("length", TOO_MUCH, ids=hex)
 @pytest.mark.parametrize(
     ("method", "value", "flags", "codec"),
@@ -55,7 +54,6 @@ READ = {"00": 0, "0105": 0, "1805" + "07" * 5: 0, "1b00000000000000010a": 0, "5f
 REFUSED = {"2105": 21, "6105": 21, "8105": 21, "c105": 21, "0005": 21}
 
 
-@pytest.mark.beside_official
 @pytest.mark.parametrize(("params", "exit_code"), [*READ.items(), *REFUSED.items()])
 def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exit_code: int) -> None:
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, assemble(ECHO))}
@@ -76,7 +74,6 @@ def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exi
     assert outcomes[0][0] == exit_code
 
 
-@pytest.mark.beside_official
 @pytest.mark.parametrize("nonce", [2**64 - 3, 2**64 - 2, 2**64 - 1])
 def test_contract_at_maximum_nonce_cannot_create(nonce: int) -> None:
     code = assemble("0 0 0 CREATE 0 MSTORE 0 0 0 CREATE 32 MSTORE 64 0 RETURN")
@@ -89,7 +86,6 @@ def words_of_modexp(base: int, exponent: int, modulus: int) -> bytes:
     return words(base, exponent, modulus) + b"\x03" * 40
 
 
-@pytest.mark.beside_official
 @pytest.mark.parametrize("length", [10_000, 1 << 20, 520 << 20, 1 << 31, 1 << 32])
 def test_modexp_numbers_are_encoded_like_official_module(length: int) -> None:
     assert not difference(5, words_of_modexp(length, 1, 1))
@@ -97,7 +93,6 @@ def test_modexp_numbers_are_encoded_like_official_module(length: int) -> None:
     assert not difference(5, words_of_modexp(1, 1, length))
 
 
-@pytest.mark.beside_official
 def test_blake2f_with_huge_rounds_and_bad_final_flag_is_free() -> None:
     assert not difference(9, b"\xff" * 213)
 
@@ -108,7 +103,6 @@ def test_cases_are_deterministic_per_seed() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.beside_official
 def test_generated_contracts_do_the_same_on_both_machines() -> None:
     tally = compare(seed=7, count=250, workers=1)
     assert not tally.findings
@@ -122,7 +116,6 @@ def defects() -> list[str]:
     return [*(name for name in PLANTS if name not in (NONE, shared)), *with_data(shared)]
 
 
-@pytest.mark.beside_official
 @pytest.mark.parametrize("defect", defects())
 @pytest.mark.oracle
 def test_a_planted_defect_is_found(defect: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.method_numbers import method_number
-from tests.docs.actors_page import BEGIN, END, HELD, HELD_NEW, PAGE, Row, found_rows, table
+from tests.docs.actors_page import BEGIN, END, HELD, PAGE, Row, found_rows, table
 
 TESTS = Path(__file__).resolve().parent.parent
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -23,14 +23,6 @@ def found() -> list[Row]:
 def test_actors_table_matches_actor_responses(found: list[Row]) -> None:
     written = TEXT.split(BEGIN)[1].split(END)[0]
     assert written == table(found), "run `make actors-page`"
-
-
-def test_only_miner_omits_methods_and_adds_own(found: list[Row]) -> None:
-    assert {row.actor for row in found if not row.own and not row.new} == {"storageminer"}
-    assert {(row.actor, row.method) for row in found if not row.official and row.own} == {
-        ("storageminer", "DevelopmentOnlyCommitSectors"),
-        ("storageminer", "DevelopmentOnlyProveDeadline"),
-    }
 
 
 def test_omitted_official_miner_methods_are_those_of_proofs(found: list[Row]) -> None:
@@ -61,23 +53,6 @@ def test_table_lists_methods_added_removed_and_frozen_by_nv29(found: list[Row]) 
         "Burn", "BurnFrom",
     }  # fmt: skip
     assert not any(frozen.values())
-
-
-def test_every_method_that_both_have_has_an_example(found: list[Row]) -> None:
-    """Contracts are held against the official EVM actor elsewhere."""
-    without = {row.actor for row in found if row.own and row.official and row.steps() == ("", "")}
-    assert without == {"evm"}
-
-
-@pytest.mark.parametrize("test", sorted({test for tests in HELD_NEW.values() for test in tests}))
-def test_the_tests_of_new_methods_exist(test: str) -> None:
-    assert (TESTS / test).is_file()
-
-
-@pytest.mark.parametrize("test", sorted({test for tests in HELD.values() for test in tests}))
-def test_named_tests_exist_and_use_official_actors(test: str) -> None:
-    text = (TESTS / test).read_text(encoding="utf-8")
-    assert re.search(r"\bofficial\b|\bTwins\b", text)
 
 
 def test_development_method_numbers_are_hashes_of_their_names() -> None:

@@ -24,11 +24,6 @@ def test_missing_anvil_options_are_listed_with_refusal_text() -> None:
     assert "| `--ipc` | the node listens at a port only: " in section
 
 
-def test_help_shows_three_panels_in_the_order_of_the_page() -> None:
-    panels = re.findall(r"^╭─ (.*?) ─+╮$", help_of(), re.MULTILINE)
-    assert panels == ["Options", "Use it", "Actors and state", "Check it"]
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_an_example_or_commands_below_it(command: str) -> None:
     text = help_of(*command.split())

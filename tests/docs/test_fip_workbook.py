@@ -49,8 +49,3 @@ def test_only_changed_method_differs(followed: list[Ran]) -> None:
     assert re.findall(r"^by actor .*\n(\S+ 4x) .*\n\n", text, re.MULTILINE) == ["ethaccount 4x"]
     assert text.count("event::emit_event: A calls it 0 times, B 1") == 4
     assert text.count("events: A emits 0, B 1") == 4
-
-
-def test_linked_pages_exist() -> None:
-    for target in re.findall(r"\]\(([^)#]+)", PAGE):
-        assert (ROOT / "docs" / target).exists(), target

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from localnet.accounts import TEST_MNEMONIC
-from localnet.rpc import errors
-from localnet.rpc.http import PATHS
 from localnet.rpc.method_table import method_table
 from localnet.rpc.methods import OptionalReader
-from localnet.rpc.node import NodeLimits
 from localnet.rpc.refused import REASONS
-from localnet.rpc.subscriptions import MAX_REVERTED
-from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from tests.docs.json_rpc_examples import EXAMPLES, examples
-from tests.docs.json_rpc_page import BEGIN, PARTIAL, peers, replaced, rows
+from tests.docs.json_rpc_page import BEGIN, replaced
 from tests.docs.page_shell import run_page
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "json-rpc.md"
@@ -44,53 +38,9 @@ def test_method_without_example_reports_where_to_add_it(monkeypatch: pytest.Monk
     assert ": write its parameters in EXAMPLES of tests/docs/json_rpc_examples.py" in str(failed.value)
 
 
-def test_supported_methods_are_documented_with_their_results() -> None:
-    shown = set(re.findall(r"^([\w.]+) \[.*\]  ->  \S", TEXT, re.MULTILINE))
-    assert {row.name for methods in rows().values() for row in methods} <= shown
-    assert {row.name for row in method_table().values()} - set(REASONS) <= shown
-
-
-def test_every_method_of_a_peer_is_marked() -> None:
-    for peer in peers():
-        assert set(peer.methods) <= set(re.findall(r"`([\w.]+)`", TEXT)), peer.title
-
-
-def test_partial_methods_are_offered_and_each_area_has_methods() -> None:
-    assert set(PARTIAL) <= set(method_table())
-    assert all(rows().values())
-
-
-def test_rpc_page_lists_every_method_and_alias() -> None:
-    assert set(method_table()) <= set(re.findall(r"`([\w.]+)`", TEXT))
-
-
 def test_every_method_that_the_text_names_exists() -> None:
     named = set(re.findall(r"`((?:eth|evm|anvil|hypervisor|net|web3)_\w+|Filecoin\.\w+)`", TEXT.split(BEGIN)[0]))
     assert named <= set(method_table())
-
-
-def test_every_error_code_is_explained() -> None:
-    codes = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
-    assert {int(code) for code in re.findall(r"^\| (-?\d+) \|", TEXT, re.MULTILINE)} == codes
-
-
-def test_the_numbers_are_the_codes() -> None:
-    limits = NodeLimits()
-    for words in (
-        TEST_MNEMONIC,
-        f"{BLOCK_GAS_LIMIT:,}",
-        f"more than {limits.batch:,}",
-        f"more than {limits.body >> 20} MiB",
-        f"more than {limits.unsent >> 20} MiB wait",
-        f"more than {MAX_REVERTED:,} tipsets",
-        f"not answered for {limits.ping:.0f} seconds",
-        f"{limits.connections} connections",
-        f"{limits.clients:,} connections of both kinds",
-        f"no byte came for {limits.silence:.0f} seconds",
-        f"{limits.subscriptions_of_one:,} subscriptions on each, {limits.subscriptions:,} in all",
-        *(f"`{path}`" for path in PATHS),
-    ):
-        assert words in " ".join(TEXT.split())
 
 
 @pytest.mark.slow

@@ -37,10 +37,3 @@ def test_the_values_of_the_networks_are_those_of_the_migration() -> None:
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
 def test_page_python_example_runs(code: str) -> None:
     exec(compile(code, "docs/network-versions.md", "exec"), {})
-
-
-def test_files_named_for_next_version_exist() -> None:
-    table = TEXT.split("## The next version")[1]
-    named = {name for name in re.findall(r"`([a-z_]+/[A-Za-z0-9_/.-]+)`", table) if "nv30" not in name}
-    assert {"hypervisor/migration.py", "fvm_hypervisor/builtin_actors/build.py"} < named
-    assert [name for name in sorted(named) if not (PROJECT / name).exists()] == []

@@ -48,8 +48,3 @@ def test_actor_upgrades_itself_as_documented(tmp_path: Path) -> None:
     assert sum(bool(expected) for _, expected in commands(UPGRADE)) == 8
     for ran in run_page(UPGRADE, tmp_path / "page"):
         ran.check()
-
-
-def test_linked_pages_exist() -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", PAGE):
-        assert (ROOT / "docs" / target).exists(), target

@@ -69,13 +69,6 @@ def addresses(stage: Stage) -> dict[str, str]:
     }
 
 
-def gallery() -> str:
-    """The table of the pictures, as the page has it."""
-    cells = [f"![{words}](explorer/{name}.webp)" for name, (_, _, words) in PICTURES.items()]
-    rows = [f"| {' | '.join(cells[place : place + 2])} |" for place in range(0, len(cells), 2)]
-    return "\n".join(["| | |", "|---|---|", *rows])
-
-
 def _reward_state(stage: Stage) -> str:
     from hypervisor.address import Address
     from store.cid import show

@@ -14,7 +14,6 @@ from tests.crossing.twins import BELOW, TWICE, Stages, stages
 from tests.differential.comparison import BUNDLE, runners
 
 TREES = 20
-pytestmark = pytest.mark.beside_official
 
 
 @pytest.fixture(scope="module")

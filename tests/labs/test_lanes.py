@@ -52,7 +52,6 @@ def test_transaction_without_lanes_waits_for_end_of_flood() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.beside_official
 def test_the_networks_own_proof_lands_on_official_actors() -> None:
     flooded = flood("lab:lanes", 400, bundle_file(BUNDLE))
     assert (flooded.waited, flooded.in_time) == (0, True)

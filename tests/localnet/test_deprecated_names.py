@@ -1,6 +1,5 @@
 """Public names that 0.2.0 changed: the old ones work for one release, with a warning (CHANGELOG.md lists them)."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,16 +8,6 @@ import localnet
 from localnet import GenesisOptions, Network
 from localnet.contracts.native_actor import NativeActor
 from localnet.traces.trace import EpochTrace, Trace
-
-PROJECT = Path(__file__).resolve().parents[2]
-
-OLD = (
-    ("localnet.Beginning", "localnet.GenesisOptions"),
-    ("Network(beginning=...)", "Network(genesis=...)"),
-    ("NativeActor.try_out", "NativeActor.call_raw"),
-    ("Trace.told", "Trace.report"),
-    ("EpochTrace.told", "EpochTrace.report"),
-)
 
 
 def test_the_old_class_is_the_new_one() -> None:
@@ -49,9 +38,3 @@ def test_the_old_methods_are_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(kind, "report", lambda _, interfaces: {"interfaces": interfaces})
         with pytest.warns(DeprecationWarning, match=rf"{kind.__name__}\.report"):
             assert object.__new__(kind).told([]) == {"interfaces": []}  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(("old", "new"), OLD)
-def test_the_changelog_lists_each(old: str, new: str) -> None:
-    text = Path(PROJECT, "CHANGELOG.md").read_text(encoding="utf-8")
-    assert f"| `{old}` | `{new}` |" in text

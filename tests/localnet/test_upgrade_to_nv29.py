@@ -94,7 +94,6 @@ def test_actor_answers_before_and_after_upgrade_match_page(situation: Situation)
         assert (before[name] == after[name]) == (same == "the same"), name
 
 
-@pytest.mark.beside_official
 @pytest.mark.parametrize("name", newer_rows())
 def test_official_bundle_gives_same_answers_and_states(situation: Situation, name: str) -> None:
     """Beside one that `hypervisor bundle add` keeps: it is not among the test data."""

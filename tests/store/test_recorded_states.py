@@ -28,7 +28,7 @@ from store.codec import decode, decode_strict, encode, unlink
 from store.hamt import Hamt, HamtError
 from store.links import SECTOR_CODECS, links_of
 from store.memory import MemoryStore
-from tests.conformance.coverage import MESSAGE_FILES
+from tests.conformance.golden import MESSAGE_FILES
 from tests.conftest import data_file, fvm_data
 
 PER_METHOD = 2  # the smallest vectors of each method of an actor

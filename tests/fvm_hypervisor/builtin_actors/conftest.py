@@ -26,8 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "twins" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.sampled)
         of = item.callspec.params.get("official") if isinstance(item, pytest.Function) and _has(item) else None
-        if isinstance(of, Official):
-            item.add_marker(pytest.mark.beside_official)
         if isinstance(of, Official) and (reason := of.reason(item.path.stem, getattr(item, "originalname", item.name))):
             item.add_marker(pytest.mark.skip(reason=f"{of.name}: {reason}"))
 

@@ -23,7 +23,7 @@ from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import name_of, read_vectors, run_variant, variants_of
 from hypervisor.network_versions import NV29
 from localnet import Network
-from tests.conformance.coverage import BUILT_IN_ACTORS_RUN
+from tests.conformance.golden import BUILT_IN_ACTORS_RUN
 from tests.conftest import bundle_folder
 from tests.fvm_hypervisor.laboratory.small_actor import SmallActor
 
