@@ -69,34 +69,3 @@ def test_the_readmes_two_commands_run_in_the_clone(tmp_path: Path) -> None:
     made = [line.removeprefix(f"{scratch}/clone: ") for line in lines if line.startswith(scratch)]
     assert [line.replace("PYTHON=python3.0 ", "") for line in made] == wanted
     assert made[0] == wanted[0]
-
-
-@pytest.mark.parametrize("second", ["", "python3.13"])
-def test_clone_tests_run_interpreted_without_c_compiler(tmp_path: Path, second: str) -> None:
-    place = f'"$scratch/clone/.venv{"-3.13" if second else ""}/bin"'
-    program = "#!/bin/sh\\necho $2: there is no C compiler\\n"
-    lacks = (
-        f"mkdir -p {place}; printf '{program}' >{place}/python; chmod +x {place}/python; minor_of() {{ echo 3.13; }}"
-    )
-    said = run_in_the_clone(
-        f'make() {{ echo make "$@"; }}; alone() {{ "$@"; }}; {lacks}\nsecond={second}\nthe_clones_tests', tmp_path
-    )
-    assert [line for line in said.splitlines() if line.startswith(("make", "=== compiled"))] == [
-        f"make PYTHON={second} environment",
-        "=== compiled form: NOT RUN, lacking: there is no C compiler",
-        f"make PYTHON={second} test",
-        f"make PYTHON={second} test ARGS=-m 'slow and not oracle and not long'",
-    ]
-
-
-def test_the_steps_take_at_most_an_hour_in_all() -> None:
-    minutes = re.findall(r"^ +step (\d+) \"", FUNCTIONS, re.MULTILINE)
-    assert len(minutes) == len(re.findall(r"\bstep \d", FUNCTIONS))
-    assert sum(map(int, minutes)) <= 60
-
-
-def test_step_over_its_time_limit_is_reported_at_the_end(tmp_path: Path) -> None:
-    steps = "step 1 quick true\nSECONDS=0\nslow() { SECONDS=61; }\nstep 1 slow slow\nprintf '%b' \"$late\""
-    said = run_in_the_clone(steps, tmp_path)
-    assert said.splitlines()[-1] == "=== slow: 61 s, more than its 1 minutes"
-    assert "quick: passed" in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from importlib import import_module
@@ -10,7 +9,6 @@ from importlib import import_module
 import pytest
 
 import hypervisor
-from tests.packaging.project import PROJECT
 
 PUBLIC = [
     "Address",
@@ -101,25 +99,3 @@ def test_the_process_that_runs_no_test_loads_no_machine() -> None:
         "runtimes.evm",
         "localnet.chain",
     }
-
-
-RUNTIMES = ("runtimes.evm", "runtimes.evm.ethereum", "runtimes.wasm")
-"""Runtime packages with a public API."""
-
-
-@pytest.mark.parametrize("package", RUNTIMES)
-def test_public_runtime_functions_and_classes_have_docstrings(package: str) -> None:
-    """Read the sources: mypyc leaves docstrings out of compiled modules."""
-    documented = []
-    for line in _parsed(f"{package}.__init__").body:
-        if isinstance(line, ast.ImportFrom) and line.module is not None:
-            names = {alias.name for alias in line.names}
-            for node in _parsed(line.module).body:
-                if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in names:
-                    documented.append(node.name)
-                    assert ast.get_docstring(node), node.name
-    assert documented
-
-
-def _parsed(module: str) -> ast.Module:
-    return ast.parse((PROJECT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
