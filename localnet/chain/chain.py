@@ -13,6 +13,7 @@ from typing import Final
 
 from bridge.blob_sidecars import BlobSidecar
 from bridge.receipts import EMPTY_BLOOM
+from hypervisor.bounded_cache import BoundedCache
 from hypervisor.bundle import Bundle
 from hypervisor.events import StampedEvent, put_events
 from hypervisor.machine import Hypervisor
@@ -33,7 +34,6 @@ from localnet.fork.ethereum_point import forgotten_entries
 from localnet.fork.forking import ForkPoint, Origin
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
-from localnet.ledger.bounded_cache import BoundedCache
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import (

@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any, Final
 
 from bridge.evm_state import EvmState
+from hypervisor.bounded_cache import BoundedCache
 from hypervisor.machine import Hypervisor
 from hypervisor.parallel import Parallel
 from hypervisor.speculation import Conflict
-from localnet.ledger.bounded_cache import BoundedCache
 from store.blockstore import StoreError
 from store.cid import Cid
 from store.codec import CodecError

@@ -24,7 +24,7 @@ from typing import Final
 
 from bridge.blob_sidecars import BlobSidecar
 from bridge.kzg import versioned_hash
-from localnet.ledger.bounded_cache import BoundedCache
+from hypervisor.bounded_cache import BoundedCache
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.log_cache import LogCache
 from localnet.ledger.records import (

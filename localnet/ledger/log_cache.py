@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from localnet.ledger.bounded_cache import BoundedCache
+from hypervisor.bounded_cache import BoundedCache
 from localnet.ledger.records import FoundLog, Tipset
 from store.cid import Cid
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hypervisor.recent import Recent
+from hypervisor.bounded_cache import BoundedCache
 from store.cid import Cid
 
 EMPTY_CODE_HASH: Final = bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470")
@@ -60,7 +60,7 @@ class CodeCache:
     """
 
     def __init__(self, max_bytes: int = 16 << 20) -> None:
-        self._recent: Recent[Cid, Code] = Recent(max_bytes)
+        self._recent: BoundedCache[Cid, Code] = BoundedCache(max_bytes)
 
     def known(self, cid: Cid) -> Code | None:
         """Return the cached analysis of the block `cid`, or None."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import get_ident
 from typing import Final
 
+from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import Fatal
 from hypervisor.kernel import Kernel
-from hypervisor.recent import Recent
 from hypervisor.types import Gas
 from runtimes.wasm import instrument
 from runtimes.wasm.abi import SYSCALL_REVISIONS, WasmInvocation
@@ -78,7 +78,7 @@ class LinkedModules(GuestModules):
     def __init__(self, cache: ModuleCache) -> None:
         super().__init__(guest_engine().spare, cache)
         self._programs = _Programs(64 << 20)
-        self._read: Recent[Cid, LinkableModule] = Recent(64 << 20)
+        self._read: BoundedCache[Cid, LinkableModule] = BoundedCache(64 << 20)
         self._counters = Part(self._engine.compile(COUNTERS), ())
         self._opened: dict[str, RawBoundary] = {}
         self._opening = threading.Lock()

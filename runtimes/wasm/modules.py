@@ -7,8 +7,8 @@ import threading
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
+from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidModule, UnlinkableModule
-from hypervisor.recent import Recent
 from runtimes.wasm import instrument
 from runtimes.wasm.abi import SYSCALL_REVISIONS, Revision
 from runtimes.wasm.boundary import RAW, Boundary, Linked, RawBoundary
@@ -53,7 +53,7 @@ class GuestModules:
         self._engine = engine
         self._cache = cache
         self._boundary = boundary
-        self._compiled: Recent[bytes, _CompiledEntry] = Recent(room)
+        self._compiled: BoundedCache[bytes, _CompiledEntry] = BoundedCache(room)
         self._boundaries: dict[str, Boundary] = {}
         self._lock = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}

@@ -12,12 +12,12 @@ from unittest.mock import patch
 import pytest
 
 from hypervisor.address import Address
+from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.features import with_features
 from hypervisor.machine import Hypervisor
-from hypervisor.recent import Recent
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import INIT_ACTOR
 from runtimes.wasm import linked_modules
@@ -546,7 +546,7 @@ def reopened_with(library: bytes) -> Hypervisor:
     """A machine of a process that has forgotten what it has linked, with a library installed."""
     machine = Hypervisor.open(rules="lab:libraries")
     machine.install(library)
-    linked_modules.linked_modules(default_folder())._read = Recent(1 << 20)
+    linked_modules.linked_modules(default_folder())._read = BoundedCache(1 << 20)
     return machine
 
 

@@ -1,4 +1,4 @@
-"""The index of a chain: what it keeps decoded, read from several threads, within its bound."""
+"""The index of a chain, read from several threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from localnet import Network
 from localnet.ledger import index
-from localnet.ledger.bounded_cache import BoundedCache
 from localnet.ledger.index import ChainIndex
 
 
@@ -28,15 +27,3 @@ def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) 
                 assert [read.result() for read in reads] == [heights * 100] * 4
         finally:
             sys.setswitchinterval(interval)
-
-
-def test_cache_entries_stay_within_weight_limit() -> None:
-    cache = BoundedCache[str, int](100)
-    cache.put("a", 1, 60)
-    cache.put("a", 2, 40)  # in the place of the first, not beside it
-    cache.put("b", 3, 60)
-    assert (cache.get("a"), cache.get("b"), cache.held) == (2, 3, 100)
-    cache.put("c", 4, 50)
-    assert (cache.get("a"), cache.get("b"), cache.get("c"), cache.held) == (None, None, 4, 50)
-    cache.put("d", 5, 101)
-    assert (cache.get("d"), cache.held) == (None, 50)

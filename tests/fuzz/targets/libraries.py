@@ -14,10 +14,10 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
-from hypervisor.recent import Recent
 from hypervisor.types import Gas
 from runtimes.wasm import libraries as linking
 from runtimes.wasm import linked_modules
@@ -81,7 +81,7 @@ def run(data: bytes) -> bool:
     machine.restore(start)
     kept = linked_modules.linked_modules(default_folder())
     kept._programs = linked_modules._Programs(sum(map(len, modules)) + (TURNS - 1) * len(modules[-1]) + _BESIDE)
-    kept._compiled = Recent(8 << 20)
+    kept._compiled = BoundedCache(8 << 20)
     codes: list[Cid] = []
     for module in modules[:-1]:
         try:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hypervisor.address import Address
+from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
-from hypervisor.recent import Recent
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID
 from localnet import Network
@@ -344,7 +344,7 @@ def test_module_cache_keeps_most_recently_used_modules() -> None:
 
 def test_a_module_that_runs_outlives_its_place_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     # The address manager calls the init actor, which calls a constructor: each takes the only place from its caller.
-    monkeypatch.setattr(modules_module, "Recent", lambda _room: Recent(1))
+    monkeypatch.setattr(modules_module, "BoundedCache", lambda _room: BoundedCache(1))
     monkeypatch.setattr(runtime_module, "_modules", runtime_module._modules.__wrapped__)  # not those that are loaded
     with Network() as network:
         counter = network.deploy(ARTIFACTS / "Counter.json")
