@@ -58,8 +58,9 @@ def compiled_contract(
     """
     from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings, with_consent
     from fvm_hypervisor.soltest.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project
-    from fvm_hypervisor.soltest.session import Options, SuiteSession
+    from fvm_hypervisor.soltest.session import SuiteSession
     from hypervisor.errors import InvalidInput
 
     file, _, name = contract.rpartition(":")

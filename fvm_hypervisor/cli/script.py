@@ -160,12 +160,13 @@ def script(
     from fvm_hypervisor.cli.project_contract import named_node, source_path
     from fvm_hypervisor.cli.script_networks import HowToSend, ScriptNetworks, ScriptSending
     from fvm_hypervisor.soltest.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.scripts.linking import libraries_option
     from fvm_hypervisor.soltest.scripts.plan import ScriptFailed, run_script, selects_forks
     from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord
     from fvm_hypervisor.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, is_named
-    from fvm_hypervisor.soltest.session import Options, SuiteSession
+    from fvm_hypervisor.soltest.session import SuiteSession
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import calldata_of
 

@@ -16,10 +16,11 @@ from fvm_hypervisor.cli.progress import running_line
 from fvm_hypervisor.cli.single_test import Flame, check_single, draw_test
 from fvm_hypervisor.soltest import report
 from fvm_hypervisor.soltest.discovery import SuiteFilter
+from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
-from fvm_hypervisor.soltest.session import Options, SuiteSession
+from fvm_hypervisor.soltest.session import SuiteSession
 from hypervisor.errors import HypervisorError, InvalidInput
 
 

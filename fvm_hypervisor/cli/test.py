@@ -269,8 +269,8 @@ def run_tests(
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.gas_snapshot_file import SEED
+    from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project
-    from fvm_hypervisor.soltest.session import Options
     from fvm_hypervisor.soltest.stored_failures import failed_names
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import OFFICIAL_EVM

@@ -1,4 +1,4 @@
-"""Settings that every worker process of a test run receives."""
+"""Options of a test run, and the settings that each of its worker processes receives."""
 
 from __future__ import annotations
 
@@ -13,34 +13,43 @@ from hypervisor.precompiles import Precompile
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A test run: the project, its artifacts and how tests are run. `timeout` is in seconds per test."""
+class Options:
+    """Options of a test run. `timeout` is in seconds per test; `use` names the compiler."""
 
-    project: Project
-    places: Sequence[ArtifactPlace]
-    sources: Mapping[str, Mapping[int, str]]
     rules: str = ETHEREUM
-    network: int | None = None
     evm: str = "py-evm"
     bundle: str | None = None
-    seed: int = 0
+    use: str | None = None
     timeout: float = 300.0
+    workers: int = 1
     verbosity: int = 0
     real_filecoin: bool = False
     shows_logs: bool = False
     """True if the output of tests is shown."""
     report: str = ""
     """Data to collect: `gas`, `coverage` or empty."""
-    fork_url: str | None = None
-    fork_number: int | None = None
+    precompiles: tuple[Precompile | str, ...] = ()
+    """Precompiles of the command line in addition to the project's: modules, and names of installed ones."""
     hides_passed: bool = False
     """True if passing tests have no trace at any verbosity."""
     decodes_internal: bool = False
     """True if traces include internal function calls."""
     records_traces: bool = False
     """True if results contain call trees for the JSON report: from verbosity 3 on, and always for invariants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A test run: the project, its artifacts and how tests are run."""
+
+    project: Project
+    places: Sequence[ArtifactPlace]
+    sources: Mapping[str, Mapping[int, str]]
+    options: Options = Options()
+    network: int | None = None
+    seed: int = 0
+    fork_url: str | None = None
+    fork_number: int | None = None
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """Storage layouts by source and contract; empty unless a source requests them."""
-    precompiles: tuple[Precompile | str, ...] = ()
-    """Precompiles of the command line in addition to the project's: modules, and names of installed ones."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -37,7 +37,8 @@ class SuiteServer:
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
         self._world = World(world_settings_of(job), self._cheatcodes)
         self._viewer = viewer_of(job, self._artifacts)
-        self._collector = self._viewer.collector(self._world.machine, job.report, job.project) if job.report else None
+        report = job.options.report
+        self._collector = self._viewer.collector(self._world.machine, report, job.project) if report else None
 
     def run(self, suite: Suite) -> None:
         """Run a suite, and send events through `tell`.
@@ -84,9 +85,10 @@ class SuiteServer:
 
 def viewer_of(job: Job, artifacts: Artifacts) -> TestViewer:
     """Return the viewer of a job."""
+    options = job.options
     return TestViewer(
-        artifacts, job.rules, job.verbosity, hides_passed=job.hides_passed, decodes=job.decodes_internal,
-        by_ir=job.project.compiler.via_ir, records=job.records_traces,
+        artifacts, options.rules, options.verbosity, hides_passed=options.hides_passed,
+        decodes=options.decodes_internal, by_ir=job.project.compiler.via_ir, records=options.records_traces,
     )  # fmt: skip
 
 
@@ -125,8 +127,8 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         layouts=job.layouts,
         events=event,
         rpc_endpoints=dict(project.rpc_endpoints),
-        real_filecoin=job.real_filecoin,
-        shows_logs=job.shows_logs,
+        real_filecoin=job.options.real_filecoin,
+        shows_logs=job.options.shows_logs,
         rpc_cache=project.rpc_cache,
         evm_version=_evm_version(project),
     )
@@ -136,10 +138,10 @@ def world_settings_of(job: Job) -> WorldSettings:
     """Return the rules and the chain on which the project's tests run."""
     project = job.project
     return WorldSettings(
-        rules=job.rules,
+        rules=job.options.rules,
         network=job.network,
-        evm=job.evm,
-        bundle=job.bundle,
+        evm=job.options.evm,
+        bundle=job.options.bundle,
         fork=fork_of(project),
         gas_limit=project.gas_limit,
         code_limit=project.code_size_limit,
@@ -152,7 +154,7 @@ def world_settings_of(job: Job) -> WorldSettings:
         balance=project.initial_balance,
         fork_url=job.fork_url,
         fork_number=job.fork_number,
-        precompiles=(*project.precompiles, *job.precompiles),
+        precompiles=(*project.precompiles, *job.options.precompiles),
     )
 
 

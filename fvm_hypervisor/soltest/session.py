@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.forge_artifacts import forge_artifacts
 from fvm_hypervisor.soltest.forge_cache import write_forge_cache
 from fvm_hypervisor.soltest.inline import check_isolation
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
@@ -29,36 +29,10 @@ from fvm_hypervisor.soltest.syntax_trees import syntax_trees
 from fvm_hypervisor.soltest.worker_processes import prepare_workers
 from fvm_hypervisor.soltest.workers import Watch, run_suites
 from hypervisor.errors import InvalidInput
-from hypervisor.precompiles import Precompile
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.collected import SuiteCoverage
     from fvm_hypervisor.soltest.coverage import FileCoverage
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Options of a test run. `timeout` is in seconds per test; `use` names the compiler."""
-
-    rules: str = ETHEREUM
-    evm: str = "py-evm"
-    bundle: str | None = None
-    use: str | None = None
-    timeout: float = 300.0
-    workers: int = 1
-    verbosity: int = 0
-    real_filecoin: bool = False
-    shows_logs: bool = False
-    report: str = ""
-    """Data to collect: `gas`, `coverage` or empty."""
-    precompiles: tuple[Precompile | str, ...] = ()
-    """The user's precompiles in addition to the project's."""
-    hides_passed: bool = False
-    """True if passing tests have no trace at any verbosity."""
-    decodes_internal: bool = False
-    """True if traces include internal function calls."""
-    records_traces: bool = False
-    """True if results contain call trees for the JSON report."""
 
 
 @dataclass(slots=True)
@@ -250,22 +224,11 @@ class SuiteSession:
             project=self._project_with_solc(),
             places=found.places,
             sources=dict(found.sources),
-            rules=options.rules,
+            options=options,
             network=network,
-            evm=options.evm,
-            bundle=options.bundle,
             seed=self.seed,
-            timeout=options.timeout,
-            verbosity=options.verbosity,
-            real_filecoin=options.real_filecoin,
-            shows_logs=options.shows_logs,
-            report=options.report,
-            hides_passed=options.hides_passed,
-            decodes_internal=options.decodes_internal,
-            records_traces=options.records_traces,
             fork_url=None if self._fork is None else self._fork[0],
             fork_number=None if self._fork is None else self._fork[1],
             layouts=self._layouts,
-            precompiles=options.precompiles,
             environment=dict(os.environ),
         )

@@ -121,4 +121,4 @@ def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: WorldSnapsho
 def _isolates(job: Job, suite: Suite, function: str) -> bool:
     file = job.project.root / suite.file
     text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-    return isolates(job.project, inline_settings(text, suite.contract), function, job.rules)
+    return isolates(job.project, inline_settings(text, suite.contract), function, job.options.rules)

@@ -56,7 +56,7 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | N
             for worker in running.values():
                 if todo and worker.suite is None:
                     worker.start_suite(todo.popleft(), job)
-            for worker in _ready(running, job.timeout, beat):
+            for worker in _ready(running, job.options.timeout, beat):
                 for result in _handle_messages(worker, running, job):
                     report(())
                     yield result
@@ -133,11 +133,11 @@ def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker]
             return
         yield from _replace_worker(worker, running, job, f"the test ended its process ({worker.exit_code()})")
         return
-    if suite is not None and worker.deadline(job.timeout) <= now:
+    if suite is not None and worker.deadline(job.options.timeout) <= now:
         if worker.is_locating:
             yield from _continue_suite(worker, running, job)
             return
-        words = f"no end after {job.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
+        words = f"no end after {job.options.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
         yield from _replace_worker(worker, running, job, words, is_late=True)
 
 

@@ -117,7 +117,7 @@ def _machine(job: Job, network: Network) -> Hypervisor:
         block=EthereumBlock(fork_of(job.project), ZERO_ADDRESS, job.project.gas_limit, code_limit=None),
     )
     root = there.state_tree.flush()
-    machine = Hypervisor.at(OverlayStore(there.base), root, context, evm=job.evm, externs=there.externs)
+    machine = Hypervisor.at(OverlayStore(there.base), root, context, evm=job.options.evm, externs=there.externs)
     know_labs(machine, there.context.rules)
     return machine
 
@@ -140,7 +140,7 @@ class _ScriptRun:
             world.cheatcodes.settings, errors=stage.errors, first_actor=stage.first_actor, seed=self.job.seed
         )
         outcome = self._run(stage)
-        shows = self.job.verbosity >= 4 or not outcome.success
+        shows = self.job.options.verbosity >= 4 or not outcome.success
         broadcasts = world.cheatcodes.state.broadcasts
         calls, keys = ((), {}) if broadcasts is None else (tuple(broadcasts.calls), dict(broadcasts.keys))
         unsendable = () if broadcasts is None else tuple(dict.fromkeys(broadcasts.unsendable))
@@ -200,7 +200,7 @@ class _ScriptRun:
         world = self.world
         world.restore(base)
         # forge prints the trace of a failed script at any verbosity
-        verbosity = self.job.verbosity if outcome.success else max(self.job.verbosity, 3)
+        verbosity = self.job.options.verbosity if outcome.success else max(self.job.options.verbosity, 3)
         viewer = TestViewer(self.artifacts, ETHEREUM, verbosity)
         status = CaseStatus.SUCCESS if outcome.success else CaseStatus.FAILURE
         result = TestResult(self.artifact.name, CaseKind.UNIT, status, gas=outcome.gas_used)

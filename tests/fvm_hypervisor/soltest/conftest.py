@@ -11,7 +11,7 @@ import pytest
 
 from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import SuiteResult, TestResult
 from fvm_hypervisor.soltest.serving import SuiteServer
@@ -39,7 +39,8 @@ def run_contracts(tmp_path: Path) -> Callable[..., Results]:
         project = Project(tmp_path, fuzz=FuzzSettings(runs=64, seed=1), invariant=InvariantSettings(runs=4, depth=20))
         project = replace(project, code_size_limit=settings.pop("code_size_limit", None))
         suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], SuiteFilter())
-        job = replace(Job(project, places, {}, seed=1), **settings)
+        of_job = {name: settings.pop(name) for name in ("project", "seed", "network") if name in settings}
+        job = replace(Job(project, places, {}, Options(**settings), seed=1), **of_job)
         assert not corrupt
         ended = list(run_suites(job, suites, 1) if "timeout" in settings else run_here(job, suites))
         if suites_found is not None:

@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest import session
 from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.programs import end_programs, run_program
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
@@ -66,7 +66,7 @@ def job_of(folder: Path, contract: dict[str, Any], **settings: Any) -> Job:
     (folder / "test").mkdir()
     (folder / "test" / "T.t.sol").write_text(SOURCE, encoding="utf-8")
     places = [ArtifactPlace("test/T.t.sol", "Endless", folder / "artifacts" / "Endless.json")]
-    return Job(Project(folder), places, {"": {0: "test/T.t.sol"}}, seed=1, **settings)
+    return Job(Project(folder), places, {"": {0: "test/T.t.sol"}}, Options(**settings), seed=1)
 
 
 def results(job: Job) -> Iterator[SuiteResult]:
@@ -225,7 +225,7 @@ import os, signal, sys
 from multiprocessing import Pipe
 from pathlib import Path
 from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.workers import _serve
 
 class Stopping:

@@ -17,6 +17,7 @@ from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.suites import Reports, SuiteRuns
 from fvm_hypervisor.soltest import session, watching
 from fvm_hypervisor.soltest.discovery import SuiteFilter
+from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.watching import changed_files, file_states
@@ -293,7 +294,7 @@ def test_a_change_runs_the_tests_of_its_file(project: Path) -> None:
     after = file_states(load_project(project))
     assert changed_files(before, after) == [str(other)]
     loaded = load_project(project)
-    runs = SuiteRuns(loaded, SuiteFilter(test="x"), session.Options(), Reports())
+    runs = SuiteRuns(loaded, SuiteFilter(test="x"), Options(), Reports())
     assert runs._concerned([str(other)], failed_first=False) == SuiteFilter(test="x", path="test/Other.t.sol")
     assert runs._concerned([str(project / "foundry.toml")], failed_first=False) is runs.wanted
     (project / "cache").mkdir(exist_ok=True)
@@ -333,7 +334,7 @@ def test_watching_runs_again_on_a_change_and_outlives_errors(
 
     monkeypatch.setattr(watching, "wait_for_change", wait)
     monkeypatch.setattr(SuiteRuns, "once", once)
-    runs = SuiteRuns(load_project(project), SuiteFilter(), session.Options(), Reports())
+    runs = SuiteRuns(load_project(project), SuiteFilter(), Options(), Reports())
     with pytest.raises(KeyboardInterrupt):
         runs.watch(lambda: load_project(project))
     assert wanted == [SuiteFilter(), SuiteFilter(path="test/T.t.sol"), SuiteFilter()]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.soltest.discovery import SuiteFilter
+from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.session import Options, SuiteSession
+from fvm_hypervisor.soltest.session import SuiteSession
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.sources import own_sources, read_sources
 from fvm_hypervisor.soltest.storage_layouts import storage_layouts, uses_storage_slots

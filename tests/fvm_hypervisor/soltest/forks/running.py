@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
-from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
+from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
 from fvm_hypervisor.soltest.results import TestResult
-from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
-from fvm_hypervisor.soltest.world import World
 from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN
+from tests.fvm_hypervisor.soltest.here import run_suite, written
 
 Results = dict[str, dict[str, TestResult]]
 
@@ -32,30 +28,19 @@ class Prepared:
 
 
 def run(folder: Path, contracts: str, environment: Mapping[str, str], tests: str | None = None, **job: Any) -> Results:
-    """Return results by contract and signature. `tests` is a pattern of names; other arguments go to the job."""
+    """Return results by contract and signature. `tests` is a pattern of names; others go to the job or its options."""
     ready = prepare(folder, contracts, environment, tests, **job)
-    found = {}
-    for suite in ready.suites:
-        world = World(world_settings_of(ready.job), Cheatcodes(settings_of(ready.job, ready.artifacts)))
-        try:
-            results = SuiteRun(world, ready.artifacts, ready.job.project, suite, 1).run()
-            found[suite.contract] = {test.signature: test for test in results}
-        finally:
-            world.close()
-    return found
+    return {
+        suite.contract: {test.signature: test for test in run_suite(ready.job, ready.artifacts, suite)}
+        for suite in ready.suites
+    }
 
 
 def prepare(
     folder: Path, contracts: str, environment: Mapping[str, str], tests: str | None = None, **job: Any
 ) -> Prepared:
     """Prepare the same run without executing it."""
-    places = []
-    for number, (place, artifact) in enumerate(GOLDEN["artifacts"].items()):
-        file = folder / "out" / f"{number}.json"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(artifact), encoding="utf-8")
-        source, name = place.split(":")
-        places.append(ArtifactPlace(source, name, file))
+    places = written(folder, GOLDEN["artifacts"])
     (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
     endpoints = {
         "hostile": "${HOSTILE_URL}",
@@ -75,5 +60,7 @@ def prepare(
     files = sorted({place.file for place in places})
     suites, corrupt = find_suites(artifacts, files, SuiteFilter(contract=contracts, test=tests))
     assert not corrupt
-    made = Job(project, places, {}, environment=dict(environment), shows_logs=True, seed=1, **job)
+    of_job = {name: job.pop(name) for name in ("network", "fork_url", "fork_number") if name in job}
+    options = Options(shows_logs=True, **job)
+    made = Job(project, places, {}, options, seed=1, environment=dict(environment), **of_job)
     return Prepared(made, artifacts, suites)

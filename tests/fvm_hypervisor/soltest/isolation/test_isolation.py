@@ -5,7 +5,6 @@ Expected: what forge said (`golden.json.gz`; `make clients` asks it again).
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,20 +12,16 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
-from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
+from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.collected import SuiteCoverage, merge
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.gas_report import gas_json, reported
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
 from fvm_hypervisor.soltest.results import TestResult
-from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import settings_of, world_settings_of
-from fvm_hypervisor.soltest.session import Options, SuiteSession
-from fvm_hypervisor.soltest.viewer import TestViewer
-from fvm_hypervisor.soltest.world import World
+from fvm_hypervisor.soltest.session import SuiteSession
 from hypervisor.errors import InvalidInput
+from tests.fvm_hypervisor.soltest.here import run_suite, written
 from tests.fvm_hypervisor.soltest.isolation.golden import GOLDEN, HERE
 
 _FORGES: Any = GOLDEN["forge"]
@@ -38,30 +33,16 @@ def run(
 ) -> Mapping[str, TestResult]:  # fmt: skip
     """Return the results by signature; data for a gas report is stored in `report`."""
     shutil.copytree(HERE / "contracts", folder / "test")
-    (folder / "out").mkdir()
-    places = []
-    for number, (place, artifact) in enumerate(GOLDEN["artifacts"].items()):
-        file = folder / "out" / f"{number}.json"
-        file.write_text(json.dumps(artifact), encoding="utf-8")
-        source, name = place.split(":")
-        places.append(ArtifactPlace(source, name, file))
+    places = written(folder, GOLDEN["artifacts"])
     (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
     project = Project(
         folder, isolate=isolate, compiler=CompilerSettings(evm_version="prague"), fuzz=FuzzSettings(runs=16, seed=1)
     )
     artifacts = Artifacts(folder, places, {})
     suites, _ = find_suites(artifacts, ["test/Isolated.t.sol"], SuiteFilter(contract=f"^{contract}$", test=tests))
-    job = Job(project, places, {}, shows_logs=True, seed=1, evm=evm, rules=rules)
-    world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
-    collector = None if report is None else TestViewer(artifacts, rules, 0).collector(world.machine, "gas", project)
-    try:
-        found = SuiteRun(world, artifacts, project, suites[0], 1, collector=collector)
-        results = {test.signature: test for test in found.run()}
-        if report is not None and collector is not None:
-            report.append(collector.collected())
-        return results
-    finally:
-        world.close()
+    options = Options(rules=rules, evm=evm, shows_logs=True, report="" if report is None else "gas")
+    job = Job(project, places, {}, options, seed=1)
+    return {test.signature: test for test in run_suite(job, artifacts, suites[0], report)}
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])

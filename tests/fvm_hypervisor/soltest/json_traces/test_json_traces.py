@@ -11,16 +11,13 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
-from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
+from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project import CompilerSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import SuiteResult
-from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import settings_of, viewer_of, world_settings_of
-from fvm_hypervisor.soltest.world import World
+from tests.fvm_hypervisor.soltest.here import run_suite, written
 from tests.fvm_hypervisor.soltest.json_traces.golden import GOLDEN, SOURCE, of_forge
 
 _FORGES: Any = GOLDEN["forge"]
@@ -28,26 +25,17 @@ _FORGES: Any = GOLDEN["forge"]
 
 def report(folder: Path, verbosity: int, evm: str = "fast", rules: str = "ethereum") -> dict[str, Any]:
     """Return the traces and logs of the JSON report, by suite and test."""
-    places = []
-    for name, artifact in GOLDEN["artifacts"].items():
-        file = folder / f"{name}.json"
-        file.write_text(json.dumps(artifact), encoding="utf-8")
-        places.append(ArtifactPlace(SOURCE, name, file))
+    places = written(folder, {f"{SOURCE}:{name}": artifact for name, artifact in GOLDEN["artifacts"].items()})
     project = Project(
         folder, compiler=CompilerSettings(evm_version="osaka"), invariant=InvariantSettings(runs=2, depth=3)
     )
     artifacts = Artifacts(folder, places, {})
-    job = Job(
-        project, places, {}, shows_logs=True, seed=1, rules=rules, evm=evm, verbosity=verbosity, records_traces=True
-    )  # fmt: skip
-    found = []
-    for suite in find_suites(artifacts, [SOURCE], SuiteFilter())[0]:
-        world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
-        try:
-            run = SuiteRun(world, artifacts, project, suite, 1, viewer=viewer_of(job, artifacts))
-            found.append(SuiteResult(suite.file, suite.contract, list(run.run())))
-        finally:
-            world.close()
+    options = Options(shows_logs=True, rules=rules, evm=evm, verbosity=verbosity, records_traces=True)
+    job = Job(project, places, {}, options, seed=1)
+    found = [
+        SuiteResult(suite.file, suite.contract, run_suite(job, artifacts, suite))
+        for suite in find_suites(artifacts, [SOURCE], SuiteFilter())[0]
+    ]
     return of_forge(json_report(found, verbosity))
 
 

@@ -13,15 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
-from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import Project, load_project
 from fvm_hypervisor.soltest.results import SuiteResult
-from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import settings_of, viewer_of, world_settings_of
-from fvm_hypervisor.soltest.world import World
+from tests.fvm_hypervisor.soltest.here import run_suite, written
 
 HERE: Final = Path(__file__).resolve().parent
 TESTS: Final = "test/Proxy.t.sol"
@@ -45,11 +42,7 @@ class ReportProject:
     def __post_init__(self) -> None:
         self.project = load_project(HERE, self.profile)
         content = json.loads(gzip.decompress((HERE / PROFILES[self.profile]).read_bytes()))
-        places = []
-        for number, (file, name, artifact) in enumerate(content["contracts"]):
-            path = self.folder / f"{number}.json"
-            path.write_text(json.dumps(artifact), encoding="utf-8")
-            places.append(ArtifactPlace(file, name, path))
+        places = written(self.folder, {f"{file}:{name}": made for file, name, made in content["contracts"]})
         sources = {"": {int(number): path for number, path in content["sources"].items()}}
         self.artifacts = Artifacts(HERE, places, sources)
 
@@ -59,22 +52,12 @@ class ReportProject:
         """Run the suites, each in its own world, with the tests whose names match; `records` their traces as data."""
         project = replace(self.project, isolate=report == "gas")
         suites, _ = find_suites(self.artifacts, [TESTS], SuiteFilter(test=tests))
+        options = Options(verbosity=verbosity, shows_logs=True, report=report, records_traces=records)
+        job = Job(project, self.artifacts.places, self.artifacts.sources, options, seed=1)
         for suite in suites:
-            job = Job(
-                project, self.artifacts.places, self.artifacts.sources, seed=1, verbosity=verbosity, shows_logs=True,
-                report=report, records_traces=records,
-            )  # fmt: skip
-            world = World(world_settings_of(job), Cheatcodes(settings_of(job, self.artifacts)))
-            try:
-                viewer = viewer_of(job, self.artifacts)
-                collector = viewer.collector(world.machine, report, project) if report else None
-                run = SuiteRun(world, self.artifacts, project, suite, 1, viewer=viewer, collector=collector)
-                result = SuiteResult(suite.file, suite.contract, list(run.run()))
-                if collector is not None:
-                    result.collected.append(collector.collected())
-                yield result
-            finally:
-                world.close()
+            result = SuiteResult(suite.file, suite.contract)
+            result.tests += run_suite(job, self.artifacts, suite, result.collected)
+            yield result
 
 
 def _write(profile: str) -> None:

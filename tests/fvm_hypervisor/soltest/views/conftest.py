@@ -11,7 +11,7 @@ from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.collected import SuiteCoverage
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.job import Job, Options
 from fvm_hypervisor.soltest.project import load_project
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
@@ -48,7 +48,7 @@ def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]
     ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter())
 
     def run(viewer: TestViewer, report: str = "", rules: str = "ethereum") -> dict[str, TestResult]:
-        job = Job(project, artifacts.places, artifacts.sources, seed=1, rules=rules)
+        job = Job(project, artifacts.places, artifacts.sources, Options(rules=rules), seed=1)
         world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
         worlds.append(world)
         collector = viewer.collector(world.machine, report, project) if report else None

@@ -1,0 +1,47 @@
+"""Execution of compiled suites in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
+from fvm_hypervisor.soltest.collected import SuiteCoverage
+from fvm_hypervisor.soltest.discovery import Suite
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.results import TestResult
+from fvm_hypervisor.soltest.run_test import SuiteRun
+from fvm_hypervisor.soltest.serving import settings_of, viewer_of, world_settings_of
+from fvm_hypervisor.soltest.world import World
+
+
+def written(folder: Path, artifacts: Mapping[str, Mapping[str, Any]]) -> list[ArtifactPlace]:
+    """Write artifacts, named `SOURCE:NAME`, below a folder; return their places."""
+    (folder / "out").mkdir()
+    places = []
+    for number, (name, artifact) in enumerate(artifacts.items()):
+        file = folder / "out" / f"{number}.json"
+        file.write_text(json.dumps(artifact), encoding="utf-8")
+        source, contract = name.split(":")
+        places.append(ArtifactPlace(source, contract, file))
+    return places
+
+
+def run_suite(
+    job: Job, artifacts: Artifacts, suite: Suite, collected: list[SuiteCoverage] | None = None
+) -> list[TestResult]:
+    """Run a suite; the data of the job's report are added to `collected`."""
+    world = World(world_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
+    viewer, report = viewer_of(job, artifacts), job.options.report
+    collector = viewer.collector(world.machine, report, job.project) if report else None
+    try:
+        run = SuiteRun(world, artifacts, job.project, suite, job.seed, viewer=viewer, collector=collector)
+        results = list(run.run())
+        if collector is not None and collected is not None:
+            collected.append(collector.collected())
+        return results
+    finally:
+        world.close()
