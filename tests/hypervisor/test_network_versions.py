@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,94 +23,6 @@ from localnet import Network
 from localnet.rpc.filecoin_network import state_get_network_params
 from localnet.rpc.node import Node
 from tests.localnet.conftest import ARTIFACTS, Clock
-
-PROJECT = Path(__file__).resolve().parents[2]
-ROOMS = ("store", "hypervisor", "runtimes", "bridge", "localnet", "fvm_hypervisor")
-TABLE = PROJECT / "hypervisor" / "network_versions.py"
-A_VERSION = re.compile(
-    r"(^|[._])(network|nv|network_?version|NV\d+)(\.number|\(\))?$|"
-    r"(^|[._])(row\.number|upgrades\.first|(upgrade|each|before|after)\.version)$",
-    re.IGNORECASE,
-)
-"""Pattern of expressions that denote a network version or its number, also in a table row or a plan."""
-ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
-NUMBERS = range(min(NETWORK_VERSIONS), max(NETWORK_VERSIONS) + 2)
-IN_A_NUMBER = re.compile(r"(^|[._])(network|version|nv)\b|\.number\b", re.IGNORECASE)
-"""Pattern of expressions that may be a version number if the other operand is one."""
-
-
-def comparisons(source: str) -> Iterator[int]:
-    """Return the lines of a module that compare a network version with a number, or order two versions."""
-    tree = ast.parse(source)
-    constants = {
-        name.id
-        for node in tree.body
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant)
-        for name in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(name, ast.Name) and node.value.value in NUMBERS and type(node.value.value) is int
-    }
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Compare):
-            continue
-        sides = [node.left, *node.comparators]
-        words = [ast.unparse(side) for side in sides]
-        ordered = any(isinstance(operator, ORDERS) for operator in node.ops)
-        versions = any(A_VERSION.search(text) for text in words)
-        numbers = any(_is_number(side, constants) for side in sides) and any(IN_A_NUMBER.search(text) for text in words)
-        if (ordered and versions) or numbers:
-            yield node.lineno
-
-
-def _is_number(node: ast.expr, constants: set[str]) -> bool:
-    """Return True if an expression is a literal version number, or a collection or range of such."""
-    if isinstance(node, ast.Constant):
-        return type(node.value) is int and node.value in NUMBERS
-    if isinstance(node, ast.Name):
-        return node.id in constants
-    if isinstance(node, ast.Tuple | ast.List | ast.Set):
-        return any(_is_number(element, constants) for element in node.elts)
-    return isinstance(node, ast.Call) and any(_is_number(given, constants) for given in node.args)
-
-
-@pytest.mark.slow
-def test_only_version_table_compares_network_versions() -> None:
-    modules = [path for room in ROOMS for path in (PROJECT / room).rglob("*.py") if path != TABLE]
-    found = [
-        f"{path.relative_to(PROJECT)}:{line}"
-        for path in modules
-        for line in comparisons(path.read_text(encoding="utf-8"))
-    ]
-    assert len(modules) > 300
-    assert found == []
-
-
-@pytest.mark.parametrize(
-    "planted",
-    [
-        "if network < 28:\n    pass",
-        "if machine.context.network.number >= 29:\n    pass",
-        "PREMIUM_RULE_FROM = 28\n\ndef fee(network):\n    return network < PREMIUM_RULE_FROM",
-        "FROM: Final = 29\nif version >= FROM:\n    pass",
-        "if version == 29:\n    pass",
-        "if network.number in (28, 29):\n    pass",
-        "if nv in range(21, 29):\n    pass",
-        "if NV28.number <= row.number:\n    pass",
-        "new = 28 <= upgrade.version",
-        "if network_version >= other:\n    pass",
-        "if row.number <= upgrades.first:\n    pass",
-        "epochs = (each.epoch for each in planned if each.version >= number)",
-    ],
-)
-def test_a_planted_comparison_is_noticed(planted: str) -> None:
-    assert list(comparisons(planted))
-
-
-@pytest.mark.parametrize(
-    "fine",
-    ["if v in (27, 28):\n    pass", "if number < 24:\n    pass", "if network is None:\n    pass", "a = size < 21"],
-)
-def test_code_without_version_comparison_is_not_flagged(fine: str) -> None:
-    assert not list(comparisons(fine))
 
 
 def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:

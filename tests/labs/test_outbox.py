@@ -43,7 +43,6 @@ from store.cid import cid_of
 from store.codec import decode_strict, encode
 from tests.conftest import samples
 from tests.labs.outbox import EXAMPLE, MISSING, ON_RECEIPT, PLANTS, RUN, run
-from tests.labs.test_labs import PAGES
 
 PRICE = 100
 MILLION = 1_000_000
@@ -438,19 +437,3 @@ def test_the_code_of_the_outbox_is_a_block_of_the_state() -> None:
 def test_receipts_go_to_the_poster_alone(stage: Stage) -> None:
     forged = Message(stage.relay, stage.alice, method=ON_RECEIPT, params=encode([1, 0, 0, None]), gas_limit=Gas(10**9))
     assert stage.machine.apply_implicit(forged).exit_code == ExitCode.USR_FORBIDDEN
-
-
-def test_the_pages_numbers_are_the_codes() -> None:
-    page = (PAGES / "async.md").read_text(encoding="utf-8")
-    for words in (
-        f"1 to {MAX_GAS:,}",
-        f"the rest of {EPOCH_GAS:,} gas",
-        f"(gas + {outbox.HANDLING_GAS:,} + {outbox.HANDLING_GAS_PER_BYTE:,} × bytes of params)",
-        f"(receipt gas + {outbox.RECEIPT_HANDLING:,})",
-        f"within {LONGEST_WAIT:,}",
-        f"within {outbox.RECEIPT_WAIT:,} epochs",
-        f"the receipt has exit code {EXPIRED}",
-        f"{MAX_PARAMS >> 10} KiB",
-        f"f0{OUTBOX}",
-    ):
-        assert words in " ".join(page.split()), words

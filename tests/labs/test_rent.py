@@ -52,13 +52,11 @@ from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from localnet.state.inspection import NothingAtPath, StateInspector
 from store.cid import DAG_CBOR, RAW, cid_of, show
 from store.codec import decode_strict, encode
-from store.keccak import keccak
 from store.transfer import export_car
 from tests.conftest import samples
 from tests.labs.rent import FORWARD, KEEP, PLANTS, run
 from tests.labs.rent_ledger import EXAMPLE
 from tests.labs.rent_simulation import Simulation, svg
-from tests.labs.test_labs import PAGES
 
 RATE, PERIOD, GRACE = 1_000, 10, 5
 RENT_ADDRESS = Address.id(RENT)
@@ -586,15 +584,3 @@ def test_each_byte_of_parameters_is_paid_before_it_is_read(stage: Stage) -> None
     """Ten gas a byte, by hand; the message itself is implicit, and pays for no byte."""
     long, short = (stage.send(RENT_ADDRESS, PAY, b"\x81" * size).gas_used for size in (500, 100))
     assert long - short == 400 * 10
-
-
-def test_selectors_are_those_of_the_page() -> None:
-    text = (PAGES / "rent.md").read_text(encoding="utf-8")
-    (source,) = re.findall(r"```solidity\n(.*?)```", text, re.S)
-    signatures = {
-        f"{name}({','.join(word.split()[0] for word in arguments.split(',') if word.strip())})"
-        for name, arguments in re.findall(r"function (\w+)\((.*?)\)", source)
-    }
-    assert {bytes(keccak(one.encode())[:4]) for one in signatures} == {
-        one.selector for one in rent_actor.METHODS.values()
-    }

@@ -86,9 +86,6 @@ def test_a_report_of_several_network_versions_is_refused(tmp_path: Path, report:
     assert "are of one network version" in refused(str(tmp_path), "--network", "nv27,nv28", *report)
 
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "solidity-tests.md"
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project compiled by forge: a contract whose tests pass, one whose tests do not."""
@@ -99,12 +96,6 @@ def project(tmp_path: Path) -> Path:
     few = artifact({"testFine()": PASS, "testFuzz(uint8)": PASS})
     forge_out(tmp_path, "test/P.t.sol", text, {"Good": few, "Bad": artifact({"testBroken(uint8)": FAIL})})
     return tmp_path
-
-
-def documented(after: str) -> set[str]:
-    """Return the names in the first column of the page's first table after some words."""
-    table = PAGE.read_text(encoding="utf-8").split(after)[1].split("\n\n")[1]
-    return set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 
 
 def run(*arguments: object) -> tuple[int, str]:
@@ -138,7 +129,7 @@ def test_fuzz_seed_is_printed_on_failure_and_accepted_back(project: Path) -> Non
 
 
 @pytest.mark.slow
-def test_json_has_the_fields_of_the_page(project: Path) -> None:
+def test_json_has_a_result_for_each_test(project: Path) -> None:
     status, text = run(project, "--json")
     suites: dict[str, Any] = json.loads(text)
     assert (status, set(suites)) == (1, {"test/P.t.sol:Good", "test/P.t.sol:Bad"})
@@ -146,7 +137,6 @@ def test_json_has_the_fields_of_the_page(project: Path) -> None:
     assert set(good) == {"duration", "warnings", "test_results"}
     tests = good["test_results"] | bad["test_results"]
     assert set(tests) == {"testFine()", "testFuzz(uint8)", "testBroken(uint8)"}
-    assert all(set(test) == documented("by signature. Its form") for test in tests.values())
     assert [test["status"] for test in tests.values()] == ["Success", "Success", "Failure"]
     assert set(tests["testFine()"]["kind"]["Unit"]) == {"gas"}
     assert set(tests["testFuzz(uint8)"]["kind"]["Fuzz"]) == {
