@@ -13,7 +13,7 @@ import pytest
 from multiformats import CID, multihash, varint
 
 from fvm_hypervisor.builtin_actors import build, loader
-from tests.conftest import bundle_file, data_file
+from tests.conftest import bundle_file
 
 
 def car_blocks(data: bytes) -> Iterator[tuple[CID | None, bytes]]:
@@ -98,7 +98,3 @@ def test_a_module_that_stands_alone_is_the_recorded_one(folder: Path) -> None:
         module = build.module_file(folder, feature).read_bytes()
         assert entry["size"] == len(module)
         assert CID.decode(entry["cid"]).digest == multihash.digest(module, "blake2b-256")
-
-
-def test_the_bundle_is_smaller_than_the_official_one() -> None:
-    assert len(loader.bundle_bytes()) < data_file("bundles/v18-devnet.car").stat().st_size

@@ -11,7 +11,7 @@ from hypervisor.types import TokenAmount
 from store.codec import encode
 from tests.fvm_hypervisor.builtin_actors import stage
 from tests.fvm_hypervisor.builtin_actors.bad_forms import bad_forms
-from tests.fvm_hypervisor.builtin_actors.examples import ACTORS, CALLERS, EXAMPLES, Example, of_actor
+from tests.fvm_hypervisor.builtin_actors.examples import ACTORS, CALLERS, Example, of_actor
 from tests.fvm_hypervisor.builtin_actors.official import Official
 from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, DAVE, amount, packed, raw
 from tests.fvm_hypervisor.builtin_actors.stage import RAW_ACTOR
@@ -110,11 +110,3 @@ def test_the_last_approval_needs_the_money(staged: Twins) -> None:
     propose = packed(raw(DAVE), amount(10**30), 0, b"")
     assert twins.send(wallet, PROPOSE, propose, 0, ALICE).exit_code == 0
     assert twins.send(wallet, APPROVE, packed(2, b""), 0, BOB).exit_code == 19
-
-
-def test_the_scenarios_have_at_least_1500_steps_on_one_bundle(staged: Twins) -> None:
-    """Counted in the tables: the examples, each by every caller and in every bad form."""
-    calls = sum(len(example.numbers) for example in EXAMPLES)
-    forms = sum(len(example.numbers) * len(list(bad_forms(example, staged.official.manifest))) for example in EXAMPLES)
-    assert calls * len(CALLERS) >= 1500
-    assert forms >= 1500
