@@ -21,8 +21,6 @@ from unittest import mock
 from eth_abi.abi import encode as encode_abi
 
 from bench.data import PROJECT
-from bridge.abi import ContractInterface
-from bridge.addresses import to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles import outbox
@@ -31,7 +29,6 @@ from fvm_hypervisor.laboratory.profiles.outbox import EXPIRED, MESSAGE, OUTBOX, 
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
 from hypervisor.message import Message
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
@@ -42,10 +39,10 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from localnet import Network
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
 from tests.labs.random_programs import RandomPrograms, Shown
+from tests.labs.worlds import World, made_world
 
 EXAMPLE: Final = PROJECT / "examples" / "lab-async"
 STAGES: Final = ("kept every invariant", "posted a message", "had one delivered", "had one in both runtimes")
@@ -60,44 +57,10 @@ GAS: Final = (1, 3_000_000, *(200_000_000,) * 4, *(1_500_000_000,) * 3)
 _POST_TYPES: Final = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64")
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """A network's machine with two relays of each runtime and an account, as it is before each program."""
-
-    network: Network
-    machine: Hypervisor
-    contracts: tuple[ActorID, ...]
-    natives: tuple[ActorID, ...]
-    account: ActorID
-    interface: ContractInterface
-    start: Snapshot
-    epoch: int
-
-    @property
-    def relays(self) -> tuple[ActorID, ...]:
-        """All four."""
-        return (*self.contracts, *self.natives)
-
-
 @cache
 def world() -> World:
     """Made once in a process."""
-    network = Network(rules="lab:async")
-    machine, contracts = network.machine, list[ActorID]()
-    for _ in range(2):
-        contract = network.deploy(EXAMPLE / "Relay.json")
-        contracts.append(machine.state_tree.lookup_id(to_filecoin(contract.address)) or ActorID(0))
-    code = machine.install((EXAMPLE / "relay.wasm").read_bytes())
-    natives = [machine.create(code).id for _ in range(2)]
-    account = machine.state_tree.lookup_id(network.accounts[0].native) or ActorID(0)
-    for actor in (*contracts, *natives):
-        state = machine.state_tree.get_actor(actor)
-        assert state is not None, "it was made just now"
-        machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(FUNDS)))
-    epoch = machine.context.epoch + 1
-    return World(
-        network, machine, tuple(contracts), tuple(natives), account, contract.interface, machine.snapshot(), epoch
-    )
+    return made_world("lab:async", EXAMPLE / "Relay.json", EXAMPLE / "relay.wasm", FUNDS)
 
 
 @dataclass(slots=True)
@@ -141,7 +104,7 @@ class Program:
         native = relay in self.world.natives
         if random.random() < 0.07:
             return random.choice((b"", b"\x80", POST_SELECTOR, random.randbytes(40))), random.choice((0, 5))
-        target = random.choice((*self.world.relays, *self.world.relays, None))
+        target = random.choice((*self.world.actors, *self.world.actors, None))
         params, method, to = b"", int(METHOD_SEND), random.choice((MISSING, FRESH, Address.id(self.world.account)))
         if target is not None:
             to, data = Address.id(target), self.run_params(target, depth)
@@ -165,7 +128,7 @@ class Program:
 
     def message(self) -> Message:
         """Return an account's message that runs a relay."""
-        world, relay = self.world, self.random.choice(self.world.relays)
+        world, relay = self.world, self.random.choice(self.world.actors)
         data = self.run_params(relay, 3)
         native = relay in world.natives
         return Message(
@@ -235,7 +198,7 @@ def _look(machine: Hypervisor, played: Play, epoch: int) -> int:
 def _look_back(machine: Hypervisor, program: Program, played: Play, before: dict[ActorID, int]) -> None:
     """Hold the relays' notes and the balances against the entries, at the end of a program."""
     here, notes, receipts = program.world, dict[ActorID, list[int]](), dict[ActorID, list[list[Any]]]()
-    for relay in here.relays:
+    for relay in here.actors:
         notes[relay], receipts[relay] = _notes(machine, here, relay)
     ran = Counter(number for numbers in notes.values() for number in numbers)
     if any(count > 1 for count in ran.values()):
@@ -348,7 +311,7 @@ def _ask(machine: Hypervisor, here: World, relay: ActorID, name: str, *arguments
 
 
 def _balances(machine: Hypervisor, here: World) -> dict[ActorID, int]:
-    return {actor: int(machine.balance(Address.id(actor))) for actor in (*here.relays, here.account, BURNT_FUNDS_ACTOR)}
+    return {actor: int(machine.balance(Address.id(actor))) for actor in (*here.actors, here.account, BURNT_FUNDS_ACTOR)}
 
 
 def _money(machine: Hypervisor, here: World) -> int:

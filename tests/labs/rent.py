@@ -82,7 +82,7 @@ class Program:
 
     def keep(self) -> None:
         """A tenant keeps more; an archived one answers that it is."""
-        actor = self.random.choice(self.world.tenants)
+        actor = self.random.choice(self.world.actors)
         if actor in self.world.natives:
             params = encode([self.random.randbytes(self.random.choice((0, 3, 300)))])
             code = self.send(self.world.account, actor, KEEP, params)
@@ -95,9 +95,9 @@ class Program:
 
     def pay(self) -> None:
         """Pay an actor's rent, from itself, another tenant or the account."""
-        actor = self.random.choice((*self.world.tenants, self.world.account))
-        payer = self.random.choice((actor, actor, self.world.account, *self.world.tenants))
-        rent = (self.ledger.size(actor)[0] if actor in self.world.tenants else 500) * RATE * PERIOD
+        actor = self.random.choice((*self.world.actors, self.world.account))
+        payer = self.random.choice((actor, actor, self.world.account, *self.world.actors))
+        rent = (self.ledger.size(actor)[0] if actor in self.world.actors else 500) * RATE * PERIOD
         value = self.random.choice((0, 1, rent - 1, rent, rent, rent * 2, rent * 5))
         address = b"" if payer == actor and self.random.random() < 0.5 else Address.id(actor).to_bytes()
         taken = self.ask_rent(payer, PAY, [address], value)
@@ -106,16 +106,16 @@ class Program:
 
     def opt_out(self) -> None:
         """A tenant pays no more."""
-        actor = self.random.choice(self.world.tenants)
+        actor = self.random.choice(self.world.actors)
         taken = self.ask_rent(actor, OPT_OUT, [], 0)
         if taken is not None and taken != self.ledger.opt_out(actor):
             self.find("opt out: another answer than the ledger's")
 
     def revive(self) -> None:
         """Resurrect an actor with a proof sent by the account or a tenant."""
-        actor = self.random.choice((*self.ledger.gone, *self.ledger.gone, *self.world.tenants))
+        actor = self.random.choice((*self.ledger.gone, *self.ledger.gone, *self.world.actors))
         gone = self.ledger.gone.get(actor)
-        payer = self.random.choice((self.world.account, self.world.account, *self.world.tenants))
+        payer = self.random.choice((self.world.account, self.world.account, *self.world.actors))
         good, proof = self.proof(actor)
         rent = (1 if gone is None else gone.size) * RATE * PERIOD
         value = self.random.choice((rent, rent, rent + 7, rent * 3, rent - 1, 0))
@@ -133,7 +133,7 @@ class Program:
 
     def ask(self) -> None:
         """Call a tenant from another one; an archived tenant must not respond."""
-        asker, actor = self.random.choice(self.world.tenants), self.random.choice(self.world.tenants)
+        asker, actor = self.random.choice(self.world.actors), self.random.choice(self.world.actors)
         if asker in self.ledger.gone:
             return
         if actor in self.world.natives:
@@ -149,7 +149,7 @@ class Program:
 
     def give(self) -> None:
         """Money arrives, archived or not."""
-        actor, value = self.random.choice(self.world.tenants), self.random.randrange(1_000)
+        actor, value = self.random.choice(self.world.actors), self.random.randrange(1_000)
         self.send(self.world.account, actor, METHOD_SEND, b"", value)
         self.ledger.balances[self.world.account] -= value
         self.ledger.balances[actor] += value
@@ -264,7 +264,7 @@ class Program:
         balances = {actor: int(machine.balance(Address.id(actor))) for actor in ledger.balances}
         if balances != ledger.balances:
             self.find(f"money: {balances} where the ledger has {ledger.balances}")
-        for actor in self.world.tenants:
+        for actor in self.world.actors:
             one = machine.state_tree.get_actor(actor)
             assert one is not None, "tenants are never deleted"
             if (one.code == ARCHIVED_CODE) != (actor in ledger.gone):
@@ -279,7 +279,7 @@ class Program:
         if not self.ledger.gone:
             return
         left = reachable(self.machine.store, [self.machine.state_tree.current_root()])
-        alive = [actor for actor in self.world.tenants if actor not in self.ledger.gone]
+        alive = [actor for actor in self.world.actors if actor not in self.ledger.gone]
         shared = {cid for actor in alive for cid, _ in self.ledger.size(actor)[1]}
         for gone in self.ledger.gone.values():
             if any(cid in left and cid not in shared for cid, _ in gone.blocks[:1]):

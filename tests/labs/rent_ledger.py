@@ -7,59 +7,22 @@ from functools import cache
 from typing import Final
 
 from bench.data import PROJECT
-from bridge.abi import ContractInterface
-from bridge.addresses import to_filecoin
 from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
-from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, TokenAmount
-from localnet import Network
+from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID
 from store.cid import Cid
 from store.walk import blocks_below, reachable
+from tests.labs.worlds import World, made_world
 
 EXAMPLE: Final = PROJECT / "examples" / "lab-rent"
 RATE, PERIOD, GRACE = 7, 3, 2
 FUNDS: Final = 10**20
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """A network's machine with two tenants of each runtime and an account, as it is before each program."""
-
-    network: Network
-    machine: Hypervisor
-    contracts: tuple[ActorID, ...]
-    natives: tuple[ActorID, ...]
-    account: ActorID
-    interface: ContractInterface
-    start: Snapshot
-    epoch: int
-
-    @property
-    def tenants(self) -> tuple[ActorID, ...]:
-        """All four."""
-        return (*self.contracts, *self.natives)
-
-
 @cache
 def world() -> World:
     """Made once in a process."""
-    network = Network(rules=f"lab:rent=own/{RATE}/{PERIOD}/{GRACE}")
-    machine, contracts = network.machine, list[ActorID]()
-    for _ in range(2):
-        contract = network.deploy(EXAMPLE / "Tenant.json")
-        contracts.append(machine.state_tree.lookup_id(to_filecoin(contract.address)) or ActorID(0))
-    code = machine.install((EXAMPLE / "tenant.wasm").read_bytes())
-    natives = [machine.create(code).id for _ in range(2)]
-    account = machine.state_tree.lookup_id(network.accounts[0].native) or ActorID(0)
-    for actor in (*contracts, *natives):
-        state = machine.state_tree.get_actor(actor)
-        assert state is not None, "it was made just now"
-        machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(FUNDS)))
-    epoch = machine.context.epoch + 1
-    return World(
-        network, machine, tuple(contracts), tuple(natives), account, contract.interface, machine.snapshot(), epoch
-    )
+    rules = f"lab:rent=own/{RATE}/{PERIOD}/{GRACE}"
+    return made_world(rules, EXAMPLE / "Tenant.json", EXAMPLE / "tenant.wasm", FUNDS)
 
 
 @dataclass(slots=True)
@@ -90,7 +53,7 @@ class Ledger:
         self.here, self.machine = here, here.machine
         self.entries: dict[ActorID, Entry] = {}
         self.gone: dict[ActorID, Gone] = {}
-        self.balances = {actor: self._balance(actor) for actor in (*here.tenants, here.account, BURNT_FUNDS_ACTOR)}
+        self.balances = {actor: self._balance(actor) for actor in (*here.actors, here.account, BURNT_FUNDS_ACTOR)}
         self.paid: set[ActorID] = set()
 
     def _balance(self, actor: ActorID) -> int:
@@ -108,7 +71,7 @@ class Ledger:
     def pay(self, payer: ActorID, actor: ActorID, value: int, epoch: int) -> bool:
         """Return True if a payment is accepted."""
         known = self.entries.get(actor)
-        if actor in self.gone or actor not in self.here.tenants or (known is None and payer != actor):
+        if actor in self.gone or actor not in self.here.actors or (known is None and payer != actor):
             return False
         if known is None:
             known = self.entries[actor] = Entry(0, 0, epoch)

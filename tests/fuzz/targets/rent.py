@@ -32,7 +32,8 @@ from store.walk import blocks_below
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.labs.rent import KEEP, car
-from tests.labs.rent_ledger import GRACE, World, world
+from tests.labs.rent_ledger import GRACE, world
+from tests.labs.worlds import World
 
 VALUE = 10**12
 _ABI = 0xFF
@@ -66,7 +67,7 @@ def _stage() -> Stage:
     for epoch in range(here.epoch, here.epoch + 1 + GRACE):
         machine.advance(epoch=ChainEpoch(epoch), base_fee=TokenAmount(100))
         if epoch == here.epoch:
-            for place, actor in enumerate(here.tenants):
+            for place, actor in enumerate(here.actors):
                 message = Message(
                     Address.id(RENT), Address.id(actor), value=TokenAmount(place % 2 * VALUE), method=PAY,
                     params=encode([b""]),
@@ -74,7 +75,7 @@ def _stage() -> Stage:
                 assert machine.apply_implicit(message).exit_code == 0
         collect(machine)
     proofs = []
-    for actor in here.tenants:
+    for actor in here.actors:
         gone = archived(machine.store, machine.state_tree.existing(actor))
         if gone is not None:
             proofs.append((actor, proof_of(machine.store, gone.root)))
@@ -127,7 +128,7 @@ def _money(machine: Hypervisor, here: World) -> int:
     rent = machine.state_tree.existing(RENT)
     deposits = sum(one.deposit for one in RentState(machine.store, rent.head).tenancies().values())
     assert rent.balance == deposits
-    actors = (*here.tenants, here.account, BURNT_FUNDS_ACTOR, RENT)
+    actors = (*here.actors, here.account, BURNT_FUNDS_ACTOR, RENT)
     return sum(int(machine.balance(Address.id(actor))) for actor in actors)
 
 
@@ -138,7 +139,7 @@ def seeds() -> Iterator[bytes]:
         yield bytes([RESURRECT]) + encode([address, proof])
         yield bytes([_ABI]) + METHODS[RESURRECT].selector + encode_abi(("bytes", "bytes"), (address, proof))
         yield bytes([RESURRECT]) + encode([address, b""])
-    for actor in stage.world.tenants:
+    for actor in stage.world.actors:
         address = Address.id(actor).to_bytes()
         for method in (PAY, LOOK):
             yield bytes([method]) + encode([address])

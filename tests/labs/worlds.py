@@ -1,0 +1,52 @@
+"""The network on which random programs of a lab run: two contracts and two native actors that act, and an account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.abi import ContractInterface
+from bridge.addresses import to_filecoin
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
+from hypervisor.types import ActorID, TokenAmount
+from localnet import Network
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A network's machine with two actors of each runtime and an account, as it is before each program."""
+
+    network: Network
+    machine: Hypervisor
+    contracts: tuple[ActorID, ...]
+    natives: tuple[ActorID, ...]
+    account: ActorID
+    interface: ContractInterface
+    start: Snapshot
+    epoch: int
+
+    @property
+    def actors(self) -> tuple[ActorID, ...]:
+        """All four."""
+        return (*self.contracts, *self.natives)
+
+
+def made_world(rules: str, artifact: Path, module: Path, funds: int) -> World:
+    """Return a network under these rules; each of the four actors has `funds` attoFIL."""
+    network = Network(rules=rules)
+    machine, contracts = network.machine, list[ActorID]()
+    for _ in range(2):
+        contract = network.deploy(artifact)
+        contracts.append(machine.state_tree.lookup_id(to_filecoin(contract.address)) or ActorID(0))
+    code = machine.install(module.read_bytes())
+    natives = [machine.create(code).id for _ in range(2)]
+    account = machine.state_tree.lookup_id(network.accounts[0].native) or ActorID(0)
+    for actor in (*contracts, *natives):
+        state = machine.state_tree.get_actor(actor)
+        assert state is not None, "it was made just now"
+        machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(funds)))
+    epoch = machine.context.epoch + 1
+    return World(
+        network, machine, tuple(contracts), tuple(natives), account, contract.interface, machine.snapshot(), epoch
+    )
