@@ -1,10 +1,12 @@
-"""`hypervisor statetest` and `hypervisor t8n`: Ethereum's own tests and its transition tool, under Ethereum's rules."""
+"""`hypervisor statetest`, `blocktest` and `t8n`: Ethereum's own tests and its transition tool."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,18 +30,57 @@ def statetest(
 
     Example: hypervisor statetest --fork Cancun GeneralStateTests
     """
-    from functools import partial
+    from fvm_hypervisor.laboratory.vectors.statetest import run_file
+    from runtimes.evm.ethereum import ALIASES, FORKS, known_names
 
-    from fvm_hypervisor.laboratory.vectors import statetest as room
+    if fork is not None and ALIASES.get(fork, fork) not in FORKS:
+        raise typer.BadParameter(f"{fork} is not known: choose one of {known_names()}", param_hint="--fork")
+    work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
+    _run_all(work, paths, 1 if trace else workers, "files of state tests", as_json)
+
+
+def blocktest(
+    paths: Paths,
+    fork: Annotated[
+        str | None, typer.Option(help="Run tests of one fork or transition only (default: all supported ones).")
+    ] = None,
+    evm: OwnEngine = OWN_ENGINE,
+    workers: Workers = CORES,
+    as_json: AsJson = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Print EIP-3155 steps to standard error.")] = False,
+) -> None:
+    """Run Ethereum blockchain tests: valid and invalid blocks, fork transitions, and the state after them.
+
+    An invalid block must fail with an exception that its test names, and nothing of it is kept.
+
+    Standard error shows the number of tests per fork and the five slowest tests.
+
+    Exit status: 0 if every test passed, 1 if one failed, 2 if none was found.
+
+    Example: hypervisor blocktest --fork ShanghaiToCancunAtTime15k BlockchainTests
+    """
+    from fvm_hypervisor.laboratory.vectors.blocktest import run_file
+    from hypervisor.errors import InvalidInput
+    from runtimes.evm.ethereum import schedule_of
+
+    if fork is not None:
+        try:
+            schedule_of(fork)
+        except InvalidInput as error:
+            raise typer.BadParameter(str(error), param_hint="--fork") from None
+    work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
+    _run_all(work, paths, 1 if trace else workers, "files of blockchain tests", as_json)
+
+
+def _run_all(
+    work: Callable[[Path], list[dict[str, Any]]], paths: list[Path], workers: int, what: str, as_json: bool
+) -> None:
+    """Run the files on worker processes, and report the records with a summary per fork."""
     from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from fvm_hypervisor.laboratory.vectors.statetest import find_files
     from fvm_hypervisor.laboratory.vectors.tally import Tally
-    from runtimes.evm.ethereum import FORKS
 
-    if fork is not None and fork not in FORKS:
-        raise typer.BadParameter(f"{fork} is not known: choose one of {', '.join(FORKS)}", param_hint="--fork")
-    files = room.find_files(paths)
-    work = partial(room.run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
-    results = run_all(work, files, 1 if trace else workers, "files of state tests")
+    results = run_all(work, find_files(paths), workers, what)
     tally = Tally()
     try:
         report(tally.watch(record for records in results for record in records), as_json, [])

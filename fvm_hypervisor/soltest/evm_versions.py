@@ -27,7 +27,7 @@ _SINCE: Final = {
 EVM_VERSIONS: Final = ("homestead", "tangerinewhistle", "spuriousdragon", *_SINCE)
 """All EVM versions that forge accepts, from oldest to newest."""
 
-_OLDER: Final = (("cancun", "Cancun+EIP-7702"), ("shanghai", "Shanghai"), (EVM_VERSIONS[0], "Paris"))
+_OLDER: Final = (("cancun", "Cancun+EIP-7702"), ("shanghai", "Shanghai+EIP-7702"), (EVM_VERSIONS[0], "Paris+EIP-7702"))
 """EVM versions and forks, newest first: a version before Prague uses the first pair whose version is not newer."""
 
 

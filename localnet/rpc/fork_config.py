@@ -40,7 +40,9 @@ def config(node: Node) -> dict[str, Any]:
             "baseFeeUpdateFraction": facts.blob_update_fraction,
             "max": facts.blob_maximum,
             "target": facts.blob_target,
-        },
+        }
+        if facts.blob_maximum
+        else None,
         "chainId": as_quantity(network.chain_id),
         "forkId": as_data(zlib.crc32(genesis.hash).to_bytes(4, "big")),
         "precompiles": {names[at]: as_data(at) for at in sorted(facts.precompiles)},

@@ -128,26 +128,22 @@ def _forks() -> ForkTable:
 def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
     """Rules of a fork (default: the newest), in any spelling, with a block gas limit. Raises InvalidInput."""
     forks = _forks()
-    names = forks.fork_names()
-    known = {name.lower(): name for name in names}
-    wanted = hardfork or names[-1]
-    if wanted.lower() not in known:
-        raise InvalidInput(f"hardfork '{wanted}' is not known: choose one of {', '.join(names)}")
-    fork, limits = known[wanted.lower()], _limits(BLOCK_GAS_LIMIT if gas_limit is None else Gas(gas_limit))
-    blobs = forks.blob_rules(fork)
+    fork, limits = forks.fork_name(hardfork), _limits(BLOCK_GAS_LIMIT if gas_limit is None else Gas(gas_limit))
+    blobs, fields = forks.blob_rules(fork), forks.header_fields(fork)
+    has_base_fee = "base_fee" in fields
     return NetworkRules(
         name=ETHEREUM,
         hardfork=fork,
         chain_id=31337,
         limits=limits,
-        fees=FEES,
+        fees=FEES if has_base_fee else replace(FEES, first_base_fee=TokenAmount(0)),
         simulations=Simulations(estimate_margin=(1, 1), estimate_precision=int(BLOCK_GAS_LIMIT), block_time=12),
         features=replace(FEATURES, transaction_types=tuple(forks.transaction_types(fork))),
         settings=EthereumSettings(fork, limits),
-        blocks=EthereumBlocks(limits),
+        blocks=EthereumBlocks(limits, has_base_fee),
         messages=EthereumMessages(limits),
         calls=EthereumCallRules(limits),
-        views=EthereumViews(blobs),
+        views=EthereumViews(blobs, fields),
         blobs=blobs,
     )
 
@@ -223,8 +219,8 @@ class EthereumSettings:
 class EthereumBlocks:
     """See `localnet.rules.parts.BlockRules`."""
 
-    def __init__(self, limits: RuleLimits) -> None:
-        self._limits = limits
+    def __init__(self, limits: RuleLimits, has_base_fee: bool) -> None:
+        self._limits, self._has_base_fee = limits, has_base_fee
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
         """Store the parent's hash in the contract for block hashes."""
@@ -239,8 +235,9 @@ class EthereumBlocks:
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
     ) -> TokenAmount:
-        """Return the base fee of the next block by EIP-1559."""
-        return TokenAmount(next_base_fee(base_fee, gas_used, self._limits.block_gas))
+        """Return the base fee of the next block by EIP-1559, 0 before London."""
+        fee = next_base_fee(base_fee, gas_used, self._limits.block_gas) if self._has_base_fee else 0
+        return TokenAmount(fee)
 
 
 class EthereumMessages:
@@ -347,20 +344,23 @@ class EthereumCallRules:
 class EthereumViews:
     """See `localnet.rules.parts.ViewRules`."""
 
-    def __init__(self, blobs: BlobRules) -> None:
-        self._blobs = blobs
+    def __init__(self, blobs: BlobRules, fields: frozenset[str]) -> None:
+        self._blobs, self._fields = blobs, fields
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """Return prevrandao and the fields of forks since the merge."""
+        """Return prevrandao and the fields of later forks; the base fee is null before London."""
+        later: Mapping[str, Mapping[str, Any]] = {
+            "withdrawals_root": {"withdrawals": [], "withdrawalsRoot": f"0x{EMPTY_ROOT.hex()}"},
+            "blob_gas_used": {"blobGasUsed": hex(tipset.blob_gas_used)},
+            "excess_blob_gas": {"excessBlobGas": hex(tipset.settings.excess_blob_gas)},
+            "beacon_root": {"parentBeaconBlockRoot": _ZERO_HASH},
+            "requests_hash": {"requestsHash": _NO_REQUESTS},
+        }
         return {
             "miner": f"0x{(tipset.settings.coinbase or ZERO_ADDRESS).hex()}",
             "mixHash": f"0x{(tipset.settings.randomness or beacon_digest(tipset.height)).hex()}",
-            "withdrawals": [],
-            "withdrawalsRoot": f"0x{EMPTY_ROOT.hex()}",
-            "blobGasUsed": hex(tipset.blob_gas_used),
-            "excessBlobGas": hex(tipset.settings.excess_blob_gas),
-            "parentBeaconBlockRoot": _ZERO_HASH,
-            "requestsHash": _NO_REQUESTS,
+            **({} if "base_fee" in self._fields else {"baseFeePerGas": None}),
+            **{key: value for name, fields in later.items() if name in self._fields for key, value in fields.items()},
         }
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:

@@ -69,6 +69,30 @@ class TreeRules(Protocol):
     def bounded_modexp(self) -> bool:
         """True if the inputs of the MODEXP precompile have a length limit (EIP-7823)."""
 
+    @property
+    def repriced_modexp(self) -> bool:
+        """True if the MODEXP precompile has the price of EIP-2565 or later."""
+
+    @property
+    def clears_empty(self) -> bool:
+        """True if empty accounts do not exist (EIP-161)."""
+
+    @property
+    def keeps_64th(self) -> bool:
+        """True if a caller keeps 1/64 of its gas (EIP-150)."""
+
+    @property
+    def pays_for_creation(self) -> bool:
+        """True if a creation fails if its code cannot be paid for (EIP-2)."""
+
+    @property
+    def reserves_0xef(self) -> bool:
+        """True if new code may not begin with the byte 0xEF (EIP-3541)."""
+
+    @property
+    def destroys_new_only(self) -> bool:
+        """True if SELFDESTRUCT only removes contracts of the same transaction (EIP-6780)."""
+
 
 class EngineRules(Protocol):
     """The rules that an engine needs."""

@@ -39,13 +39,18 @@ _ROWS: Final = """
 """
 
 
-def opcode_table(rows: str, push: tuple[int, int], dup: int, swap: int) -> dict[int, Opcode]:
-    """Return opcodes by number: the rows, PUSH, DUP and SWAP; PUSH of up to 8 bytes has the first `push` price."""
+def opcode_rows(rows: str) -> dict[int, Opcode]:
+    """Return opcodes by number, from rows of number (hex), mnemonic and static gas."""
     words = rows.split()
-    table = {
+    return {
         int(number, 16): Opcode(name, int(gas))
         for number, name, gas in zip(words[::3], words[1::3], words[2::3], strict=True)
     }
+
+
+def opcode_table(rows: str, push: tuple[int, int], dup: int, swap: int) -> dict[int, Opcode]:
+    """Return opcodes by number: the rows, PUSH, DUP and SWAP; PUSH of up to 8 bytes has the first `push` price."""
+    table = opcode_rows(rows)
     table.update({0x5F + size: Opcode(f"PUSH{size}", push[size > 8]) for size in range(1, 33)})
     table.update({0x7F + depth: Opcode(f"DUP{depth}", dup) for depth in range(1, 17)})
     table.update({0x8F + depth: Opcode(f"SWAP{depth}", swap) for depth in range(1, 17)})

@@ -79,6 +79,9 @@ class TreeAccounts(Protocol):
     def touch(self, address: EthAddress) -> None:
         """Mark an account for removal at the end if it is empty."""
 
+    def keep_touch(self) -> None:
+        """Mark the precompile that stays touched after a rollback."""
+
     def create(self, actor: ActorID) -> None:
         """Turn the actor into a contract created by this message."""
 
@@ -90,6 +93,9 @@ class TreeAccounts(Protocol):
 
     def set_code(self, actor: ActorID, code: bytes) -> None:
         """Set a contract's code."""
+
+    def was_destroyed(self, actor: ActorID) -> bool:
+        """Return True if a contract is marked as destroyed."""
 
     def destroy(self, actor: ActorID) -> None:
         """Mark a contract as destroyed."""
@@ -110,6 +116,8 @@ class TreeHost(Protocol):
     """Number of further nested calls allowed."""
     code_limit: int | None
     """Maximum size of created code in bytes; None for no limit."""
+    init_code_limit: int | None
+    """Maximum size of init code in bytes; None for no limit."""
 
     @property
     def accounts(self) -> TreeAccounts:

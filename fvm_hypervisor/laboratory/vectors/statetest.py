@@ -47,10 +47,13 @@ from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import (
+    ALIASES,
     FORKS,
     EthereumExecutor,
+    Fork,
     InvalidTransaction,
     TransactionResult,
+    fork_named,
     install_alloc,
     logs_hash,
     read_alloc,
@@ -155,9 +158,12 @@ def run_test(
     file: str, name: str, test: Any, fork: str | None = None, evm: str = OWN_EVM, trace: TextIO | None = None
 ) -> Iterator[CaseResult]:
     """Run every case of one test."""
-    for wanted in [fork] if fork else list(FORKS):
-        outcomes = read_list(read_object(read_field(test, "post"), "post").get(wanted), wanted)
-        if outcomes:
+    posts = read_object(read_field(test, "post"), "post")
+    for wanted, outcomes in posts.items():
+        named = ALIASES.get(wanted, wanted)
+        if named not in FORKS or (fork is not None and named != ALIASES.get(fork, fork)):
+            continue
+        if outcomes := read_list(outcomes, wanted):
             runner = TestRunner(test, wanted, evm, trace)
             for index, outcome in enumerate(outcomes):
                 with within(f"post, {wanted}, item {index}"):
@@ -176,7 +182,7 @@ class TestRunner:
         self._transaction = read_object(read_field(test, "transaction"), "transaction")
         self._machine = base_machine(evm).fork()
         with within("env"):
-            random = read_number(env.get("currentRandom", 0), "currentRandom").to_bytes(32)
+            random = read_randomness(env, fork_named(fork))
             self._machine.context = read_context(env, read_object(test.get("config", {}), "config"), fork)
         self._machine.externs = FixtureExterns(random)
         install_alloc(self._machine, read_accounts(read_field(test, "pre"), "pre"))
@@ -209,11 +215,16 @@ def _compare(case: Case, root: bytes, result: TransactionResult | None) -> Itera
         yield f"state root 0x{root.hex()}, expected 0x{case.root.hex()}"
 
 
+def write_steps(out: TextIO, recorder: StepRecorder) -> None:
+    """Write the recorded instructions as EIP-3155 lines."""
+    for instruction in instructions(recorder.events):
+        out.write(json.dumps(line(instruction)) + "\n")
+
+
 def _write_trace(
     out: TextIO, recorder: StepRecorder, case: Case, root: bytes, result: TransactionResult | None, error: str
 ) -> None:
-    for instruction in instructions(recorder.events):
-        out.write(json.dumps(line(instruction)) + "\n")
+    write_steps(out, recorder)
     output, gas = (b"", 0) if result is None else (unwrap_return(result.output), result.gas_used)
     out.write(json.dumps(summary(root, output, gas, not error, case.fork, error)) + "\n")
 
@@ -248,10 +259,13 @@ def read_case(file: str, name: str, fork: str, index: int, outcome: Any) -> Case
 
 def read_context(env: Any, config: Any, fork: str) -> MachineContext:
     """Return the machine context of a test's block."""
+    base_fee = 0
+    if fork_named(fork).has_base_fee:
+        base_fee = read_number(env.get("currentBaseFee", _DEFAULT_BASE_FEE), "currentBaseFee")
     return MachineContext(
         epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber", 63)),
         timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp", 64),
-        base_fee=TokenAmount(read_number(env.get("currentBaseFee", _DEFAULT_BASE_FEE), "currentBaseFee")),
+        base_fee=TokenAmount(base_fee),
         chain_id=read_number(config.get("chainid", 1), "chainid"),
         rules=RULES,
         block=EthereumBlock(
@@ -262,6 +276,12 @@ def read_context(env: Any, config: Any, fork: str) -> MachineContext:
             filecoin_addresses=False,
         ),
     )
+
+
+def read_randomness(env: Any, fork: Fork) -> bytes:
+    """Return the value of PREVRANDAO in a block, or of DIFFICULTY, its name before Paris."""
+    name = "currentRandom" if fork.proof_of_stake else "currentDifficulty"
+    return read_number(env.get(name) or 0, name).to_bytes(32)
 
 
 def read_transaction(fields: Any, indexes: tuple[int, int, int]) -> Transaction:

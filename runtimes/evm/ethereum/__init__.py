@@ -8,17 +8,23 @@ from runtimes.evm.ethereum.accounts import Accounts, delegated_address, ethereum
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
 from runtimes.evm.ethereum.blobs import ForkBlobs
+from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
 from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
 from runtimes.evm.ethereum.contract_states import ContractCache
-from runtimes.evm.ethereum.executor import EthereumExecutor, InvalidBlock
-from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK, Fork, fork_named, fork_with
+from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.ethereum.fork_schedule import ForkSchedule, schedule_of
+from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, Fork, fork_named, fork_with, known_names
+from runtimes.evm.ethereum.headers import Header, parse_block
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th
+from runtimes.evm.ethereum.state_roots import StateRoots
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
 from runtimes.evm.ethereum.validation import InvalidTransaction, gas_price, intrinsic_gas
 
 __all__ = [
+    "ALIASES",
     "FORKS",
     "LATEST_FORK",
     "Accounts",
@@ -27,15 +33,20 @@ __all__ = [
     "AppliedTransaction",
     "BlockRun",
     "CallingAccount",
+    "ChainImport",
     "ContractCache",
     "EthereumCalls",
     "EthereumExecutor",
     "EthereumHost",
     "Fork",
     "ForkBlobs",
+    "ForkSchedule",
+    "Header",
+    "ImportedBlock",
     "InvalidBlock",
     "InvalidTransaction",
     "SendSubcall",
+    "StateRoots",
     "TransactionResult",
     "Withdrawal",
     "all_but_one_64th",
@@ -49,9 +60,12 @@ __all__ = [
     "gas_price",
     "install_alloc",
     "intrinsic_gas",
+    "known_names",
     "logs_hash",
+    "parse_block",
     "read_alloc",
     "requests_hash",
+    "schedule_of",
     "send_call",
     "state_root",
 ]

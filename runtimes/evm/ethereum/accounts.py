@@ -43,6 +43,8 @@ _IN_STATE: Final = (_NONCE, _CODE, _ACTOR, _TOUCHED, _DESTROYED)
 _COMMITTING: Final = "commit part"
 _COOLING: Final = "make cold"
 _UNTOUCHED: Final = object()
+_KEPT_TOUCH: Final = EthAddress((3).to_bytes(ETH_ADDRESS_LENGTH, "big"))
+"""The precompile that stays touched after a rollback, as in mainnet's block 2,675,119. Source: EIP-716."""
 _Entry = tuple[Hashable, Any]
 
 TouchedSlot = tuple[ActorID, int, int]
@@ -58,10 +60,12 @@ class Accounts:
         journal: Journal,
         filecoin_addresses: bool,
         known: ContractCache | None = None,
+        clears_empty: bool = True,
     ) -> None:
         """`filecoin_addresses` is True if a masked ID stands for an actor.
 
-        `known` caches contracts across messages; contracts that are read and written here are added to it.
+        `known` caches contracts across messages; contracts that are read and written here are added to it. Unless the
+        fork `clears_empty` accounts (EIP-161), empty accounts exist, and new contracts have nonce 0.
         """
         self._tree = machine.state_tree
         self._store = machine.store
@@ -72,6 +76,9 @@ class Accounts:
         self.form = contracts.form
         self._journal = self.journal = journal
         self._masked = filecoin_addresses
+        self._clears_empty = clears_empty
+        self._kept_touch = False
+        """True if the message has touched `_KEPT_TOUCH`, even if that was rolled back."""
         self._early = False
         self._in_parts = False
         """True if a part of the message was already written to the state (`commit_part`)."""
@@ -364,8 +371,16 @@ class Accounts:
         return self._journal.get((_WARM, address)) is not None
 
     def touch(self, address: EthAddress) -> None:
-        """Mark an account for removal at the end if it is empty (EIP-161)."""
-        self._journal.set((_TOUCHED, address), True)
+        """Mark an account for removal at the end if it is empty (EIP-161); before, create it if there is none."""
+        if self._clears_empty:
+            self._journal.set((_TOUCHED, address), True)
+            self._kept_touch |= address == _KEPT_TOUCH
+        elif self.find(address) is None:
+            self.create_account(address)
+
+    def keep_touch(self) -> None:
+        """Mark the precompile that stays touched after a rollback."""
+        self._kept_touch = True
 
     @property
     def refund(self) -> int:
@@ -378,12 +393,16 @@ class Accounts:
         if gas:
             self._journal.set(_REFUND, self.refund + gas)
 
+    def exists(self, address: EthAddress) -> bool:
+        """Return True if there is an account at an address; under EIP-161, if there is a non-empty one."""
+        return self.is_alive(address) if self._clears_empty else self.find(address) is not None
+
     def create(self, actor: ActorID) -> None:
-        """Turn the actor into a contract created by this message, with nonce 1 and its current balance."""
+        """Turn the actor into a contract created by this message, with its first nonce and its current balance."""
         self._tree.set_actor(
             actor, replace(self._tree.existing(actor), code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0)
         )
-        self._journal.set((_NONCE, actor), FIRST_NONCE)
+        self._journal.set((_NONCE, actor), FIRST_NONCE if self._clears_empty else 0)
         self._journal.set((_CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
         self._journal.set((_CREATED, actor), True)
 
@@ -410,6 +429,10 @@ class Accounts:
         """Mark the account for removal at the end of the message."""
         self._journal.set((_DESTROYED, actor), True)
 
+    def was_destroyed(self, actor: ActorID) -> bool:
+        """Return True if the account will be removed at the end of the message."""
+        return self._journal.get((_DESTROYED, actor)) is not None
+
     # --- delegations (EIP-7702) -------------------------------------------------------------------------------
 
     def delegate_of(self, actor: ActorID | None) -> EthAddress | None:
@@ -430,7 +453,7 @@ class Accounts:
 
         They begin with the state, to which `commit_part` writes the changes of this message so far.
         """
-        return Accounts(self._machine, Journal(), self._masked, self._known)
+        return Accounts(self._machine, Journal(), self._masked, self._known, self._clears_empty)
 
     def commit_part(self) -> None:
         """Write the changes since the last part to the state, for an inner transaction that begins with it.
@@ -515,6 +538,8 @@ class Accounts:
         for actor, slots in changed.items():
             is_new = entries is not None and self.was_created(actor)  # its code is written when the message ends
             self._write(actor, slots, self._contracts.contract_form if is_new else self.form)
+        if self._kept_touch:
+            touched.append(_KEPT_TOUCH)
         self._remove_empty(touched)
 
     def _remove_empty(self, touched: Iterable[EthAddress]) -> None:

@@ -38,6 +38,7 @@ from runtimes.evm.engine import (
     SubcallOutcome,
 )
 from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.forks import code_limit
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.subcalls import execute_subcall, returned
 from runtimes.evm.inspection import GET_BYTECODE, GET_BYTECODE_HASH
@@ -158,11 +159,15 @@ class EthereumInvocation:
         if ended.status is not Status.SUCCESS:
             return self._answer(ended)
         code, gas = ended.data, self._kernel.gas
-        if code[:1] == bytes([_RESERVED_BYTE]):
+        fork = self._calls.environment.fork
+        if fork.reserves_0xef and code[:1] == bytes([_RESERVED_BYTE]):
             return self._failure(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, "code begins with the reserved byte 0xef")
-        gas.charge("OnCodeDeposit", self._calls.environment.fork.gas.code_byte * len(code))
+        price = fork.gas.code_byte * len(code)
+        if not fork.pays_for_creation and price > gas.available:
+            return Outcome(ExitCode.OK)  # the contract exists without code
+        gas.charge("OnCodeDeposit", price)
         block = self._calls.environment.block
-        longest = None if block.exempt == accounts.address_of(self._actor) else block.code_limit
+        longest = None if block.exempt == accounts.address_of(self._actor) else code_limit(block, fork)
         if longest is not None and len(code) > longest:
             words = code_too_long(len(code), longest)
             self._calls.backtrace.set_cause(words)

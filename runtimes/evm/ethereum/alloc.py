@@ -72,7 +72,7 @@ def read_alloc(machine: MachineState) -> Iterator[tuple[EthAddress, AllocAccount
     for _, state in machine.state_tree.actors():
         address = None if state.delegated_address is None else ethereum_address(state.delegated_address)
         if address is not None:
-            yield address, _account(machine, state, state.code == evm_code)
+            yield address, account_of(machine, state, state.code == evm_code)
 
 
 def _contract(machine: MachineState, account: AllocAccount) -> EvmState:
@@ -89,7 +89,8 @@ def _contract(machine: MachineState, account: AllocAccount) -> EvmState:
     return replace(NEW_CONTRACT, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=account.nonce)
 
 
-def _account(machine: MachineState, state: ActorState, is_contract: bool) -> AllocAccount:
+def account_of(machine: MachineState, state: ActorState, is_contract: bool) -> AllocAccount:
+    """Return the account of an actor."""
     if not is_contract:
         return AllocAccount(state.balance, state.nonce)
     contract = EvmState.decode(machine.store.get(state.head))

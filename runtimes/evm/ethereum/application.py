@@ -218,7 +218,7 @@ class Application:
 
     def _refund(self, result: CallResult) -> int:
         counted = self._accounts.refund if result.exit_code == ExitCode.OK else 0
-        return min(self._gas.used // prices.REFUND_QUOTIENT, counted)
+        return min(self._gas.used // self._fork.refund_quotient, counted)
 
     def _bill(self, result: CallResult | None, limit: int) -> int:
         if result is None or result.exit_code not in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED):
@@ -242,20 +242,38 @@ class Application:
     # --- before the call --------------------------------------------------------------------------------------
 
     def _check_sender(self) -> ActorID:
-        transaction, accounts = self._transaction, self._accounts
+        accounts = self._accounts
+        self._check_nonce()
         sender = accounts.find(self._sender)
-        nonce = 0 if sender is None else accounts.nonce(sender)
-        if transaction.nonce != nonce:
-            low = transaction.nonce < nonce
-            refusal = RejectionReason.NONCE_MISMATCH_TOO_LOW if low else RejectionReason.NONCE_MISMATCH_TOO_HIGH
-            raise InvalidTransaction(refusal, f"nonce {transaction.nonce}, the sender's next nonce is {nonce}")
         self._check_funds(accounts.balance(sender))
         if sender is None:
             return accounts.create_account(self._sender)
-        code = accounts.code(sender)
-        if not may_send(code, self._fork):
-            raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender is a contract")
+        self._check_code()
         return sender
+
+    def refusals(self) -> list[str]:
+        """Return the names of all rules that the transaction breaks, in the order of the checks."""
+        transaction, fork, limits = self._transaction, self._fork, self._limits
+        found = validation.refusals(transaction, fork, limits)
+        balance = self._accounts.balance(self._accounts.find(self._sender))
+        for check in (self._check_nonce, lambda: self._check_funds(balance), self._check_code):
+            try:
+                check()
+            except InvalidTransaction as error:
+                found.append(error.refusal.name)
+        return found
+
+    def _check_nonce(self) -> None:
+        sender = self._accounts.find(self._sender)
+        given, nonce = self._transaction.nonce, 0 if sender is None else self._accounts.nonce(sender)
+        if given != nonce:
+            low = given < nonce
+            refusal = RejectionReason.NONCE_MISMATCH_TOO_LOW if low else RejectionReason.NONCE_MISMATCH_TOO_HIGH
+            raise InvalidTransaction(refusal, f"nonce {given}, the sender's next nonce is {nonce}")
+
+    def _check_code(self) -> None:
+        if not may_send(self._accounts.code(self._accounts.find(self._sender)), self._fork):
+            raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender is a contract")
 
     def _check_funds(self, balance: int) -> None:
         transaction = self._transaction
@@ -360,7 +378,7 @@ class Application:
         return self._finish(result, created, used, gas)
 
     def _after_refund(self, used: int, refund: int) -> int:
-        used -= min(used // prices.REFUND_QUOTIENT, refund)
+        used -= min(used // self._fork.refund_quotient, refund)
         return max(used, validation.floor_gas(self._transaction, self._fork))
 
     def _finish(self, result: CallResult, created: EthAddress | None, used: int, gas: GasOutputs) -> TransactionResult:

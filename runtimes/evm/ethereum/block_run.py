@@ -13,14 +13,17 @@ from typing import Final
 from bridge import rlp
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import BLOCK_HASHES
+from bridge.ethereum_signatures import recover
 from bridge.events import Log
 from bridge.receipts import EmittedLog, bloom
 from bridge.transactions import LEGACY, SignedTransaction
 from hypervisor.machine_state import MachineState
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
-from runtimes.evm.ethereum.executor import EthereumExecutor, InvalidBlock
+from runtimes.evm.ethereum.block_errors import InvalidBlock
+from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.validation import BlockLimits
+from runtimes.evm.ethereum.state_roots import StateRoots
+from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
 from store.keccak import keccak
 
 BEACON_ROOTS: Final = EthAddress(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
@@ -29,6 +32,7 @@ CONSOLIDATION_REQUESTS: Final = EthAddress(bytes.fromhex("0000bbddc7ce488642fb57
 DEPOSIT_CONTRACT: Final = EthAddress(bytes.fromhex("00000000219ab540356cbb839cbe05303d7705fa"))
 DEPOSIT_EVENT: Final = bytes.fromhex("649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5")
 
+_BAD_DEPOSIT: Final = "INVALID_DEPOSIT_EVENT_LAYOUT"
 _GWEI: Final = 10**9
 _DEPOSIT_LENGTH: Final = 576
 _DEPOSIT_PARTS: Final = ((160, 48), (256, 32), (320, 8), (384, 96), (512, 8))
@@ -52,11 +56,15 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True)
 class AppliedTransaction:
-    """A transaction of the block with its result. `cumulative_gas` includes the transactions before it."""
+    """A transaction of the block with its result. `cumulative_gas` includes the transactions before it.
+
+    `state_root` is the root after it, in forks whose receipts have it instead of a status.
+    """
 
     signed: SignedTransaction
     result: TransactionResult
     cumulative_gas: int
+    state_root: bytes | None = None
 
     def logs(self) -> list[EmittedLog]:
         """Return the transaction's logs."""
@@ -65,7 +73,7 @@ class AppliedTransaction:
     def receipt(self) -> bytes:
         """Return the receipt's encoding in the receipts trie."""
         logs: list[rlp.Item] = [log_fields(address, log) for address, log in self.result.logs]
-        status = rlp.number(int(self.result.success))
+        status = rlp.number(int(self.result.success)) if self.state_root is None else self.state_root
         body = rlp.encode([status, rlp.number(self.cumulative_gas), bloom(self.logs()), logs])
         kind = self.signed.transaction.type
         return body if kind == LEGACY else bytes([kind]) + body
@@ -80,6 +88,12 @@ class BlockRun:
     gas_used: int = 0
     blob_gas_used: int = 0
     requests: list[bytes] | None = None
+    roots: StateRoots = field(default_factory=StateRoots)
+    executor: EthereumExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Create the executor of all transactions."""
+        self.executor = EthereumExecutor(self.machine)
 
     @property
     def fork(self) -> Fork:
@@ -88,35 +102,61 @@ class BlockRun:
 
     def start(self, beacon_root: bytes | None, parent_hash: bytes | None) -> None:
         """Call the system contracts for the beacon root and the parent hash; each is skipped if it is None."""
-        executor = EthereumExecutor(self.machine)
-        if beacon_root is not None:
+        executor = self.executor
+        if beacon_root is not None and self.fork.beacon_root:
             executor.system_call(BEACON_ROOTS, beacon_root)
         if parent_hash is not None and self.fork.block_hash_contract:
             executor.system_call(BLOCK_HASHES, parent_hash)
 
     def apply(self, signed: SignedTransaction) -> AppliedTransaction:
         """Apply a transaction. Raises InvalidTransaction and TransactionError, without any change."""
+        sender = self._sender(signed)
+        result = self.executor.apply_transaction(signed.transaction, sender, self._limits())
+        self.gas_used += result.gas_used
+        self.blob_gas_used += signed.transaction.blob_gas
+        root = None if self.fork.receipt_status else self.roots.root(self.machine)
+        applied = AppliedTransaction(signed, result, self.gas_used, root)
+        self.applied.append(applied)
+        return applied
+
+    def refusals(self, signed: SignedTransaction) -> list[str]:
+        """Return the names of all rules that a transaction breaks, in the order of the checks."""
+        return self.executor.refusals(signed.transaction, self._sender(signed), self._limits())
+
+    def _limits(self) -> BlockLimits:
+        """Return the limits that the block has left."""
         whole = block_limits(self.machine, block_of(self.machine), self.fork)
-        limits = BlockLimits(
+        return BlockLimits(
             gas=whole.gas - self.gas_used,
             blob_gas=whole.blob_gas - self.blob_gas_used,
             base_fee=whole.base_fee,
             blob_base_fee=whole.blob_base_fee,
             chain_id=whole.chain_id,
         )
-        result = EthereumExecutor(self.machine).apply_transaction(signed.transaction, signed.sender(), limits)
-        self.gas_used += result.gas_used
-        self.blob_gas_used += signed.transaction.blob_gas
-        applied = AppliedTransaction(signed, result, self.gas_used)
-        self.applied.append(applied)
-        return applied
+
+    def _sender(self, signed: SignedTransaction) -> EthAddress:
+        fork, transaction = self.fork, signed.transaction
+        if transaction.type == LEGACY and transaction.chain_id is not None and not fork.replay_protection:
+            message = f"signatures are not bound to a chain in {fork.name}"
+            raise InvalidTransaction(RejectionReason.INVALID_SIGNATURE_VRS, message)
+        if not fork.low_signatures:
+            sender = recover(transaction.digest(), signed.y_parity, signed.r, signed.s)
+            if sender is not None:
+                return sender
+        return signed.sender()
+
+    def pay_rewards(self, coinbase: EthAddress, number: int, ommers: Sequence[tuple[EthAddress, int]]) -> None:
+        """Pay the rewards of proof of work: of the coinbase, and of ommers, given by coinbase and number."""
+        reward = self.fork.block_reward
+        own = reward + reward * len(ommers) // 32
+        self.executor.pay([*((who, reward * (8 + at - number) // 8) for who, at in ommers), (coinbase, own)])
 
     def finish(self, withdrawals: Sequence[Withdrawal] = ()) -> None:
         """Pay withdrawals and collect requests.
 
         Raises InvalidBlock for an invalid deposit, and if a request contract is missing or fails.
         """
-        executor = EthereumExecutor(self.machine)
+        executor = self.executor
         executor.pay((withdrawal.address, withdrawal.amount * _GWEI) for withdrawal in withdrawals)
         if self.fork.requests:
             found = (
@@ -148,12 +188,13 @@ def logs_hash(logs: Iterable[tuple[EthAddress, Log]]) -> bytes:
 def deposit(data: bytes) -> bytes:
     """Return the request in a deposit's log: its five byte strings, concatenated. Raises InvalidBlock."""
     if len(data) != _DEPOSIT_LENGTH:
-        raise InvalidBlock(f"a deposit's log must have {_DEPOSIT_LENGTH} bytes, not {len(data)}")
+        raise InvalidBlock(f"a deposit's log must have {_DEPOSIT_LENGTH} bytes, not {len(data)}", _BAD_DEPOSIT)
     parts = []
     for index, (at, length) in enumerate(_DEPOSIT_PARTS):
         offset = int.from_bytes(data[32 * index : 32 * index + 32], "big")
         if offset != at or int.from_bytes(data[at : at + 32], "big") != length:
-            raise InvalidBlock(f"part {index} of a deposit's log must have offset {at} and length {length}")
+            message = f"part {index} of a deposit's log must have offset {at} and length {length}"
+            raise InvalidBlock(message, _BAD_DEPOSIT)
         parts.append(data[at + 32 : at + 32 + length])
     return b"".join(parts)
 

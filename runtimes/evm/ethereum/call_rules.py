@@ -110,6 +110,8 @@ class EthereumCallRules:
 
     def _precompile(self, calls: CallManager, call: Call, address: EthAddress, name: str) -> CallResult:
         """Transfer the value and run the function; a failure consumes all gas of the call."""
+        if not self._fork.clears_empty or self._accounts.find(address) is not None:
+            self._accounts.touch(address)
         if call.value:
             actor = self._accounts.find(address)
             calls.transfer(call.from_, self._accounts.create_account(address) if actor is None else actor, call.value)

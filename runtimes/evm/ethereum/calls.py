@@ -82,7 +82,8 @@ class EthereumCalls(CallManager):
     ) -> None:
         """`accounts` are those of the message, if they are in use already."""
         filecoin_addresses = environment.block.filecoin_addresses
-        self.accounts = accounts or Accounts(machine, Journal(), filecoin_addresses)
+        clears_empty = environment.fork.clears_empty
+        self.accounts = accounts or Accounts(machine, Journal(), filecoin_addresses, clears_empty=clears_empty)
         self.ethereum_rules = rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
         super().__init__(machine, rules, gas, origin, origin_address, None, nonce, journal=self.accounts.journal)
         self.prices = FREE

@@ -5,6 +5,7 @@ its gas limit in Ethereum gas.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from bridge.addresses import EthAddress
@@ -12,7 +13,7 @@ from bridge.ethereum_block import BLOCK_HASHES, ETHEREUM
 from bridge.ethereum_execution import BlobRules, ForkFacts, SimulatedCall
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
-from bridge.transactions import ALL_TYPES, BLOB, DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
+from bridge.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.events import events_root
@@ -34,9 +35,10 @@ from runtimes.evm.ethereum.application import (
     fork_of,
 )
 from runtimes.evm.ethereum.blobs import ForkBlobs
+from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.contract_states import ContractCache, may_send
-from runtimes.evm.ethereum.forks import fork_named, fork_names
+from runtimes.evm.ethereum.forks import fork_named, fork_names, spelled
 from runtimes.evm.ethereum.messages import Entry, transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
 
@@ -48,10 +50,6 @@ _EXIT_CODES = {
     RejectionReason.INTRINSIC_GAS_TOO_LOW: ExitCode.SYS_OUT_OF_GAS,
     RejectionReason.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST: ExitCode.SYS_OUT_OF_GAS,
 }
-
-
-class InvalidBlock(InvalidInput):
-    """Raised if a block's transactions do something that no valid block may do."""
 
 
 class EthereumExecutor:
@@ -73,6 +71,10 @@ class EthereumExecutor:
         """
         return self._or_rollback(lambda: self._application(transaction, sender, limits).apply())
 
+    def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
+        """Return the names of all rules that a transaction breaks; the first is that of `apply_transaction`."""
+        return self._application(transaction, sender, limits).refusals()
+
     def system_call(self, to: EthAddress, data: bytes) -> bytes | None:
         """Call a contract from the system address: no fees, nothing warm, its own gas.
 
@@ -86,10 +88,11 @@ class EthereumExecutor:
         """Make a system call that a valid block requires (EIP-7002, EIP-7251). Raises InvalidBlock."""
         accounts = self._accounts()
         if not accounts.code(accounts.find(to)):
-            raise InvalidBlock(f"a block requires a contract at 0x{to.hex()}, which does not exist")
+            message = f"a block requires a contract at 0x{to.hex()}, which does not exist"
+            raise InvalidBlock(message, "SYSTEM_CONTRACT_EMPTY")
         returned = self.system_call(to, b"")
         if returned is None:
-            raise InvalidBlock(f"the system call of 0x{to.hex()} failed")
+            raise InvalidBlock(f"the system call of 0x{to.hex()} failed", "SYSTEM_CONTRACT_CALL_FAILED")
         return returned
 
     def pay(self, amounts: Iterable[tuple[EthAddress, int]]) -> None:
@@ -124,9 +127,19 @@ class EthereumExecutor:
         return fork_names()
 
     @staticmethod
+    def fork_name(wanted: str) -> str:
+        """Return a fork's name from any spelling (`bridge.ethereum_execution.ForkTable`). Raises InvalidInput."""
+        return fork_named(spelled(wanted)).name
+
+    @staticmethod
+    def header_fields(fork: str) -> frozenset[str]:
+        """Return the names of a header's later fields (`bridge.ethereum_execution.ForkTable`)."""
+        return frozenset(fork_named(fork).header_fields)
+
+    @staticmethod
     def transaction_types(fork: str) -> tuple[int, ...]:
         """Return the transaction types of a fork (`bridge.ethereum_execution.ForkTable`)."""
-        return ALL_TYPES if fork_named(fork).delegations else tuple(kind for kind in ALL_TYPES if kind != SET_CODE)
+        return fork_named(fork).transaction_types
 
     @staticmethod
     def blob_rules(fork: str) -> BlobRules:
@@ -201,7 +214,9 @@ class EthereumExecutor:
     def _accounts(self) -> Accounts:
         """Return the accounts of a message, with the cache of earlier messages."""
         self._known.trim()
-        return Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses, self._known)
+        clears_empty = fork_of(self._machine).clears_empty
+        masked = block_of(self._machine).filecoin_addresses
+        return Accounts(self._machine, Journal(), masked, self._known, clears_empty)
 
     def _application(
         self,
@@ -232,6 +247,8 @@ class EthereumExecutor:
     def _apply_or_refuse(self, message: Message, implicit: bool) -> ApplyResult:
         try:
             sender, transaction, entry = transaction_of(self._machine, message)
+            if DYNAMIC_FEE not in fork_of(self._machine).transaction_types:
+                transaction = replace(transaction, type=LEGACY, max_priority_fee=transaction.max_fee)
             application = self._application(transaction, sender, None, entry)
             result = self._or_rollback(application.apply_implicit if implicit else application.apply)
         except InvalidTransaction as error:

@@ -1,41 +1,39 @@
 """Ethereum's forks as rows; each names only its changes.
 
-A row defines the opcodes with their static gas, the precompiles, and the types and costs of transactions. Rules: the
-Ethereum execution specifications of Cancun, Prague and Osaka; EIP-7691 for the blobs of Prague.
+A row defines the opcodes with their static gas, the precompiles, the types and costs of transactions, and the parts of
+a block. Rules: the Ethereum execution specifications of each fork; EIP-7691 and EIP-7892 for the numbers of blobs.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
+from bridge.ethereum_block import MAX_CODE_SIZE, EthereumBlock
+from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile, PrecompileTable
+from runtimes.evm.ethereum import fork_opcodes as opcodes
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
-from runtimes.evm.opcodes import Opcode, opcode_table
+from runtimes.evm.opcodes import Opcode
 from runtimes.evm.rules import BLS12_381_SLOTS, ETHEREUM_SLOTS, precompile_address, precompiles_with
 
-_ROWS: Final = """
-    00 STOP 0            01 ADD 3            02 MUL 5             03 SUB 3           04 DIV 5          05 SDIV 5
-    06 MOD 5             07 SMOD 5           08 ADDMOD 8          09 MULMOD 8        0a EXP 10         0b SIGNEXTEND 5
-    10 LT 3              11 GT 3             12 SLT 3             13 SGT 3           14 EQ 3           15 ISZERO 3
-    16 AND 3             17 OR 3             18 XOR 3             19 NOT 3           1a BYTE 3         1b SHL 3
-    1c SHR 3             1d SAR 3            20 KECCAK256 30
-    30 ADDRESS 2         31 BALANCE 0        32 ORIGIN 2          33 CALLER 2        34 CALLVALUE 2    35 CALLDATALOAD 3
-    36 CALLDATASIZE 2    37 CALLDATACOPY 3   38 CODESIZE 2        39 CODECOPY 3      3a GASPRICE 2     3b EXTCODESIZE 0
-    3c EXTCODECOPY 0     3d RETURNDATASIZE 2 3e RETURNDATACOPY 3  3f EXTCODEHASH 0   40 BLOCKHASH 20   41 COINBASE 2
-    42 TIMESTAMP 2       43 NUMBER 2         44 PREVRANDAO 2      45 GASLIMIT 2      46 CHAINID 2      47 SELFBALANCE 5
-    48 BASEFEE 2         49 BLOBHASH 3       4a BLOBBASEFEE 2     50 POP 2           51 MLOAD 3        52 MSTORE 3
-    53 MSTORE8 3         54 SLOAD 0          55 SSTORE 0          56 JUMP 8          57 JUMPI 10       58 PC 2
-    59 MSIZE 2           5a GAS 2            5b JUMPDEST 1        5c TLOAD 100       5d TSTORE 100     5e MCOPY 3
-    5f PUSH0 2           a0 LOG0 375         a1 LOG1 750          a2 LOG2 1125       a3 LOG3 1500      a4 LOG4 1875
-    f0 CREATE 32000      f1 CALL 0           f2 CALLCODE 0        f3 RETURN 0        f4 DELEGATECALL 0 f5 CREATE2 32000
-    fa STATICCALL 0      fd REVERT 0         fe INVALID 0         ff SELFDESTRUCT 5000
-"""
-"""Static gas only; dynamic gas (sizes, access, value) is in `GasTable`."""
+_ETHER: Final = 10**18
+
+
+class DifficultyRule(Enum):
+    """Formulas of the difficulty, by how it follows the time between two blocks (`difficulty`)."""
+
+    STEPS = auto()
+    """Up or down by one step."""
+    PROPORTIONAL = auto()
+    """In proportion to the time (EIP-2)."""
+    WITH_OMMERS = auto()
+    """In proportion to the time, and up for a parent with ommers (EIP-100)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +46,65 @@ class BlobSchedule:
     per_transaction: int | None = None
 
 
+NO_BLOBS: Final = BlobSchedule(0, 0, 3_338_477)
+"""The schedule of the forks before Cancun."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """One set of Ethereum's rules. Gas in Ethereum gas, sizes in bytes."""
+    """One set of Ethereum's rules. Gas in Ethereum gas, sizes in bytes, amounts in wei."""
 
     name: str
     opcodes: Mapping[int, Opcode]
     precompiles: Mapping[EthAddress, str]
-    blobs: BlobSchedule
+    blobs: BlobSchedule = NO_BLOBS
     gas: GasTable = CANCUN_GAS
     """Dynamic gas prices of opcodes."""
-    calldata_floor: bool = False
-    """True if a transaction pays at least a floor price for its calldata (EIP-7623)."""
+    transaction_create: int = 32_000
+    """Price of a transaction that creates a contract (EIP-2)."""
+    calldata_nonzero: int = 16
+    """Price of a non-zero byte of calldata (EIP-2028)."""
+    refund_quotient: int = 5
+    """At most the used gas divided by this is refunded (EIP-3529)."""
+    transaction_types: tuple[int, ...] = (LEGACY,)
+    low_signatures: bool = True
+    """True if a signature's s is at most half the curve's order (EIP-2)."""
+    pays_for_creation: bool = True
+    """True if a creation fails if its code cannot be paid for (EIP-2); otherwise the contract has no code."""
+    keeps_64th: bool = True
+    """True if a caller keeps 1/64 of its gas (EIP-150); otherwise a call may be given all of it, and not more."""
+    replay_protection: bool = True
+    """True if signatures may be bound to a chain (EIP-155)."""
+    clears_empty: bool = True
+    """True if empty accounts do not exist and contracts begin with nonce 1 (EIP-161)."""
+    code_limit: int | None = MAX_CODE_SIZE
+    """Maximum size of a contract's code (EIP-170), or None."""
+    receipt_status: bool = True
+    """True if a receipt has a status (EIP-658) instead of a state root."""
+    reserves_0xef: bool = True
+    """True if new code may not begin with the byte 0xEF (EIP-3541)."""
+    has_base_fee: bool = True
+    """True if blocks have a base fee (EIP-1559)."""
+    proof_of_stake: bool = True
+    """True if blocks have neither difficulty nor ommers (EIP-3675)."""
+    block_reward: int = 0
+    """Reward of a block's coinbase under proof of work."""
+    bomb_delay: int = 0
+    """Number of blocks by which the difficulty bomb is delayed."""
+    difficulty_rule: DifficultyRule = DifficultyRule.WITH_OMMERS
+    """The formula of a block's difficulty under proof of work."""
     warm_coinbase: bool = True
     """True if the coinbase address is warm at the start of a transaction (EIP-3651)."""
+    withdrawals: bool = True
+    """True if blocks have withdrawals (EIP-4895)."""
+    init_code_limit: int | None = 2 * MAX_CODE_SIZE
+    """Maximum size of init code (EIP-3860), or None."""
+    beacon_root: bool = True
+    """True if blocks have blobs and the root of their beacon block (EIP-4844, EIP-4788)."""
+    destroys_new_only: bool = True
+    """True if SELFDESTRUCT only removes contracts of the same transaction (EIP-6780)."""
+    calldata_floor: bool = False
+    """True if a transaction pays at least a floor price for its calldata (EIP-7623)."""
     delegations: bool = False
     """True if accounts can delegate to a contract's code (EIP-7702)."""
     block_hash_contract: bool = False
@@ -70,6 +113,10 @@ class Fork:
     """True if blocks carry requests to the consensus layer (EIP-7685)."""
     transaction_gas_cap: int | None = None
     """Maximum gas limit of a transaction (EIP-7825), or None."""
+    block_size_limit: int | None = None
+    """Maximum size of an encoded block (EIP-7934), or None."""
+    repriced_modexp: bool = True
+    """True if MODEXP has the price of EIP-2565 or later."""
     bounded_modexp: bool = False
     """True if MODEXP has bounds and a higher price (EIP-7823, EIP-7883)."""
     cell_proofs: bool = False
@@ -91,6 +138,22 @@ class Fork:
         """The fork itself, which also has the rules for whole call trees."""
         return self
 
+    @property
+    def first_nonce(self) -> int:
+        """The nonce of a new contract."""
+        return int(self.clears_empty)
+
+    @property
+    def header_fields(self) -> tuple[str, ...]:
+        """The names of a header's fields after Frontier's, in order (`runtimes.evm.ethereum.headers`)."""
+        groups = (
+            (self.has_base_fee, ("base_fee",)),
+            (self.withdrawals, ("withdrawals_root",)),
+            (self.beacon_root, ("blob_gas_used", "excess_blob_gas", "beacon_root")),
+            (self.requests, ("requests_hash",)),
+        )
+        return tuple(name for has, names in groups if has for name in names)
+
     def copy_gas(self, size: int) -> int:
         """Return the gas for copying `size` bytes within memory."""
         return self.gas.copy_word * words(size)
@@ -100,22 +163,158 @@ class Fork:
         return replace(self, name=name, **changes)
 
 
-_CANCUN_SLOTS: Final = {**ETHEREUM_SLOTS, 10: "point_evaluation"}
-
-
 def _precompiles(*tables: Mapping[int, str]) -> Mapping[EthAddress, str]:
     return MappingProxyType({precompile_address(0, index): name for table in tables for index, name in table.items()})
 
 
-CANCUN: Final = Fork(
+def _first(count: int) -> Mapping[EthAddress, str]:
+    return _precompiles({index: name for index, name in ETHEREUM_SLOTS.items() if index <= count})
+
+
+_CANCUN_SLOTS: Final = {**ETHEREUM_SLOTS, 10: "point_evaluation"}
+
+FRONTIER: Final = Fork(
+    "Frontier",
+    opcodes=opcodes.FRONTIER_OPCODES,
+    precompiles=_first(4),
+    gas=GasTable(
+        exp_byte=10,
+        cold_account=0,
+        cold_slot=0,
+        warm=0,
+        reset_slot=5000,
+        clear_refund=15_000,
+        init_code_word=0,
+        bn254_add=500,
+        bn254_mul=40_000,
+        bn254_pairing_base=100_000,
+        bn254_pairing_pair=80_000,
+        net_slots=0,
+        dirty_slot=0,
+        slot_sentry=0,
+        destroy_refund=24_000,
+        heir_account=0,
+    ),
+    transaction_create=0,
+    calldata_nonzero=68,
+    refund_quotient=2,
+    low_signatures=False,
+    pays_for_creation=False,
+    keeps_64th=False,
+    replay_protection=False,
+    clears_empty=False,
+    code_limit=None,
+    receipt_status=False,
+    reserves_0xef=False,
+    has_base_fee=False,
+    proof_of_stake=False,
+    block_reward=5 * _ETHER,
+    difficulty_rule=DifficultyRule.STEPS,
+    warm_coinbase=False,
+    withdrawals=False,
+    init_code_limit=None,
+    beacon_root=False,
+    destroys_new_only=False,
+    repriced_modexp=False,
+)
+HOMESTEAD: Final = FRONTIER.successor(
+    "Homestead",
+    opcodes=opcodes.HOMESTEAD_OPCODES,
+    transaction_create=32_000,
+    low_signatures=True,
+    pays_for_creation=True,
+    difficulty_rule=DifficultyRule.PROPORTIONAL,
+)
+TANGERINE_WHISTLE: Final = HOMESTEAD.successor(
+    "TangerineWhistle",
+    opcodes=opcodes.TANGERINE_WHISTLE_OPCODES,
+    gas=replace(HOMESTEAD.gas, heir_account=25_000),
+    keeps_64th=True,
+)
+SPURIOUS_DRAGON: Final = TANGERINE_WHISTLE.successor(
+    "SpuriousDragon",
+    gas=replace(TANGERINE_WHISTLE.gas, exp_byte=50),
+    replay_protection=True,
+    clears_empty=True,
+    code_limit=MAX_CODE_SIZE,
+)
+BYZANTIUM: Final = SPURIOUS_DRAGON.successor(
+    "Byzantium",
+    opcodes=opcodes.BYZANTIUM_OPCODES,
+    precompiles=_first(8),
+    receipt_status=True,
+    block_reward=3 * _ETHER,
+    bomb_delay=3_000_000,
+    difficulty_rule=DifficultyRule.WITH_OMMERS,
+)
+CONSTANTINOPLE: Final = BYZANTIUM.successor(
+    "Constantinople",
+    opcodes=opcodes.CONSTANTINOPLE_OPCODES,
+    gas=replace(BYZANTIUM.gas, net_slots=1, dirty_slot=200),  # EIP-1283
+    block_reward=2 * _ETHER,
+    bomb_delay=5_000_000,
+)
+PETERSBURG: Final = CONSTANTINOPLE.successor("Petersburg", gas=BYZANTIUM.gas)  # EIP-1716
+ISTANBUL: Final = PETERSBURG.successor(
+    "Istanbul",
+    opcodes=opcodes.ISTANBUL_OPCODES,
+    precompiles=_first(9),
+    gas=replace(
+        PETERSBURG.gas,
+        net_slots=1,
+        dirty_slot=800,
+        slot_sentry=2300,
+        bn254_add=150,
+        bn254_mul=6000,
+        bn254_pairing_base=45_000,
+        bn254_pairing_pair=34_000,
+    ),
+    calldata_nonzero=16,
+)
+MUIR_GLACIER: Final = ISTANBUL.successor("MuirGlacier", bomb_delay=9_000_000)
+BERLIN: Final = MUIR_GLACIER.successor(
+    "Berlin",
+    opcodes=opcodes.BERLIN_OPCODES,
+    gas=replace(MUIR_GLACIER.gas, cold_account=2600, cold_slot=2100, warm=100, reset_slot=2900, dirty_slot=100),
+    transaction_types=(LEGACY, ACCESS_LIST),
+    repriced_modexp=True,
+)
+LONDON: Final = BERLIN.successor(
+    "London",
+    opcodes=opcodes.LONDON_OPCODES,
+    gas=replace(BERLIN.gas, clear_refund=4800, destroy_refund=0),
+    refund_quotient=5,
+    transaction_types=(LEGACY, ACCESS_LIST, DYNAMIC_FEE),
+    reserves_0xef=True,
+    has_base_fee=True,
+    bomb_delay=9_700_000,
+)
+ARROW_GLACIER: Final = LONDON.successor("ArrowGlacier", bomb_delay=10_700_000)
+GRAY_GLACIER: Final = ARROW_GLACIER.successor("GrayGlacier", bomb_delay=11_400_000)
+PARIS: Final = GRAY_GLACIER.successor(
+    "Paris", opcodes=opcodes.PARIS_OPCODES, proof_of_stake=True, block_reward=0, bomb_delay=0
+)
+SHANGHAI: Final = PARIS.successor(
+    "Shanghai",
+    opcodes=opcodes.SHANGHAI_OPCODES,
+    gas=replace(PARIS.gas, init_code_word=2),
+    warm_coinbase=True,
+    withdrawals=True,
+    init_code_limit=2 * MAX_CODE_SIZE,
+)
+CANCUN: Final = SHANGHAI.successor(
     "Cancun",
-    opcodes=MappingProxyType(opcode_table(_ROWS, push=(3, 3), dup=3, swap=3)),
+    opcodes=opcodes.CANCUN_OPCODES,
     precompiles=_precompiles(_CANCUN_SLOTS),
+    transaction_types=(LEGACY, ACCESS_LIST, DYNAMIC_FEE, BLOB),
     blobs=BlobSchedule(3, 6, 3_338_477),
+    beacon_root=True,
+    destroys_new_only=True,
 )
 PRAGUE: Final = CANCUN.successor(
     "Prague",
     precompiles=_precompiles(_CANCUN_SLOTS, BLS12_381_SLOTS),
+    transaction_types=(LEGACY, ACCESS_LIST, DYNAMIC_FEE, BLOB, SET_CODE),
     blobs=BlobSchedule(6, 9, 5_007_716),
     calldata_floor=True,
     delegations=True,
@@ -124,26 +323,55 @@ PRAGUE: Final = CANCUN.successor(
 )
 OSAKA: Final = PRAGUE.successor(
     "Osaka",
-    opcodes=MappingProxyType({**PRAGUE.opcodes, 0x1E: Opcode("CLZ", 5)}),
+    opcodes=opcodes.OSAKA_OPCODES,
     precompiles=_precompiles(_CANCUN_SLOTS, BLS12_381_SLOTS, {0x100: "p256_verify"}),
     blobs=replace(PRAGUE.blobs, per_transaction=6),
     transaction_gas_cap=1 << 24,
+    block_size_limit=(10 << 20) - (2 << 20),
     bounded_modexp=True,
     cell_proofs=True,
     bounded_blob_fee=True,
 )
+BPO1: Final = OSAKA.successor("BPO1", blobs=replace(OSAKA.blobs, target=10, maximum=15, update_fraction=8_346_193))
+BPO2: Final = BPO1.successor("BPO2", blobs=replace(BPO1.blobs, target=14, maximum=21, update_fraction=11_684_671))
 
-FORKS: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (CANCUN, PRAGUE, OSAKA)})
-LATEST_FORK: Final = [*FORKS.values()][-1]
+FORKS: Final[Mapping[str, Fork]] = MappingProxyType({
+    fork.name: fork
+    for fork in (
+        FRONTIER, HOMESTEAD, TANGERINE_WHISTLE, SPURIOUS_DRAGON, BYZANTIUM, CONSTANTINOPLE, PETERSBURG, ISTANBUL,
+        MUIR_GLACIER, BERLIN, LONDON, ARROW_GLACIER, GRAY_GLACIER, PARIS, SHANGHAI, CANCUN, PRAGUE, OSAKA, BPO1, BPO2,
+    )
+})  # fmt: skip
+"""Forks by name, oldest first."""
+ALIASES: Final[Mapping[str, str]] = MappingProxyType({
+    "EIP150": "TangerineWhistle", "EIP158": "SpuriousDragon", "ConstantinopleFix": "Petersburg", "Merge": "Paris",
+})  # fmt: skip
+"""Other names of forks, as in the fixtures of ethereum/tests and in go-ethereum."""
+LATEST_FORK: Final = OSAKA
+"""The default fork; the forks after it only change the numbers of blobs."""
 DELEGATING_CANCUN: Final = PRAGUE.successor("Cancun+EIP-7702", precompiles=CANCUN.precompiles, calldata_floor=False)
 """Cancun with EIP-7702 delegation, for Solidity tests compiled for Cancun; forge enables delegation in all versions."""
-SHANGHAI: Final = DELEGATING_CANCUN.successor("Shanghai", precompiles=_precompiles(ETHEREUM_SLOTS))
+TEST_SHANGHAI: Final = DELEGATING_CANCUN.successor("Shanghai+EIP-7702", precompiles=SHANGHAI.precompiles)
 """Shanghai's precompiles and transaction gas with Cancun's opcodes, for Solidity tests compiled for Shanghai."""
-PARIS: Final = SHANGHAI.successor("Paris", gas=replace(PRAGUE.gas, init_code_word=0), warm_coinbase=False)
+TEST_PARIS: Final = TEST_SHANGHAI.successor(
+    "Paris+EIP-7702", gas=replace(PRAGUE.gas, init_code_word=0), warm_coinbase=False
+)
 """Shanghai without gas per word of init code (EIP-3860) and with a cold coinbase (EIP-3651)."""
 _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
-    {fork.name: fork for fork in (PARIS, SHANGHAI, DELEGATING_CANCUN)}
+    {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN)}
 )
+
+
+def code_limit(block: EthereumBlock, fork: Fork) -> int | None:
+    """Return the maximum size of a contract's code in a block: the fork's, unless the block has another limit."""
+    return fork.code_limit if block.code_limit == MAX_CODE_SIZE else block.code_limit
+
+
+def init_code_limit(block: EthereumBlock, fork: Fork) -> int | None:
+    """Return the maximum size of init code in a block, twice the size of code if the block has another limit."""
+    if block.code_limit == MAX_CODE_SIZE:
+        return fork.init_code_limit
+    return None if block.code_limit is None else 2 * block.code_limit
 
 
 def fork_names() -> tuple[str, ...]:
@@ -151,14 +379,26 @@ def fork_names() -> tuple[str, ...]:
     return tuple(FORKS)
 
 
+def known_names() -> str:
+    """Return all names of forks as text for an error: each fork, with its other name in parentheses."""
+    others = {fork: alias for alias, fork in ALIASES.items()}
+    return ", ".join(f"{name} ({others[name]})" if name in others else name for name in FORKS)
+
+
+def spelled(name: str) -> str:
+    """Return a name of a fork as it is in the table, from any capitalisation; an unknown name as it is."""
+    return next((known for known in (*FORKS, *ALIASES) if known.lower() == name.lower()), name)
+
+
 def fork_named(name: str) -> Fork:
     """Return the fork of this name, or the latest if the name is empty. Raises InvalidInput."""
     if not name:
         return LATEST_FORK
+    name = ALIASES.get(name, name)
     try:
         return FORKS[name] if name in FORKS else _FOR_TESTS[name]
     except KeyError:
-        raise InvalidInput(f"fork '{name}' is not known: choose one of {', '.join(FORKS)}") from None
+        raise InvalidInput(f"fork '{name}' is not known: choose one of {known_names()}") from None
 
 
 @lru_cache(64)

@@ -136,7 +136,7 @@ class EthereumHost(EthereumTreeHost):
 
     def set_storage(self, key: int, value: int) -> None:
         """Write a slot; not with only the stipend of a transfer left (EIP-2200)."""
-        if self.gas.left <= self.prices.call_stipend:
+        if self.gas.left <= self.prices.slot_sentry:
             raise OutOfGas("writing a slot needs more gas than a transfer's stipend")
         if self.frames is not None and self.frames.is_armed:
             self.frames.on_storage_access(self, key, value)
@@ -236,11 +236,11 @@ class EthereumHost(EthereumTreeHost):
         self.calls.log(self.actor, Log(tuple(topics), data))
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
-        """Transfer the balance; the account is removed at the end only if this transaction created it (EIP-6780)."""
+        """Transfer the balance and remove the account at the end; from Cancun on, only if it is new (EIP-6780)."""
         accounts, balance = self.accounts, self.get_self_balance()
         cost = 0 if accounts.warm(beneficiary) else self.prices.cold_account
-        if balance and not accounts.is_alive(beneficiary):
-            cost += self.prices.new_account
+        if (balance or not self.fork.clears_empty) and not accounts.exists(beneficiary):
+            cost += self.prices.heir_account
         self.charge(cost)
         accounts.touch(beneficiary)
         if balance:
@@ -249,6 +249,8 @@ class EthereumHost(EthereumTreeHost):
                 heir = accounts.create_account(beneficiary)
             accounts.add_balance(self.actor, -balance)
             accounts.add_wrapped(heir, balance)  # as in geth and revm, where only calls check for an overflow
-        if accounts.was_created(self.actor):
+        if not self.fork.destroys_new_only or accounts.was_created(self.actor):
+            if not accounts.was_destroyed(self.actor):
+                accounts.add_refund(self.prices.destroy_refund)
             accounts.add_balance(self.actor, -accounts.balance(self.actor))
             accounts.destroy(self.actor)

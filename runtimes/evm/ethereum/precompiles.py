@@ -67,7 +67,7 @@ def _modexp(fork: Fork, data: bytes, gas: GasTracker) -> bytes:
     if fork.bounded_modexp and max(lengths) > MODEXP_BOUND:
         raise PrecompileFailure(f"a modexp length exceeds {MODEXP_BOUND} bytes")
     head = number(data, 96 + base, min(exponent, 32)) if base < len(data) else 0
-    gas.charge("OnPrecompile", modexp_price(lengths, head, fork.bounded_modexp))
+    gas.charge("OnPrecompile", modexp_price(lengths, head, fork))
     if modulus == 0:
         return b""
     if modulus > _MAX_RESULT_LENGTH:
@@ -79,18 +79,29 @@ def _modexp(fork: Fork, data: bytes, gas: GasTracker) -> bytes:
     return power.to_bytes(modulus, "big")
 
 
-def modexp_price(lengths: tuple[int, int, int], head: int, bounded: bool) -> int:
-    """Return the price from the lengths and the first 32 bytes of the exponent, by EIP-7883 or by EIP-2565."""
+def modexp_price(lengths: tuple[int, int, int], head: int, fork: Fork) -> int:
+    """Return the price from the lengths and the first 32 bytes of the exponent, by EIP-7883, EIP-2565 or EIP-198."""
     base, exponent, modulus = lengths
     longest = max(base, modulus)
     complexity = ((longest + 7) // 8) ** 2
     bits = max(head.bit_length() - 1, 0)
-    if not bounded:
+    if not fork.repriced_modexp:
+        iterations = bits if exponent <= 32 else 8 * (exponent - 32) + bits
+        return _first_modexp_complexity(longest) * max(iterations, 1) // 20
+    if not fork.bounded_modexp:
         iterations = bits if exponent <= 32 else 8 * (exponent - 32) + bits
         return max(200, complexity * max(iterations, 1) // 3)
     complexity = 2 * complexity if longest > 32 else 16
     iterations = bits if exponent <= 32 else 16 * (exponent - 32) + bits
     return max(500, complexity * max(iterations, 1))
+
+
+def _first_modexp_complexity(longest: int) -> int:
+    if longest <= 64:
+        return longest**2
+    if longest <= 1024:
+        return longest**2 // 4 + 96 * longest - 3072
+    return longest**2 // 16 + 480 * longest - 199_680
 
 
 # --- point evaluation -----------------------------------------------------------------------------------------------

@@ -6,23 +6,16 @@ specifications and the proposals named at each amount.
 
 from typing import Final
 
-from bridge.ethereum_block import MAX_CODE_SIZE
-
 TRANSACTION: Final = 21_000
-TRANSACTION_CREATE: Final = 32_000
 CALLDATA_ZERO: Final = 4
-CALLDATA_NONZERO: Final = 16  # EIP-2028
 FLOOR_PER_TOKEN: Final = 10  # EIP-7623
 TOKENS_NONZERO: Final = 4
 ACCESS_LIST_ADDRESS: Final = 2400  # EIP-2930
 ACCESS_LIST_SLOT: Final = 1900
 AUTHORIZATION: Final = 25_000  # EIP-7702: the price of one that creates a new account
 AUTHORIZATION_REFUND: Final = AUTHORIZATION - 12_500
-REFUND_QUOTIENT: Final = 5
 
 MIN_BLOB_BASE_FEE: Final = 1
-
-MAX_INIT_CODE_SIZE: Final = 2 * MAX_CODE_SIZE
 
 
 def words(size: int) -> int:

@@ -23,6 +23,7 @@ from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import code_too_long
 from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum.filecoin import call_filecoin_precompile
+from runtimes.evm.ethereum.forks import init_code_limit
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th, words
 from store.cid import CBOR, DAG_CBOR, RAW
@@ -81,10 +82,10 @@ def _execute_call(host: EthereumHost, inputs: CallInputs, who: CallingAccount, s
             code_address = delegate
     if inputs.value:
         cost += host.prices.call_value
-        if inputs.kind is CallKind.CALL and not host.accounts.is_alive(inputs.address):
-            cost += host.prices.new_account
+    if inputs.kind is CallKind.CALL and (inputs.value or not host.fork.clears_empty):
+        cost += 0 if host.accounts.exists(inputs.address) else host.prices.new_account
     host.charge(cost)
-    limit = min(inputs.gas, all_but_one_64th(host.gas.left))
+    limit = min(inputs.gas, _gas_to_give(host, inputs.gas))
     if host.steps is not None:
         host.steps.step(EvmCost(cost + limit))
     if inputs.value:
@@ -99,6 +100,16 @@ def _execute_call(host: EthereumHost, inputs: CallInputs, who: CallingAccount, s
     if name is not None and not host.accounts.has_code(inputs.address):  # false if a test put code there
         return call_filecoin_precompile(host, name, inputs, limit)
     return send(host, _call(host, inputs, code_address, limit, who))
+
+
+def _gas_to_give(host: EthereumHost, wanted: int = 0) -> int:
+    """Return the maximum gas for a call or creation. Raises OutOfGas for more than there is, before EIP-150."""
+    left = host.gas.left
+    if host.fork.keeps_64th:
+        return all_but_one_64th(left)
+    if wanted > left:
+        host.charge(wanted)
+    return left
 
 
 def _call(host: EthereumHost, inputs: CallInputs, code_address: EthAddress, limit: int, who: CallingAccount) -> Call:
@@ -124,9 +135,9 @@ def _call(host: EthereumHost, inputs: CallInputs, code_address: EthAddress, limi
 
 def _execute_create(host: EthereumHost, inputs: CreateInputs, who: CallingAccount, send: SendSubcall) -> SubcallOutcome:
     size = len(inputs.init_code)
-    longest = host.calls.environment.block.code_limit
-    if longest is not None and size > 2 * longest:
-        reason = code_too_long(size, 2 * longest, "max initcode size exceeded")
+    longest = init_code_limit(host.calls.environment.block, host.fork)
+    if longest is not None and size > longest:
+        reason = code_too_long(size, longest, "max initcode size exceeded")
         host.calls.backtrace.set_cause(reason)
         raise OutOfGas(reason)
     prices = host.prices
@@ -135,7 +146,7 @@ def _execute_create(host: EthereumHost, inputs: CreateInputs, who: CallingAccoun
     host.charge(cost)
     if host.steps is not None:
         host.steps.step(EvmCost(cost))
-    limit = all_but_one_64th(host.gas.left)
+    limit = _gas_to_give(host)
     accounts, calls = host.accounts, host.calls
     nonce = accounts.nonce(who.actor)
     balance = accounts.balance(who.actor)

@@ -4,6 +4,7 @@ Money in attoFIL, which stands for wei; fees per gas. Rules: the execution speci
 1559, 4844, 7623, 7702. The names of `RejectionReason` are those of Ethereum's test fixtures.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -23,6 +24,7 @@ class RejectionReason(Enum):
     """Reason why a block may not contain a transaction."""
 
     RLP_INVALID_VALUE = auto()
+    INVALID_SIGNATURE_VRS = auto()
     GASLIMIT_OVERFLOW = auto()
     INTRINSIC_GAS_TOO_LOW = auto()
     INTRINSIC_GAS_BELOW_FLOOR_GAS_COST = auto()
@@ -33,6 +35,8 @@ class RejectionReason(Enum):
     INVALID_CHAINID = auto()
     PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS = auto()
     INSUFFICIENT_MAX_FEE_PER_GAS = auto()
+    TYPE_1_TX_PRE_FORK = auto()
+    TYPE_2_TX_PRE_FORK = auto()
     TYPE_3_TX_PRE_FORK = auto()
     TYPE_3_TX_ZERO_BLOBS = auto()
     TYPE_3_TX_BLOB_COUNT_EXCEEDED = auto()
@@ -61,9 +65,9 @@ def intrinsic_gas(transaction: Transaction, fork: Fork) -> int:
     """Return the gas charged before execution."""
     data = transaction.data
     zeros = data.count(0)
-    gas = prices.TRANSACTION + prices.CALLDATA_ZERO * zeros + prices.CALLDATA_NONZERO * (len(data) - zeros)
+    gas = prices.TRANSACTION + prices.CALLDATA_ZERO * zeros + fork.calldata_nonzero * (len(data) - zeros)
     if transaction.to is None:
-        gas += prices.TRANSACTION_CREATE + fork.gas.init_code_word * prices.words(len(data))
+        gas += fork.transaction_create + fork.gas.init_code_word * prices.words(len(data))
     for _, slots in transaction.access_list:
         gas += prices.ACCESS_LIST_ADDRESS + prices.ACCESS_LIST_SLOT * len(slots)
     return gas + prices.AUTHORIZATION * len(transaction.authorizations)
@@ -94,18 +98,34 @@ class BlockLimits:
 
 def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
     """Run the checks that need no account, in the specification's order. Raises InvalidTransaction."""
-    check_size(transaction, fork)
-    _check_room(transaction, fork, block)
-    check_fees(transaction, block)
-    if transaction.type == BLOB:
-        check_blobs(transaction, fork, block)
-    if transaction.type == SET_CODE:
-        if not fork.delegations:
-            raise InvalidTransaction(RejectionReason.TYPE_4_TX_PRE_FORK, f"type 4 does not exist in {fork.name}")
-        if transaction.to is None:
-            raise InvalidTransaction(RejectionReason.TYPE_4_TX_CONTRACT_CREATION, "type 4 cannot create a contract")
-        if not transaction.authorizations:
-            raise InvalidTransaction(RejectionReason.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
+    for step in _STEPS:
+        step(transaction, fork, block)
+
+
+def refusals(transaction: Transaction, fork: Fork, block: BlockLimits) -> list[str]:
+    """Return the names of all rules that a transaction breaks, as far as they need no account."""
+    found = []
+    for step in _STEPS:
+        try:
+            step(transaction, fork, block)
+        except InvalidTransaction as error:
+            found.append(error.refusal.name)
+    return found
+
+
+def _check_type(transaction: Transaction, fork: Fork, _: BlockLimits) -> None:
+    if transaction.type not in fork.transaction_types:
+        reason = RejectionReason[f"TYPE_{transaction.type}_TX_PRE_FORK"]
+        raise InvalidTransaction(reason, f"transactions of type {transaction.type} do not exist in {fork.name}")
+
+
+def _check_authorizations(transaction: Transaction, _fork: Fork, _: BlockLimits) -> None:
+    if transaction.type != SET_CODE:
+        return
+    if transaction.to is None:
+        raise InvalidTransaction(RejectionReason.TYPE_4_TX_CONTRACT_CREATION, "type 4 cannot create a contract")
+    if not transaction.authorizations:
+        raise InvalidTransaction(RejectionReason.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
 
 
 def check_size(transaction: Transaction, fork: Fork, *, is_capped: bool = True) -> None:
@@ -130,10 +150,11 @@ def check_size(transaction: Transaction, fork: Fork, *, is_capped: bool = True) 
         )
     if transaction.nonce >= MAX_NONCE:
         raise InvalidTransaction(RejectionReason.NONCE_IS_MAX, f"nonce {transaction.nonce} is the maximum")
-    if transaction.to is None and len(transaction.data) > prices.MAX_INIT_CODE_SIZE:
+    longest = fork.init_code_limit
+    if transaction.to is None and longest is not None and len(transaction.data) > longest:
         raise InvalidTransaction(
             RejectionReason.INITCODE_SIZE_EXCEEDED,
-            f"init code of {len(transaction.data):,} bytes, the limit is {prices.MAX_INIT_CODE_SIZE:,}",
+            f"init code of {len(transaction.data):,} bytes, the limit is {longest:,}",
         )
     if is_capped and fork.transaction_gas_cap is not None and limit > fork.transaction_gas_cap:
         raise InvalidTransaction(
@@ -201,3 +222,13 @@ def check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits, *, may
         )
     if transaction.to is None:
         raise InvalidTransaction(RejectionReason.TYPE_3_TX_CONTRACT_CREATION, "type 3 has a receiver")
+
+
+_STEPS: Final[tuple[Callable[[Transaction, Fork, BlockLimits], None], ...]] = (
+    _check_type,
+    lambda transaction, fork, _: check_size(transaction, fork),
+    _check_room,
+    lambda transaction, _, block: check_fees(transaction, block),
+    lambda transaction, fork, block: check_blobs(transaction, fork, block) if transaction.type == BLOB else None,
+    _check_authorizations,
+)

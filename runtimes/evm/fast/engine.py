@@ -39,6 +39,8 @@ SLICE: Final = 2_000_000
 _ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
 _BEGUN: Final = 6
 """Index of the mailbox number that holds the count of instructions begun in a traced run."""
+_KEPT_TOUCH: Final = 6
+"""Index of the mailbox number that is 1 if a failed tree has touched the precompile whose touch is never undone."""
 _MAX_SKIPPED: Final = 1 << 62
 _MAX_SUPPLIED: Final = 64
 """Maximum number of times that missing data is supplied to a tree that runs without host calls."""
@@ -136,8 +138,10 @@ class FastEngine:
             data, changes, length = instance.ended()
             if status is Status.SUCCESS:
                 Changes(instance.read(changes, length), host).write()
-            elif host.listens:
-                Changes(instance.read(changes, length), host).report_logs()
+            else:
+                self._keep_touch(instance, host)
+                if host.listens:
+                    Changes(instance.read(changes, length), host).report_logs()
             return FrameOutcome(status, data), gas - left
         except (HypervisorError, StoreError):
             raise
@@ -198,11 +202,19 @@ class FastEngine:
             raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code == Status.SUCCESS:
             Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
-        elif way & TreeFlag.ASKS:
-            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).report_logs()
+        else:
+            self._keep_touch(instance, host)
+            if way & TreeFlag.ASKS:
+                Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).report_logs()
         if exit_code == GuestExit.OUT_OF_GAS:
             host.gas.overdraw(host.gas.left + 1)
         return self._frame_end(instance, host, Status(exit_code))
+
+    @staticmethod
+    def _keep_touch(instance: FastInstance, host: TreeHost) -> None:
+        """Report a touch that outlasts the failure of the tree."""
+        if instance.numbers[_KEPT_TOUCH]:
+            host.accounts.keep_touch()
 
     def _hand_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
         """Commit the tree's changes so far; its first frame then waits for an answer or continues on its own."""

@@ -68,6 +68,12 @@ class TreeFlag:
     """The first frame may be handed back at an operation that a tree does not support."""
     ASKS: Final = 128
     """The first frame is handed back at each call."""
+    REPRICED_MODEXP: Final = 256
+    CLEARS_EMPTY: Final = 512
+    KEEPS_64TH: Final = 1024
+    PAYS_FOR_CREATION: Final = 2048
+    RESERVES_0XEF: Final = 4096
+    DESTROYS_NEW_ONLY: Final = 8192
 
 
 class AccountFlag:
@@ -85,6 +91,8 @@ class AccountFlag:
     """The account's storage is as given by its root."""
     ASKED: Final = 256
     """Calls of this account are handled by an interceptor."""
+    DESTROYED: Final = 512
+    """The account will be removed at the end of the message."""
 
 
 class ChangeFlag:

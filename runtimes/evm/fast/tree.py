@@ -136,15 +136,19 @@ def _put(
     precompiles, flags = guest.features
     guest.owners = {host.address: host.actor}
     guest.bring(data)
-    limit = host.code_limit
+    limits = _size(host.code_limit) | _size(host.init_code_limit) << 32
     account, nonce, size, balance, code_hash, key, _, root = _account_fields(guest, host.address, host, found)
     if not account & (AccountFlag.LEAVE | AccountFlag.DELEGATES):
         flags |= TreeFlag.TOLD
     guest.put_all(
         _BEGINNING,
         *(*head, len(data), size, host.depth_left, precompiles, flags | way, 0, *words),
-        *(host.memory_used, _ANY_CODE if limit is None else limit, account, nonce, balance, code_hash, key, root),
+        *(host.memory_used, limits, account, nonce, balance, code_hash, key, root),
     )
+
+
+def _size(limit: int | None) -> int:
+    return _ANY_CODE if limit is None else limit
 
 
 def features(rules: EngineRules) -> tuple[int, int]:
@@ -159,6 +163,12 @@ def features(rules: EngineRules) -> tuple[int, int]:
         (TreeFlag.DELEGATIONS, fork.delegations),
         (TreeFlag.P256, has_p256),
         (TreeFlag.BOUNDED_MODEXP, fork.bounded_modexp),
+        (TreeFlag.REPRICED_MODEXP, fork.repriced_modexp),
+        (TreeFlag.CLEARS_EMPTY, fork.clears_empty),
+        (TreeFlag.KEEPS_64TH, fork.keeps_64th),
+        (TreeFlag.PAYS_FOR_CREATION, fork.pays_for_creation),
+        (TreeFlag.RESERVES_0XEF, fork.reserves_0xef),
+        (TreeFlag.DESTROYS_NEW_ONLY, fork.destroys_new_only),
     )
     return precompiles, sum(bit for bit, has in more if has)
 
@@ -197,6 +207,8 @@ def _account_fields(
     if found is None:
         return AccountFlag.LEAVE, *_NOBODY
     flags |= AccountFlag.EXISTS | (AccountFlag.CREATED if found.was_created else 0)
+    if accounts.was_destroyed(actor):
+        flags |= AccountFlag.DESTROYED
     root = _ZERO
     if found.storage != EMPTY_KAMT:
         flags |= AccountFlag.HAS_SLOTS | AccountFlag.HAD_SLOTS

@@ -234,8 +234,8 @@ class TestOpening:
             Network(tmp_path / "one", hardfork="osaka")
 
     def test_unknown_rules_and_hardfork_are_named(self) -> None:
-        with pytest.raises(InvalidInput, match="hardfork 'london' is not known: choose one of Cancun, Prague, Osaka"):
-            Network(rules="ethereum", hardfork="london")
+        with pytest.raises(InvalidInput, match="fork 'lnodon' is not known: choose one of Frontier, Homestead, "):
+            Network(rules="ethereum", hardfork="lnodon")
         with pytest.raises(InvalidInput, match="rules 'bitcoin' are not known: choose one of filecoin, ethereum"):
             Network(rules="bitcoin")
         with pytest.raises(InvalidInput, match="need this project's own EVM"):

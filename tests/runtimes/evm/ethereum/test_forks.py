@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import runtimes.evm.ethereum.forks
 from fvm_hypervisor.laboratory.vectors.t8n import transition
+from hypervisor.errors import InvalidInput
 from localnet import Network
-from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK, fork_named, fork_names
+from localnet.rules.installed import rules_named
+from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, fork_named, fork_names
 
 PROJECT = Path(__file__).resolve().parents[4]
 PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "fvm_hypervisor")
@@ -52,15 +55,27 @@ def test_a_planted_comparison_is_found() -> None:
     assert list(names_in(planted)) == [(3, "Osaka")]
 
 
-def test_newest_fork_is_last_row_and_has_empty_name_alias() -> None:
-    assert fork_names()[-1] == LATEST_FORK.name
+def test_empty_name_is_the_default_fork_and_later_rows_only_change_blobs() -> None:
     assert fork_named("") is LATEST_FORK
+    later = [*FORKS.values()][fork_names().index(LATEST_FORK.name) + 1 :]
+    assert [replace(fork, name=LATEST_FORK.name, blobs=LATEST_FORK.blobs) for fork in later] == [LATEST_FORK] * 2
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_both_spellings_name_the_same_fork(alias: str, name: str) -> None:
+    assert fork_named(alias) is FORKS[name]
+    assert rules_named("ethereum", alias.lower()).hardfork == name
+
+
+def test_unknown_fork_names_the_known_ones() -> None:
+    with pytest.raises(InvalidInput, match=r"'Fronter' is not known: choose one of Frontier, .*\(EIP150\).* BPO2$"):
+        fork_named("Fronter")
 
 
 def test_the_help_of_the_node_names_the_forks() -> None:
     """The command's module repeats the names: importing the table would add half a second to each start."""
-    *others, newest = (name.lower() for name in fork_names())
-    words = f"With --rules ethereum: {', '.join(others)} or {newest} (default)."
+    names = ", ".join(name.lower() for name in fork_names())
+    words = f"With --rules ethereum: {names} (default: {LATEST_FORK.name.lower()})."
     source = (PROJECT / "fvm_hypervisor" / "cli" / "node.py").read_text(encoding="utf-8")
     assert words in source, (
         f"let the help of --hardfork be '{words}' in fvm_hypervisor/cli/node.py, then run `make cli-page`"

@@ -106,8 +106,8 @@ def test_the_discounts_of_sums_of_products_are_py_evms() -> None:
 def test_modexp_gas_matches_eip_2565_and_eip_7883(
     lengths: tuple[int, int, int], head: int, before: int, after: int
 ) -> None:
-    assert precompiles.modexp_price(lengths, head, bounded=False) == before
-    assert precompiles.modexp_price(lengths, head, bounded=True) == after
+    assert precompiles.modexp_price(lengths, head, CANCUN) == before
+    assert precompiles.modexp_price(lengths, head, OSAKA) == after
 
 
 def test_modexp_gives_no_answer_that_no_memory_holds() -> None:

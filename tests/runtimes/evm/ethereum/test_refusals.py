@@ -11,7 +11,16 @@ from dataclasses import replace
 import pytest
 
 from bridge.addresses import EthAddress
-from bridge.transactions import BLOB, DYNAMIC_FEE, GAS_PER_BLOB, SET_CODE, Authorization, Transaction
+from bridge.transactions import (
+    ACCESS_LIST,
+    BLOB,
+    DYNAMIC_FEE,
+    GAS_PER_BLOB,
+    LEGACY,
+    SET_CODE,
+    Authorization,
+    Transaction,
+)
 from runtimes.evm.ethereum.forks import FORKS, Fork
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
 
@@ -23,6 +32,7 @@ AUTHORIZATION = Authorization(CHAIN, EthAddress(b"\xbb" * 20), 0, 0, 1, 1)
 DELEGATES = replace(PLAIN, type=SET_CODE, authorizations=(AUTHORIZATION,))
 
 EEST = frozenset((
+    "INVALID_SIGNATURE_VRS", "TYPE_1_TX_PRE_FORK", "TYPE_2_TX_PRE_FORK",
     "SENDER_NOT_EOA", "NONCE_MISMATCH_TOO_HIGH", "NONCE_MISMATCH_TOO_LOW", "NONCE_IS_MAX", "GASLIMIT_OVERFLOW",
     "RLP_INVALID_VALUE", "INVALID_CHAINID", "INSUFFICIENT_ACCOUNT_FUNDS", "INSUFFICIENT_MAX_FEE_PER_GAS",
     "PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS", "INSUFFICIENT_MAX_FEE_PER_BLOB_GAS", "INTRINSIC_GAS_TOO_LOW",
@@ -38,6 +48,7 @@ def with_blobs(count: int) -> Transaction:
     return replace(BLOBS, blob_hashes=(HASH,) * count)
 
 
+WITH_BLOBS = [fork for fork in FORKS.values() if fork.blobs.maximum]
 EVERY_FORK: dict[str, Transaction] = {
     "INTRINSIC_GAS_TOO_LOW": replace(PLAIN, gas_limit=20_999),
     "NONCE_IS_MAX": replace(PLAIN, nonce=2**64 - 1),
@@ -53,7 +64,18 @@ EVERY_FORK: dict[str, Transaction] = {
     "INSUFFICIENT_MAX_FEE_PER_BLOB_GAS": replace(BLOBS, max_fee_per_blob_gas=0),
 }
 COUNT, ALLOWANCE = "TYPE_3_TX_BLOB_COUNT_EXCEEDED", "TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED"
+LEGACY_ONE = replace(PLAIN, type=LEGACY, max_priority_fee=10**9)
 OF_A_FORK: list[tuple[str, str, Transaction]] = [
+    ("Istanbul", "TYPE_1_TX_PRE_FORK", replace(LEGACY_ONE, type=ACCESS_LIST)),
+    ("Berlin", "", replace(LEGACY_ONE, type=ACCESS_LIST)),
+    ("Berlin", "TYPE_2_TX_PRE_FORK", PLAIN),
+    ("London", "", PLAIN),
+    ("Shanghai", "TYPE_3_TX_PRE_FORK", BLOBS),
+    ("Paris", "", replace(PLAIN, to=None, data=bytes(49_153), gas_limit=10_000_000)),
+    ("Frontier", "", replace(LEGACY_ONE, to=None, gas_limit=21_000)),
+    ("Homestead", "INTRINSIC_GAS_TOO_LOW", replace(LEGACY_ONE, to=None, gas_limit=52_999)),
+    ("Petersburg", "INTRINSIC_GAS_TOO_LOW", replace(LEGACY_ONE, data=b"\x01", gas_limit=21_067)),
+    ("Istanbul", "", replace(LEGACY_ONE, data=b"\x01", gas_limit=21_016)),
     ("Cancun", "", with_blobs(6)),
     ("Cancun", COUNT, with_blobs(7)),
     ("Cancun", COUNT, with_blobs(20)),
@@ -83,7 +105,7 @@ def refusal(transaction: Transaction, fork: Fork, gas: int = 36_000_000, blobs: 
     return ""
 
 
-@pytest.mark.parametrize("fork", FORKS.values(), ids=lambda fork: fork.name)
+@pytest.mark.parametrize("fork", WITH_BLOBS, ids=lambda fork: fork.name)
 @pytest.mark.parametrize(("name", "transaction"), EVERY_FORK.items())
 def test_a_refusal_has_the_state_tests_name(fork: Fork, name: str, transaction: Transaction) -> None:
     assert refusal(transaction, fork) == name
@@ -94,7 +116,7 @@ def test_a_refusal_has_the_name_of_its_fork(fork: str, name: str, transaction: T
     assert refusal(transaction, FORKS[fork]) == name
 
 
-@pytest.mark.parametrize("fork", FORKS.values(), ids=lambda fork: fork.name)
+@pytest.mark.parametrize("fork", WITH_BLOBS, ids=lambda fork: fork.name)
 def test_insufficient_remaining_block_gas_is_allowance_error(fork: Fork) -> None:
     assert refusal(with_blobs(3), fork, blobs=2) == ALLOWANCE
     assert refusal(PLAIN, fork, gas=99_999) == "GAS_ALLOWANCE_EXCEEDED"

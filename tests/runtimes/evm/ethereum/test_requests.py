@@ -12,8 +12,8 @@ from bridge.ethereum_block import EthereumBlock
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.machine import Hypervisor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
+from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun
-from runtimes.evm.ethereum.executor import InvalidBlock
 from tests.runtimes.evm.assembler import assemble
 
 NOTHING = assemble("STOP")

@@ -9,6 +9,9 @@ use crate::words;
 use revm_primitives::U256;
 use std::rc::Rc;
 
+/// The precompile that stays touched when all else is taken back (EIP-716).
+const KEPT_TOUCH: U256 = U256::from_limbs([3, 0, 0, 0]);
+
 pub struct Account {
     pub address: U256,
     pub balance: U256,
@@ -103,6 +106,10 @@ pub struct Journal {
     pub brought: Vec<u32>,
     pub logs: Vec<Log>,
     pub refund: i64,
+    /// True before EIP-161: a touched account exists, and a new contract has nonce 0.
+    pub keeps_empty: bool,
+    /// Whether `KEPT_TOUCH` was touched, even if that was taken back.
+    pub kept_touch: bool,
     changes: Vec<Undo>,
 }
 
@@ -191,7 +198,15 @@ impl Journal {
     }
 
     pub fn touch(&mut self, at: u32) {
+        if self.keeps_empty {
+            return self.bring_into_being(at);
+        }
         let account = self.at(at);
+        if account.address == KEPT_TOUCH {
+            (account.touched, account.changed.touched) = (true, true);
+            self.kept_touch = true;
+            return;
+        }
         if !account.touched {
             (account.touched, account.changed.touched) = (true, true);
             self.changes.push(Undo::Touched(at));
@@ -236,13 +251,14 @@ impl Journal {
         self.changes.push(undo);
     }
 
-    /// Make the account a contract of this message, with nonce 1 and what money it has.
+    /// Make the account a contract of this message, with its first nonce and what money it has.
     pub fn create(&mut self, at: u32) {
         self.bring_into_being(at);
+        let first_nonce = u64::from(!self.keeps_empty);
         let account = self.at(at);
         let undo = Undo::Created(at, account.nonce, account.changed.nonce);
         (account.created, account.changed.created) = (true, true);
-        (account.nonce, account.changed.nonce) = (1, true);
+        (account.nonce, account.changed.nonce) = (first_nonce, true);
         self.changes.push(undo);
     }
 

@@ -192,8 +192,8 @@ impl Guest {
     }
 
     /// numbers: rules, code, size of the calldata, size of the account's code, levels, precompiles, flags (`tree_flag`);
-    /// words: address, caller, value, a word of four numbers (memory in use, the longest code, flags and nonce of the
-    /// account), and the account's balance, code's hash and key, storage's root; calldata come in. Afterwards numbers: output, its size, position, changes, their size.
+    /// words: address, caller, value, a word of four numbers (memory in use, the longest code and init code in 32 bits each,
+    /// flags and nonce of the account), and the account's balance, code's hash and key, storage's root; calldata come in. Afterwards numbers: output, its size, position, changes, their size.
     fn start_tree(&mut self) -> Exit {
         let [rules, code, size, _, _, _, flags] = mailbox().numbers;
         let Some(code) = self.codes[code as usize].clone() else { return NO_ROOM };
@@ -220,7 +220,7 @@ impl Guest {
     fn run_tree(&mut self, frame: Box<Frame>, answer: Option<(bool, U256)>) -> Exit {
         let [_, _, _, code_size, levels, precompiles, flags] = mailbox().numbers;
         let [_, _, _, numbers, balance, code_hash, code_key, root] = mailbox().words;
-        let [memory, most_code, account, nonce] = *numbers.as_limbs();
+        let [memory, limits, account, nonce] = *numbers.as_limbs();
         mailbox().alone = flags & tree_flag::ALONE != 0;
         let ended = self.tree.run(Beginning {
             frame,
@@ -230,13 +230,13 @@ impl Guest {
             precompiles,
             p256: flags & tree_flag::P256 != 0,
             delegations: flags & tree_flag::DELEGATIONS != 0,
-            bounded_modexp: flags & tree_flag::BOUNDED_MODEXP != 0,
+            features: flags,
             may_wait: flags & tree_flag::MAY_WAIT != 0,
             asks: flags & tree_flag::ASKS != 0,
             answer,
             memory,
-            most_code,
-            most_init_code: 2 * most_code,
+            most_code: limits & u32::MAX as u64,
+            most_init_code: limits >> 32,
             account: (flags & tree_flag::TOLD != 0).then_some(Told {
                 flags: account,
                 nonce,
@@ -274,6 +274,9 @@ impl Guest {
         } else if exit == SUCCESS || self.tree.asks {
             self.tree.write_changes(&mut self.changes);
             mailbox().numbers[3..5].copy_from_slice(&[self.changes.as_ptr() as u64, self.changes.len() as u64]);
+        }
+        if !matches!(exit, ASK | HALTED | SUCCESS) {
+            mailbox().numbers[6] = self.tree.kept_touch().into();
         }
         exit
     }

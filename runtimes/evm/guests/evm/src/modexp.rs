@@ -1,4 +1,4 @@
-//! The precompile of EIP-198: a number to a power, modulo another. Prices are those of EIP-2565 and, bounded, EIP-7883.
+//! The precompile of EIP-198: a number to a power, modulo another.
 
 use crate::precompiles::Outcome;
 use aurora_engine_modexp::modexp;
@@ -9,16 +9,25 @@ const BOUND: usize = 1024;
 /// Longer parts are the host's affair.
 const LONGEST: usize = 4096;
 
+/// The proposal that prices the precompile: EIP-198, EIP-2565, or EIP-7883, which comes with the bounds of EIP-7823.
+#[derive(Clone, Copy, PartialEq)]
+pub enum ModexpPrice {
+    First,
+    Repriced,
+    Bounded,
+}
+
 /// What an input asks for. Bytes that it lacks are zeros.
 pub struct Modexp<'a> {
     input: &'a [u8],
     lengths: [usize; 3],
+    rule: ModexpPrice,
     pub price: u64,
 }
 
 impl<'a> Modexp<'a> {
     /// None where the host must answer.
-    pub fn of(input: &'a [u8], bounded: bool) -> Option<Modexp<'a>> {
+    pub fn of(input: &'a [u8], rule: ModexpPrice) -> Option<Modexp<'a>> {
         let mut lengths = [0; 3];
         for (place, length) in lengths.iter_mut().enumerate() {
             let word = part(input, 32 * place, 32);
@@ -32,14 +41,14 @@ impl<'a> Modexp<'a> {
         }
         let [base, exponent, modulus] = lengths;
         let first = part(input, HEAD + base, exponent.min(32));
-        let price = price(base.max(modulus) as u64, exponent as u64, bits(&first), bounded);
-        Some(Modexp { input, lengths, price })
+        let price = price(base.max(modulus) as u64, exponent as u64, bits(&first), rule);
+        Some(Modexp { input, lengths, rule, price })
     }
 
     /// None where a part is too long for these rules.
-    pub fn run(&self, bounded: bool, limit: u64) -> Outcome {
+    pub fn run(&self, limit: u64) -> Outcome {
         let [base, exponent, modulus] = self.lengths;
-        if (bounded && self.lengths.iter().any(|length| *length > BOUND)) || self.price > limit {
+        if (self.rule == ModexpPrice::Bounded && self.lengths.iter().any(|length| *length > BOUND)) || self.price > limit {
             return None;
         }
         let divisor = part(self.input, HEAD + base + exponent, modulus);
@@ -68,12 +77,21 @@ fn bits(number: &[u8]) -> u64 {
     number.get(zeros).map_or(0, |byte| 8 * (number.len() - zeros) as u64 - u64::from(byte.leading_zeros()) - 1)
 }
 
-fn price(longest: u64, exponent: u64, bits: u64, bounded: bool) -> u64 {
+fn price(longest: u64, exponent: u64, bits: u64, rule: ModexpPrice) -> u64 {
     let words = longest.div_ceil(8);
     let rounds = |each: u64| (each * exponent.saturating_sub(32) + bits).max(1);
-    if !bounded {
-        return (words * words * rounds(8) / 3).max(200);
+    match rule {
+        ModexpPrice::First => first_complexity(longest) * rounds(8) / 20,
+        ModexpPrice::Repriced => (words * words * rounds(8) / 3).max(200),
+        ModexpPrice::Bounded if longest > 32 => (2 * words * words * rounds(16)).max(500),
+        ModexpPrice::Bounded => (16 * rounds(16)).max(500),
     }
-    let complexity = if longest > 32 { 2 * words * words } else { 16 };
-    (complexity * rounds(16)).max(500)
+}
+
+fn first_complexity(longest: u64) -> u64 {
+    match longest {
+        ..=64 => longest * longest,
+        65..=1024 => longest * longest / 4 + 96 * longest - 3072,
+        _ => longest * longest / 16 + 480 * longest - 199_680,
+    }
 }

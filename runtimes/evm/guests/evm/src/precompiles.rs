@@ -4,7 +4,7 @@
 use crate::bn254;
 use crate::frame::Frame;
 use crate::host::Answer;
-use crate::modexp::Modexp;
+use crate::modexp::{Modexp, ModexpPrice};
 use crate::tables::GasTable;
 use ripemd::Ripemd160;
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ pub type Outcome = Option<(u64, Vec<u8>)>;
 /// What costs more than this is announced to `pause` before it begins.
 const LONG_WORK: u64 = 100_000;
 
-/// Run the precompile at a low address; None where it is the host's. `bounded`: by EIP-7823 and 7883.
+/// Run the precompile at a low address; None where it is the host's.
 ///
 /// `pause` is called now and then during long work.
 pub fn run<P>(
@@ -27,7 +27,7 @@ pub fn run<P>(
     number: u64,
     limit: u64,
     prices: &GasTable,
-    bounded: bool,
+    modexp_price: ModexpPrice,
     mut pause: P,
 ) -> Answer<Option<Outcome>>
 where
@@ -36,7 +36,7 @@ where
     let input = frame.region(frame.ask.input);
     let words = (input.len() as u64).div_ceil(32);
     let price = match number {
-        5 => match Modexp::of(input, bounded) {
+        5 => match Modexp::of(input, modexp_price) {
             Some(modexp) => modexp.price,
             None => return Ok(None),
         },
@@ -54,7 +54,7 @@ where
             [&[0; 12][..], &Ripemd160::digest(input)].concat()
         }),
         4 => priced(prices.identity_base + prices.identity_word * words, &|| input.to_vec()),
-        5 => Modexp::of(input, bounded).map(|modexp| modexp.run(bounded, limit)),
+        5 => Modexp::of(input, modexp_price).map(|modexp| modexp.run(limit)),
         6 if limit >= prices.bn254_add => {
             Some(point(input, 2 * bn254::POINT, bn254::add).map(|sum| (prices.bn254_add, sum)))
         }

@@ -85,6 +85,12 @@ pub mod tree_flag {
     pub const TOLD: u64 = 32;
     pub const MAY_WAIT: u64 = 64;
     pub const ASKS: u64 = 128;
+    pub const REPRICED_MODEXP: u64 = 256;
+    pub const CLEARS_EMPTY: u64 = 512;
+    pub const KEEPS_64TH: u64 = 1024;
+    pub const PAYS_FOR_CREATION: u64 = 2048;
+    pub const RESERVES_0XEF: u64 = 4096;
+    pub const DESTROYS_NEW_ONLY: u64 = 8192;
 }
 
 pub mod account {
@@ -97,6 +103,7 @@ pub mod account {
     pub const DELEGATES: u64 = 64;
     pub const UNTOUCHED: u64 = 128;
     pub const ASKED: u64 = 256;
+    pub const DESTROYED: u64 = 512;
 }
 
 pub mod change {
@@ -109,7 +116,7 @@ pub mod change {
     pub const CODE: u64 = 64;
 }
 
-pub const GAS_PRICES: usize = 27;
+pub const GAS_PRICES: usize = 32;
 
 #[derive(Clone, Copy, Default)]
 pub struct GasTable {
@@ -140,6 +147,11 @@ pub struct GasTable {
     pub bn254_mul: u64,
     pub bn254_pairing_base: u64,
     pub bn254_pairing_pair: u64,
+    pub net_slots: u64,
+    pub dirty_slot: u64,
+    pub slot_sentry: u64,
+    pub destroy_refund: u64,
+    pub heir_account: u64,
 }
 
 impl GasTable {
@@ -172,6 +184,11 @@ impl GasTable {
             bn254_mul: numbers[24],
             bn254_pairing_base: numbers[25],
             bn254_pairing_pair: numbers[26],
+            net_slots: numbers[27],
+            dirty_slot: numbers[28],
+            slot_sentry: numbers[29],
+            destroy_refund: numbers[30],
+            heir_account: numbers[31],
         }
     }
 }

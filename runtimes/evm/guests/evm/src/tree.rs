@@ -14,7 +14,7 @@ use crate::interpreter;
 use crate::journal::{Journal, Mark};
 use crate::keccak::keccak256;
 use crate::keyed::{Key, Map};
-use crate::tables::GasTable;
+use crate::tables::{GasTable, tree_flag};
 use crate::words::ZERO;
 use accounts::Told;
 use alone::Untold;
@@ -50,7 +50,8 @@ pub struct Beginning {
     pub precompiles: u64,
     pub p256: bool,
     pub delegations: bool,
-    pub bounded_modexp: bool,
+    /// The fork's rules as bits of `tree_flag`.
+    pub features: u64,
     /// Whether the first frame may be handed back where it asks for what a tree cannot deal with; `asks`: always.
     pub may_wait: bool,
     pub asks: bool,
@@ -75,7 +76,7 @@ pub struct Tree {
     precompiles: u64,
     p256: bool,
     delegations: bool,
-    bounded_modexp: bool,
+    features: u64,
     memory: u64,
     most_code: u64,
     most_init_code: u64,
@@ -128,7 +129,8 @@ impl Tree {
         (self.depth_left, self.precompiles, self.p256, self.delegations) = (levels, precompiles, p256, delegations);
         (self.gas, self.memory_before, self.context) = (gas, memory, None);
         (self.first, self.paused, self.restarts) = (None, None, 0);
-        self.bounded_modexp = beginning.bounded_modexp;
+        self.features = beginning.features;
+        self.journal.keeps_empty = !self.has(tree_flag::CLEARS_EMPTY);
         (self.may_wait, self.asks) = (beginning.may_wait, beginning.asks);
         (self.answer, self.asking) = (beginning.answer, None);
         self.slice = if beginning.alone { SLICE_ALONE } else { SLICE };
@@ -232,6 +234,11 @@ impl Tree {
         (frame, ASK, gas)
     }
 
+    /// Whether what touches a precompile stays although the tree has failed.
+    pub fn kept_touch(&self) -> bool {
+        self.journal.kept_touch
+    }
+
     /// Write what changed for the host.
     pub fn write_changes(&mut self, out: &mut Vec<u8>) {
         self.journal.write_changes(out);
@@ -258,10 +265,13 @@ impl Tree {
     /// Let what init code returned become the new contract's code.
     fn deposit(&mut self, level: &Level, left: &mut u64) -> Exit {
         let code = level.frame.region(level.frame.output);
-        if code.first() == Some(&RESERVED_BYTE) {
+        if self.has(tree_flag::RESERVES_0XEF) && code.first() == Some(&RESERVED_BYTE) {
             return INVALID_INSTRUCTION;
         }
         let price = self.prices.code_byte * code.len() as u64;
+        if price > *left && !self.has(tree_flag::PAYS_FOR_CREATION) {
+            return SUCCESS; // the contract exists without code
+        }
         if price > *left || code.len() as u64 > self.most_code {
             return OUT_OF_GAS;
         }
@@ -304,6 +314,11 @@ impl Tree {
         } else {
             interpreter::take_answer(&mut level.frame, self, success)
         }
+    }
+
+    /// True if the fork has a rule, one of `tree_flag`.
+    fn has(&self, feature: u64) -> bool {
+        self.features & feature != 0
     }
 
     // --- gas ---------------------------------------------------------------------------------------------------------

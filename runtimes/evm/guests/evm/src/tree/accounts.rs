@@ -7,6 +7,7 @@ use crate::host::{Answer, mailbox, host_call};
 use crate::journal::{Account, Changed, Slot};
 use crate::keyed::{Key, Map};
 use crate::tables::account::*;
+use crate::tables::tree_flag;
 use crate::tables::host_call::{ACCOUNT, ACCOUNT_CODE, SLOT, TAKE};
 use crate::words::ZERO;
 use revm_primitives::U256;
@@ -62,7 +63,7 @@ impl Tree {
             warm: flags & WARM != 0,
             touched: false,
             created: flags & CREATED != 0,
-            destroyed: false,
+            destroyed: flags & DESTROYED != 0,
             asked: flags & ASKED != 0,
             has_slots: flags & HAS_SLOTS != 0,
             had_slots: flags & HAD_SLOTS != 0,
@@ -89,6 +90,11 @@ impl Tree {
     pub(super) fn is_alive(&mut self, at: u32) -> bool {
         let account = self.journal.at(at);
         account.exists && !account.is_empty()
+    }
+
+    /// True if there is an account, under EIP-161 one that is not empty.
+    pub(super) fn exists(&mut self, at: u32) -> bool {
+        if self.has(tree_flag::CLEARS_EMPTY) { self.is_alive(at) } else { self.journal.at(at).exists }
     }
 
     pub(super) fn code_of(&mut self, frame: &mut Frame, at: u32) -> Answer<Rc<Code>> {

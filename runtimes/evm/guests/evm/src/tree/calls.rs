@@ -6,7 +6,9 @@ use crate::frame::*;
 use crate::host::{Answer, mailbox, host_call};
 use crate::journal::Mark;
 use crate::keccak::keccak256;
+use crate::modexp::ModexpPrice;
 use crate::tables::host_call::{PRECOMPILE, TICK};
+use crate::tables::tree_flag;
 use crate::{precompiles, words};
 use revm_primitives::U256;
 use std::rc::Rc;
@@ -41,13 +43,16 @@ impl Tree {
         let valued = !words::is_zero(&ask.value);
         if valued {
             cost += self.prices.call_value;
-            if ask.opcode == 0xf1 && !self.is_alive(callee) {
-                cost += self.prices.new_account;
-            }
+        }
+        if ask.opcode == 0xf1 && (valued || !self.has(tree_flag::CLEARS_EMPTY)) && !self.exists(callee) {
+            cost += self.prices.new_account;
         }
         self.charge(&mut level.frame, cost)?;
         let mut left = self.collect(&mut level.frame);
-        let most = left - (left >> 6);
+        if !self.has(tree_flag::KEEPS_64TH) && words::small(&ask.gas).is_none_or(|gas| gas > left) {
+            return Err(OUT_OF_GAS);
+        }
+        let most = self.most_to_give(left);
         let mut limit = words::small(&ask.gas).map_or(most, |gas| gas.min(most));
         if valued {
             limit += self.prices.call_stipend;
@@ -65,6 +70,9 @@ impl Tree {
         }
         let mark = self.journal.mark();
         if self.is_precompile(&ask.to) {
+            if matches!(ask.opcode, 0xf1 | 0xfa) && (self.journal.keeps_empty || self.journal.at(callee).exists) {
+                self.journal.touch(callee);
+            }
             if ask.opcode == 0xf1 && valued {
                 self.journal.transfer(me, callee, &ask.value);
             }
@@ -97,6 +105,11 @@ impl Tree {
         Ok(Begun::Child)
     }
 
+    /// The most gas of what is left that a call or creation may be given (EIP-150).
+    fn most_to_give(&self, left: u64) -> u64 {
+        if self.has(tree_flag::KEEPS_64TH) { left - (left >> 6) } else { left }
+    }
+
     /// Whether the running frame may call nobody any more.
     pub(super) fn is_too_deep(&self) -> bool {
         self.levels.len() as u64 >= self.depth_left
@@ -112,10 +125,20 @@ impl Tree {
         }
     }
 
+    fn modexp_price(&self) -> ModexpPrice {
+        if self.has(tree_flag::BOUNDED_MODEXP) {
+            ModexpPrice::Bounded
+        } else if self.has(tree_flag::REPRICED_MODEXP) {
+            ModexpPrice::Repriced
+        } else {
+            ModexpPrice::First
+        }
+    }
+
     pub(super) fn precompile(&mut self, level: &mut Level, mark: Mark, kept: u64, limit: u64) -> Answer<Begun> {
         let number = level.frame.ask.to.as_limbs()[0];
         let tick = |frame: &mut Frame| host_call(frame, TICK);
-        if let Some(outcome) = precompiles::run(&mut level.frame, number, limit, &self.prices, self.bounded_modexp, tick)? {
+        if let Some(outcome) = precompiles::run(&mut level.frame, number, limit, &self.prices, self.modexp_price(), tick)? {
             let Some((used, output)) = outcome else {
                 self.journal.roll_back(mark);
                 self.allot(&mut level.frame, kept);
@@ -149,7 +172,7 @@ impl Tree {
         let each = self.prices.init_code_word + if salted { self.prices.keccak_word } else { 0 };
         self.charge(&mut level.frame, each * (size as u64).div_ceil(32))?;
         let left = self.collect(&mut level.frame);
-        let limit = left - (left >> 6);
+        let limit = self.most_to_give(left);
         let me = level.me;
         let nonce = self.journal.at(me).nonce;
         if words::less(&self.journal.at(me).balance, &ask.value) || nonce == u64::MAX || self.is_too_deep() {

@@ -7,7 +7,7 @@ use crate::host::{Answer, Host, Outside, mailbox, host_call};
 use crate::journal::Log;
 use crate::keccak::keccak256;
 use crate::keyed::Key;
-use crate::tables::GasTable;
+use crate::tables::{GasTable, tree_flag};
 use crate::tables::host_call::{TICK, TRANSIENT};
 use crate::words::{self, ZERO};
 use revm_primitives::U256;
@@ -15,11 +15,16 @@ use revm_primitives::U256;
 const MAX_FRAME_MEMORY: u64 = 512 << 20;
 const MAX_MEMORY: u64 = 2 << 30;
 
-/// (price, refund) of writing a warm slot: EIP-2200 with the amounts of EIP-3529.
+/// (price, refund) of writing a warm slot: EIP-2200, or the rule before EIP-1283.
 fn sstore(prices: &GasTable, original: &U256, current: &U256, new: &U256) -> (u64, i64) {
     let clear_refund = prices.clear_refund as i64;
+    if prices.net_slots == 0 {
+        let (was_zero, is_zero) = (words::is_zero(current), words::is_zero(new));
+        let price = if was_zero && !is_zero { prices.set_slot } else { prices.reset_slot };
+        return (price, if !was_zero && is_zero { clear_refund } else { 0 });
+    }
     if words::equal(current, new) {
-        return (prices.warm, 0);
+        return (prices.dirty_slot, 0);
     }
     if words::equal(original, current) {
         if words::is_zero(original) {
@@ -37,9 +42,9 @@ fn sstore(prices: &GasTable, original: &U256, current: &U256, new: &U256) -> (u6
     }
     if words::equal(original, new) {
         let price = if words::is_zero(original) { prices.set_slot } else { prices.reset_slot };
-        refund += price as i64 - prices.warm as i64;
+        refund += price as i64 - prices.dirty_slot as i64;
     }
-    (prices.warm, refund)
+    (prices.dirty_slot, refund)
 }
 
 impl Host for Tree {
@@ -76,7 +81,7 @@ impl Host for Tree {
     }
 
     fn set_storage(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
-        if frame.gas + self.rest <= self.prices.call_stipend {
+        if frame.gas + self.rest <= self.prices.slot_sentry {
             return Err(OUT_OF_GAS);
         }
         let at = self.slot(frame, key)?;
@@ -198,15 +203,18 @@ impl Host for Tree {
         let balance = self.journal.at(me).balance;
         let heir = self.account(frame, beneficiary)?;
         let mut cost = if self.journal.warm(heir) { 0 } else { self.prices.cold_account };
-        if !words::is_zero(&balance) && !self.is_alive(heir) {
-            cost += self.prices.new_account;
+        if (!words::is_zero(&balance) || !self.has(tree_flag::CLEARS_EMPTY)) && !self.exists(heir) {
+            cost += self.prices.heir_account;
         }
         self.charge(frame, cost)?;
         self.journal.touch(heir);
         if !words::is_zero(&balance) {
             self.journal.transfer(me, heir, &balance);
         }
-        if self.journal.at(me).created {
+        if self.journal.at(me).created || !self.has(tree_flag::DESTROYS_NEW_ONLY) {
+            if !self.journal.at(me).destroyed {
+                self.journal.add_refund(self.prices.destroy_refund as i64);
+            }
             self.journal.set_balance(me, ZERO);
             self.journal.destroy(me);
         }

@@ -1,0 +1,208 @@
+"""Runs Ethereum blockchain tests on the machine.
+
+A file maps test names to tests. A test has the accounts of its genesis block (`pre`), blocks as RLP, and the expected
+state after them. A block without `blockHeader` is invalid; `expectException` names the reasons that are accepted, and
+nothing of the block may be kept. Format: the documentation of ethereum/tests, "Blockchain Tests", and of the execution
+specifications' tests, `blockchain_tests`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from fvm_hypervisor.laboratory.vectors.ethereum_json import (
+    BadFixture,
+    read_accounts,
+    read_bytes,
+    read_field,
+    read_json,
+    read_list,
+    read_number,
+    read_object,
+    within,
+)
+from fvm_hypervisor.laboratory.vectors.exception_names import matches
+from fvm_hypervisor.laboratory.vectors.statetest import base_machine, write_steps
+from fvm_hypervisor.laboratory.vectors.tally import SECONDS
+from hypervisor.errors import HypervisorError
+from hypervisor.machine import Hypervisor
+from hypervisor.opening import OWN_EVM
+from hypervisor.tracing import StepRecorder
+from runtimes.evm.ethereum import (
+    ALIASES,
+    ChainImport,
+    Header,
+    InvalidBlock,
+    StateRoots,
+    install_alloc,
+    parse_block,
+    read_alloc,
+    schedule_of,
+    state_root,
+)
+
+FORM: Final = "blockchain_test"
+_SHOWN: Final = 4
+"""Number of accounts whose differences are shown."""
+
+
+def run_file(
+    path: Path, fork: str | None = None, evm: str = OWN_EVM, trace: TextIO | None = None
+) -> list[dict[str, Any]]:
+    """Return the records of a file's tests of a network (None: all). Used in worker processes.
+
+    Writes EIP-3155 lines to `trace`.
+    """
+    try:
+        tests = read_object(read_json(path.read_bytes(), path.name), path.name)
+    except (OSError, BadFixture) as error:
+        return [_record(path, path.stem, "", str(error))]
+    records = []
+    for name, test in tests.items():
+        network = str(test.get("network", "")) if isinstance(test, Mapping) else ""
+        if fork is not None and ALIASES.get(network, network) != ALIASES.get(fork, fork):
+            continue
+        begun = time.perf_counter()
+        try:
+            difference = run_test(test, evm, trace)
+        except HypervisorError as error:
+            difference = str(error)
+        records.append({**_record(path, name, network, difference), SECONDS: time.perf_counter() - begun})
+    return records
+
+
+def run_test(test: Any, evm: str = OWN_EVM, trace: TextIO | None = None) -> str:
+    """Run one test. Return the first difference from the expected outcome as text; empty if the test passed."""
+    _check_form(test)
+    config = read_object(test.get("config") or {}, "config")
+    schedule = schedule_of(str(read_field(test, "network")))
+    chain_id = read_number(config.get("chainid", 1), "chainid")
+    genesis = _genesis(test)
+    machine, roots = base_machine(evm).fork(), StateRoots()
+    install_alloc(machine, read_accounts(read_field(test, "pre"), "pre"))
+    root = roots.root(machine)
+    if root != genesis.state_root:
+        return f"genesis: state root 0x{root.hex()}, expected 0x{genesis.state_root.hex()}"
+    chain = ChainImport(machine, genesis, schedule, chain_id, roots)
+    for index, block in enumerate(read_list(read_field(test, "blocks"), "blocks")):
+        recorder = machine.tracer = None if trace is None else StepRecorder()
+        with within(f"blocks, item {index}"):
+            error = _run_block(chain, read_object(block, "block"))
+        if recorder is not None and trace is not None:
+            write_steps(trace, recorder)
+        if error:
+            return error
+    return "; ".join(_differences(chain, test, machine))
+
+
+def _run_block(chain: ChainImport, block: Mapping[str, Any]) -> str:
+    """Import a block. Return the difference from what the test expects as text."""
+    expected = _expected_exception(block)
+    raw = read_bytes(read_field(block, "rlp"), "rlp")
+    try:
+        imported = chain.import_block(raw)
+    except InvalidBlock as error:
+        number = _number_of(block, raw)
+        if expected is None:
+            return f"block {number}: {error.name}: {error}"
+        if not matches(error.names, expected):
+            return f"block {number}: {error.name}: {error}; expected {expected}"
+        return ""
+    if expected is not None:
+        return f"block {imported.header.number} is valid, expected {expected or 'an invalid block'}"
+    name = read_bytes(read_field(read_field(block, "blockHeader"), "hash"), "hash", 32)
+    if imported.hash != name:
+        return f"block {imported.header.number}: hash 0x{imported.hash.hex()}, expected 0x{name.hex()}"
+    return ""
+
+
+def _expected_exception(block: Mapping[str, Any]) -> str | None:
+    """Return the names of the accepted exceptions; None for a valid block, empty if any exception is accepted."""
+    named = [str(value) for key, value in block.items() if key.startswith("expectException")]
+    if "blockHeader" in block and not named:
+        return None
+    return "|".join(named)
+
+
+def _number_of(block: Mapping[str, Any], raw: bytes) -> str:
+    """Return a block's number as text, or the fixture's if the block cannot be parsed."""
+    try:
+        return str(parse_block(raw).header.number)
+    except InvalidBlock:
+        return str(block.get("blocknumber", "?"))
+
+
+def _differences(chain: ChainImport, test: Any, machine: Hypervisor) -> Iterator[str]:
+    last = read_bytes(read_field(test, "lastblockhash"), "lastblockhash", 32)
+    if chain.head.hash != last:
+        number = chain.head.header.number
+        yield f"last block {number} with hash 0x{chain.head.hash.hex()}, expected 0x{last.hex()}"
+    chain.go_to_head()
+    hashed = test.get("postStateHash")
+    if hashed is not None:
+        root = read_bytes(hashed, "postStateHash", 32)
+        if chain.head.header.state_root != root:
+            yield f"state root 0x{chain.head.header.state_root.hex()}, expected 0x{root.hex()}"
+    if test.get("postState") is None:
+        if hashed is None:
+            raise BadFixture("one of the fields 'postState' and 'postStateHash' is needed")
+        return
+    expected = read_accounts(test["postState"], "postState")
+    if state_root(expected) == chain.head.header.state_root:
+        return
+    found = dict(read_alloc(machine))
+    wrong = [address for address in sorted({*expected, *found}) if expected.get(address) != found.get(address)]
+    for address in wrong[:_SHOWN]:
+        yield f"account 0x{address.hex()}: {found.get(address)}, expected {expected.get(address)}"
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _check_form(test: Any) -> None:
+    """Raise BadFixture for other forms of tests."""
+    info = read_object(test, "test").get("_info") or {}
+    form = str(info.get("fixture-format") or info.get("fixture_format") or FORM)
+    if form != FORM or "blocks" not in test:
+        known = form if form != FORM else ", ".join(sorted(test)[:_SHOWN])
+        raise BadFixture(f"fixture form '{known}' is not known: choose files of the form {FORM}, which have 'blocks'")
+
+
+def _genesis(test: Any) -> Header:
+    if test.get("genesisRLP"):
+        header = parse_block(read_bytes(test["genesisRLP"], "genesisRLP")).header
+    else:
+        header = _header(read_object(read_field(test, "genesisBlockHeader"), "genesisBlockHeader"))
+    given = read_object(read_field(test, "genesisBlockHeader"), "genesisBlockHeader").get("hash")
+    if given is not None and read_bytes(given, "hash", 32) != header.hash():
+        raise BadFixture(f"'genesisBlockHeader' has the hash {given}, expected 0x{header.hash().hex()}")
+    return header
+
+
+_HEADER: Final = {
+    "parentHash": "parent_hash", "uncleHash": "ommers_hash", "coinbase": "coinbase", "stateRoot": "state_root",
+    "transactionsTrie": "transactions_root", "receiptTrie": "receipts_root", "bloom": "bloom",
+    "extraData": "extra_data", "mixHash": "mix_hash", "nonce": "nonce", "withdrawalsRoot": "withdrawals_root",
+    "parentBeaconBlockRoot": "beacon_root", "requestsHash": "requests_hash",
+}  # fmt: skip
+_HEADER_NUMBERS: Final = {
+    "difficulty": "difficulty", "number": "number", "gasLimit": "gas_limit", "gasUsed": "gas_used",
+    "timestamp": "timestamp", "baseFeePerGas": "base_fee", "blobGasUsed": "blob_gas_used",
+    "excessBlobGas": "excess_blob_gas",
+}  # fmt: skip
+
+
+def _header(fields: Mapping[str, Any]) -> Header:
+    values: dict[str, Any] = {ours: read_bytes(fields[name], name) for name, ours in _HEADER.items() if name in fields}
+    values |= {ours: read_number(fields[name], name) for name, ours in _HEADER_NUMBERS.items() if name in fields}
+    try:
+        return Header(**values)
+    except TypeError:
+        raise BadFixture("'genesisBlockHeader' lacks a field") from None
+
+
+def _record(path: Path, name: str, network: str, error: str) -> dict[str, Any]:
+    return {"file": path.as_posix(), "name": name, "fork": network, "index": 0, "pass": not error, "error": error}

@@ -1,0 +1,263 @@
+"""A chain of Ethereum blocks on a machine: each block is checked, executed and compared with its header.
+
+An invalid block raises InvalidBlock, and nothing of it is kept. The head is the block with the highest total difficulty
+under proof of work, and the last imported block under proof of stake. Rules: the execution specifications'
+`state_transition` and `apply_body`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.ethereum_block import ETHEREUM, EthereumBlock
+from bridge.patricia import list_root
+from bridge.receipts import bloom
+from bridge.transaction_parsing import parse_transaction
+from bridge.transactions import BLOB, GAS_PER_BLOB, SET_CODE, SignedTransaction, TransactionError
+from hypervisor.context import MachineContext
+from hypervisor.externs import ExternError
+from hypervisor.machine_state import MachineState, Snapshot
+from hypervisor.types import ChainEpoch, TokenAmount
+from runtimes.evm.ethereum.block_errors import InvalidBlock
+from runtimes.evm.ethereum.block_run import BlockRun, requests_hash
+from runtimes.evm.ethereum.dao import move_dao_balances
+from runtimes.evm.ethereum.fork_schedule import ForkSchedule
+from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.header_rules import OMMER_GENERATIONS, check_block, check_header, check_ommers
+from runtimes.evm.ethereum.headers import Header, RawBlock, parse_block
+from runtimes.evm.ethereum.state_roots import StateRoots
+from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
+from store.cid import Cid
+
+_KECCAK_CID: Final = bytes.fromhex("01551b20")
+"""Prefix of a CID of raw bytes hashed with keccak-256."""
+_BLOCK_HASHES: Final = 256
+_MAX_NUMBER: Final = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedBlock:
+    """A valid block with the state after it; `total_difficulty` includes the blocks before it."""
+
+    header: Header
+    hash: bytes
+    total_difficulty: int
+    fork: Fork
+    ommers: frozenset[bytes]
+    state: Snapshot
+
+
+class AncestorHashes:
+    """Externs of a block's execution: its randomness or difficulty, and the hashes of its ancestors."""
+
+    def __init__(self, random: bytes, parent: bytes, blocks: dict[bytes, ImportedBlock]) -> None:
+        self._random = random
+        self._parent = parent
+        self._blocks = blocks
+        self._found: dict[int, bytes] | None = None
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        """Return the block's randomness."""
+        return self._random
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        """Return the block's randomness."""
+        return self._random
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        """Return the hash of an ancestor as a CID. Raises ExternError for other numbers."""
+        if self._found is None:
+            self._found = self._ancestors()
+        if epoch not in self._found:
+            raise ExternError(f"block {epoch} is not an ancestor")
+        return Cid(_KECCAK_CID + self._found[epoch])
+
+    def _ancestors(self) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        name = self._parent
+        while name in self._blocks and len(found) < _BLOCK_HASHES:
+            header = self._blocks[name].header
+            found[header.number] = name
+            name = header.parent_hash
+        return found
+
+
+class ChainImport:
+    """The blocks of one chain, with its side chains. The machine holds the state of the genesis block at the start."""
+
+    def __init__(
+        self,
+        machine: MachineState,
+        genesis: Header,
+        schedule: ForkSchedule,
+        chain_id: int = 1,
+        roots: StateRoots | None = None,
+    ) -> None:
+        """`genesis` is trusted: its state root is not compared with the machine's state."""
+        self._machine = machine
+        self._schedule = schedule
+        self._chain_id = chain_id
+        self._roots = StateRoots() if roots is None else roots
+        fork = schedule.fork_at(genesis.number, genesis.timestamp, 0)
+        first = ImportedBlock(genesis, genesis.hash(), genesis.difficulty, fork, frozenset(), machine.snapshot())
+        self._blocks = {first.hash: first}
+        self._at: bytes | None = first.hash
+        self.head = first
+
+    def import_block(self, raw: bytes) -> ImportedBlock:
+        """Check and execute a block on its parent's state. Raises InvalidBlock, and keeps nothing of the block then."""
+        block = parse_block(raw)
+        header = block.header
+        if block.hash in self._blocks:
+            return self._blocks[block.hash]
+        parent = self._blocks.get(header.parent_hash)
+        if parent is None:
+            names = ("UNKNOWN_PARENT", "UNKNOWN_PARENT_ZERO")
+            raise InvalidBlock(f"the parent 0x{header.parent_hash.hex()} is not known", *names)
+        if header.number > _MAX_NUMBER:
+            raise InvalidBlock(f"number {header.number} after {parent.header.number}", "INVALID_BLOCK_NUMBER")
+        fork = self._schedule.fork_at(header.number, header.timestamp, parent.total_difficulty)
+        dao_block = self._schedule.dao_block
+        check_block(block, parent.header, fork, parent.fork, dao_block)
+        self._check_ommers(block)
+        transactions = _transactions(block)
+        if self._at != parent.hash:
+            self._machine.restore(parent.state)
+        self._at = None  # until the block is complete
+        self._execute(block, parent, fork, transactions)
+        imported = ImportedBlock(
+            header,
+            block.hash,
+            parent.total_difficulty + header.difficulty,
+            fork,
+            frozenset(ommer.hash() for ommer in block.ommers),
+            self._machine.snapshot(),
+        )
+        self._blocks[block.hash] = imported
+        self._at = block.hash
+        if fork.proof_of_stake or imported.total_difficulty > self.head.total_difficulty:
+            self.head = imported
+        return imported
+
+    def go_to_head(self) -> None:
+        """Set the machine to the state of the head."""
+        if self._at != self.head.hash:
+            self._machine.restore(self.head.state)
+            self._at = self.head.hash
+
+    # --- checks -----------------------------------------------------------------------------------------------
+
+    def _check_ommers(self, block: RawBlock) -> None:
+        if not block.ommers:
+            return
+        ancestors: dict[bytes, Header] = {}
+        known: set[bytes] = set()
+        name = block.header.parent_hash
+        for _ in range(OMMER_GENERATIONS):
+            found = self._blocks.get(name)
+            if found is None:
+                break
+            ancestors[name] = found.header
+            known |= found.ommers
+            name = found.header.parent_hash
+        for ommer, parent in check_ommers(block, ancestors, known):
+            before = self._blocks[ommer.parent_hash]
+            fork = self._schedule.fork_at(ommer.number, ommer.timestamp, before.total_difficulty)
+            check_header(ommer, parent, fork, before.fork, self._schedule.dao_block)
+
+    def _check_results(self, block: RawBlock, run: BlockRun) -> None:
+        header = block.header
+        root = list_root(block.transactions)
+        if root != header.transactions_root:
+            found = header.transactions_root
+            message = f"transactions root 0x{found.hex()}, expected 0x{root.hex()}"
+            raise InvalidBlock(message, "INVALID_TRANSACTIONS_ROOT")
+        if run.gas_used != header.gas_used:
+            raise InvalidBlock(f"gas used {header.gas_used}, expected {run.gas_used}", "INVALID_GAS_USED")
+        if run.fork.beacon_root and run.blob_gas_used != header.blob_gas_used:
+            names, limit = ["INCORRECT_BLOB_GAS_USED"], GAS_PER_BLOB * run.fork.blobs.maximum
+            if (header.blob_gas_used or 0) > limit:
+                names.insert(0, "BLOB_GAS_USED_ABOVE_LIMIT")
+            raise InvalidBlock(f"blob gas used {header.blob_gas_used}, expected {run.blob_gas_used}", *names)
+        logs = [log for applied in run.applied for log in applied.logs()]
+        pairs = (
+            ("bloom", header.bloom, bloom(logs), "INVALID_LOG_BLOOM"),
+            (
+                "receipts root",
+                header.receipts_root,
+                list_root(applied.receipt() for applied in run.applied),
+                "INVALID_RECEIPTS_ROOT",
+            ),
+            ("state root", header.state_root, self._roots.root(self._machine), "INVALID_STATE_ROOT"),
+        )
+        for what, found, expected, name in pairs:
+            if found != expected:
+                raise InvalidBlock(f"{what} 0x{found.hex()}, expected 0x{expected.hex()}", name)
+        if run.requests is not None and requests_hash(run.requests) != header.requests_hash:
+            found = header.requests_hash or b""
+            message = f"requests hash 0x{found.hex()}, expected 0x{requests_hash(run.requests).hex()}"
+            raise InvalidBlock(message, "INVALID_REQUESTS")
+
+    # --- execution --------------------------------------------------------------------------------------------
+
+    def _execute(
+        self, block: RawBlock, parent: ImportedBlock, fork: Fork, transactions: Iterable[SignedTransaction]
+    ) -> None:
+        machine, header = self._machine, block.header
+        random = header.mix_hash if fork.proof_of_stake else header.difficulty.to_bytes(32, "big")
+        machine.context = MachineContext(
+            epoch=ChainEpoch(header.number),
+            timestamp=header.timestamp,
+            base_fee=TokenAmount(header.base_fee or 0),
+            chain_id=self._chain_id,
+            rules=ETHEREUM,
+            block=EthereumBlock(
+                fork=fork.name,
+                coinbase=header.coinbase,
+                gas_limit=header.gas_limit,
+                excess_blob_gas=header.excess_blob_gas or 0,
+                filecoin_addresses=False,
+                randomness=random,
+            ),
+        )
+        machine.externs = AncestorHashes(random, parent.hash, self._blocks)
+        if self._schedule.dao_block == header.number:
+            move_dao_balances(machine)
+        run = BlockRun(machine, roots=self._roots)
+        run.start(header.beacon_root, parent.hash)
+        for index, transaction in enumerate(transactions):
+            try:
+                run.apply(transaction)
+            except InvalidTransaction as error:
+                names = _names_of(error, run, transaction)
+                raise InvalidBlock(f"transaction {index}: {error.details}", *names) from None
+            except TransactionError as error:
+                raise InvalidBlock(f"transaction {index}: {error}", "INVALID_SIGNATURE_VRS") from None
+        if not fork.proof_of_stake:
+            ommers = [(ommer.coinbase, ommer.number) for ommer in block.ommers]
+            run.pay_rewards(header.coinbase, header.number, ommers)
+        run.finish(block.withdrawals or ())
+        self._check_results(block, run)
+
+
+def _names_of(error: InvalidTransaction, run: BlockRun, transaction: SignedTransaction) -> list[str]:
+    """Return the names of the rules that an invalid transaction breaks: clients check them in different orders."""
+    names = [error.refusal.name]
+    if error.refusal is not RejectionReason.INVALID_SIGNATURE_VRS:
+        names += run.refusals(transaction)
+    return [*names, "TYPE_NOT_SUPPORTED"] if names[0].endswith("_PRE_FORK") else names
+
+
+def _transactions(block: RawBlock) -> list[SignedTransaction]:
+    parsed = []
+    for index, raw in enumerate(block.transactions):
+        try:
+            parsed.append(parse_transaction(raw))
+        except TransactionError as error:
+            names = ["RLP_STRUCTURES_ENCODING", "INCORRECT_BLOCK_FORMAT", "RLP_INVALID_VALUE", "TYPE_NOT_SUPPORTED"]
+            if raw[:1] == bytes([BLOB]):
+                names.append("TYPE_3_TX_WITH_FULL_BLOBS")
+            elif raw[:1] == bytes([SET_CODE]):
+                names.append("TYPE_4_INVALID_AUTHORIZATION_FORMAT")
+            raise InvalidBlock(f"transaction {index}: {error}", *names) from None
+    return parsed

@@ -1,0 +1,28 @@
+"""The difficulty of a block under proof of work.
+
+Sources: the execution specifications' `calculate_block_difficulty` of Frontier, Homestead and Byzantium; EIP-2,
+EIP-100, and the delays of the difficulty bomb (EIP-649, 1234, 2384, 3554, 4345, 5133).
+"""
+
+from typing import Final
+
+from runtimes.evm.ethereum.forks import DifficultyRule, Fork
+
+_MINIMUM: Final = 131_072
+_BOUND_DIVISOR: Final = 2048
+_LOWEST_FACTOR: Final = -99
+_BOMB_PERIOD: Final = 100_000
+
+
+def difficulty(fork: Fork, parent: int, number: int, elapsed: int, parent_has_ommers: bool) -> int:
+    """Return the difficulty of block `number`, `elapsed` seconds after a parent of this difficulty."""
+    match fork.difficulty_rule:
+        case DifficultyRule.STEPS:
+            factor = 1 if elapsed < 13 else -1
+        case DifficultyRule.PROPORTIONAL:
+            factor = max(1 - elapsed // 10, _LOWEST_FACTOR)
+        case _:
+            factor = max((2 if parent_has_ommers else 1) - elapsed // 9, _LOWEST_FACTOR)
+    plain = max(parent + parent // _BOUND_DIVISOR * factor, _MINIMUM)
+    periods = max(number - fork.bomb_delay, 0) // _BOMB_PERIOD
+    return plain + (1 << (periods - 2) if periods > 1 else 0)

@@ -1,0 +1,83 @@
+"""The opcodes of each fork of Ethereum with their static gas; each table names only its changes.
+
+Dynamic gas (sizes, access, value) is in `runtimes.evm.gas_table`. Before Berlin, the price of an access is static.
+Sources: the Ethereum execution specifications, and the proposals named at each table.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from runtimes.evm.opcodes import Opcode, opcode_rows, opcode_table
+
+Opcodes = Mapping[int, Opcode]
+
+FRONTIER_OPCODES: Final[Opcodes] = MappingProxyType(
+    opcode_table(
+        """
+    00 STOP 0            01 ADD 3            02 MUL 5             03 SUB 3           04 DIV 5          05 SDIV 5
+    06 MOD 5             07 SMOD 5           08 ADDMOD 8          09 MULMOD 8        0a EXP 10         0b SIGNEXTEND 5
+    10 LT 3              11 GT 3             12 SLT 3             13 SGT 3           14 EQ 3           15 ISZERO 3
+    16 AND 3             17 OR 3             18 XOR 3             19 NOT 3           1a BYTE 3         20 KECCAK256 30
+    30 ADDRESS 2         31 BALANCE 20       32 ORIGIN 2          33 CALLER 2        34 CALLVALUE 2    35 CALLDATALOAD 3
+    36 CALLDATASIZE 2    37 CALLDATACOPY 3   38 CODESIZE 2        39 CODECOPY 3      3a GASPRICE 2     3b EXTCODESIZE 20
+    3c EXTCODECOPY 20    40 BLOCKHASH 20     41 COINBASE 2        42 TIMESTAMP 2     43 NUMBER 2       44 DIFFICULTY 2
+    45 GASLIMIT 2        50 POP 2            51 MLOAD 3           52 MSTORE 3        53 MSTORE8 3      54 SLOAD 50
+    55 SSTORE 0          56 JUMP 8           57 JUMPI 10          58 PC 2            59 MSIZE 2        5a GAS 2
+    5b JUMPDEST 1        a0 LOG0 375         a1 LOG1 750          a2 LOG2 1125       a3 LOG3 1500      a4 LOG4 1875
+    f0 CREATE 32000      f1 CALL 40          f2 CALLCODE 40       f3 RETURN 0        fe INVALID 0      ff SELFDESTRUCT 0
+""",
+        push=(3, 3),
+        dup=3,
+        swap=3,
+    )
+)
+
+
+def _changed(before: Opcodes, rows: str) -> Opcodes:
+    """Return a fork's opcodes: those before it with these rows added or repriced."""
+    return MappingProxyType(dict(sorted({**before, **opcode_rows(rows)}.items())))
+
+
+HOMESTEAD_OPCODES: Final = _changed(FRONTIER_OPCODES, "f4 DELEGATECALL 40")
+"""EIP-7."""
+TANGERINE_WHISTLE_OPCODES: Final = _changed(
+    HOMESTEAD_OPCODES,
+    """
+    31 BALANCE 400       3b EXTCODESIZE 700  3c EXTCODECOPY 700   54 SLOAD 200       f1 CALL 700       f2 CALLCODE 700
+    f4 DELEGATECALL 700  ff SELFDESTRUCT 5000
+""",
+)
+"""EIP-150."""
+BYZANTIUM_OPCODES: Final = _changed(
+    TANGERINE_WHISTLE_OPCODES, "3d RETURNDATASIZE 2  3e RETURNDATACOPY 3  fa STATICCALL 700  fd REVERT 0"
+)
+"""EIP-140, EIP-211, EIP-214."""
+CONSTANTINOPLE_OPCODES: Final = _changed(
+    BYZANTIUM_OPCODES, "1b SHL 3  1c SHR 3  1d SAR 3  3f EXTCODEHASH 400  f5 CREATE2 32000"
+)
+"""EIP-145, EIP-1014, EIP-1052."""
+ISTANBUL_OPCODES: Final = _changed(
+    CONSTANTINOPLE_OPCODES, "31 BALANCE 700  3f EXTCODEHASH 700  46 CHAINID 2  47 SELFBALANCE 5  54 SLOAD 800"
+)
+"""EIP-1344, EIP-1884."""
+BERLIN_OPCODES: Final = _changed(
+    ISTANBUL_OPCODES,
+    """
+    31 BALANCE 0         3b EXTCODESIZE 0    3c EXTCODECOPY 0     3f EXTCODEHASH 0   54 SLOAD 0        f1 CALL 0
+    f2 CALLCODE 0        f4 DELEGATECALL 0   fa STATICCALL 0
+""",
+)
+"""EIP-2929: the price of an access depends on whether it was made before."""
+LONDON_OPCODES: Final = _changed(BERLIN_OPCODES, "48 BASEFEE 2")
+"""EIP-3198."""
+PARIS_OPCODES: Final = _changed(LONDON_OPCODES, "44 PREVRANDAO 2")
+"""EIP-4399."""
+SHANGHAI_OPCODES: Final = _changed(PARIS_OPCODES, "5f PUSH0 2")
+"""EIP-3855."""
+CANCUN_OPCODES: Final = _changed(
+    SHANGHAI_OPCODES, "49 BLOBHASH 3  4a BLOBBASEFEE 2  5c TLOAD 100  5d TSTORE 100  5e MCOPY 3"
+)
+"""EIP-1153, EIP-4844, EIP-5656, EIP-7516."""
+OSAKA_OPCODES: Final = _changed(CANCUN_OPCODES, "1e CLZ 5")
+"""EIP-7939."""

@@ -1,0 +1,77 @@
+"""The forks of a chain: which rules a block has by its number, its timestamp and the total difficulty before it.
+
+Networks are named as in Ethereum's fixtures: a fork, or a transition between two forks at block 5
+(`BerlinToLondonAt5`), at a timestamp (`ShanghaiToCancunAtTime15k`), or at a total difficulty
+(`ArrowGlacierToParisAtDiffC0000`).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from hypervisor.errors import InvalidInput
+from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork, known_names
+
+_TRANSITION: Final = re.compile(r"(?P<before>\w+?)To(?P<after>\w+?)At(?P<kind>Time|Diff|)(?P<place>[0-9A-Fa-f]+k?)")
+_DAO: Final = "Dao"
+
+
+@dataclass(frozen=True, slots=True)
+class ForkSchedule:
+    """The forks of a chain: `first`, and `then` from a block number, a timestamp or a total difficulty on.
+
+    `dao_block` is the number of the block that moves the DAO's balances, or None.
+    """
+
+    first: Fork
+    then: Fork | None = None
+    at_block: int | None = None
+    at_time: int | None = None
+    at_difficulty: int | None = None
+    dao_block: int | None = None
+
+    def fork_at(self, number: int, timestamp: int, total_difficulty: int) -> Fork:
+        """Return the fork of a block; `total_difficulty` is that of its parent."""
+        if self.then is None:
+            return self.first
+        is_later = (
+            (self.at_block is not None and number >= self.at_block)
+            or (self.at_time is not None and timestamp >= self.at_time)
+            or (self.at_difficulty is not None and total_difficulty >= self.at_difficulty)
+        )
+        return self.then if is_later else self.first
+
+
+def schedule_of(network: str) -> ForkSchedule:
+    """Return the forks of a network by its name in fixtures. Raises InvalidInput."""
+    fork = _fork(network)
+    if fork is not None:
+        return ForkSchedule(fork)
+    match = _TRANSITION.fullmatch(network)
+    before = None if match is None else _fork(match["before"])
+    if match is None or before is None:
+        raise _unknown(network)
+    if match["after"] == _DAO and not match["kind"]:
+        return ForkSchedule(before, dao_block=int(match["place"]))
+    after = _fork(match["after"])
+    if after is None:
+        raise _unknown(network)
+    kind, place = match["kind"], match["place"]
+    try:
+        if kind == "Diff":
+            return ForkSchedule(before, after, at_difficulty=int(place, 16))
+        number = int(place.removesuffix("k")) * (1000 if place.endswith("k") else 1)
+    except ValueError:
+        raise _unknown(network) from None
+    return ForkSchedule(before, after, at_time=number) if kind else ForkSchedule(before, after, at_block=number)
+
+
+def _fork(name: str) -> Fork | None:
+    return FORKS.get(ALIASES.get(name, name))
+
+
+def _unknown(network: str) -> InvalidInput:
+    return InvalidInput(
+        f"network '{network}' is not known: choose one of {known_names()}, or a transition such as BerlinToLondonAt5,"
+        " ShanghaiToCancunAtTime15k or HomesteadToDaoAt5"
+    )

@@ -1,0 +1,195 @@
+"""Checks of a block's header and of its parts against its parent, by the rules of its fork.
+
+Each check raises InvalidBlock with the names of Ethereum's fixtures. Sources: the execution specifications'
+`validate_header` and `validate_ommers` of each fork; EIP-779 (DAO), 1559, 3675, 4844, 4895, 7685, 7934.
+"""
+
+from collections.abc import Iterator, Mapping, Set
+from typing import Final
+
+from bridge.ethereum_block import next_base_fee
+from bridge.patricia import list_root
+from runtimes.evm.ethereum.blobs import ForkBlobs
+from runtimes.evm.ethereum.block_errors import InvalidBlock
+from runtimes.evm.ethereum.dao import DAO_EXTRA_BLOCKS, DAO_EXTRA_DATA
+from runtimes.evm.ethereum.difficulty import difficulty
+from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.headers import EMPTY_OMMERS, LATER_FIELDS, Header, RawBlock
+
+_MAX_EXTRA: Final = 32
+_MIN_GAS_LIMIT: Final = 5000
+_MAX_GAS_LIMIT: Final = (1 << 63) - 1
+_GAS_LIMIT_DIVISOR: Final = 1024
+_ELASTICITY: Final = 2
+_FIRST_BASE_FEE: Final = 10**9
+_MAX_OMMERS: Final = 2
+_OMMER_AGE: Final = 7
+_NO_NONCE: Final = bytes(8)
+_WRONG_FIELDS: Final = (
+    "INCORRECT_BLOCK_FORMAT",
+    "RLP_STRUCTURES_ENCODING",
+    "IMPORT_IMPOSSIBLE_LONDON_WRONG_PARENT",
+    "IMPORT_IMPOSSIBLE_LEGACY_WRONG_PARENT",
+    "IMPORT_IMPOSSIBLE_LEGACY",
+    "IMPORT_IMPOSSIBLE_SHANGHAI",
+    "IMPORT_IMPOSSIBLE_PARIS_OVER_SHANGHAI",
+    "INVALID_BASEFEE_PER_GAS",
+)
+"""Names of the exception for a header with the fields of another fork, which depend on the fixture's generator."""
+
+
+def check_block(block: RawBlock, parent: Header, fork: Fork, parent_fork: Fork, dao_block: int | None) -> None:
+    """Check a block before its execution; ommers are checked by `check_ommers`."""
+    if fork.block_size_limit is not None and block.size > fork.block_size_limit:
+        message = f"the block has {block.size:,} bytes, the limit is {fork.block_size_limit:,}"
+        raise InvalidBlock(message, "RLP_BLOCK_LIMIT_EXCEEDED")
+    header = block.header
+    check_header(header, parent, fork, parent_fork, dao_block)
+    if block.ommers_hash != header.ommers_hash:
+        raise InvalidBlock(_differs("hash of the ommers", header.ommers_hash, block.ommers_hash), "INVALID_UNCLES_HASH")
+    if fork.withdrawals and block.withdrawals is None:
+        raise InvalidBlock("the block has no withdrawals", "RLP_WITHDRAWALS_NOT_READ", "INCORRECT_BLOCK_FORMAT")
+    if block.withdrawals is not None:
+        if not fork.withdrawals:
+            names = ("RLP_STRUCTURES_ENCODING", "INCORRECT_BLOCK_FORMAT", "IMPORT_IMPOSSIBLE_SHANGHAI")
+            raise InvalidBlock(f"blocks have no withdrawals in {fork.name}", *names)
+        root = list_root(withdrawal.rlp() for withdrawal in block.withdrawals)
+        if root != header.withdrawals_root:
+            message = _differs("withdrawals root", header.withdrawals_root or b"", root)
+            raise InvalidBlock(message, "INVALID_WITHDRAWALS_ROOT")
+
+
+def check_header(header: Header, parent: Header, fork: Fork, parent_fork: Fork, dao_block: int | None) -> None:
+    """Check a header against its parent's."""
+    if header.number != parent.number + 1:
+        raise InvalidBlock(f"number {header.number} after {parent.number}", "INVALID_BLOCK_NUMBER")
+    _check_seal(header, parent, fork)
+    _check_gas(header, parent, fork, parent_fork)
+    _check_fields(header, fork)
+    if header.timestamp <= parent.timestamp:
+        message = f"timestamp {header.timestamp} is not after the parent's, {parent.timestamp}"
+        raise InvalidBlock(message, "INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT")
+    _check_extra_data(header, dao_block)
+    if fork.has_base_fee:
+        _check_base_fee(header, parent, parent_fork)
+    if not fork.proof_of_stake:
+        elapsed = header.timestamp - parent.timestamp
+        has_ommers = parent.ommers_hash != EMPTY_OMMERS
+        expected = difficulty(fork, parent.difficulty, header.number, elapsed, has_ommers)
+        if header.difficulty != expected:
+            raise InvalidBlock(f"difficulty {header.difficulty}, expected {expected}", "INVALID_DIFFICULTY")
+    if fork.beacon_root:
+        _check_excess_blob_gas(header, parent, fork, parent_fork)
+
+
+def _check_seal(header: Header, parent: Header, fork: Fork) -> None:
+    """Check the fields that tell proof of work from proof of stake (EIP-3675)."""
+    if not fork.proof_of_stake:
+        if header.difficulty == 0:
+            message = f"difficulty 0 in {fork.name}, before proof of stake"
+            raise InvalidBlock(message, "IMPORT_IMPOSSIBLE_PARIS_WRONG_POS", "INVALID_DIFFICULTY")
+        return
+    if header.difficulty != 0:
+        names = ["IMPORT_IMPOSSIBLE_DIFFICULTY_OVER_PARIS", "INVALID_DIFFICULTY"]
+        if parent.difficulty:
+            names.insert(0, "IMPORT_IMPOSSIBLE_PARIS_WRONG_POW")
+        raise InvalidBlock(f"difficulty {header.difficulty} under proof of stake", *names)
+    if header.ommers_hash != EMPTY_OMMERS:
+        raise InvalidBlock("a block under proof of stake has no ommers", "IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS")
+    if header.nonce != _NO_NONCE:
+        raise InvalidBlock("the nonce must be 0 under proof of stake", "INVALID_BLOCK_NONCE")
+
+
+def _check_fields(header: Header, fork: Fork) -> None:
+    """Check that the header has the fields of its fork, and no others."""
+    expected = fork.header_fields
+    found = [name for name in LATER_FIELDS if getattr(header, name) is not None]
+    if found == [*expected]:
+        return
+    lacking = [name for name in expected if name not in found]
+    wrong = f"lacks {lacking[0]}" if lacking else f"has {next(name for name in found if name not in expected)}"
+    names = [*_WRONG_FIELDS]
+    if "withdrawals_root" in lacking:
+        names += ["INVALID_WITHDRAWALS_ROOT"]
+    if {"blob_gas_used", "excess_blob_gas"} & {*lacking, *found}:
+        names += ["INCORRECT_EXCESS_BLOB_GAS", "INCORRECT_BLOB_GAS_USED"]
+    if "requests_hash" in {*lacking, *found}:
+        names += ["INVALID_REQUESTS"]
+    raise InvalidBlock(f"the header of a block in {fork.name} {wrong}", *names)
+
+
+def _check_extra_data(header: Header, dao_block: int | None) -> None:
+    if len(header.extra_data) > _MAX_EXTRA:
+        message = f"extra data of {len(header.extra_data)} bytes, the limit is {_MAX_EXTRA}"
+        raise InvalidBlock(message, "EXTRA_DATA_TOO_BIG")
+    if dao_block is None or not dao_block <= header.number < dao_block + DAO_EXTRA_BLOCKS:
+        return
+    if header.extra_data != DAO_EXTRA_DATA:
+        raise InvalidBlock("the first blocks of the DAO fork need its extra data", "EXTRA_DATA_INVALID_DAO")
+
+
+def _check_gas(header: Header, parent: Header, fork: Fork, parent_fork: Fork) -> None:
+    limit, before = header.gas_limit, parent.gas_limit
+    if limit > _MAX_GAS_LIMIT:
+        raise InvalidBlock(f"gas limit {limit} exceeds {_MAX_GAS_LIMIT}", "GASLIMIT_TOO_BIG", "INVALID_GASLIMIT")
+    if fork.has_base_fee and not parent_fork.has_base_fee:
+        before *= _ELASTICITY
+    if abs(limit - before) >= before // _GAS_LIMIT_DIVISOR or limit < _MIN_GAS_LIMIT:
+        message = f"gas limit {limit} after {before}: the difference must be below a 1,024th, the minimum is 5,000"
+        raise InvalidBlock(message, "INVALID_GASLIMIT")
+    if header.gas_used > limit:
+        names = ("INVALID_GAS_USED_ABOVE_LIMIT", "GAS_USED_OVERFLOW", "INVALID_GAS_USED")
+        raise InvalidBlock(f"gas used {header.gas_used} exceeds the gas limit {limit}", *names)
+
+
+def _check_base_fee(header: Header, parent: Header, parent_fork: Fork) -> None:
+    fee = _FIRST_BASE_FEE
+    if parent_fork.has_base_fee:
+        fee = next_base_fee(parent.base_fee or 0, parent.gas_used, parent.gas_limit)
+    if header.base_fee != fee:
+        raise InvalidBlock(f"base fee {header.base_fee}, expected {fee}", "INVALID_BASEFEE_PER_GAS")
+
+
+def _check_excess_blob_gas(header: Header, parent: Header, fork: Fork, parent_fork: Fork) -> None:
+    blobs, expected = ForkBlobs(fork), 0
+    if parent_fork.beacon_root:
+        expected = blobs.next_excess(parent.excess_blob_gas or 0, parent.blob_gas_used or 0, parent.base_fee or 0)
+    if header.excess_blob_gas != expected:
+        message = f"excess blob gas {header.excess_blob_gas}, expected {expected}"
+        raise InvalidBlock(message, "INCORRECT_EXCESS_BLOB_GAS")
+
+
+def _differs(what: str, found: bytes, expected: bytes) -> str:
+    return f"{what} 0x{found.hex()}, expected 0x{expected.hex()}"
+
+
+def check_ommers(
+    block: RawBlock, ancestors: Mapping[bytes, Header], known: Set[bytes]
+) -> Iterator[tuple[Header, Header]]:
+    """Check the number and the relation of a block's ommers; yield each with its parent.
+
+    `ancestors` are the block's last seven ancestors by hash, `known` the hashes of their ommers.
+    """
+    if len(block.ommers) > _MAX_OMMERS:
+        message = f"{len(block.ommers)} ommers, at most {_MAX_OMMERS} are allowed"
+        raise InvalidBlock(message, "TOO_MANY_UNCLES", "INVALID_UNCLES")
+    used = set(known)
+    for ommer in block.ommers:
+        name = ommer.hash()
+        if name in ancestors or name == block.hash:
+            raise InvalidBlock("an ommer is an ancestor of its block", "UNCLE_IS_ANCESTOR", "UNCLE_IN_CHAIN")
+        if name in used:
+            if name in known:
+                raise InvalidBlock("an ommer was included before", "UNCLE_IN_CHAIN")
+            raise InvalidBlock("two ommers are the same", "UNCLES_NOT_UNIQUE", "UNCLE_IN_CHAIN", "UNCLE_IS_BROTHER")
+        used.add(name)
+        if ommer.parent_hash == block.header.parent_hash:
+            raise InvalidBlock("an ommer has its block's parent", "UNCLE_IS_BROTHER", "UNCLE_PARENT_INCORRECT")
+        parent = ancestors.get(ommer.parent_hash)
+        if parent is None:
+            names = ("UNCLE_PARENT_INCORRECT", "UNCLE_UNKNOWN_PARENT", "UNCLE_IS_ANCESTOR")
+            raise InvalidBlock("an ommer's parent is not an ancestor of its block", *names)
+        yield ommer, parent
+
+
+OMMER_GENERATIONS: Final = _OMMER_AGE
