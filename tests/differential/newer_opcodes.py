@@ -17,7 +17,7 @@ from runtimes.evm.engines import PLAIN_ENGINE, engine_factory
 from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
 from tests.runtimes.evm.fake_host import CALLER, MYSELF, RULES, FakeHost
 
-_KNOWN: Final = frozenset(opcode.name for opcode in next(iter(FORKS.values())).opcodes.values())
+_KNOWN: Final = frozenset(opcode.name for opcode in FORKS["Cancun"].opcodes.values())
 """Opcodes that the grammar's statements use."""
 _MAX: Final = 7
 """Maximum number of stack words that an opcode pops."""

@@ -33,12 +33,12 @@ from tests.differential.grammar import THEMES
 from tests.differential.newer_opcodes import known_only
 from tests.engines.grammar import EngineGrammar
 from tests.engines.plants import dearer
-from tests.engines.scenes import FILECOIN, rules_by_name
+from tests.engines.scenes import ETHEREUM, FILECOIN, rules_by_name
 from tests.engines.tally import Tally
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost
 
-RULES: Final = (*FORKS, *FILECOIN)
+RULES: Final = (*ETHEREUM, *FILECOIN)
 PAIRS: Final = {"engines": (PLAIN_ENGINE, FAST), "tiers": (INTERPRET, COMPILE)}
 """The comparison: two engines, or the fast engine's interpreter and its compiled code."""
 PLANTS: Final = {

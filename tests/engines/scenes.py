@@ -20,7 +20,7 @@ from hypervisor.network_versions import network_version
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.engine import EngineRules
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.forks import FORKS, fork_names
+from runtimes.evm.ethereum.forks import FORKS
 from runtimes.evm.ethereum.prices import AUTHORIZATION
 from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from store.keccak import keccak
@@ -30,7 +30,8 @@ from tests.engines.grammar import COLLISIONS, INITS, futures, program
 from tests.runtimes.evm.assembler import assemble
 
 FILECOIN: Final = ("nv28", "nv24")
-ETHEREUM: Final = fork_names()
+ETHEREUM: Final = ("Cancun", "Prague", "Osaka")
+"""Forks with the opcodes that programs are made of; official state tests cover the older ones."""
 RULES: Final = (*ETHEREUM[:1] * 3, *ETHEREUM[1:], ETHEREUM[-1], *FILECOIN)
 """The rules of batches, in turns: pyrevm has the oldest fork, and the newest is less known than the others."""
 MODES: Final = 4

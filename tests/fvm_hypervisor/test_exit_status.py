@@ -89,6 +89,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     ],
     "send": [["zz"], [SOMEBODY, "--value", "much"], [SOMEBODY, "--private-key", "zz"]],
     "solidity": [["no-json"]],
+    "blocktest": [["absent"], ["chain"]],
     "statetest": [["absent"], ["chain"]],
     "step": [[HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
     "test": [["absent"], ["--root", "absent"], ["--fork-url", "nowhere"], ["--nothing"]],

@@ -96,9 +96,9 @@ def test_unmatched_fork_or_empty_folder_exits_with_2(tmp_path: Path) -> None:
 
 
 def test_an_unknown_fork_is_refused_with_the_known_ones() -> None:
-    done = run("statetest", "--fork", "Frontier", data_file(EXAMPLE))
+    done = run("statetest", "--fork", "Fronter", data_file(EXAMPLE))
     assert done.returncode == 2
-    assert "Frontier is not known" in done.stderr
+    assert "Fronter is not known" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_t8n_reproduces_the_root_of_a_state_test(name: str, fork: str, tmp_path:
     ("change", "status", "words"),
     [
         ({}, 0, ""),
-        ({"--state.fork": "Frontier"}, 3, "fork 'Frontier' is not known"),
+        ({"--state.fork": "Fronter"}, 3, "fork 'Fronter' is not known"),
         ({"--state.reward": "5"}, 3, "a reward of 5"),
         (
             {"--input.alloc": "nowhere.json"},

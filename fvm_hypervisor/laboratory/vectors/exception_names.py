@@ -15,6 +15,7 @@ _PREFIXES: Final = ("TransactionException.", "BlockException.")
 
 _ENCODING: Final = "RLP_STRUCTURES_ENCODING"
 _RLP: Final = "RLP_"
+_NO_TYPE: Final = "TYPE_NOT_SUPPORTED TYPE_1_TX_PRE_FORK TYPE_2_TX_PRE_FORK TYPE_3_TX_PRE_FORK TYPE_4_TX_PRE_FORK"
 
 _OLD: Final[Mapping[str, str]] = MappingProxyType({
     # transactions
@@ -33,8 +34,9 @@ _OLD: Final[Mapping[str, str]] = MappingProxyType({
     "TR_NonceTooLow": "NONCE_MISMATCH_TOO_LOW",
     "TR_NonceTooHigh": "NONCE_MISMATCH_TOO_HIGH",
     "TR_NonceHasMaxValue": "NONCE_IS_MAX",
-    "TR_TypeNotSupported": "TYPE_NOT_SUPPORTED",
-    "TR_TypeNotSupportedBlob": "TYPE_NOT_SUPPORTED TYPE_3_TX_PRE_FORK",
+    "TR_TypeNotSupported": _NO_TYPE,
+    "TR_TypeNotSupportedBlob": _NO_TYPE,
+    "TYPE_NOT_SUPPORTED": _NO_TYPE,
     "TR_InitCodeLimitExceeded": "INITCODE_SIZE_EXCEEDED",
     "SenderNotEOA": "SENDER_NOT_EOA",
     "SenderNotEOAorNoCASH": "SENDER_NOT_EOA INSUFFICIENT_ACCOUNT_FUNDS",
@@ -54,13 +56,14 @@ _OLD: Final[Mapping[str, str]] = MappingProxyType({
     "InvalidDifficulty": "INVALID_DIFFICULTY",
     "InvalidDifficulty2": "INVALID_DIFFICULTY",
     "InvalidDifficulty_TooLarge": "INVALID_DIFFICULTY",
-    "InvalidBlockNonce": "INVALID_BLOCK_NONCE",
-    "InvalidBlockMixHash": "INVALID_BLOCK_NONCE",
+    # seals of proof of work are not verified, but these blocks have another defect as well
+    "InvalidBlockNonce": "INVALID_BLOCK_NONCE INVALID_STATE_ROOT",
+    "InvalidBlockMixHash": "INVALID_BLOCK_NONCE INVALID_STATE_ROOT",
     "ExtraDataTooBig": "EXTRA_DATA_TOO_BIG",
     "ExtraDataIncorrectDAO": "EXTRA_DATA_INVALID_DAO",
     "InvalidStateRoot": "INVALID_STATE_ROOT INVALID_GAS_USED INVALID_RECEIPTS_ROOT INVALID_LOG_BLOOM",
     "InvalidGasUsed": "INVALID_GAS_USED",
-    "TooMuchGasUsed": "INVALID_GAS_USED_ABOVE_LIMIT INVALID_GAS_USED GAS_ALLOWANCE_EXCEEDED",
+    "TooMuchGasUsed": "INVALID_GAS_USED_ABOVE_LIMIT INVALID_GASLIMIT INVALID_GAS_USED GAS_ALLOWANCE_EXCEEDED",
     "UnknownParent": "UNKNOWN_PARENT",
     "UnknownParent2": "UNKNOWN_PARENT UNKNOWN_PARENT_ZERO",
     "InvalidTransactionsRoot": "INVALID_TRANSACTIONS_ROOT",
@@ -85,7 +88,7 @@ _OLD: Final[Mapping[str, str]] = MappingProxyType({
     "RLP_ExpectedAsList": "RLP_STRUCTURES_ENCODING RLP_WITHDRAWALS_NOT_READ",
     # ommers
     "InvalidUnclesHash": "INVALID_UNCLES_HASH",
-    "InvalidUncleParentHash": "UNCLE_PARENT_INCORRECT UNCLE_UNKNOWN_PARENT",
+    "InvalidUncleParentHash": "UNCLE_PARENT_INCORRECT UNCLE_UNKNOWN_PARENT UNCLE_IS_ANCESTOR",
     "UncleParentIsNotAncestor": "UNCLE_PARENT_INCORRECT",
     "UncleTooOld": "UNCLE_PARENT_INCORRECT",
     "UncleIsAncestor": "UNCLE_IS_ANCESTOR",

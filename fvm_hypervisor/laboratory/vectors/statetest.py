@@ -37,6 +37,7 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     read_object,
     within,
 )
+from fvm_hypervisor.laboratory.vectors.exception_names import matches
 from fvm_hypervisor.laboratory.vectors.files import files_of
 from fvm_hypervisor.laboratory.vectors.tally import SECONDS
 from hypervisor.context import MachineContext
@@ -55,6 +56,7 @@ from runtimes.evm.ethereum import (
     TransactionResult,
     fork_named,
     install_alloc,
+    known_names,
     logs_hash,
     read_alloc,
     state_root,
@@ -69,7 +71,6 @@ EXCESS_BITS = 32
 _DEFAULT_BASE_FEE = 10
 _KECCAK_CID = bytes.fromhex("01551b20")
 """Prefix of a CID of raw bytes hashed with keccak-256."""
-EXCEPTION_PREFIX = "TransactionException."
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +146,11 @@ def run_file(
         tests = read_object(read_json(path.read_bytes(), path.name), path.name)
     except (OSError, BadFixture) as error:
         return [_unreadable(path, "", error)]
-    records = []
+    records: list[dict[str, Any]] = []
     for name, test in tests.items():
         try:
-            records += [result.record() for result in run_test(path.as_posix(), name, test, fork, evm, trace)]
+            results = run_test(path.as_posix(), name, test, fork, evm, trace)
+            records.extend(result.record() for result in results)  # those before an error, too
         except HypervisorError as error:
             records.append(_unreadable(path, name, error))
     return records
@@ -161,8 +163,10 @@ def run_test(
     posts = read_object(read_field(test, "post"), "post")
     for wanted, outcomes in posts.items():
         named = ALIASES.get(wanted, wanted)
-        if named not in FORKS or (fork is not None and named != ALIASES.get(fork, fork)):
+        if fork is not None and named != ALIASES.get(fork, fork):
             continue
+        if named not in FORKS:
+            raise BadFixture(f"fork '{wanted}' is not known: choose one of {known_names()}")
         if outcomes := read_list(outcomes, wanted):
             runner = TestRunner(test, wanted, evm, trace)
             for index, outcome in enumerate(outcomes):
@@ -186,20 +190,26 @@ class TestRunner:
             self._machine.context = read_context(env, read_object(test.get("config", {}), "config"), fork)
         self._machine.externs = FixtureExterns(random)
         install_alloc(self._machine, read_accounts(read_field(test, "pre"), "pre"))
+        self._coinbase = read_address(read_field(env, "currentCoinbase"), "currentCoinbase")
+        self._clears_empty = fork_named(fork).clears_empty
         self._before: Snapshot = self._machine.snapshot()
 
     def run(self, case: Case) -> str:
         """Run one case. Return the differences from the expected outcome as text; empty if the case passed."""
         self._machine.restore(self._before)
         recorder = self._machine.tracer = None if self._trace is None else StepRecorder()
-        refused, result = "", None
+        executor = EthereumExecutor(self._machine)
+        refused: list[str] = []
+        result = None
         try:
             with within("transaction"):
                 transaction = read_transaction(self._transaction, case.indexes)
             sender = read_sender(self._transaction)
-            result = EthereumExecutor(self._machine).apply_transaction(transaction, sender)
+            result = executor.apply_transaction(transaction, sender)
         except InvalidTransaction as error:
-            refused = error.refusal.name
+            refused = [error.refusal.name, *executor.refusals(transaction, sender)]
+        if refused or not self._clears_empty:
+            executor.pay([(self._coinbase, 0)])  # fixtures have a block reward of 0, which touches the coinbase
         root = state_root(dict(read_alloc(self._machine)))
         differences = [*_compare_exception(refused, case.exception), *_compare(case, root, result)]
         if recorder is not None and self._trace is not None:
@@ -229,10 +239,10 @@ def _write_trace(
     out.write(json.dumps(summary(root, output, gas, not error, case.fork, error)) + "\n")
 
 
-def _compare_exception(refused: str, expected: str) -> Iterator[str]:
-    names = [name.removeprefix(EXCEPTION_PREFIX) for name in expected.split("|")] if expected else [""]
-    if refused not in names:
-        yield f"transaction: {refused or 'valid'}, expected {expected or 'valid'}"
+def _compare_exception(refused: list[str], expected: str) -> Iterator[str]:
+    """Compare the rules that a transaction breaks with the exceptions that the case accepts."""
+    if bool(refused) != bool(expected) or (refused and not matches(refused, expected)):
+        yield f"transaction: {refused[0] if refused else 'valid'}, expected {expected or 'valid'}"
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from hypervisor.network_versions import LATEST
 from hypervisor.prices import Price, PriceList
 from hypervisor.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
+from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.precompiles import run_precompile
@@ -110,7 +111,8 @@ class EthereumCallRules:
 
     def _precompile(self, calls: CallManager, call: Call, address: EthAddress, name: str) -> CallResult:
         """Transfer the value and run the function; a failure consumes all gas of the call."""
-        if not self._fork.clears_empty or self._accounts.find(address) is not None:
+        touches = call.method != INVOKE_CONTRACT_DELEGATE  # its code alone runs for CALLCODE and DELEGATECALL
+        if touches and (not self._fork.clears_empty or self._accounts.find(address) is not None):
             self._accounts.touch(address)
         if call.value:
             actor = self._accounts.find(address)

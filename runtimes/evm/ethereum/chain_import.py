@@ -245,7 +245,7 @@ def _names_of(error: InvalidTransaction, run: BlockRun, transaction: SignedTrans
     names = [error.refusal.name]
     if error.refusal is not RejectionReason.INVALID_SIGNATURE_VRS:
         names += run.refusals(transaction)
-    return [*names, "TYPE_NOT_SUPPORTED"] if names[0].endswith("_PRE_FORK") else names
+    return names
 
 
 def _transactions(block: RawBlock) -> list[SignedTransaction]:

@@ -78,15 +78,16 @@ _DRAINED: Final = """
 
 
 def move_dao_balances(machine: MachineState) -> None:
-    """Move the balances of the drained accounts to the refund contract."""
+    """Move the balances of the drained accounts to the refund contract; accounts that are missing become empty ones."""
     accounts = Accounts(machine, Journal(), filecoin_addresses=False, clears_empty=False)
     total = 0
     for digits in _DRAINED.split():
-        actor = accounts.find(EthAddress(bytes.fromhex(digits)))
-        if actor is not None:
-            balance = accounts.balance(actor)
-            accounts.add_balance(actor, -balance)
-            total += balance
+        address = EthAddress(bytes.fromhex(digits))
+        accounts.touch(address)
+        actor = accounts.existing(address)
+        balance = accounts.balance(actor)
+        accounts.add_balance(actor, -balance)
+        total += balance
     accounts.touch(_REFUND_CONTRACT)
     accounts.add_balance(accounts.existing(_REFUND_CONTRACT), total)
     accounts.write_back()

@@ -63,12 +63,12 @@ def check_header(header: Header, parent: Header, fork: Fork, parent_fork: Fork, 
     """Check a header against its parent's."""
     if header.number != parent.number + 1:
         raise InvalidBlock(f"number {header.number} after {parent.number}", "INVALID_BLOCK_NUMBER")
-    _check_seal(header, parent, fork)
-    _check_gas(header, parent, fork, parent_fork)
-    _check_fields(header, fork)
     if header.timestamp <= parent.timestamp:
         message = f"timestamp {header.timestamp} is not after the parent's, {parent.timestamp}"
         raise InvalidBlock(message, "INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT")
+    _check_seal(header, parent, fork)
+    _check_gas(header, parent, fork, parent_fork)
+    _check_fields(header, fork)
     _check_extra_data(header, dao_block)
     if fork.has_base_fee:
         _check_base_fee(header, parent, parent_fork)

@@ -114,11 +114,13 @@ def _gas_to_give(host: EthereumHost, wanted: int = 0) -> int:
 
 def _call(host: EthereumHost, inputs: CallInputs, code_address: EthAddress, limit: int, who: CallingAccount) -> Call:
     static = host.static or inputs.kind is CallKind.STATICCALL
-    if inputs.kind in (CallKind.CALL, CallKind.STATICCALL) or inputs.address in host.fork.precompiles:
+    borrows = inputs.kind not in (CallKind.CALL, CallKind.STATICCALL)
+    if not borrows or inputs.address in host.fork.precompiles:
+        method = INVOKE_CONTRACT_DELEGATE if borrows else INVOKE_EVM
         value = inputs.value if inputs.kind is CallKind.CALL else 0
         to = host.accounts.filecoin_address(inputs.address)
         params = Block(RAW, inputs.data) if inputs.data else None
-        return Call(who.actor, to, INVOKE_EVM, params, TokenAmount(value), limit, static)
+        return Call(who.actor, to, method, params, TokenAmount(value), limit, static)
     if inputs.kind is CallKind.DELEGATECALL:
         caller, shown = host.caller if who.actor == host.actor else who.address, host.value
     else:

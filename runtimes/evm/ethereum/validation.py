@@ -110,6 +110,8 @@ def refusals(transaction: Transaction, fork: Fork, block: BlockLimits) -> list[s
             step(transaction, fork, block)
         except InvalidTransaction as error:
             found.append(error.refusal.name)
+    if transaction.blob_gas > block.blob_gas:  # which the number of blobs hides
+        found.append(RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED.name)
     return found
 
 
