@@ -1,4 +1,4 @@
-"""Access control by host and origin: this machine, browser extensions, and configured ones.
+"""Access control by host and origin: this machine, its programs, browser extensions, and configured ones.
 
 A request with another `Host` or `Origin` header is refused. Otherwise a web page could reach a node with unlocked
 keys, also through a DNS name of its own that resolves to this machine (DNS rebinding).
@@ -42,8 +42,15 @@ def is_own_host(host: str) -> bool:
 
 
 def is_own_origin(origin: str) -> bool:
-    """Return True if an Origin header is a page of this machine (any port), or a browser extension."""
-    return origin.split("://")[0].endswith("-extension") or _hostname(origin) in _LOOPBACK
+    """Return True if an Origin header is a page of this machine (any port), a browser extension or a program.
+
+    Browsers send `null` or `scheme://host` (RFC 6454, section 6.1). Any other value is from a program, such as
+    titanoboa's `Titanoboa`, which could as well omit the header.
+    """
+    scheme, separator, _ = origin.partition("://")
+    if not separator:
+        return origin != "null"
+    return scheme.endswith("-extension") or _hostname(origin) in _LOOPBACK
 
 
 def _hostname(url: str) -> str | None:

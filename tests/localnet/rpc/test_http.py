@@ -153,7 +153,8 @@ def test_another_host_is_refused(url: str, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://localhost:3000", "http://127.0.0.1", "chrome-extension://abc", "https://[::1]:1"]
+    "origin",
+    ["http://localhost:3000", "http://127.0.0.1", "chrome-extension://abc", "https://[::1]:1", "Titanoboa"],
 )
 def test_pages_of_this_machine_and_extensions_may_ask(url: str, origin: str) -> None:
     assert is_own_origin(origin)
@@ -166,7 +167,7 @@ def test_pages_of_this_machine_and_extensions_may_ask(url: str, origin: str) -> 
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://example.com", "null", "http://localhost.example.com", "http://[", "extension"]
+    "origin", ["https://example.com", "null", "http://localhost.example.com", "http://[", "extension://a"]
 )
 def test_pages_of_elsewhere_may_not(url: str, origin: str) -> None:
     assert not is_own_origin(origin)
