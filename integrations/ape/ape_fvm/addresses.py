@@ -1,0 +1,40 @@
+"""Filecoin addresses as arguments of contracts and transactions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from ape.api import ConverterAPI
+from ape.exceptions import ConversionError
+from ape.types import AddressType
+from bridge.addresses import checksummed, from_delegated, masked_id
+from hypervisor.address import Address
+from hypervisor.errors import AddressError
+
+_FILECOIN: Final = re.compile(r"[ft][0-4][0-9a-z]+")
+
+
+class FilecoinAddressConverter(ConverterAPI):
+    """Convert Filecoin addresses to Ethereum addresses.
+
+    `f410...` becomes the contract's or account's address, `f0...` a masked ID (`0xff00...`). The actor of an `f1...`,
+    `f2...` or `f3...` address is looked up on the active network.
+    """
+
+    def is_convertible(self, value: Any) -> bool:
+        """Return True for the text of a Filecoin address."""
+        return isinstance(value, str) and _FILECOIN.fullmatch(value) is not None
+
+    def convert(self, value: str) -> AddressType:
+        """Return the Ethereum address. Raises ConversionError if the address is invalid or has none."""
+        try:
+            address = Address.parse(value)
+        except AddressError as error:
+            raise ConversionError(str(error)) from error
+        known = from_delegated(address) or (None if address.id is None else masked_id(address.id))
+        if known is not None:
+            return AddressType(checksummed(known))
+        if (provider := self.network_manager.active_provider) is None:
+            raise ConversionError(f"connect to a network to look up {value}, or pass an f410 or f0 address")
+        return AddressType(provider.make_request("Filecoin.FilecoinAddressToEthAddress", [value, "latest"]))
