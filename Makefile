@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels release-check compiled interpreted docs lowest beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -220,6 +220,12 @@ beside: environment ## resolve the dependencies together with titanoboa, Ape, Mo
 	@scripts/tools release $(RUN)/python
 	@$(RUN)/python -m tests.packaging.beside
 
+integrations: environment ## run the tests of titanoboa's environment and of Ape's plugin, in an environment that has both
+	@scripts/tools integrations $(RUN)/python
+	@build/tools/integrations/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable integrations/ape
+	@build/tools/integrations/bin/python -m pytest -q -p no:cacheprovider tests/integrations $(ARGS)
+	@cd integrations/ape/example && PATH="$(CURDIR)/build/tools/integrations/bin:$$PATH" ape test -q
+
 docs: environment ## build the documentation site into build/docs; dead links and warnings are errors
 	@scripts/tools docs $(RUN)/python
 	@build/tools/docs/bin/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -c docs -d build/docs-cache . build/docs $(ARGS)
@@ -238,6 +244,8 @@ lock: ## resolve the dependencies of pyproject.toml into requirements.lock (need
 		--output-file requirements-docs.lock $(ARGS)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group release \
 		--output-file requirements-release.lock $(ARGS)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group integrations \
+		--output-file requirements-integrations.lock pyproject.toml $(ARGS)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group lowest \
 		--resolution lowest-direct --output-file requirements-lowest.lock pyproject.toml $(ARGS)
 

@@ -7,14 +7,15 @@ Fixtures:
 - `deploy`: deploys a compiled contract.
 - `network_options`: the options of the network; override it in a conftest.py.
 
-`pytest --network nv27,nv28` runs each test that uses the network on both versions and reports the differences. The
-machine is imported when a test first requests a network.
+`pytest --network nv27,nv28` runs each test that uses the network on both versions and reports the differences. If Ape
+is installed, whose plugin has an option of that name, it is `--fvm-network`. The machine is imported when a test first requests a network.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's options."""
     group = parser.getgroup("hypervisor", "a local Filecoin network")
     group.addoption(
-        "--network",
+        *_network_options(),
         dest="hypervisor_network",
         metavar="nvN[,nvN...]",
         help="network versions to test on; with several, every test that uses the network runs on each of them",
@@ -61,6 +62,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="let native actors log, for `caplog` and the report of a test that fails; they pay gas for it",
     )
     group.addoption("--evm", dest="hypervisor_evm", metavar="NAME", help="who runs contracts (default: the fastest)")
+
+
+def _network_options() -> tuple[str, ...]:
+    """Return the names of the option for network versions. Ape's pytest plugin has another option `--network`."""
+    return ("--fvm-network",) if find_spec("ape") else ("--fvm-network", "--network")
 
 
 def pytest_configure(config: pytest.Config) -> None:

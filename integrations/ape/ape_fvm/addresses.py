@@ -32,7 +32,7 @@ class FilecoinAddressConverter(ConverterAPI):
             address = Address.parse(value)
         except AddressError as error:
             raise ConversionError(str(error)) from error
-        known = from_delegated(address) or (None if address.id is None else masked_id(address.id))
+        known = from_delegated(address) or (None if (actor := address.actor_id()) is None else masked_id(actor))
         if known is not None:
             return AddressType(checksummed(known))
         if (provider := self.network_manager.active_provider) is None:

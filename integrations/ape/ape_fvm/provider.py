@@ -70,6 +70,11 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
         return self.filecoin.chain_id
 
     @property
+    def gas_price(self) -> int:
+        """Price of legacy transactions in attoFIL per gas."""
+        return int(self.web3.eth.gas_price)
+
+    @property
     def http_uri(self) -> str | None:
         """None: requests do not leave the process."""
         return None
@@ -97,7 +102,6 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
     def set_timestamp(self, new_timestamp: int) -> None:
         """Set the time of the next block in Unix seconds."""
         self.make_request("evm_setNextBlockTimestamp", [new_timestamp])
-        self.make_request("evm_mine")
 
     def snapshot(self) -> SnapshotID:
         """Return the ID of a snapshot of the chain."""

@@ -218,6 +218,14 @@ def test_nothing_has_changed(pytester: pytest.Pytester) -> None:
     assert "nothing: 1 tests have the same outcome" in done.stdout.str(), done.stdout.str()
 
 
+def test_beside_ape_the_option_for_network_versions_has_another_name(pytester: pytest.Pytester) -> None:
+    pytester.syspathinsert()
+    pytester.makepyfile(ape="")
+    assert run(pytester, "def test_it(): pass\n", "--network", "nv28").ret == 4
+    done = run(pytester, "def test_it(network): network.mine()\n", "--fvm-network", "nv27,nv28")
+    assert "nothing: 1 tests have the same outcome" in done.stdout.str(), done.stdout.str()
+
+
 def test_options_are_a_fixture(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """

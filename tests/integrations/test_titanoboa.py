@@ -1,0 +1,82 @@
+"""Vyper contracts in titanoboa, on a network in this process and on a node (`make integrations`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+boa = pytest.importorskip("boa", reason="titanoboa is not installed: run `make integrations`")
+
+from localnet import Network  # noqa: E402  # after the check that titanoboa is there
+from localnet.testing.titanoboa import HypervisorEnv  # noqa: E402
+from tests.clients.nodes import node_process  # noqa: E402
+
+CONTRACT = Path(__file__).parents[2] / "examples/vyper/DataCapName.vy"
+FIL = 10**18
+COUNTER = """
+count: public(uint256)
+
+@external
+def add(amount: uint256) -> uint256:
+    assert amount < 10, "too much"
+    self.count += amount
+    return self.count
+"""
+
+
+@pytest.fixture(scope="module", params=["in process", "over HTTP"])
+def env(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if request.param == "in process":
+        with Network() as network, boa.swap_env(HypervisorEnv(network)):
+            yield boa.env
+    else:
+        with node_process(tmp_path_factory.mktemp("node")) as url, boa.swap_env(HypervisorEnv(url)):
+            yield boa.env
+
+
+def test_a_vyper_contract_calls_a_built_in_actor(env: Any) -> None:
+    contract = boa.load(CONTRACT)
+    assert contract.keep(simulate=True) == "DataCap"
+    assert contract.kept() == ""
+    assert contract.keep() == "DataCap"
+    assert contract.kept() == "DataCap"
+
+
+def test_a_failed_assertion_reverts_with_its_reason(env: Any) -> None:
+    contract = boa.loads(COUNTER)
+    with boa.reverts("too much"):
+        contract.add(10)
+    assert contract.count() == 0
+
+
+def test_an_anchor_restores_the_state_without_stale_reads(env: Any) -> None:
+    contract = boa.loads(COUNTER)
+    for amount in (1, 2, 3):  # each pass mines blocks of the same numbers with another content
+        with env.anchor():
+            contract.add(amount)
+            assert contract.add(amount) == contract.count() == 2 * amount
+        assert contract.count() == 0
+
+
+def test_balances_code_and_storage_can_be_set(env: Any) -> None:
+    contract = boa.loads(COUNTER)
+    env.set_storage(contract.address, 0, 7)
+    assert contract.count() == 7
+    env.set_balance(contract.address, 3 * FIL)
+    assert env.get_balance(contract.address) == 3 * FIL
+    env.set_code(contract.address, bytes.fromhex("5f5ffd"))
+    assert env.get_code(contract.address) == bytes.fromhex("5f5ffd")
+
+
+def test_time_travel_moves_the_network(env: Any) -> None:
+    before = env.timestamp
+    env.time_travel(seconds=1000)
+    assert env.timestamp >= before + 1000
+    number = env.evm.patch.block_number
+    env.time_travel(blocks=3, block_delta=30)
+    assert env.evm.patch.block_number == number + 3
+    with pytest.raises(ValueError, match="either seconds or blocks"):
+        env.time_travel()
