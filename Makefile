@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -189,6 +189,9 @@ cli-page: environment ## regenerate the commands of docs/cli.md, and the options
 
 syscalls-page: environment ## regenerate the tables of docs/syscalls.md and fvm_hypervisor/builtin_actors/include/fvm.h
 	@$(RUN)/python -m tests.docs.syscalls_page
+
+recording: environment ## regenerate docs/demo.svg, the README's picture of the demo
+	@$(RUN)/python -m tests.docs.demo_recording
 
 templates: environment ## build and test the templates of `hypervisor actor new` with cargo, zig and AssemblyScript
 	@scripts/actor-compilers build/compilers

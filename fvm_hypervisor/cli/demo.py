@@ -43,4 +43,4 @@ def demo(
             typer.echo(json.dumps(shown))
             return
         finished = scenario.run(folder, lambda demo, step: view.print_step(console, demo, step))
-    console.print(f"\n[green]All {len(finished.steps)} steps did what they promise.[/green]")
+    console.print(f"\n[green]All {len(finished.steps)} steps passed.[/green]")

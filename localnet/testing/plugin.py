@@ -8,7 +8,8 @@ Fixtures:
 - `network_options`: the options of the network; override it in a conftest.py.
 
 `pytest --network nv27,nv28` runs each test that uses the network on both versions and reports the differences. If Ape
-is installed, whose plugin has an option of that name, it is `--fvm-network`. The machine is imported when a test first requests a network.
+is installed, whose plugin has an option of that name, it is `--fvm-network`. The machine is imported when a test first
+requests a network.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tests of the README: its commands and its Python run, and its figures are those of the demo."""
+"""Tests of the README: its commands and its Python run, and its recording equals the demo's output."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import demo_recording
 from tests.docs.page_shell import run_page
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BIN = Path(sys.executable).parent
 
 
 def blocks(language: str) -> list[str]:
@@ -45,13 +45,5 @@ def test_the_tests_pass(code: str, tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
-@pytest.mark.slow
-def test_readme_call_tree_matches_demo_except_for_gas(tmp_path: Path) -> None:
-    done = subprocess.run([BIN / "hypervisor", "demo"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    (shown,) = blocks("text")
-    assert without_gas(shown).strip() in without_gas(done.stdout)
-
-
-def without_gas(text: str) -> str:
-    """The call trees without their gas figures, which move with every rebuild of a guest."""
-    return re.sub(r"gas [0-9,]+", "gas", text)
+def test_the_recording_shows_what_the_demo_prints() -> None:
+    assert demo_recording.recording() == demo_recording.FILE.read_text(encoding="utf-8"), "run `make recording`"

@@ -8,6 +8,7 @@ from typing import Any, Final
 from ape.api import ConverterAPI
 from ape.exceptions import ConversionError
 from ape.types import AddressType
+
 from bridge.addresses import checksummed, from_delegated, masked_id
 from hypervisor.address import Address
 from hypervisor.errors import AddressError

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ape.api import PluginConfig, ReceiptAPI, TestProviderAPI, TransactionAPI
+from ape.api import PluginConfig, TestProviderAPI
 from ape.exceptions import ProviderNotConnectedError, UnknownSnapshotError
 from ape.types import AddressType, ContractCode, SnapshotID
 from ape_ethereum.provider import Web3Provider
