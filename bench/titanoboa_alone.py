@@ -5,7 +5,7 @@ Run by the Python of titanoboa's environment (`scripts/peers`), without this pro
 
 from time import process_time
 
-import boa  # type: ignore[import-not-found]  # installed in the other environment
+import boa
 
 ROUNDS = 500
 
