@@ -1,0 +1,48 @@
+import type { HardhatPlugin } from "hardhat/types/plugins";
+
+/** Options of the node that the plugin starts. */
+export interface HypervisorUserConfig {
+  /** Path of the `hypervisor` command (default: found on the PATH). */
+  command?: string;
+  /** Further options of `hypervisor node`, such as `["--network", "nv27"]`. */
+  args?: string[];
+}
+
+/** Filecoin's part of a connection to the network `filecoin`. */
+export interface FilecoinConnection {
+  /** Send a JSON-RPC request, such as `Filecoin.StateGetActor`. */
+  request(method: string, ...params: unknown[]): Promise<any>;
+  /** Return the Filecoin address of an Ethereum address. */
+  toFilecoin(address: string): Promise<string>;
+  /** Return the Ethereum address of a Filecoin address; an ID becomes a masked address. */
+  toEthereum(address: string): Promise<string>;
+  /** Return both addresses of each unlocked account. */
+  accounts(): Promise<Array<{ ethereum: string; filecoin: string }>>;
+  /** Create a storage miner with an account as its owner, and return its addresses. */
+  createMiner(owner: string, sectorSize?: number): Promise<any>;
+  /** Add blocks to the chain. */
+  mine(blocks?: number): Promise<void>;
+  /** Move the time of the next block, in seconds, and add that block. */
+  increaseTime(seconds: number): Promise<void>;
+  /** Return the call tree of a transaction over both runtimes. */
+  trace(hash: string): Promise<any>;
+}
+
+declare module "hardhat/types/config" {
+  interface HardhatUserConfig {
+    hypervisor?: HypervisorUserConfig;
+  }
+  interface HardhatConfig {
+    hypervisor: Required<HypervisorUserConfig>;
+  }
+}
+
+declare module "hardhat/types/network" {
+  interface NetworkConnection<ChainTypeT extends ChainType | string = DefaultChainType> {
+    /** Filecoin's part of the connection. Present on the network `filecoin`. */
+    filecoin: FilecoinConnection;
+  }
+}
+
+declare const plugin: HardhatPlugin;
+export default plugin;
