@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.soltest.session import SuiteSession
     from fvm_hypervisor.soltest.staged_test import StagedTest
 
@@ -41,18 +42,43 @@ def _staged(session: SuiteSession, *, fails: bool) -> Iterator[StagedTest]:
         yield staged
 
 
-def debug_test(session: SuiteSession, commands: Sequence[str] = ()) -> None:
-    """Converse about the one test that a prepared session has. Raises InvalidInput where it has another number."""
+@contextmanager
+def _debugged(session: SuiteSession) -> Iterator[Session]:
+    """Open the debugger after the `setUp` of the session's only test. Raises InvalidInput for another number."""
     from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.debugger.sources import SourceLines
     from fvm_hypervisor.debugger.subjects import Subject
-    from fvm_hypervisor.debugger.terminal import converse
 
     check_single(session, "--debug")
     project = session.project
     with _staged(session, fails=True) as staged:
         subject = Subject(f"the test {staged.name}", staged.world.machine, staged.run, staged.root)
-        converse(Session(subject, SourceLines([project.root / project.out])), commands)
+        yield Session(subject, SourceLines([project.root / project.out]))
+
+
+def debug_test(session: SuiteSession, commands: Sequence[str] = ()) -> None:
+    """Debug the only test of a prepared session in the terminal. Raises InvalidInput for another number of tests."""
+    from fvm_hypervisor.debugger.terminal import converse
+
+    with _debugged(session) as debugged:
+        converse(debugged, commands)
+
+
+def serve_test(prepare: Callable[[], SuiteSession]) -> None:
+    """Debug the only test of a session in an editor, by the Debug Adapter Protocol on standard input and output.
+
+    `prepare` compiles and selects the test when the editor launches it. Its output goes to standard error.
+    """
+    from fvm_hypervisor.cli.step import add_breakpoints
+    from fvm_hypervisor.debugger.serving import serve_streams
+
+    @contextmanager
+    def launched(given: Mapping[str, Any]) -> Iterator[Session]:
+        with _debugged(prepare()) as debugged:
+            add_breakpoints(debugged, given)
+            yield debugged
+
+    serve_streams(launched)
 
 
 def draw_test(session: SuiteSession, flame: Flame) -> Path:

@@ -169,26 +169,34 @@ def _launched(given: Mapping[str, Any]) -> Iterator[Session]:
             raise InvalidInput(f'"{name}" is {value!r:.60}: expected text')
         return value
 
-    def texts(name: str) -> list[str]:
-        value = given.get(name) or []
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise InvalidInput(f'"{name}" is {value!r:.60}: expected a list of texts')
-        return value
-
     what, state, number = text("what"), text("state"), given.get("message", 1)
     if what is None or not isinstance(number, int):
         raise InvalidInput('name what to step through in the launch configuration, as "what"; "message" is a number')
-    folders = [Path(each) for each in texts("artifacts")] or None
+    folders = [Path(each) for each in _texts(given, "artifacts")] or None
     bundles = text("bundleDir")
     with _subject(
-        what, text("function"), texts("arguments"), text("rpcUrl") or os.environ.get(URL_VARIABLE),
+        what, text("function"), _texts(given, "arguments"), text("rpcUrl") or os.environ.get(URL_VARIABLE),
         None if state is None else Path(state), engine_there(text("evm")), text("abi"), folders,
         text("value") or "0", text("from"), number, None if bundles is None else Path(bundles),
     ) as subject:  # fmt: skip
         session = Session(subject, SourceLines(folders))
-        for each in texts("breakpoints"):
-            session.breakpoints.add(each)
+        add_breakpoints(session, given)
         yield session
+
+
+def add_breakpoints(session: Session, given: Mapping[str, Any]) -> None:
+    """Set the breakpoints that an editor's launch configuration lists. Raises InvalidInput."""
+    for each in _texts(given, "breakpoints"):
+        session.breakpoints.add(each)
+
+
+def _texts(given: Mapping[str, Any], name: str) -> list[str]:
+    from hypervisor.errors import InvalidInput
+
+    value = given.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InvalidInput(f'"{name}" is {value!r:.60}: expected a list of strings')
+    return value
 
 
 @contextmanager

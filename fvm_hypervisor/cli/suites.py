@@ -74,11 +74,14 @@ class SuiteRuns:
             for contract, names in contracts.items():
                 typer.echo("\n    ".join([f"  {contract}", *names]) + "\n")
 
-    def debug(self, commands: Sequence[str]) -> None:
-        """Open the one test that is wanted in the debugger."""
-        from fvm_hypervisor.cli.single_test import debug_test
+    def debug(self, commands: Sequence[str], *, dap: bool) -> None:
+        """Open the one selected test in the debugger, for a terminal or for an editor (`dap`)."""
+        from fvm_hypervisor.cli.single_test import debug_test, serve_test
 
-        debug_test(self._prepared(), commands)
+        if dap:
+            serve_test(self._prepared)
+        else:
+            debug_test(self._prepared(), commands)
 
     def once(self, network: int | None = None, wanted: SuiteFilter | None = None) -> int:
         """Run and print; the exit status."""

@@ -153,6 +153,10 @@ def run_tests(
     debug: Annotated[
         bool, typer.Option("--debug", help="Open the selected test in the debugger (docs/debugger.md).")
     ] = False,
+    dap: Annotated[
+        bool,
+        typer.Option("--dap", help="With --debug: serve the Debug Adapter Protocol on standard input and output."),
+    ] = False,
     command: Annotated[
         list[str] | None,
         typer.Option(
@@ -293,6 +297,8 @@ def run_tests(
     _check_together({
         "--json": as_json, "--junit": junit, "--quiet": quiet, "--show-progress": show_progress and not quiet,
     })  # fmt: skip
+    if dap and (command or not debug):
+        raise typer.BadParameter("--dap serves an editor: pass it with --debug and without --command")
     if watch and (as_json or junit or quiet or lists or len(numbers) > 1):
         raise typer.BadParameter("--watch prints results for people: leave out --json, --junit, --quiet and --list")
     _check_snapshot(snapshot, snap, tolerance)
@@ -370,7 +376,7 @@ def run_tests(
     if lists:
         runs.print_list()
     elif debug:
-        runs.debug(command or [])
+        runs.debug(command or [], dap=dap)
     elif watch:
         runs.watch(load, run_all=run_all, failed_first=rerun_failed)
     elif len(numbers) > 1:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
+from tests.fvm_hypervisor.debugger.dap_client import DapClient
+
+HYPERVISOR = Path(sys.executable).with_name("hypervisor")
+LINE = 15
+"""Line of `counter.add(2)` in test_broken."""
 
 
 def debug(project: Path, match: str, *commands: str, status: int = 0, more: tuple[str, ...] = ()) -> str:
@@ -53,3 +61,43 @@ def test_a_fuzz_test_begins_with_the_input_that_makes_it_fail(project: Path) -> 
 )
 def test_impossible_debug_target_is_reported(project: Path, match: str, words: str) -> None:
     assert words in debug(project, match, status=2)
+
+
+@pytest.mark.slow
+def test_an_editor_debugs_a_test(project: Path) -> None:
+    command = [HYPERVISOR, "test", project, "--debug", "--dap", "--match-test", "test_broken", "--fuzz-seed", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        client = DapClient(cast(BinaryIO, program.stdout), cast(BinaryIO, program.stdin))
+        client.launch(breakpoints=["exit 33"])
+        source = {"path": str(project / "test" / "Counter.t.sol")}
+        found = client.ask("setBreakpoints", source=source, breakpoints=[{"line": LINE}])
+        assert [each["verified"] for each in found["breakpoints"]] == [True]
+        client.ask("configurationDone")
+        client.event("stopped")
+        client.ask("continue", threadId=1)
+        assert client.event("stopped")["reason"] == "breakpoint"
+        assert client.ask("stackTrace", threadId=1)["stackFrames"][0]["line"] == LINE
+        client.ask("continue", threadId=1)
+        assert "exit 33" in client.event("stopped")["description"]
+        client.ask("disconnect")
+        assert program.wait(60) == 0
+
+
+@pytest.mark.slow
+def test_an_editor_is_told_which_tests_were_selected(project: Path) -> None:
+    command = [HYPERVISOR, "test", project, "--debug", "--dap", "--match-test", "nothing"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        client = DapClient(cast(BinaryIO, program.stdout), cast(BinaryIO, program.stdin))
+        client.ask("initialize", adapterID="hypervisor")
+        answer = client.answer("launch")
+        assert not answer["success"]
+        assert "0 fit" in answer["message"]
+        client.ask("disconnect")
+
+
+@pytest.mark.parametrize("more", [("--command", "step"), ()])
+def test_the_debug_adapter_takes_no_commands_and_needs_debug(project: Path, more: tuple[str, ...]) -> None:
+    debug_option = ("--debug",) if more else ()
+    done = CliRunner().invoke(app, ["test", str(project), "--dap", *debug_option, *more])
+    assert done.exit_code == 2
+    assert "pass it with --debug and without --command" in " ".join(done.stderr.replace("│", "").split())
