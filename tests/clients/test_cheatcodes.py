@@ -1,4 +1,4 @@
-"""forge ends the cheatcodes' tests as `golden.json.gz` says, with which those of this project are compared."""
+"""forge ends the cheatcodes' tests as `golden.json.xz` says, with which those of this project are compared."""
 
 from __future__ import annotations
 
@@ -11,20 +11,13 @@ import pytest
 
 from tests.clients.conftest import EXAMPLE, PROJECT, start
 from tests.fvm_hypervisor.soltest.cheatcodes import golden
+from tests.fvm_hypervisor.soltest.golden import configuration, of_forge
 
 pytestmark = pytest.mark.long
 
-CONFIGURATION = """[profile.default]
-src = "src"
-test = "test"
-libs = []
+CONFIGURATION = configuration("""fs_permissions = [{ access = "read-write", path = "./files" }]
 remappings = ["hypervisor/=hypervisor/"]
-auto_detect_remappings = false
-optimizer = true
-evm_version = "prague"
-offline = true
-fs_permissions = [{ access = "read-write", path = "./files" }]
-"""
+""")
 
 
 def test_forge_matches_golden_file(clients: Path, tmp_path: Path) -> None:
@@ -42,7 +35,7 @@ def test_forge_matches_golden_file(clients: Path, tmp_path: Path) -> None:
         done = start(clients, *command, folder=tmp_path, HOME=str(home))
         # each prompt without a terminal ends a line
         assert done.stdout.lstrip().startswith("{"), done.stdout + done.stderr
-        said |= golden.of_forge(json.loads(done.stdout))
+        said |= of_forge(json.loads(done.stdout))
     for tests in (*said.values(), *golden.GOLDEN["forge"].values()):
         for name in ("testDir()", "testMissing()", "testArtifactPaths()"):  # a path is in the words, and paths cost gas
             tests.pop(name, None)

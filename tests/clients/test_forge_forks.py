@@ -1,4 +1,4 @@
-"""forge ends the tests on forks of anvil as `golden.json.gz` says, with which those of this project are compared."""
+"""forge ends the tests on forks of anvil as `golden.json.xz` says, with which those of this project are compared."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from localnet.fork.node_client import NodeClient, NodeError
 from tests.clients.conftest import EXAMPLE, PROJECT, forge_project, installed, start
 from tests.fvm_hypervisor.soltest.forks import chains, golden
 from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
+from tests.fvm_hypervisor.soltest.golden import of_forge
 
 pytestmark = pytest.mark.long
 
@@ -57,4 +58,4 @@ def test_forge_matches_golden_file(tmp_path: Path) -> None:
         }
         for name, more in options.items():
             done = start(clients, *command, *more, folder=tmp_path, **around)
-            assert golden.of_forge(json.loads(done.stdout)) == golden.GOLDEN[name]
+            assert of_forge(json.loads(done.stdout)) == golden.GOLDEN[name]

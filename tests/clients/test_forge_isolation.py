@@ -1,4 +1,4 @@
-"""forge ends the tests with `isolate = true` as `golden.json.gz` says, with which our results are compared."""
+"""forge ends the tests with `isolate = true` as `golden.json.xz` says, with which our results are compared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import EXAMPLE, forge_project, start
-from tests.fvm_hypervisor.soltest.forks.golden import of_forge
+from tests.fvm_hypervisor.soltest.golden import of_forge
 from tests.fvm_hypervisor.soltest.isolation import golden
 
 pytestmark = pytest.mark.long

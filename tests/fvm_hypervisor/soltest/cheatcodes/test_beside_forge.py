@@ -1,6 +1,6 @@
 """Every cheatcode test of `contracts/` ends as in forge: the same status, message, gas and logs.
 
-Expected: what forge said (`golden.json.gz`; `make clients` asks it again).
+Expected: what forge said (`golden.json.xz`; `make clients` asks it again).
 """
 
 from __future__ import annotations

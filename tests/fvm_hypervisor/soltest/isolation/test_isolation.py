@@ -1,6 +1,6 @@
 """With `isolate` each test and the gas report equal forge's, including every unit of gas.
 
-Expected: what forge said (`golden.json.gz`; `make clients` asks it again).
+Expected: what forge said (`golden.json.xz`; `make clients` asks it again).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _FORGES: Any = GOLDEN["forge"]
 
 def report(folder: Path, verbosity: int, evm: str = "fast", rules: str = "ethereum") -> dict[str, Any]:
     """Return the traces and logs of the JSON report, by suite and test."""
-    places = written(folder, {f"{SOURCE}:{name}": artifact for name, artifact in GOLDEN["artifacts"].items()})
+    places = written(folder, GOLDEN["artifacts"])
     project = Project(
         folder, compiler=CompilerSettings(evm_version="osaka"), invariant=InvariantSettings(runs=2, depth=3)
     )
