@@ -41,7 +41,10 @@ class BoundedCache(Generic[K, V]):
             known = self._entries.get(key)
             if known is not None:
                 return known[0]
-            self._add(key, value, size)
+            self._entries[key] = value, size
+            self._free -= size
+            while self._free < 0 and len(self._entries) > 1:
+                self._free += self._entries.popitem(last=False)[1][1]
         return value
 
     def put(self, key: K, value: V, size: int) -> None:
@@ -50,11 +53,9 @@ class BoundedCache(Generic[K, V]):
             older = self._entries.pop(key, None)
             if older is not None:
                 self._free += older[1]
-            if size <= self._limit:
-                self._add(key, value, size)
-
-    def _add(self, key: K, value: V, size: int) -> None:
-        self._entries[key] = value, size
-        self._free -= size
-        while self._free < 0 and len(self._entries) > 1:
-            self._free += self._entries.popitem(last=False)[1][1]
+            if size > self._limit:
+                return
+            self._entries[key] = value, size
+            self._free -= size
+            while self._free < 0:
+                self._free += self._entries.popitem(last=False)[1][1]

@@ -17,6 +17,7 @@ from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.scripts.plan import _machine
 from fvm_hypervisor.soltest.world import World, WorldSettings
 from hypervisor.address import Address
@@ -144,7 +145,7 @@ def test_tests_under_a_labs_rules_begin_with_its_actors() -> None:
 def test_scripts_meet_the_labs_actors(url: str) -> None:
     """A script runs under Ethereum's rules: the outbox is the lab's all the same."""
     project = SimpleNamespace(gas_limit=1 << 30, compiler=SimpleNamespace(evm_version=None, version=None))
-    job = cast(Any, SimpleNamespace(project=project, evm="py-evm"))
+    job = cast(Any, SimpleNamespace(project=project, options=Options(evm="py-evm")))
     with (
         Network.fork(url, clock=Clock(START + 100)) as network,
         closing(World(WorldSettings(), Cheatcodes(), _machine(job, network))) as world,
