@@ -1,4 +1,4 @@
-"""The VS Code extension (integrations/vscode): its commands, its package, and a debugged test by VS Code's test client."""
+"""The VS Code extension (integrations/vscode): commands, package, and a test debugged by VS Code's own client."""
 
 from __future__ import annotations
 

@@ -65,7 +65,17 @@ def test_impossible_debug_target_is_reported(project: Path, match: str, words: s
 
 @pytest.mark.slow
 def test_an_editor_debugs_a_test(project: Path) -> None:
-    command = [HYPERVISOR, "test", project, "--debug", "--dap", "--match-test", "test_broken", "--fuzz-seed", "1"]
+    command: list[str | Path] = [
+        HYPERVISOR,
+        "test",
+        project,
+        "--debug",
+        "--dap",
+        "--match-test",
+        "test_broken",
+        "--fuzz-seed",
+        "1",
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         client = DapClient(cast(BinaryIO, program.stdout), cast(BinaryIO, program.stdin))
         client.launch(breakpoints=["exit 33"])
@@ -85,7 +95,7 @@ def test_an_editor_debugs_a_test(project: Path) -> None:
 
 @pytest.mark.slow
 def test_an_editor_is_told_which_tests_were_selected(project: Path) -> None:
-    command = [HYPERVISOR, "test", project, "--debug", "--dap", "--match-test", "nothing"]
+    command: list[str | Path] = [HYPERVISOR, "test", project, "--debug", "--dap", "--match-test", "nothing"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         client = DapClient(cast(BinaryIO, program.stdout), cast(BinaryIO, program.stdin))
         client.ask("initialize", adapterID="hypervisor")
