@@ -88,6 +88,11 @@ def _run_all(
         sys.stderr.writelines(f"{line}\n" for line in tally.lines())
 
 
+def _integer(text: str | int) -> int:
+    """Parse a number, decimal or with the prefix 0x; the parameter's default is a number already."""
+    return int(str(text), 0)
+
+
 def t8n(
     input_alloc: Annotated[
         str, typer.Option("--input.alloc", help="Pre-state accounts: a file, or stdin.")
@@ -106,10 +111,15 @@ def t8n(
     output_body: Annotated[
         str, typer.Option("--output.body", help="RLP of the applied transactions: a file, stdout or stderr.")
     ] = "",
-    fork: Annotated[str, typer.Option("--state.fork", help="Fork (default: the newest).")] = "",
+    fork: Annotated[
+        str, typer.Option("--state.fork", help="Fork, or transition such as BerlinToLondonAt5 (default: Osaka).")
+    ] = "",
     chain_id: Annotated[int, typer.Option("--state.chainid", help="Chain ID.")] = 1,
     reward: Annotated[
-        int, typer.Option("--state.reward", help="Block reward: only -1 (none) and 0 are supported.")
+        int,
+        typer.Option(
+            "--state.reward", metavar="WEI", parser=_integer, help="Block reward, which ommers share; -1 for none."
+        ),
     ] = 0,
     evm: OwnEngine = OWN_ENGINE,
     trace: Annotated[
@@ -118,8 +128,8 @@ def t8n(
 ) -> None:
     """Run a state transition (t8n): alloc, env and txs are the input, result and alloc the output.
 
-    Exit status: 0, even if transactions were rejected; 3 for an unknown fork or reward, 4 for a missing block hash,
-    10 for malformed input, 11 if a file cannot be read or written.
+    Exit status: 0, even if transactions were rejected; 3 for an unknown fork, or if the environment lacks a value that
+    the fork needs, 4 for a missing block hash, 10 for malformed input, 11 if a file cannot be read or written.
 
     Example: hypervisor t8n --input.alloc alloc.json --input.env env.json --input.txs txs.json --state.fork Cancun
     """

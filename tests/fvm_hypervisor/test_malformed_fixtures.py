@@ -81,7 +81,11 @@ def test_a_damaged_transition_ends_in_a_result_or_a_sentence(data: st.DataObject
         "input": fields["data"][0], "gas": fields["gasLimit"][0], "gasPrice": fields["gasPrice"],
         "secretKey": fields["secretKey"], "accessList": fields["accessLists"][0],
     }  # fmt: skip
-    env = {**test["env"], "blockHashes": {"0x0": "0x" + "11" * 32}, "withdrawals": []}
+    env = {
+        **test["env"], "currentDifficulty": "0x0", "currentRandom": "0x0", "blockHashes": {"0x0": "0x" + "11" * 32},
+        "withdrawals": [], "parentBeaconBlockRoot": "0x" + "00" * 32,
+        "ommers": [{"delta": 1, "address": "0x" + "22" * 20}],
+    }  # fmt: skip
     parts = data.draw(damaged(json.dumps({"alloc": test["pre"], "env": env, "txs": [made]})))
     with suppress(InvalidInput):
         done = transition(parts.get("alloc"), parts.get("env"), parts.get("txs"), "Prague")

@@ -33,7 +33,7 @@ def within(place: str) -> Iterator[None]:
     try:
         yield
     except BadFixture as error:
-        raise BadFixture(f"{place}: {error}") from None
+        raise type(error)(f"{place}: {error}") from None
 
 
 def read_json(data: bytes, place: str) -> Any:

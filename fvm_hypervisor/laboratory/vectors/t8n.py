@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from bridge import rlp
-from bridge.ethereum_block import EthereumBlock, next_base_fee
 from bridge.transaction_parsing import parse_transaction, read_v
 from bridge.transactions import (
     ACCESS_LIST,
     ALL_TYPES,
+    BLOB,
     LEGACY,
+    SET_CODE,
     SignedTransaction,
     Transaction,
     TransactionError,
@@ -36,24 +37,28 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     read_object,
     within,
 )
-from fvm_hypervisor.laboratory.vectors.statetest import EXCESS_BITS, RULES, FixtureExterns, base_machine
-from hypervisor.context import MachineContext
+from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns, base_machine
+from fvm_hypervisor.laboratory.vectors.t8n_env import Environment, read_environment
+from fvm_hypervisor.laboratory.vectors.t8n_refusals import rejection_text
 from hypervisor.machine import Hypervisor
 from hypervisor.opening import OWN_EVM
 from hypervisor.tracing import StepRecorder
-from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.types import ChainEpoch
 from runtimes.evm.ethereum import (
+    LATEST_FORK,
     BlockRun,
-    Fork,
-    ForkBlobs,
+    ForkSchedule,
     InvalidBlock,
     InvalidTransaction,
-    Withdrawal,
-    fork_named,
     install_alloc,
+    move_dao_balances,
     read_alloc,
+    schedule_of,
 )
 from store.cid import Cid
+
+_NAMES: Final = {BLOB: "BlobTx", SET_CODE: "SetCodeTx"}
+"""go-ethereum's names of the transactions that must have a receiver."""
 
 
 class MissingBlockHash(BadFixture):
@@ -76,44 +81,56 @@ class GivenHashes(FixtureExterns):
     def __init__(self, random: bytes, hashes: Mapping[int, bytes]) -> None:
         super().__init__(random)
         self._hashes = hashes
+        self.missing = ""
+        """Text about a block whose hash was asked for and is not known."""
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         if epoch not in self._hashes:
-            raise MissingBlockHash(f"'blockHashes' does not name block {epoch}, whose hash is asked for")
-        return self.block_cid(self._hashes[epoch])
+            self.missing = f"'blockHashes' does not name block {epoch}, whose hash is asked for"
+        return self.block_cid(self._hashes.get(epoch, bytes(32)))
 
 
 def transition(
-    alloc: Any, env: Any, txs: Any, fork_name: str, chain_id: int = 1, evm: str = OWN_EVM, trace: bool = False
+    alloc: Any,
+    env: Any,
+    txs: Any,
+    fork_name: str,
+    chain_id: int = 1,
+    evm: str = OWN_EVM,
+    trace: bool = False,
+    reward: int = 0,
 ) -> Transition:
     """Run a block. `txs` is a list of transactions, or the hex of their RLP. Raises InvalidInput, naming the field.
 
+    `fork_name` is a fork or a transition, as in fixtures (default: the latest fork). `reward` is the block's reward in
+    wei; -1 is none, which does not even touch the coinbase.
+
     A block that may not be has a `blockException` in its result, as the execution specifications' own tool says it.
     """
-    fork = fork_named(fork_name)
+    schedule = schedule_of(fork_name) if fork_name else ForkSchedule(LATEST_FORK)
     machine = base_machine(evm).fork()
-    env = read_object(env, "env")
     with within("env"):
-        hashes, withdrawals = (
-            _hashes(env),
-            [_withdrawal(item) for item in read_list(env.get("withdrawals"), "withdrawals")],
-        )
-        random = read_number(env.get("currentRandom") or 0, "currentRandom").to_bytes(32)
-        root = env.get("parentBeaconBlockRoot")
-        beacon_root = None if root is None else read_bytes(root, "parentBeaconBlockRoot", 32)
-        machine.context = _context(env, fork, chain_id)
-    machine.externs = GivenHashes(random, hashes)
+        block = read_environment(read_object(env, "env"), schedule, chain_id)
+    machine.context = block.context
+    machine.externs = externs = GivenHashes(block.random, block.hashes or {})
     install_alloc(machine, read_accounts(alloc, "alloc"))
     run = BlockRun(machine)
-    run.start(beacon_root, hashes.get(machine.context.epoch - 1))
-    rejected, traces = _apply_all(machine, run, txs, trace)
+    if block.is_dao_block:
+        move_dao_balances(machine)
+    parent = machine.context.epoch - 1
+    run.start(block.beacon_root, None if block.hashes is None else block.hashes.get(parent, bytes(32)))
+    rejected, traces = _apply_all(machine, run, txs, trace, block)
+    if externs.missing:
+        raise MissingBlockHash(externs.missing)
+    if reward >= 0:
+        run.pay_rewards(reward, block.ommers)
     exception = ""
     try:
-        run.finish(withdrawals)
+        run.finish((block.withdrawals or ()) if block.fork.withdrawals else ())
     except InvalidBlock as error:
         exception = str(error)
     after = dict(read_alloc(machine))
-    result = output.result(run, rejected, after, None if env.get("withdrawals") is None else withdrawals)
+    result = output.result(run, block, rejected, after)
     if exception:
         result["blockException"] = exception
     body = rlp.encode([output.body_item(applied.signed.raw()) for applied in run.applied])
@@ -121,16 +138,18 @@ def transition(
 
 
 def _apply_all(
-    machine: Hypervisor, run: BlockRun, txs: Any, trace: bool
+    machine: Hypervisor, run: BlockRun, txs: Any, trace: bool, block: Environment
 ) -> tuple[list[dict[str, Any]], list[tuple[int, SignedTransaction, StepRecorder]]]:
     rejected, traces = [], []
     for index, item in enumerate(_items(txs)):
         recorder = machine.tracer = StepRecorder() if trace else None
         try:
             with within(f"txs, item {index}"):
-                transaction = _read_transaction(item)
+                transaction = _read_transaction(item, block)
             run.apply(transaction)
-        except (InvalidTransaction, TransactionError) as error:
+        except InvalidTransaction as error:
+            rejected.append({"index": index, "error": rejection_text(run, transaction, error)})
+        except TransactionError as error:
             rejected.append({"index": index, "error": str(error)})
         else:
             if recorder is not None:
@@ -140,64 +159,6 @@ def _apply_all(
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
-
-
-def _context(env: Any, fork: Fork, chain_id: int) -> MachineContext:
-    return MachineContext(
-        epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber", 63)),
-        timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp", 64),
-        base_fee=TokenAmount(_base_fee(env)),
-        chain_id=chain_id,
-        rules=RULES,
-        block=EthereumBlock(
-            fork=fork.name,
-            coinbase=read_address(read_field(env, "currentCoinbase"), "currentCoinbase"),
-            gas_limit=read_number(read_field(env, "currentGasLimit"), "currentGasLimit"),
-            excess_blob_gas=_excess_blob_gas(env, fork),
-            filecoin_addresses=False,
-        ),
-    )
-
-
-def _base_fee(env: Any) -> int:
-    """Return the block's base fee, or compute it from the parent block."""
-    if env.get("currentBaseFee") is not None:
-        return read_number(env["currentBaseFee"], "currentBaseFee")
-    if env.get("parentBaseFee") is None:
-        raise BadFixture("one of the fields 'currentBaseFee' and 'parentBaseFee' is needed")
-    fee, used, limit = (_parent(env, name) for name in ("parentBaseFee", "parentGasUsed", "parentGasLimit"))
-    if limit < 2:
-        raise BadFixture(f"'parentGasLimit' is {limit}: half of it, which a base fee aims at, is nothing")
-    return next_base_fee(fee, used, limit)
-
-
-def _excess_blob_gas(env: Any, fork: Fork) -> int:
-    if env.get("currentExcessBlobGas") is not None:
-        return read_number(env["currentExcessBlobGas"], "currentExcessBlobGas", EXCESS_BITS)
-    if env.get("parentExcessBlobGas") is None:
-        return 0
-    excess = read_number(env["parentExcessBlobGas"], "parentExcessBlobGas", EXCESS_BITS)
-    used = read_number(env.get("parentBlobGasUsed") or 0, "parentBlobGasUsed", EXCESS_BITS)
-    fee = read_number(env.get("parentBaseFee") or 0, "parentBaseFee")
-    return ForkBlobs(fork).next_excess(excess, used, fee)
-
-
-def _parent(env: Any, name: str) -> int:
-    return read_number(read_field(env, name), name)
-
-
-def _hashes(env: Any) -> dict[int, bytes]:
-    found = read_object(env.get("blockHashes") or {}, "blockHashes")
-    return {read_number(key, "blockHashes"): read_bytes(value, "blockHashes", 32) for key, value in found.items()}
-
-
-def _withdrawal(item: Any) -> Withdrawal:
-    return Withdrawal(
-        index=read_number(read_field(item, "index"), "index"),
-        validator=read_number(read_field(item, "validatorIndex"), "validatorIndex"),
-        address=read_address(read_field(item, "address"), "address"),
-        amount=read_number(read_field(item, "amount"), "amount"),
-    )
 
 
 def _items(txs: Any) -> Sequence[Any]:
@@ -211,9 +172,15 @@ def _items(txs: Any) -> Sequence[Any]:
     return read_list(txs, "txs")
 
 
-def _read_transaction(item: Any) -> SignedTransaction:
+def _read_transaction(item: Any, block: Environment) -> SignedTransaction:
     if isinstance(item, bytes):
-        return parse_transaction(item)
+        parsed = parse_transaction(item)
+        if parsed.transaction.type in _NAMES and parsed.transaction.to is None:  # go-ethereum's decoder refuses it
+            name = _NAMES[parsed.transaction.type]
+            raise TransactionError(
+                f"rlp: input string too short for common.Address, decoding into (types.Transaction)(types.{name}).To"
+            )
+        return parsed
     transaction = _transaction(read_object(item, "transaction"))
     if item.get("secretKey") is not None and not read_number(item.get("r") or 0, "r"):
         return _signed_here(transaction, read_bytes(item["secretKey"], "secretKey", 32))

@@ -12,15 +12,16 @@ from typing import Any, Final
 from bridge.eip3155 import instructions, line
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, read_field, read_json
 from fvm_hypervisor.laboratory.vectors.t8n import MissingBlockHash, Transition, transition
+from fvm_hypervisor.laboratory.vectors.t8n_env import MissingValue
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum import FORKS
+from runtimes.evm.ethereum import schedule_of
 
 CONFIG_ERROR: Final = 3
 MISSING_BLOCK_HASH: Final = 4
 JSON_ERROR: Final = 10
 IO_ERROR: Final = 11
 _STREAMS: Final = ("stdout", "stderr")
-_NO_REWARDS: Final = (-1, 0)
+_NO_REWARD: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,19 @@ class Request:
 
 def run(request: Request) -> int:
     """Run the tool on its input and output files; return the exit code. Errors are printed to standard error."""
-    if request.fork and request.fork not in FORKS:
-        return _failed(CONFIG_ERROR, f"fork '{request.fork}' is not known: choose one of {', '.join(FORKS)}")
-    if request.reward not in _NO_REWARDS:
-        return _failed(CONFIG_ERROR, f"a reward of {request.reward}: blocks of these forks have none")
+    try:
+        if request.fork:
+            schedule_of(request.fork)
+    except InvalidInput as error:
+        return _failed(CONFIG_ERROR, str(error))
+    if request.reward < _NO_REWARD:
+        return _failed(CONFIG_ERROR, f"a reward of {request.reward} wei is negative; -1 is none")
     try:
         alloc, env, txs = _read(request.inputs)
-        done = transition(alloc, env, txs, request.fork, request.chain_id, request.evm, request.trace)
+        done = transition(alloc, env, txs, request.fork, request.chain_id, request.evm, request.trace, request.reward)
         _write(request, done)
+    except MissingValue as error:
+        return _failed(CONFIG_ERROR, str(error))
     except MissingBlockHash as error:
         return _failed(MISSING_BLOCK_HASH, str(error))
     except InvalidInput as error:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from bridge import rlp
 from bridge.addresses import EthAddress
-from bridge.ethereum_block import EthereumBlock
 from bridge.patricia import list_root
 from bridge.receipts import EmittedLog, bloom
+from fvm_hypervisor.laboratory.vectors.t8n_env import Environment
 from runtimes.evm.ethereum import (
     AllocAccount,
     AppliedTransaction,
     BlockRun,
-    Withdrawal,
-    gas_price,
     logs_hash,
     requests_hash,
     state_root,
 )
 
+_BLOCK_HASH: Final = "0x1337" + "00" * 30
+"""The hash that go-ethereum's tool gives to the block."""
+
 
 def result(
-    run: BlockRun,
-    rejected: list[dict[str, Any]],
-    after: Mapping[EthAddress, AllocAccount],
-    withdrawals: Sequence[Withdrawal] | None,
+    run: BlockRun, block: Environment, rejected: list[dict[str, Any]], after: Mapping[EthAddress, AllocAccount]
 ) -> dict[str, Any]:
-    """Return the result of a block; `withdrawals` is None if the environment has none."""
-    context, block = run.machine.context, run.machine.context.block
-    assert isinstance(block, EthereumBlock)
+    """Return the result of a block, with go-ethereum's fields."""
     logs = [log for applied in run.applied for log in applied.logs()]
     fields: dict[str, Any] = {
         "stateRoot": _hex(state_root(after)),
@@ -38,49 +34,69 @@ def result(
         "receiptsRoot": _hex(list_root(applied.receipt() for applied in run.applied)),
         "logsHash": _hex(logs_hash((emitted.address, emitted.log) for emitted in logs)),
         "logsBloom": _hex(bloom(logs)),
-        "receipts": [_receipt(run, index, applied) for index, applied in enumerate(run.applied)],
-        "rejected": rejected,
-        "currentDifficulty": None,
+        "receipts": _receipts(run, block),
+        "currentDifficulty": None if block.difficulty is None else hex(block.difficulty),
         "gasUsed": hex(run.gas_used),
-        "currentBaseFee": hex(context.base_fee),
-        "currentExcessBlobGas": hex(block.excess_blob_gas),
-        "blobGasUsed": hex(run.blob_gas_used),
+        "requests": None,
     }
-    if withdrawals is not None:
-        fields["withdrawalsRoot"] = _hex(list_root(withdrawal.rlp() for withdrawal in withdrawals))
+    if rejected:
+        fields["rejected"] = rejected
+    if block.base_fee is not None:
+        fields["currentBaseFee"] = hex(block.base_fee)
+    if block.withdrawals is not None:
+        fields["withdrawalsRoot"] = _hex(list_root(withdrawal.rlp() for withdrawal in block.withdrawals))
+    if block.has_blob_fee:
+        fields["currentExcessBlobGas"] = hex(run.excess_blob_gas)
+        fields["blobGasUsed"] = hex(run.blob_gas_used)
     if run.requests is not None:
         fields["requestsHash"] = _hex(requests_hash(run.requests))
         fields["requests"] = [_hex(request) for request in run.requests]
     return fields
 
 
-def _receipt(run: BlockRun, index: int, applied: AppliedTransaction) -> dict[str, Any]:
+def _receipts(run: BlockRun, block: Environment) -> list[dict[str, Any]]:
+    receipts, first_log = [], 0
+    for index, applied in enumerate(run.applied):
+        place = {
+            "transactionHash": _hex(applied.signed.hash()),
+            "transactionIndex": hex(index),
+            "blockHash": _BLOCK_HASH,
+            "blockNumber": hex(block.context.epoch),
+        }
+        receipts.append(_receipt(run, applied, place, first_log))
+        first_log += len(applied.result.logs)
+    return receipts
+
+
+def _receipt(run: BlockRun, applied: AppliedTransaction, place: Mapping[str, str], first_log: int) -> dict[str, Any]:
     result, transaction = applied.result, applied.signed.transaction
-    created = result.created
-    return {
-        "type": hex(transaction.type),
-        "root": "0x",
+    fields: dict[str, Any] = {
+        "root": _hex(applied.state_root or b""),
         "status": hex(int(result.success)),
         "cumulativeGasUsed": hex(applied.cumulative_gas),
         "logsBloom": _hex(bloom(applied.logs())),
-        "logs": [_log(applied, index, number, log) for number, log in enumerate(applied.logs())] or None,
-        "transactionHash": _hex(applied.signed.hash()),
-        "contractAddress": _hex(created or bytes(20)),
+        "logs": [_log(run, first_log + index, log, place) for index, log in enumerate(applied.logs())],
+        "contractAddress": _hex(applied.creates or bytes(20)),
         "gasUsed": hex(result.gas_used),
-        "effectiveGasPrice": hex(gas_price(transaction, run.machine.context.base_fee)),
-        "blockHash": _hex(bytes(32)),
-        "transactionIndex": hex(index),
+        "effectiveGasPrice": None,
+        **place,
     }
+    if transaction.type:
+        fields["type"] = hex(transaction.type)
+    if transaction.blob_gas:
+        fields |= {"blobGasUsed": hex(transaction.blob_gas), "blobGasPrice": hex(run.blob_base_fee)}
+    return fields
 
 
-def _log(applied: AppliedTransaction, index: int, number: int, emitted: EmittedLog) -> dict[str, Any]:
+def _log(run: BlockRun, index: int, emitted: EmittedLog, place: Mapping[str, str]) -> dict[str, Any]:
     return {
         "address": _hex(emitted.address),
         "topics": [_hex(topic) for topic in emitted.log.topics],
         "data": _hex(emitted.log.data),
-        "transactionHash": _hex(applied.signed.hash()),
-        "transactionIndex": hex(index),
-        "logIndex": hex(number),
+        "blockTimestamp": hex(run.machine.context.timestamp),
+        "logIndex": hex(index),
+        "removed": False,
+        **place,
     }
 
 

@@ -13,18 +13,23 @@ from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdr
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
 from runtimes.evm.ethereum.contract_states import ContractCache
+from runtimes.evm.ethereum.dao import move_dao_balances
+from runtimes.evm.ethereum.difficulty import difficulty
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.fork_schedule import ForkSchedule, schedule_of
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, Fork, fork_named, fork_with, known_names
-from runtimes.evm.ethereum.headers import Header, parse_block
+from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE
+from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, parse_block
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th
 from runtimes.evm.ethereum.state_roots import StateRoots
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
-from runtimes.evm.ethereum.validation import InvalidTransaction, gas_price, intrinsic_gas
+from runtimes.evm.ethereum.validation import InvalidTransaction, floor_gas, gas_price, intrinsic_gas
 
 __all__ = [
     "ALIASES",
+    "EMPTY_OMMERS",
+    "FIRST_BASE_FEE",
     "FORKS",
     "LATEST_FORK",
     "Accounts",
@@ -53,8 +58,10 @@ __all__ = [
     "block_of",
     "contract_outcome",
     "delegated_address",
+    "difficulty",
     "ethereum_address",
     "execute_subcall",
+    "floor_gas",
     "fork_named",
     "fork_with",
     "gas_price",
@@ -62,6 +69,7 @@ __all__ = [
     "intrinsic_gas",
     "known_names",
     "logs_hash",
+    "move_dao_balances",
     "parse_block",
     "read_alloc",
     "requests_hash",

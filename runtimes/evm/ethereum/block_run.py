@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Final
 
 from bridge import rlp
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, create_address
 from bridge.ethereum_block import BLOCK_HASHES
 from bridge.ethereum_signatures import recover
 from bridge.events import Log
@@ -62,9 +62,16 @@ class AppliedTransaction:
     """
 
     signed: SignedTransaction
+    sender: EthAddress
     result: TransactionResult
     cumulative_gas: int
     state_root: bytes | None = None
+
+    @property
+    def creates(self) -> EthAddress | None:
+        """The address of the contract that the transaction creates, even if it fails."""
+        transaction = self.signed.transaction
+        return None if transaction.to is not None else create_address(self.sender, transaction.nonce)
 
     def logs(self) -> list[EmittedLog]:
         """Return the transaction's logs."""
@@ -115,7 +122,7 @@ class BlockRun:
         self.gas_used += result.gas_used
         self.blob_gas_used += signed.transaction.blob_gas
         root = None if self.fork.receipt_status else self.roots.root(self.machine)
-        applied = AppliedTransaction(signed, result, self.gas_used, root)
+        applied = AppliedTransaction(signed, sender, result, self.gas_used, root)
         self.applied.append(applied)
         return applied
 
@@ -145,11 +152,21 @@ class BlockRun:
                 return sender
         return signed.sender()
 
-    def pay_rewards(self, coinbase: EthAddress, number: int, ommers: Sequence[tuple[EthAddress, int]]) -> None:
-        """Pay the rewards of proof of work: of the coinbase, and of ommers, given by coinbase and number."""
-        reward = self.fork.block_reward
-        own = reward + reward * len(ommers) // 32
-        self.executor.pay([*((who, reward * (8 + at - number) // 8) for who, at in ommers), (coinbase, own)])
+    @property
+    def excess_blob_gas(self) -> int:
+        """The block's excess blob gas."""
+        return block_of(self.machine).excess_blob_gas
+
+    @property
+    def blob_base_fee(self) -> int:
+        """The price of blob gas."""
+        return block_limits(self.machine, block_of(self.machine), self.fork).blob_base_fee
+
+    def pay_rewards(self, reward: int, ommers: Sequence[tuple[int, EthAddress]]) -> None:
+        """Pay the reward of proof of work, in wei, to the coinbase and to ommers, given by distance and coinbase."""
+        own = reward + len(ommers) * (reward // 32)
+        paid = [(who, (8 - distance) * reward // 8) for distance, who in ommers]
+        self.executor.pay([*paid, (block_of(self.machine).coinbase, own)])
 
     def finish(self, withdrawals: Sequence[Withdrawal] = ()) -> None:
         """Pay withdrawals and collect requests.

@@ -234,8 +234,8 @@ class ChainImport:
             except TransactionError as error:
                 raise InvalidBlock(f"transaction {index}: {error}", "INVALID_SIGNATURE_VRS") from None
         if not fork.proof_of_stake:
-            ommers = [(ommer.coinbase, ommer.number) for ommer in block.ommers]
-            run.pay_rewards(header.coinbase, header.number, ommers)
+            ommers = [(header.number - ommer.number, ommer.coinbase) for ommer in block.ommers]
+            run.pay_rewards(fork.block_reward, ommers)
         run.finish(block.withdrawals or ())
         self._check_results(block, run)
 

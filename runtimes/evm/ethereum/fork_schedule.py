@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork, known_names
+from runtimes.evm.ethereum.forks import Fork, known_fork, known_names
 
 _TRANSITION: Final = re.compile(r"(?P<before>\w+?)To(?P<after>\w+?)At(?P<kind>Time|Diff|)(?P<place>[0-9A-Fa-f]+k?)")
 _DAO: Final = "Dao"
@@ -44,16 +44,16 @@ class ForkSchedule:
 
 def schedule_of(network: str) -> ForkSchedule:
     """Return the forks of a network by its name in fixtures. Raises InvalidInput."""
-    fork = _fork(network)
+    fork = known_fork(network)
     if fork is not None:
         return ForkSchedule(fork)
     match = _TRANSITION.fullmatch(network)
-    before = None if match is None else _fork(match["before"])
+    before = None if match is None else known_fork(match["before"])
     if match is None or before is None:
         raise _unknown(network)
     if match["after"] == _DAO and not match["kind"]:
         return ForkSchedule(before, dao_block=int(match["place"]))
-    after = _fork(match["after"])
+    after = known_fork(match["after"])
     if after is None:
         raise _unknown(network)
     kind, place = match["kind"], match["place"]
@@ -64,10 +64,6 @@ def schedule_of(network: str) -> ForkSchedule:
     except ValueError:
         raise _unknown(network) from None
     return ForkSchedule(before, after, at_time=number) if kind else ForkSchedule(before, after, at_block=number)
-
-
-def _fork(name: str) -> Fork | None:
-    return FORKS.get(ALIASES.get(name, name))
 
 
 def _unknown(network: str) -> InvalidInput:

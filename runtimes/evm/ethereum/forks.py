@@ -379,6 +379,11 @@ def fork_names() -> tuple[str, ...]:
     return tuple(FORKS)
 
 
+def known_fork(name: str) -> Fork | None:
+    """Return the fork of this name or alias, or None."""
+    return FORKS.get(ALIASES.get(name, name))
+
+
 def known_names() -> str:
     """Return all names of forks as text for an error: each fork, with its other name in parentheses."""
     others = {fork: alias for alias, fork in ALIASES.items()}

@@ -21,7 +21,8 @@ _MIN_GAS_LIMIT: Final = 5000
 _MAX_GAS_LIMIT: Final = (1 << 63) - 1
 _GAS_LIMIT_DIVISOR: Final = 1024
 _ELASTICITY: Final = 2
-_FIRST_BASE_FEE: Final = 10**9
+FIRST_BASE_FEE: Final = 10**9
+"""Base fee of the first block that has one (EIP-1559)."""
 _MAX_OMMERS: Final = 2
 _OMMER_AGE: Final = 7
 _NO_NONCE: Final = bytes(8)
@@ -143,7 +144,7 @@ def _check_gas(header: Header, parent: Header, fork: Fork, parent_fork: Fork) ->
 
 
 def _check_base_fee(header: Header, parent: Header, parent_fork: Fork) -> None:
-    fee = _FIRST_BASE_FEE
+    fee = FIRST_BASE_FEE
     if parent_fork.has_base_fee:
         fee = next_base_fee(parent.base_fee or 0, parent.gas_used, parent.gas_limit)
     if header.base_fee != fee:

@@ -92,5 +92,6 @@ def test_a_fork_that_is_added_as_a_row_runs(monkeypatch: pytest.MonkeyPatch) -> 
     env = {
         "currentNumber": "0x1", "currentTimestamp": "0x1", "currentBaseFee": "0x7", "currentGasLimit": "0x1000000",
         "currentCoinbase": "0x" + "11" * 20, "currentRandom": "0x00", "blockHashes": {"0x0": "0x" + "00" * 32},
+        "withdrawals": [], "parentBeaconBlockRoot": "0x" + "00" * 32,
     }  # fmt: skip
     assert transition({}, env, [], "Nextfork").result["gasUsed"] == "0x0"

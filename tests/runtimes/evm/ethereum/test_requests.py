@@ -17,6 +17,8 @@ from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_R
 from tests.runtimes.evm.assembler import assemble
 
 NOTHING = assemble("STOP")
+NEEDED = {"withdrawals": [], "parentBeaconBlockRoot": "0x" + "00" * 32}
+"""Fields of an environment that blocks have from Cancun on."""
 ONE = assemble("0xabcd 0 MSTORE 2 30 RETURN")
 REFUSAL, HALT = assemble("0 0 REVERT"), assemble("INVALID")
 KEEPERS = [WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS]
@@ -60,13 +62,13 @@ def test_pre_prague_blocks_have_no_requests() -> None:
 def test_transition_tool_reports_block_exception() -> None:
     env = {
         "currentNumber": "0x1", "currentTimestamp": "0x1", "currentCoinbase": "0x" + "00" * 20,
-        "currentGasLimit": "0x1000000", "currentBaseFee": "0x7", "currentRandom": "0x00",
+        "currentGasLimit": "0x1000000", "currentBaseFee": "0x7", "currentRandom": "0x00", **NEEDED,
     }  # fmt: skip
     alone = {f"0x{WITHDRAWAL_REQUESTS.hex()}": {"balance": "0x1", "nonce": "0x1", "code": f"0x{ONE.hex()}"}}
     both = {f"0x{keeper.hex()}": {"balance": "0x1", "nonce": "0x1", "code": f"0x{ONE.hex()}"} for keeper in KEEPERS}
     done = transition(alone, env, [], "Prague").result
     assert "0x0000bbddc7ce488642fb579f8b00f3a590007251, which does not exist" in done["blockException"]
-    assert "requests" not in done
+    assert done["requests"] is None
     done = transition(both, env, [], "Prague").result
     assert done["requests"] == ["0x01abcd", "0x02abcd"]
     assert "blockException" not in done
@@ -79,7 +81,7 @@ def test_the_transition_tool_takes_randomness_as_a_number(given: str, number: in
     codes = {WITHDRAWAL_REQUESTS: answers, CONSOLIDATION_REQUESTS: assemble("STOP")}
     env = {
         "currentNumber": "0x1", "currentTimestamp": "0x1", "currentCoinbase": "0x" + "00" * 20,
-        "currentGasLimit": "0x1000000", "currentBaseFee": "0x7", "currentRandom": given,
+        "currentGasLimit": "0x1000000", "currentBaseFee": "0x7", "currentRandom": given, **NEEDED,
     }  # fmt: skip
     alloc = {
         f"0x{at.hex()}": {"balance": "0x1", "nonce": "0x1", "code": f"0x{code.hex()}"} for at, code in codes.items()

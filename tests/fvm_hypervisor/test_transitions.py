@@ -1,0 +1,56 @@
+"""The transition tool beside go-ethereum's: accounts, roots, receipts, difficulty, fees and texts of rejections.
+
+The inputs and go-ethereum's output are recorded by `python -m tests.oracle.transitions`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.laboratory.vectors.t8n import transition
+from fvm_hypervisor.laboratory.vectors.t8n_env import MissingValue
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "ethereum" / "transitions.json.gz"
+
+
+@cache
+def golden() -> dict[str, Any]:
+    cases: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+    return cases
+
+
+@pytest.mark.parametrize("name", golden())
+def test_the_output_equals_that_of_go_ethereum(name: str) -> None:
+    case = golden()[name]
+    done = transition(case["alloc"], case["env"], case["txs"], case["fork"], reward=case["reward"])
+    assert {"alloc": done.alloc, "result": done.result, "body": done.body} == case["expected"]
+
+
+def test_the_recorded_blocks_accept_and_reject() -> None:
+    result = golden()["BPO2"]["expected"]["result"]
+    assert len(result["receipts"]) == 6
+    assert len({item["error"].split(":")[0] for item in result["rejected"]}) == 12
+
+
+@pytest.mark.parametrize(
+    ("fork", "changes", "words"),
+    [
+        ("London", {"parentBaseFee": None}, "one of the fields 'currentBaseFee' and 'parentBaseFee' is needed"),
+        ("London", {"parentDifficulty": None}, "one of the fields 'currentDifficulty' and 'parentDifficulty'"),
+        ("London", {"parentTimestamp": "0xffff"}, "'currentTimestamp' is 15000, not after 'parentTimestamp', 65535"),
+        ("Merge", {"currentRandom": None}, "'currentRandom' is missing: blocks have it in Paris"),
+        ("Merge", {"currentDifficulty": "0x1"}, "'currentDifficulty' is 0x1: it is 0 in Paris, or missing"),
+        ("Shanghai", {"withdrawals": None}, "'withdrawals' is missing: blocks have them in Shanghai"),
+        ("Cancun", {"parentBeaconBlockRoot": None}, "'parentBeaconBlockRoot' is missing: blocks have it in Cancun"),
+    ],
+)
+def test_a_value_that_the_fork_needs_is_named(fork: str, changes: dict[str, Any], words: str) -> None:
+    case = golden()[fork]
+    with pytest.raises(MissingValue, match=words):
+        transition(case["alloc"], {**case["env"], **changes}, [], fork)
