@@ -48,9 +48,9 @@ def begin_epoch(
     Null rounds between them have theirs first, upgrades are done. `circulating` is the supply in the state that the
     machine has, in attoFIL, where it is known.
     """
-    machine.advance(base_fee=parent.next_base_fee)
-    enter_settings(machine, settings)
-    rules = rules_of(machine)
+    machine.advance(base_fee=parent.next_base_fee, chain_id=settings.chain_id)
+    rules_of(machine).settings.apply_settings(machine, settings)
+    rules = rules_of(machine)  # of the block's gas limit
     for epoch in range(parent.height, height):
         if epoch > parent.height:
             _enter(machine, record, epoch, parent.timestamp, circulating)

@@ -114,10 +114,8 @@ class TreeHost(Protocol):
     address: EthAddress
     depth_left: int
     """Number of further nested calls allowed."""
-    code_limit: int | None
-    """Maximum size of created code in bytes; None for no limit."""
-    init_code_limit: int | None
-    """Maximum size of init code in bytes; None for no limit."""
+    code_limits: tuple[int | None, int | None]
+    """Maximum sizes of created code and of init code in bytes; None for no limit."""
 
     @property
     def accounts(self) -> TreeAccounts:

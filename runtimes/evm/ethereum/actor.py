@@ -38,7 +38,7 @@ from runtimes.evm.engine import (
     SubcallOutcome,
 )
 from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.forks import code_limit
+from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.subcalls import execute_subcall, returned
 from runtimes.evm.inspection import GET_BYTECODE, GET_BYTECODE_HASH
@@ -167,7 +167,7 @@ class EthereumInvocation:
             return Outcome(ExitCode.OK)  # the contract exists without code
         gas.charge("OnCodeDeposit", price)
         block = self._calls.environment.block
-        longest = None if block.exempt == accounts.address_of(self._actor) else code_limit(block, fork)
+        longest = None if block.exempt == accounts.address_of(self._actor) else code_limits(block, fork)[0]
         if longest is not None and len(code) > longest:
             words = code_too_long(len(code), longest)
             self._calls.backtrace.set_cause(words)

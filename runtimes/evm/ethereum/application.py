@@ -3,7 +3,7 @@
 Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -127,6 +127,7 @@ class Application:
         self._fork = fork_of(machine, self._block)
         self._limits = limits or block_limits(machine, self._block, self._fork)
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
+        self._required = validation.required_gas(transaction, self._fork)
         self._paid = paid
         self._kept = True
         self._price = validation.gas_price(transaction, machine.context.base_fee) if paid else 0
@@ -137,7 +138,7 @@ class Application:
 
     def apply(self) -> TransactionResult:
         """Check the transaction, prepay, call, settle."""
-        validation.check(self._transaction, self._fork, self._limits)
+        validation.check(self._transaction, self._fork, self._limits, self._required)
         return self._execute(self._check_sender())
 
     def simulate(self, kept: bool = True) -> TransactionResult:
@@ -147,7 +148,7 @@ class Application:
         """
         self._kept = kept
         transaction, accounts = self._transaction, self._accounts
-        validation.check_size(transaction, self._fork, is_capped=False)
+        validation.check_size(transaction, self._fork, self._required, is_capped=False)
         if self._paid:
             validation.check_fees(transaction, self._limits)
         if transaction.type == BLOB:
@@ -192,7 +193,7 @@ class Application:
         gas.
         """
         transaction, calls, accounts = self._transaction, self._calls, self._accounts
-        own = max(validation.intrinsic_gas(transaction, self._fork), validation.floor_gas(transaction, self._fork))
+        own = max(self._required)
         if own > transaction.gas_limit:
             words = f"gas limit {transaction.gas_limit} is below the intrinsic gas {own}"
             raise InvalidTransaction(RejectionReason.INTRINSIC_GAS_TOO_LOW, words)
@@ -202,7 +203,7 @@ class Application:
         calls.environment = replace(around.environment, context=context)
         if transaction.to is not None:
             accounts.set_nonce(actor, accounts.nonce(actor) + 1)
-        self._gas.charge("OnIntrinsicGas", validation.intrinsic_gas(transaction, self._fork))
+        self._gas.charge("OnIntrinsicGas", self._required[0])
         self._warm_up()
         result, _ = self._call(actor)
         part = TransactionPart(
@@ -228,8 +229,7 @@ class Application:
 
     def billed(self, used: int) -> int:
         """Return the bill of a call that used this much gas, without the intrinsic gas."""
-        transaction = self._transaction
-        intrinsic = validation.intrinsic_gas(transaction, self._fork)
+        intrinsic = self._required[0]
         return self._after_refund(used + intrinsic, self._accounts.refund) - intrinsic
 
     def apply_system_call(self) -> TransactionResult:
@@ -243,36 +243,40 @@ class Application:
 
     def _check_sender(self) -> ActorID:
         accounts = self._accounts
-        self._check_nonce()
         sender = accounts.find(self._sender)
+        self._check_nonce(sender)
         self._check_funds(accounts.balance(sender))
         if sender is None:
             return accounts.create_account(self._sender)
-        self._check_code()
+        self._check_code(sender)
         return sender
 
     def refusals(self) -> list[str]:
         """Return the names of all rules that the transaction breaks, in the order of the checks."""
         transaction, fork, limits = self._transaction, self._fork, self._limits
         found = validation.refusals(transaction, fork, limits)
-        balance = self._accounts.balance(self._accounts.find(self._sender))
-        for check in (self._check_nonce, lambda: self._check_funds(balance), self._check_code):
+        sender = self._accounts.find(self._sender)
+        checks: tuple[Callable[[], None], ...] = (
+            lambda: self._check_nonce(sender),
+            lambda: self._check_funds(self._accounts.balance(sender)),
+            lambda: self._check_code(sender),
+        )
+        for check in checks:
             try:
                 check()
             except InvalidTransaction as error:
                 found.append(error.refusal.name)
         return found
 
-    def _check_nonce(self) -> None:
-        sender = self._accounts.find(self._sender)
+    def _check_nonce(self, sender: ActorID | None) -> None:
         given, nonce = self._transaction.nonce, 0 if sender is None else self._accounts.nonce(sender)
         if given != nonce:
             low = given < nonce
             refusal = RejectionReason.NONCE_MISMATCH_TOO_LOW if low else RejectionReason.NONCE_MISMATCH_TOO_HIGH
             raise InvalidTransaction(refusal, f"nonce {given}, the sender's next nonce is {nonce}")
 
-    def _check_code(self) -> None:
-        if not may_send(self._accounts.code(self._accounts.find(self._sender)), self._fork):
+    def _check_code(self, sender: ActorID | None) -> None:
+        if not may_send(self._accounts.code(sender), self._fork):
             raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender is a contract")
 
     def _check_funds(self, balance: int) -> None:
@@ -293,7 +297,7 @@ class Application:
         if cost:
             self._accounts.add_balance(sender, -cost)
         self._accounts.set_nonce(sender, transaction.nonce + 1)
-        self._gas.charge("OnIntrinsicGas", validation.intrinsic_gas(transaction, self._fork))
+        self._gas.charge("OnIntrinsicGas", self._required[0])
 
     def _warm_up(self) -> None:
         transaction, accounts = self._transaction, self._accounts
@@ -379,7 +383,7 @@ class Application:
 
     def _after_refund(self, used: int, refund: int) -> int:
         used -= min(used // self._fork.refund_quotient, refund)
-        return max(used, validation.floor_gas(self._transaction, self._fork))
+        return max(used, self._required[1])
 
     def _finish(self, result: CallResult, created: EthAddress | None, used: int, gas: GasOutputs) -> TransactionResult:
         logs: tuple[tuple[EthAddress, Log], ...] = ()

@@ -40,7 +40,7 @@ from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.contract_states import ContractCache, may_send
 from runtimes.evm.ethereum.forks import fork_named, fork_names, spelled
 from runtimes.evm.ethereum.messages import Entry, transaction_of
-from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
+from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check, required_gas
 
 _MAX_I64 = (1 << 63) - 1
 SYSTEM_CALL_GAS: Final = 30_000_000
@@ -185,8 +185,8 @@ class EthereumExecutor:
         """
         found = transaction_of(self._machine, asked)[1] if isinstance(asked, Message) else asked
         block = block_of(self._machine)
-        fork = fork_of(self._machine)
-        check(found, fork, block_limits(self._machine, block, fork, base_fee))
+        fork = fork_of(self._machine, block)
+        check(found, fork, block_limits(self._machine, block, fork, base_fee), required_gas(found, fork))
 
     def may_send(self, code: bytes) -> bool:
         """Return True if an account with this code may send transactions (EIP-3607, EIP-7702)."""
@@ -214,9 +214,9 @@ class EthereumExecutor:
     def _accounts(self) -> Accounts:
         """Return the accounts of a message, with the cache of earlier messages."""
         self._known.trim()
-        clears_empty = fork_of(self._machine).clears_empty
-        masked = block_of(self._machine).filecoin_addresses
-        return Accounts(self._machine, Journal(), masked, self._known, clears_empty)
+        block = block_of(self._machine)
+        clears_empty = fork_named(block.fork).clears_empty
+        return Accounts(self._machine, Journal(), block.filecoin_addresses, self._known, clears_empty)
 
     def _application(
         self,

@@ -362,16 +362,14 @@ _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
 )
 
 
-def code_limit(block: EthereumBlock, fork: Fork) -> int | None:
-    """Return the maximum size of a contract's code in a block: the fork's, unless the block has another limit."""
-    return fork.code_limit if block.code_limit == MAX_CODE_SIZE else block.code_limit
+def code_limits(block: EthereumBlock, fork: Fork) -> tuple[int | None, int | None]:
+    """Return the maximum sizes of code and of init code in bytes; None for no limit.
 
-
-def init_code_limit(block: EthereumBlock, fork: Fork) -> int | None:
-    """Return the maximum size of init code in a block, twice the size of code if the block has another limit."""
+    They are the fork's, unless the block has another limit; then init code may be twice as long as code.
+    """
     if block.code_limit == MAX_CODE_SIZE:
-        return fork.init_code_limit
-    return None if block.code_limit is None else 2 * block.code_limit
+        return fork.code_limit, fork.init_code_limit
+    return block.code_limit, None if block.code_limit is None else 2 * block.code_limit
 
 
 def fork_names() -> tuple[str, ...]:

@@ -28,12 +28,6 @@ def all_but_one_64th(gas: int) -> int:
     return gas - (gas >> 6)
 
 
-def calldata_tokens(data: bytes) -> int:
-    """Return the calldata tokens of the floor price: one for a zero byte, four for any other."""
-    zeros = data.count(0)
-    return zeros + TOKENS_NONZERO * (len(data) - zeros)
-
-
 def fake_exponential(factor: int, numerator: int, denominator: int) -> int:
     """Return factor * e ** (numerator / denominator) in integer arithmetic (EIP-4844)."""
     index, output, accumulator = 1, 0, factor * denominator

@@ -23,7 +23,7 @@ from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import code_too_long
 from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum.filecoin import call_filecoin_precompile
-from runtimes.evm.ethereum.forks import init_code_limit
+from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th, words
 from store.cid import CBOR, DAG_CBOR, RAW
@@ -137,7 +137,7 @@ def _call(host: EthereumHost, inputs: CallInputs, code_address: EthAddress, limi
 
 def _execute_create(host: EthereumHost, inputs: CreateInputs, who: CallingAccount, send: SendSubcall) -> SubcallOutcome:
     size = len(inputs.init_code)
-    longest = init_code_limit(host.calls.environment.block, host.fork)
+    _, longest = code_limits(host.calls.environment.block, host.fork)
     if longest is not None and size > longest:
         reason = code_too_long(size, longest, "max initcode size exceeded")
         host.calls.backtrace.set_cause(reason)

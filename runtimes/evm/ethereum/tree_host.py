@@ -9,7 +9,7 @@ from hypervisor.gas import GasTracker
 from hypervisor.types import ActorID
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.forks import code_limit, init_code_limit
+from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
@@ -28,8 +28,7 @@ class EthereumTreeHost:
         self.address = address
         self.message = calls.identity
         self.depth_left = calls.max_depth - calls.depth
-        self.code_limit = code_limit(calls.environment.block, self.fork)
-        self.init_code_limit = init_code_limit(calls.environment.block, self.fork)
+        self.code_limits = code_limits(calls.environment.block, self.fork)
 
     @property
     def memory_used(self) -> int:

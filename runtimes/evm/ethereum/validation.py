@@ -74,10 +74,22 @@ def intrinsic_gas(transaction: Transaction, fork: Fork) -> int:
 
 
 def floor_gas(transaction: Transaction, fork: Fork) -> int:
-    """Return the minimum gas charged for the transaction."""
+    """Return the minimum gas charged for the transaction: one token for a zero byte of data, four for any other."""
     if not fork.calldata_floor:
         return 0
-    return prices.TRANSACTION + prices.FLOOR_PER_TOKEN * prices.calldata_tokens(transaction.data)
+    data = transaction.data
+    zeros = data.count(0)
+    tokens = zeros + prices.TOKENS_NONZERO * (len(data) - zeros)
+    return prices.TRANSACTION + prices.FLOOR_PER_TOKEN * tokens
+
+
+RequiredGas = tuple[int, int]
+"""Intrinsic gas of a transaction, and the minimum charged for it."""
+
+
+def required_gas(transaction: Transaction, fork: Fork) -> RequiredGas:
+    """Return the gas that a transaction's limit must cover."""
+    return intrinsic_gas(transaction, fork), floor_gas(transaction, fork)
 
 
 def gas_price(transaction: Transaction, base_fee: int) -> int:
@@ -96,18 +108,33 @@ class BlockLimits:
     chain_id: int
 
 
-def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
+def check(transaction: Transaction, fork: Fork, block: BlockLimits, required: RequiredGas) -> None:
     """Run the checks that need no account, in the specification's order. Raises InvalidTransaction."""
-    for step in _STEPS:
-        step(transaction, fork, block)
+    if transaction.type not in fork.transaction_types:
+        _check_type(transaction, fork)
+    check_size(transaction, fork, required)
+    _check_room(transaction, fork, block)
+    check_fees(transaction, block)
+    if transaction.type == BLOB:
+        check_blobs(transaction, fork, block)
+    elif transaction.type == SET_CODE:
+        _check_authorizations(transaction)
 
 
 def refusals(transaction: Transaction, fork: Fork, block: BlockLimits) -> list[str]:
     """Return the names of all rules that a transaction breaks, as far as they need no account."""
     found = []
-    for step in _STEPS:
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: _check_type(transaction, fork),
+        lambda: check_size(transaction, fork, required_gas(transaction, fork)),
+        lambda: _check_room(transaction, fork, block),
+        lambda: check_fees(transaction, block),
+        lambda: check_blobs(transaction, fork, block) if transaction.type == BLOB else None,
+        lambda: _check_authorizations(transaction) if transaction.type == SET_CODE else None,
+    )
+    for step in steps:
         try:
-            step(transaction, fork, block)
+            step()
         except InvalidTransaction as error:
             found.append(error.refusal.name)
     if transaction.blob_gas > block.blob_gas:  # which the number of blobs hides
@@ -115,22 +142,20 @@ def refusals(transaction: Transaction, fork: Fork, block: BlockLimits) -> list[s
     return found
 
 
-def _check_type(transaction: Transaction, fork: Fork, _: BlockLimits) -> None:
+def _check_type(transaction: Transaction, fork: Fork) -> None:
     if transaction.type not in fork.transaction_types:
         reason = RejectionReason[f"TYPE_{transaction.type}_TX_PRE_FORK"]
         raise InvalidTransaction(reason, f"transactions of type {transaction.type} do not exist in {fork.name}")
 
 
-def _check_authorizations(transaction: Transaction, _fork: Fork, _: BlockLimits) -> None:
-    if transaction.type != SET_CODE:
-        return
+def _check_authorizations(transaction: Transaction) -> None:
     if transaction.to is None:
         raise InvalidTransaction(RejectionReason.TYPE_4_TX_CONTRACT_CREATION, "type 4 cannot create a contract")
     if not transaction.authorizations:
         raise InvalidTransaction(RejectionReason.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
 
 
-def check_size(transaction: Transaction, fork: Fork, *, is_capped: bool = True) -> None:
+def check_size(transaction: Transaction, fork: Fork, required: RequiredGas, *, is_capped: bool = True) -> None:
     """Check the transaction's own fields; the fork's cap on its gas only if `is_capped`.
 
     Raises InvalidTransaction.
@@ -139,7 +164,7 @@ def check_size(transaction: Transaction, fork: Fork, *, is_capped: bool = True) 
         raise InvalidTransaction(
             RejectionReason.RLP_INVALID_VALUE, f"value {transaction.value} does not fit in 256 bits"
         )
-    limit, intrinsic, floor = transaction.gas_limit, intrinsic_gas(transaction, fork), floor_gas(transaction, fork)
+    limit, (intrinsic, floor) = transaction.gas_limit, required
     if limit > MAX_GAS:
         raise InvalidTransaction(RejectionReason.GASLIMIT_OVERFLOW, f"gas limit {limit} does not fit in 64 bits")
     if intrinsic > limit:
@@ -224,13 +249,3 @@ def check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits, *, may
         )
     if transaction.to is None:
         raise InvalidTransaction(RejectionReason.TYPE_3_TX_CONTRACT_CREATION, "type 3 has a receiver")
-
-
-_STEPS: Final[tuple[Callable[[Transaction, Fork, BlockLimits], None], ...]] = (
-    _check_type,
-    lambda transaction, fork, _: check_size(transaction, fork),
-    _check_room,
-    lambda transaction, _, block: check_fees(transaction, block),
-    lambda transaction, fork, block: check_blobs(transaction, fork, block) if transaction.type == BLOB else None,
-    _check_authorizations,
-)

@@ -136,7 +136,8 @@ def _put(
     precompiles, flags = guest.features
     guest.owners = {host.address: host.actor}
     guest.bring(data)
-    limits = _size(host.code_limit) | _size(host.init_code_limit) << 32
+    code, init_code = host.code_limits
+    limits = (_ANY_CODE if code is None else code) | (_ANY_CODE if init_code is None else init_code) << 32
     account, nonce, size, balance, code_hash, key, _, root = _account_fields(guest, host.address, host, found)
     if not account & (AccountFlag.LEAVE | AccountFlag.DELEGATES):
         flags |= TreeFlag.TOLD
@@ -145,10 +146,6 @@ def _put(
         *(*head, len(data), size, host.depth_left, precompiles, flags | way, 0, *words),
         *(host.memory_used, limits, account, nonce, balance, code_hash, key, root),
     )
-
-
-def _size(limit: int | None) -> int:
-    return _ANY_CODE if limit is None else limit
 
 
 def features(rules: EngineRules) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from bridge.transactions import (
     Transaction,
 )
 from runtimes.evm.ethereum.forks import FORKS, Fork
-from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
+from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check, required_gas
 
 CHAIN = 1
 PLAIN = Transaction(DYNAMIC_FEE, CHAIN, 0, EthAddress(b"\xaa" * 20), 0, b"", 100_000, 10**9, 1)
@@ -99,7 +99,7 @@ def refusal(transaction: Transaction, fork: Fork, gas: int = 36_000_000, blobs: 
     """Return the name of an error in a block with this gas and space for blobs; empty for a valid transaction."""
     room = GAS_PER_BLOB * (fork.blobs.maximum if blobs is None else blobs)
     try:
-        check(transaction, fork, BlockLimits(gas, room, 7, 1, CHAIN))
+        check(transaction, fork, BlockLimits(gas, room, 7, 1, CHAIN), required_gas(transaction, fork))
     except InvalidTransaction as refused:
         return refused.refusal.name
     return ""
