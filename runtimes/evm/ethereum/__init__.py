@@ -4,7 +4,8 @@ The machine loads `EthereumExecutor` through the entry point `ethereum`. Package
 below, and none of the modules.
 """
 
-from runtimes.evm.ethereum.accounts import Accounts, delegated_address, ethereum_address
+from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.addresses import delegated_address, ethereum_address
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
 from runtimes.evm.ethereum.blobs import ForkBlobs

@@ -7,22 +7,43 @@ once, when the message ends (`write_back`). Everything else that is read and cac
 state before the message (`contract_states`).
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
 from bridge.delegations import DELEGATION_PREFIX
 from bridge.evm_state import EvmState
-from hypervisor.address import Address, Protocol
+from hypervisor.address import Address
 from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
 from hypervisor.machine_state import MachineState
 from hypervisor.state_tree import ActorState
-from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, INIT_ACTOR, MAX_BALANCE, ActorID
+from hypervisor.types import BURNT_FUNDS_ACTOR, INIT_ACTOR, MAX_BALANCE, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
+from runtimes.evm.ethereum.account_keys import (
+    ACTOR,
+    ADDRESS,
+    CODE,
+    CREATED,
+    DESTROYED,
+    EARLIER,
+    NONCE,
+    REFUND,
+    SLOTS,
+    TOUCHED,
+    TRANSIENT,
+    WARM,
+    JournalEntry,
+    is_in_state,
+    is_touch,
+    slot_key,
+    slot_number,
+    slots_of,
+    warming,
+)
+from runtimes.evm.ethereum.addresses import delegated_address, ethereum_address
 from runtimes.evm.ethereum.contract_states import EMPTY_CODE, NATIVE_CODE_CID, ContractCache, ContractStates
 from runtimes.evm.inspection import NATIVE_CODE_HASH
 from runtimes.evm.tree_engine import AccountView
@@ -30,22 +51,11 @@ from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.kamt import EMPTY_KAMT
 from store.keccak import keccak
 
-# Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) without a kind. A slot is
-# named by its little-endian bytes: bytes have a seeded hash, while integers 2**61 - 1 apart collide.
-_ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
-_NONCE, _CODE, _CREATED, _DESTROYED, _TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
-_REFUND, _SLOTS = "refund", "slots"
-_F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
-_EARLIER: Final = "earlier"
-"""Kind of the entries for slots touched in an earlier part of the message; the value is the original word."""
-_IN_STATE: Final = (_NONCE, _CODE, _ACTOR, _TOUCHED, _DESTROYED)
-"""Kinds of entries that are redundant once the message is written to the state."""
 _COMMITTING: Final = "commit part"
 _COOLING: Final = "make cold"
 _UNTOUCHED: Final = object()
 _KEPT_TOUCH: Final = EthAddress((3).to_bytes(ETH_ADDRESS_LENGTH, "big"))
 """The precompile that stays touched after a rollback, as in mainnet's block 2,675,119. Source: EIP-716."""
-_Entry = tuple[Hashable, Any]
 
 TouchedSlot = tuple[ActorID, int, int]
 """An actor, its slot, and the slot's word before the message."""
@@ -98,7 +108,7 @@ class Accounts:
 
     def find(self, address: EthAddress) -> ActorID | None:
         """Return the actor at an address, or None."""
-        key = (_ACTOR, address)
+        key = (ACTOR, address)
         known = self._journal.get(key)
         # a missing actor stays missing until the init actor's state, which holds the addresses, changes
         if known is None or (known[0] is None and known[1] != self._tree.existing(INIT_ACTOR).head):
@@ -120,7 +130,7 @@ class Accounts:
         state, was_created = self._tree.existing(actor), self.was_created(actor)
         if state.code == self.evm_code:
             contract, get = self._contracts.of(state), self._journal.get
-            nonce, code = get((_NONCE, actor)), get((_CODE, actor))
+            nonce, code = get((NONCE, actor)), get((CODE, actor))
             cid, code_hash = code or (contract.bytecode, contract.bytecode_hash)
             return AccountView(
                 state.balance, contract.nonce if nonce is None else nonce, cid, code_hash, contract.storage, was_created
@@ -131,17 +141,17 @@ class Accounts:
 
     def address_of(self, actor: ActorID) -> EthAddress:
         """Return the Ethereum address of an actor."""
-        address: EthAddress | None = self._journal.get((_ADDRESS, actor))
+        address: EthAddress | None = self._journal.get((ADDRESS, actor))
         if address is None:
             delegated = self._tree.existing(actor).delegated_address
             own = None if delegated is None else ethereum_address(delegated)
             address = masked_id(actor) if own is None else own
-            self._journal.set((_ADDRESS, actor), address)
+            self._journal.set((ADDRESS, actor), address)
         return address
 
     def name(self, actor: ActorID, address: EthAddress) -> None:
         """Assign another address to an actor in this message."""
-        self._journal.set((_ADDRESS, actor), address)
+        self._journal.set((ADDRESS, actor), address)
 
     def create_account(self, address: EthAddress) -> ActorID:
         """Create an account with balance 0 for an address without one, or whose account was removed."""
@@ -149,7 +159,7 @@ class Accounts:
         actor = self._tree.lookup_id(delegated)
         if actor is None:
             actor = self._tree.register_address(delegated)
-            self._journal.set((_ACTOR, address), (actor, self._tree.existing(INIT_ACTOR).head))
+            self._journal.set((ACTOR, address), (actor, self._tree.existing(INIT_ACTOR).head))
         self._tree.set_actor(actor, ActorState(self._manifest.code("ethaccount"), delegated_address=delegated))
         return actor
 
@@ -186,14 +196,14 @@ class Accounts:
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return state.nonce
-        nonce: int | None = self._journal.get((_NONCE, actor))
+        nonce: int | None = self._journal.get((NONCE, actor))
         return self._contracts.of(state).nonce if nonce is None else nonce
 
     def set_nonce(self, actor: ActorID, nonce: int) -> None:
         """Set the nonce."""
         state = self._tree.existing(actor)
         if state.code == self.evm_code:
-            self._journal.set((_NONCE, actor), nonce)
+            self._journal.set((NONCE, actor), nonce)
         else:
             self._tree.set_actor(actor, state.with_nonce(nonce))
 
@@ -217,7 +227,7 @@ class Accounts:
         """Set the code of a contract."""
         cid = cid_of(code, RAW)
         self._store.put(cid, code)
-        self._journal.set((_CODE, actor), (cid, keccak(code) if code else EMPTY_CODE_HASH))
+        self._journal.set((CODE, actor), (cid, keccak(code) if code else EMPTY_CODE_HASH))
 
     def is_empty(self, actor: ActorID) -> bool:
         """Return True if the account is empty: no balance, no nonce, no code (EIP-161)."""
@@ -245,7 +255,7 @@ class Accounts:
     def original(self, actor: ActorID, slot: int, *, as_written: bool = False) -> int:
         """Return a slot's word before the message, or as written by its earlier parts if `as_written`."""
         if self._in_parts and not as_written:
-            known: int | None = self._journal.get((_EARLIER, actor, _key(slot)))
+            known: int | None = self._journal.get((EARLIER, actor, slot_key(slot)))
             if known is not None:
                 return known
         state = self._tree.existing(actor)
@@ -258,14 +268,14 @@ class Accounts:
 
     def load(self, actor: ActorID, slot: int) -> tuple[int, bool]:
         """Return a slot's word and whether it was warm; it is warm afterwards."""
-        word: int | None = self._journal.get((actor, _key(slot)))
+        word: int | None = self._journal.get((actor, slot_key(slot)))
         if word is not None:
             return word, True
         word = self.original(actor, slot, as_written=True)
         self.store(actor, slot, word)
-        if self._in_parts and self._journal.get((_EARLIER, actor, _key(slot))) is not None:
+        if self._in_parts and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
             return word, True
-        return word, self._early and self._journal.get((_WARM, self.address_of(actor), _key(slot))) is not None
+        return word, self._early and self._journal.get((WARM, self.address_of(actor), slot_key(slot))) is not None
 
     def slots(self, actor: ActorID) -> list[int]:
         """Return the non-zero slots of a contract."""
@@ -287,32 +297,32 @@ class Accounts:
                     words.append(value)
                 case ("earlier", int() as actor, bytes() as slot) if value is not None:
                     if self._journal.get((actor, slot)) is None and self._tree.get_actor(ActorID(actor)) is not None:
-                        words.append(self.original(ActorID(actor), _number(slot), as_written=True))
+                        words.append(self.original(ActorID(actor), slot_number(slot), as_written=True))
         return tuple(words)
 
     def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
         """Return a slot's original word, current word, and whether it is warm, without touching it."""
         if actor is None:
-            return 0, 0, self._journal.get((_WARM, address, _key(slot))) is not None
+            return 0, 0, self._journal.get((WARM, address, slot_key(slot))) is not None
         original = self.original(actor, slot)
-        word: int | None = self._journal.get((actor, _key(slot)))
+        word: int | None = self._journal.get((actor, slot_key(slot)))
         if word is not None:
             return original, word, True
-        if self._in_parts and self._journal.get((_EARLIER, actor, _key(slot))) is not None:
+        if self._in_parts and self._journal.get((EARLIER, actor, slot_key(slot))) is not None:
             return original, self.original(actor, slot, as_written=True), True
         return (
             original,
             original,
-            self._early and self._journal.get((_WARM, address, _key(slot))) is not None,
+            self._early and self._journal.get((WARM, address, slot_key(slot))) is not None,
         )
 
     def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
         """Return True if the message has touched slots of an account."""
-        return self._journal.get((_SLOTS, actor)) is not None or self._journal.get((_SLOTS, address)) is not None
+        return self._journal.get((SLOTS, actor)) is not None or self._journal.get((SLOTS, address)) is not None
 
     def word(self, actor: ActorID, slot: int) -> int:
         """Return a slot's word without warming it."""
-        word: int | None = self._journal.get((actor, _key(slot)))
+        word: int | None = self._journal.get((actor, slot_key(slot)))
         return self.original(actor, slot, as_written=True) if word is None else word
 
     def warm_slot(self, address: EthAddress, slot: int) -> None:
@@ -322,37 +332,37 @@ class Accounts:
             self.load(actor, slot)
         else:
             self._early = True
-            self._journal.set((_SLOTS, address), True)
-            self._journal.set((_WARM, address, _key(slot)), True)
+            self._journal.set((SLOTS, address), True)
+            self._journal.set((WARM, address, slot_key(slot)), True)
 
     def store(self, actor: ActorID, slot: int, word: int) -> None:
         """Write a slot."""
-        self.store_all(actor, ((_key(slot), word),))
+        self.store_all(actor, ((slot_key(slot), word),))
 
     def store_all(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
         """Write slots, each named by its 32 bytes, little-endian."""
-        if self._journal.get((_SLOTS, actor)) is None:
-            self._journal.set((_SLOTS, actor), True)
+        if self._journal.get((SLOTS, actor)) is None:
+            self._journal.set((SLOTS, actor), True)
         self._journal.set_all([((actor, slot), word) for slot, word in words])
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
         """Return the word in a transient slot."""
-        word: int | None = self._journal.get((_TRANSIENT, actor, _key(slot)))
+        word: int | None = self._journal.get((TRANSIENT, actor, slot_key(slot)))
         return word or 0
 
     def store_transient(self, actor: ActorID, slot: int, word: int) -> None:
         """Write a transient slot."""
-        self.store_all_transient(actor, ((_key(slot), word),))
+        self.store_all_transient(actor, ((slot_key(slot), word),))
 
     def store_all_transient(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
         """Write transient slots, each named by its 32 bytes, little-endian."""
-        self._journal.set_all([((_TRANSIENT, actor, slot), word) for slot, word in words])
+        self._journal.set_all([((TRANSIENT, actor, slot), word) for slot, word in words])
 
     # --- effects of the message -------------------------------------------------------------------------------
 
     def warm(self, address: EthAddress) -> bool:
         """Warm an address; return True if it was warm before."""
-        key = (_WARM, address)
+        key = (WARM, address)
         if self._journal.get(key) is not None:
             return True
         self._journal.set(key, True)
@@ -360,20 +370,20 @@ class Accounts:
 
     def warm_all(self, addresses: Iterable[EthAddress]) -> None:
         """Warm addresses at the beginning of the message."""
-        self._journal.set_all([((_WARM, address), True) for address in addresses])
+        self._journal.set_all([((WARM, address), True) for address in addresses])
 
     def warm_known(self, addresses: tuple[EthAddress, ...]) -> None:
         """Warm addresses that many messages begin with; the journal entries are cached."""
-        self._journal.set_all(_warming(addresses))
+        self._journal.set_all(warming(addresses))
 
     def is_warm(self, address: EthAddress) -> bool:
         """Return True if an address is warm."""
-        return self._journal.get((_WARM, address)) is not None
+        return self._journal.get((WARM, address)) is not None
 
     def touch(self, address: EthAddress) -> None:
         """Mark an account for removal at the end if it is empty (EIP-161); before, create it if there is none."""
         if self._clears_empty:
-            self._journal.set((_TOUCHED, address), True)
+            self._journal.set((TOUCHED, address), True)
             self._kept_touch |= address == _KEPT_TOUCH
         elif self.find(address) is None:
             self.create_account(address)
@@ -385,13 +395,13 @@ class Accounts:
     @property
     def refund(self) -> int:
         """The refund counter."""
-        counter: int | None = self._journal.get(_REFUND)
+        counter: int | None = self._journal.get(REFUND)
         return counter or 0
 
     def add_refund(self, gas: int) -> None:
         """Increase the refund counter, or decrease it if `gas` is negative."""
         if gas:
-            self._journal.set(_REFUND, self.refund + gas)
+            self._journal.set(REFUND, self.refund + gas)
 
     def exists(self, address: EthAddress) -> bool:
         """Return True if there is an account at an address; under EIP-161, if there is a non-empty one."""
@@ -402,9 +412,9 @@ class Accounts:
         self._tree.set_actor(
             actor, replace(self._tree.existing(actor), code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0)
         )
-        self._journal.set((_NONCE, actor), FIRST_NONCE if self._clears_empty else 0)
-        self._journal.set((_CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
-        self._journal.set((_CREATED, actor), True)
+        self._journal.set((NONCE, actor), FIRST_NONCE if self._clears_empty else 0)
+        self._journal.set((CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
+        self._journal.set((CREATED, actor), True)
 
     def is_ethereum(self, actor: ActorID) -> bool:
         """Return True if the actor is a contract, or an account that could become one."""
@@ -418,20 +428,20 @@ class Accounts:
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             self._tree.set_actor(actor, replace(state, code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0))
-            self._journal.set((_NONCE, actor), state.nonce)
-            self._journal.set((_CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
+            self._journal.set((NONCE, actor), state.nonce)
+            self._journal.set((CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
 
     def was_created(self, actor: ActorID) -> bool:
         """Return True if this message created the contract."""
-        return self._journal.get((_CREATED, actor)) is not None
+        return self._journal.get((CREATED, actor)) is not None
 
     def destroy(self, actor: ActorID) -> None:
         """Mark the account for removal at the end of the message."""
-        self._journal.set((_DESTROYED, actor), True)
+        self._journal.set((DESTROYED, actor), True)
 
     def was_destroyed(self, actor: ActorID) -> bool:
         """Return True if the account will be removed at the end of the message."""
-        return self._journal.get((_DESTROYED, actor)) is not None
+        return self._journal.get((DESTROYED, actor)) is not None
 
     # --- delegations (EIP-7702) -------------------------------------------------------------------------------
 
@@ -462,11 +472,11 @@ class Accounts:
         """
         self._in_parts = True
         written = [(key, self._journal.get(key)) for key in self._journal.take_written(_COMMITTING)]
-        for actor, slot in _slots_of(written):
+        for actor, slot in slots_of(written):
             if self._tree.get_actor(actor) is not None:
-                self._note_earlier(actor, slot, self.original(actor, _number(slot)))
+                self._note_earlier(actor, slot, self.original(actor, slot_number(slot)))
         self.write_back(written)
-        self._journal.set_all([(key, None) for key, value in written if value is not None and _is_in_state(key)])
+        self._journal.set_all([(key, None) for key, value in written if value is not None and is_in_state(key)])
 
     def continue_after(self, slots: Iterable[TouchedSlot], addresses: Mapping[EthAddress, bool]) -> None:
         """Continue after an inner transaction: the slots that it touched are warm.
@@ -475,23 +485,23 @@ class Accounts:
         this message has touched them before.
         """
         for actor, slot, original in slots:
-            self._note_earlier(actor, _key(slot), original)
+            self._note_earlier(actor, slot_key(slot), original)
         for address, is_warm in addresses.items():
-            if is_warm and self._journal.get((_WARM, address), _UNTOUCHED) is _UNTOUCHED:
+            if is_warm and self._journal.get((WARM, address), _UNTOUCHED) is _UNTOUCHED:
                 self.warm(address)
 
     def _note_earlier(self, actor: ActorID, slot: bytes, original: int) -> None:
         """Record a slot as touched in an earlier part; its word is read from the state when needed."""
-        if self._journal.get((_EARLIER, actor, slot)) is None:
-            self._journal.set((_EARLIER, actor, slot), original)
-            if self._journal.get((_SLOTS, actor)) is None:
-                self._journal.set((_SLOTS, actor), True)
+        if self._journal.get((EARLIER, actor, slot)) is None:
+            self._journal.set((EARLIER, actor, slot), original)
+            if self._journal.get((SLOTS, actor)) is None:
+                self._journal.set((SLOTS, actor), True)
 
     def touched_slots(self) -> list[TouchedSlot]:
         """Return the slots of actors that the message has touched since its last part, with their original words."""
         return [
-            (actor, _number(slot), self.original(actor, _number(slot)))
-            for actor, slot in _slots_of(self._journal.items())
+            (actor, slot_number(slot), self.original(actor, slot_number(slot)))
+            for actor, slot in slots_of(self._journal.items())
             if self._tree.get_actor(actor) is not None
         ]
 
@@ -500,19 +510,19 @@ class Accounts:
         return {
             EthAddress(key[1]): value is not None
             for key, value in self._journal.items()
-            if isinstance(key, tuple) and len(key) == 2 and key[0] == _WARM
+            if isinstance(key, tuple) and len(key) == 2 and key[0] == WARM
         }
 
     def make_cold(self, but: Iterable[EthAddress]) -> None:
         """Make all slots cold, as if untouched, and all addresses except `but`."""
         self.commit_part()
         warm, get = set(but), self._journal.get
-        touches = (key for key in self._journal.take_written(_COOLING) if get(key) is not None and _is_touch(key, warm))
+        touches = (key for key in self._journal.take_written(_COOLING) if get(key) is not None and is_touch(key, warm))
         self._journal.set_all([(key, None) for key in touches])
 
     # --- the end of the message -------------------------------------------------------------------------------
 
-    def write_back(self, entries: Iterable[_Entry] | None = None) -> None:
+    def write_back(self, entries: Iterable[JournalEntry] | None = None) -> None:
         """Write every changed account and remove those that the rules remove. The journal is not changed.
 
         `entries` are the journal entries to write, by default all.
@@ -568,58 +578,8 @@ class Accounts:
         if state is None or state.code != self.evm_code:
             is_native = state is not None and state.code not in self.account_codes
             return (NATIVE_CODE_CID, NATIVE_CODE_HASH) if is_native else (EMPTY_CODE, EMPTY_CODE_HASH)
-        code: tuple[Cid, bytes] | None = self._journal.get((_CODE, actor))
+        code: tuple[Cid, bytes] | None = self._journal.get((CODE, actor))
         if code is None:
             contract = self._contracts.of(state)
             code = contract.bytecode, contract.bytecode_hash
         return code
-
-
-def ethereum_address(address: Address) -> EthAddress | None:
-    """Return the twenty bytes of an f410 address, None for any other address."""
-    payload = address.payload
-    if address.protocol is Protocol.DELEGATED and len(payload) == _F410_PAYLOAD and payload[0] == EAM_NAMESPACE:
-        return EthAddress(payload[1:])
-    return None
-
-
-def _key(slot: int) -> bytes:
-    return slot.to_bytes(32, "little")
-
-
-def _number(slot: bytes) -> int:
-    return int.from_bytes(slot, "little")
-
-
-def _slots_of(entries: Iterable[_Entry]) -> Iterator[tuple[ActorID, bytes]]:
-    """Yield the slots that have their own entry among these."""
-    for key, value in entries:
-        match key:
-            case (int() as actor, bytes() as slot) if value is not None:
-                yield ActorID(actor), slot
-
-
-def _is_in_state(key: Hashable) -> bool:
-    """Return True if the state contains the information of an entry with this key once it is written."""
-    return isinstance(key, tuple) and (isinstance(key[0], int) or key[0] in _IN_STATE)
-
-
-def _is_touch(key: Hashable, but: Collection[EthAddress]) -> bool:
-    """Return True if an entry with this key warms a slot, or an address that is not in `but`."""
-    match key:
-        case ("earlier" | "slots", *_) | ("warm", _, _):
-            return True
-        case ("warm", address):
-            return address not in but
-    return False
-
-
-@lru_cache(4096)
-def delegated_address(address: EthAddress) -> Address:
-    """Return the f410 address of an Ethereum address."""
-    return Address.delegated(EAM_NAMESPACE, address)
-
-
-@lru_cache
-def _warming(addresses: tuple[EthAddress, ...]) -> tuple[tuple[tuple[str, EthAddress], bool], ...]:
-    return tuple(((_WARM, address), True) for address in addresses)

@@ -18,7 +18,8 @@ from hypervisor.machine_state import MachineState
 from hypervisor.state_tree import HAMT_BIT_WIDTH, ActorState
 from hypervisor.types import EAM_NAMESPACE, FIRST_DYNAMIC_ACTOR, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
+from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.addresses import ethereum_address
 from runtimes.evm.ethereum.contract_states import EMPTY_CODE, NEW_CONTRACT
 from store.cid import RAW, cid_of
 from store.hamt import Hamt

@@ -30,7 +30,8 @@ from hypervisor.types import (
 )
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
-from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address
+from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot
+from runtimes.evm.ethereum.addresses import delegated_address
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.contract_states import may_send

@@ -25,7 +25,8 @@ from hypervisor.prices import Price, PriceList
 from hypervisor.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
-from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
+from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.addresses import ethereum_address
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.precompiles.failure import PrecompileFailure

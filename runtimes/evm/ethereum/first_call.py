@@ -12,8 +12,8 @@ from bridge.method_numbers import INVOKE_EVM
 from hypervisor.call import Call, CallResult
 from hypervisor.types import ActorID
 from runtimes.evm.engine import Frame
-from runtimes.evm.ethereum.accounts import ethereum_address
 from runtimes.evm.ethereum.actor import code_of
+from runtimes.evm.ethereum.addresses import ethereum_address
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.subcalls import returned
 from runtimes.evm.ethereum.tree_host import EthereumTreeHost

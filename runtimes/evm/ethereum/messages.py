@@ -17,7 +17,7 @@ from hypervisor.blocks import Block
 from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber
-from runtimes.evm.ethereum.accounts import ethereum_address
+from runtimes.evm.ethereum.addresses import ethereum_address
 from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from store.cid import CBOR, RAW
 

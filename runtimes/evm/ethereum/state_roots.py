@@ -9,7 +9,7 @@ from bridge.addresses import EthAddress
 from bridge.patricia import secure_root
 from hypervisor.machine_state import MachineState
 from hypervisor.state_tree import ActorState
-from runtimes.evm.ethereum.accounts import ethereum_address
+from runtimes.evm.ethereum.addresses import ethereum_address
 from runtimes.evm.ethereum.alloc import account_of
 
 _MAX_ACCOUNTS: Final = 65_536
