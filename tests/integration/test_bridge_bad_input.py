@@ -6,7 +6,7 @@ the answers of contracts to native actors, and native actors answer with too muc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
@@ -17,14 +17,11 @@ from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin_call import encode_call_return
 from bridge.method_numbers import INVOKE_EVM, method_number
 from hypervisor import Address
-from hypervisor.bundle import Bundle
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR, RAW
-from tests.conftest import bundle_file
 from tests.crossing.puppet import Script
 from tests.crossing.trees import PUPPETS, SENDER
 from tests.crossing.twins import Stages
-from tests.differential.comparison import BUNDLE, runners
 from tests.differential.twins import CallOf, Case
 from tests.runtimes.evm.assembler import assemble
 
@@ -57,14 +54,6 @@ def accounts() -> dict[EthAddress, AllocAccount]:
         **{address: AllocAccount(1000, 1, forwarder(kind)) for kind, address in FORWARDERS.items()},
         ANSWERER: AllocAccount(0, 1, answer),
     }
-
-
-@pytest.fixture(scope="module")
-def both() -> Iterator[Stages]:
-    ready = Stages(Bundle.open(bundle_file(BUNDLE)), runners())
-    yield ready
-    for twin in (ready.ours, ready.official):
-        twin.machine.close()
 
 
 def compare(both: Stages, calls: Sequence[CallOf]) -> list[int]:

@@ -5,10 +5,8 @@ The model is a dictionary. A native actor that calls back and then gives up take
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-import pytest
 from eth_abi.abi import encode as encode_abi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,18 +15,16 @@ from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import SYSTEM_ACTOR, Gas, MethodNumber
 from localnet.state.contract_state import storage_of
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from store.cid import CBOR, RAW
 from store.codec import decode, encode
-from tests.conftest import bundle_file, samples
+from tests.conftest import samples
 from tests.crossing.puppet import Script
 from tests.crossing.trees import CALL_ACTOR, PUPPETS, SENDER
 from tests.crossing.twins import Stages
-from tests.differential.comparison import BUNDLE, runners
 from tests.differential.twins import GAS_LIMIT
 from tests.runtimes.evm.assembler import assemble
 
@@ -47,14 +43,6 @@ Pairs = list[tuple[int, int]]
 slots = st.one_of(st.sampled_from([0, 1, 2, SEEN, SEEN, 32, 1 << 128, (1 << 256) - 1]), st.integers(0, (1 << 256) - 1))
 words = st.one_of(st.sampled_from([0, 0, 1, 255, 1 << 255]), st.integers(0, (1 << 256) - 2))
 pairs = st.lists(st.tuples(slots, words), max_size=12)
-
-
-@pytest.fixture(scope="module")
-def both() -> Iterator[Stages]:
-    ready = Stages(Bundle.open(bundle_file(BUNDLE)), runners())
-    yield ready
-    for twin in (ready.ours, ready.official):
-        twin.machine.close()
 
 
 def calldata(writes: Pairs, call: bytes = b"") -> bytes:

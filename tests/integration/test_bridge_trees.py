@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from hypervisor.bundle import Bundle
-from tests.conftest import bundle_file, with_data
+from tests.conftest import with_data
 from tests.crossing.comparison import PLANTS
 from tests.crossing.trees import Tree
 from tests.crossing.twins import BELOW, TWICE, Stages, stages
-from tests.differential.comparison import BUNDLE, runners
 
 TREES = 20
-
-
-@pytest.fixture(scope="module")
-def both() -> Iterator[Stages]:
-    ready = Stages(Bundle.open(bundle_file(BUNDLE)), runners())
-    yield ready
-    for twin in (ready.ours, ready.official):
-        twin.machine.close()
 
 
 @pytest.mark.slow

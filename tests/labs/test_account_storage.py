@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from bridge.delegations import DELEGATION_PREFIX
 from bridge.params import unwrap_return
-from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS
 from hypervisor.errors import InvalidInput
 from localnet.calls.proofs import NO_CODE, prove_account
 from localnet.state.contract_state import nonce_of
 from localnet.state.controls import set_storage
 from store.keccak import keccak
 from tests.labs.test_accounts import NOBODY, NOTES, Stage, number
-
-
-@pytest.fixture(params=VARIANTS)
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    found = Stage(request.param)
-    yield found
-    found.network.close()
 
 
 def test_account_proof_uses_delegation_designator_as_code(stage: Stage) -> None:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS
 from localnet.rpc.node import Node
 from tests.labs.test_accounts import GAS, NOTES, OTHER, Stage, signed
 from tests.localnet.rpc.conftest import Client
 from tests.localnet.test_console import printing
-
-
-@pytest.fixture(params=VARIANTS)
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    found = Stage(request.param)
-    yield found
-    found.network.close()
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_params, unwrap_return
 from bridge.transaction_messages import from_signed_message, set_code_message
 from bridge.transactions import SET_CODE, Authorization, Transaction, TransactionError
-from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES, VARIANTS, delegation_nonce
+from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES, delegation_nonce
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
@@ -112,13 +112,6 @@ class Stage:
     def slot(self, of: Account | EthAddress, slot: int) -> int:
         address = of.delegated if isinstance(of, Account) else to_filecoin(of)
         return int.from_bytes(storage_of(self.machine, address, slot), "big")
-
-
-@pytest.fixture(params=VARIANTS)
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    found = Stage(request.param)
-    yield found
-    found.network.close()
 
 
 @pytest.fixture

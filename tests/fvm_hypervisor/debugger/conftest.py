@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,11 @@ def debug(stage: Stage) -> Iterator[Debug]:
     yield session
     for each in made:
         each.close()
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stage]:
+    """The stage's chain in a folder, which nothing has open."""
+    folder = tmp_path_factory.mktemp("stepped") / "chain"
+    with Network(folder) as network:
+        return folder, prepare(network)

@@ -14,21 +14,12 @@ import pytest
 
 from fvm_hypervisor.debugger import serving
 from fvm_hypervisor.debugger.adapter import Adapter
-from localnet import Network
 from tests.fvm_hypervisor.debugger.dap_client import DapClient
-from tests.fvm_hypervisor.debugger.stage import OUT, PROJECT, WORDS, Stage, prepare
+from tests.fvm_hypervisor.debugger.stage import OUT, PROJECT, WORDS, Stage
 
 LONGEST = 60.0
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 SOURCE = PROJECT / "src" / "Teller.sol"
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stage]:
-    """The stage's chain in a folder, which nothing has open."""
-    folder = tmp_path_factory.mktemp("stepped") / "chain"
-    with Network(folder) as network:
-        return folder, prepare(network)
 
 
 @pytest.fixture

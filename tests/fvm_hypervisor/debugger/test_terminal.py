@@ -14,20 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from localnet import Network
 from tests import prepared
-from tests.fvm_hypervisor.debugger.stage import OUT, Stage, prepare
+from tests.fvm_hypervisor.debugger.stage import OUT, Stage
 
 LONGEST = 60.0
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stage]:
-    """The stage's chain in a folder, which nothing has open."""
-    folder = tmp_path_factory.mktemp("stepped") / "chain"
-    with Network(folder) as network:
-        return folder, prepare(network)
 
 
 class Screen:

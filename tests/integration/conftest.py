@@ -1,0 +1,20 @@
+"""The two machines that tests of the bridge compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hypervisor.bundle import Bundle
+from tests.conftest import bundle_file
+from tests.crossing.twins import Stages
+from tests.differential.comparison import BUNDLE, runners
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[Stages]:
+    ready = Stages(Bundle.open(bundle_file(BUNDLE)), runners())
+    yield ready
+    for twin in (ready.ours, ready.official):
+        twin.machine.close()

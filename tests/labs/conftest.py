@@ -1,0 +1,22 @@
+"""Networks of the lab `accounts`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS
+
+if TYPE_CHECKING:
+    from tests.labs.test_accounts import Stage
+
+
+@pytest.fixture(params=VARIANTS)
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    from tests.labs.test_accounts import Stage
+
+    found = Stage(request.param)
+    yield found
+    found.network.close()
