@@ -118,7 +118,7 @@ def _authorization(item: rlp.Item) -> Authorization:
         rlp.read_number(chain_id),
         eth_address(rlp.read_bytes(address)),
         rlp.read_number(nonce, _U64_BYTES),
-        rlp.read_number(parity),
+        rlp.read_number(parity, 1),
         rlp.read_number(r),
         rlp.read_number(s),
     )

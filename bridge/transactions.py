@@ -44,9 +44,9 @@ def check_type(kind: int, accepted: Sequence[int], reason: str = "") -> None:
     """
     if kind not in accepted:
         *others, last = map(str, accepted)
+        known = f"{', '.join(others)} or {last}" if others else last
         raise TransactionError(
-            f"transaction type not supported: type {kind}{f', {reason}' if reason else ''}; "
-            f"expected type {', '.join(others)} or {last}"
+            f"transaction type not supported: type {kind}{f', {reason}' if reason else ''}; expected type {known}"
         )
 
 

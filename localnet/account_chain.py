@@ -12,7 +12,7 @@ from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.printed_address import PrintedAddress
 from bridge.transaction_messages import message_from
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
@@ -122,17 +122,18 @@ class AccountChain(DevelopmentChain):
         account = sender if isinstance(sender, Account) else self.account(request.sender)
         address = to_filecoin(request.sender)
         gas_limit = self.gas_limit(request) if gas_limit is None else _gas(gas_limit)
-        premium = self.usual_premium
+        premium, is_dynamic = self.usual_premium, DYNAMIC_FEE in self.rules.features.transaction_types
+        fee = 2 * self.base_fee + premium
         transaction = Transaction(
-            type=DYNAMIC_FEE,
+            type=DYNAMIC_FEE if is_dynamic else LEGACY,
             chain_id=self.chain_id,
             nonce=self.pending_nonce(address),
             to=request.to,
             value=request.value,
             data=data,
             gas_limit=gas_limit,
-            max_fee=2 * self.base_fee + premium,
-            max_priority_fee=premium,
+            max_fee=fee,
+            max_priority_fee=premium if is_dynamic else fee,
         )
         if account is None:
             return self._receipt_of(self.submit_unsigned(message_from(transaction, address)))

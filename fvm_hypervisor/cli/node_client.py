@@ -199,21 +199,23 @@ def prepared_transaction(
     Raises NodeError.
     """
     from bridge.addresses import eth_address
-    from bridge.transactions import DYNAMIC_FEE, Transaction
+    from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 
     url, sender = sending.url, request["from"]
     priority = int(ask(url, "eth_maxPriorityFeePerGas"), 16)
     gas = sending.gas_limit or int(ask(url, "eth_estimateGas", request), 16)
+    fee = 2 * int(ask(url, "eth_gasPrice"), 16) + priority
+    is_legacy = ask(url, "eth_getBlockByNumber", "latest", False).get("baseFeePerGas") is None  # before London
     return Transaction(
-        type=DYNAMIC_FEE,
+        type=LEGACY if is_legacy else DYNAMIC_FEE,
         chain_id=int(ask(url, "eth_chainId"), 16),
         nonce=int(ask(url, "eth_getTransactionCount", sender, "pending"), 16),
         to=None if to is None else eth_address(bytes.fromhex(to[2:])),
         value=value,
         data=data,
         gas_limit=gas,
-        max_fee=2 * int(ask(url, "eth_gasPrice"), 16) + priority,
-        max_priority_fee=priority,
+        max_fee=fee,
+        max_priority_fee=fee if is_legacy else priority,
     )
 
 

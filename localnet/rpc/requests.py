@@ -95,10 +95,17 @@ class TransactionRequest:
             blob_hashes=self.blob_hashes,
         )
 
+    def kind(self, rules: NetworkRules) -> int:
+        """Return the type: 0 instead of 2 for a request without fees, if the rules do not have type 2."""
+        has_fees = self.max_fee is not None or self.max_priority_fee is not None
+        is_older = self.type == DYNAMIC_FEE and DYNAMIC_FEE not in rules.features.transaction_types
+        return LEGACY if is_older and not has_fees else self.type
+
     def check(self, rules: NetworkRules) -> None:
         """Raise TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
-        if self.type not in rules.features.transaction_types:
-            rules.features.check_type(self.type)
+        kind = self.kind(rules)
+        if kind not in rules.features.transaction_types:
+            rules.features.check_type(kind)
         if self.access_list:
             check_access_list(self.access_list, rules)
 

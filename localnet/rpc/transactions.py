@@ -158,7 +158,7 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
     gas = _gas_limit(node, request, sender) if request.gas is None else request.gas
     nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))
     return Transaction(
-        type=request.type,
+        type=request.kind(network.rules),
         chain_id=network.chain_id if request.chain_id is None else request.chain_id,
         nonce=nonce,
         to=request.to,
@@ -220,7 +220,7 @@ def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
     base_fee, usual = node.network.base_fee, node.network.usual_premium
     if request.gas_price is not None:
         return request.gas_price, request.gas_price
-    if request.type in (LEGACY, ACCESS_LIST):
+    if request.kind(node.network.rules) in (LEGACY, ACCESS_LIST):
         return node.network.gas_price, node.network.gas_price
     priority = request.max_priority_fee
     if priority is None:

@@ -131,8 +131,13 @@ class FixtureExterns:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the JSON files in files and folders, without duplicates. Raises InvalidInput for a missing path."""
-    return files_of(paths, "**/*.json")
+    """Return the JSON files in files and folders, without duplicates. Raises InvalidInput for a missing path.
+
+    Hidden folders are left out: releases of fixtures have an index in one (`.meta`).
+    """
+    given = [*paths]
+    hidden = {file for path in given if path.is_dir() for file in path.glob("**/.*/**/*.json")}
+    return [file for file in files_of(given, "**/*.json") if file not in hidden]
 
 
 def run_file(

@@ -38,7 +38,7 @@ from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.contract_states import ContractCache, may_send
-from runtimes.evm.ethereum.forks import fork_named, fork_names, spelled
+from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, spelled
 from runtimes.evm.ethereum.messages import Entry, transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check, required_gas
 
@@ -183,9 +183,9 @@ class EthereumExecutor:
 
         Raises InvalidTransaction.
         """
-        found = transaction_of(self._machine, asked)[1] if isinstance(asked, Message) else asked
         block = block_of(self._machine)
         fork = fork_of(self._machine, block)
+        found = _known_to(fork, transaction_of(self._machine, asked)[1]) if isinstance(asked, Message) else asked
         check(found, fork, block_limits(self._machine, block, fork, base_fee), required_gas(found, fork))
 
     def may_send(self, code: bytes) -> bool:
@@ -247,8 +247,7 @@ class EthereumExecutor:
     def _apply_or_refuse(self, message: Message, implicit: bool) -> ApplyResult:
         try:
             sender, transaction, entry = transaction_of(self._machine, message)
-            if DYNAMIC_FEE not in fork_of(self._machine).transaction_types:
-                transaction = replace(transaction, type=LEGACY, max_priority_fee=transaction.max_fee)
+            transaction = _known_to(fork_of(self._machine), transaction)
             application = self._application(transaction, sender, None, entry)
             result = self._or_rollback(application.apply_implicit if implicit else application.apply)
         except InvalidTransaction as error:
@@ -276,6 +275,13 @@ class EthereumExecutor:
             raise
         tree.commit()
         return result
+
+
+def _known_to(fork: Fork, transaction: Transaction) -> Transaction:
+    """Return a message's transaction as one of type 0 in forks without type 2."""
+    if transaction.type in fork.transaction_types:
+        return transaction
+    return replace(transaction, type=LEGACY, max_priority_fee=transaction.max_fee)
 
 
 def _transaction_of(call: SimulatedCall, accounts: Accounts) -> Transaction:

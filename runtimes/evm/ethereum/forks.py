@@ -357,8 +357,12 @@ TEST_PARIS: Final = TEST_SHANGHAI.successor(
     "Paris+EIP-7702", gas=replace(PRAGUE.gas, init_code_word=0), warm_coinbase=False
 )
 """Shanghai without gas per word of init code (EIP-3860) and with a cold coinbase (EIP-3651)."""
+_BPO3: Final = BPO2.successor("BPO3", blobs=replace(BPO2.blobs, target=21, maximum=32, update_fraction=20_609_697))
+_BPO4: Final = _BPO3.successor("BPO4", blobs=replace(BPO2.blobs, update_fraction=13_739_630))
+_FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4)})
+"""Forks that no network has, but go-ethereum's and the execution specifications' fixtures."""
 _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
-    {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN)}
+    {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN, _BPO3, _BPO4)}
 )
 
 
@@ -378,8 +382,8 @@ def fork_names() -> tuple[str, ...]:
 
 
 def known_fork(name: str) -> Fork | None:
-    """Return the fork of this name or alias, or None."""
-    return FORKS.get(ALIASES.get(name, name))
+    """Return the fork of this name or alias, also one that only fixtures have, or None."""
+    return FORKS.get(ALIASES.get(name, name)) or _FOR_FIXTURES.get(name)
 
 
 def known_names() -> str:
