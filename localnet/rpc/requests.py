@@ -103,9 +103,9 @@ class TransactionRequest:
 
     def check(self, rules: NetworkRules) -> None:
         """Raise TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
-        kind = self.kind(rules)
-        if kind not in rules.features.transaction_types:
-            rules.features.check_type(kind)
+        types = rules.features.transaction_types
+        if self.type not in types and self.kind(rules) not in types:
+            rules.features.check_type(self.type)
         if self.access_list:
             check_access_list(self.access_list, rules)
 
