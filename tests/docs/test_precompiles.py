@@ -67,7 +67,7 @@ def test_the_rust_of_the_page_is_a_precompile(tmp_path: Path) -> None:
 
 
 def test_bounds_and_fields_are_the_codes() -> None:
-    compiling = f"a module {LONGEST_MODULE >> 20} MiB and {SECONDS} seconds to be compiled"
+    compiling = f"A module may have {LONGEST_MODULE >> 20} MiB and take {SECONDS} seconds to\ncompile"
     running = f"{FUEL:,} instructions", f"{MEMORY >> 20} MiB of memory", f"{_STACK >> 10} KiB of stack"
     for words in (*running, compiling, f"at most {LONGEST_OUTPUT >> 20} MiB"):
         assert words in PAGE
