@@ -20,7 +20,7 @@ def test_page_matches_command_output() -> None:
 def test_missing_anvil_options_are_listed_with_refusal_text() -> None:
     text = OPTIONS_PAGE.read_text(encoding="utf-8")
     assert with_options(text) == text, "run `make cli-page`"
-    (section,) = re.findall(r"^## Not there\n(.*)", text, re.MULTILINE | re.DOTALL)
+    (section,) = re.findall(r"^## Unsupported features\n(.*)", text, re.MULTILINE | re.DOTALL)
     assert "| `--ipc` | the node listens at a port only: " in section
 
 
