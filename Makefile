@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs geth statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -93,6 +93,10 @@ oracle-fuzz: environment ## compare random syscalls and messages with ref-fvm; A
 
 oracle-vectors: environment ## regenerate tipset and message vectors and run them with ref-fvm (needs Rust)
 	@$(RUN)/python -m tests.conformance.tipset_corpus $(ARGS)
+
+geth: environment ## compare random blocks of every fork with go-ethereum's transition tool (needs Go); ARGS="--count 10000"
+	cd tests/oracle/geth && go build -o $(CURDIR)/build/geth/evm github.com/ethereum/go-ethereum/cmd/evm
+	@$(RUN)/python -m tests.oracle.random_blocks build/geth/evm $(ARGS)
 
 statetest: environment ## run all available Ethereum state tests; report cases per fork and the slowest ones
 	@$(RUN)/hypervisor statetest $(ARGS) $(STATETESTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from contextlib import suppress
 from functools import cache
@@ -12,13 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fvm_hypervisor.laboratory.vectors import fevm
+from fvm_hypervisor.laboratory.vectors import blocktest, fevm
 from fvm_hypervisor.laboratory.vectors.statetest import run_file
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
 from tests.conftest import data_file, samples
 
 EXAMPLE = "vectors/GeneralStateTests/stExample/accessListExample.json"
+BLOCKTESTS = Path(__file__).parents[1] / "golden" / "ethereum" / "blocktests.json.gz"
 SET_CODE = "vectors/state_tests/prague/eip7702_set_code_tx/test_double_auth.json"
 
 WRONG = st.one_of(
@@ -90,6 +92,17 @@ def test_a_damaged_transition_ends_in_a_result_or_a_sentence(data: st.DataObject
     with suppress(InvalidInput):
         done = transition(parts.get("alloc"), parts.get("env"), parts.get("txs"), "Prague")
         assert done.result["stateRoot"].startswith("0x")
+
+
+@QUICK
+@given(data=st.data())
+def test_a_damaged_blockchain_test_ends_in_a_record(data: st.DataObject, tmp_path: Path) -> None:
+    tests = json.loads(gzip.decompress(BLOCKTESTS.read_bytes()))
+    name = data.draw(st.sampled_from(sorted(tests)))
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(data.draw(damaged(json.dumps({name: tests[name]})))), encoding="utf-8")
+    for record in blocktest.run_file(path):
+        assert record["pass"] is (record["error"] == "")
 
 
 @pytest.mark.parametrize(

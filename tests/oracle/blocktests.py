@@ -2,8 +2,8 @@
 
     python -m tests.oracle.blocktests FILE [EVM]
 
-FILE is written as gzip over JSON. EVM is go-ethereum's `evm` (the Go module github.com/ethereum/go-ethereum, v1.17.10:
-`go install github.com/ethereum/go-ethereum/cmd/evm@v1.17.10`); every fixture must pass its `blocktest`.
+FILE is written as gzip over JSON. EVM is go-ethereum's `evm`, built from tests/oracle/geth (`make geth`); every fixture
+must pass its `blocktest`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     within,
 )
 from fvm_hypervisor.laboratory.vectors.exception_names import matches
-from fvm_hypervisor.laboratory.vectors.statetest import base_machine, write_steps
+from fvm_hypervisor.laboratory.vectors.statetest import EXCESS_BITS, base_machine, write_steps
 from fvm_hypervisor.laboratory.vectors.tally import SECONDS
 from hypervisor.errors import HypervisorError
 from hypervisor.machine import Hypervisor
@@ -176,6 +176,8 @@ def _genesis(test: Any) -> Header:
         header = parse_block(read_bytes(test["genesisRLP"], "genesisRLP")).header
     else:
         header = _header(read_object(read_field(test, "genesisBlockHeader"), "genesisBlockHeader"))
+    if (header.excess_blob_gas or 0) >> EXCESS_BITS:
+        raise BadFixture(f"'excessBlobGas' is {header.excess_blob_gas}, which is over {EXCESS_BITS} bits")
     given = read_object(read_field(test, "genesisBlockHeader"), "genesisBlockHeader").get("hash")
     if given is not None and read_bytes(given, "hash", 32) != header.hash():
         raise BadFixture(f"'genesisBlockHeader' has the hash {given}, expected 0x{header.hash().hex()}")

@@ -12,6 +12,8 @@ _MINIMUM: Final = 131_072
 _BOUND_DIVISOR: Final = 2048
 _LOWEST_FACTOR: Final = -99
 _BOMB_PERIOD: Final = 100_000
+_MAX_PERIODS: Final = 300
+"""After so many periods no header can hold the difficulty, which has 256 bits."""
 
 
 def difficulty(fork: Fork, parent: int, number: int, elapsed: int, parent_has_ommers: bool) -> int:
@@ -24,5 +26,5 @@ def difficulty(fork: Fork, parent: int, number: int, elapsed: int, parent_has_om
         case _:
             factor = max((2 if parent_has_ommers else 1) - elapsed // 9, _LOWEST_FACTOR)
     plain = max(parent + parent // _BOUND_DIVISOR * factor, _MINIMUM)
-    periods = max(number - fork.bomb_delay, 0) // _BOMB_PERIOD
+    periods = min(max(number - fork.bomb_delay, 0) // _BOMB_PERIOD, _MAX_PERIODS)
     return plain + (1 << (periods - 2) if periods > 1 else 0)

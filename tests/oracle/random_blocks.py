@@ -1,0 +1,177 @@
+"""Random blocks of every fork on our transition tool and go-ethereum's: accounts, roots, receipts, texts must be equal.
+
+    python -m tests.oracle.random_blocks EVM [--count N] [--seed N] [--engine NAME]
+
+EVM is go-ethereum's `evm`, built from tests/oracle/geth (`make geth`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from bridge.ethereum_signatures import key_address
+from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE
+from fvm_hypervisor.laboratory.vectors.t8n import transition
+from hypervisor.opening import OWN_EVM
+from hypervisor.secp256k1 import public_key
+from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
+from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork
+from tests.differential.grammar import THEMES, Grammar
+from tests.runtimes.evm.assembler import NUMBERS, assemble
+
+KEY: Final = "0x" + "45" * 32
+SENDER: Final = "0x" + key_address(public_key(bytes.fromhex(KEY[2:]))).hex()
+CONTRACTS: Final = tuple(EthAddress(bytes([number]) * 20) for number in (0xA1, 0xA2, 0xA3))
+COINBASE: Final = "0x" + "c1" * 20
+_TRANSACTIONS: Final = 6
+_GAS: Final = (60_000, 150_000, 400_000, 1_000_000)
+_NAMES: Final = {name: alias for alias, name in ALIASES.items()}
+_UNKNOWN: Final = 0.03
+"""Share of the statements with opcodes that a fork does not have which are kept."""
+_ZERO_HASH: Final = "0x" + "00" * 32
+
+
+def block(seed: int) -> dict[str, Any]:
+    """Return the input of a block: its fork, accounts, environment and transactions."""
+    rng = Random(seed)
+    fork = rng.choice([*FORKS.values()])
+    return {
+        "fork": _NAMES.get(fork.name, fork.name),
+        "alloc": _accounts(rng, fork),
+        "env": _environment(fork),
+        "txs": [*_transactions(rng, fork)],
+    }
+
+
+def _code(rng: Random, fork: Fork, statements: int) -> bytes:
+    """Return a program of a fork's opcodes, with few others."""
+    grammar = Grammar(rng, rng.choice([*THEMES]), CONTRACTS, ethereum=True)
+    words: list[str] = []
+    while statements:
+        tokens = grammar.statement().split()
+        unknown = any(NUMBERS[token] not in fork.opcodes for token in tokens if token in NUMBERS)
+        if unknown and rng.random() > _UNKNOWN:
+            continue
+        statements -= 1
+        words += tokens
+    if 0x5F not in fork.opcodes:  # the assembler pushes a zero with PUSH0
+        words = ["1 1 SUB" if word in ("0", "0x0") else word for word in words]
+    return assemble(" ".join(words))
+
+
+def _accounts(rng: Random, fork: Fork) -> dict[str, Any]:
+    contract = {"balance": "0x0", "nonce": "0x1", "code": "0x00"}
+    return {
+        SENDER: {"balance": hex(10**24)},
+        COINBASE: {"balance": rng.choice(("0x0", "0x1"))},
+        **{f"0x{at.hex()}": contract for at in (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS)},
+        **{
+            f"0x{at.hex()}": {
+                "balance": hex(rng.choice((0, 1, 10**18))),
+                "nonce": "0x1",
+                "code": "0x" + _code(rng, fork, rng.randint(1, 9)).hex(),
+                "storage": {
+                    f"0x{key:064x}": f"0x{rng.choice((1, 1 << 255)):064x}" for key in rng.sample((0, 1, 2, 31), 2)
+                },
+            }
+            for at in CONTRACTS
+        },
+    }
+
+
+def _environment(fork: Fork) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "currentCoinbase": COINBASE,
+        "currentGasLimit": "0x1c9c380",
+        "currentNumber": "0x5",
+        "currentTimestamp": "0x3e8",
+        "currentDifficulty": None if fork.proof_of_stake else "0x20000",
+        "currentRandom": "0x7" if fork.proof_of_stake else None,
+        "currentBaseFee": "0xa" if fork.has_base_fee else None,
+        "currentExcessBlobGas": "0x0" if fork.beacon_root else None,
+        "parentBeaconBlockRoot": _ZERO_HASH if fork.beacon_root else None,
+        "blockHashes": {hex(number): "0x" + f"{number:02x}" * 32 for number in range(5)},
+        "withdrawals": [],
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _transactions(rng: Random, fork: Fork) -> Iterator[dict[str, Any]]:
+    for nonce in range(_TRANSACTIONS):
+        creates = rng.randrange(5) == 0
+        kind = rng.choice(
+            [each for each in fork.transaction_types if each != BLOB and not (creates and each == SET_CODE)]
+        )
+        made: dict[str, Any] = {
+            "type": hex(kind), "chainId": "0x1", "nonce": hex(nonce), "v": "0x0", "r": "0x0", "s": "0x0",
+            "value": hex(rng.choice((0, 0, 1, 10**18))), "gas": hex(rng.choice(_GAS)), "secretKey": KEY,
+            "to": None if creates else f"0x{rng.choice(CONTRACTS).hex()}",
+        }  # fmt: skip
+        data = _code(rng, fork, rng.randint(1, 6)) if creates else rng.randbytes(rng.choice((0, 4, 36)))
+        made["input"] = f"0x{data.hex()}"
+        if kind == LEGACY and not fork.replay_protection:
+            made["protected"] = False
+        if kind in (LEGACY, ACCESS_LIST):
+            made["gasPrice"] = "0xa"
+        else:
+            made |= {"maxFeePerGas": "0x64", "maxPriorityFeePerGas": "0x1"}
+        if kind != LEGACY:
+            listed = {"address": f"0x{rng.choice(CONTRACTS).hex()}", "storageKeys": [_ZERO_HASH]}
+            made["accessList"] = [listed][: rng.randrange(2)]
+        if kind == SET_CODE:
+            given = {"chainId": "0x1", "address": f"0x{CONTRACTS[0].hex()}", "nonce": "0x1"}
+            made["authorizationList"] = [{**given, "yParity": "0x0", "r": "0x1", "s": "0x1"}]
+        yield made
+
+
+def expected(evm: str, given: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Return go-ethereum's output for a block."""
+    text = json.dumps({part: given[part] for part in ("alloc", "env", "txs")})
+    done = subprocess.run(
+        [evm, "t8n", *(f"--input.{part}=stdin" for part in ("alloc", "env", "txs")),
+         *(f"--output.{part}=stdout" for part in ("alloc", "result", "body")),
+         f"--state.fork={given['fork']}", f"--output.basedir={folder}"],
+        input=text, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"go-ethereum ended with {done.returncode}: {done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def main() -> int:
+    """Compare blocks; return the number of those that differ."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("evm")
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--engine", default=OWN_EVM)
+    given = parser.parse_args()
+    differ, blocks, accepted = 0, Counter[str](), 0
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(given.seed, given.seed + given.count):
+            made = block(seed)
+            theirs = expected(given.evm, made, folder)
+            done = transition(made["alloc"], made["env"], made["txs"], made["fork"], evm=given.engine)
+            ours = {"alloc": done.alloc, "result": done.result, "body": done.body}
+            blocks[made["fork"]] += 1
+            accepted += len(theirs["result"]["receipts"])
+            if ours != theirs:
+                differ += 1
+                parts = [part for part in theirs if ours[part] != theirs[part]]
+                print(f"seed {seed}, {made['fork']}: {', '.join(parts)} differ")
+    print(f"{given.count} blocks, {accepted} transactions, {differ} blocks differ; {dict(sorted(blocks.items()))}")
+    return min(differ, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
