@@ -33,7 +33,7 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, state_root
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun, requests_hash
 from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
-from runtimes.evm.ethereum.difficulty import difficulty
+from runtimes.evm.ethereum.difficulty import block_difficulty
 from runtimes.evm.ethereum.fork_schedule import schedule_of
 from runtimes.evm.ethereum.forks import ALIASES, Fork, fork_names
 from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, RawBlock
@@ -112,7 +112,7 @@ def header_after(parent: Header, fork: Fork, parent_fork: Fork, timestamp: int, 
     work = 0
     if not fork.proof_of_stake:
         has_ommers = parent.ommers_hash != EMPTY_OMMERS
-        work = difficulty(fork, parent.difficulty, number, timestamp - parent.timestamp, has_ommers)
+        work = block_difficulty(fork, parent.difficulty, number, timestamp - parent.timestamp, has_ommers)
     return Header(
         parent_hash=parent.hash(),
         ommers_hash=EMPTY_OMMERS,

@@ -23,7 +23,15 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
 from fvm_hypervisor.laboratory.vectors.statetest import EXCESS_BITS, RULES
 from hypervisor.context import MachineContext
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum import EMPTY_OMMERS, FIRST_BASE_FEE, Fork, ForkBlobs, ForkSchedule, Withdrawal, difficulty
+from runtimes.evm.ethereum import (
+    EMPTY_OMMERS,
+    FIRST_BASE_FEE,
+    Fork,
+    ForkBlobs,
+    ForkSchedule,
+    Withdrawal,
+    block_difficulty,
+)
 
 _MAX_OMMER_DISTANCE = 8
 
@@ -146,7 +154,7 @@ def _difficulty(env: Any, fork: Fork, number: int, timestamp: int) -> int:
     # a parent without a hash of its ommers has none, as in go-ethereum
     ommers = read_bytes(env.get("parentUncleHash") or "", "parentUncleHash")
     has_ommers = any(ommers) and ommers != EMPTY_OMMERS
-    return difficulty(fork, _number(env, "parentDifficulty"), number, timestamp - before, has_ommers)
+    return block_difficulty(fork, _number(env, "parentDifficulty"), number, timestamp - before, has_ommers)
 
 
 def _excess_blob_gas(env: Any, fork: Fork) -> int | None:

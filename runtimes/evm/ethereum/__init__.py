@@ -15,7 +15,7 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
 from runtimes.evm.ethereum.contract_states import ContractCache
 from runtimes.evm.ethereum.dao import move_dao_balances
-from runtimes.evm.ethereum.difficulty import difficulty
+from runtimes.evm.ethereum.difficulty import block_difficulty
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.fork_schedule import ForkSchedule, schedule_of
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, Fork, fork_named, fork_with, known_names
@@ -56,10 +56,10 @@ __all__ = [
     "TransactionResult",
     "Withdrawal",
     "all_but_one_64th",
+    "block_difficulty",
     "block_of",
     "contract_outcome",
     "delegated_address",
-    "difficulty",
     "ethereum_address",
     "execute_subcall",
     "floor_gas",

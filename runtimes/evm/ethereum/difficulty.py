@@ -16,7 +16,7 @@ _MAX_PERIODS: Final = 300
 """After so many periods no header can hold the difficulty, which has 256 bits."""
 
 
-def difficulty(fork: Fork, parent: int, number: int, elapsed: int, parent_has_ommers: bool) -> int:
+def block_difficulty(fork: Fork, parent: int, number: int, elapsed: int, parent_has_ommers: bool) -> int:
     """Return the difficulty of block `number`, `elapsed` seconds after a parent of this difficulty."""
     match fork.difficulty_rule:
         case DifficultyRule.STEPS:

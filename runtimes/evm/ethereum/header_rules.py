@@ -12,7 +12,7 @@ from bridge.patricia import list_root
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.dao import DAO_EXTRA_BLOCKS, DAO_EXTRA_DATA
-from runtimes.evm.ethereum.difficulty import difficulty
+from runtimes.evm.ethereum.difficulty import block_difficulty
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.headers import EMPTY_OMMERS, LATER_FIELDS, Header, RawBlock
 
@@ -76,7 +76,7 @@ def check_header(header: Header, parent: Header, fork: Fork, parent_fork: Fork, 
     if not fork.proof_of_stake:
         elapsed = header.timestamp - parent.timestamp
         has_ommers = parent.ommers_hash != EMPTY_OMMERS
-        expected = difficulty(fork, parent.difficulty, header.number, elapsed, has_ommers)
+        expected = block_difficulty(fork, parent.difficulty, header.number, elapsed, has_ommers)
         if header.difficulty != expected:
             raise InvalidBlock(f"difficulty {header.difficulty}, expected {expected}", "INVALID_DIFFICULTY")
     if fork.beacon_root:
