@@ -262,6 +262,11 @@ class MachineState:
         state = self.state_tree.get_actor(actor)
         actor_log.write(actor, "actor" if state is None else self.name_of(state.code), text)
 
+    @property
+    def is_quiet(self) -> bool:
+        """True inside `quiet`."""
+        return self._is_quiet
+
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Suppress actor logs in this context, in which messages are only simulated."""

@@ -21,10 +21,10 @@ MAX_COUNTED: Final = 10_000_000
 
 
 class VisitTracer:
-    """A `PlaceTracer` that counts executed instructions by code, up to `MAX_COUNTED` in one call."""
+    """A `PlaceTracer` that counts executed instructions by code, up to `limit` in one call."""
 
-    def __init__(self) -> None:
-        self._left = MAX_COUNTED
+    def __init__(self, limit: int = MAX_COUNTED) -> None:
+        self._limit = self._left = limit
         self.found: dict[tuple[bytes, bool], list[int]] = {}
         self._open: list[tuple[bool, list[int]]] = []
         self._here: list[int] = []
@@ -34,7 +34,7 @@ class VisitTracer:
         match event:
             case CallStarted():
                 if not self._open:
-                    self._left = MAX_COUNTED
+                    self._left = self._limit
                 self._open.append((event.method == 1, []))
                 self._here = []
             case EvmFrame() if self._open:
@@ -55,7 +55,7 @@ class VisitTracer:
         self._left -= 1
         if self._left < 0:
             self._open.clear()
-            raise OutOfTime(f"after {MAX_COUNTED} instructions")
+            raise OutOfTime(f"after {self._limit} instructions")
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Count the instruction of a full step."""

@@ -120,7 +120,7 @@ def _known(versions: tuple[int, ...]) -> tuple[int, ...]:
 
 @pytest.fixture(scope="session")
 def network_options(pytestconfig: pytest.Config) -> Mapping[str, Any]:
-    """Options of `Network` for the fixtures. Override it to choose balances, a bundle, or the number of accounts."""
+    """Return the options of `Network`; override it to choose balances, a bundle, or the number of accounts."""
     given = {
         name: pytestconfig.getoption(f"hypervisor_{name}") for name in ("bundle", "evm", "rules", "actor_debugging")
     }
@@ -188,7 +188,7 @@ def accounts(network: Network) -> tuple[Account, ...]:
 
 @pytest.fixture
 def deploy(network: Network) -> Callable[..., Contract]:
-    """Deploys a compiled contract: `deploy("out/Counter.sol/Counter.json", *arguments, value=0, sender=None)`."""
+    """Return a function that deploys: `deploy("out/Counter.sol/Counter.json", *arguments, value=0, sender=None)`."""
     return network.deploy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -100,6 +101,36 @@ def test_it(network):
     )
     assert done.ret == 1
     assert "CallFailed" in done.stdout.str()
+    assert "Call tree of what failed" in done.stdout.str()
+    assert "exit 33 EVM_CONTRACT_REVERTED  gas" in done.stdout.str()
+
+
+def test_fixtures_are_listed_with_a_sentence_each(pytester: pytest.Pytester) -> None:
+    listed = run(pytester, "", "--fixtures").stdout.str()
+    section = listed.partition("fixtures defined from localnet.testing.plugin")[2].partition("\n---")[0]
+    found = re.findall(r"^(\w+)(?: \[session scope\])? -- .*\n    ([A-Z].*\.)$", section, re.MULTILINE)
+    assert {name for name, _ in found} == {"network", "accounts", "deploy", "network_options", "hypervisor_version"}
+    assert len(found) == section.count(" -- ")
+
+
+@pytest.mark.slow
+def test_workers_have_networks_of_their_own_and_report_call_trees(pytester: pytest.Pytester) -> None:
+    tests = """
+import pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_it(network, accounts, worker_id, number):
+    assert worker_id in ("gw0", "gw1")
+    assert network.block_number == 0
+    network.send(accounts[1], 10**18)
+    assert network.balance(accounts[1]) == 10_001 * 10**18
+
+def test_fails(network):
+    network.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
+    network.send(b"\\x99" * 20, gas_limit=100_000_000)
+"""
+    done = run(pytester, tests, "-n", "2")
+    assert "1 failed, 4 passed" in done.stdout.str(), done.stdout.str()
     assert "Call tree of what failed" in done.stdout.str()
     assert "exit 33 EVM_CONTRACT_REVERTED  gas" in done.stdout.str()
 

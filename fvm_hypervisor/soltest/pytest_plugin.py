@@ -1,0 +1,149 @@
+"""The pytest option `--sol-coverage`: coverage of the project's Solidity by the transactions and calls of the tests.
+
+The project is compiled before the tests run, so that `out/` is current. Networks that come from fixtures are watched.
+With pytest-xdist each worker sends its counts to the main process, which writes the report.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.coverage import FileCoverage
+    from fvm_hypervisor.soltest.network_visits import NetworkVisits
+    from fvm_hypervisor.soltest.session import SuiteSession
+
+_VISITS: Final = pytest.StashKey["NetworkVisits"]()
+_SESSION: Final = pytest.StashKey["SuiteSession"]()
+_ROWS: Final = "hypervisor_sol_coverage"
+_DEFAULT_FILE: Final = "lcov.info"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of coverage to those of the `hypervisor` group."""
+    group = parser.getgroup("hypervisor", "a local Filecoin network")
+    group.addoption(
+        "--sol-coverage",
+        dest="hypervisor_sol_coverage",
+        action="store_true",
+        help="measure the coverage of the Foundry project's Solidity, and write it to lcov.info",
+    )
+    group.addoption(
+        "--sol-coverage-file",
+        dest="hypervisor_sol_coverage_file",
+        metavar="FILE",
+        help="file to write the coverage to, in lcov's format (implies --sol-coverage)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the project. Raises UsageError if there is none, or if it does not compile."""
+    if not (config.getoption("hypervisor_sol_coverage") or config.getoption("hypervisor_sol_coverage_file")):
+        return
+    from fvm_hypervisor.soltest.network_visits import NetworkVisits
+
+    config.stash[_VISITS] = NetworkVisits()
+    if not hasattr(config, "workerinput"):
+        config.stash[_SESSION] = _compiled_project(config.invocation_params.dir)
+
+
+def _compiled_project(start: Path) -> SuiteSession:
+    """Return the compiled Foundry project of a folder, without its Solidity tests and scripts. Raises UsageError."""
+    from fvm_hypervisor.soltest.compiler import CompileError
+    from fvm_hypervisor.soltest.consent import Consent, grant_of
+    from fvm_hypervisor.soltest.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.environment_settings import environment_settings
+    from fvm_hypervisor.soltest.project import find_root, load_project
+    from fvm_hypervisor.soltest.session import Options, SuiteSession
+    from hypervisor.errors import InvalidInput
+
+    try:
+        root = find_root(start)
+    except InvalidInput:
+        raise pytest.UsageError(
+            f"--sol-coverage: {start} is not in a Foundry project: there is no foundry.toml"
+        ) from None
+    try:
+        project = load_project(root)
+        from_environment = {setting.key for setting in environment_settings(os.environ).settings}
+        given = {Consent.SOLC} if {"solc", "solc_version"} & from_environment else set()
+        consent = grant_of(root, trust=False, given=frozenset(given), urls=frozenset())
+        project = replace(project, test=project.src, script=project.src, consent=consent)
+        session = SuiteSession(project, SuiteFilter(), Options(), lambda line: print(line, file=sys.stderr))
+        session.compiled()
+    except (InvalidInput, CompileError) as error:
+        raise pytest.UsageError(f"--sol-coverage: {error}") from None
+    return session
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, object, object]:
+    """Watch each network that a fixture returns."""
+    value = yield
+    visits = request.config.stash.get(_VISITS, None)
+    if visits is not None and "localnet.network" in sys.modules:
+        from localnet.network import Network
+
+        if isinstance(value, Network):
+            visits.watch(value)
+    return value
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send a worker's counts to the main process."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    visits = session.config.stash.get(_VISITS, None)
+    if output is not None and visits is not None:
+        output[_ROWS] = visits.rows()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add the counts of a worker."""
+    visits = node.config.stash.get(_VISITS, None)
+    rows = getattr(node, "workeroutput", {}).get(_ROWS)
+    if visits is not None and rows:
+        visits.add_rows(rows)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Write the coverage to its file, and print the table."""
+    session = config.stash.get(_SESSION, None)
+    if session is None:
+        return
+    from fvm_hypervisor.soltest.coverage import coverage_lines
+    from hypervisor.errors import InvalidInput
+
+    named = config.getoption("hypervisor_sol_coverage_file")
+    file = session.project.root / _DEFAULT_FILE if named is None else config.invocation_params.dir / named
+    terminalreporter.section("coverage of Solidity")
+    try:
+        files = _write(session, config.stash[_VISITS], file)
+    except (InvalidInput, OSError) as error:
+        terminalreporter.write_line(f"not written: {error}")
+        return
+    for line in coverage_lines(files):
+        terminalreporter.write_line(line)
+    if not any(covered.hits for found in files for covered in found.items):
+        terminalreporter.write_line(f"no code of the project ran: deploy the contracts of {session.project.out}/")
+    if session.project.compiler.optimizer or session.project.compiler.via_ir:
+        terminalreporter.write_line("compiled with the optimizer: statements that it merged count as missed")
+    here = config.invocation_params.dir
+    terminalreporter.write_line(f"written to {file.relative_to(here) if file.is_relative_to(here) else file}")
+
+
+def _write(session: SuiteSession, visits: NetworkVisits, file: Path) -> list[FileCoverage]:
+    """Write the coverage in lcov's format, and return it. Raises InvalidInput and OSError."""
+    from fvm_hypervisor.soltest.coverage import lcov
+    from fvm_hypervisor.soltest.known_code import KnownCode
+
+    files = session.coverage(visits.collected(KnownCode(session.artifacts)))
+    file.write_text(lcov(files), encoding="utf-8")
+    return files

@@ -1,0 +1,127 @@
+"""`pytest --sol-coverage`, in runs of pytest of its own. The contracts are those of `views`, compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fvm_hypervisor.soltest import pytest_plugin
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.coverage import coverage
+from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.solidity_text import SourceTexts
+from localnet import Network
+from tests.fvm_hypervisor.soltest.views.compiled import HERE, compiled, trees
+
+SOURCE = (HERE / "src" / "Bank.sol").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def everything_is_imported() -> None:
+    """Import modules before an in-process run, which forgets its first imports while caches keep their classes."""
+    with Network() as network:
+        network.mine()
+
+
+@pytest.fixture
+def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The artifact of Bank; the project around it is compiled without a compiler."""
+    artifacts = compiled(tmp_path)
+    session = SimpleNamespace(
+        project=load_project(HERE),
+        artifacts=artifacts,
+        coverage=lambda found: coverage(found, KnownCode(artifacts), trees(), SourceTexts(HERE)),
+    )
+    monkeypatch.setattr(pytest_plugin, "_compiled_project", lambda start: session)
+    return _artifact(artifacts, "Bank")
+
+
+def _artifact(artifacts: Artifacts, name: str) -> Path:
+    return next(place.path for place in artifacts.places if place.name == name)
+
+
+TESTS = """
+import pytest
+from localnet.testing import reverts
+
+@pytest.fixture
+def bank(deploy):
+    return deploy({bank!r})
+
+def test_join(bank):
+    bank.send("join", "a note", value=5)
+    assert bank.call("ledger")
+
+def test_stranger(bank, network):
+    with reverts("closed"):
+        bank.send("withdraw", 1)
+    with reverts("closed"):
+        bank.send("withdraw", 1, gas_limit={gas})
+"""
+
+
+def run(pytester: pytest.Pytester, bank: Path, *arguments: str, gas: int = 1_000_000_000) -> pytest.RunResult:
+    pytester.makepyfile(test_it=TESTS.format(bank=str(bank), gas=gas))
+    plugins = ("-p", "no:cacheprovider", "-p", "no:faulthandler")  # see tests/localnet/testing/test_plugin.py
+    done = pytester.runpytest_inprocess("-q", *plugins, "-W", "error", *arguments)
+    done.assert_outcomes(passed=2)
+    return done
+
+
+def check_records(file: Path) -> None:
+    """Check the hits, which follow from the two tests and the source."""
+    text = file.read_text(encoding="utf-8")
+    assert "SF:src/Bank.sol\n" in text
+    hits = dict(line.removeprefix("DA:").split(",") for line in text.splitlines() if line.startswith("DA:"))
+
+    def of(line: str) -> int:
+        return int(hits[str(next(number for number, words in enumerate(SOURCE, 1) if line in words))])
+
+    assert of("ledger = new Ledger();") == 2  # one constructor for each test
+    assert of("ledger.open(msg.sender, note);") == 1
+    assert of("ledger.add(msg.sender, msg.value);") == 1
+    assert of("ledger.add(msg.sender, 0);") == 0
+    assert of("left = ledger.take(msg.sender, amount);") == 2  # a failed estimate, and a failed transaction
+    assert of("uint256 has = accounts[who].balance;") == 0
+    assert "FNDA:1,Bank.join\n" in text
+    assert "FNDA:2,Bank.withdraw\n" in text
+    assert "FNDA:0,Ledger.unused\n" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rules", "gas"), [("filecoin", 1_000_000_000), ("ethereum", 10_000_000)])
+def test_lines_have_the_hits_of_transactions_and_calls(
+    pytester: pytest.Pytester, bank: Path, rules: str, gas: int
+) -> None:
+    done = run(pytester, bank, "--sol-coverage-file", "found.info", "--rules", rules, gas=gas)
+    check_records(pytester.path / "found.info")
+    done.stdout.fnmatch_lines(["*coverage of Solidity*", "| src/Bank.sol *", "written to found.info"])
+    assert "optimizer" not in done.stdout.str()
+
+
+@pytest.mark.slow
+def test_workers_send_their_hits_to_the_report(pytester: pytest.Pytester, bank: Path) -> None:
+    run(pytester, bank, "-n", "2", "--sol-coverage-file", "found.info")
+    check_records(pytester.path / "found.info")
+
+
+def test_nothing_is_counted_without_the_option(pytester: pytest.Pytester, bank: Path) -> None:
+    done = run(pytester, bank)
+    assert "coverage of Solidity" not in done.stdout.str()
+    assert [*pytester.path.glob("*.info")] == []
+
+
+def test_a_folder_without_a_project_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    done = pytester.runpytest_inprocess("-p", "no:faulthandler", "--sol-coverage")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["ERROR: --sol-coverage: * is not in a Foundry project: there is no foundry.toml"])
+
+
+def test_an_unreadable_project_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    (pytester.path / "foundry.toml").write_text("[profile.default]\nsrc = 5\n", encoding="utf-8")
+    done = pytester.runpytest_inprocess("-p", "no:faulthandler", "--sol-coverage")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["ERROR: --sol-coverage: *foundry.toml: *"])
