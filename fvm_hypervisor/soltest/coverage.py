@@ -31,11 +31,12 @@ _PUSH1, _PUSH4, _JUMPI = 0x60, 0x63, 0x57
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """An item with its line number and hits."""
+    """An item with its line number and hits. `reached` counts the first instruction in its span."""
 
     item: Item
     line: int
     hits: int
+    reached: int
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,13 @@ class FileCoverage:
 
     @cached_property
     def lines(self) -> dict[int, int]:
-        """Hits by line: those of the line's most frequent item. Branches count only on lines without other items."""
+        """Hits by line: those of the line's most frequent item. A line with branches alone counts how often it ran."""
         hits: dict[int, int] = {}
         for found in self.items:
             if found.item.kind is not ItemKind.BRANCH:
                 hits[found.line] = max(found.hits, hits.get(found.line, 0))
         for found in self.items:
-            hits.setdefault(found.line, found.hits)
+            hits.setdefault(found.line, found.reached)
         return dict(sorted(hits.items()))
 
     def of(self, kind: ItemKind) -> list[Covered]:
@@ -73,7 +74,7 @@ def coverage(
 ) -> list[FileCoverage]:
     """Return the coverage of each source that has a syntax tree, ordered by path. `trees` are solc's, by path."""
     items = {file: items_of(tree) for file, tree in sorted(trees.items())}
-    hits: dict[str, list[int]] = {file: [0] * len(found) for file, found in items.items()}
+    hits = {file: [(0, 0)] * len(found) for file, found in items.items()}
     for (file, name, creates), visits in collected.visits.items():
         contract = known.named(file, name)
         if contract is not None:
@@ -88,16 +89,16 @@ def coverage(
     ]
 
 
-def _count(hits: list[int], items: Sequence[Item], file: str, code: _Code, visits: Counter[int]) -> None:
+def _count(hits: list[tuple[int, int]], items: Sequence[Item], file: str, code: _Code, visits: Counter[int]) -> None:
     for place, item in enumerate(items):
-        counter = code.anchor(item, file)
-        if counter is not None:
-            hits[place] += visits[counter]
+        anchors = code.anchor(item, file), code.first((item.start, item.end), file)
+        count, reached = (0 if counter is None else visits[counter] for counter in anchors)
+        hits[place] = hits[place][0] + count, hits[place][1] + reached
 
 
-def _cover(items: Sequence[Item], hits: Sequence[int], source: SourceText | None) -> Iterator[Covered]:
-    for item, count in zip(items, hits, strict=True):
-        yield Covered(item, 0 if source is None else source.line(item.start), count)
+def _cover(items: Sequence[Item], hits: Sequence[tuple[int, int]], source: SourceText | None) -> Iterator[Covered]:
+    for item, (count, reached) in zip(items, hits, strict=True):
+        yield Covered(item, 0 if source is None else source.line(item.start), count, reached)
 
 
 # --- the instruction of an item ---------------------------------------------------------------------------------------
@@ -130,12 +131,13 @@ class _Code:
         if item.by_jump:
             return self._way(item, file)
         span = item.first or (item.start, item.end)
-        found = self._first(span, file)
+        found = self.first(span, file)
         if found is None and item.first is not None and item.way == 1:
             return self._way(item, file)
         return found
 
-    def _first(self, span: tuple[int, int], file: str) -> int | None:
+    def first(self, span: tuple[int, int], file: str) -> int | None:
+        """Return the counter of the first instruction in a span, or None."""
         starts, counters = self.files[file]
         inside = counters[bisect_left(starts, span[0]) : bisect_right(starts, span[1])]
         return min(inside, default=None)

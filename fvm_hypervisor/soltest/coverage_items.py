@@ -54,16 +54,22 @@ _YUL_PLAIN: Final = (
 def items_of(tree: Node) -> list[Item]:
     """Return the items of a source, contract by contract, without contracts that contain tests.
 
-    Functions that share a name are numbered.
+    Functions that share a name are numbered, also if they belong to different contracts.
     """
     found = list(_Visitor().source(tree))
-    times = Counter(item.name for item in found if item.kind is ItemKind.FUNCTION)
+    times = Counter(_function_name(item) for item in found if item.kind is ItemKind.FUNCTION)
     seen: Counter[str] = Counter()
     for place, item in enumerate(found):
-        if item.kind is ItemKind.FUNCTION and times[item.name] > 1:
-            found[place] = replace(item, name=f"{item.name}.{seen[item.name]}")
-            seen[item.name] += 1
+        name = _function_name(item)
+        if item.kind is ItemKind.FUNCTION and times[name] > 1:
+            found[place] = replace(item, name=f"{item.name}.{seen[name]}")
+            seen[name] += 1
     return found
+
+
+def _function_name(item: Item) -> str:
+    """Return a function's name without its contract."""
+    return item.name.rpartition(".")[2]
 
 
 class _Visitor:
@@ -75,7 +81,7 @@ class _Visitor:
         for node in tree.get("nodes", ()):
             if node["nodeType"] == "ContractDefinition":
                 found = [item for part in node["nodes"] for item in self._function(part, f"{node['name']}.")]
-                if not any(_is_test(item.name) for item in found if item.kind is ItemKind.FUNCTION):
+                if not any(_is_test(_function_name(item)) for item in found if item.kind is ItemKind.FUNCTION):
                     yield from found
             else:
                 yield from self._function(node, "")
@@ -160,7 +166,7 @@ class _Visitor:
         if node is None:
             return
         kind = node["nodeType"]
-        if kind in _OPERATORS:
+        if kind in _OPERATORS and node.get("operator") != "delete":
             yield Item(ItemKind.STATEMENT, *_span(node))
         if kind == "BinaryOperation":
             yield from self._expression(node["leftExpression"])
@@ -224,6 +230,5 @@ def _has_statements(node: Node) -> bool:
 
 
 def _is_test(name: str) -> bool:
-    plain = name.rpartition(".")[2]
     starts: Sequence[str] = ("test", "invariant", "statefulFuzz", "table")
-    return plain.startswith(tuple(starts))
+    return name.startswith(tuple(starts))

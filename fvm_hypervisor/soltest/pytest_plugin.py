@@ -60,8 +60,9 @@ def _compiled_project(start: Path) -> SuiteSession:
     from fvm_hypervisor.soltest.consent import Consent, grant_of
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.environment_settings import environment_settings
+    from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project
-    from fvm_hypervisor.soltest.session import Options, SuiteSession
+    from fvm_hypervisor.soltest.session import SuiteSession
     from hypervisor.errors import InvalidInput
 
     try:

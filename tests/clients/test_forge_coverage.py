@@ -33,7 +33,7 @@ def test_line_and_function_coverage_matches_forge(
     ours, theirs = both(clients, project, *options)
     assert not (project / "out").exists()
     assert ours.keys() == theirs.keys()
-    assert len([key for key in ours if key[0].startswith("src/")]) == 4
+    assert len([key for key in ours if key[0].startswith("src/")]) == 6
     for (source, kind), hits in ours.items():
         expected = theirs[source, kind]
         assert hits.keys() == expected.keys()

@@ -3,6 +3,7 @@ pragma solidity ^0.8.24;
 
 import {Sums} from "../src/Sums.sol";
 import {Owned, Priced, Till} from "../src/Till.sol";
+import {Bytes, Words} from "../src/Widths.sol";
 
 interface Vm {
     function assertEq(uint256 left, uint256 right) external pure;
@@ -49,6 +50,12 @@ contract TillTest {
         till.give(address(this));
         vm.prank(address(7));
         till.give(address(this));
+    }
+
+    function test_Widths() public {
+        vm.assertEq(new Bytes().width(0), 0);
+        vm.assertEq(new Bytes().width(7), 1);
+        vm.assertEq(new Words().width(7), 1);
     }
 
     function test_Roots() public view {
