@@ -37,7 +37,7 @@ class EthereumBlock:
     (false for Ethereum's tests). `code_limit` is the maximum code size in bytes of created contracts (EIP-170), with
     init code up to twice as long (EIP-3860); None: no limit. `exempt` is a contract without code size limit: a test
     contract. `randomness` is the value of PREVRANDAO; None: from the externs. `blob_base_fee` (attoFIL per blob gas)
-    overrides the fee that follows from the excess; None: no override.
+    overrides the fee that follows from the excess; None: no override. `slot_number` is the beacon chain's (EIP-7843).
     """
 
     fork: str = ""
@@ -49,6 +49,7 @@ class EthereumBlock:
     exempt: EthAddress | None = None
     randomness: bytes | None = None
     blob_base_fee: int | None = None
+    slot_number: int = 0
 
 
 def next_base_fee(fee: int, gas_used: int, gas_limit: int) -> int:

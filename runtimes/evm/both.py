@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _OPTIONAL_CALLS: Final = frozenset(
     {
         "get_tx_context", "get_origin", "get_prev_randao", "get_block_hash", "get_blob_hash", "get_blob_base_fee",
+        "get_slot_number",
         "get_gas_left", "get_self_balance", "get_refund", "keccak256", "grow_memory",
     }
 )  # fmt: skip

@@ -303,6 +303,9 @@ class BlobHost(Host, Protocol):
     def get_blob_base_fee(self) -> int:
         """Return the block's blob base fee."""
 
+    def get_slot_number(self) -> int:
+        """Return the slot number of the block (EIP-7843)."""
+
 
 class Engine(Protocol):
     """Executes one frame."""

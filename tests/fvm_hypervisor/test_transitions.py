@@ -15,6 +15,7 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from fvm_hypervisor.laboratory.vectors.t8n_env import MissingValue
+from hypervisor.errors import InvalidInput
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ethereum" / "transitions.json.gz"
 
@@ -30,6 +31,20 @@ def test_the_output_equals_that_of_go_ethereum(name: str) -> None:
     case = golden()[name]
     done = transition(case["alloc"], case["env"], case["txs"], case["fork"], reward=case["reward"])
     assert {"alloc": done.alloc, "result": done.result, "body": done.body} == case["expected"]
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast:compile"])
+def test_opcodes_of_proposals_are_those_of_go_ethereum(evm: str) -> None:
+    case = golden()["Cancun+8024+7843"]
+    done = transition(case["alloc"], case["env"], case["txs"], case["fork"], evm=evm)
+    assert done.result == case["expected"]["result"]
+    assert {receipt["status"] for receipt in done.result["receipts"]} == {"0x0", "0x1"}
+
+
+@pytest.mark.parametrize("fork", ["Osaka+9", "Osaka+", "Osaka+8024+1346", "Fronter+8024"])
+def test_an_unknown_proposal_is_refused_with_the_known_ones(fork: str) -> None:
+    with pytest.raises(InvalidInput, match=r"is not known: .*as in Osaka\+8024 \(1153, 1344, .*8024\)"):
+        transition({}, {}, [], fork)
 
 
 def test_the_recorded_blocks_accept_and_reject() -> None:

@@ -118,6 +118,36 @@ def signable(fork: str) -> list[dict[str, Any]]:
     ]
 
 
+def proposed(fork: str) -> dict[str, Any]:
+    """Return a block of contracts with DUPN, SWAPN, EXCHANGE (EIP-8024) and SLOTNUM (EIP-7843)."""
+    pushes = b"".join(b"\x61" + number.to_bytes(2, "big") for number in range(1000, 1250))
+    stores, operands = bytes.fromhex("600055600155600255600355"), (0, 17, 90, 91, 127, 128, 255)
+    codes = [
+        *(pushes + bytes([opcode, operand]) + stores for opcode in (0xE6, 0xE7) for operand in operands),
+        *(pushes + bytes([0xE8, operand]) + stores for operand in (0, 1, 81, 82, 127, 128, 142, 255)),
+        *(pushes[: 3 * count] + bytes([0xE6, 128]) + stores for count in (16, 17)),
+        *(pushes[: 3 * count] + bytes([0xE7, 128]) + stores for count in (17, 18)),
+        pushes + b"\xe8",
+        b"\x4b" + pushes[:9] + stores,
+    ]
+    base = {"nonce": "0x0", "gas": "0x100000", "value": "0x0", "v": "0x0", "r": "0x0", "s": "0x0", "secretKey": KEY}
+    fees = {"type": hex(DYNAMIC_FEE), "chainId": "0x1", "maxFeePerGas": "0x3b9aca00", "maxPriorityFeePerGas": "0x2"}
+    accounts = {f"0x{0xE0 << 152 | index:040x}": code for index, code in enumerate(codes)}
+    return {
+        "fork": fork,
+        "reward": 0,
+        "alloc": {
+            SENDER: {"balance": hex(10**20)},
+            **{at: {"balance": "0x0", "nonce": "0x1", "code": "0x" + code.hex()} for at, code in accounts.items()},
+        },
+        "env": {**environment(True, True), "currentGasLimit": "0x10000000", "slotNumber": "0x123456"},
+        "txs": [
+            {**base, **fees, "nonce": hex(index), "to": at, "input": "0x", "accessList": []}
+            for index, at in enumerate(accounts)
+        ],
+    }
+
+
 def cases() -> dict[str, dict[str, Any]]:
     """Return the inputs by name."""
     others = {name: alias for alias, name in ALIASES.items()}
@@ -125,6 +155,7 @@ def cases() -> dict[str, dict[str, Any]]:
     for fork in [*(others.get(name, name) for name in fork_names()), *CHAINS]:
         env = environment(_is_since(fork, "Paris"), _is_since(fork, "Cancun"))
         found[fork] = {"fork": fork, "reward": 3 * 10**18, "alloc": alloc(), "env": env, "txs": signable(fork)}
+    found["Cancun+8024+7843"] = proposed("Cancun+8024+7843")
     found["no reward"] = {**found["Homestead"], "reward": -1}
     return found
 

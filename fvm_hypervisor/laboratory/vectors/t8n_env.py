@@ -95,6 +95,7 @@ def read_environment(env: Any, schedule: ForkSchedule, chain_id: int) -> Environ
                 excess_blob_gas=excess or 0,
                 filecoin_addresses=False,
                 randomness=randomness,
+                slot_number=read_number(env.get("slotNumber") or 0, "slotNumber", 64),
             ),
         ),
         base_fee=base_fee if fork.has_base_fee else _given_base_fee(env),

@@ -34,14 +34,14 @@ FRONTIER_OPCODES: Final[Opcodes] = MappingProxyType(
 )
 
 
-def _changed(before: Opcodes, rows: str) -> Opcodes:
+def with_opcodes(before: Opcodes, rows: str) -> Opcodes:
     """Return a fork's opcodes: those before it with these rows added or repriced."""
     return MappingProxyType(dict(sorted({**before, **opcode_rows(rows)}.items())))
 
 
-HOMESTEAD_OPCODES: Final = _changed(FRONTIER_OPCODES, "f4 DELEGATECALL 40")
+HOMESTEAD_OPCODES: Final = with_opcodes(FRONTIER_OPCODES, "f4 DELEGATECALL 40")
 """EIP-7."""
-TANGERINE_WHISTLE_OPCODES: Final = _changed(
+TANGERINE_WHISTLE_OPCODES: Final = with_opcodes(
     HOMESTEAD_OPCODES,
     """
     31 BALANCE 400       3b EXTCODESIZE 700  3c EXTCODECOPY 700   54 SLOAD 200       f1 CALL 700       f2 CALLCODE 700
@@ -49,19 +49,19 @@ TANGERINE_WHISTLE_OPCODES: Final = _changed(
 """,
 )
 """EIP-150."""
-BYZANTIUM_OPCODES: Final = _changed(
+BYZANTIUM_OPCODES: Final = with_opcodes(
     TANGERINE_WHISTLE_OPCODES, "3d RETURNDATASIZE 2  3e RETURNDATACOPY 3  fa STATICCALL 700  fd REVERT 0"
 )
 """EIP-140, EIP-211, EIP-214."""
-CONSTANTINOPLE_OPCODES: Final = _changed(
+CONSTANTINOPLE_OPCODES: Final = with_opcodes(
     BYZANTIUM_OPCODES, "1b SHL 3  1c SHR 3  1d SAR 3  3f EXTCODEHASH 400  f5 CREATE2 32000"
 )
 """EIP-145, EIP-1014, EIP-1052."""
-ISTANBUL_OPCODES: Final = _changed(
+ISTANBUL_OPCODES: Final = with_opcodes(
     CONSTANTINOPLE_OPCODES, "31 BALANCE 700  3f EXTCODEHASH 700  46 CHAINID 2  47 SELFBALANCE 5  54 SLOAD 800"
 )
 """EIP-1344, EIP-1884."""
-BERLIN_OPCODES: Final = _changed(
+BERLIN_OPCODES: Final = with_opcodes(
     ISTANBUL_OPCODES,
     """
     31 BALANCE 0         3b EXTCODESIZE 0    3c EXTCODECOPY 0     3f EXTCODEHASH 0   54 SLOAD 0        f1 CALL 0
@@ -69,15 +69,27 @@ BERLIN_OPCODES: Final = _changed(
 """,
 )
 """EIP-2929: the price of an access depends on whether it was made before."""
-LONDON_OPCODES: Final = _changed(BERLIN_OPCODES, "48 BASEFEE 2")
+LONDON_OPCODES: Final = with_opcodes(BERLIN_OPCODES, "48 BASEFEE 2")
 """EIP-3198."""
-PARIS_OPCODES: Final = _changed(LONDON_OPCODES, "44 PREVRANDAO 2")
+PARIS_OPCODES: Final = with_opcodes(LONDON_OPCODES, "44 PREVRANDAO 2")
 """EIP-4399."""
-SHANGHAI_OPCODES: Final = _changed(PARIS_OPCODES, "5f PUSH0 2")
+SHANGHAI_OPCODES: Final = with_opcodes(PARIS_OPCODES, "5f PUSH0 2")
 """EIP-3855."""
-CANCUN_OPCODES: Final = _changed(
+CANCUN_OPCODES: Final = with_opcodes(
     SHANGHAI_OPCODES, "49 BLOBHASH 3  4a BLOBBASEFEE 2  5c TLOAD 100  5d TSTORE 100  5e MCOPY 3"
 )
 """EIP-1153, EIP-4844, EIP-5656, EIP-7516."""
-OSAKA_OPCODES: Final = _changed(CANCUN_OPCODES, "1e CLZ 5")
+OSAKA_OPCODES: Final = with_opcodes(CANCUN_OPCODES, "1e CLZ 5")
 """EIP-7939."""
+
+PROPOSED_OPCODES: Final[Mapping[int, str]] = MappingProxyType({
+    1153: "5c TLOAD 100  5d TSTORE 100",
+    1344: "46 CHAINID 2",
+    3198: "48 BASEFEE 2",
+    3855: "5f PUSH0 2",
+    5656: "5e MCOPY 3",
+    7843: "4b SLOTNUM 2",
+    7939: "1e CLZ 5",
+    8024: "e6 DUPN 3  e7 SWAPN 3  e8 EXCHANGE 3",
+})  # fmt: skip
+"""The opcodes of proposals that can be added to any fork, by the proposal's number."""

@@ -68,6 +68,6 @@ def schedule_of(network: str) -> ForkSchedule:
 
 def _unknown(network: str) -> InvalidInput:
     return InvalidInput(
-        f"network '{network}' is not known: choose one of {known_names()}, or a transition such as BerlinToLondonAt5,"
-        " ShanghaiToCancunAtTime15k or HomesteadToDaoAt5"
+        f"network '{network}' is not known: choose a transition such as BerlinToLondonAt5, ShanghaiToCancunAtTime15k or"
+        f" HomesteadToDaoAt5, or one of {known_names()}"
     )

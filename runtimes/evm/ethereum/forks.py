@@ -362,7 +362,7 @@ _BPO4: Final = _BPO3.successor("BPO4", blobs=replace(BPO2.blobs, update_fraction
 _FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4)})
 """Forks that no network has, but go-ethereum's and the execution specifications' fixtures."""
 _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
-    {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN, _BPO3, _BPO4)}
+    {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN)}
 )
 
 
@@ -382,30 +382,44 @@ def fork_names() -> tuple[str, ...]:
 
 
 def known_fork(name: str) -> Fork | None:
-    """Return the fork of this name or alias, also one that only fixtures have, or None."""
-    return FORKS.get(ALIASES.get(name, name)) or _FOR_FIXTURES.get(name)
+    """Return the fork of this name or alias, or None.
+
+    These are also forks that only fixtures have, and forks with the opcodes of proposals (`Osaka+8024`), as in
+    go-ethereum's tools.
+    """
+    found = FORKS.get(ALIASES.get(name, name)) or _FOR_FIXTURES.get(name)
+    if found is not None or "+" not in name:
+        return found
+    before, _, number = name.rpartition("+")
+    fork = known_fork(before)
+    if fork is None or not number.isascii() or not number.isdecimal():
+        return None
+    rows = opcodes.PROPOSED_OPCODES.get(int(number))
+    return None if rows is None else fork.successor(name, opcodes=opcodes.with_opcodes(fork.opcodes, rows))
 
 
 def known_names() -> str:
     """Return all names of forks as text for an error: each fork, with its other name in parentheses."""
     others = {fork: alias for alias, fork in ALIASES.items()}
-    return ", ".join(f"{name} ({others[name]})" if name in others else name for name in FORKS)
+    proposals = ", ".join(map(str, opcodes.PROPOSED_OPCODES))
+    names = ", ".join(f"{name} ({others[name]})" if name in others else name for name in FORKS)
+    return f"{names}; with the opcodes of a proposal as in Osaka+8024 ({proposals})"
 
 
 def spelled(name: str) -> str:
     """Return a name of a fork as it is in the table, from any capitalisation; an unknown name as it is."""
-    return next((known for known in (*FORKS, *ALIASES) if known.lower() == name.lower()), name)
+    fork, plus, proposals = name.partition("+")
+    return next((known for known in (*FORKS, *ALIASES) if known.lower() == fork.lower()), fork) + plus + proposals
 
 
 def fork_named(name: str) -> Fork:
     """Return the fork of this name, or the latest if the name is empty. Raises InvalidInput."""
     if not name:
         return LATEST_FORK
-    name = ALIASES.get(name, name)
-    try:
-        return FORKS[name] if name in FORKS else _FOR_TESTS[name]
-    except KeyError:
-        raise InvalidInput(f"fork '{name}' is not known: choose one of {known_names()}") from None
+    found = known_fork(name) or _FOR_TESTS.get(name)
+    if found is None:
+        raise InvalidInput(f"fork '{name}' is not known: choose one of {known_names()}")
+    return found
 
 
 @lru_cache(64)

@@ -216,6 +216,10 @@ class EthereumHost(EthereumTreeHost):
         hashes = self.calls.environment.blob_hashes
         return hashes[index] if index < len(hashes) else bytes(32)
 
+    def get_slot_number(self) -> int:
+        """Return the slot number of this block."""
+        return self.calls.environment.block.slot_number
+
     def get_blob_base_fee(self) -> int:
         """Return the blob base fee of this block."""
         return self.calls.environment.blob_base_fee

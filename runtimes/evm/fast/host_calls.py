@@ -101,6 +101,10 @@ def _blob_base_fee(guest: FastInstance, host: Host) -> None:
     guest.put(cast(BlobHost, host).get_blob_base_fee())
 
 
+def _slot_number(guest: FastInstance, host: Host) -> None:
+    guest.put(cast(BlobHost, host).get_slot_number())
+
+
 def _keccak256(guest: FastInstance, host: Host) -> None:
     guest.put_bytes(host.keccak256(guest.read(guest.numbers[0], guest.numbers[1])))
 
@@ -153,7 +157,7 @@ def _instruction(guest: FastInstance, host: Host) -> EvmStep:
 HOST_CALLS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
     _overdraw, _grow, _get_storage, _set_storage, _get_transient, _set_transient, _balance, _self_balance,
     _code_size, _code_hash, _load_code, _copy_code, _context, _origin, _prev_randao, _gas_left, _block_hash,
-    _blob_hash, _blob_base_fee, _keccak256, _log, _selfdestruct, _step,
+    _blob_hash, _blob_base_fee, _slot_number, _keccak256, _log, _selfdestruct, _step,
 )  # fmt: skip
 """Host calls by number."""
 OVERDRAW: Final = HOST_CALLS.index(_overdraw)

@@ -13,6 +13,11 @@ from runtimes.evm.engine import BlobHost, CallInputs, CallKind, CreateInputs, St
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 from runtimes.evm.py_evm.opcodes import OWN, require_writable
 
+_NO_DEPTH: Final = range(91, 128)
+_NO_PAIR: Final = range(82, 128)
+"""Operands that are not allowed, because they are JUMPDEST and the pushes in code of before (EIP-8024)."""
+_DEPTH_OFFSET: Final = 145
+
 
 def _host(frame: FrameComputation) -> BlobHost:
     return cast(BlobHost, frame.host)
@@ -33,6 +38,57 @@ def _blobbasefee(frame: FrameComputation) -> None:
     # OPERATION
     frame.stack_push_int(_host(frame).get_blob_base_fee())
     # PROGRAM COUNTER: next
+
+
+def _slotnum(frame: FrameComputation) -> None:
+    # STACK: none
+    # GAS: static
+    # OPERATION
+    frame.stack_push_int(_host(frame).get_slot_number())
+    # PROGRAM COUNTER: next
+
+
+def _operand(frame: FrameComputation, reserved: range) -> int:
+    """Return the byte after the opcode, 0 after the end of the code, and skip it (EIP-8024)."""
+    position, code = frame.code.program_counter, frame.frame.code.data
+    operand = code[position] if position < len(code) else 0
+    if operand in reserved:
+        raise FrameError(Status.UNDEFINED_INSTRUCTION)
+    frame.code.program_counter = position + 1
+    return operand
+
+
+def _exchange_words(frame: FrameComputation, near: int, far: int) -> None:
+    """Exchange two words, counted from 1 at the top of the stack."""
+    values = frame._stack.values  # type: ignore[attr-defined]
+    if len(values) < far:
+        raise FrameError(Status.STACK_UNDERFLOW)
+    values[-near], values[-far] = values[-far], values[-near]
+
+
+def _dupn(frame: FrameComputation) -> None:
+    # GAS: static
+    # PROGRAM COUNTER: behind the operand
+    depth = (_operand(frame, _NO_DEPTH) + _DEPTH_OFFSET) % 256
+    # STACK and OPERATION
+    frame._stack.dup(depth)
+
+
+def _swapn(frame: FrameComputation) -> None:
+    # GAS: static
+    # PROGRAM COUNTER: behind the operand
+    depth = (_operand(frame, _NO_DEPTH) + _DEPTH_OFFSET) % 256
+    # STACK and OPERATION
+    _exchange_words(frame, 1, depth + 1)
+
+
+def _exchange(frame: FrameComputation) -> None:
+    # GAS: static
+    # PROGRAM COUNTER: behind the operand
+    row, column = divmod(_operand(frame, _NO_PAIR) ^ 143, 16)
+    # STACK and OPERATION
+    near, far = (row + 1, column + 1) if row < column else (column + 1, 29 - row)
+    _exchange_words(frame, near + 1, far + 1)
 
 
 def _extcodecopy(frame: FrameComputation) -> None:
@@ -98,7 +154,9 @@ def _creating(salted: bool) -> Callable[[FrameComputation], SubcallInputs]:
 
 ETHEREUM: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]] = MappingProxyType({
     **OWN,
-    "BLOBHASH": _blobhash, "BLOBBASEFEE": _blobbasefee, "EXTCODECOPY": _extcodecopy, "RETURNDATACOPY": _returndatacopy,
+    "BLOBHASH": _blobhash, "BLOBBASEFEE": _blobbasefee, "SLOTNUM": _slotnum,
+    "DUPN": _dupn, "SWAPN": _swapn, "EXCHANGE": _exchange,
+    "EXTCODECOPY": _extcodecopy, "RETURNDATACOPY": _returndatacopy,
     "CALL": _calling(CallKind.CALL), "CALLCODE": _calling(CallKind.CALLCODE),
     "DELEGATECALL": _calling(CallKind.DELEGATECALL), "STATICCALL": _calling(CallKind.STATICCALL),
     "CREATE": _creating(salted=False), "CREATE2": _creating(salted=True),

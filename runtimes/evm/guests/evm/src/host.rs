@@ -34,6 +34,7 @@ pub trait Host {
     fn block_hash(&mut self, frame: &mut Frame, number: &U256) -> Answer<U256>;
     fn blob_hash(&mut self, frame: &mut Frame, index: &U256) -> Answer<U256>;
     fn blob_base_fee(&mut self, frame: &mut Frame) -> Answer<U256>;
+    fn slot_number(&mut self, frame: &mut Frame) -> Answer<U256>;
     fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256>;
     fn log(&mut self, frame: &mut Frame, region: (usize, usize), topics: &[U256]) -> Answer<()>;
     fn selfdestruct(&mut self, frame: &mut Frame, beneficiary: &U256) -> Answer<()>;
@@ -206,6 +207,10 @@ impl Host for Outside {
 
     fn blob_base_fee(&mut self, frame: &mut Frame) -> Answer<U256> {
         word(frame, BLOB_BASE_FEE, &words::ZERO)
+    }
+
+    fn slot_number(&mut self, frame: &mut Frame) -> Answer<U256> {
+        word(frame, SLOT_NUMBER, &words::ZERO)
     }
 
     fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256> {

@@ -347,6 +347,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 replace!(1, word);
             }
             0x4a => push!(ask!(host.blob_base_fee(frame))),
+            0x4b => push!(ask!(host.slot_number(frame))),
             0x50 => {
                 need!(1);
                 top -= 32;
@@ -482,6 +483,26 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 ask!(host.log(frame, region, &topics[..count]));
                 top -= 32 * (2 + count);
                 back!();
+            }
+            0xe6..=0xe8 => {
+                // SAFETY: behind the code there are zeros
+                let operand = unsafe { *((start + pc) as *const u8) };
+                let Some((near, far)) = words::stack_places(opcode, operand) else { break UNDEFINED_INSTRUCTION };
+                if top < base + 32 * far {
+                    break STACK_UNDERFLOW;
+                }
+                if opcode == 0xe6 {
+                    if top == limit {
+                        break STACK_OVERFLOW;
+                    }
+                    // SAFETY: both within the stack
+                    unsafe { words::copy(top - 32 * far, top) };
+                    top += 32;
+                } else {
+                    // SAFETY: both within the stack
+                    unsafe { words::swap(top - 32 * near, top - 32 * far) };
+                }
+                pc += 1;
             }
             0xf0 | 0xf5 => {
                 let count = if opcode == 0xf5 { 4 } else { 3 };

@@ -63,17 +63,18 @@ pub mod host_call {
     pub const BLOCK_HASH: u32 = 16;
     pub const BLOB_HASH: u32 = 17;
     pub const BLOB_BASE_FEE: u32 = 18;
-    pub const KECCAK256: u32 = 19;
-    pub const LOG: u32 = 20;
-    pub const SELFDESTRUCT: u32 = 21;
-    pub const STEP: u32 = 22;
-    pub const TICK: u32 = 23;
-    pub const ACCOUNT: u32 = 24;
-    pub const SLOT: u32 = 25;
-    pub const TRANSIENT: u32 = 26;
-    pub const ACCOUNT_CODE: u32 = 27;
-    pub const TAKE: u32 = 28;
-    pub const PRECOMPILE: u32 = 29;
+    pub const SLOT_NUMBER: u32 = 19;
+    pub const KECCAK256: u32 = 20;
+    pub const LOG: u32 = 21;
+    pub const SELFDESTRUCT: u32 = 22;
+    pub const STEP: u32 = 23;
+    pub const TICK: u32 = 24;
+    pub const ACCOUNT: u32 = 25;
+    pub const SLOT: u32 = 26;
+    pub const TRANSIENT: u32 = 27;
+    pub const ACCOUNT_CODE: u32 = 28;
+    pub const TAKE: u32 = 29;
+    pub const PRECOMPILE: u32 = 30;
 }
 
 pub mod tree_flag {

@@ -186,6 +186,10 @@ impl Host for Tree {
         Outside.blob_base_fee(frame)
     }
 
+    fn slot_number(&mut self, frame: &mut Frame) -> Answer<U256> {
+        Outside.slot_number(frame)
+    }
+
     fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256> {
         self.charge(frame, self.prices.keccak_word * (region.1 as u64).div_ceil(32))?;
         Ok(U256::from_be_bytes(keccak256(frame.region(region))))
