@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hypervisor.context import MachineContext
-from hypervisor.errors import Fatal
+from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import DevelopmentExterns, ExternError
 from hypervisor.kernel import Kernel
