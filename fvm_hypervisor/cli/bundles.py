@@ -83,7 +83,9 @@ def add(
 
     if unpinned is not None:
         if name is not None:
-            raise BundleError("--as names a release and --unpinned a bundle of your own: give one of them")
+            raise BundleError(
+                "--as (for a release) and --unpinned (for a custom bundle) exclude each other: pass one of them"
+            )
         root, path = add_unpinned(Path(car), unpinned)
         typer.echo(
             json.dumps({"name": unpinned, "manifest_root": root, "path": str(path)})

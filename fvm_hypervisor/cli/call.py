@@ -75,8 +75,8 @@ def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[Contra
         return find_artifact(abi, artifacts).interface, function
     if "(" not in function:
         raise InvalidInput(
-            f"{function!r:.60} has no types: write {function}(types)(types returned), or name --abi; methods of native "
-            "actors are called by `hypervisor actor call`"
+            f"{function!r:.60} has no types: write {function}(types)(types returned), or pass --abi; to call a native "
+            "actor, use `hypervisor actor call`"
         )
     return signature_interface(function)
 

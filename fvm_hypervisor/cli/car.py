@@ -85,7 +85,7 @@ def export(
                     count = export_car(store, roots, file, indexed=indexed, progress=progress)
                 else:
                     if len(roots) > 1:
-                        raise InvalidInput("a selector starts at one root: give --root once")
+                        raise InvalidInput("--selector needs exactly one root: pass --root once")
                     try:
                         chosen = parse_selector(decode_json(selector.read_text(encoding="utf-8")))
                     except (SelectorError, ValueError) as error:
@@ -142,7 +142,7 @@ def import_(
         raise InvalidInput(f"{car} has no root that could be pinned")
     names = {PIN_PREFIX + (pin or car.stem).encode(): roots[0]}
     if network is not None and not chain:
-        raise InvalidInput("a network version, but no network to begin: --network goes with --chain")
+        raise InvalidInput("--network needs a chain snapshot: pass --chain")
     with RocksStore.open(folder) as store, bytes_bar("importing", car.stat().st_size) as progress:
         if chain:
             check_empty(store)

@@ -116,20 +116,20 @@ def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
 
     if key is None and not unlocked:
         raise InvalidInput(
-            "say who deploys: --private-key KEY, --keystore FILE or --account NAME, or --unlocked --from ADDRESS where "
+            "no signer: pass --private-key KEY, --keystore FILE or --account NAME, or --unlocked --from ADDRESS if "
             "the node signs"
         )
     if key is not None and unlocked:
         raise InvalidInput(
-            "a key (--private-key, --keystore, --account) signs here, --unlocked at the node: give one of them"
+            "a key (--private-key, --keystore, --account) and --unlocked exclude each other: pass one of them"
         )
     if key is None:
         if sender is None:
-            raise InvalidInput("--unlocked lets the node sign: name the account with --from ADDRESS")
+            raise InvalidInput("--unlocked needs an account of the node: pass --from ADDRESS")
         return sender
     own = account_of(key).address
     if sender is not None and from_delegated(filecoin_address(sender)) != own:
-        raise InvalidInput(f"what is given is not the key of {sender}, which --from (or ETH_FROM) names")
+        raise InvalidInput(f"the given key does not belong to {sender}, the address of --from (or ETH_FROM)")
     return f"0x{own.hex()}"
 
 
@@ -139,12 +139,11 @@ def _creation_code(artifact: ContractArtifact) -> bytes:
 
     named = f"{artifact.file}:{artifact.name}"
     if not artifact.creation.object:
-        raise InvalidInput(f"{named} has no code of its own: it is an interface, or abstract")
+        raise InvalidInput(f"{named} has no code: it is an interface or abstract")
     libraries = ", ".join(f"{file}:{name}" for file, name in artifact.creation.libraries())
     if libraries:
         raise InvalidInput(
-            f"{named} is linked to libraries ({libraries}), which this command does not deploy; forge create does not, "
-            "either"
+            f"{named} is linked to libraries ({libraries}), which this command does not deploy (nor does forge create)"
         )
     return artifact.creation.linked({})
 
@@ -154,7 +153,7 @@ def _check_payable(artifact: ContractArtifact, money: int) -> None:
 
     entries = (entry for entry in artifact.abi if entry.get("type") == "constructor")
     if money and next((entry.get("stateMutability") for entry in entries), "") != "payable":
-        raise InvalidInput(f"the constructor of {artifact.name} is not payable: leave --value out")
+        raise InvalidInput(f"the constructor of {artifact.name} is not payable: omit --value")
 
 
 def _print_receipt(receipt: dict[str, Any], as_json: bool) -> None:

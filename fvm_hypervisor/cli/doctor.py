@@ -40,7 +40,7 @@ def doctor(
     from hypervisor.errors import InvalidInput
 
     if url is not None and rpc_url not in (None, url):
-        raise InvalidInput(f"two nodes are named, {url} and --rpc-url {rpc_url}: leave one of them out")
+        raise InvalidInput(f"two nodes are named, {url} and --rpc-url {rpc_url}: omit one of them")
     node, results = url or rpc_url, []
     for name, check in _CHECKS if node is None else _node_checks(node):
         try:

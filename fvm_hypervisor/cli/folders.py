@@ -45,7 +45,7 @@ def reading(folder: Path) -> Iterator[RocksStore]:
         except BlockNotFound as error:
             if not reads_from_node(store):
                 raise
-            raise StoreError(f"{error}: {folder} holds a fork, which has only the blocks that were read") from None
+            raise StoreError(f"{error}: {folder} contains a fork, which has only the blocks that were read") from None
 
 
 def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False) -> Network:
@@ -63,7 +63,7 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
         index = ChainIndex(store)
         record = index.network()
         if index.head < 0 or record is None:  # a network would begin a chain there
-            raise InvalidInput(f"{folder} holds no chain: `hypervisor node --state DIR` makes one")
+            raise InvalidInput(f"{folder} contains no chain: create one with `hypervisor node --state DIR`")
     return Network(folder, evm=evm or AUTO, overlay=record.overlay, read_only=read_only)
 
 
@@ -89,5 +89,5 @@ def head_of(store: RocksStore) -> Cid:
         found = [f"{name} {show(cid)}" for name, cid in pins(store).items()]
         more = f" and {len(found) - _SOME} more" if len(found) > _SOME else ""
         there = f" (pinned: {', '.join(found[:_SOME])}{more})" if found else ""
-        raise InvalidInput(f"{store.path} holds no machine's state: name a block that it holds with --root{there}")
+        raise InvalidInput(f"{store.path} contains no state of a machine: select one of its blocks with --root{there}")
     return Cid(head)

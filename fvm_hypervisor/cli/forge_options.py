@@ -7,52 +7,52 @@ from typing import Any, ClassVar, Final
 from fvm_hypervisor.cli.foreign_options import ForeignOptions
 from fvm_hypervisor.cli.foundry_settings import CHAIN, COMPILER, setting_options, with_words
 
-_CHAIN = "contracts run by Ethereum's rules or Filecoin's: --rules"
-_RATE = "requests are spaced to 330 compute units a second once a node refuses one for its rate, and not before"
-_COMPILER = "the compiler is asked for what tests need: forge build makes the rest"
-_WATCHED = "the folders src, test and script are watched, and a run is never stopped for the next"
+_CHAIN = "--rules selects Ethereum's or Filecoin's rules"
+_RATE = "after a node's first refusal, requests are limited to 330 compute units per second"
+_COMPILER = "the compiler only generates what tests need: use forge build for other output"
+_WATCHED = "the folders src, test and script are watched, and a running test run is never interrupted"
 NOT_HERE: Final = {
-    "--always-use-create-2-factory": "CREATE2 is executed where the contract says it, as in forge without it",
+    "--always-use-create-2-factory": "CREATE2 is executed by the contract itself, as in forge by default",
     "--ast": _COMPILER,
-    "--block-difficulty": "the chain has had no difficulty since the merge: vm.prevrandao sets the word in its place",
+    "--block-difficulty": "there is no difficulty since the merge: vm.prevrandao sets the value that replaced it",
     "--block-prevrandao": "vm.prevrandao sets it in a test",
-    "--build-info": "build-info is written with the artifacts: there is nothing to switch on",
-    "--build-info-path": "build-info goes into out/build-info, as forge's does",
+    "--build-info": "build-info is always written with the artifacts",
+    "--build-info-path": "build-info is written to out/build-info, as by forge",
     "--celo": _CHAIN,
-    "--color": "the text has no colours",
+    "--color": "the output has no colours",
     "--compute-units-per-second": _RATE,
-    "--config-path": "the project's own foundry.toml is read: --root names its folder",
-    "--create2-deployer": "the deployer is at 0x4e59b44847b379578588920cA78FbF26c0B4956C, as in forge without it",
-    "--deny": "warnings are the compiler's words for people: forge build --deny fails for them",
+    "--config-path": "the project's foundry.toml is read: --root selects its folder",
+    "--create2-deployer": "the deployer is at 0x4e59b44847b379578588920cA78FbF26c0B4956C, as in forge by default",
+    "--deny": "warnings do not fail a test run: use forge build --deny",
     "--disable-block-gas-limit": "--gas-limit sets the limit",
-    "--disable-labels": "names in traces are those of contracts and vm.label",
-    "--dump": "--debug --command takes the debugger's commands, and prints what they answer",
-    "--dynamic-test-linking": "only what has changed is compiled, whatever tests deploy",
-    "--enable-tx-gas-limit": "a test is one transaction with the gas that --gas-limit says",
-    "--etherscan-api-key": "no service is asked for sources: traces name the project's own contracts",
+    "--disable-labels": "traces always show names of contracts and labels of vm.label",
+    "--dump": "--debug --command runs commands of the debugger and prints their output",
+    "--dynamic-test-linking": "only changed sources are compiled, regardless of the contracts that tests deploy",
+    "--enable-tx-gas-limit": "a test is one transaction with the gas limit of --gas-limit",
+    "--etherscan-api-key": "no verification service is used: traces name the project's own contracts",
     "--extra-output": _COMPILER,
     "--extra-output-files": _COMPILER,
-    "--fork-retries": "a request that a node refuses for its rate, or drops, is sent again up to five times",
-    "--fork-retry-backoff": "the first retry comes after a second, each further one after twice the time",
-    "--gas-price": "a test's transactions pay nothing for gas: vm.txGasPrice sets what they see",
-    "--ignored-error-codes": "warnings of the compiler are not printed",
-    "--insecure": "certificates are always verified: SSL_CERT_FILE names an authority of your own",
-    "--libraries": "libraries are deployed and linked by themselves",
-    "--live-logs": "-vv prints what tests write when their suite has ended",
+    "--fork-retries": "rate-limited and dropped requests are repeated up to five times",
+    "--fork-retry-backoff": "the first retry follows after a second; the delay doubles each time",
+    "--gas-price": "a test's transactions pay nothing for gas: vm.txGasPrice sets the visible price",
+    "--ignored-error-codes": "compiler warnings are not printed",
+    "--insecure": "certificates are always verified: SSL_CERT_FILE adds your own authority",
+    "--libraries": "libraries are deployed and linked automatically",
+    "--live-logs": "-vv prints the logs of tests when their suite has ended",
     "--md": "--json prints one JSON object with all results, --junit JUnit's XML",
-    "--memory-limit": "memory is bounded by its gas",
-    "--no-auto-detect": "the compiler is the one that --use or foundry.toml names, or that the pragmas choose",
-    "--no-cache": "what is compiled is always kept: --force compiles everything all the same",
-    "--no-proxy": "no proxy is used in any case: requests go to the host of the URL",
+    "--memory-limit": "memory is limited by gas",
+    "--no-auto-detect": "--use, foundry.toml or the pragmas select the compiler",
+    "--no-cache": "results are stored in any case: --force compiles everything again",
+    "--no-proxy": "proxies are never used: requests go to the host of the URL",
     "--no-restart": _WATCHED,
     "--no-rpc-rate-limit": _RATE,
     "--remappings-env": "remappings come from foundry.toml, remappings.txt and --remappings",
     "--revert-strings": _COMPILER,
-    "--rpc-timeout": "a request may take 45 seconds, as in forge without the option",
-    "--trace-depth": "-vvv prints the calls of failures, to their ends",
-    "--tx-origin": "vm.prank sets it in a test; without it is the sender",
+    "--rpc-timeout": "the timeout of a request is 45 seconds, as in forge by default",
+    "--trace-depth": "-vvv prints all calls of failing tests, at any depth",
+    "--tx-origin": "vm.prank sets it in a test; the default is the sender",
     "--use-literal-content": _COMPILER,
-    "--watch-delay": "a run begins as soon as files stop changing",
+    "--watch-delay": "a run starts when files stop changing",
 }
 ALWAYS: Final = {"--no-cache": NOT_HERE["--no-cache"]}
 """Reasons for options missing in every command that compiles a project."""
@@ -75,7 +75,7 @@ class TestCommand(ForeignOptions):
     here = "this command"
     reasons: ClassVar = {**NOT_HERE, **{short: NOT_HERE[name] for short, name in ALIASES.items()}}
 
-    own: ClassVar = {"--lab": "give labs with --rules, as in --rules lab:rent"}
+    own: ClassVar = {"--lab": "select labs with --rules, as in --rules lab:rent"}
 
     def __init__(self, name: str | None, **given: Any) -> None:
         """Make the command, with the options for keys of foundry.toml after its own."""
@@ -87,26 +87,26 @@ class TestCommand(ForeignOptions):
         return super().parse_args(ctx, with_words(args))
 
 
-_KEYS = "give keys with --private-key, --keystore or --account, or the node signs (--unlocked)"
-_ONE_BY_ONE = "each transaction is one of its own"
-_NO_SERVICE = "no service for verified sources knows the network here"
+_KEYS = "pass keys with --private-key, --keystore or --account, or let the node sign (--unlocked)"
+_ONE_BY_ONE = "transactions are not batched"
+_NO_SERVICE = "no verification service supports this network"
 SCRIPT_NOT_HERE: Final = {
     "--aws": _KEYS,
     "--batch": _ONE_BY_ONE,
     "--batch-size": _ONE_BY_ONE,
     "--browser": _KEYS,
-    "--debug": "`hypervisor step` debugs a transaction of a node; of a script -vvvv prints every call",
+    "--debug": "`hypervisor step` debugs a transaction of a node; -vvvv prints every call of a script",
     "--delay": _NO_SERVICE,
     "--etherscan-api-key": _NO_SERVICE,
-    "--fork-block-number": "a script is run on the newest state, which its transactions meet",
+    "--fork-block-number": "a script runs on the newest state, on which its transactions will be executed",
     "--gcp": _KEYS,
     "--interactive": _KEYS,
     "--interactives": _KEYS,
-    "--isolate": "a script's transactions are tried one by one, each in a block of its own",
+    "--isolate": "a script's transactions are always simulated one by one, each in its own block",
     "--ledger": _KEYS,
-    "--mnemonics": "`hypervisor wallet` shows the keys of a mnemonic: --private-key takes them",
-    "--multi": "one run has one chain: run the script once for each --rpc-url",
-    "--non-interactive": "nothing is asked on the terminal",
+    "--mnemonics": "`hypervisor wallet` shows the keys of a mnemonic: pass them with --private-key",
+    "--multi": "a run has one --rpc-url: run the script once for each network",
+    "--non-interactive": "the command never prompts",
     "--retries": _NO_SERVICE,
     "--trezor": _KEYS,
     "--turnkey": _KEYS,

@@ -51,7 +51,7 @@ def gc(
     from hypervisor.errors import InvalidInput
 
     if (folder is None) == (rpc_url is None):
-        raise InvalidInput("name a folder, or with --rpc-url the node that has it open")
+        raise InvalidInput("missing argument: pass a folder, or with --rpc-url the node that has it open")
     with words_line("collecting") as say:
 
         def progress(phase: str, kept: int, dropped: int) -> None:
@@ -89,12 +89,14 @@ def _in_folder(
         opened = open_folder(folder, read_only=False)
     except StoreLocked:
         raise StoreLocked(
-            f"the store in {folder} is open in another process: if that is a node, name it in place of the folder "
-            "(--rpc-url URL), it goes on answering meanwhile"
+            f"the store in {folder} is open in another process: if that is a node, pass its URL instead of the folder "
+            "(--rpc-url URL); the node stays available"
         ) from None
     with opened as store:
         if reads_from_node(store):
-            raise InvalidInput(f"{folder} holds a fork, which has only the blocks that were read: nothing is collected")
+            raise InvalidInput(
+                f"{folder} contains a fork, which has only the blocks that were read: nothing is collected"
+            )
         if states is not None:
             forget_states(store, states)
         collector = GarbageCollector(store, lambda: chain_roots(store))
@@ -125,5 +127,5 @@ def _at_node(
                     if phase == "compact":  # the node gives the space back beside its work
                         sleep(_COMPACTING)
                 case _:
-                    raise NodeError(f"{shown_url(url)} answers no state of a collection: is it a node of ours?")
+                    raise NodeError(f"{shown_url(url)} returned no status of a collection: is it a `hypervisor node`?")
     return None

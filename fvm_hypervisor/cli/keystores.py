@@ -72,14 +72,14 @@ def keystore_keys(
     """
     places = [*files, *(_of_account(name) for name in accounts)]
     if passwords and password_files:
-        raise InvalidInput("--password and --password-file do not go together: give one of them for each keystore")
+        raise InvalidInput("--password and --password-file exclude each other: pass one password for each keystore")
     given = [_password(file) for file in password_files] if password_files else list(passwords)
     if given and len(given) != len(places):
         raise InvalidInput(
-            f"there are {len(places)} keystores (--keystore, --account) and {len(given)} passwords: give one for each"
+            f"there are {len(places)} keystores (--keystore, --account) and {len(given)} passwords: pass one for each"
         )
     if places and not given and not sys.stdin.isatty():
-        raise InvalidInput(f"the keystore {places[0]} has a password: give it with --password-file, or on a terminal")
+        raise InvalidInput(f"the keystore {places[0]} has a password: pass --password-file, or enter it on a terminal")
     return [_key(place, given[number] if given else _asked(place)) for number, place in enumerate(places)]
 
 
@@ -97,7 +97,7 @@ def one_key(
     given = [] if private_key is None else ["--private-key"]
     given += [f"the keystore {file}" for file in files] + [f"the account {name}" for name in accounts]
     if len(given) > 1:
-        raise InvalidInput(f"one key signs, and {' and '.join(given)} are given: leave all but one out")
+        raise InvalidInput(f"only one key can sign, but {' and '.join(given)} were given: omit all but one")
     opened = keystore_keys(files, accounts, passwords, password_files)
     return opened[0] if opened else private_key
 
@@ -134,12 +134,12 @@ def _key(place: Path, password: str) -> str:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InvalidInput(f"{place} {_NO_KEYSTORE}") from None
     if costs is not None:
-        raise InvalidInput(f"{place} asks for {costs}: it is not a wallet's")
+        raise InvalidInput(f"{place} needs {costs}: it is not a wallet's keystore")
     try:
         return f"0x{bytes(Account.decrypt(content, password)).hex()}"
     except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
         if "MAC" in str(error):
-            raise InvalidInput(f"the password does not open the keystore {place}") from None
+            raise InvalidInput(f"wrong password for the keystore {place}") from None
         raise InvalidInput(f"{place} {_NO_KEYSTORE}") from None
 
 

@@ -308,9 +308,9 @@ def node(
     from localnet.rpc.node import FORK_QUERY_TIME, NodeLimits
 
     if null_rate and not block_time:
-        raise InvalidInput(f"--null-rate {null_rate:g} is for blocks made by the clock: give --block-time, too")
+        raise InvalidInput(f"--null-rate {null_rate:g} needs blocks at intervals: pass --block-time too")
     if no_cors and allow_origin:
-        raise InvalidInput(f"--no-cors answers pages of no other origin, --allow-origin {allow_origin[0]} of that one")
+        raise InvalidInput(f"--no-cors and --allow-origin {allow_origin[0]} exclude each other: omit one of them")
     if gas_limit is not None and disable_block_gas_limit:
         raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
     version = None if network is None else parsed_network(network)
@@ -500,7 +500,7 @@ def _check_writable(file: Path) -> None:
     from hypervisor.errors import InvalidInput
 
     if file.is_dir() or not os.access(file.parent, os.W_OK):
-        raise InvalidInput(f"the state cannot be written to {file}: it is not a file in a folder that can be written")
+        raise InvalidInput(f"the state cannot be written to {file}: expected a file in a writable folder")
 
 
 def _write(file: Path, data: bytes) -> None:

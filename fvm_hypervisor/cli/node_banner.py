@@ -59,7 +59,7 @@ def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
     ]  # fmt: skip
     note = "These keys are public: whoever reads this can spend what they have. Use them here only."
     if not signs:
-        note += "\nThe node listens beyond this machine, so it signs for no account (--unlock lets it)."
+        note += "\nThe node listens beyond this machine, so it signs for no account (use --unlock to sign)."
     return "\n\n".join([*parts, note])
 
 

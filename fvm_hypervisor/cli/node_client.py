@@ -67,8 +67,8 @@ def ask_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
         if not error.is_unknown_method:
             raise
         raise NodeError(
-            f"{shown_url(url)} does not know {address}: it does not answer {method} ({error}). Addresses of actors "
-            "need a Filecoin node, such as Lotus or `hypervisor node`; a node of Ethereum's alone has no actors",
+            f"{shown_url(url)} cannot resolve {address}: {method} failed ({error}). Addresses of actors "
+            "need a Filecoin node, such as Lotus or `hypervisor node`; Ethereum nodes have no actors",
             error.data,
             code=error.code,
             answered=True,
@@ -179,8 +179,7 @@ def _account(url: str, sender: str) -> str:
     accounts = ask(url, "eth_accounts")
     if int(sender) >= len(accounts):
         raise InvalidInput(
-            f"{shown_url(url)} signs for {len(accounts)} accounts, there is no number {sender}: sign here with "
-            "--private-key"
+            f"{shown_url(url)} has {len(accounts)} accounts, but no number {sender}: to sign here, pass --private-key"
         )
     return str(accounts[int(sender)])
 

@@ -148,9 +148,9 @@ def fork_source(
 
     if url is None:
         if block is not None or transaction is not None:
-            raise InvalidInput("a block to fork at, but no node to fork: say which one with --fork-url")
+            raise InvalidInput("a block to fork at needs a node: pass --fork-url")
         if chain_id is not None:
-            raise InvalidInput(f"--fork-chain-id {chain_id} is the chain ID of a forked network: give --fork-url, too")
+            raise InvalidInput(f"--fork-chain-id {chain_id} is the chain ID of a forked network: pass --fork-url too")
         return None
     if chain_id is not None:
         whole_number(chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
@@ -160,7 +160,7 @@ def fork_source(
     if at and suffix.isascii() and suffix.isdigit():
         url = node
         if block is not None:
-            raise InvalidInput(f"--fork-url names block {suffix}, --fork-block-number {block}: leave one of them out")
+            raise InvalidInput(f"--fork-url names block {suffix}, --fork-block-number {block}: omit one of them")
         block = int(suffix)
 
     def waited(seconds: float) -> None:
@@ -175,6 +175,6 @@ def fork_source(
         headers=parsed_headers(headers or ()),
     )
     if transaction is not None and block is not None:
-        raise InvalidInput("--fork-transaction-hash names a block, too: leave the other one out")
+        raise InvalidInput("--fork-transaction-hash already selects the block: omit the other option")
     after = None if transaction is None else bytes.fromhex(transaction[2:])
     return ForkSource(url, block, waited, options, caches, after, chain_id)

@@ -123,14 +123,14 @@ def named_rules(rules: str | None, given: Sequence[str] | None) -> str | None:
         return rules
     labs = ",".join(given)
     if rules is not None and rules.startswith("lab:"):
-        raise InvalidInput(f"labs are given twice, with --rules {rules} and --lab {labs}: give all with --lab")
+        raise InvalidInput(f"labs were passed with both --rules {rules} and --lab {labs}: pass all of them with --lab")
     if rules != "lab":
-        raise InvalidInput(f"--lab {labs} is for --rules lab, which are Filecoin's with labs on: give that, too")
+        raise InvalidInput(f"--lab {labs} needs --rules lab (Filecoin's rules with labs): pass it too")
     chosen = labs.split(",")
     for choice in chosen:
         name = choice.partition("=")[0]
         if name not in lab_names() and name.lower() in lab_names():
-            raise InvalidInput(f"there is no lab '{name}': names are of small letters, '{name.lower()}' is one")
+            raise InvalidInput(f"there is no lab '{name}': names are lowercase, such as '{name.lower()}'")
     return rules_with_labs(chosen)
 
 

@@ -63,4 +63,6 @@ def _of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
     try:
         return check_profile(found)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise NodeError(f"{shown_url(url)} answers no profile: {type(error).__name__} in {found!r:.60}") from None
+        raise NodeError(
+            f"{shown_url(url)} returned an invalid profile: {type(error).__name__} in {found!r:.60}"
+        ) from None

@@ -103,7 +103,7 @@ def constructor_texts(given: Sequence[str] | None, file: Path | None) -> list[st
     if file is None:
         return None if given is None else list(given)
     if given:
-        raise InvalidInput("--constructor-args and --constructor-args-path say the same: give one of them")
+        raise InvalidInput("--constructor-args and --constructor-args-path exclude each other: pass one of them")
     data = read_bounded(file, _LARGEST_FILE, "the file of arguments")
     try:
         text = data.decode()

@@ -124,7 +124,7 @@ def _of_folder(folder: Path | None, first: int | None, last: int | None, paralle
     from localnet.chain import past_replay as room
 
     if folder is None:
-        raise InvalidInput("name the folder of a chain, or a node with --fork-url")
+        raise InvalidInput("missing argument: pass the folder of a chain, or a node with --fork-url")
     open_folder(folder).close()
     work = partial(room.replay_in_folder, folder.resolve(), parallel=parallel)
     found = room.heights_of_folder(folder, first, last)
@@ -142,7 +142,7 @@ def _of_node(url: str, folder: Path | None, first: int | None, last: int | None,
     from hypervisor.errors import InvalidInput
 
     if first is None:
-        raise InvalidInput("a node's chain is long: name the first epoch with --from")
+        raise InvalidInput("--fork-url needs a first epoch: pass --from")
     return lambda workers, dask: _replay_node(url, folder, first, last, parallel, workers, dask)
 
 

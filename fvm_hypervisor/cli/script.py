@@ -181,7 +181,7 @@ def script(
     url = named_node(project, rpc_url)
     if resume and url is None and not multi:
         raise InvalidInput(
-            "name the node to send the transactions to with --rpc-url; a run over several networks is resumed with "
+            "pass the node for the transactions with --rpc-url; to resume a run over several networks, pass "
             "--resume --multi"
         )
     opened = keystore_keys(keystore or (), account or (), password or (), password_file or ())
@@ -290,7 +290,7 @@ def _sender(given: str | None, signers: list[EthAddress], usual: str) -> EthAddr
         return signers[0] if signers else eth_address(bytes.fromhex(usual[2:]))
     known = from_delegated(filecoin_address(given))
     if known is None:
-        raise InvalidInput(f"the sender {given} is not an address of Ethereum's: 0x... or f410f...")
+        raise InvalidInput(f"the sender {given} is not an Ethereum address: expected 0x... or f410f...")
     return known
 
 
@@ -307,7 +307,7 @@ def _check_node(broadcast: bool) -> None:
 
     if broadcast:
         raise InvalidInput(
-            "name the node to send the transactions to with --rpc-url, or select a fork of its network in the script"
+            "pass the node for the transactions with --rpc-url, or select a fork of its network in the script"
         )
 
 

@@ -167,14 +167,14 @@ class ScriptSending:
         for number, (node, one) in enumerate(rows, 1):
             if node is None:
                 raise InvalidInput(
-                    f"transaction {number} of the script ({title(one)}) is made where no fork is selected: name its "
+                    f"transaction {number} of the script ({title(one)}) belongs to no network: pass its "
                     "node with --rpc-url, or select a fork before it"
                 )
         nodes = {node: networks.at(node) for node, _ in rows if node is not None}
         if len(nodes) > 1 and plan.libraries:
             raise InvalidInput(
-                "the script goes to several networks and is linked to libraries, which would be deployed on the first "
-                "one alone: send it to one network at a time, or deploy the libraries first and call them by address"
+                "the script uses several networks and is linked to libraries, which would only be deployed on the "
+                "first one: run it for one network at a time, or deploy the libraries first and call them by address"
             )
         for node, network in nodes.items():
             if node != url:
@@ -224,7 +224,7 @@ class ScriptSending:
         """Let a record of an earlier run be the next part. Raises InvalidInput where it is of another chain."""
         if record.chain != network.chain:
             raise InvalidInput(
-                f"{record.latest} has transactions of chain {record.chain}, the node at its URL is of chain "
+                f"{record.latest} has transactions of chain {record.chain}, but the node at its URL has chain "
                 f"{network.chain}: start the node of that chain there"
             )
         record.check_chain()

@@ -79,7 +79,7 @@ def send(
                 f"{function!r:.60} is not calldata: expected 0x and an even number of hex digits"
             ) from None
         if arguments:
-            raise InvalidInput("calldata has its arguments in it: leave the others out")
+            raise InvalidInput("calldata contains its arguments: omit the others")
     elif function is not None:
         interface, name = interface_of(function, abi, artifacts)
         data = calldata_of(interface, name, arguments or [], read)

@@ -25,11 +25,11 @@ def check_single(session: SuiteSession, option: str) -> None:
     if len(found) != 1:
         names = f" ({', '.join(found[:5])}, ...)" if found else ""
         raise InvalidInput(
-            f"{option} is for one test, and {len(found)} fit{names}: select it with --match-test, as 'test_a\\(' if "
-            "another one begins alike, and --match-contract"
+            f"{option} needs exactly one test, but {len(found)} match{names}: select it with --match-contract and "
+            "--match-test, as 'test_a\\(' if names have a common prefix"
         )
     if session.suites[0].tests[0].kind is CaseKind.INVARIANT:
-        raise InvalidInput(f"{option} is for one call, and {found[0]} is an invariant test, which makes many")
+        raise InvalidInput(f"{option} does not support invariant tests, such as {found[0]}")
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def step(
         _serve(listen)
         return
     if what is None:
-        raise InvalidInput("name what to step through: a transaction's hash, a message's CID, a vector or an address")
+        raise InvalidInput("missing argument: pass a transaction's hash, a message's CID, a vector or an address")
     with _subject(what, function, arguments or [], rpc_url, state, evm, abi, artifacts, value, sender, message,
                   bundle_dir) as subject:  # fmt: skip
         session = Session(subject, SourceLines(artifacts))
@@ -139,7 +139,7 @@ def _refuse_arguments(given: Mapping[str, tuple[object, str]]) -> None:
 
     for shown, (value, field) in given.items():
         if value:
-            raise InvalidInput(f"{shown} has no use where an editor is served: {field}")
+            raise InvalidInput(f"{shown} cannot be used while serving an editor: {field}")
 
 
 def _serve(port: int | None) -> None:
@@ -153,7 +153,7 @@ def _serve(port: int | None) -> None:
     try:
         serve_port(port, _launched)
     except OSError as error:
-        raise InvalidInput(f"{HOST}:{port} cannot be listened at: {error.strerror}") from None
+        raise InvalidInput(f"cannot listen on {HOST}:{port}: {error.strerror}") from None
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def _launched(given: Mapping[str, Any]) -> Iterator[Session]:
 
     what, state, number = text("what"), text("state"), given.get("message", 1)
     if what is None or not isinstance(number, int):
-        raise InvalidInput('name what to step through in the launch configuration, as "what"; "message" is a number')
+        raise InvalidInput('the launch configuration needs "what", a text; "message" must be a number')
     folders = [Path(each) for each in _texts(given, "artifacts")] or None
     bundles = text("bundleDir")
     with _subject(
@@ -220,7 +220,7 @@ def _subject(
 
     if function is not None:
         if folder is None:
-            raise InvalidInput("a function is called on the chain of a folder: name it with --state")
+            raise InvalidInput("a call of a function needs the folder of a chain: pass --state")
         with _chain(folder, evm) as network:
             yield subjects.of_call(network, _request(network, what, function, arguments, abi, artifacts, value, sender))
     elif Path(what).is_file():

@@ -342,10 +342,7 @@ def run_tests(
 
     project = load()
     if "fork_block_number" in settings and project.eth_rpc_url is None:
-        raise InvalidInput(
-            "--fork-block-number is a block of a node's network: name the node with --fork-url, or with eth_rpc_url in "
-            "foundry.toml"
-        )
+        raise InvalidInput("--fork-block-number needs a node: pass --fork-url, or set eth_rpc_url in foundry.toml")
     verbosity = max(verbosity or project.verbosity, 3 if gas_report else 0)
     match = project.match
     failed = failed_names(project) if rerun else None
@@ -398,7 +395,7 @@ def _file(path: Path) -> Path:
     from hypervisor.errors import InvalidInput
 
     if not path.is_file():
-        raise InvalidInput(f"there is no file {path}: --fuzz-input-file names a kept failure")
+        raise InvalidInput(f"there is no file {path}: --fuzz-input-file names a stored failure")
     return path.resolve()
 
 

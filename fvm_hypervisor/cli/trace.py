@@ -112,7 +112,7 @@ def _open(wanted: bytes | str, url: str, state: Path | None) -> None:
     from localnet.traces.trace_command import page_of
 
     if state is not None:
-        raise InvalidInput(f"--open shows a node's page: `hypervisor explore {state}` serves the chain of a folder")
+        raise InvalidInput(f"--open needs a running node: for the chain of a folder, use `hypervisor explore {state}`")
     if isinstance(wanted, bytes):
         page = page_of(f"0x{wanted.hex()}", url)
     else:
@@ -130,7 +130,7 @@ def _epoch(
     from localnet.traces.trace_report import decode_calls
 
     if flame is not None:
-        raise InvalidInput("--flame is for a transaction: an epoch's reward and cron pay no gas")
+        raise InvalidInput("--flame needs a transaction: an epoch's reward and cron pay no gas")
     found = _epoch_of_folder(state, evm, epoch) if state else _epoch_of_node(rpc, epoch)
     found = {**found, "calls": decode_calls(found["calls"], [_interface(path) for path in abi])}
     if as_json:

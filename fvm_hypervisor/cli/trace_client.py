@@ -40,7 +40,7 @@ def ask_hash(url: str, message: str) -> str | None:
     """Return the transaction hash of a message CID; None if the node has no such message. Raises NodeError."""
     answer = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
     if answer is not None and not isinstance(answer, str):
-        raise NodeError(f"{shown_url(url)} answered what is no transaction's hash")
+        raise NodeError(f"{shown_url(url)} returned an invalid transaction hash")
     return answer
 
 
@@ -83,7 +83,7 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
     for call in calls:  # without recursion: calls go 1,024 deep
         _check(url, "a call's place", call, _PLACE)
         if call["code"] is not None and call["code"] >= len(answer["codes"]):
-            raise NodeError(f"{shown_url(url)} answers no places of calls: there is no code {call['code']}")
+            raise NodeError(f"{shown_url(url)} returned invalid locations of calls: code {call['code']} is missing")
         calls.extend(call["calls"])
     found: dict[str, Any] = answer
     return found
@@ -91,10 +91,12 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
 
 def _check(url: str, what: str, value: Any, fields: Mapping[str, Holds]) -> None:
     if not isinstance(value, dict):
-        raise NodeError(f"{shown_url(url)} answers no call tree: {what} is {value!r:.60}")
+        raise NodeError(f"{shown_url(url)} returned an invalid call tree: {what} is {value!r:.60}")
     for name, holds in fields.items():
         if not holds(value.get(name)):
-            raise NodeError(f"{shown_url(url)} answers no call tree: '{name}' of {what} is {value.get(name)!r:.60}")
+            raise NodeError(
+                f"{shown_url(url)} returned an invalid call tree: '{name}' of {what} is {value.get(name)!r:.60}"
+            )
 
 
 def _is_number(value: Any) -> bool:

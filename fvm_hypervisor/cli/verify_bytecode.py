@@ -96,13 +96,13 @@ def verify_bytecode(
         )
     left_out = set(ignore or ())
     if len(left_out) == len(CodePart):
-        raise InvalidInput("--ignore creation and --ignore runtime leave nothing to compare: leave one of them out")
+        raise InvalidInput("--ignore creation and --ignore runtime leave nothing to compare: omit one of them")
     texts = constructor_texts(constructor_args, constructor_args_path)
     project, artifact = compiled_contract(
         context, root, contract, profile, use, url=rpc_url, solc_from_project=solc_from_project
     )
     if not artifact.runtime.object:
-        raise InvalidInput(f"{artifact.file}:{artifact.name} has no code of its own: it is an interface, or abstract")
+        raise InvalidInput(f"{artifact.file}:{artifact.name} has no code: it is an interface or abstract")
     url, number = named_node(project, rpc_url) or URL, _block(block)
     try:
         where = ethereum(url)(address)
@@ -211,12 +211,12 @@ def _made_by(url: str, name: str, address: str) -> bytes:
     if to is None and ask_checked(url, _created, "eth_getTransactionReceipt", name) == made:
         return data
     if to is None:
-        raise InvalidInput(f"transaction {name} has made another contract than {address}: {_NOT_FOUND}")
+        raise InvalidInput(f"transaction {name} created another contract than {address}: {_NOT_FOUND}")
     if to == CREATE2_DEPLOYER and create2_address(to, data[:32], data[32:]) == made:
         return data[32:]
     raise InvalidInput(
-        f"{address} was not made by transaction {name} itself, but by a contract that it calls: there is no creation "
-        "code in it. Skip it with --ignore creation"
+        f"{address} was created by a contract that transaction {name} calls, so its creation code is "
+        "unknown: pass --ignore creation"
     )
 
 
@@ -269,7 +269,7 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
     if encoded is None:
         return None if texts is None else init_code_of(readable_interface(artifact.abi), b"", texts, read)
     if texts is not None:
-        raise InvalidInput("--constructor-args and --encoded-constructor-args say the same: give one of them")
+        raise InvalidInput("--constructor-args and --encoded-constructor-args exclude each other: pass one of them")
     try:
         return bytes.fromhex(encoded.removeprefix("0x"))
     except ValueError:

@@ -28,7 +28,7 @@ def slots(value: Any) -> SlotRequest:
     if not any(wanted.values()):
         raise invalid_params("empty request")
     if sum(map(len, wanted.values())) > _MAX_SLOTS:
-        raise RpcError(LIMIT_EXCEEDED, f"more than {_MAX_SLOTS} slots in a request")
+        raise RpcError(LIMIT_EXCEEDED, f"too many slots: a request may read at most {_MAX_SLOTS}")
     return wanted
 
 

@@ -80,7 +80,7 @@ def resolve(network: NetworkReader, ref: BlockRef) -> Tipset:
     if found is None and ref.number is not None and ref.number < network.chain.index.first:
         raise RpcError(NOT_FOUND, f"block {ref.number} not found: this chain begins at {network.chain.index.first}")
     if found is None:
-        there = f"{ref.number} is asked for, the head is {network.settled.height}"
+        there = f"{ref.number} was requested, the head is {network.settled.height}"
         raise RpcError(SERVER_ERROR, f"requested a future epoch (beyond 'latest'): {there}")
     return found
 

@@ -276,7 +276,7 @@ def _walk(node: Node, root: Cid, seen: set[Cid]) -> tuple[int, int]:
             continue
         seen.add(block)
         if len(seen) > _MAX_WALKED:
-            raise RpcError(LOTUS_ERROR, f"more than {_MAX_WALKED} blocks: name a smaller part of the state")
+            raise RpcError(LOTUS_ERROR, f"more than {_MAX_WALKED} blocks: request a smaller part of the state")
         data = node.network.machine.store.get(block)
         below = scan_links(codec_of(block), data).links
         size, links = size + len(data), links + len(below)

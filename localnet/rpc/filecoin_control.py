@@ -65,7 +65,7 @@ def create_miner(node: Node, owner: EthAddress, sectors: int = 1, claims: bool =
     """Create a storage miner of an account, with live sectors of `size` bytes (default: 2048); return its address."""
     account = node.network.account(owner)
     if account is None:
-        raise RpcError(SERVER_ERROR, f"unknown account: the node has no key of 0x{owner.hex()}")
+        raise RpcError(SERVER_ERROR, f"unknown account: the node has no private key for 0x{owner.hex()}")
     if sectors > MAX_SECTORS:
         raise RpcError(LIMIT_EXCEEDED, f"{sectors} sectors in one request, at most {MAX_SECTORS}")
     return str(node.network.create_miner(account, sectors, sector_size=size, claims=claims).address)

@@ -81,7 +81,7 @@ def actor_events(node: NodeReader, wanted: EventFilter = _EVERYTHING) -> list[di
         if isinstance(at, Tipset):
             found += _events(node, at, wanted, emitters)
         if len(found) > node.limits.logs:
-            raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} events: ask for fewer heights")
+            raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} events: request a smaller range of heights")
     return found
 
 

@@ -61,19 +61,19 @@ def decode_params(node: Node, to: Address, method: int, params: bytes, key: Tips
     kind = machine.manifest.name_of(actor_of(machine, to).code) or ""
     known = actor_method(kind, method)
     if known is None or known.params is None:
-        raise RpcError(LOTUS_ERROR, f"method {method} of {address_json(to)} has no parameters that are known")
+        raise RpcError(LOTUS_ERROR, f"method {method} of {address_json(to)} has unknown parameters")
     schema = actor_schema(kind)
     try:
         return shown(schema, known.params, schema.read(known.params, decode_strict(params)))
     except (CodecError, SchemaError) as error:
-        raise RpcError(LOTUS_ERROR, f"these are not parameters of {known.name}: {error}") from None
+        raise RpcError(LOTUS_ERROR, f"invalid parameters of {known.name}: {error}") from None
 
 
 def manifest_cid(node: Node, version: int) -> dict[str, str]:
     """Return the CID of the built-in actors' manifest, for the current network version only."""
     machine = node.network.machine
     if version != machine.context.network.number:
-        raise RpcError(LOTUS_ERROR, f"the actors of network version {version} are not known here")
+        raise RpcError(LOTUS_ERROR, f"the actors of network version {version} are unknown to this node")
     return cid_json(machine.manifest.data)
 
 

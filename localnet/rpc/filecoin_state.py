@@ -109,7 +109,7 @@ def state_actor_codes(node: Node, version: int) -> dict[str, Any]:
     """Return the code CIDs of the built-in actors by name, for the current network version only."""
     manifest = node.network.machine.manifest
     if version != node.network.machine.context.network.number:
-        raise RpcError(LOTUS_ERROR, f"the actors of network version {version} are not known here")
+        raise RpcError(LOTUS_ERROR, f"the actors of network version {version} are unknown to this node")
     return {name: cid_json(manifest.code(name)) for name in ACTOR_NAMES}
 
 

@@ -152,7 +152,7 @@ def _logs(node: NodeReader, values: Mapping[str, Any], _params: list[Any]) -> An
     own_logs = logs_between(index, index.first + 1, min(last, node.network.settled.height), wanted)
     found += [log_json(*entry) for entry in own_logs]
     if len(found) > limits.logs:
-        raise RpcError(LIMIT_EXCEEDED, f"more than {limits.logs} logs: ask for fewer blocks")
+        raise RpcError(LIMIT_EXCEEDED, f"more than {limits.logs} logs: request a smaller block range")
     return found
 
 
@@ -176,8 +176,8 @@ def _proof(method: str) -> Handler:
             first = node.network.chain.index.first
             raise RpcError(
                 NOT_SUPPORTED,
-                f"{method} has no answer after block {first}, where this fork begins: the state here is no "
-                f"Merkle-Patricia trie, and the accounts of the forked network are in no tree; ask for block {first}",
+                f"{method} is not available after block {first}, where this fork begins, because local state is not a "
+                f"Merkle-Patricia trie: request block {first} or an earlier one",
             )
         number = hex(name) if isinstance(name, int) else {"blockHash": f"0x{name.hex()}"}
         slots = [[as_data(slot.to_bytes(32, "big")) for slot in values.get("slots", ())]]

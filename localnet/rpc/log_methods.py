@@ -106,7 +106,7 @@ def _end(node: NodeReader, ref: BlockRef) -> int:
 def _check_limit(node: NodeReader, logs: Any, several: bool) -> list[dict[str, Any]]:
     found: list[FoundLog] = list(islice(logs, node.limits.logs + 1)) if several else list(logs)
     if several and len(found) > node.limits.logs:
-        raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} logs: ask for fewer blocks")
+        raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} logs: request a smaller block range")
     return [log_json(*entry) for entry in found]
 
 

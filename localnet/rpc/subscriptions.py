@@ -96,9 +96,9 @@ class Subscriptions:
                 raise RpcError(SERVER_ERROR, "the connection is closed")
             own = self._of.get(new.listener, {})
             if len(own) >= self._most_of_one:
-                raise RpcError(LIMIT_EXCEEDED, f"at most {self._most_of_one} subscriptions on a connection")
+                raise RpcError(LIMIT_EXCEEDED, f"at most {self._most_of_one} subscriptions on a connection: cancel one")
             if sum(map(len, self._of.values())) >= self._most:
-                raise RpcError(LIMIT_EXCEEDED, f"at most {self._most} subscriptions at a time")
+                raise RpcError(LIMIT_EXCEEDED, f"at most {self._most} subscriptions at a time: cancel one")
             own[new.id] = new
             self._of[new.listener] = own
             self._watch()

@@ -38,7 +38,7 @@ def set_erc20_allowance(node: Node, owner: EthAddress, spender: EthAddress, toke
 
 
 def _set(node: Node, token: EthAddress, question: bytes, amount: int, what: str) -> None:
-    """Set the slot that a contract's answer is. Raises RpcError where none is."""
+    """Set the slot whose value the contract returns. Raises RpcError if there is none."""
     machine, request = node.network.machine, CallRequest(token, question)
     wanted = amount.to_bytes(_WORD, "big")
     slots = [(owner, slot) for owner, slots in access_list(machine, request) for slot in slots]
@@ -50,7 +50,7 @@ def _set(node: Node, token: EthAddress, question: bytes, amount: int, what: str)
                 return
         except CallFailed:
             pass  # the slot is something else
-    raise RpcError(SERVER_ERROR, f"{as_data(token)} keeps its {what} in no slot of its own: it cannot be set")
+    raise RpcError(SERVER_ERROR, f"the {what} of {as_data(token)} cannot be set: no storage slot holds it")
 
 
 def _words(*addresses: EthAddress) -> bytes:

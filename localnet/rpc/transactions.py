@@ -130,9 +130,9 @@ def _at(node: Node, found: Tipset | None, index: int) -> dict[str, Any] | None:
 def _account(node: Node, owner: EthAddress) -> Account:
     account = node.network.account(owner)
     if account is not None and not node.signs:
-        raise RpcError(SERVER_ERROR, "the node listens beyond this machine, and signs for no account; --unlock lets it")
+        raise RpcError(SERVER_ERROR, "the node is reachable remotely and signs for no account: start it with --unlock")
     if account is None:
-        raise RpcError(SERVER_ERROR, f"unknown account: the node has no key of {as_data(owner)}")
+        raise RpcError(SERVER_ERROR, f"unknown account: the node has no private key for {as_data(owner)}")
     return account
 
 

@@ -69,7 +69,7 @@ LIMITS: Final = RuleLimits(
     transaction_bytes=2 * LARGEST_MESSAGE,
     balance=LARGEST_BALANCE,
     value=TokenAmount(2_000_000_000 * ATTO_PER_FIL),
-    gas_advice="eth_estimateGas says what is needed; forge script asks it with --skip-simulation",
+    gas_advice="call eth_estimateGas to get the required limit; forge script does so with --skip-simulation",
 )
 PREMIUM: Final = TokenAmount(100_000)
 FEES: Final = Fees(

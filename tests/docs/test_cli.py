@@ -21,7 +21,7 @@ def test_missing_anvil_options_are_listed_with_refusal_text() -> None:
     text = OPTIONS_PAGE.read_text(encoding="utf-8")
     assert with_options(text) == text, "run `make cli-page`"
     (section,) = re.findall(r"^## Unsupported features\n(.*)", text, re.MULTILINE | re.DOTALL)
-    assert "| `--ipc` | the node listens at a port only: " in section
+    assert "| `--ipc` | the node only listens on a port: " in section
 
 
 @pytest.mark.parametrize("command", COMMANDS)

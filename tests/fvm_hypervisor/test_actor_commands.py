@@ -144,7 +144,7 @@ def test_a_running_node_gets_code_an_actor_and_other_code(hypervisor: Command, t
         assert as_json("actor", "call", jar["id"], "633974955", "0x81626869", "--rpc", url)["answer"] is None
         refused = hypervisor("actor", "call", jar["id"], "Tip", '["hi"]', "--rpc", url)
         assert refused[0] == 2
-        assert "name its schema with --schema" in refused[1]
+        assert "pass its schema with --schema" in refused[1]
         for command in ("install", "create", "replace"):
             assert hypervisor("actor", command, MODULE, *([CODE] * (command == "replace")))[0] == 2
 

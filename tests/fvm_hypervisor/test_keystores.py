@@ -73,10 +73,10 @@ def test_an_account_is_a_file_in_foundrys_folder(tmp_path: Path, monkeypatch: py
 
 def test_keystore_error_does_not_reveal_password(tmp_path: Path) -> None:
     file = keystore(tmp_path)
-    with pytest.raises(InvalidInput, match="does not open the keystore") as error:
+    with pytest.raises(InvalidInput, match="wrong password for the keystore") as error:
         keystore_keys([file], [], ["wrong-one"], [])
     assert "wrong-one" not in str(error.value)
-    for passwords, words in (([], "give it with --password-file"), ([PASSWORD] * 2, "1 keystores .* 2 passwords")):
+    for passwords, words in (([], "pass --password-file"), ([PASSWORD] * 2, "1 keystores .* 2 passwords")):
         with pytest.raises(InvalidInput, match=words):
             keystore_keys([file], [], passwords, [])
     with pytest.raises(InvalidInput, match="is a folder"):

@@ -126,7 +126,10 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
         beside = run("trace", sent, "--state", state)  # a folder that a node has open is read, not written
         assert (beside.returncode, "eam CreateExternal(" in beside.stdout) == (0, True), beside.stderr
         collected = run("gc", state)
-        assert (collected.returncode, "name it in place of the folder (--rpc-url URL)" in collected.stderr) == (1, True)
+        assert (collected.returncode, "pass its URL instead of the folder (--rpc-url URL)" in collected.stderr) == (
+            1,
+            True,
+        )
         data = "0xead710c4" + f"{32:064x}{2:064x}" + "6869".ljust(64, "0")  # greet("hi")
         call = ask(url, "eth_sendTransaction", {"from": ALICE, "to": receipt["contractAddress"], "data": data})
         process.terminate()

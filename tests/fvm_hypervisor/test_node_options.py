@@ -206,10 +206,10 @@ def test_non_loopback_node_signs_only_with_unlock(tmp_path: Path) -> None:
         here = url.replace("0.0.0.0", "127.0.0.1")
         assert ask(here, "eth_accounts") == []
         for method, parameters in (("eth_sendTransaction", [transaction]), ("eth_sign", [ALICE, "0x00"])):
-            with pytest.raises(NodeError, match="signs for no account; --unlock lets it"):
+            with pytest.raises(NodeError, match="signs for no account: start it with --unlock"):
                 ask(here, method, *parameters)
         process.terminate()
-        assert "signs for no account (--unlock lets it)" in process.communicate(timeout=START)[0]
+        assert "signs for no account (use --unlock to sign)" in process.communicate(timeout=START)[0]
     with running(tmp_path / "ready", "--host", "0.0.0.0", "--unlock", "--silent") as (url, _):
         assert len(ask(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
 
@@ -236,7 +236,7 @@ def test_forked_node_starts_from_origin_and_runs_without_it(tmp_path: Path) -> N
         assert ask(again, "eth_getBalance", BOB, "latest") == "0x7c"
     found = run("gc", tmp_path / "fork")
     assert found.returncode
-    assert "holds a fork" in found.stderr
+    assert "contains a fork" in found.stderr
 
 
 @pytest.mark.slow
@@ -373,12 +373,12 @@ def _heard(client: socket.socket) -> bytes:
         (["--host", "300.1.1.1"], 2, "of 300.1.1.1 cannot be used"),
         (["--load-state", "absent"], 2, "the state absent cannot be read: No such file or directory"),
         (["--load-state", __file__], 2, "this is not a state that a network has dumped"),
-        (["--fork-epoch", "5"], 2, "say which one with --fork-url"),
-        (["--fork-chain-id", "5"], 2, "--fork-chain-id 5 is the chain ID of a forked network: give --fork-url, too"),
+        (["--fork-epoch", "5"], 2, "needs a node: pass --fork-url"),
+        (["--fork-chain-id", "5"], 2, "--fork-chain-id 5 is the chain ID of a forked network: pass --fork-url too"),
         (["--fork-url", "http://127.0.0.1:9", "--fork-chain-id", "0"], 2, "0 cannot be a chain id"),
         (["--fork-url", "http://127.0.0.1:9"], 2, "no node answers at http://127.0.0.1:9"),
         (["--keep-states", "0"], 2, "0 is not in the range x>=1"),
-        (["--null-rate", "0.5"], 2, "--null-rate 0.5 is for blocks made by the clock: give --block-time, too"),
+        (["--null-rate", "0.5"], 2, "--null-rate 0.5 needs blocks at intervals: pass --block-time too"),
         (["--dump-state", "absent/state"], 2, "the state cannot be written to absent/state"),
     ],
 )
@@ -448,10 +448,10 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
         ),
         (["--disable-block-gas-limit"], "a block gas limit is an option of Ethereum's rules"),
         (["--gas-limit", "1", "--disable-block-gas-limit"], "exclude each other"),
-        (["--no-cors", "--allow-origin", "*"], "--no-cors answers pages of no other origin"),
+        (["--no-cors", "--allow-origin", "*"], "--no-cors and --allow-origin * exclude each other"),
         (["--derivation-path", "m/x"], "'m/x' is "),
         (["-s", "1"], "-s is an option of anvil that this node does not have: with --state"),
-        (["-j", "2"], "-j is an option of anvil that this node does not have: transactions are executed"),
+        (["-j", "2"], "-j is an option of anvil that this node does not have: --parallel sets"),
         (["-vvv"], "-v is an option of anvil that this node does not have: `hypervisor trace`"),
         (["--json"], "--json is an option of anvil that this node does not have: "),
         (["--color", "never"], "--color is an option of anvil that this node does not have: "),

@@ -101,7 +101,7 @@ def test_node_range_replay_caches_fetched_blocks(made: Path, tmp_path: Path) -> 
             assert (part.exit_code, part.stdout) == (0, "2 tipsets with 3 messages, 0 different\n")
             assert node.blocks
             refused = run("replay", "--fork-url", url)
-            assert (refused.exit_code, "name the first epoch with --from" in refused.stderr) == (2, True)
+            assert (refused.exit_code, "needs a first epoch: pass --from" in refused.stderr) == (2, True)
             above = run("replay", "--fork-url", url, "--from", 99)
             assert (above.exit_code, "tipsets to execute from 1 to 9" in above.stderr) == (2, True)
         with serving(network) as url:  # our own node, whose head is executed already

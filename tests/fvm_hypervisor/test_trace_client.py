@@ -52,7 +52,7 @@ def test_the_answer_of_a_node_of_ours_is_passed_on_as_it_is(node: Answering, goo
 
 @pytest.mark.parametrize("answer", [None, "0x", [], {}, 5, {"calls": []}])
 def test_an_answer_of_another_shape_is_one_sentence(node: Answering, answer: Any) -> None:
-    with pytest.raises(NodeError, match="answers no call tree: "):
+    with pytest.raises(NodeError, match="returned an invalid call tree: "):
         ask_trace(node(answer), HASH)
 
 
@@ -76,6 +76,6 @@ WRONG: dict[str, tuple[str, Any]] = {
 def test_a_call_with_a_wrong_field_is_refused_by_the_fields_name(node: Answering, good: str, case: str) -> None:
     answer, (name, value) = json.loads(good), WRONG[case]
     answer["calls"][0][name] = value
-    with pytest.raises(NodeError, match="answers no call tree: ") as refused:
+    with pytest.raises(NodeError, match="returned an invalid call tree: ") as refused:
         ask_trace(node(answer), HASH)
     assert str(refused.value).isprintable()

@@ -191,14 +191,14 @@ def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> Non
         (["call", ALICE, "f()", "--block", "99"], 1, "future epoch"),
         (["call", ALICE, "most", "--abi", "Absent"], 2, "there is no compiled contract"),
         (["send", ALICE, "0xzz"], 2, "is not calldata"),
-        (["send", ALICE, "0x00", "5"], 2, "calldata has its arguments in it"),
+        (["send", ALICE, "0x00", "5"], 2, "calldata contains its arguments"),
         (["send", ALICE, "--value", "a lot"], 2, "is not an amount"),
         (["send", ALICE, "--value", "99999999fil"], 1, "insufficient funds"),
         (["send", ALICE, "--value", "1"], 2, "the amount 1 has no unit: write 1fil, or 1wei (what cast means by 1)"),
         (["call", ALICE, "f()", "--value", "007"], 2, "write 007fil, or 007wei"),
         (["deploy", "Vault", "5", "--value", "2"], 2, "write 2fil, or 2wei"),
-        (["send", ALICE, "--from", "77"], 2, "signs for 10 accounts, there is no number 77"),
-        (["send", ALICE, "--from", BOB[:-1] + "9"], 1, "no key of"),
+        (["send", ALICE, "--from", "77"], 2, "has 10 accounts, but no number 77"),
+        (["send", ALICE, "--from", BOB[:-1] + "9"], 1, "no private key for"),
         (["send", ALICE, "--private-key", "0x1234"], 2, "the private key is not valid"),
         (["send", ALICE, "--private-key", "0x" + "ff" * 32], 2, "the private key is not valid"),
         (["send", "f3" + "a" * 84], 2, "checksum"),
@@ -235,8 +235,8 @@ def test_ethereum_only_node_rejects_actor_addresses(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(NodeClient, "request", of_ethereum)
     done = run("http://127.0.0.1:1", *arguments)
     assert done.exit_code == 1
-    assert f"does not know {arguments[1]}: it does not answer Filecoin." in done.stderr
-    assert "a node of Ethereum's alone has no actors" in done.stderr
+    assert f"cannot resolve {arguments[1]}: Filecoin." in done.stderr
+    assert "Ethereum nodes have no actors" in done.stderr
     assert printed("http://127.0.0.1:1", "balance", ALICE) == "0.000000000000000007 FIL"
 
 

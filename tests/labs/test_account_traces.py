@@ -69,4 +69,4 @@ def test_node_reports_how_delegated_call_failed(
     assert end in str(receipt)
     output = capsys.readouterr().out
     assert end in output
-    assert ("  its limit of 100,000,000 gas is too low: eth_estimateGas says what is needed" in output) == advised
+    assert ("its limit of 100,000,000 gas is too low: call eth_estimateGas to get the required" in output) == advised

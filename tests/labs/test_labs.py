@@ -222,7 +222,7 @@ class TestCommandLine:
     def test_labs_are_for_the_rules_lab(self) -> None:
         done = CliRunner().invoke(app, ["node", "--lab", "lanes"])
         assert done.exit_code != 0
-        assert "--lab lanes is for --rules lab" in " ".join(done.output.split())
+        assert "--lab lanes needs --rules lab" in " ".join(done.output.split())
 
     def test_each_that_is_given_is_on(self) -> None:
         assert named_rules("lab", ["lanes", "async"]) == named_rules("lab", ["lanes,async"]) == "lab:async,lanes"

@@ -83,7 +83,7 @@ def test_a_failure_is_printed_with_names_and_the_line(
 
 def test_out_of_gas_is_printed_with_limit_and_advice(capsys: pytest.CaptureFixture[str]) -> None:
     """Use forge's own simulated gas limit: enough for inclusion, too little for execution."""
-    advice = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
+    advice = "call eth_estimateGas to get the required limit; forge script does so with --skip-simulation"
     for rules, limit, line in (
         ("filecoin", 2_500_000, f"  its limit of 2,500,000 gas is too low: {advice}\n"),
         ("ethereum", 22_000, ""),

@@ -268,7 +268,7 @@ def test_fork_tipsets_are_replayed_without_the_remote_network(tmp_path: Path) ->
 
 def test_missing_block_in_fork_folder_explains_fork(other: Other, tmp_path: Path) -> None:
     fork(other, tmp_path).close()
-    missing = "is not in the store.* holds a fork, which has only the blocks that were read"
+    missing = "is not in the store.* contains a fork, which has only the blocks that were read"
     with pytest.raises(StoreError, match=missing), reading(tmp_path) as store:
         store.get(cid_of(b"never read", RAW))
 

@@ -112,7 +112,7 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
     ("command", "arguments", "problem"),
     [
         ("stackTrace", {}, "nothing is launched"),
-        ("launch", {}, "name what to step through"),
+        ("launch", {}, 'the launch configuration needs "what"'),
         ("launch", {"what": 5}, "expected text"),
         ("launch", {"what": "0x12", "state": "/nowhere"}, "there is no folder"),
         ("launch", {"what": "0x12", "artifacts": "out"}, "expected a list"),

@@ -194,7 +194,7 @@ def test_undrawable_flamegraph_is_reported_after_all_results(
 @pytest.mark.parametrize("option", ["--flamegraph", "--flamechart", "--debug"])
 def test_single_test_option_reports_number_of_matches(project: Path, option: str) -> None:
     assert refused(str(project), option).startswith(
-        f"{option} is for one test, and 3 fit (Bad.testBroken, Good.testFine, Good.testFuzz, ...): select it with --"
+        f"{option} needs exactly one test, but 3 match (Bad.testBroken, Good.testFine, Good.testFuzz, ...): select it "
     )
     assert not (project / "cache" / "flamegraph_Good_testFine.svg").exists()
 
@@ -204,7 +204,7 @@ def test_an_invariant_test_has_no_picture(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "P.t.sol").write_text("contract Suite {}")
     forge_out(tmp_path, "test/P.t.sol", "contract Suite {}", {"Suite": artifact({"invariantFew()": PASS})})
-    words = "--flamegraph is for one call, and Suite.invariantFew is an invariant test, which makes many"
+    words = "--flamegraph does not support invariant tests, such as Suite.invariantFew"
     assert refused(str(tmp_path), "--flamegraph") == words
 
 

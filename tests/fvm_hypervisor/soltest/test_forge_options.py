@@ -63,10 +63,10 @@ def test_unknown_option_suggests_alternative(options: list[str], words: str) -> 
 @pytest.mark.parametrize(
     ("command", "option", "words"),
     [
-        ("test", "--lab", "there is no option --lab here: give labs with --rules, as in --rules lab:rent"),
-        ("create", "--no-cache", "--no-cache is an option of forge that this command does not have: what is compiled"),
-        ("verify-bytecode", "--no-cache", "--no-cache is an option of forge that this command does not have: what is"),
-        ("script", "--no-cache", "--no-cache is an option of forge that this command does not have: what is compiled"),
+        ("test", "--lab", "there is no option --lab here: select labs with --rules, as in --rules lab:rent"),
+        ("create", "--no-cache", "--no-cache is an option of forge that this command does not have: results"),
+        ("verify-bytecode", "--no-cache", "--no-cache is an option of forge that this command does not have: results"),
+        ("script", "--no-cache", "--no-cache is an option of forge that this command does not have: results"),
         ("create", "--nonc", "there is no option --nonc; --nonce is an option of forge that this command"),
     ],
 )
@@ -224,7 +224,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
         (["--snapshot", "check"], "there is no gas snapshot"),
         (["--snap", "gas"], "--snap names the file of --snapshot: give --snapshot write, check or diff, too"),
         (["--tolerance", "3", "--snapshot", "diff"], "--tolerance is for --snapshot check"),
-        (["--fork-block-number", "3"], "--fork-block-number is a block of a node's network: name the node with"),
+        (["--fork-block-number", "3"], "--fork-block-number needs a node: pass --fork-url, or set"),
         (["--lib-paths", "nope"], "there is no folder nope in"),
         (["--optimize", "yes"], "'yes' is not a value of --optimize: expected true or false"),
         (["--evm-version", "moon"], "command line: evm_version is 'moon', expected one of osaka, "),
@@ -344,8 +344,8 @@ def test_watching_runs_again_on_a_change_and_outlives_errors(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--rules", "lab", "--lab", "LANES"], "there is no lab 'LANES': names are of small letters, 'lanes' is one"),
-        (["--rules", "lab:lanes", "--lab", "async"], "labs are given twice, with --rules lab:lanes and --lab async"),
+        (["--rules", "lab", "--lab", "LANES"], "there is no lab 'LANES': names are lowercase, such as 'lanes'"),
+        (["--rules", "lab:lanes", "--lab", "async"], "labs were passed with both --rules lab:lanes and --lab async"),
     ],
 )
 def test_invalid_labs_option_is_named(options: list[str], words: str) -> None:

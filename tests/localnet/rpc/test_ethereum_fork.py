@@ -234,7 +234,7 @@ def test_manual_state_overrides_remote_node(rpc: Client) -> None:
 
 def test_proofs_after_the_fork_are_refused_with_the_reason(rpc: Client) -> None:
     rpc("evm_mine")
-    with pytest.raises(Failed, match="eth_getProof has no answer after block 7, where this fork begins"):
+    with pytest.raises(Failed, match="eth_getProof is not available after block 7, where this fork begins"):
         rpc("eth_getProof", COUNTER, [], "latest")
 
 
@@ -286,7 +286,7 @@ def test_a_served_fork_answers_on_every_thread(url: str, remote: NodeClient) -> 
         older = remote.request("eth_getBlockByNumber", "0x6", False)["transactions"][0]
         assert client.request("eth_getTransactionReceipt", older) == remote.request("eth_getTransactionReceipt", older)
         assert client.request("debug_traceTransaction", sent)["failed"] is False
-        with pytest.raises(NodeError, match="has no answer after block 7"):
+        with pytest.raises(NodeError, match="is not available after block 7"):
             client.request("eth_getProof", COUNTER, [], "latest")
 
 

@@ -78,7 +78,7 @@ def test_parameters_by_their_names(rpc: Client) -> None:
     assert lotus(rpc, "StateDecodeParams", shared, PROPOSE, params, None) == {
         "To": f"t{str(network.accounts[2].native)[1:]}", "Value": "5", "Method": 0, "Params": None,
     }  # fmt: skip
-    for method, words in ((99, "no parameters that are known"), (3, "not parameters of Approve")):
+    for method, words in ((99, "unknown parameters"), (3, "invalid parameters of Approve")):
         with pytest.raises(Failed, match=words):
             lotus(rpc, "StateDecodeParams", shared, method, params, None)
 

@@ -110,7 +110,7 @@ class TestState:
         rpc("hypervisor_mineAfterNullRounds", 1)
         null = hex(int(rpc("eth_blockNumber"), 16) - 1)
         for at, code, words in (
-            ("0xffffff", -32000, rf"future epoch .*: 16777215 is asked for, the head is {int(null, 16) + 1}$"),
+            ("0xffffff", -32000, rf"future epoch .*: 16777215 was requested, the head is {int(null, 16) + 1}$"),
             (null, 12, "null round"),
             (NO_HASH, -32001, "not found"),
             ("newest", -32602, "'newest' is not a block: expected latest, pending, "),
@@ -217,7 +217,7 @@ class TestTransactions:
             ("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]),
             ("eth_sign", [NOBODY, "0x"]),
         ):
-            with pytest.raises(Failed, match="the node has no key") as failed:
+            with pytest.raises(Failed, match="the node has no private key") as failed:
                 rpc(method, *params)
             assert failed.value.code == -32000
         with pytest.raises(Failed, match="from is missing") as failed:

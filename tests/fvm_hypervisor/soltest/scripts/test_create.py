@@ -88,7 +88,7 @@ def test_a_contract_is_deployed_with_a_keystore(project: Path, tmp_path: Path, m
         assert json.loads(create(project, url, "--account", "own", *options))["deployer"] == SENDER
         assert network.nonce(SENDER) == 2
         password.write_text("other", encoding="utf-8")
-        assert "does not open the keystore" in create(project, url, "--account", "own", *options, status=2)
+        assert "wrong password for the keystore" in create(project, url, "--account", "own", *options, status=2)
 
 
 @pytest.mark.slow
@@ -126,12 +126,12 @@ def test_values_go_up_to_the_next_option(project: Path, url: str, network: Netwo
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["Counter"], "say who deploys: --private-key KEY, --keystore FILE or --account NAME, or --unlocked --from"),
-        (["Counter", "--private-key", KEY, "--keystore", "own"], "one key signs, and --private-key and the keystore"),
+        (["Counter"], "no signer: pass --private-key KEY, --keystore FILE or --account NAME, or --unlocked --from"),
+        (["Counter", "--private-key", KEY, "--keystore", "own"], "only one key can sign, but --private-key and"),
         (["Counter", "--keystore", "none", "--password", "x"], "none"),
-        (["Counter", "--unlocked"], "--unlocked lets the node sign: name the account with --from ADDRESS"),
-        (["Counter", "--unlocked", "--private-key", KEY], "give one of them"),
-        (["Counter", "--private-key", KEY, "--from", "0x" + "12" * 20], "is not the key of 0x1212"),
+        (["Counter", "--unlocked"], "--unlocked needs an account of the node: pass --from ADDRESS"),
+        (["Counter", "--unlocked", "--private-key", KEY], "pass one of them"),
+        (["Counter", "--private-key", KEY, "--from", "0x" + "12" * 20], "does not belong to 0x1212"),
         (["Counter", "--private-key", KEY], "the constructor takes 1 arguments (uint256), not 0"),
         (["Counter", "--private-key", KEY, "--constructor-args", "x"], "'x' is not a valid uint256"),
         (["Counter", "--private-key", KEY, "--constructor-args", "1", "--value", "3"], "the amount 3 has no unit"),
@@ -255,11 +255,11 @@ def test_creations_are_found_in_the_records_of_scripts(
     [
         (["--creation-transaction", "0x" + "12" * 32], 2, "the node has no transaction 0x1212"),
         (["--encoded-constructor-args", "zz"], 2, "--encoded-constructor-args 'zz' is not hex"),
-        (["--encoded-constructor-args", "", "--constructor-args", "1"], 2, "give one of them"),
+        (["--encoded-constructor-args", "", "--constructor-args", "1"], 2, "pass one of them"),
         (["--constructor-args", "1", "2"], 2, "the constructor takes 1 arguments (uint256), not 2"),
         (["--block", "new"], 2, "--block 'new' is not a block"),
         (["--creation-transaction", "0x12"], 2, "is not the hash of a transaction: expected 0x and 64 hex"),
-        (["--block", "99"], 2, "99 is asked for, the head is 1"),
+        (["--block", "99"], 2, "99 was requested, the head is 1"),
         (["--block", "0"], 2, f"there is no code at {FIRST.lower()} on http://127.0.0.1"),
         (["--verifier", "x"], 2, "--verifier is an option of forge that this command does not have"),
     ],

@@ -53,10 +53,10 @@ def test_a_fuzz_test_begins_with_the_input_that_makes_it_fail(project: Path) -> 
 @pytest.mark.parametrize(
     ("match", "words"),
     [
-        ("test", "--debug is for one test, and 4 fit"),
-        ("nothing", "--debug is for one test, and 0 fit"),
+        ("test", "--debug needs exactly one test, but 4 match"),
+        ("nothing", "--debug needs exactly one test, but 0 match"),
         ("testFuzz_fine", "passes in 256 runs: there is no input to debug it with"),
-        ("invariant", "is an invariant test, which makes many"),
+        ("invariant", "does not support invariant tests"),
     ],
 )
 def test_impossible_debug_target_is_reported(project: Path, match: str, words: str) -> None:
@@ -101,7 +101,7 @@ def test_an_editor_is_told_which_tests_were_selected(project: Path) -> None:
         client.ask("initialize", adapterID="hypervisor")
         answer = client.answer("launch")
         assert not answer["success"]
-        assert "0 fit" in answer["message"]
+        assert "0 match" in answer["message"]
         client.ask("disconnect")
 
 

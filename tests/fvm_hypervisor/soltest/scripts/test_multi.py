@@ -156,7 +156,7 @@ def test_a_transaction_without_a_network_is_named(root: Path, monkeypatch: pytes
     with networks(monkeypatch, "ethereum", "ethereum") as (_, second):
         words = run(root, "--broadcast", name="mixed", status=2)
         assert "transaction 1 of the script (a call of 0x" in words
-        assert "is made where no fork is selected: name its node with --rpc-url" in words
+        assert "belongs to no network: pass its node with --rpc-url" in words
         assert second.head.height == 0
 
 
@@ -248,7 +248,7 @@ def test_a_run_that_was_cut_is_resumed_on_each_network(root: Path, monkeypatch: 
             assert "the node is gone" in run(root, "--broadcast", status=1)
         assert [len(part["receipts"]) for part in multi(root)] == [2, 0, 0]
         words = run(root, "--resume", status=2)
-        assert "a run over several networks is resumed with --resume --multi" in words
+        assert "to resume a run over several networks, pass --resume --multi" in words
         run(root, "--resume", "--multi")
         assert [len(part["receipts"]) for part in multi(root)] == [2, 1, 1]
         assert (first.head.height, second.head.height) == (1, 3)
@@ -272,7 +272,7 @@ def test_impossible_resume_is_reported(root: Path, monkeypatch: pytest.MonkeyPat
 
         urls.write_text(json.dumps({"deployments": [kept["deployments"][at] for at in (1, 0, 1)]}))
         words = run(root, "--resume", "--multi", status=2)
-        assert f"has transactions of chain {CHAINS[1]}, the node at its URL is of chain {CHAINS[0]}" in words
+        assert f"has transactions of chain {CHAINS[1]}, but the node at its URL has chain {CHAINS[0]}" in words
 
         wrong: Any
         nothing = [{"transactions": [{"rpc": None}]}] * 3

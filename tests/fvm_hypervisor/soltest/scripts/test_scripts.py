@@ -192,13 +192,13 @@ def test_script_runs_without_node(project: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--broadcast"], "name the node to send the transactions to with --rpc-url"),
+        (["--broadcast"], "pass the node for the transactions with --rpc-url"),
         (["--tc", "Nobody"], "there is no contract Nobody in script/Deploy.s.sol: it has Deploy"),
         (["--lib-paths", "nope"], "there is no folder nope in"),
         (["--sig", "nothing()"], "nothing"),
         (["--sig", "0xzz"], "--sig '0xzz' is not calldata"),
-        (["--sender", "f01"], "the sender f01 is not an address of Ethereum's"),
-        (["--ledger", "x"], "--ledger is an option of forge that this command does not have: give keys with"),
+        (["--sender", "f01"], "the sender f01 is not an Ethereum address"),
+        (["--ledger", "x"], "--ledger is an option of forge that this command does not have: pass keys with"),
         (["--optimizer-runs", "few"], "command line: optimizer_runs is 'few', expected a number"),
     ],
 )
