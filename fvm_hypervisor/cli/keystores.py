@@ -1,10 +1,11 @@
 """Encrypted key files of forge and cast: `--keystore`, `--account`, `--password-file`.
 
-Format: Web3 Secret Storage, version 3. eth-account decrypts it.
+Format: Web3 Secret Storage, version 3 (ethereum.org, "Web3 secret storage definition").
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +59,8 @@ _MAX_MEMORY: Final = 1 << 30
 _MAX_ROUNDS: Final = 1 << 24
 """Maximum number of PBKDF2 rounds; files have 2^18."""
 _SCRYPT_BLOCK: Final = 128
+_DERIVED: Final = 32
+"""Bytes of a derived key: 16 for the cipher, 16 for the MAC."""
 _CIPHER: Final = "aes-128-ctr"
 _NO_KEYSTORE: Final = "is not a keystore: expected the JSON of Web3 Secret Storage, version 3, with cipher and kdf"
 
@@ -120,8 +123,6 @@ def _password(file: Path) -> str:
 
 
 def _key(place: Path, password: str) -> str:
-    from eth_account import Account
-
     from hypervisor.user_files import read_bounded
     from store.json_text import parse_json
 
@@ -136,11 +137,46 @@ def _key(place: Path, password: str) -> str:
     if costs is not None:
         raise InvalidInput(f"{place} needs {costs}: it is not a wallet's keystore")
     try:
-        return f"0x{bytes(Account.decrypt(content, password)).hex()}"
-    except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
-        if "MAC" in str(error):
-            raise InvalidInput(f"wrong password for the keystore {place}") from None
+        key = _decrypted(content.get("crypto") or content["Crypto"], password.encode())
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise InvalidInput(f"{place} {_NO_KEYSTORE}") from None
+    if key is None:
+        raise InvalidInput(f"wrong password for the keystore {place}")
+    return f"0x{key.hex()}"
+
+
+def _decrypted(found: Any, password: bytes) -> bytes | None:
+    """Return the private key; None for a wrong password.
+
+    Raises KeyError, TypeError, ValueError or AttributeError for what is no keystore.
+    """
+    from cryptography.hazmat.primitives.ciphers import Cipher
+    from cryptography.hazmat.primitives.ciphers.algorithms import AES128
+    from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+    from store.keccak import keccak
+
+    text, mac = bytes.fromhex(found["ciphertext"]), bytes.fromhex(found["mac"])
+    derived = _derived(found["kdf"], found["kdfparams"], password)
+    if keccak(derived[16:32] + text) != mac:
+        return None
+    decryptor = Cipher(AES128(derived[:16]), CTR(bytes.fromhex(found["cipherparams"]["iv"]))).decryptor()
+    return decryptor.update(text) + decryptor.finalize()
+
+
+def _derived(kind: str, costs: Any, password: bytes) -> bytes:
+    """Return the 32 bytes that a key derivation function makes of a password."""
+    salt, length = bytes.fromhex(costs["salt"]), int(costs["dklen"])
+    if length != _DERIVED:
+        raise ValueError("another length of key")
+    if kind == "scrypt":
+        from Crypto.Protocol.KDF import scrypt  # OpenSSL refuses the costs of the definition's own example
+
+        n, r, p = (int(costs[name]) for name in ("n", "r", "p"))
+        return bytes(scrypt(password, salt, length, n, r, p))  # type: ignore[arg-type]
+    if kind == "pbkdf2" and costs["prf"] == "hmac-sha256":
+        return hashlib.pbkdf2_hmac("sha256", password, salt, int(costs["c"]), length)
+    raise ValueError("another key derivation function")
 
 
 def _costs(content: Any) -> str | None:

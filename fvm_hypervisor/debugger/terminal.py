@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from fvm_hypervisor.debugger.breakpoints import KINDS
@@ -40,9 +40,23 @@ def _typed() -> Iterator[str]:
         for line in sys.stdin:
             yield line.rstrip("\n")
         return
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import NestedCompleter
+    read = _reader()
+    while True:
+        with suppress(KeyboardInterrupt):  # what was typed is dropped
+            try:
+                yield read()
+            except EOFError:
+                return
 
+
+def _reader() -> Callable[[], str]:
+    """Return a function that reads a line, with history and completion if prompt-toolkit is installed."""
+    try:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.completion import NestedCompleter
+    except ModuleNotFoundError:
+        print("no completion of commands: pip install 'fvm-hypervisor[debugger]' adds it", file=sys.stderr)
+        return lambda: input(PROMPT)
     words: dict[str, dict[str, None] | None] = dict.fromkeys(BY_NAME)
     words["break"] = dict.fromkeys(KINDS)
     words["help"] = dict.fromkeys(BY_NAME)
@@ -50,9 +64,4 @@ def _typed() -> Iterator[str]:
         {**words, "break": {**dict.fromkeys(KINDS), "syscall": dict.fromkeys(syscall_names())}}
     )
     prompt: PromptSession[str] = PromptSession(PROMPT, completer=completer)
-    while True:
-        with suppress(KeyboardInterrupt):  # what was typed is dropped
-            try:
-                yield prompt.prompt()
-            except EOFError:
-                return
+    return prompt.prompt

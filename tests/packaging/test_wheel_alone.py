@@ -151,7 +151,7 @@ for file in Path(sys.argv[1]).resolve().rglob("*.py"):
                     lacking.setdefault(top, []).append(str(file))
 print(json.dumps(lacking))
 """
-EXTRAS: Final = {"distributed", "matplotlib", "pyarrow"}
+EXTRAS: Final = {"distributed", "matplotlib", "prompt_toolkit", "pyarrow"}
 """Distributions of the declared extras; a command that needs one says so."""
 
 

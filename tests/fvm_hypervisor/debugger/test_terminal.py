@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.debugger import terminal
 from tests import prepared
 from tests.fvm_hypervisor.debugger.stage import OUT, Stage
 
@@ -132,3 +133,12 @@ def test_bad_input_is_one_sentence(chain: tuple[Path, Stage], arguments: list[st
     assert done.returncode == (1 if "is not on this chain" in done.stderr else 2)
     assert problem in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_prompt_works_without_the_extra_and_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "prompt_toolkit", None)  # as if it were not installed
+    monkeypatch.setattr("builtins.input", lambda prompt: f"{prompt}next")
+    assert terminal._reader()() == "(step) next"
+    assert "pip install 'fvm-hypervisor[debugger]'" in capsys.readouterr().err
