@@ -27,7 +27,7 @@ from tests.packaging.project import PROJECT
 
 pytestmark = pytest.mark.slow
 
-OPTIONAL: Final = {"eth_tester", "pytest", "web3"}
+OPTIONAL: Final = {"boa", "eth_tester", "pytest", "web3"}
 """Distributions that a module may need without declaring them: these modules serve users who have them."""
 NAME: Final = "fvm_hypervisor"
 
