@@ -89,8 +89,10 @@ class TestViewer:
         """
         if self._decodes and shows_trace(self._verbosity, result.status is CaseStatus.FAILURE):
             return self.function_tracer()
+        # In the JSON report the result must not depend on the load: the time limit alone decides.
         if (
-            result.gas > (MAX_PLACED_GAS if self._rules == ETHEREUM else MAX_PLACED_FILECOIN_GAS)
+            not self._records
+            and result.gas > (MAX_PLACED_GAS if self._rules == ETHEREUM else MAX_PLACED_FILECOIN_GAS)
             and result.duration > SHORT
         ):
             return self.calls_tracer()

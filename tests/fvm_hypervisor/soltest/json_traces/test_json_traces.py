@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fvm_hypervisor.soltest import viewer
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.job import Job, Options
@@ -65,6 +66,12 @@ def test_every_instruction_is_forges(evm: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("verbosity", [3, 4])
 def test_instructions_are_shown_from_verbosity_five_on(verbosity: int, tmp_path: Path) -> None:
     assert report(tmp_path, verbosity) == without_steps(_FORGES)
+
+
+def test_traces_do_not_depend_on_the_duration_of_a_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that uses all its gas in two milliseconds took more than 50 on a busy machine."""
+    monkeypatch.setattr(viewer, "SHORT", -1.0)
+    assert report(tmp_path, 4) == without_steps(_FORGES)
 
 
 def test_below_verbosity_three_only_invariant_tests_have_traces(tmp_path: Path) -> None:
