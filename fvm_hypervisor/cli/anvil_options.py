@@ -9,7 +9,7 @@ from fvm_hypervisor.cli.foreign_options import ForeignOptions
 _ONE_CHAIN = "every block and transaction of a chain is stored"
 _STATES = "--keep-states N limits the stored states (default: 4100, as anvil's 500 and 3600; with --state all)"
 NOT_HERE: Final = {
-    "--cache-path": "compiled modules are kept in the user's cache folder (XDG_CACHE_HOME)",
+    "--cache-path": "compiled modules are stored in the user's cache folder (XDG_CACHE_HOME)",
     "--celo": "the network is Filecoin's, or has Ethereum's rules (--rules)",
     "--code-size-limit": "a contract has at most 24,576 bytes on the network; `hypervisor test` can change it",
     "--disable-code-size-limit": "a contract has at most 24,576 bytes on the network; `hypervisor test` can change it",

@@ -31,10 +31,10 @@ def lines() -> Iterator[str]:
     forge = [entry for entry in entries if not entry.filecoin]
     partial = sum(1 for entry in forge if entry.partial)
     yield (
-        f"Of forge's cheatcodes {len(forge) - partial} are supported, {partial} partly, {len(MISSING)} are missing, "
-        "counting overloads.\n"
+        f"{len(forge) - partial} of forge's cheatcodes are supported, {partial} are partly supported, and "
+        f"{len(MISSING)} are missing, counting overloads.\n"
     )
-    yield "| cheatcode | | what is not there |"
+    yield "| cheatcode | | unsupported parts |"
     yield "|---|---|---|"
     for name, (mark, words) in sorted(names(forge).items()):
         yield f"| `{name}` | {mark} | {words} |"

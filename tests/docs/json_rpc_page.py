@@ -73,26 +73,26 @@ PARTIAL: Final = {
 MISSING: Final = (
     (
         r"anvil_(set(FeeToken|ValidatorFeeToken|FeeAmmLiquidity)|dealTIP20|classifyTransaction)",
-        "of chains with fee tokens",
+        "for chains with fee tokens",
     ),
     (r"(eth|anvil)_.*AccessList", "Filecoin's blocks have no access lists"),
     (
         r"debug_(dbGet|freeOSMemory|accountInfoAt|codeByHash|clearTxpool|getModified|getBadBlocks)",
-        "of geth's inner life",
+        "specific to geth's implementation",
     ),
     (r"Filecoin\.F3", "one node needs no finality"),
-    (r"Filecoin\.Paych", "the wallet keeps no payment channels: call the actor"),
+    (r"Filecoin\.Paych", "the wallet does not manage payment channels: call the actor"),
     (r"Filecoin\.Msig", "send messages to the multisig actor"),
     (r"Filecoin\.Market", "no funds are reserved for deals: call the market actor"),
     (r"Filecoin\.(Sync|NodeStatus)", "there is nothing to synchronise with"),
-    (r"Filecoin\.(MinerCreateBlock|MinerGetBaseInfo)", "nobody mines"),
-    (r"Filecoin\.(Chain|CreateBackup)", "the store is looked after by `hypervisor gc` and `hypervisor car`"),
+    (r"Filecoin\.(MinerCreateBlock|MinerGetBaseInfo)", "there is no mining"),
+    (r"Filecoin\.(Chain|CreateBackup)", "use `hypervisor gc` and `hypervisor car` for the store"),
     (r"Filecoin\.Wallet", "the keys are those of the mnemonic"),
     (
         r"Filecoin\.State(Miner|Sector|AllMiner)",
-        "sectors are asked of the miner actor: `Filecoin.StateReadState`, `StateCall`",
+        "read sectors from the miner actor: `Filecoin.StateReadState`, `StateCall`",
     ),
-    (r"Filecoin\.State(Market|Deal|Get|Verifier)", "asked of their actors: `Filecoin.StateReadState`, `StateCall`"),
+    (r"Filecoin\.State(Market|Deal|Get|Verifier)", "read their actors: `Filecoin.StateReadState`, `StateCall`"),
     (r"", "not offered yet"),
 )
 """Why methods of peers are missing: the first pattern that a name begins with."""
@@ -161,7 +161,7 @@ def replaced(page: str) -> str:
 def _summary(known: list[Peer]) -> str:
     offered = _offered()
     lines = [
-        "What other nodes have, and how much of it is here; the letters stand beside the methods below.",
+        "This table counts the methods of other nodes that this node supports. The letters below refer to it.",
         "",
         "| | | methods | supported | partial | refused | missing |",
         "|---|---|---|---|---|---|---|",
@@ -202,7 +202,7 @@ def _refused(known: list[Peer]) -> str:
     lines = [
         "### What Filecoin does not have",
         "",
-        "Error -32004 says why. What works under Ethereum's rules is marked with *.",
+        "These methods return error -32004 with the reason. Those that work under Ethereum's rules are marked with *.",
         "",
         "| method | why | in |",
         "|---|---|---|",
