@@ -263,7 +263,7 @@ def test_folder_without_chain_is_refused_and_left_unchanged(tmp_path: Path) -> N
         done = run("trace", "0x" + "11" * 32, "--state", folder)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False)
         assert str(folder) in done.stderr
-    assert "holds no chain" in done.stderr
+    assert "contains no chain" in done.stderr
     assert list(empty.iterdir()) == []
     with Hypervisor.open(machine) as opened:
         assert (opened.root, opened.base.index(b"head")) == (root, None)

@@ -98,5 +98,5 @@ def test_a_node_that_has_no_such_method_gives_no_lines(node: Answering) -> None:
     ],
 )
 def test_places_of_another_shape_are_one_sentence(node: Answering, wrong: Any) -> None:
-    with pytest.raises(NodeError, match=r"answers no (call tree|places of calls)"):
+    with pytest.raises(NodeError, match=r"returned (an invalid call tree|invalid locations of calls)"):
         ask_places(node(wrong), "0x00")

@@ -116,7 +116,7 @@ def test_replay_range_covers_heights_with_states(tmp_path: Path) -> None:
         heights(tmp_path, 9)
     with RocksStore.open(tmp_path / "empty") as store:
         assert store.metadata(b"head") is None
-    with pytest.raises(InvalidInput, match="holds no chain"):
+    with pytest.raises(InvalidInput, match="contains no chain"):
         heights(tmp_path / "empty")
 
 

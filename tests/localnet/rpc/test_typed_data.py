@@ -27,5 +27,5 @@ def test_missing_typed_data_field_is_named(rpc: Client, field: str) -> None:
 
 
 def test_a_stranger_cannot_sign(rpc: Client) -> None:
-    with pytest.raises(Failed, match="the node has no key"):
+    with pytest.raises(Failed, match="the node has no private key"):
         rpc("eth_signTypedData_v4", NOBODY, MAIL)
