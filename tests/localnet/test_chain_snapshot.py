@@ -111,7 +111,7 @@ def test_folder_with_state_imports_no_snapshot_and_no_blocks(made: Any, tmp_path
     with RocksStore.open(tmp_path / "chain") as store:
         assert not store.has(head)
     found = run("car", "import", tmp_path / "new", car, "--network", "nv28")
-    assert "--network goes with --chain" in found.stderr
+    assert "--network needs a chain snapshot: pass --chain" in found.stderr
     assert not (tmp_path / "new").exists()
 
 

@@ -357,7 +357,7 @@ def test_refusing_node_is_not_taken_for_ethereum_only_node(status: int, error: d
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
     with answering(status, body) as url, pytest.raises(NodeError, match=str(error["message"])) as refused:
         find_fork_point(ForkSource(url))
-    assert "a node of Ethereum's alone" not in str(refused.value)
+    assert "Ethereum nodes have no actors" not in str(refused.value)
 
 
 @pytest.mark.slow
