@@ -478,7 +478,7 @@ class TestNode:
             (signed(network, *[good] * 65), "65 authorizations: at most 64"),
             (signed(network, good, to=None), "cannot create a contract"),
             (signed(network, good._replace(chain_id=1 << 64)), "64 bits and 8 bits"),
-            (signed(network, good._replace(y_parity=256)), "64 bits and 8 bits"),
+            (signed(network, good._replace(y_parity=256)), "number has 2 bytes, at most 1 are allowed"),
             (signed(network, good, access_list=((NOTES, ()),)), "access list"),
         ):
             with pytest.raises(TransactionRefused, match=words):

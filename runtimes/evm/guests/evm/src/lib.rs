@@ -15,6 +15,7 @@ mod keccak;
 mod keyed;
 mod modexp;
 mod precompiles;
+mod resume;
 mod tables;
 mod tree;
 mod words;
@@ -306,7 +307,7 @@ impl Guest {
         if creates {
             let created = mailbox().words[0];
             frame.push(created);
-        } else if let Err(exit) = interpreter::take_answer(&mut frame, &mut Outside, success != 0) {
+        } else if let Err(exit) = resume::take_answer(&mut frame, &mut Outside, success != 0) {
             return self.end(frame, exit);
         }
         self.run(frame, traced != 0)

@@ -14,6 +14,7 @@ use crate::interpreter;
 use crate::journal::{Journal, Mark};
 use crate::keccak::keccak256;
 use crate::keyed::{Key, Map};
+use crate::resume;
 use crate::tables::{GasTable, tree_flag};
 use crate::words::ZERO;
 use accounts::Told;
@@ -219,14 +220,14 @@ impl Tree {
 
     fn run_frame(&mut self, frame: &mut Frame) -> Exit {
         let exit = interpreter::run::<_, false>(frame, self);
-        if exit == MISSING_DATA { interpreter::pause(frame) } else { exit }
+        if exit == MISSING_DATA { resume::pause(frame) } else { exit }
     }
 
     /// The first frame as it was when it asked, or before the instruction that no tree can deal with.
     fn hand_back_first(&mut self, last: Level) -> Ended {
         let mut frame = self.to_the_first(last).frame;
         let Some(Asking { mark, gas }) = self.asking.take() else {
-            interpreter::step_back(&mut frame);
+            resume::step_back(&mut frame);
             let gas = self.collect(&mut frame);
             return (frame, HALTED, gas);
         };
@@ -312,7 +313,7 @@ impl Tree {
             level.frame.push(word);
             Ok(())
         } else {
-            interpreter::take_answer(&mut level.frame, self, success)
+            resume::take_answer(&mut level.frame, self, success)
         }
     }
 
