@@ -24,11 +24,11 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from store.blockstore import StoreError
 
 OpenSession = Callable[[Mapping[str, Any]], AbstractContextManager[Session]]
-"""Makes a session of the arguments of `launch`."""
+"""Opens a session from the arguments of a `launch` request."""
 
 _THREAD: Final = 1
 _EXPENSIVE: Final = ("Storage", "Functions")
-"""Scopes for which the message is run again."""
+"""Scopes that are computed by executing the message again, so clients should open them only on request."""
 _CAPABILITIES: Final = {
     "supportsConfigurationDoneRequest": True,
     "supportsFunctionBreakpoints": True,
@@ -48,37 +48,40 @@ class Adapter:
 
     def __init__(self, channel: Channel, open_session: OpenSession) -> None:
         self._channel, self._open_session = channel, open_session
-        self._undo = ExitStack()
+        self._resources = ExitStack()
         self._session: Session | None = None
         self._requests: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self._numbers: dict[str, list[int]] = {}
-        """The breakpoints that requests of a kind have set: those of the launch are none of them."""
+        """Numbers of the breakpoints set by each kind of request.
+
+        Breakpoints of the launch configuration are not included.
+        """
         self._branches: list[Branch] = []
         self._sources: list[str] = []
         self._stop_on_entry = False
-        self._gone = False
+        self._disconnected = False
         self._counting = threading.Lock()
         self._read_count = self._done_count = self._paused_count = 0
-        """Requests that were read, those that are done, and how many were read when the editor paused last."""
+        """Number of requests read, number completed, and number read before the client's last `pause`."""
         self._by_instruction = False
         """Kind of the step that the client requested last."""
         self._last_mark = self._logged = 0
 
     def serve(self) -> None:
-        """Answer until the editor leaves. Nothing of the conversation is left then."""
+        """Serve requests until the client disconnects, then close the session."""
         reader = threading.Thread(target=self._read, name="editor", daemon=True)
         reader.start()
         try:
-            while not self._gone:
+            while not self._disconnected:
                 request = self._requests.get()
                 if request is None:
                     break
                 self._answer(request)
-                self._done()
+                self._count_done()
                 if request.get("command") in ("disconnect", "terminate"):
                     break
         finally:
-            self._undo.close()
+            self._resources.close()
 
     def _read(self) -> None:
         """Read requests; runs on its own thread."""
@@ -94,21 +97,24 @@ class Adapter:
         except (ProtocolError, OSError, ValueError) as error:
             self._channel.event("output", {"category": "stderr", "output": f"error: {error}\n"})
         finally:
-            self._gone = True
+            self._disconnected = True
             if self._session is not None:
                 self._session.give_up()
             self._requests.put(None)
 
     def _count(self, *, pauses: bool) -> None:
-        """Count a request that was read. A pause is for those before it: where all are done, nothing runs."""
+        """Count a request that was read. A pause interrupts the requests before it, if any of them is still running."""
         with self._counting:
             if pauses and self._session is not None and self._done_count < self._read_count:
                 self._paused_count = self._read_count
                 self._session.interrupt()
             self._read_count += 1
 
-    def _done(self) -> None:
-        """Count a request that is done. A pause that came too late for it is not for the next one."""
+    def _count_done(self) -> None:
+        """Count a completed request.
+
+        Discard a pause that arrived too late for it, so that it does not stop the next one.
+        """
         with self._counting:
             self._done_count += 1
             if self._session is not None and self._done_count == self._paused_count:
@@ -123,17 +129,17 @@ class Adapter:
         handler = _HANDLERS.get(command)
         try:
             if handler is None:
-                raise InvalidInput(f"the request '{command:.60}' is not answered here")
+                raise InvalidInput(f"the request '{command:.60}' is not supported by this adapter")
             if not isinstance(arguments, Mapping):
-                raise InvalidInput("the arguments of a request are a JSON object")
+                raise InvalidInput("the arguments of a request must be a JSON object")
             body = handler(self, arguments)
         except Abandoned:
-            return  # the editor is gone
+            return  # the client disconnected
         except (HypervisorError, StoreError, OSError) as error:
             self._channel.write({**answer, "success": False, "message": views.shown_safely(error)})
             return
         except (LookupError, ArithmeticError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            problem = f"the request {command} has not the form of the protocol: {error!r}"
+            problem = f"the request {command} does not follow the Debug Adapter Protocol: {error!r}"
             self._channel.write({**answer, "success": False, "message": problem[:300]})
             return
         self._channel.write({**answer, "success": True, "body": body or {}})
@@ -161,16 +167,16 @@ class Adapter:
 
     def _check_launched(self) -> Session:
         if self._session is None:
-            raise InvalidInput("nothing is launched")
+            raise InvalidInput("no message is being debugged: send a launch request first")
         return self._session
 
     def _launch(self, arguments: Mapping[str, Any]) -> None:
         if self._session is not None:
-            raise InvalidInput("a message is launched already")
-        self._session = self._undo.enter_context(self._open_session(arguments))
-        self._undo.callback(self._session.close)
+            raise InvalidInput("a message is already being debugged: disconnect before launching another one")
+        self._session = self._resources.enter_context(self._open_session(arguments))
+        self._resources.callback(self._session.close)
         self._stop_on_entry = bool(arguments.get("stopOnEntry", True))
-        if self._gone:
+        if self._disconnected:
             self._session.give_up()
 
     def _begin(self) -> None:
@@ -186,7 +192,7 @@ class Adapter:
     def _needs_launch(self, _: Mapping[str, Any]) -> None:
         self._check_launched()
 
-    def _only_answered(self, _: Mapping[str, Any]) -> None:
+    def _acknowledge(self, _: Mapping[str, Any]) -> None:
         pass
 
     def _moves(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,7 +266,7 @@ class Adapter:
     def _source_text(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         place = int(arguments["sourceReference"])
         if not 0 < place <= len(self._sources):
-            raise InvalidInput(f"there is no source {place}")
+            raise InvalidInput(f"there is no source with reference {place}")
         return {"content": "\n".join(self._launched.sources.text(self._sources[place - 1]))}
 
     def _scopes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,7 +285,7 @@ class Adapter:
     def _variables(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         place = int(arguments["variablesReference"])
         if not 0 < place <= len(self._branches):
-            raise InvalidInput("that was of another stop: it is gone")
+            raise InvalidInput("this variable belongs to an earlier stop: request the scopes again")
         return {
             "variables": [
                 {
@@ -302,11 +308,11 @@ class Adapter:
         """Run a terminal command that only inspects; stepping belongs to the editor."""
         terminal = Terminal(self._launched)
         terminal.frame = int(arguments.get("frameId") or 0)
-        if terminal.frame:  # at the message's end there is none, and some commands need none
+        if terminal.frame:  # the message has ended, where some commands still work
             views.call_of(self._launched, terminal.frame)
         words = str(arguments["expression"]).split()
         if words and words[0] not in _LOOKING:
-            raise InvalidInput(f"'{words[0]:.40}' is not one of the commands that look: {', '.join(sorted(_LOOKING))}")
+            raise InvalidInput(f"'{words[0]:.40}' is not available here: expected one of {', '.join(sorted(_LOOKING))}")
         try:
             return {"result": terminal.do(" ".join(words)), "variablesReference": 0}
         except Quit:
@@ -318,7 +324,7 @@ class Adapter:
         number, _, address = str(arguments["memoryReference"]).rpartition(":")
         offset = int(address, 0) + int(arguments.get("offset") or 0)
         if offset < 0:
-            raise InvalidInput(f"memory begins at 0: {offset} is before it")
+            raise InvalidInput(f"memory offset {offset} is out of range: it must be at least 0")
         data = views.memory(self._launched, int(number or 0), offset, int(arguments["count"]))
         return {"address": hex(offset), "data": b64encode(data).decode()}
 
@@ -373,9 +379,9 @@ _HANDLERS: Final[Mapping[str, Handler]] = {
     "attach": Adapter._launch,
     "configurationDone": Adapter._needs_launch,
     "restart": Adapter._needs_launch,
-    "pause": Adapter._only_answered,
-    "disconnect": Adapter._only_answered,
-    "terminate": Adapter._only_answered,
+    "pause": Adapter._acknowledge,
+    "disconnect": Adapter._acknowledge,
+    "terminate": Adapter._acknowledge,
     "setBreakpoints": Adapter._set_lines,
     "setFunctionBreakpoints": Adapter._set_functions,
     "setExceptionBreakpoints": Adapter._set_exceptions,

@@ -28,7 +28,7 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from localnet.state.inspection import parse_address
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]*|[ft]0[0-9]+|[ft][1-3][a-z2-7]{30,}|[ft]4[0-9]+f[a-z2-7]+")
-"""The forms of addresses. Contracts and actors may have names that begin as they do: fToken2, t2, tip_jar."""
+"""Address patterns. They match the whole text, since names such as fToken2, t2 or tip_jar have the same prefixes."""
 KINDS: Final = ("call", "method", "syscall", "pc", "line", "exit", "gas")
 
 
@@ -61,7 +61,7 @@ def parse_breakpoint(number: int, text: str) -> Breakpoint:
     if kind not in KINDS:
         raise InvalidInput(f"'{text}' is not a breakpoint: begin with one of {', '.join(KINDS)}")
     if not rest:
-        raise InvalidInput(f"'{text}' is not a breakpoint: {kind} of what?")
+        raise InvalidInput(f"'{text}' is not a breakpoint: {kind} needs a value")
     made = Breakpoint(number, kind, rest, where=rest)
     if kind == "pc":
         address, _, counter = rest.rpartition(" ")
@@ -76,9 +76,9 @@ def parse_breakpoint(number: int, text: str) -> Breakpoint:
     elif kind == "exit" and rest != "any":
         made.counter = _number(rest, text)
     elif kind == "syscall" and not any(rest in (name, name.partition("::")[2]) for name in syscall_names()):
-        raise InvalidInput(f"there is no syscall '{rest}': they are {', '.join(syscall_names())}")
+        raise InvalidInput(f"there is no syscall '{rest}': expected one of {', '.join(syscall_names())}")
     if kind in ("call", "pc") and has_address_form(made.where):
-        parse_address(made.where)  # so that an address with a slip is found here
+        parse_address(made.where)  # report a mistyped address here
     return made
 
 
@@ -93,7 +93,7 @@ def _number(text: str, whole: str) -> int:
     except ValueError:
         raise InvalidInput(f"'{whole}': '{text}' is not a number") from None
     if found < 0:
-        raise InvalidInput(f"'{whole}': {found} is below 0")
+        raise InvalidInput(f"'{whole}': {found} must be at least 0")
     return found
 
 
@@ -139,7 +139,7 @@ class Breakpoints:
         return self._lines[key]
 
     def hit(self, listener: StepListener, site: StopSite, left: Callable[[OpenCall], object]) -> Breakpoint | None:
-        """Return the first breakpoint that matches `site`. `left` returns a frame's previous line."""
+        """Return the first breakpoint that matches `site`. `left` maps a frame to its previous source line."""
         for made in self.all:
             if self._fits(listener, site, made, left):
                 made.hits += 1
@@ -179,7 +179,7 @@ def same_file(path: str, given: str) -> bool:
 
 
 def _exits(site: StopSite, wanted: int) -> bool:
-    """Return True if a native actor is about to exit with `wanted`, or a call ends with it without such an exit."""
+    """Return True if a native actor is about to exit with `wanted`, or a call ends with it for another reason."""
     call = site.call
     if site.mark is MarkKind.SYSCALL and call.syscall is not None and call.syscall.name == EXIT_SYSCALL:
         code = call.syscall.arguments[0]
@@ -191,6 +191,6 @@ def _exits(site: StopSite, wanted: int) -> bool:
 
 
 def passes_mark(listener: StepListener, site: StopSite, gas: int) -> bool:
-    """Return True if a message has used `gas` at this place, but not at the place before."""
+    """Return True if the message's gas use reaches `gas` at this position."""
     used, before = listener.used_at(site), listener.used_before
     return before < gas * MILLIGAS_PER_GAS <= used

@@ -20,9 +20,9 @@ from hypervisor.printable import printable
 from store.blockstore import StoreError
 
 _AROUND: Final = 4
-"""Lines of a source before and after the present one."""
+"""Number of source lines shown before and after the current one."""
 _LONGEST: Final = 20_000
-"""Characters that a view may have in a terminal: what is cut is to be had by a narrower question."""
+"""Maximum number of characters that a command prints; longer output is truncated."""
 
 
 class Quit(Exception):
@@ -231,7 +231,7 @@ def _memory(terminal: Terminal, words: list[str]) -> str:
     offset = _number(words[0]) if words else 0
     length = _number(words[1]) if len(words) > 1 else 256
     if offset < 0 or length < 0:
-        raise InvalidInput("an offset and a length are not below 0")
+        raise InvalidInput("offset and length must be at least 0")
     return hex_lines(views.memory(terminal.session, terminal.frame, offset, length), offset) or "no memory there"
 
 
@@ -247,7 +247,7 @@ def hex_lines(data: bytes, offset: int = 0) -> str:
 def _storage(terminal: Terminal, words: list[str]) -> str:
     first = _number(words[0]) if words else 0
     if not 0 <= first < 1 << 256:
-        raise InvalidInput(f"{first} is not a slot: they are 0 to 2^256 - 1")
+        raise InvalidInput(f"{first} is not a slot: expected 0 to 2^256 - 1")
     found = views.storage(terminal.session, terminal.frame, first)
     lines = [f"0x{key:x}: 0x{word:x}" for key, word in sorted(found.words.items())] + [found.rest] * bool(found.rest)
     return "\n".join(lines) or "no slot has a word"
@@ -258,7 +258,7 @@ def _calldata(terminal: Terminal, words: list[str]) -> str:
     offset = _number(words[0]) if words else 0
     length = _number(words[1]) if len(words) > 1 else len(data)
     if offset < 0 or length < 0:
-        raise InvalidInput("an offset and a length are not below 0")
+        raise InvalidInput("offset and length must be at least 0")
     return hex_lines(data[offset : offset + length], offset) or "there is none"
 
 
@@ -275,7 +275,7 @@ def _syscall(terminal: Terminal, _: list[str]) -> str:
 def _functions(terminal: Terminal, _: list[str]) -> str:
     found = terminal.session.functions(views.call_of(terminal.session, terminal.frame))
     if not found:
-        raise InvalidInput(f"frame {terminal.frame} is not a native actor at work: stop at one of its syscalls")
+        raise InvalidInput(f"frame {terminal.frame} is not a running native actor: stop at one of its syscalls")
     return "\n".join(f"{place:>4} {printable(name)}" for place, name in enumerate(found))
 
 

@@ -50,7 +50,10 @@ class DebuggedRun:
     """Runs `work` with a listener. The inspecting thread calls `resume` and `abandon`."""
 
     def __init__(self, work: Callable[[Tracer], None], plan: Plan, rate: int, record: MarkRecord | None = None) -> None:
-        """`rate`: milligas for one gas of an engine. `record`: that of an earlier one of the same work."""
+        """Create the run.
+
+        `rate` is milligas per engine gas; `record` holds the marks of earlier runs of the same message.
+        """
         self.listener = StepListener(plan, self._wait, rate, record)
         self._work = work
         self._stops: SimpleQueue[Stop | End | BaseException] = SimpleQueue()
@@ -97,7 +100,7 @@ class DebuggedRun:
         self._stops.put(Stop(site, reason))
         plan = self._plans.get()
         if plan is None or self.listener.abandoned:
-            raise Abandoned("the execution was given up")
+            raise Abandoned("the execution was abandoned")
         return plan
 
     def _run(self) -> None:

@@ -1,6 +1,6 @@
-"""A tracer that tracks the open calls of an execution, and asks a plan at each position whether to stop.
+"""A tracer that tracks the open calls of an execution and lets a plan decide at each position whether to stop.
 
-A plan selects the instructions of a frame at which it is asked; all others run at the engine's full speed. At a stop,
+A plan selects the instructions that it checks in each frame; all others run at the engine's full speed. At a stop,
 `wait` is called, which returns the next plan.
 """
 
@@ -29,10 +29,10 @@ from hypervisor.tracing import (
 )
 
 NEVER: Final = 1 << 60
-"""The number of an instruction that no frame has."""
+"""An instruction number that no frame reaches."""
 EXIT_SYSCALL: Final = "vm::exit"
 PAUSED: Final = "paused"
-"""The reason of a stop that people asked for while it ran."""
+"""Reason of a stop requested by the user while the message ran."""
 _MAX_LOGS: Final = 1_000
 
 
@@ -42,21 +42,21 @@ class Abandoned(HypervisorError):
 
 @dataclass(slots=True)
 class OpenCall:
-    """A call that is running or ending. `node` has its charges in milligas."""
+    """A call that is running or ending. Charges in `node` are in milligas."""
 
     number: int
     node: CallNode
     used_before: int
-    """Milligas that the message had used when it began."""
+    """Milligas used by the message before this call."""
     evm: EvmFrame | None = None
     begun: int = 0
-    """Instructions that have begun, as far as it is known."""
+    """Number of instructions known to have started."""
     counter: int = -1
-    """The program counter of the newest instruction that is known."""
+    """Program counter of the latest known instruction."""
     before: int = -1
     """Program counter of the previous instruction, if known."""
     look: Callable[[], EvmStep] | None = None
-    """Shows the instruction that is about to run."""
+    """Returns the instruction that is about to run."""
     fault: str = ""
     syscall: SyscallEntered | None = None
     result: SyscallLeft | None = None
@@ -70,7 +70,7 @@ class OpenCall:
 
 @dataclass(frozen=True, slots=True)
 class StopSite:
-    """A place where an execution can stop."""
+    """A position where an execution can stop."""
 
     position: Position
     call: OpenCall
@@ -84,11 +84,11 @@ class Plan(Protocol):
 
     @property
     def first_mark(self) -> int:
-        """The number of the mark of the first syscall at which the plan is asked."""
+        """Number of the mark of the first syscall that the plan checks."""
 
     @property
     def counts_gas(self) -> bool:
-        """Return True if the plan needs the gas used at the place before."""
+        """Return True if the plan needs the gas used at the previous position."""
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
         """Return the reason to stop here, or None to continue."""
@@ -103,26 +103,26 @@ class StepListener:
     def __init__(
         self, plan: Plan, wait: Callable[[StopSite, str], Plan], rate: int, record: MarkRecord | None = None
     ) -> None:
-        """`rate`: milligas for one gas of an engine. `record`: that of an earlier execution, which this one goes on."""
+        """Create the tracer. `rate` is milligas per engine gas; `record` holds earlier marks and is extended."""
         self.plan = plan
         self._rate = rate
         self.record = record or MarkRecord()
         self.marks = 0
-        """The number of the newest mark."""
+        """Number of the latest mark."""
         self._calls_begun = 0
         self.calls: list[OpenCall] = []
         self.used = 0
-        """Milligas that were charged so far."""
+        """Milligas charged so far."""
         self.used_before = 0
-        """Milligas that the message had used at the place before."""
+        """Milligas used by the message at the previous position."""
         self.limit = 0
-        """Milligas that the message has for its first call."""
+        """Milligas available to the message's first call."""
         self.logs: list[DebugLog] = []
         self.ended: MessageEnded | None = None
         self.interrupted = False
-        """Set by another thread: to stop at the next place."""
+        """True if another thread requested a stop at the next position."""
         self.abandoned = False
-        """Set by another thread: to end."""
+        """True if another thread requested the end of the execution."""
         self._wait = wait
 
     # --- the tracer -------------------------------------------------------------------------------------------
@@ -130,9 +130,9 @@ class StepListener:
     def event(self, event: TraceEvent, /) -> None:
         """Handle an event. Raises Abandoned."""
         if self.abandoned:
-            if isinstance(event, CallEnded):  # calls end, too, when the execution is given up
+            if isinstance(event, CallEnded):  # calls also end when the execution is abandoned
                 return
-            raise Abandoned("the execution was given up")
+            raise Abandoned("the execution was abandoned")
         if type(event) is GasCharged:  # most are
             self._charge(event)
             return
@@ -184,7 +184,7 @@ class StepListener:
                 pass
 
     def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
-        """Handle an instruction; return how many following ones of its frame to skip. Raises Abandoned."""
+        """Handle an instruction and return the number of following instructions to skip. Raises Abandoned."""
         call = self.calls[-1]
         call.begun, call.before, call.counter, call.look = number, call.counter, counter, _once(look)
         self._ask(StopSite(Position(self.marks, number, call.number), call, None, counter))
@@ -256,7 +256,7 @@ class StepListener:
 
     def _ask(self, site: StopSite) -> None:
         if self.abandoned:
-            raise Abandoned("the execution was given up")
+            raise Abandoned("the execution was abandoned")
         reason = PAUSED if self.interrupted else self.plan.stop(self, site)
         if reason is not None:
             self.plan = self._wait(site, reason)
@@ -265,7 +265,7 @@ class StepListener:
 
 
 def _once(look: Callable[[], RuntimeEvent]) -> Callable[[], EvmStep]:
-    """Cache the first look at an instruction, since the next one overwrites it."""
+    """Cache the data of an instruction on first use, since the next instruction overwrites it."""
     known: list[EvmStep] = []
 
     def looked() -> EvmStep:

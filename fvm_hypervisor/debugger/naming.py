@@ -84,7 +84,7 @@ class CallWords:
         code = self.code(call)
         if who == self.kind(call) or (compiled is not None and who == compiled.name):
             return True
-        if code is not None and who in (show(code), self.machine.name_of(code)):  # also as a user installed it
+        if code is not None and who in (show(code), self.machine.name_of(code)):  # includes actors installed by users
             return True
         if who in ACTOR_NAMES:
             return False
@@ -127,7 +127,7 @@ class CallWords:
 
 
 def _alone(call: OpenCall) -> Any:
-    """Return a copy of a call's node without nested calls, which would be written too."""
+    """Return a copy of a call's node without nested calls, which the formatter would include."""
     from dataclasses import replace
 
     return replace(call.node, calls=[], calls_before=[0] * len(call.node.events))

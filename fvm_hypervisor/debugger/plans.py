@@ -69,7 +69,7 @@ class Step(Protocol):
     def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:
         """Return True if the step ends at this site.
 
-        `line` is the current source line (None if unknown); `left` is the source line that the frame was on before.
+        `line` is the current source line (None if unknown); `left` is the frame's previous source line.
         """
 
     def watches(self, call: OpenCall) -> bool:

@@ -79,7 +79,7 @@ class MarkRecord:
         return self.marks[mark - 1]
 
     def before(self, place: Position) -> Position | None:
-        """Return the position one step back from `place`, in whichever call it is. None at the first mark."""
+        """Return the position one step before `place`, in any call; None at the first mark."""
         if place.number:
             after = self.at(place.mark).after
             if after.call != place.call or place.number - 1 > after.begun:

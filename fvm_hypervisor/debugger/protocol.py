@@ -14,10 +14,10 @@ from hypervisor.errors import HypervisorError
 from hypervisor.printable import printable
 from store.json_text import check_depth
 
-_LARGEST: Final = 16 << 20
+_MAX_MESSAGE: Final = 16 << 20
 """Maximum length of an incoming message in bytes."""
-_LONGEST_HEADER: Final = 1_024
-_DEEPEST: Final = 100
+_MAX_HEADER: Final = 1_024
+_MAX_DEPTH: Final = 100
 
 
 class ProtocolError(HypervisorError):
@@ -36,7 +36,7 @@ class Channel:
         """Read the next message; None at the end of the stream. Raises ProtocolError."""
         length: int | None = None
         while True:
-            line = self._reader.readline(_LONGEST_HEADER)
+            line = self._reader.readline(_MAX_HEADER)
             if not line:
                 return None
             text = line.strip()
@@ -50,8 +50,10 @@ class Channel:
                 raise ProtocolError(f"unexpected header line: {printable(text[:80].decode('latin-1'))}")
             if name == b"content-length":
                 digits = value.strip()
-                if not digits.isdigit() or len(digits) > 9 or int(digits) > _LARGEST:
-                    raise ProtocolError(f"invalid Content-Length {digits[:20]!r}: expected a number up to {_LARGEST}")
+                if not digits.isdigit() or len(digits) > 9 or int(digits) > _MAX_MESSAGE:
+                    raise ProtocolError(
+                        f"invalid Content-Length {digits[:20]!r}: expected a number up to {_MAX_MESSAGE}"
+                    )
                 length = int(digits)
         if length is None:
             raise ProtocolError("missing Content-Length header")
@@ -63,7 +65,7 @@ class Channel:
             data += more
         try:
             content = data.decode()
-            check_depth(content, _DEEPEST)
+            check_depth(content, _MAX_DEPTH)
             message = json.loads(content)
         except ValueError as error:
             raise ProtocolError(f"the message is not valid JSON: {error}") from None

@@ -1,4 +1,4 @@
-"""The adapter's two doors: standard input and output, for an editor that starts it, and a port of this machine."""
+"""Transports of the debug adapter: standard input and output, or a TCP port on the loopback interface."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 def serve_streams(open_session: OpenSession) -> None:
     """Serve one session on standard input and output; other output of the process goes to standard error."""
     writer = sys.stdout.buffer
-    # Without a buffer: its lock would be held by the thread that reads when the program ends.
+    # Unbuffered: at exit, the interpreter would wait for the lock that the reading thread holds on a buffer.
     with open(os.dup(sys.stdin.fileno()), "rb", buffering=0) as reader, redirect_stdout(sys.stderr):
         Adapter(Channel(cast(BinaryIO, reader), writer), open_session).serve()
 
@@ -32,10 +32,10 @@ def serve_port(port: int, open_session: OpenSession) -> None:
                 connection, _ = server.accept()
                 with connection, connection.makefile("rb") as reader, connection.makefile("wb") as writer:
                     Adapter(Channel(reader, writer), open_session).serve()
-                    connection.shutdown(socket.SHUT_RDWR)  # so that the thread that reads ends, too
+                    connection.shutdown(socket.SHUT_RDWR)  # ends the reading thread
             except KeyboardInterrupt:
                 return
             except OSError:
-                continue  # an editor that is gone: the next one comes
-            except Exception:  # noqa: BLE001  # a defect ends this conversation; the next editor is served
+                continue  # the client disconnected; accept the next one
+            except Exception:  # noqa: BLE001  # a bug ends only this session
                 traceback.print_exc()

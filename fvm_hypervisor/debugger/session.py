@@ -24,7 +24,7 @@ from hypervisor.registry import NATIVE
 
 _FIRST = Position(1)
 _WINDOW, _LARGEST_WINDOW = 1 << 12, 1 << 18
-"""Instructions that are looked at at once on the way back to a line, at first and at most."""
+"""Initial and maximum number of instructions recorded per execution while searching backwards for a line."""
 
 
 class Interrupted(InvalidInput):
@@ -94,7 +94,7 @@ class Session:
 
     def back(self, *, into: bool = False, by_instruction: bool = False) -> Stop | End:
         """Step back to the previous line or syscall; with `into`, into the calls made there."""
-        with self._undone_by_pause():
+        with self._restoring_on_pause():
             return self._back(into=into, by_instruction=by_instruction)
         return self.state
 
@@ -109,12 +109,12 @@ class Session:
             return self._back_by_line(place)
         before = self.record.before(place) if into else self.record.over_before(place)
         if before is None:
-            raise InvalidInput("this is where the message begins")
+            raise InvalidInput("cannot step back: this is the start of the message")
         return self._line_begin(before, by_instruction=by_instruction)
 
     def reverse(self) -> Stop | End:
         """Continue backwards to the previous breakpoint, or to the start of the message."""
-        with self._undone_by_pause():
+        with self._restoring_on_pause():
             return self._reverse()
         return self.state
 
@@ -143,7 +143,7 @@ class Session:
 
     def _to_last_mark(self) -> Stop | End:
         if not self.record.marks:
-            raise InvalidInput("the message made no call: there is nothing to go back to")
+            raise InvalidInput("cannot step back: the message made no call")
         return self.go_to(self.record.of_mark(len(self.record.marks)))
 
     def _line_begin(self, place: Position, *, by_instruction: bool) -> Stop | End:
@@ -155,9 +155,9 @@ class Session:
         return self._back_by_line(place, landing=True) if lines.places else stopped
 
     def _back_by_line(self, place: Position, *, landing: bool = False) -> Stop | End:
-        """To the beginning of the line; from there to that of the line before, in the same function or its callers.
+        """Go to the start of the line, or from there to the start of the previous line in the function or its callers.
 
-        With `landing` the place itself may be within the line that is looked for.
+        With `landing`, `place` may be inside the target line.
         """
         call, number, depth = place.call, place.number, 0
         lines = self.sources.of(self.site.call)
@@ -174,7 +174,7 @@ class Session:
             depth -= lines.enters(counter)
             line = lines.line(counter)
             if line is None or (depth > 0 and wanted is not None):
-                continue  # of what has no line, the first one that is found is the line before
+                continue  # code without a line: the first line found is the previous one
             if line == wanted and depth == 0:
                 found, is_within = number, True
             elif is_within:
@@ -203,19 +203,19 @@ class Session:
     def check_open(self) -> None:
         """Raise InvalidInput at the message's end."""
         if isinstance(self.state, End):
-            raise InvalidInput(f"{self.state.text}: go back, or start again")
+            raise InvalidInput(f"{self.state.text}: step back or restart")
 
     @property
     def listener(self) -> StepListener:
         """Return the listener of the current execution."""
         if self._execution is None:
-            raise InvalidInput("nothing runs: start the message")
+            raise InvalidInput("no execution is running: start the message first")
         return self._execution.listener
 
     def instruction(self, call: OpenCall) -> EvmStep | None:
         """Return the current instruction of a contract's frame; None for any other call.
 
-        Of a caller it is the one that made the call: the message is run again to look at it.
+        For a caller, this is the instruction that made the call; the message is executed again to read it.
         """
         if call.evm is None or not call.begun:
             return None
@@ -223,33 +223,33 @@ class Session:
             return call.look()
         key = call.number, call.begun
         if key not in self._looked:
-            with self._back_here():
+            with self._returning_here():
                 self._run_again(RunTo(self.record.of_instruction(*key, self.site.position.mark)))
                 there = self.site.call
                 if there.look is None:
-                    raise Fatal("an instruction was not found again")
+                    raise Fatal("re-execution did not reach an instruction that an earlier execution reached")
                 self._looked[key] = there.look()
         return self._looked[key]
 
     def written(self, call: OpenCall) -> dict[int, int]:
-        """Return the words that the contract of a call has written in this message so far, by slot."""
+        """Return the storage words that the contract of a call has written so far in this message, by slot."""
         place, actor = self.site.position, call.node.actor
         plan = Writes(place)
-        with self._back_here():
+        with self._returning_here():
             self._run_again(plan)
-            self._expect(place)
+            self._check_position(place)
         return plan.of(actor)
 
     def functions(self, call: OpenCall) -> list[str]:
         """Return the functions on a native actor's stack, innermost first, as names or, without names, numbers.
 
-        The message is run again to find them, with modules that keep the tree of their calls.
+        The message is executed again with modules that record their call stack.
         """
         machine, place = self.subject.machine, self.site.position
         native = [one.number for one in self.listener.calls if one.node.runtime == NATIVE]
         if call.number not in native or call.node.end is not None:
             return []
-        with self._back_here():
+        with self._returning_here():
             self.close()
             with profiled(machine) as recorder:
                 try:
@@ -264,10 +264,10 @@ class Session:
     # --- coming back ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _back_here(self) -> Iterator[None]:
-        """Leaves the place for a look, and comes back to it with the reason that it had; also where a pause ends it.
+    def _returning_here(self) -> Iterator[None]:
+        """Return to the current position and stop reason at the end of the block, also if a pause ends the block.
 
-        A pause on the way back ends that, too: then the message stands where it was paused.
+        A pause during the return leaves the message where it paused.
         """
         site, reason = self.site, self.state.reason if isinstance(self.state, Stop) else ""
         try:
@@ -278,8 +278,8 @@ class Session:
         self.go_to(site.position, reason)
 
     @contextmanager
-    def _undone_by_pause(self) -> Iterator[None]:
-        """Go back to the start of a move that a pause ends; from the message's end, stay where it paused."""
+    def _restoring_on_pause(self) -> Iterator[None]:
+        """Return to the start of a move that is interrupted by a pause; at the message's end, stay at the pause."""
         before = self.state
         try:
             yield
@@ -296,34 +296,34 @@ class Session:
         if before is not None:
             before.abandon()
         self._execution = DebuggedRun(self.subject.run, plan, self.subject.rate, self.record)
-        if before is not None and before.listener.interrupted:  # between two executions of a command
+        if before is not None and before.listener.interrupted:  # interrupted between two executions of a command
             self._execution.interrupt()
-        self._check()  # again: `give_up` may have seen the one before
+        self._check()  # again: `give_up` may have aborted only the previous execution
         self.state = self._execution.start()
-        return self._arrived(plan)
+        return self._check_arrival(plan)
 
     def _resume(self, plan: Plan) -> Stop | End:
         if self._execution is None or isinstance(self.state, End):
-            raise InvalidInput("nothing runs: start the message")
+            raise InvalidInput("no execution is running: start the message first")
         self._check()
         self.state = self._execution.resume(plan)
-        return self._arrived(plan)
+        return self._check_arrival(plan)
 
-    def _arrived(self, plan: Plan) -> Stop | End:
+    def _check_arrival(self, plan: Plan) -> Stop | End:
         self._check()
         target = plan.target if isinstance(plan, RunTo) else None
         if isinstance(self.state, Stop) and self.state.reason == PAUSED and not isinstance(plan, Forward):
             if not isinstance(plan, RunTo) or self.state.site.position != plan.target:
                 raise Interrupted
-            self.state = Stop(self.state.site, plan.reason)  # it is there
+            self.state = Stop(self.state.site, plan.reason)  # paused exactly at the target
         if target is not None and target != _FIRST:
-            self._expect(target)
+            self._check_position(target)
         return self.state
 
-    def _expect(self, place: Position) -> None:
+    def _check_position(self, place: Position) -> None:
         """Raise Fatal if re-execution did not reach `place`, which means that it is not deterministic."""
         if isinstance(self.state, End) or self.state.site.position != place:
-            raise Fatal(f"executed again, the message did not come to the same place ({place}): {self.state}")
+            raise Fatal(f"re-execution did not reach position {place}: {self.state}")
 
     def interrupt(self) -> None:
         """Pause the execution at its next position. May be called on any thread."""

@@ -1,4 +1,4 @@
-"""Lines of Solidity for program counters, by the compiled contracts of some folders; each code is looked up once."""
+"""Solidity lines of program counters, from compiled contracts in artifact folders. Lookups are cached by code."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from localnet.contracts.source_maps import CodePlace
 from localnet.traces.call_places import compiled_code
 
 Line = tuple[str, int]
-"""The path of a source and a number from 1."""
+"""Source path and line number, starting at 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeLines:
-    """The contract of some code, if it is known, and the source positions of its program counters."""
+    """A contract, if known, and the source positions of its program counters."""
 
     contract: CompiledContract | None = None
     places: dict[int, CodePlace] = field(default_factory=dict)
     read: Callable[[str], bytes | None] = lambda _path: None
-    """The text of a source by its path."""
+    """Function that returns the text of a source by path."""
 
     def line(self, counter: int) -> Line | None:
         """Return the line of an instruction; None if it has none."""

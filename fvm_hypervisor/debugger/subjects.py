@@ -37,12 +37,12 @@ class Subject:
     name: str
     machine: Hypervisor
     run: Callable[[Tracer], None]
-    """Execute it with a tracer, and take it back."""
+    """Function that executes the message with a tracer and reverts it."""
     root: Cid
 
     @property
     def rate(self) -> int:
-        """Milligas for one gas of an EVM engine, as tracers get them (`bridge.gas`)."""
+        """Milligas per unit of EVM engine gas, as reported to tracers (`bridge.gas`)."""
         return DEFAULT_RATE if rules_of(self.machine).features.has_filecoin_blocks else MILLIGAS_PER_GAS
 
     @property
@@ -136,7 +136,7 @@ def _listening(machine: Hypervisor, tracer: Tracer) -> Iterator[None]:
 
 
 def on_own_engine(machine: Hypervisor) -> None:
-    """Use this project's EVM runtime for contracts, which reports instructions; their gas is the derived budget."""
+    """Select this project's EVM runtime, which reports instructions; their gas is the derived budget."""
     if machine.registry.options["evm"] == OFFICIAL_EVM:
         machine.registry = registry_factory(OWN_EVM, {})(machine.manifest, machine.store)
 
@@ -152,5 +152,5 @@ def parse_transaction(network: Network, text: str) -> bytes:
         return named.hash
     found = hash_of(Node(network), parse_cid(text))
     if found is None:
-        raise InvalidInput(f"no message has the CID {text}: it is not in a block, or of another chain")
+        raise InvalidInput(f"no message in a block of this chain has the CID {text}")
     return found

@@ -1,4 +1,4 @@
-"""The names of syscalls' parameters, as the handlers of the syscall table have them."""
+"""Names and parameters of syscalls, read from the handlers in the syscall table."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def argument_names(name: str) -> tuple[str, ...]:
 
 
 def syscall_names() -> list[str]:
-    """All syscalls, as `module::name`."""
+    """Return all syscalls as `module::name`."""
     return sorted({"::".join(key) for revision in SYSCALL_REVISIONS.values() for key in revision})

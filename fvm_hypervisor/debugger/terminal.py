@@ -1,4 +1,4 @@
-"""The debugger's prompt: lines with history and completion in a terminal, plain lines where there is none."""
+"""The debugger's prompt, with history and completion on a terminal, and plain line input elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROMPT = "(step) "
 
 
 def converse(session: Session, first: Iterable[str] = ()) -> None:
-    """Do the first commands, then those that are typed, until the end of the input."""
+    """Execute the commands in `first`, then commands from standard input until it ends."""
     terminal = Terminal(session)
     try:
         _print(terminal.begin())

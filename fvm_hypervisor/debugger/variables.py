@@ -15,12 +15,12 @@ from store.blockstore import StoreError
 Branch = Callable[[], list["Variable"]]
 _WORD: Final = 32
 _MAX_BYTES: Final = 1 << 15
-"""Bytes that a branch has."""
+"""Maximum number of bytes shown in a branch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A name with its value in a line, and what is below it."""
+    """A variable: its name, its value on one line, and its children."""
 
     name: str
     value: str
@@ -67,7 +67,7 @@ def _stack(session: Session, number: int) -> list[Variable]:
 
 
 def _words(command: str, data: bytes, frame: int | None = None) -> list[Variable]:
-    """Words of bytes that a command of the console shows, too; with `frame`, of its memory."""
+    """Return 32-byte words of `data`; with `frame`, as addressable memory of that frame."""
     rows = [
         Variable(hex(at), f"0x{data[at : at + _WORD].hex()}", memory="" if frame is None else f"{frame}:{at}")
         for at in range(0, min(len(data), _MAX_BYTES), _WORD)

@@ -32,16 +32,16 @@ from store.schema import SchemaError
 
 WORD: Final = 32
 MAX_BYTES: Final = 1 << 16
-"""Bytes of memory that are shown at once."""
+"""Maximum number of bytes of memory shown at once."""
 MAX_SLOTS: Final = 256
 _DELEGATE: Final = 6
 _FIRST_OWN: Final = 32
-"""Exit codes from here on are the actors' own."""
+"""First exit code that actors define themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameView:
-    """An open call: `number` counts from the innermost one, 0. `path` and `line` are those of its source."""
+    """An open call. `number` is 0 for the innermost call; `path` and `line` are its source position."""
 
     number: int
     runtime: str
@@ -53,7 +53,7 @@ class FrameView:
 
     @property
     def title(self) -> str:
-        """The call in a line."""
+        """One-line description of the call."""
         return f"{self.runtime or '-':<5}{self.callee} {self.method}"
 
 
@@ -73,7 +73,7 @@ def call_of(session: Session, number: int) -> OpenCall:
     session.check_open()
     calls = session.listener.calls
     if not 0 <= number < len(calls):
-        raise InvalidInput(f"there is no frame {number}: there are 0 to {len(calls) - 1}")
+        raise InvalidInput(f"there is no frame {number}: expected 0 to {len(calls) - 1}")
     return calls[-1 - number]
 
 
@@ -110,7 +110,7 @@ def _where(session: Session, site: StopSite, call: OpenCall, number: int) -> str
         return "begins"
     end = call.node.end
     if end is not None:
-        own = end.exit_code >= _FIRST_OWN and call.evm is None  # of an actor: only contracts share their codes' names
+        own = end.exit_code >= _FIRST_OWN and call.evm is None  # only contracts are named by their code
         return f"ends: {end.error or f'exit {end.exit_code if own else exit_meaning(end.exit_code)}'}"
     if call.syscall is not None:
         return syscall_text(session, call)
@@ -145,7 +145,7 @@ def syscall_text(session: Session, call: OpenCall) -> str:  # unused; all views 
 
 
 def _pointed(call: OpenCall) -> str:
-    """Return the text or bytes that offset and length parameters of a syscall refer to."""
+    """Return the text or bytes in memory that the offset and length parameters of a syscall delimit."""
     syscall = call.syscall
     if syscall is None or syscall.memory is None:
         return ""
@@ -177,7 +177,7 @@ def last_result(call: OpenCall) -> str:
 
 
 def memory(session: Session, number: int, offset: int, length: int) -> bytes:
-    """Bytes of a frame's memory, as far as it has them: a contract's, or a native actor's at a syscall."""
+    """Return bytes of a frame's memory, fewer than `length` at its end. Native actors need to be at a syscall."""
     call = call_of(session, number)
     length = max(0, min(length, MAX_BYTES))
     if call.syscall is not None and call.syscall.memory is not None:
@@ -185,7 +185,7 @@ def memory(session: Session, number: int, offset: int, length: int) -> bytes:
         return call.syscall.memory.read(offset, min(length, size - offset)) if offset < size else b""
     step = session.instruction(call)
     if step is None:
-        raise InvalidInput("no memory is to be seen here: stop at an instruction of a contract, or at a syscall")
+        raise InvalidInput("memory is not available here: stop at an instruction of a contract, or at a syscall")
     return step.memory[offset : offset + length]
 
 
@@ -197,7 +197,7 @@ def step_of(session: Session, number: int) -> EvmStep:
     call = call_of(session, number)
     step = session.instruction(call) if call.node.end is None else None
     if step is None:
-        raise InvalidInput(f"frame {number} is not at an instruction of a contract")
+        raise InvalidInput(f"frame {number} is not at a contract's instruction")
     return step
 
 
@@ -207,19 +207,19 @@ def calldata(session: Session, number: int) -> bytes:
     start = call.node.start
     try:
         if session.names.kind(call) != "evm":
-            raise InvalidInput(f"frame {number} is not a contract's: `params` shows its parameters")
+            raise InvalidInput(f"frame {number} is not a contract call: use `params` to show its parameters")
         if start.method == METHOD_CONSTRUCTOR:
             return ConstructorParams.decode(start.params).init_code
         if start.method == _DELEGATE:
             return DelegateCallParams.decode(start.params).calldata
         return calldata_of(start.params_codec, start.params) if start.params else b""
     except ParamsError as error:
-        raise InvalidInput(f"the parameters are not a contract's: {error}") from None
+        raise InvalidInput(f"the parameters do not have a contract's encoding: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class StorageView:
-    """Words by their slots. `following`: the first slot that is left out; None where that is none."""
+    """Storage words by slot. `following` is the first slot that was left out, or None."""
 
     words: Mapping[int, int]
     following: int | None = None
@@ -231,10 +231,13 @@ class StorageView:
 
 
 def storage(session: Session, number: int, first: int = 0) -> StorageView:
-    """Return a contract's storage from a slot on: some of the initial words, and all words written since."""
+    """Return a contract's storage from slot `first` on.
+
+    The result has up to `MAX_SLOTS` initial words, and all words written since.
+    """
     call = call_of(session, number)
     if call.evm is None or call.node.actor is None:
-        raise InvalidInput(f"frame {number} is not a contract's")
+        raise InvalidInput(f"frame {number} is not a contract call")
     machine, actor = session.subject.machine, call.node.actor
     state = StateTree(machine.store, session.subject.root).get_actor(actor)
     found = None if state is None else state_with_storage(machine, state)
@@ -288,7 +291,7 @@ def parameters(session: Session, number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GasView:
-    """Gas in gas: what the message has used, its limit, and a call's own charges by name, the largest first."""
+    """Gas of a message and a call, in gas units: used so far, limit, and the call's charges by name, largest first."""
 
     used: float
     limit: float
@@ -307,5 +310,5 @@ def gas(session: Session, number: int) -> GasView:
 
 
 def shown_safely(text: object) -> str:
-    """Words of an error or of a stranger, in one line."""
+    """Return an error or untrusted text on one line, with unprintable characters escaped."""
     return printable(str(text))

@@ -76,7 +76,7 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
     found = client.ask("readMemory", memoryReference=word["memoryReference"], count=32)
     assert (found["address"], base64.b64decode(found["data"]).hex()) == ("0x40", word["value"][2:])
     before = client.answer("readMemory", memoryReference="0:0", offset=-1, count=1)
-    assert "-1 is before it" in before["message"]
+    assert "memory offset -1 is out of range" in before["message"]
     memory = client.ask("readMemory", memoryReference=f"0:{offset}", count=len(WORDS))
     assert base64.b64decode(memory["data"]) == WORDS.encode()
     assert f"f0{stage.counter}" in client.ask("evaluate", expression="where")["result"]
@@ -116,8 +116,8 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
         ("launch", {"what": 5}, "expected text"),
         ("launch", {"what": "0x12", "state": "/nowhere"}, "there is no folder"),
         ("launch", {"what": "0x12", "artifacts": "out"}, "expected a list"),
-        ("setBreakpoints", {}, "has not the form of the protocol"),
-        ("dance", {}, "is not answered here"),
+        ("setBreakpoints", {}, "does not follow the Debug Adapter Protocol"),
+        ("dance", {}, "is not supported by this adapter"),
     ],
 )
 def test_unanswerable_request_is_refused_and_session_continues(
@@ -171,7 +171,7 @@ def test_invalid_frame_is_refused_and_session_continues(client: DapClient, launc
     client.launch(**launch)
     client.ask("configurationDone")
     client.event("stopped")
-    for frame, problem in ((999, "there is no frame 999: there are 0 to 0"), (-1, "there is no frame -1")):
+    for frame, problem in ((999, "there is no frame 999: expected 0 to 0"), (-1, "there is no frame -1")):
         answer = client.answer("evaluate", expression="list", frameId=frame)
         assert (answer["success"], problem in answer["message"]) == (False, True)
     for command, arguments in (
@@ -179,7 +179,7 @@ def test_invalid_frame_is_refused_and_session_continues(client: DapClient, launc
         ("scopes", {"frameId": float("inf")}),
         ("stackTrace", {"levels": float("inf")}),
     ):
-        assert "has not the form of the protocol" in client.answer(command, **arguments)["message"]
+        assert "does not follow the Debug Adapter Protocol" in client.answer(command, **arguments)["message"]
     assert "begins" in client.ask("evaluate", expression="where", frameId=0)["result"]
 
 
@@ -217,7 +217,7 @@ def test_a_defect_ends_one_conversation_only(
         return server
 
     monkeypatch.setattr(socket, "create_server", create_server)
-    serving.serve_port(0, lambda _: pytest.fail("nothing is launched"))
+    serving.serve_port(0, lambda _: pytest.fail("no message is being debugged: send a launch request first"))
     for each in connections:
         each.close()
     assert served == ["editor", "editor"]

@@ -201,7 +201,7 @@ def test_backwards_to_the_breakpoint_before(debug: Debug) -> None:
     again = stopped(session.reverse())
     assert (again.reason, again.site.position) == (first.reason, first.site.position)
     assert stopped(session.reverse()).site.position == Position(1)
-    with pytest.raises(InvalidInput, match="where the message begins"):
+    with pytest.raises(InvalidInput, match="the start of the message"):
         session.back()
 
 
@@ -213,11 +213,11 @@ def test_back_command_reaching_message_start_resets_frame(debug: Debug) -> None:
     session.go_on()
     terminal = Terminal(session)
     assert "Teller.sol" in terminal.do("up")
-    assert terminal.do("back into 1000") == "error: this is where the message begins"
+    assert terminal.do("back into 1000") == "error: cannot step back: this is the start of the message"
     assert terminal.frame == 0
     assert "begins" in terminal.do("where")
     terminal.frame = 1
-    assert terminal.do("list") == "error: there is no frame 1: there are 0 to 0"
+    assert terminal.do("list") == "error: there is no frame 1: expected 0 to 0"
 
 
 Command = Callable[[Session], object]
@@ -332,10 +332,10 @@ def test_closed_session_leaves_no_thread(stage: Stage, debug: Debug) -> None:
     ("text", "problem"),
     [
         ("somewhere", "begin with one of call, method"),
-        ("call", "call of what"),
+        ("call", "call needs a value"),
         ("pc x", "'x' is not a number"),
         ("line Teller.sol", "write FILE:LINE"),
-        ("gas -1", "-1 is below 0"),
+        ("gas -1", "-1 must be at least 0"),
         ("call 0x12", "not an Ethereum address"),
         ("call f410fabcd", "checksum"),
         ("syscall ipld::block_lnik", "there is no syscall 'ipld::block_lnik'"),
@@ -429,7 +429,7 @@ def test_start_function_trap_ends_call_with_readable_error(stage: Stage, debug: 
     assert stop.site.mark is MarkKind.RETURN
     assert "exit 4 SYS_ILLEGAL_INSTRUCTION" in views.frames(session)[0].where
     assert "actor 2" in views.frames(session)[0].title
-    with pytest.raises(InvalidInput, match="no memory is to be seen here"):
+    with pytest.raises(InvalidInput, match="memory is not available here"):
         views.memory(session, 0, 0, 32)
     ended = session.go_on()
     assert isinstance(ended, End)

@@ -88,7 +88,7 @@ def test_terminal_debugs_solidity_call_to_failing_native_actor(screen: Screen, c
     screen.wait_for("back: ")
     screen.wait_for("event::emit_event")
     screen.type("stack")
-    screen.wait_for("error: frame 0 is not at an instruction of a contract")
+    screen.wait_for("error: frame 0 is not at a contract's instruction")
     screen.type("quit")
     assert screen.program.wait(LONGEST) == 0
 
