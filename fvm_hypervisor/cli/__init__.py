@@ -1,1 +1,1 @@
-"""The command `hypervisor`: thin commands over the rooms of fvm_hypervisor."""
+"""The `hypervisor` command. It parses arguments, calls a function of a package, and prints the result."""

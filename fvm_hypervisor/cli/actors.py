@@ -1,4 +1,4 @@
-"""`hypervisor actor`: users' own actors, from a new project to a call, typed by the IPLD schema of their interface."""
+"""`hypervisor actor`: create, test, install and call user-defined actors with typed interfaces."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def install(
     if isinstance(chain, str):
         code = install_actor(chain, data, schema, label)
     else:
-        if not chain.exists():  # no folder is made for what is refused
+        if not chain.exists():  # check first, so that a rejected module creates no folder
             _check_module(data)
             if schema is not None:
                 read_interface(schema)
@@ -269,7 +269,7 @@ def _run(command: list[str], folder: Path) -> int:
 
 
 def _check_module(data: bytes) -> None:
-    """InvalidModule where the machine's rules refuse a module, or where it needs a feature."""
+    """Raise InvalidModule if the machine's rules reject a module or it needs a disabled feature."""
     from hypervisor.registry import Registry
     from hypervisor.runtime import RuntimeServices
     from store.cid import RAW, cid_of
@@ -316,7 +316,7 @@ def _chain(state: Path | None, rpc: str | None) -> Path | str:
 
 
 def _read_params(text: str) -> tuple[Any, bytes | None]:
-    """Parameters as JSON, or in CBOR where they are 0x and hex digits."""
+    """Parse parameters given as JSON, or as CBOR in 0x and hex digits."""
     from hypervisor.errors import InvalidInput
 
     if not text.startswith("0x"):

@@ -1,4 +1,4 @@
-"""Options of anvil that `hypervisor node` does not have: each is refused with the reason, or what to use instead."""
+"""Unsupported options of anvil. Each is rejected with the reason or a replacement."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _OUTPUT: Final = {
 
 
 class NodeCommand(ForeignOptions):
-    """`hypervisor node`, which knows anvil's options by name."""
+    """The command `hypervisor node`, which recognises anvil's options."""
 
     origin = "anvil"
     here = "this node"

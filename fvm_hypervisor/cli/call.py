@@ -1,4 +1,4 @@
-"""`hypervisor call`: what a contract's function answers, with nothing kept."""
+"""`hypervisor call`: call a contract's function without a transaction."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _ask_call(url: str, request: dict[str, str], block: str) -> str:
     if answer == "0x" and not has_code(url, request["to"], block):
         raise NodeError(without_code(url, request["to"]))
     if not isinstance(answer, str) or not _HEX.fullmatch(answer):
-        raise NodeError(f"{shown_url(url)} answers {answer!r:.80} to eth_call, which is not hex data")
+        raise NodeError(f"{shown_url(url)} returned {answer!r:.80} for eth_call: expected hex data")
     return answer
 
 
@@ -120,7 +120,7 @@ def _decode(interface: ContractInterface, data: bytes, answer: str) -> Any:
     try:
         return interface.decode_answer(data, bytes.fromhex(answer[2:]))
     except AbiMismatch as error:
-        raise NodeError(f"the answer {answer!r:.80} does not have the types of the function: {error}") from None
+        raise NodeError(f"the return data {answer!r:.80} does not match the function's return types: {error}") from None
 
 
 def _outputs(interface: ContractInterface, data: bytes) -> list[Any] | None:

@@ -1,4 +1,4 @@
-"""`hypervisor car`: states in and out of folders, as content-addressed archives."""
+"""`hypervisor car`: verify, export and import CAR files."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def import_(
     with car.open("rb") as file:
         roots = read_car(file).roots
     if not roots:
-        raise InvalidInput(f"{car} has no root that could be pinned")
+        raise InvalidInput(f"{car} has no root to pin: omit --pin")
     names = {PIN_PREFIX + (pin or car.stem).encode(): roots[0]}
     if network is not None and not chain:
         raise InvalidInput("--network needs a chain snapshot: pass --chain")

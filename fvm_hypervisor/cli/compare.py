@@ -1,4 +1,4 @@
-"""`hypervisor compare`: the same messages executed twice, what differs, and why their gas does."""
+"""`hypervisor compare`: execute the same messages under two configurations and explain the differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hypervisor create`: one contract of a Foundry project onto a network, as `forge create` puts it there."""
+"""`hypervisor create`: deploy a contract of a Foundry project, as `forge create` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hypervisor demo`: the demonstration on a state folder."""
+"""`hypervisor demo`: run a contract and a native actor that call each other."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def demo(
         if as_json:
             shown = view.as_json(scenario.run(folder))
             if state is None:
-                del shown["folder"]  # it is removed
+                del shown["folder"]  # the folder is temporary
             typer.echo(json.dumps(shown))
             return
         finished = scenario.run(folder, lambda demo, step: view.print_step(console, demo, step))

@@ -1,4 +1,4 @@
-"""`hypervisor deploy`: a compiled contract onto a network."""
+"""`hypervisor deploy`: deploy a compiled contract."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def deploy_contract(
     except NodeError as error:
         raise explain_revert(error, contract.interface, artifacts) from None
     if int(receipt["status"], 16) != 1:
-        make_known(url, abi, contract.name)  # its page has the constructor's own errors then
+        make_known(url, abi, contract.name)  # lets the explorer decode errors of the constructor
         known = interfaces_with(contract, artifacts)
         print_outcome(url, receipt, failure_lines(url, receipt["transactionHash"], known), as_json)
     make_known(url, abi, contract.name, str(receipt["contractAddress"]))

@@ -1,4 +1,4 @@
-"""`hypervisor doctor`: whether this installation is whole, or a node does what programs need, a line for each check."""
+"""`hypervisor doctor`: check the installation or a running node, with one line per check."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def _node_checks(url: str) -> Iterable[Check]:
     from fvm_hypervisor.cli.node_checks import node_checks
     from localnet.fork.node_client import NodeClient
 
-    NodeClient(url).close()  # what is no URL is no node's fault
+    NodeClient(url).close()  # an invalid URL is a usage error, not a failed check
     return node_checks(url)
 
 
 def _python() -> str:
     found = sys.version_info[:2]
     if not _PYTHONS[0] <= found <= _PYTHONS[1]:
-        raise RuntimeError(f"Python {found[0]}.{found[1]} is outside 3.11 to 3.13: install one of those")
+        raise RuntimeError(f"Python {found[0]}.{found[1]} is not supported: install Python 3.11, 3.12 or 3.13")
     return sys.version.split()[0]
 
 

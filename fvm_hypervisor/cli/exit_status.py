@@ -1,4 +1,4 @@
-"""The statuses with which commands end that do not end well."""
+"""Exit statuses of commands that fail."""
 
 from typing import Final
 

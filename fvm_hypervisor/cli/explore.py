@@ -1,4 +1,4 @@
-"""`hypervisor explore`: the pages of a chain in a folder, without a node that goes on with it."""
+"""`hypervisor explore`: serve the explorer for a chain's folder without running a node on it."""
 
 from __future__ import annotations
 

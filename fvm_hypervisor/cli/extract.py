@@ -1,4 +1,4 @@
-"""`hypervisor extract`: a message or a tipset of a chain as a test vector."""
+"""`hypervisor extract`: write a test vector from a message or tipset of a chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines' folders as the commands open them: they must be there, and the error says what to do if they are not."""
+"""Opening of existing machine and chain folders, with errors that name a remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a machine or chain.", show_default=False)]
 
 _SOME: Final = 5
-"""Pins that an error lists where the user has to choose one."""
+"""Maximum number of pins listed in an error."""
 
 
 def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:

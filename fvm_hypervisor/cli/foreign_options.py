@@ -1,4 +1,4 @@
-"""Options of another program that a command does not have: each is refused with the reason, or what to use instead."""
+"""Unsupported options of another program. Each is rejected with the reason or a replacement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ALIKE: Final = 0.9
 
 
 class ForeignOptions(TyperCommand):
-    """A command that knows another program's options by name."""
+    """A command that recognises another program's options."""
 
     origin: ClassVar[str]
     here: ClassVar[str]

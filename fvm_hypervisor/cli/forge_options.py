@@ -1,4 +1,4 @@
-"""Options of `forge test` that `hypervisor test` does not have: each is refused with what to use instead."""
+"""Unsupported options of `forge test` and `forge script`. Each is rejected with a replacement."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ ALIASES: Final = {
 
 
 class TestCommand(ForeignOptions):
-    """`hypervisor test`, which knows forge's options by name."""
+    """The command `hypervisor test`, which recognises forge's options."""
 
-    __test__ = False  # for pytest, which takes the name for one of its own
+    __test__ = False  # pytest would collect a class named Test*
     origin = "forge"
     here = "this command"
     reasons: ClassVar = {**NOT_HERE, **{short: NOT_HERE[name] for short, name in ALIASES.items()}}
@@ -78,7 +78,7 @@ class TestCommand(ForeignOptions):
     own: ClassVar = {"--lab": "select labs with --rules, as in --rules lab:rent"}
 
     def __init__(self, name: str | None, **given: Any) -> None:
-        """Make the command, with the options for keys of foundry.toml after its own."""
+        """Create the command and append the options for keys of foundry.toml."""
         super().__init__(name, **given)
         self.params += setting_options(COMPILER, CHAIN)
 
@@ -116,14 +116,14 @@ SCRIPT_NOT_HERE: Final = {
 
 
 class ScriptCommand(ForeignOptions):
-    """`hypervisor script`, which knows the options of forge script by name."""
+    """The command `hypervisor script`, which recognises the options of forge script."""
 
     origin = "forge"
     here = "this command"
     reasons: ClassVar = {**ALWAYS, **SCRIPT_NOT_HERE}
 
     def __init__(self, name: str | None, **given: Any) -> None:
-        """Make the command, with the options for the compiler after its own."""
+        """Create the command and append the compiler options."""
         super().__init__(name, **given)
         self.params += setting_options(COMPILER)
 

@@ -27,7 +27,7 @@ CHAIN: Final = "What contracts see, in place of foundry.toml's"
 
 @dataclass(frozen=True, slots=True)
 class SettingOption:
-    """An option: its names, its key, and how it is typed. One without a metavar is a switch that sets `sets`."""
+    """An option: its names, its key in foundry.toml, and its type. Without a metavar it is a flag that sets `sets`."""
 
     names: tuple[str, ...]
     key: str
@@ -129,7 +129,7 @@ def with_consent(
 
 
 def check_folders(context: Any, root: Path) -> None:
-    """Raise InvalidInput where an option names a folder that the project does not have."""
+    """Raise InvalidInput if an option names a folder that does not exist in the project."""
     for option, name in context.meta.get(_FOLDERS, ()):
         if not (root / name).is_dir():
             raise InvalidInput(f"there is no folder {name} in {root}: {option} names folders of the project")

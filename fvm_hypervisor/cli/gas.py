@@ -1,4 +1,4 @@
-"""`hypervisor gas`: what messages cost, by actor, method, charge, syscall and cron."""
+"""`hypervisor gas`: report gas of messages by actor, method, charge, syscall and cron call."""
 
 from __future__ import annotations
 

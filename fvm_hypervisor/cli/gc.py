@@ -1,4 +1,4 @@
-"""`hypervisor gc`: forget the blocks that nothing reaches."""
+"""`hypervisor gc`: delete unreachable blocks."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _at_node(
                     return CollectionResult(kept, dropped, before, after)
                 case {"phase": str(phase), "kept": int(kept), "dropped": int(dropped)}:
                     progress(phase, kept, dropped)
-                    if phase == "compact":  # the node gives the space back beside its work
+                    if phase == "compact":  # the node releases the disk space in the background
                         sleep(_COMPACTING)
                 case _:
                     raise NodeError(f"{shown_url(url)} returned no status of a collection: is it a `hypervisor node`?")

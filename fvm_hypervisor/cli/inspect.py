@@ -1,4 +1,4 @@
-"""`hypervisor inspect`: shows the value at a path in a machine's or chain's state."""
+"""`hypervisor inspect`: show the value at a path in the state of a machine or chain."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _REMEDY: Final = (
 
 
 def damaged_packages(home: Path = HOME) -> list[str]:
-    """Return a sentence for each package that is not this distribution's, or whose files are not all there."""
+    """Return one sentence for each package that is shadowed by another distribution or incomplete."""
     found = []
     for name in PACKAGES:
         problem = _misplaced(name, home) or next(_changed_files(name, home), None)

@@ -55,7 +55,7 @@ PasswordFiles = Annotated[
 
 _LARGEST: Final = 1 << 16
 _MAX_MEMORY: Final = 1 << 30
-"""Bytes that scrypt may take: foundry's and geth's files take 8 to 256 MiB."""
+"""Maximum memory of scrypt in bytes. Keystores of foundry and geth need 8 to 256 MiB."""
 _MAX_ROUNDS: Final = 1 << 24
 """Maximum number of PBKDF2 rounds; files have 2^18."""
 _SCRYPT_BLOCK: Final = 128
@@ -127,7 +127,7 @@ def _key(place: Path, password: str) -> str:
     from store.json_text import parse_json
 
     if place.is_dir():
-        raise InvalidInput(f"{place} is a folder: --keystore takes the file of one key")
+        raise InvalidInput(f"{place} is a folder: --keystore expects the file of one key")
     data = read_bounded(place, _LARGEST, "the keystore")
     try:
         content = parse_json(data)
@@ -182,7 +182,7 @@ def _derived(kind: str, costs: Any, password: bytes) -> bytes:
 def _costs(content: Any) -> str | None:
     """Return the reason if trying a password would exhaust memory or time; None for a usual file.
 
-    Raises KeyError, TypeError, ValueError or AttributeError for what is no keystore.
+    Raises KeyError, TypeError, ValueError or AttributeError if `content` is not a keystore.
     """
     found = content.get("crypto") or content["Crypto"]
     kind, costs = found["kdf"], found["kdfparams"]

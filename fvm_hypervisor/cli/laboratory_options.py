@@ -1,4 +1,4 @@
-"""Options of the laboratory's commands: what to execute, and under which rules, prices and code."""
+"""Options of the laboratory's commands: sources of messages, rules, prices and actor code."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Typer builds the options of all commands that it knows: it is given the wanted one."""
+    """Run the command line. Only the requested command is registered, because Typer builds the options of every one."""
     wanted, line = sys.argv[1:2], copy(app)
     commands = [one for one in app.registered_commands if one.name in wanted]
     groups = [one for one in app.registered_groups if one.name in wanted]

@@ -1,4 +1,4 @@
-"""Commands that take a function's arguments: a negative number among them looks like an option."""
+"""Command class for function arguments, which explains how to pass a negative number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NEGATIVE: Final = re.compile(r"-[0-9]")
 
 
 class ArgumentsCommand(TyperCommand):
-    """A command that says how a negative number is given to it."""
+    """A command whose errors explain how to pass a negative number."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse with typer. Raises InvalidInput for a negative number mistaken for an option."""

@@ -1,4 +1,4 @@
-"""`hypervisor node`: a local network on a port of this machine, with anvil's names for what is the same."""
+"""`hypervisor node`: a local network served on a TCP port. Options shared with anvil have anvil's names."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _TIME = 5.0
 _TRACE_TIME = "Time limit of a request for a trace."
 _PARALLEL = "Number of processes that execute a block's messages. Results do not depend on it."
 _OPEN_FILES = 10_240
-"""The most that macOS takes."""
+"""Maximum number of open files that macOS accepts."""
 _FUNDS = "Genesis balance of each account in FIL, at its Ethereum and its native address (default: 10000)."
 
 
@@ -96,7 +96,7 @@ def node(
     query_time: Annotated[
         float | None, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUERY_TIME)
     ] = None,
-    question_time: Annotated[float | None, typer.Option(min=0.001, hidden=True)] = None,  # until 0.3.0
+    question_time: Annotated[float | None, typer.Option(min=0.001, hidden=True)] = None,  # alias until 0.3.0
     trace_time: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_TRACE_TIME)
     ] = 30.0,
@@ -323,11 +323,11 @@ def node(
     if dump_state is not None:
         _check_writable(dump_state)
     if ready_file is not None and ready_file.is_file():
-        ready_file.unlink()  # of a node that was killed: no program may read it while this one starts
+        ready_file.unlink()  # delete the file of a killed node, so that no client reads it before this node is ready
     if actor_logs and not silent:
         _print_actor_logs()
     if silent:
-        logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still reported
+        logging.disable(logging.WARNING)  # silence warnings about malformed HTTP requests; errors are still logged
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
         opened = Network(
             IN_MEMORY if state is None else state,
@@ -404,13 +404,13 @@ def node(
 
 
 def _print_actor_logs() -> None:
-    """Print the lines of actors' logs to standard output, each as it stands."""
+    """Print log lines of actors to standard output without changes."""
     from hypervisor.actor_log import LOGGER, MAX_CHARACTERS
     from hypervisor.printable import printable
 
     class Printer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            with suppress(OSError):  # standard output is closed: the node goes on
+            with suppress(OSError):  # standard output is closed; keep the node running
                 print(printable(record.getMessage(), 2 * MAX_CHARACTERS), flush=True)
 
     log = logging.getLogger(LOGGER)
@@ -455,7 +455,7 @@ def _serve(
 
     allow_open_files()
     signs = unlock or not reaches_out(host)
-    access = Access((*hosts, host), tuple(origins))  # who listens at an address is asked for by it
+    access = Access((*hosts, host), tuple(origins))  # clients use the listening address as the Host header
     server = Server(
         network,
         port,
@@ -486,7 +486,7 @@ def _serve(
 
 
 def allow_open_files() -> None:
-    """Take as many open files as the system lets this process have: a connection is one, and shells allow few."""
+    """Raise the open-file limit to the system's maximum, since each connection uses one and shells set it low."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -496,7 +496,7 @@ def allow_open_files() -> None:
 
 
 def _check_writable(file: Path) -> None:
-    """InvalidInput at once where the state cannot be written at the end."""
+    """Raise InvalidInput at the start if the state file cannot be written at the end."""
     from hypervisor.errors import InvalidInput
 
     if file.is_dir() or not os.access(file.parent, os.W_OK):

@@ -1,4 +1,4 @@
-"""Calls of actors on a running node, over the Filecoin methods of its JSON-RPC: lotus' names, so lotus answers, too."""
+"""Calls of actors on a running node over JSON-RPC. Calls use Lotus's method names, so they also work with Lotus."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: in
 
 
 def replace_actor(url: str, target: str, code: str) -> None:
-    """Give an actor on a node other code. Raises NodeError."""
+    """Replace the code of an actor on a node. Raises NodeError."""
     ask(url, "hypervisor_setActorCode", str(filecoin_address(target)), {"/": code})
 
 
@@ -82,7 +82,7 @@ def _known(url: str, address: str, by_number: bool) -> Interface:
     except NodeError as error:
         if not error.answered:
             raise
-        found = {}  # another kind of node
+        found = {}  # the node lacks the method
     if isinstance(found, dict) and isinstance(found.get("schema"), str):
         return Interface.parse(found["schema"], f"the schema of {address}")
     try:

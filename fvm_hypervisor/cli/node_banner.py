@@ -82,7 +82,7 @@ def _overlay(network: Network) -> list[str]:
 
 
 def _mismatch(network: Network) -> list[str]:
-    """Warnings where an official bundle is not the one that a network version came with: this one, or a planned one."""
+    """Return warnings for official bundles that do not match the network version, now or after a planned upgrade."""
     release = release_of(network.machine.manifest.root)
     if release is None:
         return []

@@ -1,4 +1,4 @@
-"""Checks that `hypervisor doctor` makes on a node: small requests whose answers are verified or reported."""
+"""Checks of `hypervisor doctor` on a node. Each sends a small request and verifies or reports the response."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def ethereum(url: str) -> Callable[[str], str]:
         if known is None:
             return str(ask_of_actor(url, text, "Filecoin.FilecoinAddressToEthAddress", str(parsed)))
         if number is not None and not text.startswith("0x"):
-            ask_of_actor(url, text, "Filecoin.StateNetworkName")  # elsewhere the money would be lost
+            ask_of_actor(url, text, "Filecoin.StateNetworkName")  # on another network, the funds would be lost
         return f"0x{known.hex()}"
 
     return read
@@ -76,7 +76,7 @@ def ask_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
 
 
 def await_node(url: str, timeout: float) -> None:
-    """Return once a node answers. Raises NodeError where none does in time, or where something else answers."""
+    """Wait until a node responds. Raises NodeError on a timeout, or if another kind of server responds."""
     deadline, pause = time.monotonic() + timeout, _QUICK
     with words_line(f"waiting for a node at {shown_url(url)}"):
         while True:
@@ -116,13 +116,13 @@ def request_of(sending: SendOptions, to: str | None, data: bytes, value: int) ->
 
 
 def make_known(url: str, abi: Sequence[Any], name: str, address: str | None = None) -> None:
-    """Let a node's call trees and pages know a contract's names; nothing of a node that has no such method."""
+    """Register a contract's name and ABI with a node for traces and pages. Nodes without the method are ignored."""
     with suppress(NodeError):
         ask(url, "hypervisor_addAbi", list(abi), address, name)
 
 
 def failure_lines(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> list[str]:
-    """Why a transaction failed, call by call; nothing where the node does not trace."""
+    """Return the failure trace of a transaction as lines; empty if the node cannot trace."""
     from localnet.traces.trace_report import explain_trace
 
     try:
@@ -133,7 +133,7 @@ def failure_lines(url: str, transaction: str, interfaces: Sequence[Any] = ()) ->
 
 
 def print_outcome(url: str, receipt: dict[str, Any], failure: Sequence[str], as_json: bool, **more: Any) -> None:
-    """Print how a transaction of the node at `url` ended; status 1 where it failed."""
+    """Print the result of a transaction. Exits with status 1 if it failed."""
     failed = int(receipt["status"], 16) != 1
     found = {
         "transaction": receipt["transactionHash"],
@@ -169,7 +169,7 @@ def account_of(key: str) -> Any:
         if len(secret) == 32:
             return Account.from_key(secret)
     except ValueError:
-        pass  # refused below
+        pass  # reported below
     raise InvalidInput("the private key is not valid: expected 64 hex digits, a number below the order of secp256k1")
 
 

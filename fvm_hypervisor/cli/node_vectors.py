@@ -1,4 +1,4 @@
-"""Message vectors for the pages of a node: `hypervisor extract` of the node itself."""
+"""Test vectors for the explorer of a node, extracted from the node itself."""
 
 from __future__ import annotations
 

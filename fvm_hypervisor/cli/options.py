@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have, so that they are called and explained alike."""
+"""Options and arguments shared by several commands."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ EVM: Final = typer.Option("--evm", help="EVM engine.", callback=engine_there)
 OwnEngine = Annotated[Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both"], EVM]
 Engines = Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both", "official"]
 OWN_ENGINE: Final = "fast"
-"""The default where the bundle has no EVM actor of its own: `hypervisor.opening.OWN_EVM`."""
+"""Default engine if the bundle has no EVM actor: `hypervisor.opening.OWN_EVM`."""
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Address: f..., t... or 0x...", show_default=False)]
 Function = Annotated[
     str,

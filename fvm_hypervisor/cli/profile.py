@@ -1,4 +1,4 @@
-"""`hypervisor profile`: gas and time of a transaction by function of the native actors in it, and by syscall."""
+"""`hypervisor profile`: profile a transaction's gas and time by function of native actors and by syscall."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bars for long work: on a terminal only, on standard error, gone when the work is done."""
+"""Progress bars on standard error, shown on a terminal only and removed at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A contract of a Foundry project by `FILE:NAME` or `NAME`, compiled: what scripts run, `create` deploys, and so on."""
+"""Lookup and compilation of a Foundry project's contract by `FILE:NAME` or `NAME`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.project import Project
 
 _LARGEST_FILE: Final = 1 << 20
-"""Bytes of a file of arguments."""
+"""Maximum size of an arguments file in bytes."""
 
 
 def source_path(home: Path, file: str) -> str:

@@ -1,4 +1,4 @@
-"""Options of the commands about one contract of a Foundry project, and how forge's constructor arguments are read."""
+"""Options of commands for one contract of a Foundry project, and parsing of forge's constructor arguments."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _ContractCommand(ForeignOptions):
 
 
 class CreateCommand(_ContractCommand):
-    """`hypervisor create`, which knows the options of forge create by name."""
+    """The command `hypervisor create`, which recognises the options of forge create."""
 
     reasons: ClassVar = {
         **ALWAYS,
@@ -75,7 +75,7 @@ class CreateCommand(_ContractCommand):
 
 
 class VerifyCommand(_ContractCommand):
-    """`hypervisor verify-bytecode`, which knows the options of forge verify-bytecode by name."""
+    """The command `hypervisor verify-bytecode`, which recognises the options of forge verify-bytecode."""
 
     reasons: ClassVar = {
         **ALWAYS,

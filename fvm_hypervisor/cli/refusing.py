@@ -19,7 +19,7 @@ _MAX_SHOWN: Final = 4000
 
 
 class Refusing(TyperGroup):
-    """`typer.Typer(cls=Refusing)`: expected errors of the commands, and of the groups in it, become their status."""
+    """A command group (`Typer(cls=Refusing)`) that prints errors in one sentence and exits with their status."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
@@ -40,7 +40,7 @@ class Refusing(TyperGroup):
         except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
             _end([_words(error)], MISUSED)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader is gone: typer ends the program quietly
+            if error.errno == errno.EPIPE:  # broken pipe: typer exits without a message
                 raise
             _end([_words(error)], FAILED)
 

@@ -1,4 +1,4 @@
-"""`hypervisor replay`: a chain's tipsets, executed again in parallel."""
+"""`hypervisor replay`: re-execute a chain's tipsets in parallel."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def replay(
     if parallel > 1:
         from hypervisor.parallel import Parallel
 
-        Parallel(parallel)  # refused before anything is executed
+        Parallel(parallel)  # validate before executing anything
     if fork_url is None:
         found = _of_folder(folder, first, last, parallel)
     else:
@@ -112,7 +112,7 @@ def _show_conflicts(done: Replayed) -> None:
 
 
 _Work = Callable[[int, str | None], "Iterator[Replayed]"]
-"""Executes what was found, with a number of processes, or by Dask."""
+"""Executes tipsets on worker processes or on Dask."""
 
 
 def _of_folder(folder: Path | None, first: int | None, last: int | None, parallel: int) -> _Work:

@@ -1,4 +1,4 @@
-"""Why a request reverted, in the words of contracts' custom errors, which the node may not know."""
+"""Decoding of reverts with custom errors, for nodes that do not know the contract's ABI."""
 
 from __future__ import annotations
 

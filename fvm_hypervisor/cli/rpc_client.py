@@ -14,8 +14,11 @@ from localnet.fork.node_client import NodeClient
 T = TypeVar("T")
 
 _DEEP: Final = 10_000
-"""Python's frames that reading may take: a call tree has two levels of JSON for each of at most 1,024 calls, and each
-level takes up to three where it is read in Python."""
+"""Recursion limit while a response is parsed.
+
+A call tree has two levels of JSON for each of at most 1,024 calls, and the pure-Python parser uses up to three frames
+per level.
+"""
 
 
 def ask(url: str, method: str, *params: Any) -> Any:
@@ -31,15 +34,15 @@ def ask_checked(url: str, read: Callable[[Any], T], method: str, *params: Any) -
 
 
 def _parse(data: bytes) -> Any:
-    sys.setrecursionlimit(max(_DEEP, sys.getrecursionlimit()))  # a command's process is its own
+    sys.setrecursionlimit(max(_DEEP, sys.getrecursionlimit()))  # safe here, since a command owns its process
     try:
         return json.loads(data)
-    except RecursionError:  # the native parser of CPython 3.12 ends at 1,500 levels, whatever the limit is
+    except RecursionError:  # the native parser of CPython 3.12 stops at 1,500 levels regardless of the recursion limit
         return _PythonDecoder().decode(data.decode())
 
 
 class _PythonDecoder(json.JSONDecoder):
-    """The standard library's decoder with its own parts in Python, slower, which go as deep as the limit."""
+    """The pure-Python parts of the standard library's decoder: slower, but limited only by the recursion limit."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`hypervisor script`: a Foundry project's deployment scripts, tried with real actors on a fork, and sent."""
+"""`hypervisor script`: run a Foundry script on a fork with real actors, and optionally send its transactions."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ def _no_names(text: str) -> str:
 
     if text.startswith("0x"):
         return text
-    raise InvalidInput(f"{text}: the address of an actor needs a node (--rpc-url)")
+    raise InvalidInput(f"{text}: an actor's address can be resolved only with a node: add --rpc-url")
 
 
 def _check_node(broadcast: bool) -> None:

@@ -73,7 +73,10 @@ class ScriptNetwork:
 
     @cached_property
     def fork(self) -> Network | None:
-        """A fork of it, with users' precompiles; None under Ethereum's rules: it is read by accounts and slots."""
+        """Fork of the network, with the user's precompiles.
+
+        None under Ethereum's rules, where accounts and slots are read on demand.
+        """
         try:
             version = str(ask(self.url, "anvil_nodeInfo").get("hardFork", ""))
         except (NodeError, AttributeError) as error:
@@ -93,7 +96,7 @@ class ScriptNetwork:
 
 
 class ScriptNetworks:
-    """The networks of a script, until the end of a `with` block."""
+    """Context manager that opens the networks of a script and closes them at the end."""
 
     def __init__(self, precompiles: tuple[Precompile | str, ...]) -> None:
         self._stack = ExitStack()
@@ -122,7 +125,7 @@ class ScriptPart:
     gas: list[int]
     record: ScriptRecord
     before: int = 0
-    """Transactions of the script that come before."""
+    """Number of the script's transactions before this part."""
     slow: bool = False
 
     def numbered(self) -> list[tuple[int, PlannedTransaction, int]]:
@@ -135,7 +138,7 @@ class ScriptPart:
 
 @dataclass(slots=True)
 class ScriptSending:
-    """The transactions of a script on all their networks, in their order."""
+    """The transactions of a script in order, on all of its networks."""
 
     how: HowToSend
     keys: Mapping[EthAddress, bytes]
@@ -146,7 +149,7 @@ class ScriptSending:
 
     @property
     def records(self) -> list[ScriptRecord]:
-        """The record of each part."""
+        """Return the record of each part."""
         return [part.record for part in self.parts]
 
     @property
@@ -158,9 +161,10 @@ class ScriptSending:
         self, networks: ScriptNetworks, plan: ScriptPlan, url: str | None, record: Callable[[int], ScriptRecord],
         whole: MultiRecord,
     ) -> None:  # fmt: skip
-        """Try a plan's transactions where they go, one part after the other, and make their records.
+        """Simulate a plan's transactions on their networks, part by part, and create their records.
 
-        `url` is the node that the script began with, `record` an empty record of a chain, `whole` one of several.
+        `url` is the script's initial node. `record` creates an empty record for a chain, `whole` one for several
+        chains.
         Raises SimulationFailed, NodeError, and InvalidInput where a transaction has no network.
         """
         rows = [(one.call.url or url, one) for one in plan.transactions]
@@ -206,7 +210,7 @@ class ScriptSending:
         self.parts.append(ScriptPart(network, transactions, gas, made, before, how.slow or not tries))
 
     def _limits(self, network: ScriptNetwork, transactions: Sequence[PlannedTransaction], before: int) -> list[int]:
-        """Each transaction's gas limit, as the network has it."""
+        """Return each transaction's gas limit as estimated on the network."""
         fork = network.fork
         assert fork is not None, "transactions are tried on forks"
         tried = simulate(fork, transactions, self.how.percent, before + 1)
@@ -221,7 +225,7 @@ class ScriptSending:
         return [took.gas_limit for took in tried]
 
     def resume(self, network: ScriptNetwork, record: ScriptRecord) -> None:
-        """Let a record of an earlier run be the next part. Raises InvalidInput where it is of another chain."""
+        """Append the record of an earlier run as the next part. Raises InvalidInput if it belongs to another chain."""
         if record.chain != network.chain:
             raise InvalidInput(
                 f"{record.latest} has transactions of chain {record.chain}, but the node at its URL has chain "
@@ -239,7 +243,10 @@ class ScriptSending:
             record.write()
 
     def send(self) -> None:
-        """Send what has no receipt, and wait for the receipts. Raises NodeError, SimulationFailed, InvalidInput."""
+        """Send the transactions without a receipt and wait for receipts.
+
+        Raises NodeError, SimulationFailed, InvalidInput.
+        """
         tell = _ignore if self.as_json else typer.echo
         how = self.how
         senders = [
@@ -265,7 +272,7 @@ class ScriptSending:
             self._name_contracts()
 
     def _name_contracts(self) -> None:
-        """Tell each node the names and interfaces of the project's contracts that were deployed there."""
+        """Register names and ABIs of the deployed contracts with each node."""
         known = KnownCode(self.artifacts)
         for part in self.parts:
             for address, code in part.record.created():
@@ -274,9 +281,9 @@ class ScriptSending:
                     make_known(part.network.url, readable_interface(contract.artifact.abi).abi, contract.name, address)
 
     def _check(self) -> None:
-        """Raise SimulationFailed where a nonce is used or a sender cannot pay, before anything is sent.
+        """Raise SimulationFailed if a nonce is used or a sender cannot pay, before anything is sent.
 
-        What is resumed is checked transaction by transaction.
+        Resumed transactions are checked one by one.
         """
         for network, parts in self._by_chain():
             rows = [row for part in parts for row in part.numbered()]
@@ -296,4 +303,4 @@ class ScriptSending:
 
 
 def _ignore(_: str) -> None:
-    """For a run that prints JSON."""
+    """Discard progress output of a run that prints JSON."""

@@ -1,4 +1,4 @@
-"""`hypervisor send`: money, or a call of a contract that is kept."""
+"""`hypervisor send`: send a transaction that transfers value or calls a contract."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def send(
 
 
 def _check_receiver(url: str, receiver: str, data: bytes) -> None:
-    """NodeError where a function's call would do nothing. Built-in actors have no code, but answer or refuse."""
+    """Raise NodeError if a function is called at an address without code, except for built-in actors."""
     from fvm_hypervisor.cli.call import has_code, without_code
     from fvm_hypervisor.cli.rpc_client import ask
     from localnet.fork.node_client import NodeError
@@ -115,7 +115,7 @@ def _check_receiver(url: str, receiver: str, data: bytes) -> None:
     try:
         answer = ask(url, "eth_call", {"to": receiver, "data": f"0x{data.hex()}"}, "latest")
     except NodeError:
-        return  # the sending itself says why
+        return  # sending reports the error
     if answer == "0x":
         raise NodeError(f"{without_code(url, receiver)}; --force sends it anyway")
 

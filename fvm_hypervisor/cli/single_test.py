@@ -17,7 +17,7 @@ Flame = Literal["flamegraph", "flamechart"]
 
 
 def check_single(session: SuiteSession, option: str) -> None:
-    """Raise InvalidInput where a prepared session has another number of tests than one, or an invariant test."""
+    """Raise InvalidInput unless a prepared session has exactly one test that is not an invariant test."""
     from fvm_hypervisor.soltest.results import CaseKind
     from hypervisor.errors import InvalidInput
 
@@ -82,7 +82,7 @@ def serve_test(prepare: Callable[[], SuiteSession]) -> None:
 
 
 def draw_test(session: SuiteSession, flame: Flame) -> Path:
-    """Write the picture of the one test that a prepared session has; where. Raises InvalidInput."""
+    """Write the flame graph of a prepared session's only test and return its path. Raises InvalidInput."""
     from fvm_hypervisor.soltest.gas_flames import write_flame
     from fvm_hypervisor.soltest.serving import viewer_of
 

@@ -1,4 +1,4 @@
-"""`hypervisor solidity`: the Solidity files that projects import."""
+"""`hypervisor solidity`: write the Solidity files that projects import."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def solidity(
 
 
 def _add_remapping(folder: Path) -> str | None:
-    """Let imports of hypervisor/ lead to the folder in its Foundry project; return the line that was added, if any.
+    """Add a remapping of `hypervisor/` to the Foundry project and return the added line, if any.
 
-    Raises InvalidInput where the project's files cannot be read or written.
+    Raises InvalidInput if the project's files cannot be read or written.
     """
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.project_files import write_inside
@@ -57,7 +57,7 @@ def _add_remapping(folder: Path) -> str | None:
     try:
         root = find_root(folder)
     except InvalidInput:
-        return None  # the files are for another tool
+        return None  # not in a Foundry project
     if any(SHIPPED.startswith(known.prefix) and not known.context for known in load_project(root).remappings):
         return None
     file, line = root / "remappings.txt", f"{SHIPPED}={folder.resolve().relative_to(root).as_posix()}/"

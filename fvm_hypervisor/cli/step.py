@@ -1,4 +1,4 @@
-"""`hypervisor step`: a message under the debugger, in a terminal or for an editor."""
+"""`hypervisor step`: debug a message in a terminal or an editor."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _refuse_arguments(given: Mapping[str, tuple[object, str]]) -> None:
 
 
 def _serve(port: int | None) -> None:
-    """Serve editors: what is debugged comes with their `launch`."""
+    """Serve editors, whose `launch` requests name the message to debug."""
     from fvm_hypervisor.debugger.serving import HOST, serve_port, serve_streams
     from hypervisor.errors import InvalidInput
 

@@ -1,4 +1,4 @@
-"""Runs of a project's tests as `hypervisor test` shows them: results, reports, snapshots, and again on a change."""
+"""Test runs of `hypervisor test`: results, reports, snapshots and watch mode."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Reports:
     """Coverage reports: `summary`, `debug`, `bytecode`."""
     no_match_coverage: str | None = None
     flame: Flame | None = None
-    """The picture of the gas of one test."""
+    """Gas flame graph of a single test."""
     snapshot: Literal["write", "check", "diff"] | None = None
     snap: Path = Path(".gas-snapshot")
     tolerance: float = 0.0
@@ -48,7 +48,7 @@ class Reports:
 
 @dataclass(slots=True)
 class SuiteRuns:
-    """A project, what is wanted of its tests, and how it is shown."""
+    """The test runs of a project with their options and output."""
 
     project: Project
     wanted: SuiteFilter
@@ -97,7 +97,7 @@ class SuiteRuns:
                 self._show_suite(suite)
                 if reports.fail_fast and suite.count(CaseStatus.FAILURE):
                     break
-        except KeyboardInterrupt:  # the results so far are printed
+        except KeyboardInterrupt:  # print the results so far
             is_interrupted = True
         self._show_all(session, suites, perf_counter() - begin)
         if is_interrupted:
@@ -109,7 +109,7 @@ class SuiteRuns:
         has_failed = any(suite.count(CaseStatus.FAILURE) for suite in suites)
         if reports.snapshot and (reports.allow_failure or not has_failed):
             is_same = self._snapshot(suites) and is_same
-        if reports.flame is not None:  # last: a test that cannot be drawn ends the command
+        if reports.flame is not None:  # last, because an error here ends the command
             typer.echo(f"Saved to {draw_test(session, reports.flame)}", err=reports.form != "text")
         return int((has_failed and not reports.allow_failure) or not is_same)
 
@@ -126,7 +126,7 @@ class SuiteRuns:
         if self.options.report == "gas":
             self._print_gas(suites)
         if reports.form == "json":
-            if self.options.report != "gas":  # as in forge, the report is all that is printed
+            if self.options.report != "gas":  # as in forge, print only the report
                 typer.echo(_json(json_report(suites, self.options.verbosity)))
         elif reports.form == "junit":
             from fvm_hypervisor.soltest.junit import junit
@@ -145,7 +145,10 @@ class SuiteRuns:
     # --- what is written --------------------------------------------------------------------------------------------
 
     def _keep_snapshots(self, suites: list[SuiteResult]) -> bool:
-        """Compare and write what tests have measured; whether nothing differs. Gas of Filecoin's is not forge's."""
+        """Compare and write gas snapshots taken by tests; return True if none differs.
+
+        Filecoin's gas is not compared.
+        """
         from bridge.ethereum_block import ETHEREUM
         from fvm_hypervisor.soltest.gas_snapshots import differences, measured, write
 
@@ -161,7 +164,7 @@ class SuiteRuns:
         return not lines
 
     def _snapshot(self, suites: list[SuiteResult]) -> bool:
-        """Write or compare the gas of all tests; False where it is another one than it has to be."""
+        """Write or compare the gas snapshot of all tests; return False if a checked value differs."""
         from fvm_hypervisor.soltest.gas_snapshot_file import (
             difference_lines,
             entries_of,
@@ -187,7 +190,7 @@ class SuiteRuns:
         return not lines
 
     def _print_gas(self, suites: list[SuiteResult]) -> None:
-        """Print the gas report, before the figures of all tests."""
+        """Print the gas report before the summary."""
         from fvm_hypervisor.soltest import gas_report
         from fvm_hypervisor.soltest.collected import merge
 
@@ -202,7 +205,7 @@ class SuiteRuns:
             typer.echo("\n".join(gas_report.gas_lines(found)))
 
     def _print_coverage(self, session: SuiteSession, suites: list[SuiteResult]) -> None:
-        """Print the coverage; with --json as one more object, on a line of its own."""
+        """Print the coverage report; with --json, as another JSON object on its own line."""
         from fvm_hypervisor.soltest import coverage
         from fvm_hypervisor.soltest.collected import merge
 
@@ -228,7 +231,7 @@ class SuiteRuns:
     # --- several runs -----------------------------------------------------------------------------------------------
 
     def compare(self, numbers: list[int]) -> int:
-        """Run under each network version and print what differs; the exit status."""
+        """Run under each network version, print the differences, and return the exit status."""
         from fvm_hypervisor.soltest.compare import column, compare_lines, differences
 
         session = self._prepared()
@@ -242,10 +245,10 @@ class SuiteRuns:
         return int(failed or bool(differences(columns)))
 
     def watch(self, load: Callable[[], Project], *, run_all: bool = False, failed_first: bool = False) -> None:
-        """Run, and run again what a change concerns, until Ctrl-C. `load` reads the project anew.
+        """Run the tests, and run affected tests again after each change, until Ctrl-C. `load` reloads the project.
 
-        Of a test file its tests, of another source all; with `failed_first` those that have failed, and all once none
-        of them does.
+        A changed test file runs its own tests, any other source runs all. With `failed_first`, failed tests run until
+        none fails, then all.
         """
         from fvm_hypervisor.soltest.watching import file_states, wait_for_change
 
@@ -256,7 +259,7 @@ class SuiteRuns:
                 status = self.once(wanted=wanted)
                 if failed_first and not status and wanted is not self.wanted:
                     self.once()
-            except HypervisorError as error:  # sources that do not compile are what is being worked on
+            except HypervisorError as error:  # the sources are being edited; wait for the next change
                 typer.echo(f"error: {error}", err=True)
             typer.echo("\nWaiting for a change; Ctrl-C ends.", err=True)
             files = wait_for_change(self.project, seen)
@@ -279,7 +282,7 @@ class SuiteRuns:
 
 
 def _ignore(_: str) -> None:
-    """For a run that prints nothing."""
+    """Discard output."""
 
 
 def _keep_failures(project: Project, suites: list[SuiteResult]) -> None:

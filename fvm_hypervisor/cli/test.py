@@ -1,4 +1,4 @@
-"""`hypervisor test`: a Foundry project's Solidity tests on this machine."""
+"""`hypervisor test`: run a Foundry project's Solidity tests."""
 
 from __future__ import annotations
 
@@ -293,19 +293,19 @@ def run_tests(
         lcov = lcov or report_file or Path("lcov.info")
     collected = _report(gas_report, bool(kinds) or lcov is not None, len(numbers))
     if ir_minimum and collected != "coverage":
-        raise typer.BadParameter("--ir-minimum says how coverage is measured: give --coverage, --lcov or --report, too")
+        raise typer.BadParameter("--ir-minimum applies to coverage: add --coverage, --lcov or --report")
     _check_together({
         "--json": as_json, "--junit": junit, "--quiet": quiet, "--show-progress": show_progress and not quiet,
     })  # fmt: skip
     if dap and (command or not debug):
         raise typer.BadParameter("--dap serves an editor: pass it with --debug and without --command")
     if watch and (as_json or junit or quiet or lists or len(numbers) > 1):
-        raise typer.BadParameter("--watch prints results for people: leave out --json, --junit, --quiet and --list")
+        raise typer.BadParameter("--watch prints text results only: omit --json, --junit, --quiet and --list")
     _check_snapshot(snapshot, snap, tolerance)
     if (flamegraph or flamechart) and (lists or debug or watch or len(numbers) > 1 or (flamegraph and flamechart)):
         raise typer.BadParameter(
-            "a flame graph is one picture of one run: --flamegraph or --flamechart, without --list, --debug, --watch "
-            "and several --network"
+            "--flamegraph and --flamechart draw a single run: pass one of them, without --list, "
+            "--debug, --watch or several --network"
         )
     check_output(lcov, "the coverage")
     named = None if root is None else _root(root)
@@ -402,21 +402,23 @@ def _file(path: Path) -> Path:
 def _check_together(given: dict[str, bool]) -> None:
     names = [name for name, is_given in given.items() if is_given]
     if len(names) > 1:
-        raise typer.BadParameter(f"{names[0]} and {names[1]} do not go together: choose one form of results")
+        raise typer.BadParameter(f"{names[0]} and {names[1]} exclude each other: choose one output format")
 
 
 def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -> None:
     if snap is not None and snapshot is None:
-        raise typer.BadParameter("--snap names the file of --snapshot: give --snapshot write, check or diff, too")
+        raise typer.BadParameter("--snap names the file of --snapshot: add --snapshot write, check or diff")
     if tolerance and snapshot != "check":
-        raise typer.BadParameter("--tolerance is for --snapshot check: give that, too")
+        raise typer.BadParameter("--tolerance applies to --snapshot check: add that option")
 
 
 def _report(gas: bool, coverage: bool, versions: int) -> str:
     if gas and coverage:
-        raise typer.BadParameter("--gas-report and --coverage are two runs: coverage slows tests down")
+        raise typer.BadParameter(
+            "--gas-report and --coverage exclude each other (coverage changes gas): run them separately"
+        )
     if versions > 1 and (gas or coverage):
-        raise typer.BadParameter("--gas-report and --coverage are of one network version: --network names several")
+        raise typer.BadParameter("--gas-report and --coverage need a single network version: pass --network once")
     return "gas" if gas else "coverage" if coverage else ""
 
 
@@ -425,7 +427,7 @@ def _number(word: str) -> int:
 
     digits = word.strip().removeprefix("nv")
     if not digits.isdecimal():
-        raise typer.BadParameter(f"'{word}' is not a network version: expected nv29 or the like")
+        raise typer.BadParameter(f"'{word}' is not a network version: expected for example nv29")
     return network_version(int(digits)).number
 
 

@@ -1,4 +1,4 @@
-"""`hypervisor trace`: a transaction's calls, as a tree across both runtimes; or those behind an epoch's messages."""
+"""`hypervisor trace`: show the call tree of a transaction over both runtimes, or an epoch's implicit messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHORTEST_HASH = 64
 _HASH_BYTES = 32
 
 Traced = tuple[dict[str, Any], dict[str, Any] | None]
-"""A call tree, and where its calls were made, as far as that is known."""
+"""A call tree, with the source positions of its calls where known."""
 
 
 def trace(
@@ -105,7 +105,7 @@ def trace(
 
 
 def _open(wanted: bytes | str, url: str, state: Path | None) -> None:
-    """Show the page of a transaction, of a message by its CID, or of an epoch's cron."""
+    """Open the explorer page of a transaction, a message CID, or an epoch's implicit messages."""
     import webbrowser
 
     from hypervisor.errors import InvalidInput
@@ -124,7 +124,7 @@ def _open(wanted: bytes | str, url: str, state: Path | None) -> None:
 def _epoch(
     epoch: int, rpc: str, state: Path | None, evm: str | None, abi: list[Path], *, as_json: bool, flame: Path | None
 ) -> None:
-    """Print the calls behind an epoch's messages."""
+    """Print the calls of an epoch's implicit messages."""
     from hypervisor.errors import InvalidInput
     from localnet.traces.call_text import call_lines, tree_console
     from localnet.traces.trace_report import decode_calls

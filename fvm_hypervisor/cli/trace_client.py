@@ -53,7 +53,7 @@ def _check_answer(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[st
     """Check the form of a response and all its calls, and return it."""
     _check(url, "the answer", answer, fields)
     calls = list(answer["calls"])
-    for call in calls:  # without recursion: calls go 1,024 deep
+    for call in calls:  # iterative, since calls can be 1,024 deep
         _check(url, "a call", call, _CALL)
         calls.extend(call["calls"])
         _check(url, "a call", {**_LATER, **call}, _LATER_HOLDS)
@@ -68,7 +68,7 @@ def _check_answer(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[st
 def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
     """Return the response of `hypervisor_tracePlaces`; None if the node refuses or lacks the method.
 
-    Raises NodeError for what has another shape.
+    Raises NodeError if the response has another shape.
     """
     try:
         answer = ask(url, "hypervisor_tracePlaces", transaction)
@@ -80,7 +80,7 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
         return None
     _check(url, "the answer", answer, _PLACES)
     calls = list(answer["calls"])
-    for call in calls:  # without recursion: calls go 1,024 deep
+    for call in calls:  # iterative, since calls can be 1,024 deep
         _check(url, "a call's place", call, _PLACE)
         if call["code"] is not None and call["code"] >= len(answer["codes"]):
             raise NodeError(f"{shown_url(url)} returned invalid locations of calls: code {call['code']} is missing")
@@ -104,7 +104,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()  # no halves of characters
+    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()  # reject lone surrogates
 
 
 def _is_list(value: Any) -> bool:
@@ -194,7 +194,7 @@ _CALL: Final[Mapping[str, Holds]] = {
     "charges": _are_charges,
 }
 _LATER: Final[Mapping[str, Any]] = {"code": None, "name": "", "logs": [], "schemas": {}}
-"""Fields that older nodes' calls lack."""
+"""Call fields that older nodes do not send."""
 _LATER_HOLDS: Final[Mapping[str, Holds]] = {
     "code": _is_name_or_none, "name": _is_name, "logs": _are_texts, "schemas": _are_schemas,
 }  # fmt: skip

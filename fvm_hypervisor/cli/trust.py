@@ -1,4 +1,4 @@
-"""`hypervisor trust`: consent to what a project asks for beyond contracts in a sandbox."""
+"""`hypervisor trust`: allow a project to run programs, use outside files and query remote nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hypervisor conformance`, `fevmtest` and `actortest`: official test vectors, run on this machine."""
+"""`hypervisor conformance`, `fevmtest` and `actortest`: run official test vectors."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def conformance(
     skipped = [path for path in found if room.is_skipped(path)]
     todo = [path for path in found if path not in skipped]
     if bundle is not None:
-        Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
+        Bundle.open(bundle)  # report an invalid bundle once, not in every worker
     wanted = RunOptions(diff, trace is not None, against, named_overlay(overlay), bundle, parallel)
     work = partial(run_file, folder=bundle_dir or data_folder("bundles"), wanted=wanted)
     records: Iterator[dict[str, Any]]
@@ -116,7 +116,7 @@ def fevmtest(
     if bundle is None:
         given = data_folder("bundles") / "v18-devnet.car"
         bundle = str(given) if given.is_file() else given.stem
-    Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
+    Bundle.open(bundle)  # report an invalid bundle once, not in every worker
     work = partial(room.run_file, bundle=bundle, evm=evm)
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 
@@ -140,7 +140,7 @@ def actortest(
     from hypervisor.bundle import Bundle
 
     files = room.find_files(paths)
-    Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
+    Bundle.open(bundle)  # report an invalid bundle once, not in every worker
     work = partial(room.run_file, bundle=bundle)
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 

@@ -1,4 +1,4 @@
-"""`hypervisor verify-bytecode`: whether the code at an address is a contract of the project."""
+"""`hypervisor verify-bytecode`: verify that the code at an address is a contract of the project."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.artifact import ContractArtifact
 
 _DIFFERS: Final = "code did not match - this may be due to varying compiler settings"
-"""forge's words."""
+"""Text of a mismatch, as in forge."""
 _NOT_FOUND: Final = (
     "the creation transaction of the contract is unknown: give it with --creation-transaction, or skip the creation "
     "code with --ignore creation"
@@ -38,7 +38,7 @@ _CREATIONS: Final = ("CREATE", "CREATE2")
 _LARGEST_RECORD: Final = 256 << 20
 _HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _Row = tuple[str, str | None, str | None]
-"""Creation or runtime, how it matches or None, and what is said of it."""
+"""A result: creation or runtime code, the kind of match or None, and the message."""
 
 
 class CodePart(StrEnum):
@@ -112,7 +112,7 @@ def verify_bytecode(
         results: list[_Row] = []
         if CodePart.CREATION not in left_out:
             results.append(_creation(url, project.root, artifact, where, creation_transaction, arguments, differs))
-    except NodeError as error:  # status 1 is for code that differs
+    except NodeError as error:  # status 1 is reserved for mismatches
         raise InvalidInput(str(error)) from None
     if CodePart.RUNTIME not in left_out:
         results.append(_runtime(artifact, code, differs))
@@ -188,7 +188,7 @@ def _init_code(url: str, root: Path, address: str, given: str | None) -> bytes:
     for name in dict.fromkeys([*([] if known is None else [known]), *_recorded(root, chain, address)]):
         try:
             return _made_by(url, name, address)
-        except InvalidInput as error:  # a record of an earlier chain
+        except InvalidInput as error:  # the record belongs to an earlier chain
             refused.append(error)
     raise refused[0] if refused else InvalidInput(_NOT_FOUND)
 
@@ -237,7 +237,7 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     try:
         found = parse_json(read_bounded(file, _LARGEST_RECORD, "the record"))
     except (InvalidInput, ValueError):
-        return  # what is no record of a deployment says nothing
+        return  # ignore other files
     rows = found.get("transactions") if isinstance(found, dict) else None
     yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
 
@@ -310,7 +310,7 @@ def _data(answer: Any) -> bytes:
 
 
 def _transaction(answer: Any) -> tuple[EthAddress | None, bytes] | None:
-    """Receiver and data of a transaction; None where there is none."""
+    """Return the receiver and data of a transaction; None if the node has no such transaction."""
     from bridge.addresses import eth_address
 
     if answer is None:

@@ -1,4 +1,4 @@
-"""`hypervisor wallet`: keys and their addresses. Nothing is stored, and no node is asked."""
+"""`hypervisor wallet`: generate keys and convert addresses, without a node. Nothing is stored."""
 
 from __future__ import annotations
 
