@@ -1,4 +1,4 @@
-"""The page of an actor: what it is, its addresses in every form, its balance, the messages that it sent and got."""
+"""The page of an actor: its code, addresses, balance, and sent and received messages."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FoundActor:
 
     @property
     def address(self) -> Address:
-        """The ID address."""
+        """ID address of the actor."""
         return Address.id(self.id)
 
 

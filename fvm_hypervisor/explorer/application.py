@@ -1,4 +1,7 @@
-"""The explorer as a server takes it: its modules are loaded with the first page, so a node starts without them."""
+"""Factory of the explorer application.
+
+Its modules are imported with the first page, which speeds up the node's start.
+"""
 
 from __future__ import annotations
 

@@ -15,10 +15,9 @@ from localnet.traces.trace_report import has_failed
 
 DEEPEST: Final = 32
 PAGE: Final = 250
-"""Calls that one page shows."""
+"""Maximum number of calls on one page."""
 _UNFOLDED: Final = 60
-"""Up to this many calls in all, every call is unfolded at first; of more only those that failed, and the first two
-levels."""
+"""Maximum number of calls that are all unfolded initially; above it, only failed ones and the first two levels."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The page of controls: requests of JSON-RPC that the browser sends, obeyed or refused like those of any client."""
+"""The controls page. The browser sends its actions as JSON-RPC requests with the permissions of any client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message as code to copy: a command of cast, a test in Python, a test in Solidity.
+"""Code that reproduces a message: a cast command, a Python test, and a Solidity test.
 
 The code contains fixed text and hex only, so untrusted text cannot enter it.
 """

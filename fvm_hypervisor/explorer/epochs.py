@@ -1,4 +1,4 @@
-"""The page of an epoch: its tipset, header, messages and their receipts, or that its round was null."""
+"""The page of an epoch: its tipset, header, messages and receipts, or a null round."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from store.dag_json import encode_json
 
 _MESSAGES: Final = 100
 _LARGEST_SHOWN: Final = 64 << 10
-"""Bytes of a stored block that a page shows as text."""
+"""Maximum size in bytes of a stored block that is shown as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _content(cid: Cid, data: bytes) -> str:
         try:
             return encode_json(decode(data))
         except CodecError:
-            pass  # shown as it is
+            pass  # shown in hex
     return f"0x{data[: _LARGEST_SHOWN // 2].hex()}"
 
 

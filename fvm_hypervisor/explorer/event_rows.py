@@ -1,4 +1,4 @@
-"""Events as rows of a table: which actor emitted what, in which message."""
+"""Rows of event tables: emitter, decoded event, and message."""
 
 from __future__ import annotations
 

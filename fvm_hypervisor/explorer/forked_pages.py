@@ -1,4 +1,4 @@
-"""The pages of blocks and transactions up to the block of a fork, as the forked Ethereum node has them."""
+"""Pages of blocks and transactions before a fork, from the forked Ethereum node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The home page: the newest tipsets with null rounds, the newest messages, fees, and upgrades to come."""
+"""The home page: newest tipsets, null rounds and messages, fees, and planned upgrades."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executed messages as rows of a table: who called what of whom, with which value, and how it ended."""
+"""Rows of message tables: sender, receiver, method, value and result."""
 
 from __future__ import annotations
 

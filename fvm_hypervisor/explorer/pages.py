@@ -32,7 +32,7 @@ from store.blockstore import StoreError
 
 _LOG = logging.getLogger(__name__)
 _LONGEST: Final = 4_096
-"""Characters of an address with its query."""
+"""Maximum length of a URL path with its query, in characters."""
 _MAX_FIELDS: Final = 20
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -50,7 +50,7 @@ _ALWAYS: Final = (
 
 
 _APART: Final = 2
-"""Threads of answers that ask the node themselves."""
+"""Thread pool for responses that send requests to the node."""
 _FIRST: Final = "/"
 _HOME: Final = page_route(_FIRST, show_home)
 
@@ -78,7 +78,7 @@ class Pages:
             await self._load()
         await _send(send, await self._with_client(receive, self._answer(scope)), scope)
         if not self._routes and self._loading is None:
-            self._loading = asyncio.create_task(self._load())  # while the reader reads
+            self._loading = asyncio.create_task(self._load())  # import while the query thread reads
 
     async def _load(self) -> None:
         """Import the other pages outside the event loop."""
@@ -93,7 +93,7 @@ class Pages:
                 pass
             client.leave()
 
-        REQUESTING_CLIENT.set(client)  # of this request's task
+        REQUESTING_CLIENT.set(client)  # of the task of this request
         leaving = asyncio.ensure_future(leave())
         try:
             return await answer
@@ -138,7 +138,7 @@ def _read(scope: Scope, routes: tuple[PageRoute, ...]) -> tuple[PageRequest, Pag
         found = route.pattern.fullmatch(path)
         if found is not None:
             return PageRequest(_url(scope), found.groupdict(default=""), _fields(query)), route
-    raise not_found("there is no page at this address: the search finds epochs, messages, actors and blocks")
+    raise not_found("there is no page at this address: use the search for epochs, messages, actors and blocks")
 
 
 def _further() -> tuple[PageRoute, ...]:
@@ -163,7 +163,7 @@ def _fields(query: bytes) -> dict[str, str]:
         given = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise malformed(f"its query has more than {_MAX_FIELDS} fields") from None
-    return {name: value.strip() for name, value in reversed(given)}  # the first of a name holds
+    return {name: value.strip() for name, value in reversed(given)}  # the first value of a name is used
 
 
 def _page_error(error: Exception) -> PageError:

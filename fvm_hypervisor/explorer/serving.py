@@ -1,4 +1,4 @@
-"""A network of this process in a browser: `with explore(network) as url`."""
+"""Serving of a network of this process to a browser: `with explore(network) as url`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from localnet.rpc.server import serving
 def explore(network: Network, port: int = 0, artifacts: Sequence[Path] | None = None) -> AbstractContextManager[str]:
     """Serve a network's pages and JSON-RPC on a thread; return the URL. Port 0 selects a free port.
 
-    The network is the server's until the end. `artifacts` have compiled contracts (default: `out` and `artifacts`).
-    Raises OSError where the port is taken.
+    The server uses the network exclusively until the end. `artifacts` are folders of compiled contracts (default: `out`
+    and
+    `artifacts`). Raises OSError if the port is in use.
 
     >>> from urllib.request import urlopen
     >>> from localnet import Network, explore

@@ -1,4 +1,4 @@
-"""A message as a test vector, made by a tool above this one that the program around the explorer hands in."""
+"""Download of a message as a test vector, created by a function that the program passes to the explorer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> LaterAn
     """Return the test vector of a message in the official format. Building it sends requests to this node."""
     receipt = wanted_receipt(reader, request)
     if not site.makes_vectors(reader):
-        raise PageError(404, "Not found", "this node makes no vectors: `hypervisor extract` does, of a chain's folder")
+        raise PageError(
+            404, "Not found", "this node cannot create vectors: use `hypervisor extract` on the chain's folder"
+        )
     assert site.vectors is not None, "it makes vectors"
     return LaterAnswer(partial(_answer, site.vectors, f"0x{receipt.hash.hex()}"))
 
