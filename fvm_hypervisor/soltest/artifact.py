@@ -1,6 +1,6 @@
 """Compiled contracts as tests need them: ABI, code with its source map, and link references.
 
-Artifacts are read from their files on demand: a project has hundreds, of which a run touches a few.
+Artifacts are read from their files on demand, since a run uses few of a project's hundreds.
 """
 
 from __future__ import annotations

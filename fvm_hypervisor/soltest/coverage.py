@@ -48,7 +48,7 @@ class FileCoverage:
 
     @cached_property
     def lines(self) -> dict[int, int]:
-        """Hits by line: those of the line's most frequent item. A line with branches alone counts how often it ran."""
+        """Hits by line: those of the line's most frequent item, or its executions if it has only branches."""
         hits: dict[int, int] = {}
         for found in self.items:
             if found.item.kind is not ItemKind.BRANCH:
@@ -129,11 +129,11 @@ class _Code:
     def anchor(self, item: Item, file: str) -> int | None:
         """Return the program counter whose count is an item's hits, or None if the code has none."""
         if item.by_jump:
-            return self._way(item, file)
+            return self._path_start(item, file)
         span = item.first or (item.start, item.end)
         found = self.first(span, file)
         if found is None and item.first is not None and item.way == 1:
-            return self._way(item, file)
+            return self._path_start(item, file)
         return found
 
     def first(self, span: tuple[int, int], file: str) -> int | None:
@@ -142,7 +142,7 @@ class _Code:
         inside = counters[bisect_left(starts, span[0]) : bisect_right(starts, span[1])]
         return min(inside, default=None)
 
-    def _way(self, item: Item, file: str) -> int | None:
+    def _path_start(self, item: Item, file: str) -> int | None:
         """Return the counter after the last conditional jump in an item's span (path 0), or its target (path 1)."""
         jumps = [jump for jump in self._jumps.get(file, ()) if item.start <= jump[0] <= item.end]
         if not jumps:

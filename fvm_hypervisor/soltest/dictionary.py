@@ -24,9 +24,9 @@ _MAX_FOUND: Final = 4096
 _MAX_OUTPUT: Final = 1024
 """Maximum number of bytes examined of return data or an event's data."""
 _NEAR: Final = 0.25
-"""Probability of changing a chosen word."""
+"""Probability that a chosen word is changed."""
 _BESIDE: Final = 0.7
-"""Share of changed words that get one more or less (off-by-one bounds); the others have all bits inverted."""
+"""Share of changed words that are incremented or decremented (off-by-one bounds); the others are inverted bitwise."""
 _SHARP, _LITERALS, _FOUND, _STATE, _PUSHED = 3, 1, 2, 2, 3
 """Weights: numbers in both sources and code, all numbers in sources, words from runs, state, pushed words."""
 _RECENT: Final = 8
@@ -73,7 +73,7 @@ class Dictionary:
     ) -> None:
         """Fill the pools: `words` are pushed by code, `state` are addresses and slots.
 
-        `most` is the maximum number of words in total, including those that runs add.
+        `most` is the maximum total number of words, including those added by runs.
         """
         self._literals = list(dict.fromkeys(literals))[:MAX_WORDS]
         self._texts = list(dict.fromkeys(texts))[:MAX_WORDS]

@@ -1,4 +1,4 @@
-"""Keys of `foundry.toml` that forge supports and this project does not read, and detection of unknown keys.
+"""Keys of `foundry.toml` that forge supports but this project does not read, and detection of unknown keys.
 
 Names: `forge config` of forge 1.7.1. docs/foundry-flags.md lists them with the supported keys.
 """

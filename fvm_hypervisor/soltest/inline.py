@@ -61,7 +61,7 @@ def check_isolation(rules: str) -> None:
     if rules != ETHEREUM:
         raise InvalidInput(
             f"isolate requires Ethereum's rules, but the tests run under the rules '{rules}': "
-            "leave --isolate out, set isolate = false in foundry.toml, or run them with --rules ethereum"
+            "omit --isolate, set isolate = false in foundry.toml, or run them with --rules ethereum"
         )
 
 

@@ -1,4 +1,4 @@
-"""Programs that tests run (`vm.ffi` and the like), with a time limit; none outlives its worker.
+"""Programs run by tests (`vm.ffi` and the like), with a time limit. All end with their worker.
 
 A worker's signal handler may call `end_programs` at any moment, even during imports, so this module imports nothing
 from the project.
@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Final
 
 _MAX_SECONDS: Final = 60.0
-"""Seconds."""
+"""Default time limit of a program, in seconds."""
 _RUNNING: Final = set[int]()
 """Process groups of the programs that are running."""
 _AT_ONCE: Final = 1 << 16

@@ -103,7 +103,7 @@ class TestResult:
     edges: tuple[int, int, int] | None = None
     """Numbers of edges, edge features and corpus inputs, if requested."""
     notices: tuple[str, ...] = ()
-    """Notices for the user, about damaged files of its corpus."""
+    """Notices about damaged files of the test's corpus."""
     is_replayed: bool = False
     """True if this is an earlier run's failure, replayed without a new search."""
     logs: tuple[str, ...] = ()
@@ -116,11 +116,11 @@ class TestResult:
     first_stipend: int = 0
     """Intrinsic gas of a fuzz test's first run, which its gas does not include."""
     measured: tuple[tuple[str, str, int], ...] = ()
-    """Group, name and value of its gas snapshots."""
+    """Group, name and value of the test's gas snapshots."""
     trace: str = ""
     stack: tuple[str, ...] = ()
     note: str = ""
-    """Parts missing from the stack, with the reason."""
+    """Missing parts of the stack, with the reason."""
     duration: float = 0.0
 
     def figures(self) -> str:

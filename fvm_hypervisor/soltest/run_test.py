@@ -34,7 +34,7 @@ from store.blockstore import StoreError
 _REMOVED: Final = (
     "`testFail*` has been removed. Consider changing to test_Revert[If|When]_Condition and expecting a revert"
 )
-"""Failure reason of such tests, in forge's words, unless `Project.allow_test_fail`."""
+"""Failure reason of tests named `testFail*`, in forge's words, unless `Project.allow_test_fail` is set."""
 
 
 class Viewer(Protocol):

@@ -70,7 +70,7 @@ class SuiteServer:
 
         try:
             self._tell("place", self._world.machine.stacks.on_one_thread(found))
-        except HypervisorError:  # it ended in another way than before
+        except HypervisorError:  # it ended differently than before
             self._tell("place", ())
 
     def _known(self, result: TestResult) -> None:

@@ -123,7 +123,7 @@ class SuiteStage:
             if key in self.libraries:
                 continue
             library = self.artifacts.get(*key)
-            self.libraries[key] = bytes(20)  # for libraries that need each other; as in forge, the first one wins
+            self.libraries[key] = bytes(20)  # placeholder for libraries that link each other, as in forge
             self._deploy_libraries(library.creation)
             made, outcome = self.world.deploy(library.creation.linked(self.libraries), LIBRARY_DEPLOYER)
             if made is None:

@@ -183,7 +183,7 @@ class TestViewer:
     def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
         """Return a tracer that locates an endless loop, or the call that ran out of gas in the test `shown`.
 
-        None if that test ended in another way, or its program counters are known.
+        None if that test ended differently, or its program counters are known.
         """
         from fvm_hypervisor.soltest.stack_trace import failing_path
 

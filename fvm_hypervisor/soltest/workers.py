@@ -1,4 +1,4 @@
-"""Distribution of suites over worker processes. A worker has one world, so state does not outlive it.
+"""Distribution of suites over worker processes. Each worker has one `World`, whose state ends with the worker.
 
 A test that exceeds its time limit or ends its process fails; the other tests of its suite continue in a new worker.
 Workers are forked from a process with preloaded modules (`forkserver`), so that they start in milliseconds; each gets

@@ -1,6 +1,6 @@
 """Forks under Filecoin's rules: states of tipsets, each with its actors, addresses and network version.
 
-A persistent account that runs or sends keeps its ID; others get the ID that their address has on the other fork. A
+A persistent account that runs or sends retains its ID; any other gets the ID of its address on the other fork. A
 contract is carried with all of its slots.
 """
 

@@ -144,8 +144,8 @@ class ScriptRecord:
         others = {int(row["transaction"]["chainId"], 16) for row in self.transactions} - {self.chain}
         if others:
             raise InvalidInput(
-                f"{self.latest} has transactions of chain {min(others)}, the node is of chain {self.chain}"
-                + (": give a node of that chain with --rpc-url" if self.whole is None else "")
+                f"{self.latest} has transactions of chain {min(others)}, but the node serves chain {self.chain}"
+                + (": pass a node of that chain with --rpc-url" if self.whole is None else "")
             )
 
 

@@ -222,7 +222,7 @@ class ScriptSender:
             check_sender(sender, self.keys)
             if not self.unlocked and sender not in self.keys:
                 raise InvalidInput(
-                    f"no key for {shown(sender)}: give it with --private-key, or use --unlocked if the node has it"
+                    f"no key for {shown(sender)}: pass it with --private-key, or use --unlocked if the node has it"
                 )
 
     def _check_receipt(self, receipt: dict[str, Any]) -> None:
