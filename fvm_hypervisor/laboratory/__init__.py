@@ -1,1 +1,1 @@
-"""The laboratory: messages executed under rules of one's choice, what they cost, and where two executions part."""
+"""The laboratory: execute messages under chosen rules, report their gas, and compare executions."""

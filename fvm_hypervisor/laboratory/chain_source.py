@@ -1,4 +1,4 @@
-"""Tipsets of a chain's folder as cases: the messages of each, then the block's reward and cron, on its own state.
+"""Tipsets of a chain's folder as cases: messages, block reward and cron, each on the tipset's recorded state.
 
 The folder is opened read-only, so a node may have it open.
 """
@@ -137,7 +137,7 @@ class _Chains:
             plain = side.ground(base, there.manifest)
         machine = Hypervisor.at(plain, Cid(root), context, evm=evm, externs=externs, proofs=AcceptProofs())
         rules.settings.prepare(machine)
-        # What a fork has asked its origin is kept in the folder: executing it again asks no node.
+        # The folder of a fork stores the responses of its node, so re-execution sends no requests.
         origin = None if fork is None else Origin(replace(fork, url=""), self._store)
         chain = Chain(machine, externs, record, 0, origin)
         chain.record = _record_of(record, side, chain.head.height)

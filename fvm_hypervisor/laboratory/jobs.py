@@ -21,7 +21,7 @@ _PARTS: Final = 4
 def jobs_of(paths: Iterable[Path], bundles: Path, first: int | None, last: int | None, workers: int) -> list[CaseJob]:
     """Return the jobs of chain folders, vector files and folders of vector files.
 
-    Raises InvalidInput for what is neither or cannot be read, and where there is nothing to execute.
+    Raises InvalidInput for any other or unreadable file, and if there is nothing to execute.
     """
     try:
         jobs = [job for path in paths for job in _jobs_of(path, bundles, first, last, workers)]

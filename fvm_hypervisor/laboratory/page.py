@@ -59,7 +59,7 @@ def flame_boxes(tally: CostTally) -> tuple[FlameBox, ...]:
     """Return the call tree as flame graph boxes; a call's own charges are beside its nested calls."""
     below: dict[Path, dict[Path, None]] = {}
     for path in tally.tree:
-        for depth in range(len(path)):  # what a call is in may have cost nothing itself
+        for depth in range(len(path)):  # the caller of a call may have used no gas itself
             below.setdefault(path[:depth], {})[path[: depth + 1]] = None
     return tuple(_box(path, tally, below) for path in below.get((), ()))
 

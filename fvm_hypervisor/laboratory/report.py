@@ -23,7 +23,7 @@ TABLES: Final = (
     ("by method", "methods"),
     ("what cron and rewards called", "cron"),
 )
-"""The tables of a tally: what stands over each, and its field."""
+"""Tables of a tally: title and field."""
 
 
 def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[str]:

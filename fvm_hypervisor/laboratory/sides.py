@@ -1,4 +1,4 @@
-"""One side of a comparison: the rules, prices and code with which messages are executed.
+"""One side of a comparison: the rules, prices and code used for execution.
 
 Replacement code runs under the code CIDs that are in the state, so state roots of two sides differ only if the state
 differs. Nothing is written to a folder.
@@ -75,7 +75,7 @@ class Side:
 
 @lru_cache(64)
 def _row(number: int, overlay: Overlay | None, prices: tuple[tuple[str, int], ...]) -> NetworkVersion:
-    # Asked for by every case.
+    # cached, because every case needs it
     row = network_version(number)
     return network_version(number, price_overlay(dict(prices), [row], overlay) if prices else overlay)
 
@@ -86,7 +86,7 @@ def _check_layouts(manifest: Manifest, bundle: Bundle) -> None:
     if changed is not None:
         raise InvalidInput(
             f"actors v{asked} cannot run on states of actors v{made}: nv{changed.number} changed the layouts of their "
-            f"states; take a bundle of v{made}, or messages of a later network version"
+            f"states; use a bundle of v{made}, or messages of a later network version"
         )
 
 
@@ -119,8 +119,8 @@ def two_sides(choices: Choices) -> tuple[Side, Side]:
     )
     if first == second:
         raise InvalidInput(
-            "nothing differs between the two runs: say what does, with --bundle, --network, --overlay, --price or "
-            "--actor (one value is for run B, two for A and B)"
+            "both runs have the same configuration: pass --bundle, --network, --overlay, --price or "
+            "--actor (one value for run B, two for A and B)"
         )
     return first, second
 

@@ -46,7 +46,7 @@ class Run(Protocol):
 
     @property
     def machine(self) -> Hypervisor:
-        """The machine, whose state each step changes."""
+        """The machine; each step changes its state."""
 
     def steps(self) -> Iterator[MessageOutcome]:
         """Execute message by message."""

@@ -11,10 +11,10 @@ from typing import Final
 
 from fvm_hypervisor.laboratory.profile import EXECUTION, CallCost, CallNames, Key, MessageCost
 
-DEEPEST: Final = 60
-"""Calls further down count as part of the one there: trees of calls are 1,024 deep at most."""
+MAX_DEPTH: Final = 60
+"""Maximum depth of the tree; deeper calls are counted with their ancestor at this depth."""
 NO_SYSCALL: Final = "(no syscall)"
-"""Charges for a message, for the way to an actor and its memory; all charges of contracts under this project's EVM."""
+"""Name for charges outside syscalls: of a message, of invoking an actor, and all of contracts in this project's EVM."""
 INSTRUCTIONS: Final = "(instructions)"
 
 Sums = dict[str, list[int]]
@@ -77,7 +77,7 @@ class CostTally:
         waiting: list[tuple[CallCost, Path]] = [(message.head, ()), *((call, ()) for call in message.calls)]
         for call, above in waiting:  # which grows: calls go 1,024 deep
             label = names.method(call)
-            path = (*above, label) if len(above) < DEEPEST else above
+            path = (*above, label) if len(above) < MAX_DEPTH else above
             self._count(call, label, names.actor(call), path)
             waiting += [(inner, path) for inner in call.calls]
         if message.implicit:

@@ -1,4 +1,4 @@
-"""Vectors as cases, of messages and of tipsets: each variant of a vector, from the state that the vector holds."""
+"""Message and tipset vectors as cases, one for each variant, starting from the state in the vector."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_a_fork_of_a_network_without_labs_has_none() -> None:
 
 @pytest.mark.parametrize("rules", [FILECOIN, "lab:async"])
 def test_other_rules_than_the_origins_are_refused(url: str, rules: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"'{RULES}': it cannot be under the rules '{rules}'; leave them out"):
+    with pytest.raises(InvalidInput, match=rf"'{RULES}', not '{rules}': omit the rules"):
         Network.fork(url, rules=rules)
 
 

@@ -211,7 +211,7 @@ def test_invalid_post_params_are_rejected_early(stage: Stage, params: bytes, exi
     refused = stage.post(params)
     assert (refused.exit_code, said in refused.message) == (exit_code, True), refused.message
     sent = Message(Address.id(OUTBOX), stage.alice, method=INVOKE_EVM, params=b"\x5f" + b"\x40" * 300 + b"\xff")
-    assert "a byte string in chunks" in stage.machine.apply_implicit(sent).message
+    assert "chunked byte strings are not supported" in stage.machine.apply_implicit(sent).message
 
 
 def test_each_byte_of_parameters_is_paid_before_it_is_read(stage: Stage) -> None:

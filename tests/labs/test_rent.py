@@ -264,10 +264,10 @@ def test_state_too_large_for_proof_is_kept_on_archival(stage: Stage) -> None:
         (PAY, [Address.id(RENT).to_bytes()], 16, "f021 pays no rent"),
         (PAY, [], 21, "expected a list of 1"),
         (PAY, [b"", b""], 21, "expected a list of 1"),
-        (OPT_OUT, [], 26, "method 3 takes no money"),
+        (OPT_OUT, [], 26, "method 3 does not accept value"),
         (RESURRECT, [Address.id(ActorID(999_999)).to_bytes(), b""], 17, "there is no actor"),
         (RESURRECT, [Address.id(ActorID(1)).to_bytes(), b""], 20, "f01 is not archived"),
-        (LOOK, [b""], 26, "method 5 takes no money"),
+        (LOOK, [b""], 26, "method 5 does not accept value"),
         (COLLECT, [], 18, "reserved for the system"),
         (MethodNumber(1), [], 22, "has no method 1"),
         (MethodNumber(7), [], 22, "has no method 7"),
@@ -568,7 +568,12 @@ NESTED = b"\x81" * 300 + b"\x00"
         (PAY, encode([7]), 21, "a field that is not bytes"),
         (INVOKE_EVM, invoke_params(bytes(70_000)), 16, "calldata with parameters of 70005 bytes: at most 62208"),
         (INVOKE_EVM, invoke_params(rent_actor.METHODS[PAY].selector + bytes(600)), 16, "at most 512"),
-        (INVOKE_EVM, b"\x5f" + b"\x40" * 300 + b"\xff", 21, "a byte string in chunks: give it whole"),
+        (
+            INVOKE_EVM,
+            b"\x5f" + b"\x40" * 300 + b"\xff",
+            21,
+            "chunked byte strings are not supported",
+        ),
     ],
 )
 def test_invalid_rent_params_are_rejected_early(

@@ -1,1 +1,1 @@
-"""Labs: what the network may become, tried over Filecoin's rules (`hypervisor.labs`). Pages: docs/labs."""
+"""Labs: experimental features on top of Filecoin's rules (`hypervisor.labs`). Documentation: docs/labs."""

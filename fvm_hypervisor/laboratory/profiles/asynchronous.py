@@ -81,7 +81,7 @@ class OutboxBlocks:
         self._inner.start_block(machine, parent_hash)
 
     def null_round(self, machine: Hypervisor) -> None:
-        """Deliver messages in an epoch without a block, too."""
+        """Deliver due messages in an epoch without a block."""
         self._inner.null_round(machine)
         deliver(machine)
 
@@ -100,14 +100,14 @@ class OutboxBlocks:
 def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
     """Deliver due messages, oldest first, until one exceeds the epoch's remaining gas.
 
-    A delivery whose execution is fatal has ended, as any that fails: exit 10, its whole budget used. Were it raised,
-    every later epoch would meet the same entry first. Raises Fatal where the outbox itself fails.
+    A delivery with a fatal error counts as failed, with exit code 10 and its whole budget used. Otherwise each later
+    epoch would stop at the same entry. Raises Fatal if the outbox itself fails.
     """
     while _waits(machine):
         due = decode_strict(_system(machine, NEXT, [room]))
         if due is None:
             return
-        if len(due) == 1:  # expired, or of a poster that is gone
+        if len(due) == 1:  # expired, or its poster no longer exists
             room -= due[0]
             continue
         number, sender, to, method, params, value, gas, handling = due
@@ -121,7 +121,7 @@ def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
             gas_limit=Gas(gas),
         )
         result = machine.apply_implicit(message)
-        if result.fatal is not None and type(result.fatal) is not Fatal:  # it says something of this machine alone
+        if result.fatal is not None and type(result.fatal) is not Fatal:  # the error is specific to this machine
             raise result.fatal
         returned = result.return_data if len(result.return_data) <= MAX_RETURN else None
         _system(machine, SETTLE, [result.exit_code, result.gas_used, returned])

@@ -63,7 +63,7 @@ class DelegationVariant:
     emits: bool
     """True if each execution in an account's name emits the event `Delegated(address)`."""
     selfdestruct_pays: bool
-    """True if SELFDESTRUCT in an account's name pays out its balance; else it does nothing. The account remains."""
+    """True if SELFDESTRUCT in an account's name pays out its balance; otherwise it has no effect."""
 
 
 VARIANTS: Final[Mapping[str, DelegationVariant]] = MappingProxyType({
@@ -74,15 +74,15 @@ VARIANTS: Final[Mapping[str, DelegationVariant]] = MappingProxyType({
         own_nonces=False, most=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True
     ),
 })  # fmt: skip
-"""FIP-0111 as it is written, and EIP-7702 where the two differ."""
+"""Variants of the rules: FIP-0111, and EIP-7702 where they differ."""
 
 GAS: Final[Mapping[str, int]] = MappingProxyType({
     "authorization": 1_700_000,  # recovering a key is 1,637,292 by the network's list; a hash, and reading the tuple
     "delegation": 1_600_000,  # two blocks written, of 23 and 150 bytes: 506,000 each and 3,350 a byte
     "nonce": 2_000_000,  # a node of the HAMT read and written, and its root
-    "run": 700_000,  # the states of the account and of the contract, and the mark that stands for code, are read
+    "run": 700_000,  # reads the states of account and contract, and the code designator
     "event": 100_000,
-    "kept": 1_000_000,  # what the call leaves, so that authorizations stay where it uses up all it has
+    "kept": 1_000_000,  # gas reserved from the call, so that authorizations persist if the call uses all of its gas
 })  # fmt: skip
 """Gas prices of authorizations; actor lookups, changes and creations have the network's prices in addition."""
 
@@ -145,13 +145,13 @@ class NoncesRuntime(LabRuntime):
 
 
 class AccountCalls:
-    """See `hypervisor.call_manager.CallRules`: another set's, and what is called at an account."""
+    """Call rules (`hypervisor.call_manager.CallRules`) that extend another set by accounts with delegated code."""
 
     def __init__(self, inner: CallRules, variant: DelegationVariant) -> None:
         self._inner = inner
         self._variant = variant
         self._outer: Call | None = None
-        """The call that ApplyAndCall makes now: it is no call of what runs in its sender's name."""
+        """The call that ApplyAndCall is making, which does not belong to code running in its sender's name."""
         self.lent_code: LentCode | None = LentCode(variant.selfdestruct_pays)
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
@@ -163,7 +163,7 @@ class AccountCalls:
         if state.code != calls.machine.manifest.code("ethaccount"):
             return self._inner.invoke(calls, call, actor, state)
         if call.method == APPLY_AND_CALL:
-            # a stack of its own, as that of the message's first code: what it calls goes on from there
+            # a separate engine stack, as for the first contract of a message
             apply = partial(self._apply_and_call, calls, call, actor)
             return calls.machine.stacks.run(apply, calls.gas.exhaust) if calls.depth == 1 else apply()
         store = calls.machine.store
@@ -181,7 +181,7 @@ class AccountCalls:
         return self._run(calls, call, actor, as_contract, delegate)
 
     def _invoke_bare(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        """Invoke an account without delegated code, which answers contracts that inspect it."""
+        """Invoke an account without delegated code, which responds to queries about its code."""
         if call.method == _GET_BYTECODE:
             return CallResult(ExitCode.OK, Block(DAG_CBOR, encode(None)))
         if call.method == _GET_BYTECODE_HASH:
@@ -225,7 +225,7 @@ class AccountCalls:
     def _code_to_run(self, calls: CallManager, delegate: EthAddress) -> Cid | CallResult:
         """Return the CID of the contract code at an address, or the result of the call if there is none.
 
-        Of an account that is lent code itself it is the mark that says so, which ends as the instruction 0xef does.
+        If the delegate has delegated code itself, its designator is executed, which fails as the instruction 0xef does.
         """
         found = calls.tree.lookup_id(to_filecoin(delegate))
         state = None if found is None else calls.get_actor(found)

@@ -27,7 +27,7 @@ def named_code(code: Cid, name: str) -> NamedCode:
 
 
 class LabRuntime:
-    """See `hypervisor.runtime.Runtime`, of which a subclass has `invoke`: the code of `what`, without a module."""
+    """Base class of runtimes without a module (`hypervisor.runtime.Runtime`); a subclass implements `invoke`."""
 
     what: ClassVar[str]
 

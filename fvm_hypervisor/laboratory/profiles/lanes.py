@@ -39,7 +39,7 @@ class Lane:
 
 
 LANES: Final = (Lane("system", 10), Lane("providers", 40), Lane("users", 50))
-"""The lanes and their shares where none are given; the last one takes what is of no other class."""
+"""Default lanes and their shares; the last one is for messages of no other class."""
 
 UPKEEP: Final = frozenset({"storagepower", "reward", "verifiedregistry"})
 """Built-in actors whose messages are the network's upkeep."""
@@ -68,7 +68,7 @@ def shares_of(option: str) -> tuple[Lane, ...]:
         if share == 0:
             raise InvalidInput(f"lanes={option}: the lane '{lane.name}' has no gas: give each lane 1 per cent or more")
     if sum(shares) != 100:
-        raise InvalidInput(f"lanes={option}: the shares make {sum(shares)} per cent, not 100: change one of them")
+        raise InvalidInput(f"lanes={option}: the shares add up to {sum(shares)} per cent: they must add up to 100")
     return tuple(Lane(lane.name, share) for lane, share in zip(LANES, shares, strict=True))
 
 
@@ -101,7 +101,7 @@ class LaneBuilding:
                 if by_lane:
                     lane = self.lane_of(machine, candidate)
                     if limit > left[lane]:
-                        continue  # the sender's others wait for this one, which may fit what is left over
+                        continue  # the sender's later messages wait, since this one may still fit the remaining gas
                     left[lane] -= limit
                 elif limit > room:
                     continue

@@ -60,7 +60,7 @@ HANDLING_GAS_PER_BYTE: Final = 1_500
 """And for each byte of its parameters."""
 MAX_PARAMS: Final = 32 << 10
 MAX_RETURN: Final = 1 << 10
-"""Bytes of an answer that a receipt carries; of a longer one it has none."""
+"""Maximum size in bytes of a return value in a receipt; a longer one is omitted."""
 LONGEST_WAIT: Final = 30 * 2880
 """Epochs between a message's posting and its expiry, at most."""
 RECEIPT_WAIT: Final = 2880
@@ -68,7 +68,7 @@ RECEIPT_WAIT: Final = 2880
 EXPIRED: Final = 64
 """The exit code in the receipt of a message that expired: no actor's, no machine's."""
 _RECEIPT_FIELDS: Final = 64
-"""Bytes of a receipt's parameters besides the answer, at most."""
+"""Maximum size in bytes of a receipt's parameters without the return value."""
 MESSAGE, RECEIPT = 0, 1
 
 
@@ -205,7 +205,7 @@ class _Invocation:
             if not (isinstance(to, bytes) and isinstance(data, bytes)):
                 raise TypeError("a receiver or parameters that are not bytes")
             if not all(isinstance(number, int) for number in (method, *numbers)):
-                raise TypeError("bytes where a number belongs")
+                raise TypeError("expected a number, found bytes")
             return [to, method, data, decode_bigint(value), *numbers]
         except (CodecError, InvalidInput, TypeError) as error:
             said = f"the parameters of Post cannot be read: {error}"
@@ -298,7 +298,7 @@ class _Invocation:
         if entry.gas + entry.handling > room:
             return None
         if entry.kind == MESSAGE and not self._pay(entry.poster, entry.value):
-            # The poster is gone, and a message has no sender: what it paid is burnt.
+            # The poster no longer exists and a message has no sender, so the payment is burnt.
             queue.delete(first)
             self._save(number, first + 1, queue)
             self._pay(BURNT_FUNDS_ACTOR, entry.escrow)

@@ -22,7 +22,7 @@ from store.codec import CodecError, array_head, encode
 GAS_PER_BYTE: Final = 10
 """For reading a byte of parameters, once or twice."""
 AROUND: Final = 512
-"""Bytes that heads, a selector, the ABI's words and padding, an address and numbers take, at most."""
+"""Maximum overhead in bytes: CBOR heads, selector, ABI words and padding, an address and numbers."""
 _UNSIGNED, _BYTES = 0, 2
 _CHUNKS: Final = b"\x5f"
 
@@ -48,7 +48,7 @@ def plain_calldata(params: Block | None) -> bytes:
     if params is None:
         return b""
     if params.codec != RAW and params.data[:1] == _CHUNKS:
-        raise ParamsError("a byte string in chunks: give it whole")
+        raise ParamsError("chunked byte strings are not supported: pass a definite-length byte string")
     return calldata_of(params.codec, params.data)
 
 

@@ -104,7 +104,7 @@ class RentBlocks:
         self._inner.start_block(machine, parent_hash)
 
     def null_round(self, machine: Hypervisor) -> None:
-        """Collect rent in an epoch without a block, too."""
+        """Collect rent in an epoch without a block."""
         self._inner.null_round(machine)
         collect(machine)
 

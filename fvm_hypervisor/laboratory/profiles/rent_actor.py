@@ -70,9 +70,9 @@ UNBORN: Final = "placeholder"
 """Actor type that may become a contract: checked again later, and exempt until then."""
 
 EPOCH_ACTORS: Final = 200
-"""Actors that an epoch's end looks at, those that come to pay and those that are due."""
+"""Maximum number of actors processed at the end of an epoch, both new and due ones."""
 EPOCH_BLOCKS: Final = 10_000
-"""Blocks that an epoch's end walks over before it leaves the rest to the next one."""
+"""Maximum number of blocks visited at the end of an epoch; the rest is left to the next one."""
 STATE_BLOCKS: Final = 10_000
 """Blocks of one state that are walked over: a state with more pays for these."""
 
@@ -85,8 +85,9 @@ _PROOF_GAS_PER_BYTE: Final = 10
 class RentTerms:
     """Prices and periods of rent.
 
-    `rates` are rows [from this epoch on, attoFIL for a byte and an epoch]; rent is paid a `period` of epochs ahead, for
-    the first time at most `grace` epochs after the actor came to pay.
+    `rates` are rows [first epoch, attoFIL per byte and epoch]. Rent is paid `period` epochs in advance, the first time
+    at
+    most `grace` epochs after the actor became subject to rent.
     """
 
     rates: tuple[tuple[int, int], ...] = ((0, 1_000_000),)
@@ -135,9 +136,9 @@ class Tenancy:
 class RentState:
     """The rent actor's state.
 
-    `cursor` is the next ID that is looked at for whether it pays, None where actors opt in. `first` is the first epoch
-    at which an actor is due, None where none is. `actors` is a HAMT of tenancies by ID, `queue` an AMT by epoch of
-    links to AMTs of the IDs that are due then: one whose tenancy names another epoch is passed over.
+    `cursor` is the next ID to be checked for rent, or None if actors opt in. `first` is the first epoch at which an
+    actor is due, or None. `actors` is a HAMT of tenancies by ID. `queue` is an AMT by epoch of links to AMTs of the IDs
+    that are due then; an ID whose tenancy names another epoch is skipped.
     """
 
     def __init__(self, store: Blockstore, head: Cid) -> None:
@@ -181,7 +182,7 @@ class RentState:
         self.keep(actor, tenancy)
         found = self.queue.get(tenancy.due)
         bucket = Amt(self._store, None if found is None else unlink(found))
-        bucket.set(bucket.count, actor)  # a bucket that is read from has no further ones: they are due later
+        bucket.set(bucket.count, actor)  # never the bucket being processed: `due` is later
         self.queue.set(tenancy.due, link(bucket.flush()))
         self.first = tenancy.due if self.first is None else min(self.first, tenancy.due)
 
@@ -271,7 +272,7 @@ class _Invocation:
         if self._context.read_only and not method.reads:
             raise ActorExit(ExitCode.USR_READ_ONLY, message="no rent is paid in a read-only call")
         if self._context.value and not method.takes_money:
-            raise ActorExit(ExitCode.USR_NOT_PAYABLE, message=f"method {number} takes no money")
+            raise ActorExit(ExitCode.USR_NOT_PAYABLE, message=f"method {number} does not accept value")
         answers = method.function(self, *fields)
         if by_abi:
             return RAW, encode_abi(method.answer, answers)
@@ -333,7 +334,7 @@ class _Invocation:
                 said = f"f0{actor} pays no rent: contracts and users' native actors do"
                 raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=said)
             if books.cursor is None and actor != self._context.caller:
-                raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"f0{actor} pays no rent unless it opts in itself")
+                raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"f0{actor} pays no rent until it opts in itself")
             tenancy = Tenancy(deposit, 0, self._epoch, graced=True)
             books.plan(actor, tenancy)
         self._save(books)
@@ -394,7 +395,7 @@ class _Invocation:
             if not gone.kept:
                 return proven_blocks(gone.root, proof, lambda size: gas.charge("OnBlockLink", prices.block_link(size)))
             if proof:
-                raise ProofRefused("the state's blocks are kept: no proof is needed")
+                raise ProofRefused("the state's blocks are stored here: omit the proof")
         except ProofRefused as error:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"no proof of its state: {error}") from None
         return []
@@ -447,7 +448,7 @@ class _Invocation:
         """Collect a period's rent or archive; return the attoFIL to burn and the number of blocks visited."""
         tree, manifest, terms = self._calls.tree, self._kernel.machine.manifest, books.terms
         state = tree.get_actor(actor)
-        if state is None:  # it has destroyed itself, and its deposit has no owner
+        if state is None:  # the actor has destroyed itself, so its deposit has no owner
             books.forget(actor)
             return tenancy.deposit, 0
         if manifest.name_of(state.code) == UNBORN:
@@ -470,7 +471,7 @@ class _Invocation:
         name = manifest.name_of(state.code) or ""
         gone = ArchivedActor(self._epoch, name, state.code, state.head, found.size, kept=not found.is_provable)
         head = put_cbor(self._store, gone.encode())
-        self._store.put(ARCHIVED_CODE, ARCHIVED_BLOCK)  # with each one: what nothing leads to is not kept
+        self._store.put(ARCHIVED_CODE, ARCHIVED_BLOCK)  # flush after each one, since unreachable blocks are not stored
         self._calls.set_actor(actor, replace(state, code=ARCHIVED_CODE, head=head))
         self._pay(actor, tenancy.deposit)
         return 0, found.blocks

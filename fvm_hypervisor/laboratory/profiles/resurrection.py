@@ -69,9 +69,9 @@ def proof_of(store: Blockstore, root: Cid) -> bytes:
 def proven_blocks(root: Cid, proof: bytes, pay: Callable[[int], None] = lambda _size: None) -> list[tuple[Cid, bytes]]:
     """Return the blocks of a state from its proof; `pay` is called with each size before the block is stored.
 
-    A proof is a CAR with this one root, whose blocks are those below it, each once, depth first, a block before what it
-    links to. Raises ProofRefused for anything else: another state's, too few or too many blocks, one twice, another
-    order, what is no CAR, or too large; and what `pay` raises.
+    A proof is a CAR with this root and the blocks below it, each once, in depth-first preorder. Raises ProofRefused for
+    anything else: another root, missing, additional or repeated blocks, another order, a malformed or too large file.
+    Errors of `pay` are passed on.
     """
     if len(proof) > MAX_PROOF:
         raise ProofRefused(f"a proof of {len(proof)} bytes: at most {MAX_PROOF}")
