@@ -1,4 +1,4 @@
-"""A network's accounts: what they send and ask, and the traces of it. `Network` opens one (`localnet.network`)."""
+"""Transactions, calls and traces of a network's accounts. `Network` creates the object (`localnet.network`)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from hypervisor.signatures import secp256k1_public_key, sign_secp256k1
 BLS_ACCOUNT = Address.bls(
     bytes.fromhex("97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb")
 )
-"""The BLS key of the secret number 1, for what takes no other: miners' workers. It signs nothing here."""
+"""Public BLS key of the secret number 1, for miners' workers, which need a BLS key. It signs nothing here."""
 
 TEST_MNEMONIC = "test test test test test test test test test test test junk"
 DERIVATION_PATH = "m/44'/60'/0'/0/"

@@ -1,4 +1,4 @@
-"""Addresses as people and tools give them, and actors as Ethereum's tools are shown them."""
+"""Parsing of addresses in every form, and the Ethereum addresses of actors."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def shown_address(machine: Hypervisor, address: Address) -> EthAddress:
     try:
         return ethereum_address(machine, address)
     except AddressError:
-        return UNRESOLVED  # on the network it is shown so, too
+        return UNRESOLVED  # shown in this form on the network
 
 
 def _of(target: Addressed) -> EthAddress | Address:
     address = getattr(target, "address", None)
     if not isinstance(address, Address | bytes):
-        raise AddressError(f"{target!r:.66} is not an address: expected text, 20 bytes, or what has an address")
+        raise AddressError(f"{target!r:.66} is not an address: expected text, 20 bytes, or an object with an address")
     return target.address
 
 

@@ -48,7 +48,7 @@ SAME_FAILURE: Final = 2.0
 """Seconds within which a repeated failing estimate counts as the same failure: tools try twice."""
 
 MAX_ACTORS: Final = 500
-"""Among more actors, those that log are not looked for: every transaction is executed again then."""
+"""Maximum number of actors searched for logging code. Above it, every transaction is re-executed."""
 
 _GAVE_UP: Final = "gave up explaining it"
 
@@ -66,9 +66,9 @@ class Console:
         *,
         explored: bool = False,
     ) -> None:
-        """`folders` have compiled contracts, by default those of `ArtifactFolders`; `url` is where the node answers.
+        """Create the console. `folders` contain compiled contracts (default: those of `ArtifactFolders`).
 
-        It names the page of what failed where the network is `explored` there.
+        Failures are printed with their page at `url` if the network is `explored` there.
         """
         self.enabled = True
         """True if output is enabled (`anvil_setLoggingEnabled`)."""
@@ -142,7 +142,7 @@ class Console:
     def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
         """Explain a transaction that is never made, since the estimate of its gas failed at `head` in `run` seconds.
 
-        Nothing is printed of the same estimate made again at once.
+        An identical estimate that follows immediately is not printed.
         """
         asked, before = (head.state, request), self._last_estimate
         self._last_estimate = asked, time.monotonic()
@@ -161,7 +161,7 @@ class Console:
             return
         code = calls[-1]["exitCode"] if calls else ExitCode.OK
         if code == ExitCode.OK:
-            return  # it fails for want of gas or funds only, which the error says
+            return  # only gas or funds are missing, as the error states
         found = {"calls": calls, "exitCode": code, "words": calls[-1]["words"], "gasUsed": calls[-1]["gas"]}
         shown = self._shown(found)
         place = self._place(lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit))
@@ -176,7 +176,7 @@ class Console:
     ) -> None:
         """Print the console output of a call or estimate that took `run` seconds, by executing it again.
 
-        It was asked at `head`, or on a machine of its own where that is None.
+        It ran at `head`, or on a separate machine if `head` is None.
         """
         if self.enabled and (self._logs or MARK in request.data or overrides.accounts):
             logs = partial(self._print_logs, machine, head, request, overrides)
@@ -185,7 +185,7 @@ class Console:
     def _print_logs(
         self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, limit: TimeLimit
     ) -> None:
-        """Print the logs of a call at `head`, or on a machine of its own if it is None."""
+        """Print the logs of a call at `head`, or on a separate machine if `head` is None."""
         try:
             machine = machine if head is None else self._network.chain.machine_at(head)
             lines = without_logs(_calls(machine, request, limit, overrides))[1]
@@ -195,7 +195,7 @@ class Console:
         except Preempted:
             raise
         except HypervisorError:
-            return  # a call that cannot be made: its answer says why
+            return  # an invalid call, whose response has the reason
         self._print([f"console.log: {line}" for line in lines])
 
     def _may_log(self) -> bool:
@@ -209,7 +209,7 @@ class Console:
 
     def _explain_transaction(self, receipt: TransactionReceipt, limit: TimeLimit) -> None:
         if self._network.chain.index.by_hash(receipt.tipset.hash) is None:
-            return  # the chain went back below it: it is not to be executed again
+            return  # reverted by a reorg, so it cannot be re-executed
         shown = place = None
         ran_out = receipt.exit_code == ExitCode.SYS_OUT_OF_GAS
         try:
@@ -230,7 +230,7 @@ class Console:
             self._newest = receipt.hash
         rules, gas_limit = self._network.rules, receipt.execution.message.message.gas_limit
         numerator, denominator = rules.simulations.estimate_margin
-        has_room = gas_limit * numerator < rules.limits.block_gas * denominator  # else the estimate fails, too
+        has_room = gas_limit * numerator < rules.limits.block_gas * denominator  # otherwise the estimate fails as well
         if rules.limits.gas_advice and has_room and ran_out:
             print(f"  its limit of {gas_limit:,} gas is too low: {rules.limits.gas_advice}")
 

@@ -146,8 +146,9 @@ class DevelopmentChain(BlockProduction):
     def _check_settings(self, what: str) -> None:
         if not self.rules.features.has_settings:
             raise InvalidInput(
-                f"the rules '{self.rules.name}' fix what their blocks have, {what} too: begin a network with the rules "
-                f"'{ETHEREUM}' to set it"
+                f"the rules '{self.rules.name}' fix the fields of blocks, including {what}: "
+                f"create a network with the rules '{ETHEREUM}' "
+                f"to set it"
             )
 
     # --- whole states -----------------------------------------------------------------------------------------

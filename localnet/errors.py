@@ -21,7 +21,7 @@ from localnet.ledger.call_tree import CallTree
 from localnet.ledger.records import TransactionReceipt
 
 FailureText = Callable[[str | None], str]
-"""Text of a failure by the rules; it takes the revert as the contract's interface names it (None: its bytes)."""
+"""Function that formats a failure; its argument is the decoded revert, or None to show the bytes."""
 
 
 class NetworkError(HypervisorError):

@@ -1,4 +1,4 @@
-"""Opening a network: a new folder gets a genesis and a record; an existing one is opened as its record describes it."""
+"""Opening of networks: creates the genesis and record of a new folder, or opens a folder by its record."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Opening:
             index, externs = ChainIndex(store), ChainExterns()
             undo.callback(store.close)
             if self.settings.read_only and index.head < 0:
-                raise InvalidInput(f"{self.path} holds no chain to be read: leave read_only out to begin one there")
+                raise InvalidInput(f"{self.path} holds no chain: omit read_only to create one there")
             miners = self.settings.genesis.miners if index.head < 0 else index.miners_to_come()
             if len(miners) > len(self.accounts):
                 raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
@@ -139,12 +139,12 @@ class Opening:
         """Open the store behind the path, and its state window."""
         if str(self.path) == IN_MEMORY:
             if self.settings.read_only:
-                raise InvalidInput("a network in memory has nothing to be read: name a folder, or leave read_only out")
+                raise InvalidInput("read_only needs a folder: name one, or omit read_only")
             store = BoundedStore()
             return store, StateWindow(store, self.settings.keep_states)
         if self.settings.keep_states is not None:
             raise InvalidInput(
-                "a number of states to keep is for a network in memory: a folder's are collected by `hypervisor gc "
+                "keep_states applies to networks in memory: states in a folder are collected by `hypervisor gc "
                 "--states N`, or by `hypervisor node --keep-states N`"
             )
         if self.settings.read_only:
@@ -182,8 +182,9 @@ class Opening:
     def restart(self, chain: Chain, source: ForkSource | None, timestamp: int) -> None:
         """Restart a chain under Ethereum's rules: as a fork, or without a source at a genesis of `timestamp`.
 
-        The chain ID stays, but a network that was not a fork takes that of its first one. Raises UnfitNode,
-        InvalidInput, with the chain as it was.
+        The chain ID is unchanged, except that a network that was not a fork takes that of its fork. Raises UnfitNode
+        and
+        InvalidInput; the chain is then unchanged.
         """
         machine, remote = chain.machine, cast(RemoteStore, chain.machine.base)
         blocks = cast(AccountBlocks, remote.remote)
@@ -245,7 +246,7 @@ class Opening:
 
     def _grant_datacap(self, machine: Hypervisor) -> None:
         if self.settings.genesis.verified:
-            from localnet.miners.datacap import grant_on  # the registries' bindings take a moment to load
+            from localnet.miners.datacap import grant_on  # imported here because the registries' bindings load slowly
 
             for client, size in self.settings.genesis.verified.items():
                 grant_on(machine, client, size)
@@ -276,11 +277,10 @@ class Opening:
             whole_number(self.settings.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
         if self.settings.fork is not None and record is None:
             if isinstance(origin, Origin) and (network is not None or bundle is not None):
-                raise InvalidInput("a fork has the network version and the actors of its origin: leave them out")
+                raise InvalidInput("a fork uses the network version and actors of the forked network: omit them")
             if rules.name != forked:
                 raise InvalidInput(
-                    f"a fork has the rules of its origin, '{forked}': it cannot be under the rules '{rules.name}'; "
-                    "leave them out"
+                    f"a fork uses the rules of the forked network, '{forked}', not '{rules.name}': omit the rules"
                 )
         if record is not None:
             now = record.upgrades.version_at(index.head)
@@ -318,12 +318,12 @@ class Opening:
     def _check_accounts(self, machine: Hypervisor) -> None:
         """Raise InvalidInput if the requested funds or accounts differ from those of the folder's network."""
         if self.settings.balance is not None:
-            raise InvalidInput(f"the folder's accounts have what they have: leave the balance out, {OTHER_FOLDER}")
+            raise InvalidInput(f"balances of an existing folder cannot be set: omit the balance, {OTHER_FOLDER}")
         missing = [account for account in self.accounts if machine.actor(account.delegated) is None]
         if self.settings.account_count is not None and missing:
             raise InvalidInput(
                 f"the folder's network knows {len(self.accounts) - len(missing)} of these {len(self.accounts)} "
-                f"accounts: leave their number out, {OTHER_FOLDER}"
+                f"accounts: omit the number of accounts, {OTHER_FOLDER}"
             )
 
     def _recorded_rules(self, record: NetworkRecord) -> NetworkRules:
@@ -346,7 +346,7 @@ def _checked_gas_limit(limit: int, rules: NetworkRules) -> Gas:
     if not rules.features.has_settings:
         raise InvalidInput(
             f"a block gas limit is an option of Ethereum's rules: under the rules '{rules.name}' it is always "
-            f"{rules.limits.block_gas:,}; leave the option out, or choose the rules '{ETHEREUM}'"
+            f"{rules.limits.block_gas:,}; omit the option, or choose the rules '{ETHEREUM}'"
         )
     return Gas(whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT))
 

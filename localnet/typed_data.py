@@ -26,7 +26,9 @@ _LONGEST: Final = 1 << 24
 
 def typed_data_digest(data: Mapping[str, Any]) -> bytes:
     """Return the Keccak-256 hash to be signed, of the domain's and the message's hashes. Raises InvalidInput."""
-    from eth_abi.exceptions import EncodingError  # here: it loads pydantic, half of what the node would take to start
+    from eth_abi.exceptions import (
+        EncodingError,  # imported here: it loads pydantic, which would double the node's start-up time
+    )
 
     try:
         types, primary = dict(data["types"]), data["primaryType"]
@@ -102,7 +104,7 @@ class _Structures:
             text = type_text(self._types, name).encode()
             self._written += len(text)
             if self._written > _LONGEST:
-                raise InvalidInput(f"typed data: its types take more than {_LONGEST} bytes")
+                raise InvalidInput(f"typed data: the encoded types exceed {_LONGEST} bytes")
             self._hashes[name] = bytes(keccak(text))
         return self._hashes[name]
 

@@ -1,1 +1,1 @@
-"""Calls and estimates that are made on a network and taken back, and what they may suppose."""
+"""Calls, estimates and simulations without effect, with state overrides."""

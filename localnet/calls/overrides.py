@@ -53,7 +53,7 @@ NONE: Final = Overrides()
 def overridden(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]:
     """Apply overrides to a machine, and revert all changes at the end.
 
-    Raises AddressError and InvalidInput where an account cannot be so.
+    Raises AddressError and InvalidInput for an override that is impossible for the account.
     """
     context, externs = machine.context, machine.externs
     with machine.trial():

@@ -40,8 +40,9 @@ class Ended(HypervisorError):
 class Turns:
     """A queue of the node's tracing threads; `others_wait` returns True if a shorter request is waiting.
 
-    A thread may be interrupted between any two instructions, also while it passes its turn on: so a turn is known by
-    whose it is, and what has ended leaves, whatever it had.
+    A thread may be interrupted between any two instructions, also while it passes on its slice. So a slice is
+    identified
+    by its owner, and an execution that has ended always leaves the queue.
     """
 
     def __init__(self, others_wait: Callable[[], bool]) -> None:
@@ -100,7 +101,7 @@ class Pace:
                 self._take_turn()
             self._give_way()
         if self._ended:
-            raise Ended("the question was given up")
+            raise Ended("the query was cancelled")
 
     def _give_way(self) -> None:
         for _ in range(_NAPS):
@@ -142,7 +143,7 @@ class _Paced:
 
     def event(self, event: TraceEvent, /) -> None:
         self._tracer.event(event)
-        if not isinstance(event, CallEnded):  # calls end, too, when the pace has ended them
+        if not isinstance(event, CallEnded):  # calls also end when the pace aborts them
             self._look()
 
 

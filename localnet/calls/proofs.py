@@ -59,8 +59,9 @@ class AccountProof:
 def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -> AccountProof:
     """Prove the actor at an address and some of its storage slots, or that there is no such actor.
 
-    The actor's path names it by its ID; its tuple holds the f410 address. Where an address has no ID, the path is that
-    of the address in the init actor's table.
+    The path of an actor contains its ID, and its tuple the f410 address. For an address without an ID, the path leads
+    to
+    the address in the init actor's table.
     """
     root, found = machine.root, machine.state_tree.lookup_id(address)
     actor = None if found is None else machine.state_tree.get_actor(found)

@@ -44,12 +44,12 @@ if TYPE_CHECKING:
     from hypervisor.events import StampedEvent
 
 MAX_KEPT: Final = 256 << 20
-"""Bytes of blocks that are kept for states beside the chain; beyond that all of them are forgotten."""
+"""Maximum size in bytes of blocks of side states; above it, all side states are dropped."""
 MAX_BEGUN: Final = 1_000
-"""States of blocks that are held because a state beside the chain began with them; beyond that the oldest is not."""
+"""Maximum number of block states retained as starting points of side states; above it, the oldest is released."""
 
 _FIRST_EXPORTED: Final = 1 << 10
-"""Methods below are between a contract's actor and the machine's own parts: no contract's code answers them."""
+"""First exported method number; lower ones are internal methods that no contract's code handles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,9 @@ class ContractResult:
 class SideCall:
     """A precompile call of a contract. Balance in attoFIL, time in Unix seconds.
 
-    `contracts` and `accounts` are addresses that are in use where the contract runs and may be unknown here; `answers`
-    those of contracts to earlier asks of this same call.
+    `contracts` and `accounts` are addresses in use where the contract runs, which may be unknown here. `answers` are
+    the
+    results of contract calls requested earlier by this call.
     """
 
     state: Cid
@@ -161,7 +162,9 @@ class SideStates:
         try:
             machine = self._own_ground().fork(call.state)
         except BlockNotFound:
-            raise InvalidInput(f"the state {show(call.state)} is not kept here, or not any more: begin again") from None
+            raise InvalidInput(
+                f"the state {show(call.state)} is not stored, or was dropped: start again from a block"
+            ) from None
         machine.advance(
             epoch=call.epoch,
             timestamp=call.time,

@@ -37,7 +37,7 @@ T = TypeVar("T")
 def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
     """Return the returned data of a call without effect. Raises CallFailed and the errors of `overridden`."""
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
-    if overrides.is_empty:  # what the call does is taken back by itself
+    if overrides.is_empty:  # the call's effects are reverted
         return returned(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
     with overridden(machine, overrides):
         return returned(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
@@ -48,7 +48,7 @@ def traced_call(
 ) -> T:
     """Return the result of `read` after a traced call, before its effects are discarded.
 
-    The call may fail; raises what the tracer raises, with nothing kept either, and the errors of `overridden`.
+    The call may fail. Raises the errors of the tracer and of `overridden`; effects are discarded in any case.
     """
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     with overridden(machine, overrides):
@@ -112,7 +112,7 @@ def _search(machine: Hypervisor, request: CallRequest, low: Gas, highest: Gas) -
 def _suffices(machine: Hypervisor, request: CallRequest, limit: Gas) -> bool:
     try:
         return _trial_run(machine, request, limit).result.exit_code == ExitCode.OK
-    except TransactionRefused as refused:  # less than a transaction must have, as what is left after a refund may be
+    except TransactionRefused as refused:  # below a transaction's minimum, as the gas used after a refund may be
         if refused.reason != "gas":
             raise
         return False
@@ -133,7 +133,7 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOut
 def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], CallOutcome]) -> CallOutcome:
     """Return the result of an execution without effect; repeat a silent revert to find the callee's reason.
 
-    That takes no longer than any explanation may; the answer is then without the reason.
+    The repetition has the time limit of explanations; when it is exceeded, the result has no reason.
     """
     begin = time.monotonic()
     with machine.trial():
@@ -153,7 +153,7 @@ def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], Cal
 
 
 def _check_allowance(rules: NetworkRules, answered: CallOutcome, highest: Gas) -> None:
-    """Raise AllowanceExceeded where the rules tell want of gas from other failures."""
+    """Raise AllowanceExceeded if the call lacks gas and the rules distinguish this from other failures."""
     result = answered.result
     text = rules.views.allowance_text(highest)
     if text and result.fatal is None and not result.reason and result.exit_code == ExitCode.SYS_OUT_OF_GAS:

@@ -39,7 +39,7 @@ from store.keccak import keccak
 from store.memory import MemoryStore
 
 MAX_BLOCKS: Final = 256
-"""Heights that a simulation may go above the block that it stands on."""
+"""Maximum height of a simulation above its base block."""
 
 TRANSFERS: Final = EthAddress(b"\xee" * 20)
 """Emitter address of the logs of transfers."""
@@ -62,7 +62,7 @@ class SimulationRefused(HypervisorError):
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCall:
-    """A call of a simulated block; gas and nonce are found where they are None. Fees in attoFIL per gas."""
+    """A call of a simulated block; None for gas and nonce selects defaults. Fees in attoFIL per gas."""
 
     sender: EthAddress
     transaction: Transaction
@@ -113,7 +113,7 @@ def simulate_blocks(
         override_accounts(machine, block.accounts or {}, chain.rules)
         room = room if block.block.gas_limit is None else block.block.gas_limit
         simulated = _Block(chain, machine, parent, height, time, room, left, validation, transfers).run(block.calls)
-        left = Gas(max(0, left - simulated.tipset.gas_used))  # of the request, whatever the blocks allow
+        left = Gas(max(0, left - simulated.tipset.gas_used))  # limit of the request, independent of the blocks' limits
         done.append(simulated)
         parent = simulated.tipset
     return done

@@ -16,13 +16,13 @@ from hypervisor.tracing import CallEnded, TraceEvent, Tracer
 from localnet.chain.watching import Preempted
 
 SHORTEST: Final = 1.0
-"""Seconds that an explanation may always take."""
+"""Minimum time limit in seconds for a re-execution."""
 
 
 class OutOfTime(HypervisorError):
     """Raised if a re-execution exceeds its limit of seconds or instructions.
 
-    Its words are `after 1.0 s`, to follow what was given up.
+    The message is a suffix such as `after 1.0 s`.
 
     Nothing between here and the message's end handles it.
     """
@@ -87,5 +87,5 @@ class _TimedTracer:
     def event(self, event: TraceEvent, /) -> None:
         if self._tracer is not None:
             self._tracer.event(event)
-        if not isinstance(event, CallEnded):  # calls end, too, when the limit has ended them
+        if not isinstance(event, CallEnded):  # calls also end when the limit aborts them
             self._limit.check()

@@ -1,1 +1,1 @@
-"""A chain of tipsets: how messages are taken, blocks made and executed, states kept, upgrades planned."""
+"""A chain of tipsets: mempool, block production, execution, state retention and planned upgrades."""

@@ -1,6 +1,6 @@
 """Admission of messages: signature, chain id, fees, gas, nonce and funds.
 
-A refused message changes nothing and pays no gas. Error texts contain the phrases that Ethereum libraries search for,
+A rejected message changes nothing and pays no gas. Error texts contain the phrases that Ethereum libraries search for,
 such as "nonce too low" and "insufficient funds".
 
 Sources: lotus chain/messagepool, and geth's transaction pool for the phrases.

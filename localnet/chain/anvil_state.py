@@ -52,7 +52,7 @@ _HEADER: Final = (
     "number", "gasLimit", "gasUsed", "timestamp", "extraData", "mixHash", "nonce", "baseFeePerGas", "withdrawalsRoot",
     "blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash",
 )  # fmt: skip
-"""Fields of a header in the order in which its hash covers them; the last ones came with forks."""
+"""Header fields in the order of the hashed encoding; the last ones were added by forks."""
 _NUMBERS: Final = frozenset(
     ("difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas", "blobGasUsed", "excessBlobGas")
 )
@@ -83,7 +83,7 @@ def load_anvil_state(chain: Chain, state: Json) -> Tipset:
             "under Ethereum's rules (--rules ethereum)"
         )
     if isinstance(chain.origin, EthereumFork):
-        raise InvalidInput("a state of anvil cannot be loaded on a fork: leave out the fork, or the state")
+        raise InvalidInput("a state file of anvil cannot be loaded on a fork: omit the fork or the state")
     machine = chain.machine
 
     def begin(blocks: Blockstore) -> list[tuple[Tipset, list[Execution]]]:

@@ -180,7 +180,7 @@ class BlockProduction(NetworkReader):
     def _mine_ready(self, address: Address, sender: SenderInfo | None) -> None:
         """Mine a block for each waiting message of a sender, as far as nonces, funds and fee caps allow.
 
-        `sender` is what it is before the first block.
+        `sender` is the sender's state before the first block.
         """
         for place, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
             if place:  # the block before has changed it
@@ -220,7 +220,8 @@ class BlockProduction(NetworkReader):
         try:
             tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds)
         except Exception:
-            if self.chain.executing is not None:  # a message that breaks the machine may not stop the next block, too
+            # Drop a message that raised a fatal error, so that it does not stop the next block.
+            if self.chain.executing is not None:
                 self.mempool.drop(self.chain.executing)
             raise
         for candidate, refused in self.chain.refused:
@@ -273,7 +274,7 @@ class BlockProduction(NetworkReader):
 
     @property
     def remembered(self) -> tuple[Tipset, ...]:
-        """The tipsets of the snapshots."""
+        """Tipsets of the snapshots."""
         return tuple(snapshot.tipset for snapshot in self._snapshots)
 
     # --- going back -------------------------------------------------------------------------------------------

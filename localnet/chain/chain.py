@@ -73,23 +73,23 @@ class Chain(ChainReader):
     ) -> None:
         """Continue the chain in the machine's folder, or start one with `record` at `timestamp` (Unix seconds).
 
-        `origin` is the node that the network was forked from: the chain begins after a tipset of that one. `window`
-        keeps the states of a network in memory; without one the store keeps all of them. Blocks, a new chain's first
-        one included, have the gas limit `default_gas_limit` where no other is set.
+        `origin` is the network that the chain was forked from, after one of its tipsets. `window` retains states of an
+        in-memory network; without it, the store retains all states. `default_gas_limit` is the gas limit of blocks,
+        including the first one, unless another one is set.
         """
         self.machine = machine
         self.watchers: list[Watcher] = []
         self.deferred = False
         """True if receipts are known one tipset later, as on the network; see `settled`."""
         self.default_gas_limit = default_gas_limit
-        """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
+        """Default block gas limit of the node, which is not stored in the folder. None selects the rules' limit."""
         self.start_block: BlockStarter | None = None
-        """Parallel execution of the blocks made here; None executes them serially."""
+        """Parallel executor for blocks produced here; None executes them serially."""
         self.rewritten = 0
         """Number of reorgs and manual state edits so far."""
         self._supplies = BoundedCache[Cid, TokenAmount](_KEPT_SUPPLIES)
         self.making_took = 0.0
-        """Seconds that the head took to be made, if this process made it."""
+        """Production time of the head in seconds, if this process produced it."""
         self.executing: Candidate | None = None
         """The message that is being executed, or in which the last tipset that failed broke."""
         self.refused: list[tuple[Candidate, TransactionRefused]] = []
@@ -140,8 +140,9 @@ class Chain(ChainReader):
     def produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int = 0) -> Tipset:
         """Execute a tipset after the head and commit it; null rounds come before it.
 
-        Candidates that cannot be executed now (nonce, funds, fee cap) are left out: the tipset's `transactions` says
-        which are in. Raises Fatal, and the store's errors, with the chain as it was.
+        Candidates that cannot be executed now (nonce, funds, fee cap) are omitted; see the tipset's `transactions`.
+        Raises
+        Fatal and store errors; the chain is then unchanged.
         """
 
         def make() -> Tipset:
@@ -179,7 +180,7 @@ class Chain(ChainReader):
         self._externs.executing = height
         settings, circulating = self.settings_after(parent), self._circulating(parent.state)
         begin_epoch(self.machine, self.record, parent, height, timestamp, settings, circulating)
-        # On the network, too, the messages of a block with BLS signatures come first.
+        # As on the network, messages with BLS signatures come first in a block.
         ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
         executions: list[tuple[Execution, int]] = []
         started = None if self.start_block is None else self.start_block(self.machine, ordered)
@@ -285,7 +286,7 @@ class Chain(ChainReader):
     def plan(self, upgrades: Iterable[Upgrade], bundles: Iterable[Bundle] = ()) -> None:
         """Plan upgrades at the head or after it, and keep the bundles that they need.
 
-        Raises InvalidInput, also for one that could not be done on the state of the head: it would stop the chain.
+        Raises InvalidInput, also for an upgrade that would fail on the head's state and so stop the chain.
         """
         changed = self.record.upgrades.with_more(upgrades, self.head.height)
         if changed == self.record.upgrades:
@@ -367,9 +368,9 @@ class Chain(ChainReader):
     def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None, *, remembered: bool = False) -> None:
         """Make an earlier tipset the head again, with the state in `tipset`.
 
-        Planned upgrades are then `upgrades` (None: those of now). The states of a tipset that is `remembered` are there
-        in any case. Raises InvalidInput where that state was collected, and the store's errors, with the chain as it
-        was.
+        `upgrades` replaces the planned upgrades; None keeps them. The states of a `remembered` tipset are always
+        available.
+        Raises InvalidInput if the state was collected, and store errors; the chain is then unchanged.
         """
         if not remembered:
             self._check_kept(tipset)
@@ -384,7 +385,7 @@ class Chain(ChainReader):
                 entries |= retained_entries(tipset.height)
             self.machine.flush((), entries)
         self.states.go_back(tipset)
-        for watcher in tuple(self.watchers):  # what is above can be read until the head has moved
+        for watcher in tuple(self.watchers):  # later tipsets remain readable until the head has moved
             watcher.reverted(self._above(tipset.height), tipset)
         self.head, self.index.head, self.producer = tipset, tipset.height, producer
 

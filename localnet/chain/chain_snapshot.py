@@ -71,7 +71,7 @@ def network_of(store: Store, snapshot: ChainSnapshot) -> int:
     release = release_of(manifest.root)
     if release is None:
         raise InvalidInput(
-            f"the actors of manifest {show(manifest.root)} are no known release: name the network version"
+            f"the actors of manifest {show(manifest.root)} are not a known release: pass the network version"
         )
     found = newest_with_actors(release.version)
     if found is None:
@@ -84,15 +84,15 @@ def network_of(store: Store, snapshot: ChainSnapshot) -> int:
 def check_empty(store: Store) -> None:
     """Raise InvalidInput if a folder already contains a state."""
     if store.metadata(HEAD) is not None:
-        raise InvalidInput("the folder holds a state already: name another one")
+        raise InvalidInput("the folder already contains a state: name another folder")
 
 
 def begin_from(store: Store, snapshot: ChainSnapshot, network: int, chain_id: int | None = None) -> ForkPoint:
     """Start a folder's network with the state of a snapshot, after the parent of its head.
 
-    `network` is its version, which no block tells; the chain id follows from its name where that has one. Its first
-    tipset stands one epoch below the head: the head's messages are not executed. What vests outside the state is not
-    known, and counts as nothing. Raises InvalidInput for a folder that holds a state already.
+    `network` is its version, which blocks do not contain; the chain ID is derived from the network's name if possible.
+    The first tipset is one epoch before the head, whose messages are not executed. Vesting outside the state is
+    unknown and counts as zero. Raises InvalidInput for a folder that already contains a state.
     """
     check_empty(store)
     name = StateTree(store, snapshot.state).init_state().network_name

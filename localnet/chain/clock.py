@@ -18,7 +18,7 @@ LARGEST_INTERVAL: Final = 1 << 32
 """Seconds between two blocks, at most."""
 
 LATEST_TIME: Final = 253_402_300_799
-"""The end of the year 9999: as far as time travel goes."""
+"""Latest time that can be set: the end of the year 9999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ChainClock:
         self._clock = clock
         self._next: int | None = None
         self.interval: int | None = None
-        """Seconds between two blocks, where they do not take the clock's time."""
+        """Seconds between two blocks; None to use the clock's time."""
         self.travel = NO_TIME_TRAVEL
 
     def increase(self, seconds: int, head: int) -> int:
@@ -82,7 +82,7 @@ class ChainClock:
     def after(self, head: int) -> int:
         """Return the time of the block after one of time `head`: what was set, or the chain's, but later than `head`.
 
-        Raises InvalidInput beyond the year 9999, and where the clock gives no time.
+        Raises InvalidInput for a time after the year 9999, or if the clock returns no time.
         """
         if self._next is not None:
             return self._next
@@ -94,8 +94,9 @@ class ChainClock:
     def block_made(self, timestamp: int) -> None:
         """Record the time of a new block: after a fixed time, the chain's time continues from it.
 
-        A block that is ahead of the clock for another reason (blocks within one second, a clock that stepped back)
-        leaves the offset as it is: blocks take the clock's time again once it has caught up.
+        If a block is ahead of the clock for another reason (several blocks in one second, a clock that stepped back),
+        the
+        offset is unchanged, and blocks use the clock's time again after it has caught up.
         """
         offset = self.travel.offset
         if self._next is not None:

@@ -45,8 +45,8 @@ def begin_epoch(
 ) -> None:
     """Enter the context of a tipset after `parent`, with its block's settings.
 
-    Null rounds between them have theirs first, upgrades are done. `circulating` is the supply in the state that the
-    machine has, in attoFIL, where it is known.
+    Null rounds and upgrades between them are executed first. `circulating` is the circulating supply in attoFIL in the
+    machine's state, if known.
     """
     machine.advance(base_fee=parent.next_base_fee, chain_id=settings.chain_id)
     rules_of(machine).settings.apply_settings(machine, settings)

@@ -77,7 +77,7 @@ class ChainExterns:
 
     def _chain(self) -> ChainIndex:
         if self._index is None:
-            raise ExternError("there is no chain yet")
+            raise ExternError("the chain has no tipset yet")
         return self._index
 
 

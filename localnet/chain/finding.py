@@ -24,7 +24,7 @@ MAX_TIPSETS: Final = 1_000
 class TipsetSearch:
     """Finds the tipsets of a chain that may contain any of some keys (`localnet.ledger.address_keys`).
 
-    `reached` is the height that the search has come to, `ended` whether nothing is left in that direction.
+    `reached` is the last searched height; `ended` is True if the search is complete in that direction.
     """
 
     def __init__(

@@ -80,7 +80,7 @@ class FolderSource:
         self._externs = ChainExterns()
         origin = None
         if self._fork is not None:
-            # What the fork has asked its origin is kept in the folder; of its origin's blocks those that were read.
+            # The folder of a fork contains its node's responses, and those of its blocks that were read.
             origin = Origin(replace(self._fork, url=""), self._folder)
         if self._fork is not None and self._fork.url:
             self._client = NodeClient(self._fork.url)

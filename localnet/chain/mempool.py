@@ -228,7 +228,7 @@ def _check_fee(name: str, fee: int, least: int, remedy: str = "") -> None:
 class MempoolView:
     """A view of the mempool for query threads, consistent with the state of the query.
 
-    A block is announced before what it holds waits no more, so an answer fits the state that was the head's after it.
+    A block is published before its messages leave the mempool, so that a view never lacks a message.
     """
 
     def __init__(self, mempool: Mempool, check: Callable[[], None]) -> None:

@@ -33,7 +33,7 @@ _EPOCH_SECONDS: Final = 30
 
 
 class NodeSource:
-    """See `localnet.chain.tipset_sources.TipsetSource`. Blocks that were fetched are kept in `kept`."""
+    """A node as a `localnet.chain.tipset_sources.TipsetSource`. Fetched blocks are stored in `kept`."""
 
     def __init__(self, url: str, kept: Store | None = None, watch: Callable[[int], None] = lambda _asked: None) -> None:
         """Raise NodeError if no node responds, InvalidInput for an invalid URL."""
@@ -71,12 +71,12 @@ class NodeSource:
                 f"{self._client.name} has no receipt of the message {text}: it waits, or is not on chain"
             )
         at, cid = found
-        # Lotus names the tipset after the one that holds the message, where its receipt is; our node the holding one.
+        # Lotus returns the tipset after the message's, which has the receipt; `hypervisor node` the message's own.
         tipset = read_tipset(self.store, at)
         for candidate in (tipset.cids, tipset.parents):
             if candidate and self._holds(candidate, cid):
                 return FoundMessage(candidate, cid)
-        raise InvalidInput(f"{self._client.name} says that message {show(cid)} is in a tipset that does not hold it")
+        raise InvalidInput(f"{self._client.name} returned a tipset for message {show(cid)} that does not contain it")
 
     def _named_message(self, given: str) -> Cid:
         named = parse_reference(given)
@@ -146,7 +146,7 @@ class NodeSource:
             return self._remembered(method, read, epoch, _key(tipset))
         except NodeError as error:
             if error.answered:
-                raise ExternError(f"the node has no answer for epoch {epoch}: {error}") from None
+                raise ExternError(f"the node returned no result for epoch {epoch}: {error}") from None
             raise
 
     def close(self) -> None:
@@ -167,7 +167,7 @@ class NodeSource:
             return read(answer)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise NodeError(
-                f"{self._client.name} answers {method} as no Filecoin node would ({error!r:.200}): is it one?"
+                f"{self._client.name} returned a malformed result of {method} ({error!r:.200}): is it a Filecoin node?"
             ) from None
 
 

@@ -155,7 +155,7 @@ def _folder(folder: Path) -> FolderSource:
 def tipsets_of_node(source: NodeSource, first: int, last: int | None) -> list[tuple[Cid, ...]]:
     """Return a node's tipsets from `first` to `last` (None: the newest with a successor), in order.
 
-    Raises InvalidInput where there are none, and NodeError.
+    Raises InvalidInput if there are none, and NodeError.
     """
     head = source.head()
     if not 0 < first <= head.height:
@@ -163,7 +163,7 @@ def tipsets_of_node(source: NodeSource, first: int, last: int | None) -> list[tu
     most = head.height - 1 if last is None else last
     found = [tipset.cids for tipset in _down_to(source.store, head, first) if tipset.height <= most]
     if not found:
-        raise InvalidInput(f"the node's chain executes nothing from {first} to {most}")
+        raise InvalidInput(f"the node's chain has no tipsets to execute from epoch {first} to {most}")
     return found[::-1]
 
 
@@ -198,7 +198,7 @@ def keep_blocks(store: Store, fetched: Sequence[tuple[Cid, bytes]]) -> None:
 
 
 _OPEN: Final[dict[tuple[str, Path | None], tuple[Any, ExitStack]]] = {}
-"""The source that this process executes tipsets of, kept from one to the next, and what releases it."""
+"""Open source of this worker process, reused for all tipsets, and the exit stack that closes it."""
 
 
 def _opened(key: tuple[str, Path | None], make: Callable[[ExitStack], S]) -> S:

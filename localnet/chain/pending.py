@@ -47,7 +47,7 @@ def has_pending(network: NetworkReader) -> bool:
 class PendingPlan:
     """Inputs of the pending block, which any thread can execute.
 
-    `timestamp` in Unix seconds; `retained` is the height from which on states were kept when it was made.
+    `timestamp` is in Unix seconds; `retained` is the first height with a retained state at creation.
     """
 
     point: ChainPoint
@@ -87,7 +87,7 @@ class PendingBlocks:
         The chain is at the plan's point. Raises Fatal.
         """
         if self._kept is None or self._kept[0] != plan:
-            self._kept = None  # the machine of the one before is not kept while this one is made
+            self._kept = None  # release the previous machine before creating the next one
             self._kept = plan, _make(self._chain, plan)
         return self._kept[1]
 

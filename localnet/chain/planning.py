@@ -14,8 +14,8 @@ from localnet.ledger.upgrades import UpgradePlan, planned
 def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | None) -> None:
     """Plan upgrades at the head of a chain or after it.
 
-    `streams` are those of the upgrade that adds them, or equal to those that the network has or has planned. Raises
-    BundleError, and InvalidInput where nothing here takes them.
+    `streams` belong to the upgrade that adds them, or equal the network's current or planned ones. Raises BundleError,
+    and InvalidInput if no upgrade here accepts them.
     """
     before = chain.record.upgrades
     upgrades, bundles = planned(plan, before, streams)

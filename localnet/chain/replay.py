@@ -68,8 +68,8 @@ def heights(folder: Path, first: int | None = None, last: int | None = None) -> 
         if not found:
             asked = f"from {first or 0} to {index.head if last is None else last}"
             raise InvalidInput(
-                f"the chain in {folder} executes nothing {asked}: "
-                f"its states reach from {index.retained} to {index.head}"
+                f"the chain in {folder} has nothing to execute {asked}: it has states from epoch {index.retained} to "
+                f"{index.head}"
             )
         return found[::-1]
 
@@ -131,7 +131,7 @@ def close_folder() -> None:
 
 
 def _chain(folder: Path) -> Chain:
-    """Open the chain in a folder for reading, beside a writer."""
+    """Open the chain in a folder for reading; another process may have it open for writing."""
     store: Store = RocksStore.open(folder, read_only=True)
     index, externs = ChainIndex(store), ChainExterns()
     record, point = index.network(), recorded_point(store)
@@ -151,5 +151,5 @@ def _chain(folder: Path) -> Chain:
         resume_fork(machine, remote)
         return Chain(machine, externs, record, 0, remote)
     fork = recorded_fork(store)
-    # What a fork has asked its origin is kept in the folder: executing it again asks no node.
+    # The folder of a fork contains its node's responses, so re-execution sends no requests.
     return Chain(machine, externs, record, 0, None if fork is None else Origin(replace(fork, url=""), store))

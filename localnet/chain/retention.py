@@ -30,14 +30,15 @@ from store.roots import Roots
 _MESSAGES = 10
 """The place of the messages in a block header."""
 _BATCH: Final = 100
-"""Blocks that a step beside a network marks or looks at: a millisecond."""
+"""Number of blocks processed per step while a network runs; a step takes about a millisecond."""
 
 
 def forget_states(store: Store, states: int) -> None:
     """Release the states of all but the newest tipsets for collection.
 
-    From then on none of them can be gone back to, unless it is that of a snapshot (`chain_roots`). A folder without a
-    chain is left as it is. Raises InvalidInput for less than one state.
+    The chain cannot be reverted to these tipsets any more, except for snapshots (`chain_roots`). A folder without a
+    chain
+    is unchanged. Raises InvalidInput for less than one state.
     """
     heights = [*newest_heights(store, states)]
     if heights:
@@ -98,9 +99,9 @@ class Housekeeper:
     """Collects garbage in a network's folder in steps, on the network's thread. The network runs between steps."""
 
     def __init__(self, network: BlockProduction, states: int | None = None) -> None:
-        """`states`: number of tipsets whose states an automatic collection keeps (None: no automatic collection).
+        """Start without a collection. `states` is the number retained by automatic collection (None: no automatic one).
 
-        Raises InvalidInput for a network that is not in a folder of its own, and for less than one state.
+        Raises InvalidInput for a network without its own folder, and for less than one state.
         """
         store = network.machine.base
         if isinstance(store, RemoteStore) and network.chain.origin is None:
@@ -120,7 +121,7 @@ class Housekeeper:
     def collect(self, seconds: float, states: int | None = None) -> Turn:
         """Run a step of the current collection, or start one that keeps N states (None: all).
 
-        At its end the space is given back beside the network, in the phase `compact`.
+        Finally, disk space is released in the background, in the phase `compact`.
         """
         if self._compaction is None:
             turn = self._step(seconds, states)
@@ -137,8 +138,9 @@ class Housekeeper:
     def turn(self, seconds: float) -> Turn | None:
         """Run the work that the retention policy requires now; return None if there is none.
 
-        A collection looks at the whole chain, so it begins once the blocks since the last one are a share of that. The
-        space of what it dropped is given back as the folder is written to.
+        A collection reads the whole chain, so it starts when the new blocks have reached a share of it. The disk space
+        of
+        deleted blocks is released by later writes.
         """
         if self._states is None or self._compaction is not None:
             return None

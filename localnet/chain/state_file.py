@@ -34,7 +34,7 @@ _WITHOUT_RULES: Final = 1
 """The older format, which does not name the rules."""
 _GZIP_MARK: Final = b"\x1f\x8b"
 _FURTHEST: Final = 1_100_000
-"""Epochs that a state may be ahead of the network: a year of them. Each is kept as a null round."""
+"""Maximum number of epochs that a state may be ahead of the network (a year); each becomes a null round."""
 
 
 def dump_state(chain: Chain) -> bytes:
@@ -54,9 +54,9 @@ def load_state(chain: Chain, packed: bytes, limit: int = LARGEST) -> Tipset:
 
     A state of anvil replaces the whole chain (`localnet.chain.anvil_state`).
 
-    `limit`: bytes that it may have once it is decompressed.
+    `limit` is the maximum decompressed size in bytes.
 
-    Raises InvalidInput for what is no such file, and for a state of another bundle, with nothing changed.
+    Raises InvalidInput for a malformed file or a state of another bundle; the chain is then unchanged.
     """
     blocks = BufferedStore(chain.machine.base)
     data = _unpack(packed, limit)
@@ -115,8 +115,8 @@ def _parse_json(data: bytes) -> dict[str, Any]:
 def _check_rules(chain: Chain, rules: object) -> None:
     if rules != chain.rules.name:
         raise InvalidInput(
-            f"the state is of a network under the rules {rules!r:.40}, this one is under '{chain.rules.name}': take it "
-            "to a network of its own rules (--rules)"
+            f"the state belongs to a network with the rules {rules!r:.40}, this one has "
+            f"'{chain.rules.name}': load it into a network with its rules (--rules)"
         )
 
 
@@ -135,7 +135,8 @@ def _check_version(chain: Chain, height: int) -> None:
     versions = {chain.record.upgrades.version_at(epoch) for epoch in (head, max(height, head + 1))}
     if len(versions) > 1:
         raise InvalidInput(
-            f"the state of epoch {height} would come behind an upgrade that this network has not done yet: mine first"
+            f"the state of epoch {height} is after an upgrade that "
+            f"this network has not executed yet: mine up to the upgrade first"
         )
 
 

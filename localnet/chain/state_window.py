@@ -21,13 +21,13 @@ DEFAULT_STATES: Final = 4_100
 """Number of states that anvil keeps: 500 in memory and 3,600 on disk (crates/anvil/src/eth/backend/mem/storage.rs)."""
 MAX_STATES: Final = (1 << 63) - 1
 WORTH_IT: Final = 8
-"""States go once those that may go are one for N that are kept."""
+"""States are released when there is one releasable state for each N retained ones."""
 
 
 def check_states(states: int) -> int:
     """Validate the number of states to keep. Raises InvalidInput."""
     if whole_number(states, "a number of states", None, MAX_STATES) < 1:
-        raise InvalidInput(f"the states of {states} tipsets: at least the head's is kept")
+        raise InvalidInput(f"the number of retained states is {states}: expected at least 1")
     return states
 
 
@@ -42,13 +42,13 @@ class HoldingStore(Protocol):
 
 
 class _AllKept:
-    """Used for a store that keeps everything."""
+    """A window for a store that retains all states."""
 
     def hold(self, roots: Iterable[Cid]) -> None:
-        """Do nothing: all states are kept."""
+        """Do nothing, since all states are retained."""
 
     def release(self, roots: Iterable[Cid]) -> None:
-        """Do nothing: all states are kept."""
+        """Do nothing, since all states are retained."""
 
 
 class _States(NamedTuple):
@@ -125,6 +125,6 @@ class StateWindow:
         self._kept.append(_States(tipset.height, (tipset.before, tipset.state)))
 
     def _keep_first(self, tipset: Tipset) -> None:
-        """Keep the states that a network is reset to."""
+        """Retain the state that a network is reset to."""
         self.hold(tipset)
         self._first = _States(tipset.height, (tipset.before, tipset.state))

@@ -85,14 +85,14 @@ def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
         first = next(row.number for row in NETWORK_VERSIONS.values() if row.layouts is Layouts.STREAMS)
         raise InvalidInput(
             f"streams of the block reward come with network version nv{first}, this network is of "
-            f"nv{machine.context.network.number}: plan an upgrade to it, or leave the streams out"
+            f"nv{machine.context.network.number}: plan an upgrade to it, or omit the streams"
         )
     timelock, authority = fields["swa_timelock_epochs"], Address.from_bytes(fields["swa_actor"])
     asked = machine.state_tree.lookup_id(settings.authority)
     if timelock != settings.timelock or asked is None or Address.id(ActorID(asked)) != authority:
         raise InvalidInput(
-            f"the network's streams are governed by {authority} with a timelock of {timelock} epochs, not by "
-            f"{settings.authority} with one of {settings.timelock}: leave the streams out, or name another folder"
+            f"the network's streams are governed by {authority} with a timelock of {timelock} epochs, not "
+            f"by {settings.authority} with {settings.timelock} epochs: omit the streams, or name another folder"
         )
 
 
@@ -103,7 +103,7 @@ def streams_in_words(reward: Any, read: Callable[[Cid], Any], epoch: int) -> str
     """
     fields = _read(_LAYOUT, reward)
     if fields is None and _read(_LAYOUT_BEFORE, reward) is None:
-        raise InvalidInput("the state of the reward actor (f02) is not one that is known here")
+        raise InvalidInput("the state of the reward actor (f02) has an unknown layout")
     if fields is None:
         return "none: the whole reward is the miners'"
     streams, tombstones, pending = read(unlink(fields["streams_root"]))

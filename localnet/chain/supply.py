@@ -66,5 +66,5 @@ def _field(machine: Hypervisor, actor: ActorID, place: int) -> TokenAmount:
 
 @lru_cache(16)
 def _number(block: bytes, place: int) -> TokenAmount:
-    # Where nothing is mined, block after block asks the same states.
+    # Cached, because consecutive blocks without mining use the same states.
     return TokenAmount(decode_bigint(decode(block)[place]))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hypervisor.parallel import Parallel, ParallelBlock
 
 MAX_NULL_ROUNDS: Final = 100_000
-"""Before one tipset, in epochs: five weeks. Each is executed, and a stranger's header may say any number."""
+"""Maximum number of null rounds before a tipset (five weeks), since each is executed and headers are untrusted."""
 
 
 def null_epochs(parent: int, epoch: int) -> Iterator[ChainEpoch]:

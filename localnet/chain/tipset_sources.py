@@ -58,7 +58,7 @@ class TipsetSource(Protocol):
         """Return the blocks of the tipset at an epoch. InvalidInput for a null round, and outside of the chain."""
 
     def find_message(self, text: str) -> FoundMessage:
-        """Find the message of a transaction hash (0x...) or a CID. InvalidInput if there is none."""
+        """Find the message of a transaction hash (0x...) or a CID. Raises InvalidInput if there is none."""
 
     def result_of(self, tipset: TipsetHeaders) -> ChainResult:
         """Return the result of a tipset."""
@@ -90,24 +90,26 @@ class PastTipset:
 
     @property
     def context(self) -> MachineContext:
-        """The context before the tipset; execution sets epoch, time and fee."""
+        """Return the context before the tipset; execution sets epoch, time and fee."""
         return MachineContext(network_version(self.network))
 
 
 def read_past_tipset(source: TipsetSource, cids: Sequence[Cid]) -> PastTipset:
     """Read a tipset with its messages.
 
-    Raises InvalidInput for one that cannot be executed by itself: the first one, or one with an upgrade before it.
+    Raises InvalidInput for a tipset that cannot be executed separately: the first one, or one after an upgrade.
     """
     headers = read_tipset(source.store, cids)
     if not headers.parents:
-        raise InvalidInput(f"epoch {headers.height} is the chain's first: nothing is executed there")
+        raise InvalidInput(
+            f"epoch {headers.height} is the chain's first, where nothing is executed: name a later epoch"
+        )
     parent = read_tipset(source.store, headers.parents)
     before, network = source.version_at(parent), source.version_at(headers)
     if before != network:
         raise InvalidInput(
-            f"the network went from nv{before} to nv{network} before epoch {headers.height}: its state is migrated "
-            "there, which no vector can say; name another epoch"
+            f"the network went from nv{before} to nv{network} before epoch {headers.height}: "
+            f"a vector cannot express this migration; name another epoch"
         )
     null_rounds = tuple(
         NullRoundBefore(epoch, source.null_time(parent, epoch)) for epoch in null_epochs(parent.height, headers.height)
@@ -162,4 +164,4 @@ def parse_reference(text: str) -> MessageReference:
     try:
         return MessageReference(parse_cid(text))
     except CidError as error:
-        raise InvalidInput(f"'{text}' is neither an epoch, a transaction's hash (0x...) nor a CID: {error}") from None
+        raise InvalidInput(f"'{text}' is not an epoch, a transaction hash (0x...) or a CID: {error}") from None

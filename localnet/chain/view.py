@@ -49,7 +49,7 @@ class ChainReader:
     deferred: bool
     """True if receipts are known one tipset later, as on the network; see `settled`."""
     default_gas_limit: Gas | None
-    """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
+    """Default block gas limit of the node, which is not stored in the folder. None selects the rules' limit."""
     origin: Origin | EthereumFork | None
     """The node that the network was forked from."""
     _externs: ChainExterns
@@ -65,7 +65,7 @@ class ChainReader:
 
     @property
     def history(self) -> RemoteHistory | None:
-        """The blocks up to the first tipset, of a fork of an Ethereum network."""
+        """Blocks up to the first tipset, for a fork of an Ethereum network."""
         return self.origin.history if isinstance(self.origin, EthereumFork) else None
 
     @property
@@ -87,7 +87,7 @@ class ChainReader:
 
     @property
     def settled(self) -> Tipset:
-        """The newest tipset with known receipts: the head, or its parent if execution is deferred."""
+        """Newest tipset with known receipts: the head, or its parent if execution is deferred."""
         if not self.deferred or self.head.parent == GENESIS_PARENT:
             return self.head
         return self.index.tipset(self.head.parent)
@@ -111,7 +111,7 @@ class ChainReader:
         timestamp: int,
         executions: Sequence[Execution],
     ) -> Tipset:
-        """Build a tipset from executions and a machine's state; `blocks` takes its header, messages and receipts."""
+        """Build a tipset from executions and a machine's state; `blocks` stores its header, messages and receipts."""
         messages = put_messages(blocks, [execution.message for execution in executions])
         rules, base_fee, settings = self.rules, parent.next_base_fee, self.settings_after(parent)
         header = BlockHeader(
@@ -130,7 +130,7 @@ class ChainReader:
             excess = rules.next_excess_blob_gas(next_settings.excess_blob_gas, blob_gas, base_fee)
             next_settings = replace(next_settings, excess_blob_gas=excess)
         version = self.record.network_at(height + 2)
-        # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
+        # The base fee rule of a new version already applies to the tipset of the upgrade epoch (FIP-0115).
         return Tipset(
             height=height,
             key=tipset_key([block]),
@@ -178,13 +178,13 @@ class ChainReader:
             tipset.height == self.index.first and self.machine.base.has(tipset.state)
         ):
             raise InvalidInput(
-                f"the state of block {tipset.height} was collected as garbage: states are kept from block "
+                f"the state of block {tipset.height} was garbage-collected: states are kept from block "
                 f"{self.index.retained} on (a node keeps more with --keep-states N, a Network with keep_states=N)"
             )
 
     def _enter(self, tipset: Tipset) -> None:
         self._place(self.machine, tipset, self._circulating(tipset.state))
-        # What is asked at the head is asked as the next block has it, but for what that one block draws.
+        # A query at the head sees the next block's context, except for randomness that only that block has.
         settings = self.settings_after(tipset)
         if settings.randomness != tipset.settings.randomness:
             settings = replace(settings, randomness=tipset.settings.randomness)
@@ -206,8 +206,9 @@ class ChainReader:
 class ChainPoint:
     """Snapshot of a chain between two changes, with everything that another thread needs to read it.
 
-    `facts` are the head, the record, the producer, whether receipts are deferred, the default gas limit, and how often
-    the chain has changed what was on it. `circulating` is in attoFIL.
+    `facts` are the head, the record, the producer, a flag for deferred receipts, the default gas limit, and the number
+    of
+    reorgs and manual edits. `circulating` is in attoFIL.
     """
 
     facts: tuple[Tipset, NetworkRecord, Address, bool, Gas | None, int]
@@ -239,7 +240,7 @@ class ChainView(ChainReader):
         """Move the view to a point of the chain. Raises the store's errors."""
         if point is self._point:
             return
-        self._point = None  # until all is done: if the store fails, the next query starts over
+        self._point = None  # set last: if the store fails, the next query starts over
         self.machine.read_from(point.accounts)
         self.machine.restore(Snapshot(point.facts[0].state, {}))
         self._enter_point(point)

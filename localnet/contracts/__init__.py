@@ -1,1 +1,1 @@
-"""Contracts and native actors by their interfaces, as Python calls them, and what compilers say of their code."""
+"""Contracts and native actors as Python objects, by interface, and compilers' debug information."""

@@ -39,5 +39,7 @@ def payment(text: str) -> TokenAmount:
 
     amount, bare = parse_amount(text), text.strip()
     if amount and bare.isdigit():
-        raise InvalidInput(f"the amount {bare} has no unit: write {bare}fil, or {bare}wei (what cast means by {bare})")
+        raise InvalidInput(
+            f"the amount {bare} has no unit: write {bare}fil, or {bare}wei (the meaning of {bare} in cast)"
+        )
     return amount

@@ -1,4 +1,4 @@
-"""Functions and their arguments as people type them: `transfer(address,uint256)(bool)`, `0x...`, `[1,2]`, `1.5fil`."""
+"""Parsing of function signatures and arguments: `transfer(address,uint256)(bool)`, `0x...`, `[1,2]`, `1.5fil`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from localnet.contracts.abi_entries import is_type
 from localnet.contracts.amounts import parse_amount
 
 ReadAddress = Callable[[str], str]
-"""Makes the Ethereum address (0x) of any form of address."""
+"""Function that converts any form of address to an Ethereum address (0x)."""
 
 _SHORT: Final = re.compile(r"\b(u?int)(?![0-9])")
 _ARRAY: Final = re.compile(r"(.*)\[([0-9]*)\]", re.DOTALL)

@@ -23,7 +23,7 @@ from store.json_text import parse_json
 
 DEFAULT_FOLDERS: Final = (Path("out"), Path("artifacts"))
 MAX_FILES: Final = 10_000
-"""Files and folders that are looked at below one folder."""
+"""Maximum number of files and folders searched below one folder."""
 LARGEST_FILE: Final = 16 << 20
 MAX_BYTES: Final = 256 << 20
 """Bytes of artifacts that are read in all."""

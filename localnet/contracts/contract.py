@@ -1,4 +1,4 @@
-"""Contracts by their ABI: what a compiler left (solc, forge, Hardhat), and calls by name."""
+"""Contracts by their ABI: artifacts of solc, forge and Hardhat, and calls by name."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def debug_info(content: Mapping[str, Any], file: Path, folder: Path, name: str) 
 def _foundry(content: Mapping[str, Any], file: Path, folder: Path) -> DebugInfo:
     """Read Foundry's artifact: `id` is the number of the contract's own source; the compiler run has the others.
 
-    Where the run is not known, a source has a number if all runs that may have made it agree.
+    If the run is unknown, a source has a number only if all candidate runs agree on it.
     """
     ((own, _),) = content["metadata"]["settings"]["compilationTarget"].items()
     number, builds = int(content["id"]), ForgeBuilds(folder, folder.parent / "cache")

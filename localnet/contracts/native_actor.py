@@ -171,8 +171,9 @@ class NativeActors:
         """Install a user's WASM module (a file or bytes) with the schema file of its interface; return the code CID.
 
         Traces and logs name the code by `name`, by default that of the file.
-        Raises InvalidInput for files that cannot be read and a schema that is none, InvalidModule where the machine's
-        rules refuse the module; nothing has changed then.
+        Raises InvalidInput for unreadable files or an invalid schema, and InvalidModule if the machine's rules reject
+        the
+        module; nothing has changed then.
         """
         text = None if interface is None else read_schema(interface)
         called = "" if isinstance(module, bytes) else Path(module).stem
@@ -192,7 +193,7 @@ class NativeActors:
     def create(self, code: Cid, params: Any = None, *, value: int = 0, cbor: bytes | None = None) -> NativeActor:
         """Create an actor with installed code: `params` are its constructor's, typed by the schema, or `cbor` as it is.
 
-        `value` in attoFIL comes from nowhere. Raises InvalidInput, CreationFailed; nothing has changed then.
+        `value`, in attoFIL, is created. Raises InvalidInput, CreationFailed; nothing has changed then.
         """
         machine = self._network.machine
         interface = stored_interface(machine.base, code)

@@ -1,6 +1,6 @@
-"""Users' precompiles on a network: put on its machine, and what calls of them say in traces.
+"""Users' precompiles on a network: registration on its machine, and decoding in traces.
 
-What one is: `hypervisor.precompiles`.
+`hypervisor.precompiles` defines them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def offer_precompiles(
             actor = machine.actor(to_filecoin(EthAddress(row.at)))
             if actor is not None and actor.code == machine.manifest.code("evm"):
                 raise InvalidInput(
-                    f"precompile '{row.name}' cannot be at {row.address}, where a contract is: choose another address"
+                    f"precompile '{row.name}' cannot be at {row.address}, which is a contract's: choose another address"
                 )
     except InvalidInput:
         machine.context = before

@@ -61,7 +61,7 @@ class CodeMap:
     def places(self) -> dict[int, CodePlace]:
         """Return the source position of each program counter in a known statement, and of function jumps.
 
-        A function as a whole is no statement: so the code that takes its parameters and leaves it has no line.
+        A whole function is not a statement, so code that receives parameters or returns has no line.
         """
         try:
             found = spans(self.text)
@@ -83,7 +83,7 @@ class CodeMap:
     def _statement(self, start: int, source: int) -> tuple[str, int]:
         """Return path and line of a statement; line 0 without a known source, -1 if it is not a statement.
 
-        Those are a function as a whole, and the value of a constant, which stands in the code wherever it is used.
+        Whole functions are not statements, nor are values of constants, which are copied to each use.
         """
         line = self._line(start, source)
         if line is None:
@@ -119,9 +119,9 @@ def folder_reader(root: Path) -> Callable[[str], bytes | None]:
 
 
 def spans(text: str) -> list[tuple[int, int, int, str]]:
-    """Start, length, source and jump (`i` into a function, `o` out of one, `-`) of each instruction.
+    """Return start, length, source and jump (`i` into a function, `o` out of one, `-`) of each instruction.
 
-    A field that is empty is that of the instruction before. Raises ValueError for what is no map.
+    An empty field repeats that of the previous instruction. Raises ValueError for a malformed map.
     """
     found: list[tuple[int, int, int, str]] = []
     start, length, source, jump = 0, 0, -1, "-"

@@ -1,4 +1,4 @@
-"""The interfaces of contracts, kept beside the chain: a node that begins again knows the names that it was given."""
+"""Contract interfaces stored with the chain, so that a restarted node still has the registered names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store.blockstore import Store
 from store.codec import CodecError, decode, encode
 
 _PREFIX: Final = b"contract interface/"
-"""The metadata that hold a name, an address and an ABI, by that address, or by the name where there is none."""
+"""Prefix of metadata entries with name, address and ABI; the key is the address, or the name without an address."""
 
 MAX_INTERFACES: Final = 1_000
 """The most interfaces of contracts that are known, in memory and in the folder."""

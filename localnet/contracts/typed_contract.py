@@ -4,8 +4,9 @@
     receipt = vault.put(5).send(value=5)
     assert vault.events(receipt, Stored) == [Stored(who=network.accounts[0].address, amount=5)]
 
-A method of a wrapper makes a call, which `call` asks and `send` sends. Wrappers work on a `Network` and on whatever
-else is a `Chain`: `localnet.testing.web3_chain` makes one of a `Web3` object. `Contract` is the same without types.
+A method of a wrapper returns a call object, with `call` for a query and `send` for a transaction. Wrappers work on a
+`Network` and on any other `Chain`; `localnet.testing.web3_chain` creates one from a `Web3` object. `Contract` is the
+untyped equivalent.
 """
 
 from __future__ import annotations

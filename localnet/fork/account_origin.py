@@ -111,7 +111,7 @@ class AccountOrigin:
     def removed(self, actor: ActorID) -> ActorState | None:
         """Return an empty account in place of a remote one that was deleted; None for any other actor.
 
-        Under Ethereum's rules an empty account is like none (EIP-161), and the remote one does not come back.
+        Under Ethereum's rules, an empty account equals a missing one (EIP-161) and hides the remote one.
         """
         who = self._names.address_of(actor)
         if who is None:

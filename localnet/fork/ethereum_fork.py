@@ -85,7 +85,7 @@ class EthereumFork:
         try:
             return key_of_hash(self._state.block_hash(max(0, epoch)))
         except NodeError as error:
-            raise ExternError(f"block {epoch} is before the fork, and its hash cannot be had: {error}") from None
+            raise ExternError(f"block {epoch} is before the fork, and its hash is not available: {error}") from None
 
     def chain_randomness(self, epoch: int) -> bytes:
         """Return the digest that a development network draws from an epoch: Ethereum's blocks have no tickets."""
@@ -101,8 +101,8 @@ def open_ethereum_fork(
 ) -> tuple[Store, EthereumFork | None]:
     """Return the store of a network under Ethereum's rules, with the node that it is forked from (None: no fork).
 
-    The store reads accounts of a fork that begins later, too (`Network.reset`). `folder` is that of the network, for
-    the node's answers. Raises NodeError, InvalidInput.
+    The store also reads accounts of a later fork (`Network.reset`). `folder` is the network's and stores the node's
+    responses. Raises NodeError, InvalidInput.
     """
     point, blocks = recorded_point(store), AccountBlocks()
     if point is not None and asked is not None:
@@ -110,7 +110,7 @@ def open_ethereum_fork(
     if point is None and asked is None:
         return RemoteStore(store, blocks), None
     if point is None and store.metadata(HEAD) is not None:
-        raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
+        raise InvalidInput("the folder's network is not a fork: omit the fork, or name another folder")
     fork = connect(point, asked, folder, blocks)
     blocks.use(fork.chain.close)
     if point is None:

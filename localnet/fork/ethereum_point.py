@@ -128,7 +128,7 @@ def check_same(found: EthereumForkPoint, asked: ForkSource) -> None:
     """Raise InvalidInput if the fork that a folder records begins after another block than the one asked for."""
     if asked.epoch is not None and asked.epoch >= 0 and asked.epoch != found.height:
         raise InvalidInput(
-            f"the folder's network was forked at block {found.height}, not at {asked.epoch}: leave the block out, or "
-            f"name another folder ({shown_url(found.url)} was the node)"
+            f"the folder's network was forked at block {found.height}, not at {asked.epoch}: omit "
+            f"the block, or name another folder (the node was {shown_url(found.url)})"
         )
     asked.check_chain_id(found.chain_id)

@@ -49,7 +49,7 @@ class ForkSource:
     """Called with the seconds that a slow request has taken so far."""
     options: RequestOptions = field(default=FORK_REQUESTS, compare=False)
     caches: bool | None = field(default=None, compare=False)
-    """True if an Ethereum node's answers are kept on disk; None: unless the node runs on this machine."""
+    """True if an Ethereum node's responses are cached on disk; None caches those of other machines only."""
     transaction: bytes | None = None
     """The hash of a transaction of an Ethereum network after which the fork begins, in place of a block."""
     chain_id: int | None = None
@@ -75,9 +75,10 @@ class ForkSource:
 
 @dataclass(frozen=True, slots=True)
 class ForkPoint:
-    """The tipset that a fork begins after, and its state; without a URL it came from a snapshot.
+    """The tipset after which a fork begins, and its state; without a URL it was read from a snapshot.
 
-    Times in Unix seconds, fees in attoFIL per gas; `vested` attoFIL are in circulation besides what the state tells.
+    Times in Unix seconds, fees in attoFIL per gas; `vested` is the circulating supply in attoFIL that the state
+    does not contain.
     """
 
     url: str
@@ -163,11 +164,11 @@ def begin_fork(store: Store, point: ForkPoint, overlay: Overlay | None = None) -
 def _check_same(found: ForkPoint | None, asked: ForkSource) -> None:
     """Raise InvalidInput if a folder's network is not the requested fork. The node's URL may have changed."""
     if found is None:
-        raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
+        raise InvalidInput("the folder's network is not a fork: omit the fork, or name another folder")
     if asked.epoch is not None and asked.epoch >= 0 and asked.epoch not in (found.epoch, found.height):
         raise InvalidInput(
-            f"the folder's network was forked at epoch {found.epoch}, not at {asked.epoch}: leave the epoch out, or "
-            "name another folder"
+            f"the folder's network was forked at epoch {found.epoch}, not at {asked.epoch}: "
+            f"omit the epoch, or name another folder"
         )
     asked.check_chain_id(found.chain_id)
 
@@ -188,7 +189,7 @@ def find_fork_point(asked: ForkSource) -> ForkPoint:
             if isinstance(error, InvalidInput):
                 raise
             raise NodeError(
-                f"{shown_url(asked.url)} answers what no Filecoin node would ({error!r}): is it one?"
+                f"{shown_url(asked.url)} returned a malformed response ({error!r}): is it a Filecoin node?"
             ) from None
 
 
@@ -228,7 +229,7 @@ def _rules(client: NodeClient) -> str:
     except NodeError as error:
         if not error.answered:
             raise
-        return FILECOIN  # any other node than ours
+        return FILECOIN  # not a `hypervisor node`
     if name != FILECOIN and name in rule_names():
         raise InvalidInput(
             f"{client.name} is of a network under the rules '{name}', and this fork is under Filecoin's: fork it with "
@@ -261,8 +262,9 @@ def _head(client: NodeClient, asked: ForkSource) -> Any:
 class Origin:
     """The forked node of a network, for blocks and for the past.
 
-    Without a URL there is no node. Answers about the past are kept in the fork's store, so that it can execute again
-    what it has executed without the node.
+    Without a URL there is no node. Responses about the past are stored in the fork's store, so that executed tipsets
+    can
+    be re-executed without the node.
     """
 
     def __init__(
@@ -303,11 +305,13 @@ class Origin:
         if known is not None:
             return known
         if self._client is None:
-            raise ExternError(f"epoch {epoch} is before this network began, and there is no node that could be asked")
+            raise ExternError(f"epoch {epoch} is before the start of this network, which has no node to query")
         try:
             answer = bytes(read(self._client.request(method, epoch, [cid_json(block) for block in self.point.blocks])))
         except (NodeError, KeyError, TypeError, ValueError) as error:
-            raise ExternError(f"epoch {epoch} is before the fork, and its origin does not answer: {error}") from None
+            raise ExternError(
+                f"epoch {epoch} is before the fork, and the forked node does not respond: {error}"
+            ) from None
         self._store.commit((), {}, {key: answer})
         return answer
 

@@ -53,4 +53,6 @@ def read_block(client: NodeClient, cid: Cid) -> bytes | None:
             return None
         raise RemoteUnavailable(f"block {show(cid)} is not here, and {error}") from None
     except (Base64Error, TypeError, ValueError):
-        raise RemoteUnavailable(f"block {show(cid)} is not here, and {client.name} answers no base64") from None
+        raise RemoteUnavailable(
+            f"block {show(cid)} is not stored here, and {client.name} did not return base64"
+        ) from None

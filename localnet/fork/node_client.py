@@ -62,8 +62,9 @@ def shown_url(url: str) -> str:
 class NodeError(HypervisorError):
     """Raised if a node does not respond, or responds with an error.
 
-    `data` is what came with it, of a revert its bytes; `code` is its number in JSON-RPC; `answered` says whether a
-    node, or a gateway in front of it, answered this request, and `words` are its own.
+    `data` is the error's data, for a revert its bytes; `code` is the JSON-RPC error code. `answered` is True if a node
+    or a
+    gateway in front of it responded; `words` is the node's message.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class NodeClient:
         options: RequestOptions = _DIRECT,
         waited: Waited | None = None,
     ) -> None:
-        """`parse` reads the JSON of answers; `waited` is called now and then during a request that takes long.
+        """Create a client. `parse` decodes the JSON of responses; `waited` is called repeatedly during a long request.
 
         Raises InvalidInput for a text that is not a URL.
         """
@@ -144,7 +145,7 @@ class NodeClient:
                 raise ValueError("no scheme or no host")
             kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
             self._connect = partial(kind, host, port, timeout=options.timeout)
-            self._connect()  # it opens nothing yet, and refuses what is no host
+            self._connect()  # opens no connection yet, and rejects an invalid host
         except (ValueError, InvalidURL):
             raise InvalidInput(
                 f"'{shown_url(url)}' is not a URL of a node: expected http://127.0.0.1:8545, for example"
@@ -159,7 +160,9 @@ class NodeClient:
     def request(self, method: str, *params: Any) -> Any:
         """Return the node's response. Raises NodeError; also in a forked process, which shares connections."""
         if os.getpid() != self._process:
-            raise NodeError(f"{self.name} is asked by the process that has opened the connection, not by a copy of it")
+            raise NodeError(
+                f"{self.name} can be queried only by the process that opened the connection, not by a fork of it"
+            )
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         attempt = 0
         while True:
@@ -201,7 +204,7 @@ class NodeClient:
                 raise _Busy(refused, limited=True) if is_rate_limited(error) else refused
             case {"result": result}:
                 return result
-        raise NodeError(f"{self.name} answered what is not JSON-RPC: is it a node's?")
+        raise NodeError(f"{self.name} returned a response that is not JSON-RPC: is it a node?")
 
     def read(self, reader: Callable[[Any], T], method: str, *params: Any) -> T:
         """Return the node's response, parsed. Raises NodeError, also for another shape."""
@@ -210,7 +213,7 @@ class NodeClient:
             return reader(answer)
         except (KeyError, TypeError, ValueError) as error:
             raise NodeError(
-                f"{self.name} answered {method} with {answer!r:.80}, which is not its documented shape ({error})"
+                f"{self.name} returned {answer!r:.80} for {method}, which does not have the documented shape ({error})"
             ) from None
 
     @property
@@ -245,7 +248,7 @@ class NodeClient:
         response = connection.getresponse()
         data = response.read(_LARGEST_ANSWER + 1)
         if len(data) > _LARGEST_ANSWER:
-            raise ValueError(f"an answer of more than {_LARGEST_ANSWER} bytes")
+            raise ValueError(f"the response exceeds {_LARGEST_ANSWER} bytes")
         temporary = is_temporary(response.status)
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MAX_WORDS].decode(errors="replace").strip()

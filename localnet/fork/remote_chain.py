@@ -113,7 +113,7 @@ class RemoteChain:
         if found is None:
             raise NodeError(f"failed to get block number: {wanted}; latest block number: {self.block_number()}")
         if found.number != wanted:
-            raise NodeError(f"{self.client.name} answered with block {found.number} where {wanted} was asked for")
+            raise NodeError(f"{self.client.name} returned block {found.number} instead of {wanted}")
         return found
 
     def state(self, number: int | None = None) -> RemoteState:
@@ -201,14 +201,14 @@ class RemoteState:
         return self._hashes[number]
 
     def lookup(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
-        """Return what the node answers about blocks up to this one, which it is asked once. Raises NodeError."""
+        """Return the node's response about blocks up to this one; responses are cached. Raises NodeError."""
         question = f"{method} {json.dumps(params, sort_keys=True)}"
         kept = self._cache.get(self._key, question)
         if kept is not None:
             try:
                 return read(parse_json(kept.encode()))
             except (KeyError, TypeError, ValueError):
-                pass  # a file that somebody else has written
+                pass  # the file is untrusted
 
         def checked(answer: Any) -> T:
             found = read(answer)
@@ -225,7 +225,7 @@ class RemoteState:
             try:
                 return read(kept)
             except (TypeError, ValueError):
-                pass  # a file that somebody else has written
+                pass  # the file is untrusted
         raw = ""
 
         def checked(answer: Any) -> T:
@@ -239,8 +239,8 @@ class RemoteState:
             if not (error.answered and any(words in str(error).lower() for words in _NO_STATE)):
                 raise
             raise NodeError(
-                f"{error}: this node does not keep the state of block {self.block.number}; fork at a newer block, or "
-                "name an archive node",
+                f"{error}: this node does not have the state of block {self.block.number}; fork at a newer block, or "
+                f"use an archive node",
                 error.data,
                 code=error.code,
                 answered=True,

@@ -84,7 +84,7 @@ class RemoteHistory:
         return self._ask(_objects, "eth_getLogs", {"blockHash": _text(block), **_filter(addresses, topics)})
 
     def forward(self, method: str, *params: Any) -> Any:
-        """Return what the node answers to a request about its history, unchecked. Raises NodeError."""
+        """Return the node's unvalidated response to a request about its history. Raises NodeError."""
         return self._ask(lambda answer: answer, method, *params)
 
     def _mined(self, method: str, transaction_hash: bytes, field: str) -> Json | None:
@@ -101,11 +101,13 @@ class RemoteHistory:
         try:
             return bounded(quantity(found[field])) <= self.last
         except (TypeError, ValueError) as error:
-            raise NodeError(f"{self._state.chain.client.name} answered a {field} that is no number ({error})") from None
+            raise NodeError(
+                f"{self._state.chain.client.name} returned a {field} that is not a number ({error})"
+            ) from None
 
     def _check(self, is_right: bool, what: str) -> None:
         if not is_right:
-            raise NodeError(f"{self._state.chain.client.name} answered with {what}")
+            raise NodeError(f"{self._state.chain.client.name} returned {what}")
 
     def _ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
         return self._state.lookup(read, method, *params)

@@ -103,7 +103,9 @@ def transactions_until(
         if found.hash == transaction:
             return block, earlier, found
         earlier.append(found)
-    raise NodeError(f"{chain.client.name} has block {number} without the transaction {name}, which it says is there")
+    raise NodeError(
+        f"{chain.client.name} has block {number} without the transaction {name}, although the node places it there"
+    )
 
 
 def _block_of(answer: Any) -> int | None:
@@ -114,5 +116,5 @@ def _block_of(answer: Any) -> int | None:
 
 def _all_transactions(answer: Any) -> list[ReadTransaction]:
     if not isinstance(answer["transactions"], list):
-        raise TypeError("transactions are no list")
+        raise TypeError("transactions are not a list")
     return [read_transaction(found) for found in answer["transactions"]]

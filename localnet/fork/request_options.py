@@ -33,8 +33,8 @@ _SET_BY_CLIENT: Final = frozenset({"host", "content-length", "content-type", "tr
 class RequestOptions:
     """Timeout in seconds for one attempt, number of retries, seconds before the first retry, and HTTP headers.
 
-    A node that refuses a request for its rate is asked for at most `compute_units` a second from then on, 17 for each
-    request; None sets no such limit.
+    After a node has rejected a request for its rate, requests are limited to `compute_units` per second, 17 for each
+    request; None sets no limit.
     """
 
     timeout: float = 45.0
@@ -53,7 +53,7 @@ def header(text: str) -> tuple[str, str]:
     if found is None:
         raise InvalidInput(f"'{text.partition(':')[0]:.40}' is not an HTTP header: write it as 'Name: value'")
     if found[1].lower() in _SET_BY_CLIENT:
-        raise InvalidInput(f"the header {found[1]} is set by each request itself: leave it out")
+        raise InvalidInput(f"the header {found[1]} is set automatically: omit it")
     return found[1], found[2]
 
 
@@ -94,9 +94,9 @@ class Retries:
         time.sleep(turn - now)
 
     def wait_for_retry(self, attempt: int, after: float | None, *, limited: bool) -> bool:
-        """Sleep before another attempt; False if `attempt` (0 for the first one) was the last.
+        """Sleep before another attempt; return False if `attempt` (0 for the first one) was the last.
 
-        `after` is the number of seconds that the node asks for, `limited` says that the rate was the reason.
+        `after` is the delay in seconds that the node requests; `limited` is True if the rate was the reason.
         """
         if attempt >= self._options.retries:
             return False
@@ -109,5 +109,5 @@ class Retries:
 
 
 def seconds_after(value: str | None) -> float | None:
-    """Parse the header `Retry-After` where it gives seconds; None for a date, and where there is none."""
+    """Parse the header `Retry-After` in seconds; None for a date or a missing header."""
     return float(value) if value is not None and re.fullmatch(r"[0-9]{1,6}", value.strip()) else None

@@ -2,7 +2,7 @@
 
 Blocks do not change, so entries stay valid, but only for the node that sent them. Several processes and threads use a
 file. A lock serialises the threads: from Python 3.12 on, threads that share a connection mix the parameters of its
-cached statements. An unusable file is ignored, and the node is asked again.
+cached statements. An unusable file is ignored, and requests are sent again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ResponseCache:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             try:
-                self._base.execute("PRAGMA synchronous = OFF")  # what is lost is asked for again
+                self._base.execute("PRAGMA synchronous = OFF")  # lost entries are requested again
                 self._base.execute(_MAKE)
             except sqlite3.Error:
                 self.close()

@@ -44,7 +44,7 @@ class AddressIndex:
     """The address index. One thread calls `follow`; all threads may read."""
 
     def __init__(self, file: Path | None = None) -> None:
-        """Open the index in a file, or make a new one there or in memory. Raises StoreError."""
+        """Open the index in a file, or create one there or in memory. Raises StoreError."""
         self._database, self._name = _open(file), file
         self._reading = Lock()
 
@@ -141,8 +141,8 @@ def _open(file: Path | None) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if file is None or isinstance(error, sqlite3.OperationalError):
             raise StoreError(
-                f"the index by address {file} cannot be opened ({error}): let its folder be written, or remove the "
-                "file, which is made again of the chain"
+                f"the index by address {file} cannot be opened ({error}): make its folder "
+                f"writable, or remove the file, which is rebuilt from the chain"
             ) from None
         for each in (file, *(file.with_name(f"{file.name}-{part}") for part in ("wal", "shm"))):
             each.unlink(missing_ok=True)  # unreadable; the index is derived from the chain
@@ -150,7 +150,7 @@ def _open(file: Path | None) -> sqlite3.Connection:
 
 
 def _connect(file: Path | None) -> sqlite3.Connection:
-    # One connection serves all threads: the one that follows the chain, and those that read (`_read`).
+    # One connection is shared by the thread that follows the chain and those that read (`_read`).
     database = sqlite3.connect(file or ":memory:", isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL")

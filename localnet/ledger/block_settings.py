@@ -23,8 +23,8 @@ LARGEST_GAS_LIMIT: Final = (1 << 63) - 1
 class BlockSettings:
     """The settings of a block; None leaves a field to the rules.
 
-    `chain_id` is known from the first block on. `min_gas_price`, in attoFIL per gas, is the least fee cap of what the
-    block takes. `randomness` is of one block only. `excess_blob_gas` follows from the parent (EIP-4844).
+    `chain_id` is set from the first block on. `min_gas_price` is the minimum fee cap of the block's transactions, in
+    attoFIL per gas. `randomness` applies to a single block. `excess_blob_gas` follows from the parent (EIP-4844).
     """
 
     chain_id: int | None = None

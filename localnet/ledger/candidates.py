@@ -20,7 +20,7 @@ NO_SIGNATURE: Final = Signature(SignatureType.DELEGATED, bytes(65))
 """Placeholder for the signature of a message sent by an unlocked account."""
 
 
-@dataclass(frozen=True)  # no slots: what is looked up again and again is kept
+@dataclass(frozen=True)  # without slots, so that repeated lookups can be cached
 class Candidate:
     """A message with the hash and the kind under which its sender submitted it."""
 
@@ -80,5 +80,5 @@ def message_hashes(signed: SignedMessage | None, cid: Cid, chain_ids: Iterable[i
         yield bytes(cid[-32:])
         return
     for chain_id in chain_ids:
-        with suppress(TransactionError):  # the signature of a legacy one is for one of the ids
+        with suppress(TransactionError):  # the signature of a legacy transaction determines the chain ID
             yield from_signed_message(signed, chain_id).hash()

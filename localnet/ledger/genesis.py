@@ -33,7 +33,7 @@ LARGEST_BALANCE: Final = TokenAmount((1 << 127) - 1)
 """Actors handle amounts in 128 bits with a sign."""
 
 LARGEST_CHAIN_ID: Final = (1 << 53) - 1
-"""JavaScript's tools take no more."""
+"""Largest chain ID, limited by the safe integers of JavaScript tools."""
 
 LONGEST_NAME: Final = 100
 """Maximum length of a network's name, in characters."""
@@ -123,7 +123,7 @@ class NetworkRecord:
     def network_at(self, epoch: int) -> NetworkVersion:
         """Return the network version of an epoch's messages, with the overlay."""
         number = self.upgrades.version_at(epoch)
-        row = NETWORK_VERSIONS.get(number) if self.overlay is None else None  # asked for by every call
+        row = NETWORK_VERSIONS.get(number) if self.overlay is None else None  # cached, because every call needs it
         return network_version(number, self.overlay) if row is None else row
 
     def manifests(self) -> tuple[Cid, ...]:
@@ -148,8 +148,9 @@ class NetworkRecord:
             if version not in (_FORMAT, _FORMAT_WITH_OVERLAY):
                 raise InvalidInput(
                     f"the folder's network has record format {version!r:.40}, this program reads {_FORMAT} "
-                    f"and {_FORMAT_WITH_OVERLAY}: go on with "
-                    f"the release that wrote it, {OTHER_FOLDER} (--load-state takes what anvil_dumpState gives there)"
+                    f"and {_FORMAT_WITH_OVERLAY}: continue with the release that wrote it, {OTHER_FOLDER} "
+                    f"(--load-state accepts the output "
+                    f"of anvil_dumpState there)"
                 )
             overlay = Overlay.from_fields(fields.pop()) if version == _FORMAT_WITH_OVERLAY else None
             name, supply, first, planned, evm, actors, rules, hardfork = fields
@@ -167,21 +168,21 @@ def check_same(
 ) -> None:
     """Raise InvalidInput if a folder's network differs from the request; None requests nothing.
 
-    What it was at genesis and what it is by now (version `now`) are both right.
+    The values at genesis and the current ones (version `now`) are both accepted.
     """
     if name not in (None, record.name):
-        raise InvalidInput(f"the folder's network is '{record.name}', not '{name}': leave the name out, {OTHER_FOLDER}")
+        raise InvalidInput(f"the folder's network is '{record.name}', not '{name}': omit the name, {OTHER_FOLDER}")
     if network not in (None, record.upgrades.first, now):
         raise InvalidInput(
-            f"the folder's state is of network version {now}, not of {network}: leave the network out, {OTHER_FOLDER}"
+            f"the folder's state is of network version {now}, not {network}: omit the network version, {OTHER_FOLDER}"
         )
     if bundle is not None and bundle.manifest.data not in record.manifests():
         raise InvalidInput(
             f"the folder's state was made with the bundle of manifest data {show(record.actors)}, not with "
-            f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): leave the bundle out, {OTHER_FOLDER}"
+            f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): omit the bundle, {OTHER_FOLDER}"
         )
     if evm is not None and OFFICIAL_EVM in {evm, record.evm} != {OFFICIAL_EVM}:
         raise InvalidInput(
-            f"the folder's contracts are run by '{record.evm}', not by '{evm}', whose gas differs: leave the evm out, "
-            f"{OTHER_FOLDER}"
+            f"the folder's contracts are run by '{record.evm}', not by '{evm}', whose gas differs: "
+            f"omit the engine, {OTHER_FOLDER}"
         )

@@ -211,7 +211,7 @@ def _object(store: Blockstore, cid: Cid, what: str) -> Any:
 
 def _number(value: Any) -> int:
     if type(value) is not int:
-        raise ValueError(f"{value!r:.40} where a number is expected")
+        raise ValueError(f"{value!r:.40} is not a number")
     return value
 
 

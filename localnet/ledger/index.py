@@ -1,15 +1,15 @@
 """The chain's index: heights, block hashes, transaction hashes, executions, all in the store beside the blocks.
 
-Every height up to the head has an entry, a null round too. Going back to an earlier tipset only moves the head: what
-lies above it, and hashes that lead to a tipset which is no longer there, count as absent, so nothing has to be deleted
+Every height up to the head has an entry, including null rounds. Reverting to an earlier tipset only moves the head:
+entries above it, and hashes of tipsets that are no longer on the chain, count as absent. So nothing has to be deleted,
 and reverting costs the same at any depth.
 
     head              the head's height
-    first             the height of the first tipset, where the network is a fork; else it is 0
-    retained          the height from which on states are kept, where older ones were collected
+    first             the height of the first tipset of a fork; otherwise 0
+    retained          the first height with a retained state, if older states were collected
     network           `NetworkRecord`
-    chain ids         the ids that the chain has had, the first one first, where there has been more than one
-    miners            the sectors of each miner that the first blocks are to make, until they all have
+    chain ids         the chain's IDs in order, if it has had more than one
+    miners            the sectors of each initial miner, until all miners are created
     h HEIGHT          `Tipset` or `NullRound`
     b BLOCK-HASH      height
     t TX-HASH         height, place in the tipset
@@ -40,11 +40,11 @@ from store.blockstore import Store, StoreCorrupt
 from store.codec import decode, encode
 
 MAX_DECODED: Final = 16 << 20
-"""Bytes that the decoded entries of heights may take: 4,500 small blocks, more than a question about logs spans."""
+"""Maximum size in bytes of cached height entries: 4,500 small blocks, more than a log query spans."""
 _OBJECTS: Final = 1_500
-"""Bytes that the objects of a tipset take beside what grows with its entry."""
+"""Estimated fixed size in bytes of a decoded tipset."""
 _DECODED: Final = 4
-"""Bytes of memory for a byte of an entry, the entry itself included: Python's objects are larger than their data."""
+"""Estimated memory per byte of an entry, including the entry itself, since Python objects exceed their data."""
 
 _Decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]]
 

@@ -15,7 +15,7 @@ from store.cid import Cid
 MAX_BYTES: Final = 32 << 20
 """Maximum size of the cached logs in bytes, including their transactions."""
 _OBJECTS: Final = 2_000
-"""Bytes that the objects of a log and its receipt take beside their data."""
+"""Estimated size in bytes of the objects of a log and its receipt, without their data."""
 
 _Name = tuple[Cid, Cid]
 

@@ -37,7 +37,7 @@ NATIVE: Final = 0x100
 """The kind of a message that was sent as no transaction; transactions have their type, which is one byte."""
 
 IMPERSONATED: Final = 0x101
-"""The kind of an unsigned message: this network lets people act as any actor."""
+"""Kind of an unsigned message, sent by an impersonated actor."""
 
 UNTYPED: Final = (NATIVE, IMPERSONATED)
 """The kinds that are no type of transaction: Ethereum's tools are shown type 2."""
@@ -216,8 +216,8 @@ class TransactionReceipt:
     ...     receipt.block_number, receipt.index, receipt.exit_code, receipt.trace.calls[0]["value"]
     (1, 0, 0, '1000000000000000000')
 
-    `chain_id` is the one that its block was executed with, and its signature is for. `tracer` executes it again, where
-    a network gave the receipt.
+    `chain_id` is that of the block and the signature. `tracer` re-executes the message, if the receipt belongs to a
+    network.
     """
 
     execution: Execution
@@ -252,9 +252,11 @@ class TransactionReceipt:
 
     @property
     def trace(self) -> TransactionTree:
-        """The call tree, by executing the message again. Raises InvalidInput for a receipt that no network gave."""
+        """Return the call tree by re-executing the message. Raises InvalidInput for a receipt without a network."""
         if self.tracer is None:
-            raise InvalidInput("this receipt is a record only: ask `Network.receipt` for one that can be traced")
+            raise InvalidInput(
+                "this receipt does not belong to an open network: get one from `Network.receipt` to trace it"
+            )
         return self.tracer(self)
 
     @property
@@ -331,7 +333,7 @@ class TransactionReceipt:
         receiver = (
             f"0x{to.hex()}" if to is not None else f"new contract 0x{created.hex()}" if created else "no contract"
         )
-        if self.is_of_a_call and self.words:  # its answer says that it has failed, and these alone say how
+        if self.is_of_a_call and self.words:  # the receipt has only the status; these logs have the details
             failure = f"its call: {self.words}"
         end = "ok" if self.succeeded else f"failed: {failure}"
         sender = self.execution.sender.hex()

@@ -78,8 +78,8 @@ class Upgrade:
             ]
         if others:
             raise InvalidInput(
-                f"the upgrade to nv{self.version} at epoch {self.epoch} is planned with {', '.join(others)}: leave "
-                "that out, or ask for the same"
+                f"the upgrade to nv{self.version} at epoch {self.epoch} is planned with {', '.join(others)}: "
+                f"omit it, or pass the planned value"
             )
 
     @classmethod
@@ -123,11 +123,12 @@ class Upgrades:
         for upgrade in new:
             if upgrade.epoch < head:
                 raise InvalidInput(
-                    f"the upgrade to nv{upgrade.version} at epoch {upgrade.epoch} comes too late: the head is at {head}"
+                    f"the upgrade to nv{upgrade.version} at epoch {upgrade.epoch} is not possible: "
+                    f"the head is already at epoch {head}"
                 )
             if upgrade.epoch > LAST_EPOCH:
                 raise InvalidInput(
-                    f"the upgrade to nv{upgrade.version} is for an epoch that never comes: {upgrade.epoch}"
+                    f"the upgrade to nv{upgrade.version} is for an epoch that is too high: {upgrade.epoch}"
                 )
             if self.at(upgrade.epoch) is not None:
                 raise InvalidInput(f"another upgrade is planned for epoch {upgrade.epoch} already")
@@ -142,9 +143,10 @@ def planned(
 ) -> tuple[list[Upgrade], list[Bundle]]:
     """Return a plan's upgrades on a network that has some already, and their bundles.
 
-    An upgrade that writes actors' states anew comes with this project's actors where the plan names none, and with
-    `streams`. One that the network has already stays as it is, with the bundle of its planning. Raises BundleError, and
-    InvalidInput for a bundle that could not read the states.
+    An upgrade that migrates states uses this project's actors unless the plan names others, and `streams`. An upgrade
+    that
+    is already planned is unchanged, including its bundle. Raises BundleError, and InvalidInput for a bundle that cannot
+    read the states.
     """
     upgrades, bundles = list[Upgrade](), list[Bundle]()
     for epoch, wanted in plan.items():
@@ -176,8 +178,8 @@ def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersi
     version, anew = actors_version(bundle.manifest), first_state_migration(versions_between(0, number))
     if anew is not None and version is not None and version < anew.actors:
         raise InvalidInput(
-            f"the bundle has actors v{version}, which cannot read the states that nv{anew.number} writes: take actors "
-            f"v{anew.actors}, or leave the bundle out for own-v{anew.actors}"
+            f"the bundle has actors v{version}, which cannot read the states that nv{anew.number} writes: "
+            f"use actors v{anew.actors}, or omit the bundle for own-v{anew.actors}"
         )
     check_not_ahead(bundle, number)
     return bundle
@@ -188,8 +190,8 @@ def check_not_ahead(bundle: Bundle, number: int) -> None:
     version, ahead = actors_version(bundle.manifest), first_state_migration(versions_between(number, LATEST.number))
     if ahead is not None and version is not None and version >= ahead.actors:
         raise InvalidInput(
-            f"the bundle has actors v{version}, which read the states that nv{ahead.number} will write: take older "
-            f"actors, or nv{ahead.number} instead of nv{number}"
+            f"the bundle has actors v{version}, which read the states that nv{ahead.number} will write: "
+            f"use older actors, or nv{ahead.number} instead of nv{number}"
         )
 
 

@@ -37,7 +37,7 @@ _REGISTRY: Final = Address.id(VERIFIED_REGISTRY_ACTOR)
 def grant(chain: Chain, client: Address, size: int) -> None:
     """Grant an account DataCap for N more bytes, at least 256, without a transaction.
 
-    Raises InvalidInput where the registry refuses; nothing has changed then.
+    Raises InvalidInput if the registry rejects it; nothing has changed then.
     """
     grant_on(chain.machine, client, size)
     chain.keep_changes()
@@ -71,7 +71,7 @@ def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
 def allocate(network: MinerNetwork, client: Account, provider: int, sizes: Sequence[int]) -> list[Piece]:
     """Allocate a client's DataCap to a provider, for pieces of `sizes` padded bytes.
 
-    The client gets the DataCap that they take. Raises TransactionFailed, InvalidInput.
+    The client is first granted the necessary DataCap. Raises TransactionFailed, InvalidInput.
     """
     grant(network.chain, client.native, sum(sizes))
     now = network.block_number

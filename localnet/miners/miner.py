@@ -241,8 +241,9 @@ def create_miner(
 def create_first_miners(network: MinerNetwork) -> None:
     """Create a network's initial miners in its first blocks, all or none; the first accounts own them.
 
-    Where a process ended in the middle, the next one that opens the folder makes them anew. Raises as `create_miner`
-    does, with the network closed.
+    If the process ends before all are created, the next one that opens the folder repeats the creation. Raises the
+    errors
+    of `create_miner` and closes the network.
     """
     chain, miners = network.chain, network.chain.index.miners_to_come()
     first = chain.index.tipset(chain.index.first)
@@ -271,8 +272,8 @@ def _state_on(machine: Hypervisor, actor: Address) -> list[Any]:
 def _report_deposit(network: MinerNetwork, miner: Miner) -> None:
     """Add a new miner's deposit to the power actor's total of pledges, without a message.
 
-    The actors take it out as it vests but never put it in: on a network that binds little else the total would become
-    negative, and the miner's events would fail and cost it its claim.
+    The actors subtract the deposit as it vests but never add it. On a network with little other pledge, the total would
+    become negative, and the miner's cron events would fail and remove its claim.
     """
     report_deposit(network.machine, miner.address)
     network.chain.keep_changes()

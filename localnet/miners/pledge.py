@@ -22,7 +22,7 @@ _RAMP: Final = 300
 """Thousandths of the target that follow the network's power alone, after the ramp."""
 _LARGEST_OF_BYTE: Final = ATTO_PER_FIL // (32 << 30)
 _STANDSTILL: Final = 302231454903657293676544
-"""Below this square of a velocity the network's power is taken to stand still."""
+"""Square of the velocity below which the network's power is treated as constant."""
 _LN_2: Final = 235865763225513294137944142764154484399
 _LN_NUMERATOR: Final = (
     261417938209272870992496419296200268025,

@@ -1,4 +1,4 @@
-"""Methods that read several facts of accounts at once: storage of many, or all of one."""
+"""Methods that read several values of accounts in one request."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def install_actor(node: Node, wasm: bytes, schema: str | None = None, name: str 
 def create_actor(node: Node, code: Cid, params: Any = None, value: int = 0) -> dict[str, str]:
     """Create an actor with installed code by its constructor; `params` are typed by its schema, or CBOR in hex.
 
-    The balance, in attoFIL, comes from nowhere.
+    The balance, in attoFIL, is created.
     """
     actors = node.network.actors
     is_raw = isinstance(params, str) and params.startswith("0x")

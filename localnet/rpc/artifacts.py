@@ -1,4 +1,4 @@
-"""Telling the node what its contracts are, and hearing where in their code a transaction was: for names and lines."""
+"""Methods that register contracts' interfaces and artifacts with the node, and return source positions of calls."""
 
 from __future__ import annotations
 

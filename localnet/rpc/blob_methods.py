@@ -1,4 +1,4 @@
-"""Methods about blobs of transactions in blocks, as anvil has them; null where the node has no such blob."""
+"""Anvil's methods about blobs of transactions; they return null for an unknown blob."""
 
 from __future__ import annotations
 

@@ -131,9 +131,9 @@ def rollback(node: Node, depth: int = 1) -> None:
 
 
 def reset(node: Node, options: Any = None) -> None:
-    """Restart the chain at the clock's own time: as a fork of {forking: {jsonRpcUrl, blockNumber}}, else at a genesis.
+    """Restart the chain at the current time, as a fork of {forking: {jsonRpcUrl, blockNumber}} or from the genesis.
 
-    Under Filecoin's rules the chain goes back to its first block, also that of a fork.
+    Under Filecoin's rules, the chain returns to its first block, or to the fork's.
     """
     node.network.reset(None if options is None else _fork_source(node, fields(options, "options")))
     node.filters.restart()

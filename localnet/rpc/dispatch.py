@@ -57,7 +57,7 @@ _LOG = logging.getLogger(__name__)
 class Dispatcher:
     """Processes requests. Requests that need the network run on its thread, one at a time.
 
-    Queries are executed by `on_reader`. If it is None, they too run on the network's thread.
+    Queries are executed by `on_reader`. If it is None, they also run on the network's thread.
     """
 
     def __init__(self, node: Node, on_owner: OnOwner, on_reader: OnReader | None = None) -> None:
@@ -68,7 +68,7 @@ class Dispatcher:
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """Lock of each sender, while one of its HTTP requests is processed."""
         self._batched = 0
-        """Bytes of answers to the batches that are not wholly answered yet."""
+        """Total size in bytes of responses in unfinished batches."""
 
     async def answer(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
         """Respond to a request body; empty if it holds notifications only. `session` is a WebSocket's."""
@@ -123,7 +123,7 @@ class Dispatcher:
                     response = together.popleft()
                 elif full is None:
                     response = await self._one(request, session)
-                else:  # said before it is executed: what a client asks for again is not done twice
+                else:  # reject without executing, so that a client may safely retry
                     is_notification = isinstance(request, dict) and "id" not in request
                     response = None if is_notification else _error_response(_id(request), full)
                 if response is None:
@@ -231,7 +231,7 @@ class Dispatcher:
     async def _change(self, method: Method, params: list[Any], target: Any, session: SocketSession | None) -> Any:
         """Execute a method on the owner's thread, in the order of its client's requests.
 
-        What it asks first has its time, but does not end when the client goes away: what a client has sent is done.
+        Preparation has a time limit, but is not cancelled on disconnect, because a sent transaction must be executed.
         """
         preparation, on_reader = method.preparation, self._on_reader
         if preparation is None or on_reader is None:

@@ -38,8 +38,10 @@ NULL_ROUND: Final = 12
 
 
 LIMIT_EXCEEDED: Final = SERVER_ERROR
-"""More than one request may ask for. Not EIP-1474's -32005: alloy (cast, forge) and viem take that for a limit on the
-rate and ask again, however often the answer is the same."""
+"""Error code of a request that exceeds a limit.
+
+EIP-1474's -32005 is not used: alloy (cast, forge) and viem treat it as a rate limit and retry without end.
+"""
 
 
 class RpcError(Exception):

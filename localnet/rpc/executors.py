@@ -88,7 +88,7 @@ class Executors:
         """Abort running requests, and accept no more."""
         try:
             self.chain.interrupt()
-        finally:  # whatever that raises
+        finally:  # for any exception
             self.queries.interrupt()
 
     def stop(self) -> None:

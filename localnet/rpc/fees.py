@@ -37,7 +37,7 @@ def fee_history(
 ) -> dict[str, Any]:
     """Return base fees, gas ratios and premiums (by percentile of gas) of up to 1,024 blocks up to the newest one.
 
-    No premium is less than what the least fee asks for today (`anvil_setMinGasPrice`): clients propose it.
+    Premiums are at least the current minimum (`anvil_setMinGasPrice`), because clients propose these values.
     """
     if not 1 <= count <= MAX_HISTORY:
         raise invalid_params(f"block count {count} is not between 1 and {MAX_HISTORY}")

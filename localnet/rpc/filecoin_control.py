@@ -18,7 +18,7 @@ from localnet.rpc.values import address, as_quantity, boolean, number, shown, te
 
 MAX_SECTORS: Final = 1_000
 _TURN: Final = 0.1
-"""Seconds of a collection that one request takes."""
+"""Maximum duration in seconds of the collection step in one request."""
 _BUNDLE: Final = re.compile(r"(own(-[a-z0-9-]+)?|v[0-9]{1,3}(-[a-z-]+)?)")
 
 
@@ -49,14 +49,14 @@ def streams(value: Any) -> StreamSettings:
         "timelock": number,
     }
     if not isinstance(value, dict) or not value.keys() <= known.keys():
-        raise invalid_params(f"{shown(value)} are no streams: expected an object of {', '.join(known)}")
+        raise invalid_params(f"{shown(value)} are not valid streams: expected an object of {', '.join(known)}")
     return stream_settings(**{name: known[name](given) for name, given in value.items()})
 
 
 def upgrade(node: Node, version: int, bundle: str | None = None, streams: StreamSettings | None = None) -> str:
     """Upgrade the network after the head, with the actors of a bundle; return the first height of the new version.
 
-    Network version 29 comes with our own actors v19 where no bundle is named, and may have streams of its own.
+    Network version 29 uses the embedded actors v19 unless a bundle is named, and may be given streams.
     """
     return as_quantity(node.network.upgrade(version, bundle, streams).height)
 
@@ -84,10 +84,10 @@ def set_producer(node: Node, miner: EthAddress | Address) -> bool:
 
 
 def collect_garbage(node: Node, states: int | None = None) -> dict[str, Any]:
-    """Run a step of the folder's garbage collection, or start one that keeps the newest states.
+    """Run a step of the folder's garbage collection, or start a collection that retains the newest states.
 
-    Ask again until `phase` is `done`; requests are answered in between, and while it is `compact`, when the folder
-    gives its space back. Without a number all states are kept.
+    Repeat the request until `phase` is `done`. The node serves other requests in between, and during the phase
+    `compact`, which releases disk space. Without a number, all states are retained.
     """
     turn = node.housekeeper.collect(_TURN, states)
     sizes = None if turn.done is None else (turn.done.size_before, turn.done.size_after)

@@ -53,9 +53,9 @@ _COSTS: Final = (
 
 
 def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """Return the result and the calls of a message without effect.
+    """Execute a message without effect and return its result and calls.
 
-    It pays nothing; a failure is a result, too.
+    The message pays no gas. A failure is returned as a result.
     """
     machine = machine_at(node, key)
     id_of(machine, request.from_)
@@ -136,7 +136,7 @@ def state_search_msg(
     start: Any,
     wanted: Any = None,
     limit: int = -1,
-    replaced: bool = True,  # what was replaced in the mempool is forgotten
+    replaced: bool = True,  # replaced messages are not stored
 ) -> dict[str, Any] | None:
     """Return the receipt and tipset of a message; null if it has none. The older form takes the CID alone."""
     found = cid(start if wanted is None else wanted)

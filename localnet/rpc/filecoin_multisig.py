@@ -1,6 +1,6 @@
 """Filecoin methods about multisigs, and decoding of parameters by actor schemas.
 
-There is no method for the single steps of a multisig: clients send messages to it (`Filecoin.MpoolPushMessage`).
+Multisig operations have no methods: clients send messages to the actor (`Filecoin.MpoolPushMessage`).
 Layouts and the amount locked: builtin-actors multisig.
 """
 

@@ -1,4 +1,4 @@
-"""Filecoin's methods about the node, and lotus' further forms of Ethereum's methods."""
+"""Filecoin's methods about the node, and Lotus's variants of Ethereum's methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localnet.rpc.transactions import get_transaction_by_hash, get_transaction_r
 from localnet.rpc.values import hash32
 
 API_VERSION: Final = 0x020300
-"""2.3.0: what lotus' clients of the first version of its API expect."""
+"""API version 2.3.0, which Lotus clients of the v1 API expect."""
 
 BLOCK_DELAY: Final = 30
 """Seconds between epochs on the network."""

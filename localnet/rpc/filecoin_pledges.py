@@ -1,4 +1,4 @@
-"""Filecoin's methods about what sectors cost: the pledge of new ones. Rules: lotus node/impl/full/state.go."""
+"""Filecoin's methods about the initial pledge of sectors. Rules: Lotus node/impl/full/state.go."""
 
 from __future__ import annotations
 

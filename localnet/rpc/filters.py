@@ -34,7 +34,7 @@ LOGS: Final = "logs"
 
 MAX_REVERTED: Final = 1_000
 MAX_GONE: Final = 10_000
-"""The most tipsets that the chain goes back at once, and the most logs of them, before a filter has lost them."""
+"""Maximum number of tipsets removed by one reorg, and of their logs, that a filter can still report."""
 _BYTES: Final = 500
 """Estimated size of a filter, of a criterion or reported item, or of a log, in bytes."""
 
@@ -43,7 +43,7 @@ _BYTES: Final = 500
 class InstalledFilter:
     """A filter; `seen` is the last reported height, `reported` the reported pending transactions.
 
-    `turn` is how often the chain had gone back when it was asked last; `weight` what it holds, in bytes by estimate.
+    `turn` is the number of reorgs before its last poll; `weight` is the estimated memory use in bytes.
     """
 
     kind: str
@@ -108,7 +108,7 @@ class Filters:
     def removed_logs(self, found: InstalledFilter) -> list[dict[str, Any]] | None:
         """Return logs the filter may have reported that are no longer on the chain, each once; None if they are lost.
 
-        The filter has seen then what is still there.
+        Afterwards, `seen` is not above the height that the chain was reverted to.
         """
         turn, found.turn = found.turn, self._turn
         kept_from = self._turn - len(self._reverted)

@@ -1,4 +1,4 @@
-"""Methods about what is around a block's transactions: its header, and uncles, which Filecoin does not have."""
+"""Methods about block headers, and about uncles, which Filecoin does not have."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from localnet.rpc.shapes import log_json
 from localnet.rpc.values import as_data, as_quantity
 
 PASS: Final = object()
-"""The answer for what is not history."""
+"""Result of a handler if the local network has to respond."""
 
 Handler = Callable[[NodeReader, Mapping[str, Any], list[Any]], Any]
 

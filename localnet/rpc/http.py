@@ -31,9 +31,9 @@ from localnet.rpc.websocket import Sockets
 PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
 _JSON: Final = (b"content-type", b"application/json")
 _READ_ON: Final = 64 << 20
-"""Bytes of a body too large that are read nevertheless: most clients look for an answer when they have sent it all."""
+"""Bytes of an oversized body that are read and discarded, since most clients read the response only after sending."""
 MAKE_ROOM: Final = "hypervisor.room"
-"""The extension of the scope by which requests that do not come are closed soon: `make()`."""
+"""ASGI scope extension whose `make()` closes stalled connections earlier."""
 
 
 def application(
@@ -72,7 +72,7 @@ def _for_socket(sockets: Sockets, path: str) -> ASGIApp:
 
 
 class _Guard:
-    """Middleware that refuses other hosts and origins, and answers preflight requests."""
+    """Middleware that rejects other hosts and origins, and responds to preflight requests."""
 
     def __init__(self, inner: ASGIApp, access: Access) -> None:
         self._inner = inner
@@ -127,7 +127,7 @@ class _RpcEndpoint:
         client = RequestingClient()
 
         async def leave() -> None:
-            await receive()  # after a whole body, that there is no client any more
+            await receive()  # after a complete body, this message means that the client disconnected
             client.leave()
 
         REQUESTING_CLIENT.set(client)  # of this request's task
@@ -138,7 +138,7 @@ class _RpcEndpoint:
             leaving.cancel()
 
     async def _read(self, body: bytearray, scope: Scope, receive: Receive) -> tuple[int, RpcError] | None:
-        """Read the body, nothing where the client goes away in its middle; status and error where it is refused."""
+        """Return the body, None if the client disconnects while sending, or a status and an error if it is rejected."""
         too_large = 413, RpcError(INVALID_REQUEST, f"request exceeds {self._limit} bytes")
         declared = _header(scope, b"content-length") or ""
         length = int(declared) if declared.isdigit() else 0

@@ -33,13 +33,13 @@ from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.unread_responses import UnreadResponses
 
 Respond = Callable[[bytes], bytes | Awaitable[bytes]]
-"""The answer to a request's body, or what has to be awaited for it."""
+"""Function from a request body to its response, or to an awaitable of it."""
 
 _PATHS: Final = frozenset(path.encode() for path in PATHS)
 _SMALL: Final = 4096
-"""Bytes of a body that may be answered where it is read."""
+"""Maximum size in bytes of a body that is handled without the ASGI application."""
 _FOR_THE_APPLICATION: Final = frozenset((b"origin", b"expect", b"transfer-encoding", b"upgrade"))
-"""Headers that ask for more than an answer."""
+"""Request headers that only the ASGI application handles."""
 _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 _LAST_HEAD: Final = _HEAD.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
 
@@ -56,13 +56,13 @@ _TOO_LARGE: Final = (
 _LINGER: Final = 2.0
 """Seconds in which a client may read why its connection is closed."""
 _LINGERING: Final = 64
-"""Refused connections that may wait for that, no more than a quarter of the clients; then the first one goes."""
+"""Maximum number of refused connections that wait for this (at most a quarter of the clients); the oldest is closed."""
 _CROWDED: Final = 2.0
-"""Seconds without a byte that a request may take where other clients are refused: with `_LINGER` there is room in 4."""
+"""Maximum silence of a request in seconds while connections are refused; with `_LINGER`, a slot is free after 4 s."""
 _CROWDED_WHOLE: Final = 4.0
-"""Seconds that it may take there as a whole."""
+"""Maximum total time of a request in seconds while connections are refused."""
 _BESIDE: Final = 8
-"""Bytes around a byte of a body that may come: one that is sent in chunks of a byte has five."""
+"""Maximum framing bytes per byte of a body; a body in chunks of one byte has five."""
 
 
 def http_protocol(
@@ -98,7 +98,7 @@ class HttpProtocol(HttpToolsProtocol):
         """True if a request, or the rest of one, is expected; False between requests."""
         self._last_heard = self._began = 0.0
         self._beside = 0
-        """Bytes of a request that are not its body's, less what a body may have around it."""
+        """Bytes of a request besides its body, minus the allowed framing of the body."""
         self._refused = False
         """True if the client received an error for a request that is not read to its end."""
         self._deadline: asyncio.TimerHandle | None = None
@@ -114,7 +114,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._expect_more()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Mark the client as gone."""
+        """Mark the client as disconnected."""
         if self._deadline is not None:
             self._deadline.cancel()
         self._unread.go_on(self.transport)
@@ -133,7 +133,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; while a request is not whole, its next bytes have a deadline. What comes after it is not done."""
+        """Process received bytes, with a deadline for the rest of an incomplete request."""
         if self._refused:
             return
         self._beside += len(data)
@@ -166,7 +166,7 @@ class HttpProtocol(HttpToolsProtocol):
         if end > self.loop.time():
             self._deadline = self.loop.call_at(end, self._look)
         elif self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
-            self.transport.abort()  # no other answer can come after a part of one
+            self.transport.abort()  # a partial response cannot be followed by another one
         else:
             self._refuse(_TOO_LATE)
 
@@ -279,8 +279,8 @@ class HttpProtocol(HttpToolsProtocol):
 class _Answering:
     """A request in progress without the application: the part of uvicorn's cycle that the connection uses.
 
-    uvicorn takes `keep_alive` away when the server is to end, sets `disconnected` when the client went away, and lets
-    a pipelined request wait for `response_complete`.
+    uvicorn clears `keep_alive` when the server shuts down, sets `disconnected` when the client disconnects, and holds
+    pipelined requests until `response_complete`.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Lets an index by address follow a node's chain: on a thread of its own, a little at a time, beside the requests."""
+"""Incremental updates of the address index on a separate thread, concurrently with requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods about the node itself: names, versions, its accounts."""
+"""Methods about the node: names, versions and accounts."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def modules(node: Node) -> dict[str, str]:
 def capabilities(node: Node) -> dict[str, Any]:
     """Return the head, and the range of available blocks; `stateproofs`, a trie's, are disabled (see eth_getProof).
 
-    To the first block, for states to the oldest one that is kept. The schema of the answer has no room for a reason.
+    Blocks are available from the first one, states from the oldest retained one. The schema has no field for a reason.
     """
     index = node.network.chain.index
     head = {"number": as_quantity(node.network.block_number), "hash": as_data(node.network.head.hash)}

@@ -56,9 +56,11 @@ class NodeView(NodeReader):
     def answer(self, query: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
         """Return the result of a query at the newest point, or at the plan's. Raises its errors.
 
-        Raises NeedsPlan where it needs one and has none. Raises WentBack where the chain went back meanwhile, or forgot
-        states: its blocks may have been others' by then, and its states collected; and where what waits for a block has
-        changed since the plan was made.
+        Raises NeedsPlan if the query needs a plan and has none. Raises WentBack if the chain was reorganised or
+        collected
+        states during the query, so that it may have read replaced blocks or deleted states, or if the mempool has
+        changed
+        since the plan was made.
         """
         self.console, self._plan = self._node.console, plan
         for _ in range(_MOVES if plan is None else 1):

@@ -32,7 +32,7 @@ _API_LEVEL: Final = 8
 """Minimum API level for Otterscan (its src/params.ts)."""
 _MAX_IN_PAGE: Final = 1_000
 _OPERATIONS: Final = {"CALL": 0, "CREATE": 2, "CREATE2": 3}
-"""Otterscan's numbers of what moves money or makes contracts."""
+"""Otterscan's numbers of internal operations: transfers and creations."""
 _CREATIONS: Final = ("CREATE", "CREATE2")
 
 
@@ -230,7 +230,7 @@ def _receipt(node: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
 def _created_at(node: NodeReader, contract: EthAddress) -> Tipset | None:
     """Return the tipset in which a contract was created, by binary search over the states.
 
-    Where the states of its time are no longer kept, by the message that created it. None where it always was.
+    If these states were collected, the message that created it is searched. None for a contract of the genesis.
     """
     chain, owner = node.network.chain, to_filecoin(contract)
     if not code_of(chain.machine, owner):

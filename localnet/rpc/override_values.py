@@ -70,7 +70,7 @@ def _account(value: Any) -> AccountOverride:
         if name not in _ACCOUNT:
             raise invalid_params(f"{shown(name)} is not a field of an account override: expected {', '.join(_ACCOUNT)}")
     if "movePrecompileToAddress" in given:
-        raise invalid_params("movePrecompileToAddress: this node's precompiles stay where they are")
+        raise invalid_params("movePrecompileToAddress: this node's precompiles cannot be moved")
     if "state" in given and "stateDiff" in given:
         raise invalid_params("both state and stateDiff are there: they exclude each other")
     balance = field(given, "balance", quantity)

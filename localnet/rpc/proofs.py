@@ -1,4 +1,4 @@
-"""`eth_getProof`, whose proofs are IPLD blocks: the state is no Merkle-Patricia trie."""
+"""`eth_getProof`. Proofs are IPLD blocks, because the state is not a Merkle-Patricia trie."""
 
 from __future__ import annotations
 

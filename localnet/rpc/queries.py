@@ -1,6 +1,7 @@
 """A thread pool for read-only requests, with a time limit per request and cancellation on disconnect.
 
-An idle thread takes a query, else a new one does, up to `MAX_THREADS`, so a long query delays no other. A query that
+A query runs on an idle thread or a new one, up to `MAX_THREADS`, so that a long query does not delay others. A query
+that
 exceeds its time limit, or whose client disconnects, is abandoned: the client gets its response at once, and the thread
 is interrupted and not used again. Threads share only what `localnet.chain.view` publishes. Traces yield to new queries
 (`localnet.calls.pace`). Threads are used because another process could not read a network in memory.
@@ -119,7 +120,7 @@ class QueryThread:
         self._pace.end()
 
         def leave() -> None:
-            self._pace.pass_on()  # it may have been interrupted where it did so
+            self._pace.pass_on()  # the interrupt may have arrived during cleanup
             then()
 
         self._thread.give_up(leave)
@@ -147,7 +148,7 @@ class QueryPool:
     async def run(self, query: ReaderQuery) -> Any:
         """Return the result of a query.
 
-        Raises what it raises, what `NodeView.answer` does, and RpcError -32000 where it was given up.
+        Raises the errors of the query and of `NodeView.answer`, and RpcError -32000 if the query was cancelled.
         """
         kind = query.kind
         with self._lock:
@@ -213,7 +214,7 @@ class QueryPool:
 
     def interrupt(self) -> None:
         """Abort running queries, and accept no more."""
-        with ExitStack() as each:  # whatever one of them raises, the others are interrupted
+        with ExitStack() as each:  # interrupt the others even if one raises
             for thread in tuple(self.threads):
                 each.callback(thread.interrupt)
 
@@ -236,7 +237,7 @@ class QueryPool:
         if kind is QueryKind.TRACE and self._traces >= MAX_TRACES:
             return None
         if self._idle:
-            thread = self._idle.pop()  # the one that was used last: its caches are warm
+            thread = self._idle.pop()  # the most recently used thread, whose caches are warm
         elif len(self.threads) < MAX_THREADS:
             thread = QueryThread(self._node, self._turns)
             self.threads.add(thread)

@@ -1,6 +1,6 @@
 """Methods that have no meaning on Filecoin. Each error gives the reason.
 
-Without these rows, a tool would take the node for an old one. Code: -32004 (EIP-1474).
+Without these rows, tools would treat the node as outdated. Code: -32004 (EIP-1474).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ UNDER_ETHEREUMS_RULES: Final = frozenset({
     "anvil_setMinGasPrice", "hardhat_setMinGasPrice", "anvil_setNextBlockPrevRandao", "hardhat_setPrevRandao",
     "anvil_setChainId", "eth_config",
 })  # fmt: skip
-"""Those that work where the rules are Ethereum's (`block_control`, `fork_config`)."""
+"""Methods that are available under Ethereum's rules (`block_control`, `fork_config`)."""
 
 
 def _refusal(reason: str) -> Callable[..., None]:

@@ -31,15 +31,16 @@ def pair(value: Any) -> Sent:
 def reorganise(node: Node, depth: int, transactions: list[Sent] | None = None) -> None:
     """Replace the newest blocks by others with the given transactions, one second later.
 
-    A transaction is an object, as for eth_sendTransaction, or signed bytes; with it goes the number of its block, from
-    0. What waited is forgotten, as with anvil_rollback. One that is refused leaves the blocks before its own.
+    A transaction is an object as for eth_sendTransaction, or signed bytes, with the number of its block, starting at 0.
+    Pending transactions are dropped, as by anvil_rollback. If a transaction is rejected, the blocks before its block
+    remain.
     """
     wanted, height = transactions or [], node.network.head.height
     if depth > node.limits.mined:
         raise RpcError(LIMIT_EXCEEDED, f"{depth} epochs in one request, at most {node.limits.mined}")
     if any(place >= depth for _, place in wanted):
         raise invalid_params(f"transactions: the new blocks have the numbers 0 to {depth - 1}")
-    node.network.increase_time(1)  # else empty blocks of the same time would be the same blocks
+    node.network.increase_time(1)  # empty blocks with the same time would be identical to the old ones
     rollback(node, depth)
     automine, node.network.automine = node.network.automine, False
     try:

@@ -164,7 +164,7 @@ def _blob_hashes(given: dict[str, Any], named: Sequence[bytes] | None) -> tuple[
     if named is None and given.get("commitments"):
         named = [*map(versioned_hash, field(given, "commitments", listed(data, MAX_ALTERNATIVES)))]
     if named is None and given.get("blobs"):
-        raise invalid_params("blobs: the node computes no commitments; name blobVersionedHashes, too")
+        raise invalid_params("blobs: the node does not compute commitments; add blobVersionedHashes")
     return tuple(named or ())
 
 
@@ -190,8 +190,7 @@ _FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
     ("maxFeePerBlobGas", quantity),
     ("blobVersionedHashes", listed(hash32, MAX_ALTERNATIVES)),
 )
-"""Fields of a transaction in the order in which they are looked at: its type is after the prices, its data before
-these."""
+"""Fields of a transaction in the order of validation: the type after the prices, the data before them."""
 
 
 def _input(given: dict[str, Any]) -> bytes:
@@ -217,7 +216,7 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
     if kind == LEGACY and given.get("accessList"):
         raise invalid_params("a transaction of type 0 has no accessList")
     if has_blobs and kind != BLOB:
-        raise invalid_params(f"a transaction of type {kind} has no blobs: leave the type out, or name 3")
+        raise invalid_params(f"a transaction of type {kind} has no blobs: omit the type, or pass 3")
     if authorizations and kind != SET_CODE:
         raise invalid_params(f"a transaction of type {kind} has no authorizationList")
     return kind
@@ -225,7 +224,7 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LogRequest:
-    """A log request: `block` for one block, else a range whose ends are None if omitted."""
+    """A log request: `block` for a single block, otherwise a range whose omitted ends are None."""
 
     wanted: LogFilter
     block: bytes | None

@@ -28,7 +28,7 @@ class SerialThread:
         self._jobs = SimpleQueue[Callable[[], None] | None]()
         self._ended = False
         self._putting = threading.Lock()
-        """Held while a job is put, so that none comes after the last one."""
+        """Lock held while a job is queued, so that no job follows the final one."""
         self._thread = threading.Thread(target=self._live, args=(begin,), name=name, daemon=True)
         with large_stacks():
             self._thread.start()
@@ -37,7 +37,7 @@ class SerialThread:
         """Queue a job that does not raise. Raises RuntimeError once the thread is stopping."""
         with self._putting:
             if self._ended:
-                raise RuntimeError(f"the thread {self._thread.name} has ended: it takes no more jobs")
+                raise RuntimeError(f"the thread {self._thread.name} has ended: it accepts no more jobs")
             self._jobs.put(job)
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
@@ -69,4 +69,4 @@ class SerialThread:
                 job()
             except BaseException:  # noqa: BLE001  # the next job may be a client's
                 _LOG.exception("a job of the thread %s failed", self._thread.name)
-            del job  # and with it what it refers to
+            del job  # releases the objects that the job refers to

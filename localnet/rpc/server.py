@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from localnet.rpc.index_follower import IndexFollower
 
 MakePages = Callable[[Node, RunQuery], ASGIApp]
-"""Makes the pages of a node, which ask it by the second argument."""
+"""Factory of a node's pages; the second argument sends queries to the node."""
 
 _LOG = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
@@ -49,21 +49,21 @@ _KEEP_ALIVE = 75
 _SWITCH_INTERVAL = 0.0005
 """GIL switch interval in seconds while a contract runs: a response needs several switches to the event loop."""
 _ALLOCATIONS = 10_000
-"""Objects more than before, after which Python looks for cycles: a block makes some hundred, and hardly a cycle."""
+"""Threshold of the cyclic garbage collector. A block allocates some hundred objects and almost no cycles."""
 _GRACE = 1.0
-"""Seconds in which what is being answered when the server is to stop may end by itself."""
+"""Seconds that running requests have to finish at shutdown."""
 _HOUSEKEEPING = 1.0
 """Seconds between two looks for garbage."""
 _TURN = 0.005
-"""Seconds that a turn of a collection takes: the longest that a request waits for one."""
+"""Maximum duration in seconds of a garbage collection step, and so of the delay of a request."""
 _BETWEEN = 0.02
 """Seconds from one turn to the next."""
 _ACCEPTED = 8
-"""Connections that are accepted before what came with those before them is looked at: each is an open file."""
+"""Maximum number of connections accepted in one turn of the event loop; each one is an open file."""
 _WAITING = 2048
-"""Connections that the system keeps until they are accepted, if it lets that many wait."""
+"""Backlog of the listening socket; the system may use a smaller one."""
 _OTHER_FILES = 256
-"""Open files that are no clients': the store's, those of the program around the server, connections to be refused."""
+"""Number of open files reserved for the store, the process, and connections that will be refused."""
 _LAST_GRACE = 10
 """Seconds in which it ends when it has been interrupted."""
 _LOOK = 0.002
@@ -88,13 +88,14 @@ class Server:
         pages: MakePages | None = None,
         addresses: AddressIndex | None = None,
     ) -> None:
-        """Bind the port. `access` allows clients besides this machine; `interval` is the timing of blocks.
+        """Bind the port. `access` allows clients on other machines; `interval` is the timing of blocks.
 
-        `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for no account unless it
-        `signs`. With `keep_states` the states of older blocks are collected. With `impersonates` it sends from every
-        address, without a key. `pages` makes what browsers see (`fvm_hypervisor.explorer`). An index by `addresses`
-        follows the chain, and is closed at the end. Raises InvalidInput where the port is taken, and where there is
-        nothing to collect in.
+        `host` is the listening address; if other machines can reach it (`reaches_out`), the node signs only with
+        `signs`.
+        With `keep_states`, states of older blocks are collected. With `impersonates`, the node sends from any address
+        without a key. `pages` creates the explorer (`fvm_hypervisor.explorer`). The index `addresses` follows the chain
+        and is closed at the end. Raises InvalidInput if the port is in use, or if `keep_states` is set without a
+        folder.
         """
         self.network = network
         self._socket = _bind(host, port)
@@ -112,7 +113,7 @@ class Server:
         )
         self._follower = None if addresses is None else _follower(node, addresses)
         if keep_states is not None:
-            node.housekeeper.turn(0)  # says what cannot be before anybody is served
+            node.housekeeper.turn(0)  # report invalid settings before serving requests
         self._executors, access = Executors(node), access or Access()
         dispatcher, unread = self._executors.dispatcher, UnreadResponses(node.limits.held, node.limits.silence)
         shown = None if pages is None else pages(node, self._executors.query)
@@ -143,8 +144,7 @@ class Server:
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGINT or SIGTERM, or `stop`; `on_ready` is called when requests are answered.
 
-        A request that is being answered then has a second; after that, the message that it runs is ended, and leaves
-        no trace.
+        A running request then has a second to finish; after that, its message is aborted without effect.
         """
         self._server.on_ready = on_ready
         before = sys.getswitchinterval()
@@ -236,9 +236,9 @@ def serving(
 
 @contextlib.contextmanager
 def ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
-    """Provide a function that writes the URL to a file atomically; remove the file at the end if it is still ours.
+    """Provide a function that writes the URL to a file atomically; remove the file at the end unless it was replaced.
 
-    Raises InvalidInput at once, before the node is reported as ready, where the file cannot be written.
+    Raises InvalidInput if the file cannot be written, before the node is reported as ready.
     """
     if path is None:
         yield lambda: None
@@ -287,7 +287,7 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             for listening in sockets or ():
-                listening.listen(_WAITING)  # asyncio takes one number for both, and would accept them all in one turn
+                listening.listen(_WAITING)  # asyncio also uses its backlog as the number of accepts per turn
             self._task = asyncio.create_task(self.background())
             self.on_ready()
 
@@ -352,7 +352,7 @@ def _within_open_files(limits: NodeLimits) -> NodeLimits:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    # The protocol is named because asyncio switches Nagle's algorithm off only where it is: answers would wait 40 ms.
+    # asyncio disables Nagle's algorithm, which would delay responses by 40 ms, only if the protocol is given.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -362,7 +362,7 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.close()
         words = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidInput(
-            f"port {port} of {host} cannot be used: {words}; choose another --port, 0 takes a free one"
+            f"port {port} of {host} cannot be used: {words}; pass another --port, or 0 for a free one"
         ) from None
     bound.set_inheritable(True)
     return bound

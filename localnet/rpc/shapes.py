@@ -187,7 +187,7 @@ def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, 
         "transactionIndex": as_quantity(receipt.index),
         "blockHash": as_data(tipset.hash),
         "blockNumber": as_quantity(tipset.height),
-        # No quantity, unlike a log's: anvil writes a number, and that is what cast reads.
+        # A number rather than a quantity, unlike in logs: cast expects the form of anvil.
         "blockTimestamp": tipset.timestamp,
         "from": as_data(execution.sender),
         "to": None if execution.to is None else as_data(execution.to),

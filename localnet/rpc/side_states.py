@@ -36,10 +36,12 @@ def call_precompile(node: Node, precompile: EthAddress, data: bytes, call: dict[
     """Call a Filecoin precompile for a contract that another EVM runs. The chain does not change.
 
     `call` has `from`, `balance` (attoFIL), `state` (its name), `block` (`number`, `time`), `readOnly`, and lists:
-    `contracts` and `accounts` (addresses in use there), `answers` (`success`, `output`) of contracts to earlier asks.
-    The answer is the ABI's encoding of one tuple: (uint8 status, bytes output, bytes32 state, (address, uint256 before,
+    `contracts` and `accounts` (addresses in use there), `answers` (`success`, `output`) of contracts to earlier
+    requests.
+    The result is the ABI encoding of one tuple: (uint8 status, bytes output, bytes32 state, (address, uint256 before,
     uint256 after)[] balances, (address contract, address caller, bytes calldata, bool readOnly) ask). Status 0 is
-    failure, 1 success, and 2 that a contract has to answer first: run it, and ask again with one answer more.
+    failure, 1 is success, and 2 requests a contract call: execute `ask`, and repeat the request with its
+    result appended to `answers`.
     """
     return as_data(_reply(node.side_states.call(_call(precompile, data, call))))
 
@@ -47,7 +49,7 @@ def call_precompile(node: Node, precompile: EthAddress, data: bytes, call: dict[
 def _precompile(value: Any) -> EthAddress:
     found = address(value)
     if found not in _PRECOMPILES:
-        raise invalid_params(f"{shown(value)} is none of Filecoin's precompiles")
+        raise invalid_params(f"{shown(value)} is not one of Filecoin's precompiles")
     return found
 
 

@@ -1,4 +1,4 @@
-"""`eth_simulateV1`: blocks of calls on top of a block, with nothing kept. Shapes: execution-apis, execute.yaml."""
+"""`eth_simulateV1`: simulated blocks of calls on top of a block. Shapes: execution-apis, execute.yaml."""
 
 from __future__ import annotations
 

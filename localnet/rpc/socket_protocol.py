@@ -21,10 +21,10 @@ from localnet.rpc.websocket import CLOSE_NOW
 
 GOING_AWAY: Final = 1001
 _LINGER: Final = 2.0
-"""Seconds in which a client that is being disconnected may read what was sent to it."""
+"""Seconds that a client has to read pending data before it is disconnected."""
 
 _READ: Final = 16 << 10
-"""Bytes that are read at a time: of frames that hold nothing there are thousands in what asyncio reads else."""
+"""Maximum number of bytes per read. In asyncio's default of 256 KiB, thousands of empty frames would fit."""
 _LONGEST_REASON: Final = 120
 """Bytes: a close frame has no room for more."""
 
@@ -82,7 +82,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(_LINGER, self.transport.abort)
 
     def keepalive_timeout(self) -> None:
-        """Drop a client that does not answer a ping, and its pending data."""
+        """Drop a client that does not respond to a ping, with its pending data."""
         super().keepalive_timeout()
         self.loop.call_later(_LINGER, self.transport.abort)
 

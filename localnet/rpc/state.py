@@ -39,7 +39,7 @@ def get_transaction_count(node: NodeReader, owner: EthAddress, at: BlockRef = LA
 def authorization_nonce(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str | None:
     """Return the nonce for an account's next authorization (type 4); null if transactions carry none.
 
-    Where it is the account's own nonce, a transaction that the account itself sends needs the number after it.
+    An account that sends the transaction itself must add one if this is its own nonce.
     """
     found = node.network.rules.messages.authorization_nonce(node.machine_at(at), owner)
     return None if found is None else as_quantity(found)

@@ -52,7 +52,7 @@ class Subscription:
     """A subscription of a connection, with its id.
 
     `request` is the id of the request that opened a channel; without one it is a subscription of Ethereum's kind.
-    `held` has what is to be sent after the answer that names the id, None once that is sent.
+    `held` buffers notifications until the response with the id is sent; then it is None.
     """
 
     id: str | int

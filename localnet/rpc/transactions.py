@@ -117,7 +117,7 @@ def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> 
 def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) -> dict[str, Any] | None:
     """Return the transaction at an index of the block at a height."""
     if is_to_come(node, number):
-        return None  # as anvil, and geth: the block's own answer has them
+        return None  # omitted as in anvil and geth, since the block itself has them
     return _at(node, find(node.network, number), index)
 
 
@@ -153,7 +153,7 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
     sender, network = _sender(request), node.network
     request.check(network.rules)
     if request.type == BLOB:
-        raise invalid_params(f"the node makes no KZG proofs, and signs no type 3 transactions; {SIGNED_BLOBS}")
+        raise invalid_params(f"the node cannot create KZG proofs or sign type 3 transactions; {SIGNED_BLOBS}")
     cap, priority = _fees(node, request)
     gas = _gas_limit(node, request, sender) if request.gas is None else request.gas
     nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 _LOOK = 1.0
-"""Seconds between two looks at what waits."""
+"""Seconds between two checks of unread responses."""
 _SLOW = 10.0
-"""Seconds after which a client that reads slowly may have to go where there is no room."""
+"""Seconds after which a slow client may be disconnected if the limit is reached."""
 _DUE = itemgetter(0)
 
 

@@ -157,7 +157,7 @@ def as_json(value: Any) -> bytes:
     """Encode a result of any depth as JSON. Raises TypeError for values that JSON cannot hold."""
     try:
         return orjson.dumps(value)
-    except orjson.JSONEncodeError:  # orjson goes 254 levels deep, and a call tree has two for each call
+    except orjson.JSONEncodeError:  # orjson supports 254 levels, and a call tree has two per call
         return b"".join(_pieces(value))
 
 

@@ -56,7 +56,7 @@ class Connection:
 
     @property
     def size(self) -> int:
-        """The bytes that wait to be sent."""
+        """Number of bytes waiting to be sent."""
         return self._size
 
     def next_channel(self) -> int:

@@ -25,17 +25,17 @@ from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.serial_thread import SerialThread
 
 MAX_LATER: Final = 100
-"""Pieces of work that wait in the background; where there are more, the oldest is not done."""
+"""Maximum number of queued background jobs; above it, the oldest is dropped."""
 
 _LAST_WORK: Final = 1.0
-"""Seconds that work in the background may take when the node ends."""
+"""Seconds that background jobs have to finish at shutdown."""
 _YIELDING: Final = 0.25
 """Seconds after which background work that does not yield is interrupted."""
 
 _AGAIN: Final = 0.01
-"""Seconds after which one looks again whether what is being done may be interrupted."""
+"""Seconds between two attempts to interrupt the running job."""
 _LOCKING: Final = frozenset(("<frozen importlib._bootstrap>", logging.Handler.handle.__code__.co_filename))
-"""The files of Python's functions that take locks of the whole process otherwise than by `with`."""
+"""Files of standard library functions that take process-wide locks without `with`."""
 
 
 class RequestThread:
@@ -49,7 +49,7 @@ class RequestThread:
         self._working: int | None = None
         """The thread's number while it works."""
         self._raising = threading.Lock()
-        """Held while the thread is interrupted, and while it says that it works no more: the one or the other."""
+        """Lock that makes an interrupt and the end of a job exclude each other."""
         self._ending = self._stopping = False
         self._in_background = False
         """True if the current work is background work."""
@@ -80,15 +80,15 @@ class RequestThread:
     def interrupt(self) -> None:
         """Abort the running function, and accept no more; an aborted message has no effect."""
         self._ending = True
-        self._execution.interrupt()  # takes the gas away from what executes, and raises once the actor has ended
+        self._execution.interrupt()  # removes the remaining gas, and raises after the actor has ended
         with self._raising:
             working = self._working
             if working is None or self._execution.is_executing:
                 return
             waits = _holds_locks(working)
             if not waits:
-                # As Ctrl-C on the main thread. Nothing that would be interrupted inside an actor can begin any more.
-                self._working = None  # once: work that has ended in this way has nothing left to be interrupted
+                # Works like Ctrl-C on the main thread. No actor can start after this point.
+                self._working = None  # only once, since the job then ends
                 raised = ctypes.py_object(KeyboardInterrupt)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(working), raised)
         if waits:
@@ -174,7 +174,7 @@ class RequestThread:
             self._waiting -= 1
 
     def _answer(self, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], work: Callable[[], Any]) -> None:
-        """Execute a request unless its client is gone, and notify the event loop."""
+        """Execute a request unless its client has disconnected, and notify the event loop."""
         settle: Callable[[], None] | None = None
         try:
             if not answer.done():
@@ -230,10 +230,10 @@ def _holds_locks(thread: int) -> bool:
 
 
 def _let_interrupt_arrive() -> None:
-    """Receive what `interrupt` raised as the work ended: after the work it would end the thread.
+    """Receive an exception that `interrupt` raised as the job ended, since it would end the thread later.
 
-    It arrives between two rounds of a loop, if at all. Taking it back would leave CPython 3.11 with a mark that
-    something waits, by which a profiled program never goes on (Python/ceval.c, `eval_frame_handle_pending`).
+    It arrives between two iterations of a loop, if at all. Cancelling it would leave CPython 3.11 with a pending flag,
+    which hangs a profiled program (Python/ceval.c, `eval_frame_handle_pending`).
     """
     with suppress(KeyboardInterrupt):
         for _ in range(100):

@@ -14,7 +14,7 @@ from hypervisor.types import ChainEpoch, Gas, TokenAmount
 class CallRequest:
     """A call request; `to` is None for a contract creation. Value in attoFIL.
 
-    Fees (attoFIL per gas), access list, authorizations and blobs are looked at where the rules have a meaning for them.
+    Fees (attoFIL per gas), access list, authorizations and blobs are used only if the rules support them.
     """
 
     to: EthAddress | None
@@ -34,8 +34,8 @@ class CallRequest:
 class BlockOverride:
     """Block fields of a call; None keeps the value. Time in Unix seconds, base fee in attoFIL per gas.
 
-    Gas limit, recipient of fees, randomness and blob base fee (attoFIL per blob gas) are of blocks under Ethereum's
-    rules only.
+    Gas limit, fee recipient, randomness and blob base fee (attoFIL per blob gas) apply to blocks under Ethereum's rules
+    only.
     """
 
     number: ChainEpoch | None = None

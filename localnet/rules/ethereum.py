@@ -405,7 +405,7 @@ def _block(machine: Hypervisor) -> EthereumBlock:
 def _execution(machine: Hypervisor) -> EthereumExecution:
     executor = machine.executor
     if not _executes_transactions(type(executor)):
-        raise InvalidInput(f"the machine's rules '{machine.context.rules}' apply no transactions of Ethereum's")
+        raise InvalidInput(f"the machine's rules '{machine.context.rules}' do not support Ethereum transactions")
     return cast(EthereumExecution, executor)
 
 

@@ -18,7 +18,7 @@ class RuleLimits:
     request_gas: Gas
     """Gas limit of a request without effect: a call, an estimate, or a whole simulation.
 
-    It bounds the node's time and memory where blocks have no such bound.
+    It limits the node's time and memory if blocks have no limit.
     """
     call_gas: Gas
     """The limit of a call that names none: a block's, within the request's."""
@@ -56,7 +56,7 @@ class Simulations:
     estimate_margin: tuple[int, int]
     """An estimate is this much (a fraction) above what was used."""
     estimate_precision: int
-    """An estimate that had to be searched for is right to this part of itself."""
+    """Maximum relative error of an estimate found by search."""
     block_time: int
     """Seconds between blocks that are simulated at no time of their own."""
 
@@ -83,7 +83,7 @@ class Features:
     keeps_all_reasons: bool
     """True if a failure always includes the callee's reason; otherwise an engine may run a call tree without it."""
     refused_types: Mapping[int, str] = field(default_factory=dict)
-    """Why other types of transactions are refused, where there is a reason to name."""
+    """Reasons for rejecting other transaction types, where one is known."""
 
     def check_type(self, kind: int) -> None:
         """Raise TransactionRefused for a type of transaction that is not accepted."""

@@ -1,4 +1,4 @@
-"""Failed calls and transactions as errors, in the words of the rules that they failed under."""
+"""Conversion of failed calls and transactions to errors, with the texts of the set of rules."""
 
 from __future__ import annotations
 

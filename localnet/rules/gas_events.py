@@ -30,7 +30,7 @@ from hypervisor.tracing import (
 _OF_ETHEREUM: Final = frozenset(
     ("OnIntrinsicGas", "OnCodeDeposit", "OnFailure", "OnNativeCall", "OnPrecompile", CHARGE_NAME)
 )
-"""Charges that are made in Ethereum's gas where a contract runs."""
+"""Names of charges in Ethereum gas while a contract runs."""
 
 
 class InThousandths:

@@ -142,7 +142,7 @@ class BuildingRules(Protocol):
     ) -> list[Candidate]:
         """Return the messages of the next block, with gas limits of at most `room` in total.
 
-        A queue holds what one sender may have executed now, in the order of its nonces.
+        A queue has the executable messages of one sender in nonce order.
         """
 
 

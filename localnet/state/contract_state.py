@@ -91,7 +91,7 @@ def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
     params = encode([slot.to_bytes(_WORD, "big").lstrip(b"\0")])
     result = machine.call(Message(address, Address.id(SYSTEM_ACTOR), method=_GET_STORAGE_AT, params=params))
     if result.exit_code:
-        raise result.fatal or Fatal(f"{address} exited with {result.exit_code} when asked for slot {slot:#x}")
+        raise result.fatal or Fatal(f"{address} exited with {result.exit_code} on a request for slot {slot:#x}")
     return unwrap_return(result.return_data).rjust(_WORD, b"\0")
 
 

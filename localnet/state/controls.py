@@ -55,9 +55,11 @@ def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
 
     def changed(actor: ActorState) -> ActorState:
         state = contract_state(machine, actor)
-        if state is not None and state.bytecode is not None:  # one that was destroyed stays so
+        if state is not None and state.bytecode is not None:  # a destroyed contract remains destroyed
             return replace(actor, head=put_contract_state(machine, replace(state, nonce=nonce)))
-        if nonce and actor.code == machine.manifest.code("placeholder"):  # a placeholder sends nothing after 0
+        if nonce and actor.code == machine.manifest.code(
+            "placeholder"
+        ):  # a placeholder cannot send with a nonce above 0
             actor = replace(actor, code=machine.manifest.code("ethaccount"))
         return replace(actor, nonce=nonce)
 
@@ -89,7 +91,7 @@ def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
 def set_actor_code(machine: Hypervisor, owner: Address, code: Cid) -> None:
     """Replace an actor's code by a built-in actor's or installed code; state, balance and nonce are unchanged.
 
-    Raises InvalidInput for code that is not there, and where there is no actor.
+    Raises InvalidInput for unknown code or if there is no actor.
     """
     actor = machine.state_tree.lookup_id(owner)
     state = None if actor is None else machine.state_tree.get_actor(actor)
@@ -160,5 +162,5 @@ def _find_or_create(machine: Hypervisor, owner: Owner) -> tuple[ActorID, ActorSt
     elif from_delegated(address) is not None:
         state = ActorState(manifest.code("placeholder"), delegated_address=address)
     else:
-        raise AddressError(f"there is no actor {address_text(owner)}, and none can be made at such an address")
+        raise AddressError(f"there is no actor {address_text(owner)}, and none can be created at this kind of address")
     return tree.register_address(address), state

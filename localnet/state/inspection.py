@@ -84,8 +84,9 @@ class StateView:
 class StateInspector:
     """The state below a root. Raises BlockNotFound and StoreCorrupt if blocks are missing or damaged.
 
-    `interfaces` knows the interface of users' actors by their code CID, where there is one; `manifest` names built-in
-    actors where the store lacks the state's own names, as a proof's blocks do.
+    `interfaces` returns the interface of a user's actor by its code CID, if known. `manifest` names built-in actors if
+    the
+    store lacks the state's manifest, as the blocks of a proof do.
     """
 
     def __init__(

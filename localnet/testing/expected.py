@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def reverts(reason: str | None = None, contract: Contract | TypedContract | None = None) -> Iterator[None]:
     """Expect a revert inside the context; with `reason`, this reason.
 
-    `reason` is the text of `require` and `revert`, or a custom error as `contract` has it: its name, or its name with
-    arguments, as in `Unauthorized(0x...)`. Raises AssertionError where nothing fails, or something else does.
+    `reason` is the text of `require` or `revert`, or a custom error of `contract`: its name, optionally with arguments,
+    as
+    in `Unauthorized(0x...)`. Raises AssertionError if nothing fails, or for another reason.
     """
     try:
         yield

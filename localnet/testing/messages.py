@@ -108,7 +108,7 @@ class MessageTester:
     ) -> Applied:
         """Apply a message, and commit its changes if it exits with 0; value in attoFIL.
 
-        Raises InvalidInput for parameters that the interface does not take, and for a sender that is not there.
+        Raises InvalidInput for parameters that do not match the interface, and for an unknown sender.
         """
         from_, target = self._id(sender), self._address(to)
         interface = self._interface(to)
@@ -201,7 +201,7 @@ class MessageTester:
         address = self._address(party)
         found = self._machine.state_tree.lookup_id(address)
         if found is None:
-            raise InvalidInput(f"there is no actor {address}: `accounts` makes some")
+            raise InvalidInput(f"there is no actor {address}: create one with `accounts`")
         return Address.id(found)
 
     def _interface(self, party: Party) -> Interface:

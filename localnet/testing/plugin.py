@@ -153,7 +153,7 @@ def network(request: pytest.FixtureRequest, _networks: _Networks, hypervisor_ver
     recorded.detach(found)
     found.automine = True
     found.set_block_interval(None)
-    if not found.revert(snapshot):  # the test went back behind it
+    if not found.revert(snapshot):  # the test reverted the chain to before the snapshot
         _networks.forget(hypervisor_version)
 
 
@@ -247,7 +247,7 @@ def _name(item: pytest.Item, version: int) -> str:
 
 def _call_tree(error: BaseException | None) -> str:
     """Return the tree of a failed transaction or call, also as the cause of an error; empty for other errors."""
-    if "localnet.errors" not in sys.modules:  # then none was raised; a project may have names of ours for its own
+    if "localnet.errors" not in sys.modules:  # not raised by this package; a project may use the same names
         return ""
     from localnet.errors import CallFailed
     from store.blockstore import StoreClosed

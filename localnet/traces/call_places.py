@@ -32,10 +32,10 @@ from store.blockstore import BlockNotFound
 from store.cid import Cid
 
 LONGEST: Final = 3.0
-"""Seconds that listening to the instructions may take when a client asks for the places."""
+"""Time limit in seconds for tracing instructions when a client requests call positions."""
 
 _LAST: Final = 4_096
-"""Program counters that are kept of a frame: the compiler's own helpers, which have no line, are shorter."""
+"""Number of program counters retained per frame, more than the compiler's helpers (which have no line) execute."""
 
 
 class Counters(CallTrees):
@@ -63,7 +63,7 @@ class Counters(CallTrees):
             counters = self._frames.pop()
             if not ended.succeeded:
                 self.failed[id(ended)] = _newest(counters)
-        if ended is None:  # calls end, too, when the limit has ended them
+        if ended is None:  # calls also end when the time limit aborts them
             self._limit.check()
 
     def step(self, event: RuntimeEvent, /) -> None:
@@ -101,9 +101,9 @@ def call_places(
 ) -> dict[str, Any] | None:
     """Return the positions of a transaction's calls, or None if its re-execution exceeds the time limit.
 
-    `codes` are codes in hex; `calls` the calls as `localnet.traces.trace` has them: `code` (a place in `codes`, None
-    where no contract's code ran), `creation` (whether it is init code), `made` (program counters of the caller, newest
-    first), `ended` (its own, where it failed) and `calls`.
+    `codes` are codes in hex. `calls` has the structure of `localnet.traces.trace`, with the fields `code` (index in
+    `codes`, None if no contract code ran), `creation` (true for init code), `made` (program counters of the caller,
+    newest first), `ended` (program counters of a failed call) and `calls`.
     """
     limit = TimeLimit(LONGEST)
     listener = Counters(limit)
@@ -138,7 +138,7 @@ def code_of_call(machine: Hypervisor, call: CallNode) -> tuple[bool, bytes]:
         if call.actor is not None:
             return False, code_that_runs(machine, Address.id(call.actor), call.start.method, call.start.params)
     except (ParamsError, BlockNotFound):
-        pass  # what no compiler made
+        pass  # code without compiler metadata
     return False, b""
 
 

@@ -48,7 +48,7 @@ def call_line(
 ) -> Text:
     """Return a call's line; value in attoFIL; `error` is the syscall error of a call that never started.
 
-    `end` says how the call ended where the rules have words of their own for it (`ViewRules.exit_text`).
+    `end` is the rules' description of the outcome, if they have one (`ViewRules.exit_text`).
     """
     failed = bool(exit_code or error)
     line = Text()
@@ -64,8 +64,8 @@ def call_line(
 def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
     """Return decoded calls (`localnet.traces.trace_report`), each with its calls, its events and its result.
 
-    What contracts log is a line. From `DEEPEST` on lines are not moved further to the right, but say how deep they
-    are. Without recursion, for calls go 1,024 deep.
+    Each log is a line. Below the depth `DEEPEST`, lines are not indented further but state their depth. The code is
+    iterative, since calls can be 1,024 deep.
     """
     tree = Tree("", guide_style=GUIDE_STYLE, hide_root=True)
     room = MAX_CALLS

@@ -23,7 +23,7 @@ _NOTHING: Final = "nothing"
 class StateChanges:
     """Return the first differences between two states, value by value, ordered by actor ID.
 
-    `of` says what changed the state, `complete` whether these are all the differences.
+    `of` names the cause of the changes; `complete` is True if no difference was omitted.
     """
 
     of: str

@@ -123,9 +123,10 @@ def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOpti
 
 
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
-    """Return a call's accounts and slots in order, without the sender and a receiver whose storage it leaves alone.
+    """Return a call's accounts and slots in order.
 
-    Rules: EIP-2930, as go-ethereum's AccessListTracer leaves out what is warm anyway. Raises LogTooLong.
+    The sender is omitted, and so is a receiver whose storage the call does not use.
+    Rules: EIP-2930; like go-ethereum's AccessListTracer, it omits accounts that are warm anyway. Raises LogTooLong.
     """
     touched = TouchedAccounts()
     accounts = traced_call(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
@@ -176,7 +177,7 @@ def _prestate(replay: Replay, receipt: TransactionReceipt, options: TraceOptions
 
 def _execute(replay: Replay, receipt: TransactionReceipt, tracer: Tracer) -> None:
     if replay.next(tracer) is None:
-        raise NotReproduced(f"transaction 0x{receipt.hash.hex()} cannot be executed on the state as it is now")
+        raise NotReproduced(f"transaction 0x{receipt.hash.hex()} cannot be executed on its reconstructed initial state")
 
 
 def _write_trace(
@@ -208,7 +209,7 @@ def _write_trace(
 def _top(machine: Hypervisor, recorder: Recorder) -> EthereumFrame:
     frames = ethereum_frames(recorder.events, _MachineDirectory(machine))
     if not frames:
-        raise NotReproduced("the message ends before it reaches anybody: there is no call to show")
+        raise NotReproduced("the message ended before its first call: there is no call to show")
     return frames[0]
 
 

@@ -30,10 +30,11 @@ class FailurePlaces:
         self._instructions = InstructionPlaces()
 
     def of(self, receipt: TransactionReceipt, path: Sequence[int], limit: TimeLimit) -> str | None:
-        """`file.sol:line` of the innermost contract on the path to the call that explains a failure, None if not known.
+        """Return the `file.sol:line` of the innermost contract on the path to a failure's cause; None if unknown.
 
-        `path` has the place of each call among its siblings (`localnet.traces.trace_report`), those to `console.log`
-        left out. Raises what the limit does.
+        `path` has the index of each call among its siblings (`localnet.traces.trace_report`), without calls of
+        `console.log`.
+        Raises the error of the limit.
         """
         if not self._artifacts.contracts():
             return None  # no source is known

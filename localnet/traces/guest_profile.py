@@ -213,7 +213,7 @@ class _Reading:
 
 
 def _shares(invocation: ProfiledInvocation) -> tuple[float, dict[str, float]]:
-    """Nanoseconds per milligas of the guest's code, and per call of a syscall."""
+    """Return the time in nanoseconds per milligas of the guest's code, and per syscall."""
     code, counts = 0, dict[str, int]()
     waiting = [invocation.root]
     while waiting:

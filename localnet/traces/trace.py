@@ -59,7 +59,7 @@ class Trace:
         return explain_trace(self.as_json(), (*interfaces, *self.interfaces))
 
     def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """Call `report`, the new name of this method."""
+        """Call `report` (deprecated alias)."""
         warn("Trace.told is now Trace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.report(more)
 
@@ -134,7 +134,7 @@ class EpochTrace:
         return {**self.as_json(), "calls": decode_calls(self.calls, (*interfaces, *self.interfaces))}
 
     def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
-        """Call `report`, the new name of this method."""
+        """Call `report` (deprecated alias)."""
         warn("EpochTrace.told is now EpochTrace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.report(more)
 
@@ -173,9 +173,9 @@ def trace(
     interfaces: tuple[NamedInterface, ...] = (),
     limit: TimeLimit | None = None,
 ) -> Trace:
-    """Re-execute a tipset's messages up to a transaction, and that one with a tracer.
+    """Re-execute a tipset's messages up to a transaction, which is traced.
 
-    Raises what `limit` does.
+    Raises the error of `limit`.
     """
     trees = CallTrees()
     replay = Replay(chain, receipt.tipset, receipt.index, limit)
@@ -186,7 +186,7 @@ def trace(
 class Replay:
     """Re-executes a tipset's messages on a separate machine, from message number `first` on.
 
-    Those before it are executed within `limit`, and raise what it does.
+    Earlier messages are executed within `limit`, whose error is raised.
     """
 
     def __init__(self, chain: ChainReader, tipset: Tipset, first: int = 0, limit: TimeLimit | None = None) -> None:

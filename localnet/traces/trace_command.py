@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 DEFAULT_URL: Final = "http://127.0.0.1:8545"
-"""The node that commands ask where nothing else is said."""
+"""Default node of commands."""
 
 
 def trace_command(transaction: str, url: str, default: str = DEFAULT_URL) -> str:

@@ -118,7 +118,9 @@ def gas_words(trace: Mapping[str, Any]) -> str:
 
 def has_failed(call: Mapping[str, Any]) -> bool:
     """Return True if a call of a trace failed; `console.log` never does."""
-    return bool(call["exitCode"] or call["error"]) and not is_log(call["to"])  # no actor is there: it is no failure
+    return bool(call["exitCode"] or call["error"]) and not is_log(
+        call["to"]
+    )  # no actor exists at the address, which is not a failure
 
 
 def _path(found: Mapping[str, Any]) -> list[int] | None:
@@ -137,7 +139,7 @@ def _path(found: Mapping[str, Any]) -> list[int] | None:
 def _failing_child(call: Mapping[str, Any]) -> int | None:
     """Return the index of the child that made a call fail: a failed last child, or one whose revert was passed on.
 
-    Not where the contract itself ran out of gas, halted or met a check of its compiler.
+    None if the contract itself ran out of gas, halted, or failed a check of the compiler.
     """
     calls, own = call["calls"], unwrap_return(bytes.fromhex(call["return"][2:]))
     for place in reversed(range(len(calls))):
@@ -181,7 +183,7 @@ def name(call: Mapping[str, Any]) -> str:
 def flame(trace: Mapping[str, Any], *, html: bool, by_charge: bool = False) -> str:
     """Return the flame view of an explained trace: an SVG, or a page that includes the reason of a failure.
 
-    With `by_charge` what each call was charged for itself stands under it, by the charges' names.
+    With `by_charge`, each call's own charges are shown below it by name.
     """
     title = f"transaction {trace['transactionHash']}: exit {trace['exit']}"
     boxes = _boxes(trace, by_charge)

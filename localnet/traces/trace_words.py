@@ -165,7 +165,7 @@ def _revert(call: dict[str, Any], interfaces: Sequence[NamedInterface], data: by
 
 
 def _own_words(call: dict[str, Any]) -> str:
-    """Return the machine's message for a failure, where it says more than the exit."""
+    """Return the machine's message for a failure if it adds information to the exit code."""
     return "" if call.get("plain") or call.get("end") else str(call["words"])
 
 
@@ -246,7 +246,7 @@ def event_words(schema: Schema, entries: Sequence[EventEntry], interfaces: Seque
 def native_words(schema: Schema, entries: Sequence[EventEntry]) -> str | None:
     """Describe a native event by the actor's schema: `claim-payout(stream-id=2, recipient=103, amount=5)`.
 
-    Without a kind the values alone; None for entries that are not CBOR. The words are a stranger's: see `printable`.
+    Without a kind, only the values are shown. None for entries that are not CBOR. The text is untrusted (`printable`).
     """
     event = native_event(schema, entries)
     if event is None:

@@ -87,10 +87,10 @@ def test_explore_client_changes_do_not_affect_chain_folder(tmp_path: Path) -> No
 
 
 def test_a_chain_is_read_only_where_there_is_one(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="a network in memory has nothing to be read"):
+    with pytest.raises(InvalidInput, match="read_only needs a folder"):
         Network(read_only=True)
     RocksStore.open(tmp_path / "empty").close()
-    with pytest.raises(InvalidInput, match="holds no chain to be read"):
+    with pytest.raises(InvalidInput, match="holds no chain: omit read_only"):
         Network(tmp_path / "empty", read_only=True)
 
 

@@ -167,7 +167,7 @@ def test_missing_epoch_or_message_is_one_error_and_no_file(made: Made, tmp_path:
     cases = {
         str(NULL_ROUND): "epoch 3 is a null round: the tipset before it is at 2",
         "99": f"has no epoch 99: it reaches from 0 to {made.head}",
-        "0": "epoch 0 is the chain's first: nothing is executed there",
+        "0": "epoch 0 is the chain's first, where nothing is executed: name a later epoch",
         "0x" + "11" * 32: f"no message 0x{'11' * 32} was executed on the chain in",
         "nothing": "'nothing' is neither an epoch, a transaction's hash (0x...) nor a CID",
     }

@@ -114,7 +114,10 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
         by_cid = run("trace", message, "--rpc", url)
         assert (by_cid.returncode, by_cid.stdout) == (0, shown.stdout), by_cid.stderr
         unknown = run("trace", NO_MESSAGE, "--rpc", url)
-        assert (unknown.returncode, f"no message has the CID {NO_MESSAGE}" in unknown.stderr) == (1, True)
+        assert (
+            unknown.returncode,
+            f"no message in a block of this chain has the CID {NO_MESSAGE}" in unknown.stderr,
+        ) == (1, True)
         behind = run("trace", "1", "--rpc", url)
         assert behind.returncode == 0, behind.stderr
         for expected in (r"^wasm f02 reward AwardBlockReward\(miner=f00, ", r"^wasm f03 cron EpochTick\(\)"):
@@ -141,7 +144,10 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
     assert run("trace", "1", "--state", state).stdout == behind.stdout
     assert run("trace", message, "--state", state).stdout == shown.stdout
     unknown = run("trace", NO_MESSAGE, "--state", state)
-    assert (unknown.returncode, f"no message has the CID {NO_MESSAGE}" in unknown.stderr) == (1, True)
+    assert (unknown.returncode, f"no message in a block of this chain has the CID {NO_MESSAGE}" in unknown.stderr) == (
+        1,
+        True,
+    )
     offline = run("trace", call, "--state", state, "--abi", inbox)
     assert offline.returncode == 0, offline.stderr
     (line,) = [line for line in offline.stdout.splitlines() if 'Inbox greet(text="hi")' in line]
@@ -184,7 +190,7 @@ def test_node_resumes_with_bundle_of_folder_and_refuses_others(tmp_path: Path) -
             process.terminate()
             process.wait(START)
     for arguments, words in (
-        (["--bundle", "own"], "leave the bundle out"),
+        (["--bundle", "own"], "omit the bundle"),
         (["--evm", "official"], "contracts are run by 'fast', not by 'official'"),
     ):
         refused = run("node", *state, *arguments)
@@ -276,7 +282,7 @@ def test_non_json_rpc_server_is_reported(answer: bytes) -> None:
             self.posted()
             self.answer(answer)
 
-    with serving(Odd) as url, pytest.raises(NodeError, match="answered what is not JSON-RPC"):
+    with serving(Odd) as url, pytest.raises(NodeError, match="returned a response that is not JSON-RPC"):
         ask(url, "eth_chainId")
 
 

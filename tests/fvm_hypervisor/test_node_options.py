@@ -78,7 +78,7 @@ def test_time_base_fee_and_impersonation_match_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        (["--balance", "3"], "the folder's accounts have what they have: leave the balance out"),
+        (["--balance", "3"], "balances of an existing folder cannot be set: omit the balance"),
         (["--accounts", "12"], "the folder's network knows 3 of these 12 accounts: leave their number out"),
     ],
 )
@@ -247,7 +247,7 @@ def test_node_collects_folder_on_request_and_automatically(tmp_path: Path) -> No
         done = json.loads(run("gc", "--rpc-url", url, "--states", "3", "--json").stdout)
         assert done["dropped"] > 0
         ask(url, "evm_mine")
-        with pytest.raises(NodeError, match="block 5 was collected as garbage: states are kept from block 18 on"):
+        with pytest.raises(NodeError, match="block 5 was garbage-collected: states are kept from block 18 on"):
             ask(url, "eth_getBalance", BOB, "0x5")
         assert int(ask(url, "eth_getBalance", ALICE, "0x12"), 16) > 0
     with running(tmp_path / "two", *chain, "--keep-states", "5") as (url, _):
@@ -256,7 +256,7 @@ def test_node_collects_folder_on_request_and_automatically(tmp_path: Path) -> No
         while _balance_at(url, "0x14").startswith("0x"):
             assert monotonic() < until, "nothing was collected"
             sleep(0.1)
-        assert "was collected as garbage: states are kept from block" in _balance_at(url, "0x14")
+        assert "was garbage-collected: states are kept from block" in _balance_at(url, "0x14")
         assert int(ask(url, "eth_getBalance", ALICE, "latest"), 16) > 0
 
 
@@ -264,7 +264,7 @@ def test_node_collects_folder_on_request_and_automatically(tmp_path: Path) -> No
 def test_in_memory_node_keeps_requested_number_of_states(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--keep-states", "5") as (url, _):
         ask(url, "anvil_mine", "0x14")
-        assert "was collected as garbage: states are kept from block 16 on" in _balance_at(url, "0xa")
+        assert "was garbage-collected: states are kept from block 16 on" in _balance_at(url, "0xa")
         assert "a node keeps more with --keep-states N" in _balance_at(url, "0xa")
         assert _balance_at(url, "0x10") == "0x0"
         assert ask(url, "eth_getBlockByNumber", "0x3", False)["number"] == "0x3"
@@ -444,7 +444,7 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
         (
             ["--gas-limit", "12000000"],
             "a block gas limit is an option of Ethereum's rules: under the rules 'filecoin' it is always "
-            "10,000,000,000; leave the option out, or choose the rules 'ethereum'",
+            "10,000,000,000; omit the option, or choose the rules 'ethereum'",
         ),
         (["--disable-block-gas-limit"], "a block gas limit is an option of Ethereum's rules"),
         (["--gas-limit", "1", "--disable-block-gas-limit"], "exclude each other"),

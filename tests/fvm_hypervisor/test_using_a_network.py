@@ -194,7 +194,11 @@ def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> Non
         (["send", ALICE, "0x00", "5"], 2, "calldata contains its arguments"),
         (["send", ALICE, "--value", "a lot"], 2, "is not an amount"),
         (["send", ALICE, "--value", "99999999fil"], 1, "insufficient funds"),
-        (["send", ALICE, "--value", "1"], 2, "the amount 1 has no unit: write 1fil, or 1wei (what cast means by 1)"),
+        (
+            ["send", ALICE, "--value", "1"],
+            2,
+            "the amount 1 has no unit: write 1fil, or 1wei (the meaning of 1 in cast)",
+        ),
         (["call", ALICE, "f()", "--value", "007"], 2, "write 007fil, or 007wei"),
         (["deploy", "Vault", "5", "--value", "2"], 2, "write 2fil, or 2wei"),
         (["send", ALICE, "--from", "77"], 2, "has 10 accounts, but no number 77"),
@@ -298,7 +302,7 @@ def test_the_doctor_finds_a_node_whole(url: str) -> None:
     timed = ("answers", "newest block")
     assert {**by_place, **{name: results[name] for name in timed}} == results
     both = run(url, "doctor", url, "--rpc-url", "http://127.0.0.1:1")
-    assert (both.exit_code, "two nodes are named" in both.stderr) == (2, True), both.output
+    assert (both.exit_code, "two nodes are given" in both.stderr) == (2, True), both.output
 
 
 @pytest.mark.slow

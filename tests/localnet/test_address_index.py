@@ -177,7 +177,7 @@ def test_corrupt_address_index_is_reported_with_remedy(tmp_path: Path, network: 
 
 
 def test_unwritable_index_path_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"cannot be opened \(.*\): let its folder be written, or remove the file"):
+    with pytest.raises(StoreError, match=r"cannot be opened \(.*\): make its folder writable, or remove the file"):
         AddressIndex(tmp_path / "nowhere" / FILE)
 
 

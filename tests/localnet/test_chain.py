@@ -101,7 +101,7 @@ def test_the_future_and_the_time_before_genesis_have_no_answers(network: Network
         externs.chain_randomness(ChainEpoch(head + 1))
     with pytest.raises(ExternError, match="no tipset at or before epoch -1"):
         externs.tipset_cid(ChainEpoch(-1))
-    with pytest.raises(ExternError, match="there is no chain yet"):
+    with pytest.raises(ExternError, match="the chain has no tipset yet"):
         ChainExterns().tipset_cid(ChainEpoch(0))
 
 

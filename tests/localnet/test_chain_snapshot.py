@@ -97,7 +97,7 @@ def test_chain_snapshot_head_is_read(made: Any, tmp_path: Path) -> None:
         assert snapshot.state == network.head.before
         assert network_of(store, snapshot) == 28
         begin_from(store, snapshot, 28)
-        with pytest.raises(InvalidInput, match="holds a state already"):
+        with pytest.raises(InvalidInput, match="already contains a state"):
             begin_from(store, snapshot, 28)
 
 
@@ -107,7 +107,7 @@ def test_folder_with_state_imports_no_snapshot_and_no_blocks(made: Any, tmp_path
     with Network(tmp_path / "chain", clock=Clock()):
         pass
     found = run("car", "import", tmp_path / "chain", car, "--chain")
-    assert (found.exit_code, "holds a state already" in found.stderr) == (2, True)
+    assert (found.exit_code, "already contains a state" in found.stderr) == (2, True)
     with RocksStore.open(tmp_path / "chain") as store:
         assert not store.has(head)
     found = run("car", "import", tmp_path / "new", car, "--network", "nv28")
@@ -183,7 +183,7 @@ def test_a_state_with_other_actors_needs_the_network_version(tmp_path: Path) -> 
     with RocksStore.open(tmp_path / "own", read_only=True) as store, (tmp_path / "own.car").open("wb") as file:
         export_car(store, [head], file)
     found = run("car", "import", tmp_path / "new", tmp_path / "own.car", "--chain")
-    assert (found.exit_code, "name the network version" in found.stderr) == (2, True)
+    assert (found.exit_code, "pass the network version" in found.stderr) == (2, True)
     assert run("car", "import", tmp_path / "new", tmp_path / "own.car", "--chain", "--network", "nv27").exit_code == 0
     with Network(tmp_path / "new", clock=Clock()) as again:
         assert again.version == 27

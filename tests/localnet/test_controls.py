@@ -253,7 +253,7 @@ class TestStateFiles:
             packed = other.dump_state()
             other.load_state(packed)
         before = network.head
-        with pytest.raises(InvalidInput, match=r"under the rules 'ethereum', this one is under 'filecoin'.*--rules"):
+        with pytest.raises(InvalidInput, match=r"with the rules 'ethereum', this one has 'filecoin'.*--rules"):
             network.load_state(packed)
         assert network.head == before
 
@@ -326,5 +326,5 @@ class TestTimeAndFees:
 
     def test_uncreatable_address_is_refused(self, network: Network) -> None:
         for change in (network.set_balance, network.set_nonce):
-            with pytest.raises(AddressError, match="none can be made"):
+            with pytest.raises(AddressError, match="none can be created"):
                 change("f0987654", 1)

@@ -304,7 +304,7 @@ def test_unfunded_accounts_are_funded_on_fork() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"network": 27}, "a fork has the network version"),
+        ({"network": 27}, "a fork uses the network version"),
         ({"rules": "lab:async"}, "cannot be under the rules 'lab:async'"),
         ({"fork": ForkSource("ftp://there")}, "is not a URL of a node"),
     ],
@@ -412,7 +412,7 @@ def test_answers_of_another_shape_are_one_sentence(
     other: Other, monkeypatch: pytest.MonkeyPatch, method: str, answer: object
 ) -> None:
     lying(monkeypatch, method, answer)
-    with pytest.raises(NodeError, match="answers what no Filecoin node would"):
+    with pytest.raises(NodeError, match="returned a malformed response"):
         find_fork_point(ForkSource(other.url))
 
 
@@ -420,7 +420,7 @@ def test_a_block_in_no_base64_is_an_error(other: Other, monkeypatch: pytest.Monk
     with fork(other) as network:
         origin = Origin(find_fork_point(ForkSource(other.url)), network.machine.base)
         lying(monkeypatch, "Filecoin.ChainReadObj", "?")
-        with pytest.raises(RemoteUnavailable, match="answers no base64"):
+        with pytest.raises(RemoteUnavailable, match="did not return base64"):
             origin.block(Cid(cid_of(b"any", RAW)))
         origin.close()
 
@@ -447,7 +447,7 @@ def test_a_tipset_without_the_names_of_its_blocks_is_none(
     lying(monkeypatch, "Filecoin.ChainGetTipSetByHeight", {**tipset, "Cids": cids})
     lying(monkeypatch, "Filecoin.StateNetworkVersion", 28)
     lying(monkeypatch, "Filecoin.StateVMCirculatingSupplyInternal", {"FilVested": "0"})
-    with pytest.raises(NodeError, match="answers what no Filecoin node would"):
+    with pytest.raises(NodeError, match="returned a malformed response"):
         find_fork_point(ForkSource(other.url, 2))
 
 

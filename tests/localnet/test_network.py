@@ -202,7 +202,7 @@ def test_set_balance_accepts_key_addresses_and_existing_actors(network: Network)
         network.set_balance(target, 9)
         assert network.balance(target) == 9
     for nobody in ("f0987654", Address.actor(b"nobody")):
-        with pytest.raises(AddressError, match="none can be made at such an address"):
+        with pytest.raises(AddressError, match="none can be created at this kind of address"):
             network.set_balance(nobody, 9)
 
 
@@ -231,7 +231,7 @@ def test_a_contract_that_does_not_tell_its_storage_is_a_defect(
 ) -> None:
     counter = network.deploy(COUNTER)
     monkeypatch.setattr("localnet.state.contract_state._GET_STORAGE_AT", 6)
-    with pytest.raises(Fatal, match=r"exited with .* when asked for slot 0x7"):
+    with pytest.raises(Fatal, match=r"exited with .* on a request for slot 0x7"):
         storage_of(network.machine, to_filecoin(counter.address), 7)
 
 

@@ -88,8 +88,8 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         (429, b"", r"answered 429 Too Many Requests: and no more$"),
         (200, b"hello", "no node answers at"),
         (200, b"[" * 5_000 + b"]" * 5_000, "no node answers at"),
-        (200, b"[1]", "answered what is not JSON-RPC"),
-        (200, b'{"error": 5}', "answered what is not JSON-RPC"),
+        (200, b"[1]", "returned a response that is not JSON-RPC"),
+        (200, b'{"error": 5}', "returned a response that is not JSON-RPC"),
         (500, b'{"jsonrpc": "2.0", "error": {"code": -1, "message": "too deep"}}', "answered: too deep$"),
     ],
 )

@@ -380,7 +380,7 @@ def test_one_at_a_contract_is_refused(rules: str) -> None:
         there = network.send(None, 0, deployer(assemble(ANSWERS))).contract_address
         assert there is not None
         before = network.machine.context
-        with pytest.raises(InvalidInput, match="where a contract is"):
+        with pytest.raises(InvalidInput, match="which is a contract's"):
             offer_precompiles(network.machine, [own(bytes, address=f"0x{there.hex()}")])
         assert network.machine.context is before
 

@@ -76,7 +76,9 @@ def test_record_round_trips_overlay_and_keeps_format_without_it() -> None:
     ],
 )
 def test_record_of_other_format_names_both_and_a_remedy(version: int, fields: list[Any]) -> None:
-    said = f"record format {version}, this program reads 3 and 4: go on with the release that wrote it, or name another"
+    said = (
+        f"record format {version}, this program reads 3 and 4: continue with the release that wrote it, or name another"
+    )
     with pytest.raises(InvalidInput, match=said) as refused:
         NetworkRecord.decode(encode([version, *fields]))
     assert "--load-state" in str(refused.value)

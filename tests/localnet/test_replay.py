@@ -112,7 +112,7 @@ def test_replay_range_covers_heights_with_states(tmp_path: Path) -> None:
         GarbageCollector(store, lambda: chain_roots(store)).run()
     assert heights(tmp_path, 2) == [4, 5]
     assert [replay(tmp_path, height).difference for height in heights(tmp_path)] == ["", ""]
-    with pytest.raises(InvalidInput, match=r"executes nothing from 9 to 5: its states reach from [34] to 5"):
+    with pytest.raises(InvalidInput, match=r"has nothing to execute from 9 to 5: it has states from epoch [34] to 5"):
         heights(tmp_path, 9)
     with RocksStore.open(tmp_path / "empty") as store:
         assert store.metadata(b"head") is None

@@ -193,7 +193,7 @@ def test_anvil_state_count_is_default_unless_set(tmp_path: Path) -> None:
     assert DEFAULT_STATES == 4_100
     with pytest.raises(InvalidInput, match="states of 0 tipsets: at least the head's"):
         Network(keep_states=0)
-    with pytest.raises(InvalidInput, match=r"for a network in memory: .* `hypervisor gc --states N`"):
+    with pytest.raises(InvalidInput, match=r"to networks in memory: .* `hypervisor gc --states N`"):
         Network(tmp_path, keep_states=5)
     with Network(keep_states=1) as network:
         pay(network, 5)

@@ -234,7 +234,7 @@ def test_a_flame_view_goes_into_a_file_by_its_name(network: Network, tmp_path: P
 def test_receipt_without_network_has_no_trace(network: Network) -> None:
     network.send(network.accounts[1], 5)
     (receipt,) = network.chain.index.receipts(network.head)
-    with pytest.raises(InvalidInput, match="a record only"):
+    with pytest.raises(InvalidInput, match="does not belong to an open network"):
         _ = receipt.trace
 
 

@@ -211,7 +211,7 @@ def test_a_state_that_is_loaded_takes_no_upgrades_place() -> None:
     with Network(network=27, clock=Clock(), upgrades={2: (28, "own-supply-share")}) as network:
         dumped = network.dump_state()
         network.mine(2)
-        with pytest.raises(InvalidInput, match="behind an upgrade"):
+        with pytest.raises(InvalidInput, match="after an upgrade"):
             network.load_state(dumped)
         network.mine()
         assert network.machine.manifest == Bundle.embedded("supply-share").manifest
@@ -232,8 +232,8 @@ def test_long_upgrade_logs_its_progress(monkeypatch: pytest.MonkeyPatch, caplog:
     [
         ({5: 27}, "nv27 is not an upgrade of nv28"),
         ({5: UNKNOWN}, f"network version nv{UNKNOWN} is not known"),
-        ({-1: 28}, "comes too late: the head is at 0"),
-        ({1 << 63: 28}, "an epoch that never comes"),
+        ({-1: 28}, "is not possible: the head is already at epoch 0"),
+        ({1 << 63: 28}, "an epoch that is too high"),
     ],
 )
 def test_invalid_upgrade_plan_is_rejected(plan: UpgradePlan, words: str) -> None:
@@ -279,5 +279,5 @@ def test_a_folder_keeps_its_rule_for_pledges(tmp_path: Path) -> None:
         assert network.machine.manifest.data == bundle.manifest.data
     with Network(tmp_path, clock=Clock()) as network:
         assert network.machine.manifest.data == bundle.manifest.data
-    with pytest.raises(InvalidInput, match="leave the bundle out"):
+    with pytest.raises(InvalidInput, match="omit the bundle"):
         Network(tmp_path, bundle=Bundle.embedded(), clock=Clock())

@@ -230,7 +230,7 @@ def test_worker_cannot_write_store_or_query_node(tmp_path: Path) -> None:
             os._exit(0)
         os.waitpid(child, 0)
         assert re.search(
-            r"chain was opened by the parent of this forked process.*\n.*not by a copy of it", refused.read_text()
+            r"chain was opened by the parent of this forked process.*\n.*not by a fork of it", refused.read_text()
         )
 
 

@@ -206,7 +206,7 @@ def test_prices_are_listed_by_the_names_that_it_takes() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["{chain}"], "nothing differs between the two runs"),
+        (["{chain}"], "both runs have the same configuration"),
         (["--price", "syscall=1"], "nothing to execute"),
         (["{chain}", "--price", "sycall=1"], "nv29 has no price 'sycall': did you mean syscall?"),
         (["{chain}", "--price", "syscall=-1"], "the price syscall is -1 gas: expected 0 or more"),
@@ -224,7 +224,7 @@ def test_prices_are_listed_by_the_names_that_it_takes() -> None:
         (["{chain}", "--actor", "datacop={none}"], "a bundle has no 'datacop': did you mean datacap?"),
         (["{chain}", "--actor", "datacap={none}"], "module {none} cannot be read"),
         (["{chain}", "--actor", "datacap={text}"], "module {text} of datacap: "),
-        (["{chain}", "--from", "99", "--price", "syscall=1"], "executes nothing from 99 to"),
+        (["{chain}", "--from", "99", "--price", "syscall=1"], "has nothing to execute from 99 to"),
         (["{chain}", "--price", "syscall=1,2,3"], "expected one value, for run B, or two with a comma between them"),
         (["{chain}", "--price", "syscall=1", "--price", "syscall=2"], "--price syscall is given 2 times"),
         (["{none}", "--price", "syscall=1"], "{none} does not exist"),

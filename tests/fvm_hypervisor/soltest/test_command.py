@@ -83,7 +83,7 @@ def test_a_timeout_that_never_comes_is_refused(tmp_path: Path, seconds: str) -> 
 @pytest.mark.parametrize("report", [["--gas-report"], ["--coverage"], ["--lcov", "found.info"]])
 def test_a_report_of_several_network_versions_is_refused(tmp_path: Path, report: list[str]) -> None:
     (tmp_path / "foundry.toml").touch()
-    assert "are of one network version" in refused(str(tmp_path), "--network", "nv27,nv28", *report)
+    assert "need a single network version" in refused(str(tmp_path), "--network", "nv27,nv28", *report)
 
 
 @pytest.fixture
@@ -229,4 +229,4 @@ def test_forge_artifacts_are_ignored_with_force(project: Path, monkeypatch: pyte
 @pytest.mark.slow
 def test_a_picture_is_of_one_run(project: Path) -> None:
     for other in ("--flamegraph", "--list", "--debug", "--watch"):
-        assert "one picture of one run" in refused(str(project), "--flamechart", other)
+        assert "draw a single run" in refused(str(project), "--flamechart", other)

@@ -71,7 +71,7 @@ def test_calls_and_estimates_take_versioned_hashes(rpc: Client) -> None:
     assert rpc("eth_call", request, "latest") == EMPTY + "1".zfill(64)
     of_sidecar = {"to": contract, "commitments": [f"0x{INFINITY.hex()}"], "blobs": [f"0x{ZEROS.hex()}"], "proofs": []}
     assert rpc("eth_call", of_sidecar, "latest") == EMPTY + "1".zfill(64), "as cast asks for an estimate"
-    with pytest.raises(Failed, match="the node computes no commitments; name blobVersionedHashes"):
+    with pytest.raises(Failed, match="the node does not compute commitments; add blobVersionedHashes"):
         rpc("eth_call", {"to": contract, "blobs": ["0x00"]}, "latest")
     assert int(rpc("eth_estimateGas", request), 16) == int(rpc("eth_estimateGas", {"from": ALICE, "to": contract}), 16)
     with pytest.raises(Failed, match="invalid hash version"):

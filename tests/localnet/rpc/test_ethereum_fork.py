@@ -397,7 +397,7 @@ _HOSTILE: list[tuple[str, Any, str, list[Any], str | None]] = [
     ("eth_getBlockByNumber", [], "eth_getBlockByNumber", ["0x5", False], "it is not an object"),
     ("eth_getBlockByNumber", {**BLOCK, "number": "0x6"}, "eth_getBlockByNumber", ["0x5", False], "block 6 in place"),
     ("eth_getBlockByNumber", {**BLOCK, "number": "0x5"}, "eth_getBlockByNumber", ["0x5", True], "list of transactions"),
-    ("eth_getBlockByNumber", {"number": "five"}, "eth_getBlockByNumber", ["0x5", True], "that is no number"),
+    ("eth_getBlockByNumber", {"number": "five"}, "eth_getBlockByNumber", ["0x5", True], "that is not a number"),
     ("eth_getTransactionByHash", {"hash": "0x1"}, "eth_getTransactionByHash", [HASH], None),
     ("eth_getTransactionByHash", {"hash": "0x" + "22" * 32, "blockNumber": "0x1"}, "eth_getTransactionByHash", [HASH],
      "another transaction"),

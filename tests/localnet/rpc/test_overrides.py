@@ -79,10 +79,10 @@ class TestAccounts:
             ({NOBODY: {"state": {}, "stateDiff": {}}}, "exclude each other"),
             ({NOBODY: {"stateDiff": {"0x0": word(1)}}}, "stateDiff: "),
             ({NOBODY: {"stateDiff": {word(0): word(1)}}}, "has no storage"),
-            ({NOBODY: {"movePrecompileToAddress": ALICE}}, "stay where they are"),
+            ({NOBODY: {"movePrecompileToAddress": ALICE}}, "cannot be moved"),
             ({NOBODY: {"cod": "0x"}}, "is not a field of an account override"),
             ({"0xff00000000000000000000000000000000000004": {"code": "0x00"}}, "cannot be given EVM code"),
-            ({"0xff00000000000000000000000000000000999999": {"balance": "0x1"}}, "none can be made"),
+            ({"0xff00000000000000000000000000000000999999": {"balance": "0x1"}}, "none can be created"),
         ],
     )
     def test_invalid_values_are_refused(self, rpc: Client, supposed: Any, words: str) -> None:

@@ -160,7 +160,7 @@ def test_money_alone_runs_no_contract(side: Side) -> None:
 
 def test_unknown_state_root_is_an_error(side: Side) -> None:
     side.state = "0x" + "11" * 32
-    with pytest.raises(Failed, match="is not kept here") as failed:
+    with pytest.raises(Failed, match="is not stored, or was dropped") as failed:
         side(5, call_actor(NAME, DATACAP))
     assert failed.value.code == -32602
 
@@ -170,7 +170,7 @@ def test_side_states_are_kept_up_to_limit(rpc: Client) -> None:
     side = Side(rpc)
     first = side.state
     assert deposit(side, FIL) == 0
-    with pytest.raises(Failed, match="is not kept here, or not any more: begin again"):
+    with pytest.raises(Failed, match="is not stored, or was dropped: start again from a block"):
         escrow(side)
     side.state = first
     assert escrow(side) == 0

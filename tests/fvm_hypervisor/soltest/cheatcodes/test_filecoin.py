@@ -12,7 +12,7 @@ from fvm_hypervisor.soltest.collected import SuiteCoverage
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 
 REFUSED = {
-    "testNobodyToMintFor()": "vm.mintFil: there is no actor f01234, and none can be made at such an address",
+    "testNobodyToMintFor()": "vm.mintFil: there is no actor f01234, and none can be created at this kind of address",
     "testNoSuchPath()": "vm.readActorState: an actor has no 'zzz': there are id, type, code, head, nonce, balance, "
     "delegated_address, state",
     "testTooManyEpochs()": "vm.advanceEpochs: 1000000 epochs exceed the limit of 100000 per call",

@@ -64,7 +64,7 @@ _WRONG: Final[list[tuple[str, Any, str]]] = [
     ("eth_blockNumber", None, "eth_blockNumber with None"),
     ("eth_blockNumber", 302, "302"),
     ("eth_getBlockByNumber", [], "no object"),
-    ("eth_getBlockByNumber", {**BLOCK, "number": "0x8"}, "answered with block 8 where 7 was asked for"),
+    ("eth_getBlockByNumber", {**BLOCK, "number": "0x8"}, "returned block 8 instead of 7"),
     ("eth_getBlockByNumber", {**BLOCK, "hash": "0x11"}, "1 bytes in the place of 32"),
     ("eth_getBlockByNumber", {"number": "0x7"}, "hash"),
     ("eth_getBlockByNumber", None, "failed to get block number: 7; latest block number: 7"),
@@ -74,7 +74,7 @@ _WRONG: Final[list[tuple[str, Any, str]]] = [
     ("eth_getCode", "0x1", "in the place of bytes"),
     ("eth_getCode", "0x" + "00" * (LARGEST_CODE + 1), f"at most {LARGEST_CODE} are read"),
     ("eth_getStorageAt", "0x" + "00" * 33, "eth_getStorageAt with"),
-    ("eth_getStorageAt", {"error": {"code": -32000, "message": "missing trie node 12"}}, "name an archive node"),
+    ("eth_getStorageAt", {"error": {"code": -32000, "message": "missing trie node 12"}}, "use an archive node"),
 ]
 
 

@@ -134,13 +134,13 @@ def test_node_responses_are_checked_against_hash(tipsets: Mapping[str, str], tmp
 @pytest.mark.parametrize(
     ("method", "answer", "words"),
     [
-        ("Filecoin.ChainHead", {"Cids": [], "Height": 7, "Blocks": []}, "answers what no Filecoin node would"),
-        ("Filecoin.ChainHead", None, "answers what no Filecoin node would"),
+        ("Filecoin.ChainHead", {"Cids": [], "Height": 7, "Blocks": []}, "returned a malformed response"),
+        ("Filecoin.ChainHead", None, "returned a malformed response"),
         ("Filecoin.StateNetworkVersion", 400, "network version nv400 is not known"),
-        ("Filecoin.StateNetworkVersion", "28", "answers what no Filecoin node would"),
-        ("Filecoin.StateCompute", {"Root": {"/": "bafy"}}, "answers what no Filecoin node would"),
-        ("Filecoin.ChainReadObj", 7, "answers no base64"),
-        ("Filecoin.ChainReadObj", "????", "answers no base64"),
+        ("Filecoin.StateNetworkVersion", "28", "returned a malformed response"),
+        ("Filecoin.StateCompute", {"Root": {"/": "bafy"}}, "returned a malformed response"),
+        ("Filecoin.ChainReadObj", 7, "did not return base64"),
+        ("Filecoin.ChainReadObj", "????", "did not return base64"),
         ("hypervisor_rules", "ethereum", "is of a network under the rules 'ethereum'"),
     ],
 )

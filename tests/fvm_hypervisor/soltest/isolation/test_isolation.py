@@ -83,5 +83,5 @@ def test_under_filecoins_rules_it_is_refused_with_the_remedy(test: str, tmp_path
     found = run(tmp_path, "IsolatedTest", "fast", rules="filecoin", tests=f"{test}\\(")
     assert "isolate = false" in (found["setUp()"].reason or "")
     session = SuiteSession(Project(tmp_path, isolate=True), SuiteFilter(), Options(rules="filecoin"))
-    with pytest.raises(InvalidInput, match="leave --isolate out"):
+    with pytest.raises(InvalidInput, match="omit --isolate"):
         session.prepare()

@@ -209,7 +209,7 @@ def test_invalid_options_are_named(project: Path, options: list[str], words: str
 @pytest.mark.slow
 def test_missing_key_is_reported_before_sending(project: Path, url: str, network: Network) -> None:
     words = run(project, "--rpc-url", url, "--sender", SENDER, "--broadcast", status=2)
-    assert f"no key for {SENDER}: give it with --private-key" in words
+    assert f"no key for {SENDER}: pass it with --private-key" in words
     assert network.head.height == 0
 
 
@@ -330,7 +330,7 @@ def test_a_record_that_was_moved_to_another_chain_is_refused(project: Path, url:
     with Network(rules="ethereum") as network, serving(network) as other:
         (folder / str(CHAIN)).rename(folder / "31337")
         words = run(project, "--rpc-url", other, "--private-key", KEY, "--resume", status=2)
-        assert f"has transactions of chain {CHAIN}, the node is of chain 31337" in words
+        assert f"has transactions of chain {CHAIN}, but the node serves chain 31337" in words
 
 
 @pytest.mark.slow
