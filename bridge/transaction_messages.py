@@ -58,7 +58,9 @@ _SIGNATURE: Final = 65
 def message_of(transaction: Transaction, sender: EthAddress) -> Message:
     """Return the Filecoin message of a transaction. Raises TransactionError, and AddressError for a masked ID."""
     if unmask_id(sender) is not None:
-        raise AddressError(f"0x{sender.hex()} is an actor's number, and no account that signs")
+        raise AddressError(
+            f"0x{sender.hex()} is the masked ID of an actor, which cannot sign: use an account's address"
+        )
     return message_from(transaction, Address.delegated(EAM_NAMESPACE, sender))
 
 
@@ -120,7 +122,7 @@ def set_code_message(signed: SignedTransaction, sender: EthAddress | None = None
         raise TransactionError("the transaction has an access list, which a Filecoin message cannot carry")
     from_ = sender or signed.sender()
     if unmask_id(from_) is not None:
-        raise AddressError(f"0x{from_.hex()} is an actor's number, and no account that signs")
+        raise AddressError(f"0x{from_.hex()} is the masked ID of an actor, which cannot sign: use an account's address")
     message = set_code_message_from(transaction, Address.delegated(EAM_NAMESPACE, from_))
     return SignedMessage(message, Signature(SignatureType.DELEGATED, _signature_bytes(signed)))
 

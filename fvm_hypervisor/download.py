@@ -27,7 +27,7 @@ _HANDLERS: Final = (
     request.ProxyHandler, request.UnknownHandler, request.HTTPHandler, request.HTTPSHandler,
     request.HTTPDefaultErrorHandler, request.HTTPRedirectHandler, request.HTTPErrorProcessor,
 )  # fmt: skip
-"""HTTP alone: urllib's own opener would read local files and FTP, too, and follow a redirect there."""
+"""Opener for HTTP only; urllib's default opener would also open local files and FTP, even after a redirect."""
 
 
 class DownloadFailed(HypervisorError):

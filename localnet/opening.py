@@ -183,8 +183,7 @@ class Opening:
         """Restart a chain under Ethereum's rules: as a fork, or without a source at a genesis of `timestamp`.
 
         The chain ID is unchanged, except that a network that was not a fork takes that of its fork. Raises UnfitNode
-        and
-        InvalidInput; the chain is then unchanged.
+        and InvalidInput; the chain is then unchanged.
         """
         machine, remote = chain.machine, cast(RemoteStore, chain.machine.base)
         blocks = cast(AccountBlocks, remote.remote)

@@ -1,4 +1,4 @@
-"""`hypervisor bundle`: the sets of built-in actors."""
+"""`hypervisor bundle`: fetch, verify, list and build bundles of built-in actors."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def doctor(
     for name, check in _CHECKS if node is None else _node_checks(node):
         try:
             ok, words = True, check()
-        except Exception as error:  # noqa: BLE001  # a doctor reports whatever is wrong, and goes on
+        except Exception as error:  # noqa: BLE001  # report any error as a failed check and continue
             ok, words = False, str(error) or type(error).__name__
         results.append({"name": name, "ok": ok, "result": words})
         if not as_json:

@@ -16,7 +16,7 @@ from typing import Final
 PACKAGES: Final = ("hypervisor", "runtimes", "bridge", "store", "localnet", "fvm_hypervisor")
 """Top-level packages of this distribution."""
 HOME: Final = Path(__file__).resolve().parents[2]
-"""The folder that contains them."""
+"""Folder that contains the packages of this distribution."""
 _REMEDY: Final = (
     "another distribution has a package of this name: uninstall that one, then "
     "`pip install --force-reinstall --no-deps fvm-hypervisor`, best in a virtual environment of its own"

@@ -164,8 +164,7 @@ class ScriptSending:
         """Simulate a plan's transactions on their networks, part by part, and create their records.
 
         `url` is the script's initial node. `record` creates an empty record for a chain, `whole` one for several
-        chains.
-        Raises SimulationFailed, NodeError, and InvalidInput where a transaction has no network.
+        chains. Raises SimulationFailed, NodeError, and InvalidInput if a transaction has no network.
         """
         rows = [(one.call.url or url, one) for one in plan.transactions]
         for number, (node, one) in enumerate(rows, 1):

@@ -315,8 +315,8 @@ def _list(terminal: Terminal, words: list[str]) -> str:
     frame = views.frame(terminal.session, terminal.frame)
     if not frame.path:
         raise InvalidInput(
-            "the line of source is not known here: name the compiled contract with --artifacts, as Foundry's out/ or "
-            "Hardhat's artifacts/, which have source maps; in a native actor `functions` names the place"
+            "the source line is not known: pass artifacts with source maps (Foundry's out/ or Hardhat's "
+            "artifacts/) with --artifacts; for a native actor, use `functions`"
         )
     return terminal.source(frame.path, _number(words[0]) if words else frame.line)
 
@@ -332,34 +332,36 @@ def _quit(_: Terminal, __: list[str]) -> str:
 
 
 COMMANDS: Final = (
-    Command(("step", "s"), "[N]", "to the next line, syscall or call, wherever it is", _step),
-    Command(("next", "n"), "[N]", "the same, with calls and functions that are called left out", _next),
-    Command(("out", "finish"), "", "to the end of the function or the call", _out),
-    Command(("back", "b"), "[into] [N]", "to the line or syscall before; `into` goes into calls", _back),
-    Command(("continue", "c"), "", "to the next breakpoint, or the message's end", _continue),
-    Command(("reverse", "rc"), "", "back to the breakpoint before, or the message's beginning", _reverse),
-    Command(("stepi", "si"), "[N]", "one instruction of a contract", _step_instruction),
-    Command(("nexti", "ni"), "[N]", "one instruction of the same frame", _next_instruction),
-    Command(("backi", "bi"), "[N]", "one instruction back", _back_instruction),
-    Command(("restart", "run"), "", "from the message's beginning", _restart),
-    Command(("break",), f"[{'|'.join(KINDS)} ...]", "set a breakpoint; alone: list them", _break),
-    Command(("delete",), "N", "forget a breakpoint", _delete),
-    Command(("where", "bt"), "", "all open calls over both runtimes, the innermost first", _where),
-    Command(("frame", "f"), "[N]", "look at another call", _frame),
-    Command(("up",), "", "look at the caller", _up),
-    Command(("down",), "", "look at the callee", _down),
-    Command(("list", "l"), "[LINE]", "lines of the source", _list),
-    Command(("stack",), "", "the EVM's instruction and stack, its top first", _stack),
-    Command(("memory", "x"), "[OFFSET [LENGTH]]", "memory of a contract, or of a native actor at a syscall", _memory),
-    Command(("storage",), "[FIRST]", "a contract's words, with those written in this message", _storage),
-    Command(("calldata",), "[OFFSET [LENGTH]]", "what a contract was called with", _calldata),
-    Command(("params", "p"), "", "method, parameters, value and result by their schema or ABI", _params),
-    Command(("syscall",), "", "the syscall, its parameters, and what the one before gave", _syscall),
-    Command(("functions", "fn"), "", "the functions in which a native actor is, the innermost first", _functions),
-    Command(("state",), "[ACTOR] [PATH]", "an actor's state by its schema, as it is now", _state),
-    Command(("gas",), "", "gas of the message, and of the call by charge", _gas),
-    Command(("logs",), "", "what native actors have logged", _logs),
-    Command(("help", "h", "?"), "[COMMAND]", "this table", _help),
-    Command(("quit", "q", "exit"), "", "leave", _quit),
+    Command(("step", "s"), "[N]", "step to the next line, syscall or call", _step),
+    Command(("next", "n"), "[N]", "step over calls and internal functions", _next),
+    Command(("out", "finish"), "", "run to the end of the function or call", _out),
+    Command(("back", "b"), "[into] [N]", "step back to the previous line or syscall; `into` enters calls", _back),
+    Command(("continue", "c"), "", "run to the next breakpoint or the end of the message", _continue),
+    Command(("reverse", "rc"), "", "run back to the previous breakpoint or the start of the message", _reverse),
+    Command(("stepi", "si"), "[N]", "step one instruction of a contract", _step_instruction),
+    Command(("nexti", "ni"), "[N]", "step one instruction in the same frame", _next_instruction),
+    Command(("backi", "bi"), "[N]", "step back one instruction", _back_instruction),
+    Command(("restart", "run"), "", "restart the message", _restart),
+    Command(("break",), f"[{'|'.join(KINDS)} ...]", "set a breakpoint; without arguments, list them", _break),
+    Command(("delete",), "N", "delete a breakpoint", _delete),
+    Command(("where", "bt"), "", "list the open calls, innermost first", _where),
+    Command(("frame", "f"), "[N]", "select a call", _frame),
+    Command(("up",), "", "select the caller", _up),
+    Command(("down",), "", "select the callee", _down),
+    Command(("list", "l"), "[LINE]", "show source lines", _list),
+    Command(("stack",), "", "show the EVM instruction and the stack, top first", _stack),
+    Command(
+        ("memory", "x"), "[OFFSET [LENGTH]]", "show memory of a contract, or of a native actor at a syscall", _memory
+    ),
+    Command(("storage",), "[FIRST]", "show a contract's storage words", _storage),
+    Command(("calldata",), "[OFFSET [LENGTH]]", "show the calldata of a contract", _calldata),
+    Command(("params", "p"), "", "show method, parameters, value and result, decoded", _params),
+    Command(("syscall",), "", "show the syscall, its parameters, and the previous result", _syscall),
+    Command(("functions", "fn"), "", "show a native actor's function stack, innermost first", _functions),
+    Command(("state",), "[ACTOR] [PATH]", "show an actor's current state, decoded", _state),
+    Command(("gas",), "", "show gas of the message, and of the call by charge", _gas),
+    Command(("logs",), "", "show debug logs of native actors", _logs),
+    Command(("help", "h", "?"), "[COMMAND]", "show this table", _help),
+    Command(("quit", "q", "exit"), "", "quit", _quit),
 )
 BY_NAME: Final[Mapping[str, Command]] = {name: command for command in COMMANDS for name in command.names}

@@ -33,13 +33,13 @@ class ForkedLog:
 
 
 def is_before_fork(reader: NodeReader, height: int) -> bool:
-    """Return True if the forked node has the block, the one that the fork begins after included."""
+    """Return True if the forked node has the block, which includes the block after which the fork begins."""
     history = reader.network.chain.history
     return history is not None and height <= history.last
 
 
 def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, number: int) -> PageAnswer:
-    """Return the page of a block up to that of the fork, with its transactions. Raises PageError."""
+    """Return the page of a block from before the fork, with its transactions. Raises PageError."""
     history = reader.network.chain.history
     assert history is not None, "is_before_fork"
     block, receipts = _asked(lambda: (history.block(number, True), history.receipts(number)))
@@ -68,7 +68,7 @@ def forked_block_page(site: Site, reader: NodeReader, request: PageRequest, numb
 
 
 def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: bytes) -> PageAnswer | None:
-    """Return the page of a transaction up to the fork, or None if the forked node has none. Raises PageError."""
+    """Return the page of a transaction from before the fork, or None if it is unknown. Raises PageError."""
     history = reader.network.chain.history
     if history is None:
         return None
@@ -93,7 +93,7 @@ def forked_transaction_page(site: Site, reader: NodeReader, transaction_hash: by
 
 
 def find_forked(reader: NodeReader, wanted: bytes) -> FoundPage | None:
-    """Return the page of a transaction or block up to the fork, by its hash, or None. Raises PageError."""
+    """Find a transaction or block from before the fork by hash; None if there is none. Raises PageError."""
     history = reader.network.chain.history
     if history is None:
         return None

@@ -107,7 +107,7 @@ class Pages:
                 lambda reader: route.view(self._site, reader, request), route.kind
             )
             return await self._made_later(made) if isinstance(made, LaterAnswer) else made
-        except Exception as error:  # noqa: BLE001  # whatever it is, the browser gets a page and the node goes on
+        except Exception as error:  # noqa: BLE001  # show any error as a page and keep serving
             return await self._refused(_page_error(error))
 
     async def _made_later(self, answer: LaterAnswer) -> PageAnswer:

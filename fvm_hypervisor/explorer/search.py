@@ -88,7 +88,7 @@ def _ethereum_address(site: Site, reader: NodeReader, data: bytes) -> Iterator[F
 def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
     """Yield the transaction or block with a hash, or else the messages that logged it as a topic.
 
-    The forked node is asked last, for its transactions and blocks.
+    The forked node is queried last.
     """
     network = reader.network
     if network.find_receipt(data) is not None or network.mempool.get(data) is not None:

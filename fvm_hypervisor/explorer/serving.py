@@ -15,8 +15,7 @@ def explore(network: Network, port: int = 0, artifacts: Sequence[Path] | None = 
     """Serve a network's pages and JSON-RPC on a thread; return the URL. Port 0 selects a free port.
 
     The server uses the network exclusively until the end. `artifacts` are folders of compiled contracts (default: `out`
-    and
-    `artifacts`). Raises OSError if the port is in use.
+    and `artifacts`). Raises OSError if the port is in use.
 
     >>> from urllib.request import urlopen
     >>> from localnet import Network, explore

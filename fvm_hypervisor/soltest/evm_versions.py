@@ -1,4 +1,4 @@
-"""EVM version that a compiler is asked to target, with forge's defaults.
+"""Selection of the compiler's target EVM version, with forge's defaults.
 
 If a project sets no version, forge requests Osaka, whatever the compiler's own default is; a compiler that does not
 support it gets the newest version that it supports. Rules: Foundry's and solc's release notes.

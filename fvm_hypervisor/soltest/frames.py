@@ -2,8 +2,7 @@
 
 A frame has the code that it ran, so that contracts are identified by code rather than by deployer, even after
 self-destruction. Internal calls between contracts and the machine (address manager, init actor, code queries) are
-omitted, so that
-Ethereum's and Filecoin's rules give the same tree.
+omitted, so that Ethereum's and Filecoin's rules give the same tree.
 """
 
 from __future__ import annotations

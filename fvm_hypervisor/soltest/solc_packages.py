@@ -24,7 +24,7 @@ from hypervisor.user_files import read_bounded, user_folder
 
 VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
 _PACKAGE: Final = {"0.8.7": "0.8.7-fixed"}
-"""npm package versions by release, where they differ: the package 0.8.7 contains the compiler 0.7.5."""
+"""Mapping from release to npm package version where they differ: package 0.8.7 contains compiler 0.7.5."""
 ABSENT: Final = {"0.8.1": "0.8.0"}
 """Releases missing from npm, with the release that the package contains instead."""
 _FILE: Final = "soljson.js"

@@ -17,7 +17,7 @@ _LARGEST: Final = ("max", "u64::MAX")
 class Table:
     """Values by key; `prefix` is the table's own name with a dot. All methods raise InvalidInput.
 
-    `asked` collects the keys that are read, in this table and its subtables, with their prefixes.
+    `asked` collects the keys read from this table and its subtables, with their prefixes.
     """
 
     def __init__(self, values: Mapping[str, Any], prefix: str = "", asked: set[str] | None = None) -> None:

@@ -41,8 +41,7 @@ class Turns:
     """A queue of the node's tracing threads; `others_wait` returns True if a shorter request is waiting.
 
     A thread may be interrupted between any two instructions, also while it passes on its slice. So a slice is
-    identified
-    by its owner, and an execution that has ended always leaves the queue.
+    identified by its owner, and an execution that has ended always leaves the queue.
     """
 
     def __init__(self, others_wait: Callable[[], bool]) -> None:

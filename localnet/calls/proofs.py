@@ -60,8 +60,7 @@ def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -
     """Prove the actor at an address and some of its storage slots, or that there is no such actor.
 
     The path of an actor contains its ID, and its tuple the f410 address. For an address without an ID, the path leads
-    to
-    the address in the init actor's table.
+    to the address in the init actor's table.
     """
     root, found = machine.root, machine.state_tree.lookup_id(address)
     actor = None if found is None else machine.state_tree.get_actor(found)

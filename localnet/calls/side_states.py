@@ -65,8 +65,7 @@ class SideCall:
     """A precompile call of a contract. Balance in attoFIL, time in Unix seconds.
 
     `contracts` and `accounts` are addresses in use where the contract runs, which may be unknown here. `answers` are
-    the
-    results of contract calls requested earlier by this call.
+    the results of contract calls requested earlier by this call.
     """
 
     state: Cid

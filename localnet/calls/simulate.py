@@ -82,7 +82,7 @@ def estimate(
 ) -> Gas:
     """Return a sufficient gas limit for the message after the sender's `pending` ones.
 
-    Raises CallFailed, AllowanceExceeded where no limit would do, and the errors of `overridden`.
+    Raises CallFailed, AllowanceExceeded if no gas limit suffices, and the errors of `overridden`.
     """
     with overridden(machine, overrides), machine.quiet():
         rules = rules_of(machine)

@@ -95,7 +95,7 @@ def simulate_blocks(
     """Execute blocks on top of a tipset without storing them.
 
     With `validation` calls need nonce, fees and funds as transactions do; with `transfers` every transfer of value is
-    a log, too. Raises SimulationRefused, and the errors of `override_accounts`.
+    a log as well. Raises SimulationRefused, and the errors of `override_accounts`.
     """
     machine = chain.machine_before(base, base.state)
     room = chain.rules.limits.block_gas

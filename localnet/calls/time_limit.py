@@ -24,7 +24,7 @@ class OutOfTime(HypervisorError):
 
     The message is a suffix such as `after 1.0 s`.
 
-    Nothing between here and the message's end handles it.
+    It is handled only at the message's end.
     """
 
 
@@ -69,11 +69,11 @@ class TimeLimit:
         return self._clock() > self._end
 
     def check(self) -> None:
-        """Raise OutOfTime once the seconds are over, Preempted where the work is to stop."""
+        """Raise OutOfTime if the time limit is exceeded, Preempted if the work must yield."""
         if self.is_over:
             raise OutOfTime(f"after {self.seconds:.1f} s")
         if self._must_give_way():
-            raise Preempted("a request waits")
+            raise Preempted("interrupted by a waiting request")
 
     def on(self, tracer: Tracer | None) -> Tracer:
         """Return a tracer that passes on all events except instructions, and checks the limit with each."""

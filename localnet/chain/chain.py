@@ -141,8 +141,7 @@ class Chain(ChainReader):
         """Execute a tipset after the head and commit it; null rounds come before it.
 
         Candidates that cannot be executed now (nonce, funds, fee cap) are omitted; see the tipset's `transactions`.
-        Raises
-        Fatal and store errors; the chain is then unchanged.
+        Raises Fatal and store errors; the chain is then unchanged.
         """
 
         def make() -> Tipset:
@@ -369,8 +368,7 @@ class Chain(ChainReader):
         """Make an earlier tipset the head again, with the state in `tipset`.
 
         `upgrades` replaces the planned upgrades; None keeps them. The states of a `remembered` tipset are always
-        available.
-        Raises InvalidInput if the state was collected, and store errors; the chain is then unchanged.
+        available. Raises InvalidInput if the state was collected, and store errors; the chain is then unchanged.
         """
         if not remembered:
             self._check_kept(tipset)

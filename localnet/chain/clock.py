@@ -95,8 +95,7 @@ class ChainClock:
         """Record the time of a new block: after a fixed time, the chain's time continues from it.
 
         If a block is ahead of the clock for another reason (several blocks in one second, a clock that stepped back),
-        the
-        offset is unchanged, and blocks use the clock's time again after it has caught up.
+        the offset is unchanged, and blocks use the clock's time again after it has caught up.
         """
         offset = self.travel.offset
         if self._next is not None:
@@ -108,7 +107,7 @@ class ChainClock:
         self.travel, self._next = travel, None
 
     def now(self) -> int:
-        """Return the chain's time, in Unix seconds. Raises InvalidInput where the clock gives none."""
+        """Return the chain's time, in Unix seconds. Raises InvalidInput if the clock returns none."""
         value = self._clock()
         if not 0 <= value <= LATEST_TIME:  # NaN is neither
             raise InvalidInput(

@@ -29,7 +29,7 @@ from store.cid import EMPTY_ARRAY_CID, Cid
 from store.roots import pin, pins
 
 _BASE: Final = "fork base"
-"""The name under which a store pins the base: earlier blocks of the forked network are read over it."""
+"""Pin name of the base state, on which earlier blocks of the forked network are read."""
 
 
 def remove_accounts(machine: Hypervisor) -> None:
@@ -69,7 +69,7 @@ def resume_fork(machine: Hypervisor, fork: EthereumFork) -> None:
 
 
 def first_tipset(blocks: Blockstore, fork: EthereumFork, state: Cid, chain_id: int, rules: NetworkRules) -> Tipset:
-    """Return the tipset that a fork begins with: the node's block, after which `state` is."""
+    """Return the first tipset of a fork: the node's block, whose resulting state is `state`."""
     block, tipset = fork.point.block, earlier_tipset(fork, fork.point.block, chain_id, rules)
     receipts, messages, base_fee = put_receipts(blocks, []), put_messages(blocks, []), TokenAmount(block.base_fee)
     header = BlockHeader(
@@ -80,7 +80,7 @@ def first_tipset(blocks: Blockstore, fork: EthereumFork, state: Cid, chain_id: i
 
 
 def earlier_tipset(fork: EthereumFork, block: RemoteBlock, chain_id: int, rules: NetworkRules) -> Tipset:
-    """Return a block of the node as a tipset, with the state before the accounts of the fork; the node has the rest."""
+    """Return a block of the node as a tipset over the base state; other accounts are read from the node."""
     point = replace(fork.point, block=block)
     excess, blob_gas_used = blob_gas_of(fork.point.chain_id, block)
     next_excess = rules.next_excess_blob_gas(excess, blob_gas_used, block.base_fee)

@@ -116,7 +116,10 @@ class FolderSource:
         raise InvalidInput(f"{self._path} has no epoch {epoch}")
 
     def _past(self, fork: ForkPoint) -> Iterator[TipsetHeaders]:
-        """Yield the tipsets from the fork point down; each is read once. Raises BlockNotFound where headers end."""
+        """Yield the tipsets from the fork point down; each is read once.
+
+        Raises BlockNotFound after the last stored header.
+        """
         place = 0
         while True:
             if place == len(self._walked):

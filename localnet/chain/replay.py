@@ -38,7 +38,7 @@ from store.remote import RemoteStore
 from store.rocks import RocksStore
 
 _OPEN: Final[dict[Path, Chain]] = {}
-"""The chain that `replay` has open, at most one."""
+"""Chain that `replay` has open, if any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,7 @@ def forget_states(store: Store, states: int) -> None:
     """Release the states of all but the newest tipsets for collection.
 
     The chain cannot be reverted to these tipsets any more, except for snapshots (`chain_roots`). A folder without a
-    chain
-    is unchanged. Raises InvalidInput for less than one state.
+    chain is unchanged. Raises InvalidInput for less than one state.
     """
     heights = [*newest_heights(store, states)]
     if heights:
@@ -58,7 +57,7 @@ def chain_roots(store: Store, snapshots: Iterable[Tipset] = ()) -> Roots:
     """Return the roots of a chain up to its head; of the states, the retained ones, the first, and snapshots'.
 
     A folder without a chain has none: there the head of the machine and the pins are all that counts. The iterators
-    read the index as they go, and raise StoreCorrupt where it has gaps.
+    read the index on demand, and raise StoreCorrupt if it has gaps.
     """
     remembered = tuple(state for tipset in snapshots for state in (tipset.before, tipset.state))
     return Roots(deep=_deep(store, remembered), shallow=(tipset.block for tipset in _tipsets(store)))
@@ -139,8 +138,7 @@ class Housekeeper:
         """Run the work that the retention policy requires now; return None if there is none.
 
         A collection reads the whole chain, so it starts when the new blocks have reached a share of it. The disk space
-        of
-        deleted blocks is released by later writes.
+        of deleted blocks is released by later writes.
         """
         if self._states is None or self._compaction is not None:
             return None

@@ -38,7 +38,7 @@ from store.cid import Cid
 
 
 class ChainReader:
-    """The tipsets up to the head, and the machine at the head's state."""
+    """Read access to a chain: its tipsets up to the head, and a machine at the head's state."""
 
     machine: Hypervisor
     index: ChainIndex
@@ -159,7 +159,7 @@ class ChainReader:
     def machine_before(self, tipset: Tipset, root: Cid | None = None) -> Hypervisor:
         """Return a separate machine in a tipset's context, at the state before its execution (or at `root`).
 
-        Raises InvalidInput where that state was collected.
+        Raises InvalidInput if that state was collected.
         """
         self._check_kept(tipset)
         machine = self._fork(tipset.before if root is None else root)
@@ -207,8 +207,7 @@ class ChainPoint:
     """Snapshot of a chain between two changes, with everything that another thread needs to read it.
 
     `facts` are the head, the record, the producer, a flag for deferred receipts, the default gas limit, and the number
-    of
-    reorgs and manual edits. `circulating` is in attoFIL.
+    of reorgs and manual edits. `circulating` is in attoFIL.
     """
 
     facts: tuple[Tipset, NetworkRecord, Address, bool, Gas | None, int]
@@ -248,7 +247,7 @@ class ChainView(ChainReader):
 
     def _enter_point(self, point: ChainPoint) -> None:
         if point.rewritten != self._rewritten:
-            self.index.forget_logs()  # they may have been read while their heights were rebuilt
+            self.index.forget_logs()  # they may have been read during a reorg
             self._rewritten = point.rewritten
         self.head, self.record, self.producer, self.deferred, self.default_gas_limit, _ = point.facts
         self.index.head, self.index.chain_ids = self.head.height, list(point.chain_ids)
@@ -258,7 +257,7 @@ class ChainView(ChainReader):
         self._enter(self.head)
 
     def _fork(self, root: Cid) -> Hypervisor:
-        # With externs of its own: the console executes on it, on the chain's thread, when this view is elsewhere.
+        # With separate externs, because the console uses it on the chain's thread.
         return self.machine.fork(root, externs=self._externs.at_rest())
 
     def _circulating(self, state: Cid) -> TokenAmount:

@@ -170,10 +170,8 @@ class NativeActors:
     ) -> Cid:
         """Install a user's WASM module (a file or bytes) with the schema file of its interface; return the code CID.
 
-        Traces and logs name the code by `name`, by default that of the file.
-        Raises InvalidInput for unreadable files or an invalid schema, and InvalidModule if the machine's rules reject
-        the
-        module; nothing has changed then.
+        Traces and logs name the code by `name`, by default that of the file. Raises InvalidInput for unreadable files
+        or an invalid schema, and InvalidModule if the machine's rules reject the module; nothing has changed then.
         """
         text = None if interface is None else read_schema(interface)
         called = "" if isinstance(module, bytes) else Path(module).stem

@@ -127,7 +127,7 @@ def reads_from_node(store: Store) -> bool:
 def connect(
     point: EthereumForkPoint | None, asked: ForkSource | None, folder: Path | None, blocks: AccountBlocks
 ) -> EthereumFork:
-    """Return a fork at a recorded point, or at the block that is asked for. Raises UnfitNode, InvalidInput.
+    """Return a fork at a recorded point, or at the requested block. Raises UnfitNode, InvalidInput.
 
     The caller closes the fork's `chain`.
     """

@@ -53,7 +53,7 @@ class ForkSource:
     transaction: bytes | None = None
     """The hash of a transaction of an Ethereum network after which the fork begins, in place of a block."""
     chain_id: int | None = None
-    """The chain ID of the forked network; None: the node is asked for it."""
+    """Chain ID of the forked network; None to request it from the node."""
 
     def check_chain_id(self, found: int) -> None:
         """Raise InvalidInput if the fork that a folder records has another chain ID than the one asked for."""
@@ -263,8 +263,7 @@ class Origin:
     """The forked node of a network, for blocks and for the past.
 
     Without a URL there is no node. Responses about the past are stored in the fork's store, so that executed tipsets
-    can
-    be re-executed without the node.
+    can be re-executed without the node.
     """
 
     def __init__(

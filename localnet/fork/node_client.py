@@ -63,8 +63,7 @@ class NodeError(HypervisorError):
     """Raised if a node does not respond, or responds with an error.
 
     `data` is the error's data, for a revert its bytes; `code` is the JSON-RPC error code. `answered` is True if a node
-    or a
-    gateway in front of it responded; `words` is the node's message.
+    or a gateway in front of it responded; `words` is the node's message.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class UnfitNode(NodeError, InvalidInput):
 
 @contextmanager
 def naming_origin() -> Iterator[None]:
-    """Raise UnfitNode for the NodeError of a node that is asked for the first time."""
+    """Convert a NodeError to UnfitNode during the first requests to a node."""
     try:
         yield
     except NodeError as error:

@@ -33,7 +33,7 @@ class ReadTransaction:
     """Parity, r and s; zeros for an unsigned transaction."""
 
     def raw(self) -> bytes:
-        """Return the signed bytes. Raises NodeError where they do not have the hash of the transaction."""
+        """Return the signed bytes. Raises NodeError if they do not have the transaction's hash."""
         signed = SignedTransaction(self.transaction, *self.signature)
         if signed.hash() != self.hash:
             raise NodeError(f"transaction 0x{self.hash.hex()} has no signature that fits its hash: it was impersonated")

@@ -148,7 +148,7 @@ class Execution:
     """An executed message: the message, its hash, its receipt, and its gas costs.
 
     `kind` is the type of the transaction, `NATIVE` or `IMPERSONATED`. `sender` and `to` are Ethereum addresses; `to` is
-    None where a contract was to be created. `paid` in attoFIL; `words` is the machine's account of a failure.
+    None for a contract creation. `paid` is in attoFIL; `words` is the machine's message about a failure.
     """
 
     hash: bytes

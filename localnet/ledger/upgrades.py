@@ -144,9 +144,8 @@ def planned(
     """Return a plan's upgrades on a network that has some already, and their bundles.
 
     An upgrade that migrates states uses this project's actors unless the plan names others, and `streams`. An upgrade
-    that
-    is already planned is unchanged, including its bundle. Raises BundleError, and InvalidInput for a bundle that cannot
-    read the states.
+    that is already planned is unchanged, including its bundle. Raises BundleError, and InvalidInput for a bundle that
+    cannot read the states.
     """
     upgrades, bundles = list[Upgrade](), list[Bundle]()
     for epoch, wanted in plan.items():

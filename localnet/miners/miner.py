@@ -242,8 +242,7 @@ def create_first_miners(network: MinerNetwork) -> None:
     """Create a network's initial miners in its first blocks, all or none; the first accounts own them.
 
     If the process ends before all are created, the next one that opens the folder repeats the creation. Raises the
-    errors
-    of `create_miner` and closes the network.
+    errors of `create_miner` and closes the network.
     """
     chain, miners = network.chain, network.chain.index.miners_to_come()
     first = chain.index.tipset(chain.index.first)

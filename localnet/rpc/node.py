@@ -114,7 +114,7 @@ class NodeReader:
     console: NodeConsole | None
     pending: PendingBlocks
     addresses: AddressIndex | None
-    """The index by address, where the node has one."""
+    """Address index of the node, if enabled."""
 
     def machine_at(self, ref: BlockRef) -> Hypervisor:
         """Return a machine at the state after the referenced block, which may be the pending one. Raises RpcError."""

@@ -57,10 +57,8 @@ class NodeView(NodeReader):
         """Return the result of a query at the newest point, or at the plan's. Raises its errors.
 
         Raises NeedsPlan if the query needs a plan and has none. Raises WentBack if the chain was reorganised or
-        collected
-        states during the query, so that it may have read replaced blocks or deleted states, or if the mempool has
-        changed
-        since the plan was made.
+        collected states during the query, so that it may have read replaced blocks or deleted states, or if the mempool
+        has changed since the plan was made.
         """
         self.console, self._plan = self._node.console, plan
         for _ in range(_MOVES if plan is None else 1):

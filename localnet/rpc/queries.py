@@ -1,10 +1,9 @@
 """A thread pool for read-only requests, with a time limit per request and cancellation on disconnect.
 
 A query runs on an idle thread or a new one, up to `MAX_THREADS`, so that a long query does not delay others. A query
-that
-exceeds its time limit, or whose client disconnects, is abandoned: the client gets its response at once, and the thread
-is interrupted and not used again. Threads share only what `localnet.chain.view` publishes. Traces yield to new queries
-(`localnet.calls.pace`). Threads are used because another process could not read a network in memory.
+that exceeds its time limit, or whose client disconnects, is abandoned: the client gets its response at once, and the
+thread is interrupted and not used again. Threads share only what `localnet.chain.view` publishes. Traces yield to new
+queries (`localnet.calls.pace`). Threads are used because another process could not read a network in memory.
 """
 
 from __future__ import annotations

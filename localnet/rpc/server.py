@@ -91,11 +91,10 @@ class Server:
         """Bind the port. `access` allows clients on other machines; `interval` is the timing of blocks.
 
         `host` is the listening address; if other machines can reach it (`reaches_out`), the node signs only with
-        `signs`.
-        With `keep_states`, states of older blocks are collected. With `impersonates`, the node sends from any address
-        without a key. `pages` creates the explorer (`fvm_hypervisor.explorer`). The index `addresses` follows the chain
-        and is closed at the end. Raises InvalidInput if the port is in use, or if `keep_states` is set without a
-        folder.
+        `signs`. With `keep_states`, states of older blocks are collected. With `impersonates`, the node sends from any
+        address without a key. `pages` creates the explorer (`fvm_hypervisor.explorer`). The index `addresses` follows
+        the chain and is closed at the end. Raises InvalidInput if the port is in use, or if `keep_states` is set
+        without a folder.
         """
         self.network = network
         self._socket = _bind(host, port)

@@ -37,11 +37,10 @@ def call_precompile(node: Node, precompile: EthAddress, data: bytes, call: dict[
 
     `call` has `from`, `balance` (attoFIL), `state` (its name), `block` (`number`, `time`), `readOnly`, and lists:
     `contracts` and `accounts` (addresses in use there), `answers` (`success`, `output`) of contracts to earlier
-    requests.
-    The result is the ABI encoding of one tuple: (uint8 status, bytes output, bytes32 state, (address, uint256 before,
-    uint256 after)[] balances, (address contract, address caller, bytes calldata, bool readOnly) ask). Status 0 is
-    failure, 1 is success, and 2 requests a contract call: execute `ask`, and repeat the request with its
-    result appended to `answers`.
+    requests. The result is the ABI encoding of one tuple: (uint8 status, bytes output, bytes32 state, (address, uint256
+    before, uint256 after)[] balances, (address contract, address caller, bytes calldata, bool readOnly) ask). Status 0
+    is failure, 1 is success, and 2 requests a contract call: execute `ask`, and repeat the request with its result
+    appended to `answers`.
     """
     return as_data(_reply(node.side_states.call(_call(precompile, data, call))))
 

@@ -23,7 +23,7 @@ def rules_of(machine: Hypervisor) -> NetworkRules:
 def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
     """Return the rules of a name, with an Ethereum fork if they have one (empty: the newest). Raises InvalidInput.
 
-    `gas_limit` is that of blocks, where it can be set (None: as the rules have it).
+    `gas_limit` is the block gas limit, if the rules allow one to be set (None: default).
     """
     found = rule_set(name)
     labs = (name,) if found.takes_labs else ()

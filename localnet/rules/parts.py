@@ -205,7 +205,7 @@ class NetworkRules:
     code: tuple[NamedCode, ...] = ()
     """Names of code that networks of these rules have from genesis, in addition to built-in actors."""
     hardfork: str = ""
-    """The fork of Ethereum, where the rules have one; empty otherwise."""
+    """Fork of Ethereum; empty under rules without forks."""
     blobs: BlobRules | None = None
     """Limits and fees of blobs; None if there are no blob transactions."""
 

@@ -107,7 +107,7 @@ def set_storage(
 ) -> None:
     """Set storage slots of a contract (0 clears one); with `only`, all others are cleared.
 
-    With `bare`, an address without code may have slots, too (`Features.allows_bare_storage`). Raises InvalidInput for
+    With `bare`, an address without code may also have slots (`Features.allows_bare_storage`). Raises InvalidInput for
     an actor that is not a contract, and for a word of more than 256 bits.
     """
     for slot, value in slots.items():

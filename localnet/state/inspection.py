@@ -85,8 +85,7 @@ class StateInspector:
     """The state below a root. Raises BlockNotFound and StoreCorrupt if blocks are missing or damaged.
 
     `interfaces` returns the interface of a user's actor by its code CID, if known. `manifest` names built-in actors if
-    the
-    store lacks the state's manifest, as the blocks of a proof do.
+    the store lacks the state's manifest, as the blocks of a proof do.
     """
 
     def __init__(

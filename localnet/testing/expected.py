@@ -21,8 +21,7 @@ def reverts(reason: str | None = None, contract: Contract | TypedContract | None
     """Expect a revert inside the context; with `reason`, this reason.
 
     `reason` is the text of `require` or `revert`, or a custom error of `contract`: its name, optionally with arguments,
-    as
-    in `Unauthorized(0x...)`. Raises AssertionError if nothing fails, or for another reason.
+    as in `Unauthorized(0x...)`. Raises AssertionError if nothing fails, or for another reason.
     """
     try:
         yield

@@ -24,7 +24,7 @@ from localnet.traces.trace import call_json
 
 @dataclass(frozen=True, slots=True)
 class FailedCall:
-    """The call tree of a failed call, decoded by the registered interfaces. `print` shows it."""
+    """Call tree of a failed call, decoded by the registered interfaces; `str` formats it."""
 
     exit_code: int
     words: str
@@ -67,7 +67,7 @@ def failed_call(
 
 
 def call_trace(machine: Hypervisor, request: CallRequest) -> dict[str, Any]:
-    """Return the call tree of a simulated call, like a transaction's; without calls if it is refused."""
+    """Return the call tree of a simulated call, like a transaction's; without calls if it is rejected."""
     calls = _calls(machine, request)
     exit_code = calls[-1]["exitCode"] if calls else int(ExitCode.OK)
     return {

@@ -33,8 +33,7 @@ class FailurePlaces:
         """Return the `file.sol:line` of the innermost contract on the path to a failure's cause; None if unknown.
 
         `path` has the index of each call among its siblings (`localnet.traces.trace_report`), without calls of
-        `console.log`.
-        Raises the error of the limit.
+        `console.log`. Raises the error of the limit.
         """
         if not self._artifacts.contracts():
             return None  # no source is known

@@ -1,4 +1,4 @@
-"""geth's prestateTracer: the accounts that a transaction touches before it and, in diff mode, after it.
+"""Output of geth's prestateTracer: touched accounts before a transaction and, in diff mode, after it.
 
 Shapes: go-ethereum eth/tracers/native/prestate.go. Native actors are listed like other accounts, under their masked
 ID addresses.
@@ -26,7 +26,7 @@ def state_of(machine: Hypervisor, touched: Mapping[EthAddress, set[int]]) -> Sta
 def changes(before: State, after: State) -> dict[str, State]:
     """Return the difference: `pre` has the changed accounts before, `post` the changed fields after.
 
-    An account that was not there is in `post` alone. Slots are there where they changed, with the value that is not 0.
+    A new account is in `post` only. Changed slots are included, each side only if its value is not 0.
     """
     pre: State = {}
     post: State = {}

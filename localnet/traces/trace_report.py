@@ -38,7 +38,7 @@ _PARTS: Final = {
     "history": "OnGetRandomness OnTipsetCid",
 }
 PART_OF: Final[Mapping[str, str]] = {name: part for part, names in _PARTS.items() for name in names.split()}
-"""The part of the gas that a charge of a name belongs to, for the charges under Filecoin's rules."""
+"""Mapping from charge name to part of the gas, under Filecoin's rules."""
 
 _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CONTRACT_BAD_JUMPDEST + 1)
 
@@ -66,7 +66,7 @@ def decode_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInte
 
 
 def _by_part(found: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the gas of the whole transaction, largest part first; gas used by no call paid for the message."""
+    """Return the gas of the whole transaction, largest part first; gas outside of calls paid for the message."""
     parts = Counter[str]()
     for call in every:
         parts.update(_parts_of(call))
@@ -118,9 +118,7 @@ def gas_words(trace: Mapping[str, Any]) -> str:
 
 def has_failed(call: Mapping[str, Any]) -> bool:
     """Return True if a call of a trace failed; `console.log` never does."""
-    return bool(call["exitCode"] or call["error"]) and not is_log(
-        call["to"]
-    )  # no actor exists at the address, which is not a failure
+    return bool(call["exitCode"] or call["error"]) and not is_log(call["to"])  # no actor exists there
 
 
 def _path(found: Mapping[str, Any]) -> list[int] | None:
@@ -145,7 +143,8 @@ def _failing_child(call: Mapping[str, Any]) -> int | None:
     for place in reversed(range(len(calls))):
         if own and has_failed(calls[place]) and unwrap_return(bytes.fromhex(calls[place]["return"][2:])) == own:
             return place
-    halted = call["actor"] == "evm" and call["exitCode"] in _HALTS  # a native actor has such a code from below
+    # Native actors pass on these codes from a failed callee.
+    halted = call["actor"] == "evm" and call["exitCode"] in _HALTS
     if not calls or not has_failed(calls[-1]) or halted or panic_code(own) is not None:
         return None
     if call["exitCode"] == ExitCode.SYS_OUT_OF_GAS != calls[-1]["exitCode"]:

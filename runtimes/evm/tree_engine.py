@@ -1,8 +1,8 @@
 """An optional second protocol of engines: run a frame with all nested calls.
 
 Such an engine (`TreeEngine`) buffers the changes of a whole call tree and writes them at the end, so its host calls
-have no side effects. A tree that reaches an address the engine does not support (`leaves_tree`) is given up without
-effect, and its first frame runs on its own (`runtimes.evm.engine.Engine`). With an interceptor between frames
+have no side effects. A tree that reaches an address the engine does not support (`leaves_tree`) is discarded without
+effect, and its first frame runs separately (`runtimes.evm.engine.Engine`). With an interceptor between frames
 (`TreeMode`), the first frame waits instead, and the tree's changes so far are written.
 """
 
@@ -167,7 +167,7 @@ class TreeEngine(Engine, Protocol):
     """Runs one frame, or a message's first frame with all nested calls."""
 
     def run_tree(self, frame: Frame, host: TreeHost, gas: int, found: AccountView) -> tuple[FrameOutcome, int] | None:
-        """Run a message's first frame on this thread; return its end, and the gas it used of `gas`.
+        """Run a message's first frame on this thread; return its result and the gas used, at most `gas`.
 
         `found` is the frame's account. Returns None, without effect, if the frame is too long, fails, or is given up.
         """

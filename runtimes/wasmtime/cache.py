@@ -28,7 +28,8 @@ MAX_BYTES = 1 << 30
 """Maximum total size of the files in bytes: about forty bundles. The least recently used are deleted first."""
 _SHARE = 16
 """Fraction of MAX_BYTES that a process writes between two scans of the folder, and that a scan frees. Scanning after
-every write would take longer than compiling."""
+every write would take longer than compiling.
+"""
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 _log = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def cpu_features() -> bytes:
 
 
 def cache_key(*parts: bytes) -> bytes:
-    """Return a key of several parts; the length of each part is hashed, too."""
+    """Return a key of several parts; the length of each part is included in the hash."""
     state = hashlib.blake2b(digest_size=DIGEST)
     for part in parts:
         state.update(len(part).to_bytes(8, "big") + part)
@@ -148,7 +149,7 @@ def cache_key(*parts: bytes) -> bytes:
 def _prepare(folder: Path) -> bytes:
     """Create the folder if needed, check that it is private, and return its secret.
 
-    Parent folders created here are private, too: one of them may be shared with another cache.
+    Parent folders created here are also private, since another cache may share one of them.
     """
     for missing in [each for each in (*reversed(folder.parents), folder) if not each.exists()]:
         missing.mkdir(mode=0o700, exist_ok=True)

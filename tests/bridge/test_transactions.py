@@ -153,7 +153,7 @@ def test_receiver_sets_address_and_data_sets_params() -> None:
 
 
 def test_a_masked_id_sends_no_transaction() -> None:
-    with pytest.raises(AddressError, match="0xff00000000000000000000000000000000000005 is an actor's number"):
+    with pytest.raises(AddressError, match="0xff00000000000000000000000000000000000005 is the masked ID of an actor"):
         message_of(Transaction(DYNAMIC_FEE, CHAIN_ID, 0, None, 0, b"", 1, 1, 1), masked_id(5))
 
 

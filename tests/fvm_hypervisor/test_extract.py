@@ -169,7 +169,7 @@ def test_missing_epoch_or_message_is_one_error_and_no_file(made: Made, tmp_path:
         "99": f"has no epoch 99: it reaches from 0 to {made.head}",
         "0": "epoch 0 is the chain's first, where nothing is executed: name a later epoch",
         "0x" + "11" * 32: f"no message 0x{'11' * 32} was executed on the chain in",
-        "nothing": "'nothing' is neither an epoch, a transaction's hash (0x...) nor a CID",
+        "nothing": "'nothing' is not an epoch, a transaction hash (0x...) or a CID",
     }
     with made.open() as network:
         node = LotusNode(network)
@@ -181,7 +181,7 @@ def test_missing_epoch_or_message_is_one_error_and_no_file(made: Made, tmp_path:
                 assert (found.exit_code, found.stderr.count("\n")) == (2, 1), found.stderr
             node.methods["Filecoin.StateNetworkName"] = lambda: 7
             found = run("extract", "1", "--rpc-url", url, "--out", out)
-            assert "answers Filecoin.StateNetworkName as no Filecoin node would" in found.stderr
+            assert "returned a malformed result of Filecoin.StateNetworkName" in found.stderr
     found = run("extract", "1", "--state", empty / "none", "--out", out)
     assert (found.exit_code, "there is no folder" in found.stderr) == (2, True)
     found = run("extract", "1", "--state", made.folder, "--out", tmp_path / "no" / "file.json")

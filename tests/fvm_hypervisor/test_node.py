@@ -114,10 +114,7 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
         by_cid = run("trace", message, "--rpc", url)
         assert (by_cid.returncode, by_cid.stdout) == (0, shown.stdout), by_cid.stderr
         unknown = run("trace", NO_MESSAGE, "--rpc", url)
-        assert (
-            unknown.returncode,
-            f"no message in a block of this chain has the CID {NO_MESSAGE}" in unknown.stderr,
-        ) == (1, True)
+        assert (unknown.returncode, f"no message has the CID {NO_MESSAGE}" in unknown.stderr) == (1, True)
         behind = run("trace", "1", "--rpc", url)
         assert behind.returncode == 0, behind.stderr
         for expected in (r"^wasm f02 reward AwardBlockReward\(miner=f00, ", r"^wasm f03 cron EpochTick\(\)"):
@@ -144,10 +141,7 @@ def test_node_reopens_folder_and_traces_its_transactions(tmp_path: Path) -> None
     assert run("trace", "1", "--state", state).stdout == behind.stdout
     assert run("trace", message, "--state", state).stdout == shown.stdout
     unknown = run("trace", NO_MESSAGE, "--state", state)
-    assert (unknown.returncode, f"no message in a block of this chain has the CID {NO_MESSAGE}" in unknown.stderr) == (
-        1,
-        True,
-    )
+    assert (unknown.returncode, f"no message has the CID {NO_MESSAGE}" in unknown.stderr) == (1, True)
     offline = run("trace", call, "--state", state, "--abi", inbox)
     assert offline.returncode == 0, offline.stderr
     (line,) = [line for line in offline.stdout.splitlines() if 'Inbox greet(text="hi")' in line]

@@ -79,7 +79,7 @@ def test_time_base_fee_and_impersonation_match_options(tmp_path: Path) -> None:
     ("option", "words"),
     [
         (["--balance", "3"], "balances of an existing folder cannot be set: omit the balance"),
-        (["--accounts", "12"], "the folder's network knows 3 of these 12 accounts: leave their number out"),
+        (["--accounts", "12"], "the folder's network knows 3 of these 12 accounts: omit the number of accounts"),
     ],
 )
 def test_options_fixed_by_state_folder_are_refused(tmp_path: Path, option: list[str], words: str) -> None:

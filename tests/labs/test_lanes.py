@@ -62,7 +62,7 @@ def test_the_networks_own_proof_lands_on_official_actors() -> None:
     [
         ("0/50/50", "the lane 'system' has no gas"),
         ("50/50/0", "the lane 'users' has no gas"),
-        ("10/40/51", "make 101 per cent, not 100"),
+        ("10/40/51", "add up to 101 per cent"),
         ("10/90", "expected three whole per cents"),
         ("10/-40/130", "expected three whole per cents"),
         ("1e1/40/50", "expected three whole per cents"),

@@ -305,7 +305,7 @@ def test_unfunded_accounts_are_funded_on_fork() -> None:
     ("options", "words"),
     [
         ({"network": 27}, "a fork uses the network version"),
-        ({"rules": "lab:async"}, "cannot be under the rules 'lab:async'"),
+        ({"rules": "lab:async"}, "'filecoin', not 'lab:async'"),
         ({"fork": ForkSource("ftp://there")}, "is not a URL of a node"),
     ],
 )
@@ -457,7 +457,7 @@ def test_randomness_that_is_no_digest_is_not_taken(
 ) -> None:
     with fork(other) as network:
         lying(monkeypatch, "Filecoin.StateGetRandomnessDigestFromBeacon", answer)
-        with pytest.raises(ExternError, match="epoch 2 is before the fork, and its origin does not answer"):
+        with pytest.raises(ExternError, match="epoch 2 is before the fork, and the forked node does not respond"):
             network.machine.externs.beacon_randomness(ChainEpoch(2))
 
 

@@ -191,7 +191,7 @@ def test_rollback_within_state_window_keeps_older_states(network: Network) -> No
 def test_anvil_state_count_is_default_unless_set(tmp_path: Path) -> None:
     """500 in memory and 3,600 on the disk: anvil's storage.rs."""
     assert DEFAULT_STATES == 4_100
-    with pytest.raises(InvalidInput, match="states of 0 tipsets: at least the head's"):
+    with pytest.raises(InvalidInput, match="retained states is 0: expected at least 1"):
         Network(keep_states=0)
     with pytest.raises(InvalidInput, match=r"to networks in memory: .* `hypervisor gc --states N`"):
         Network(tmp_path, keep_states=5)

@@ -155,7 +155,7 @@ def test_a_folder_is_not_opened_with_other_streams(tmp_path: Path, asked: Stream
         (28, None, {5: (29, "own")}, None, "actors v18, which cannot read the states that nv29 writes: take"),
         (28, None, {5: (29, "own-supply-share")}, None, "has actors v18"),
         (27, None, {5: (28, "own-v19")}, None, "actors v19, which read the states that nv29 will write"),
-        (28, "own-v19", {}, None, "actors v19, which read the states that nv29 will write: take older .* of nv28"),
+        (28, "own-v19", {}, None, "actors v19, which read the states that nv29 will write: use older .* of nv28"),
         (28, None, {}, QUICK, "come with network version nv29, this network is of nv28: plan an upgrade to it"),
         (27, None, {5: 28}, QUICK, "come with network version nv29, this network is of nv27"),
         (29, "own-v19", {}, stream_settings(sra="f04242"), "no actor has the address f04242 of the writer"),
@@ -193,7 +193,7 @@ def test_planned_upgrade_keeps_bundle_of_its_plan(tmp_path: Path) -> None:
 def test_streams_of_planned_upgrade_may_be_omitted_on_reopen(tmp_path: Path) -> None:
     Network(tmp_path, network=28, upgrades={3: 29}, streams=QUICK, clock=Clock()).close()
     Network(tmp_path, upgrades={3: 29}, clock=Clock()).close()
-    words = "to nv29 at epoch 3 is planned with ramp 90 and not 91: leave that out"
+    words = "to nv29 at epoch 3 is planned with ramp 90 and not 91: omit it"
     for again in ({}, {3: 29}):
         with pytest.raises(InvalidInput, match=words):
             Network(tmp_path, upgrades=again, streams=replace(QUICK, ramp=91), clock=Clock())

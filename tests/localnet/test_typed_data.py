@@ -115,5 +115,5 @@ def test_types_that_are_written_again_in_each_other_have_a_limit() -> None:
     types = {f"T{number}": [{"name": "a" * 4_000, "type": f"T{number + 1}"}] for number in range(1_000)} | {"T1000": []}
     first = [{"name": f"m{number}", "type": f"T{number}"} for number in range(1_000)]
     message: dict[str, Any] = {f"m{number}": {} for number in range(1_000)}
-    with pytest.raises(InvalidInput, match="its types take more than 16777216 bytes"):
+    with pytest.raises(InvalidInput, match="the encoded types exceed 16777216 bytes"):
         typed_data_digest({"types": {"All": first, **types}, "primaryType": "All", "message": message})

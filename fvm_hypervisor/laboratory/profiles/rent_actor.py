@@ -86,8 +86,7 @@ class RentTerms:
     """Prices and periods of rent.
 
     `rates` are rows [first epoch, attoFIL per byte and epoch]. Rent is paid `period` epochs in advance, the first time
-    at
-    most `grace` epochs after the actor became subject to rent.
+    at most `grace` epochs after the actor became subject to rent.
     """
 
     rates: tuple[tuple[int, int], ...] = ((0, 1_000_000),)

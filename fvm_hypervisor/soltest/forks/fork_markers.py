@@ -21,7 +21,7 @@ MARK: Final = ActorID((1 << 63) - 1)
 CHANGE: Final = ActorID(MARK - 1)
 """ID whose actor stores the number of the latest change of forks, as nonce."""
 FIRST_OWN_ID: Final = 1 << 40
-"""First ID above those of any network; no init actor will ever assign so many."""
+"""First ID above those of any network, far beyond what an init actor can assign."""
 _FIRST_PLACE: Final = 0
 """Place of the fork on which a machine was created."""
 _MARKER_CODE: Final = cid_of(b"fork", RAW)

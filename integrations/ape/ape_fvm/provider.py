@@ -76,14 +76,14 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
 
     @property
     def http_uri(self) -> str | None:
-        """None: requests do not leave the process."""
+        """URI of the connection, which is None because requests do not leave the process."""
         return None
 
     ws_uri = http_uri
 
     @property
     def ipc_path(self) -> Path | None:
-        """None: requests do not leave the process."""
+        """URI of the connection, which is None because requests do not leave the process."""
         return None
 
     @property

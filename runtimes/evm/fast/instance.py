@@ -53,7 +53,7 @@ class HostCalls:
     answerable: frozenset[int]
     """Numbers of the host calls whose results can be supplied before a tree continues."""
     account_code: int
-    """The call of these whose answer is code."""
+    """Number of the host call that returns code."""
     infrequent: frozenset[int]
     """Infrequent calls whose results are not in the mailbox numbers."""
 
@@ -92,7 +92,7 @@ class FastInstance:
         self.features = (0, 0)
         self.waiting = 0
         self.owner: ref[object] | None = None
-        """The message whose frames wait here."""
+        """Message whose frames wait on this instance."""
         self.orphans: list[int] = []
         self.broken = False
         self._live = live

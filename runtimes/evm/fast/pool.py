@@ -73,7 +73,7 @@ class Pool:
         return 0
 
     def take(self, message: object) -> FastInstance:
-        """Return an instance for a frame: one where frames of its message wait, else one where none does."""
+        """Return an instance with waiting frames of the message, otherwise one without any waiting frame."""
         self._signals.keep()
         owner = ref(message)
         for own in (True, False):
@@ -81,7 +81,7 @@ class Pool:
                 if own != (instance.owner is owner) or (not own and instance.waiting and not instance.orphans):
                     continue
                 if instance.lock.acquire(blocking=own):  # another thread may be checking whether it is free
-                    if not instance.broken:  # else another thread has just removed it
+                    if not instance.broken:  # skip an instance that another thread has just removed
                         if instance.orphans:
                             instance.tidy()
                         if own or not instance.waiting:

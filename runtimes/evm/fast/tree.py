@@ -1,8 +1,8 @@
 """Call trees in the guest under Ethereum's rules: eligible frames, the start of a tree, and its host calls.
 
 While a tree runs, the message's state is only read, so no host call here has side effects. A tree that reaches
-something it does not support (a native actor, a Filecoin precompile, a masked ID, a watched address) is given up, and
-its first frame runs again on its own. With an interceptor between frames, the first frame waits instead, and the tree's
+something it does not support (a native actor, a Filecoin precompile, a masked ID, a watched address) is discarded, and
+its first frame runs again separately. With an interceptor between frames, the first frame waits instead, and the tree's
 changes so far are committed.
 """
 
@@ -32,7 +32,8 @@ _ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
 _ZERO: Final = bytes(32)
 _AccountFields = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
 """Fields of an account: flags, nonce, code size; then, in the guest's byte order, balance, code hash, code key,
-delegate, storage root."""
+delegate, storage root.
+"""
 _NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
 """The fields after the flags for an address without an actor."""
 _MAX_GIVEN_UP: Final = 8

@@ -111,7 +111,7 @@ def test_editor_debugs_solidity_call_to_failing_native_actor(
 @pytest.mark.parametrize(
     ("command", "arguments", "problem"),
     [
-        ("stackTrace", {}, "nothing is launched"),
+        ("stackTrace", {}, "no message is being debugged: send a launch request first"),
         ("launch", {}, 'the launch configuration needs "what"'),
         ("launch", {"what": 5}, "expected text"),
         ("launch", {"what": "0x12", "state": "/nowhere"}, "there is no folder"),

@@ -111,11 +111,11 @@ def test_commands_are_lines_of_the_input_without_a_terminal(chain: tuple[Path, S
     ("arguments", "problem"),
     [
         ([], "missing argument: pass a transaction's hash"),
-        (["0x12", "--state", "CHAIN"], "neither an epoch, a transaction's hash"),
+        (["0x12", "--state", "CHAIN"], "not an epoch, a transaction hash"),
         (["0x" + "12" * 32, "--state", "CHAIN"], "is not on this chain"),
         (["0x" + "12" * 32, "--state", "/nowhere"], "there is no folder"),
         (["f0100", "f()"], "needs the folder of a chain: pass --state"),
-        (["0x" + "12" * 32, "--state", "CHAIN", "--break", "exit"], "exit of what"),
+        (["0x" + "12" * 32, "--state", "CHAIN", "--break", "exit"], "exit needs a value"),
         (["0x" + "12" * 32, "--dap"], 'launch configuration has "what"'),
         (["--listen", "0", "--from", "f0100"], "--from cannot be used while serving an editor"),
         (["--dap", "--rpc", "http://127.0.0.1:1"], 'launch configuration has "rpcUrl"'),

@@ -1,4 +1,4 @@
-"""What forge answered for contracts beside a test, and the compiled contracts, in a compressed JSON file beside them.
+"""Golden file of a test folder: forge's results for its contracts, and the compiled contracts, as compressed JSON.
 
     python -m tests.fvm_hypervisor.soltest.KIND.golden FOLDER     make the file from a folder in which forge has run
 

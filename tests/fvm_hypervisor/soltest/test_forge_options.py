@@ -215,15 +215,15 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--junit", "--json"], "--json and --junit do not go together"),
+        (["--junit", "--json"], "--json and --junit exclude each other"),
         (["--watch", "--json"], "--watch prints text results only"),
         (["--block-number", "many"], "command line: block_number is 'many', expected a number"),
         (["--sender", "0x12"], "command line: sender is '0x12', expected an address"),
         (["--out", "../elsewhere"], "command line"),
         (["--fuzz-input-file", "nowhere"], "there is no file nowhere"),
         (["--snapshot", "check"], "there is no gas snapshot"),
-        (["--snap", "gas"], "--snap names the file of --snapshot: give --snapshot write, check or diff, too"),
-        (["--tolerance", "3", "--snapshot", "diff"], "--tolerance is for --snapshot check"),
+        (["--snap", "gas"], "--snap names the file of --snapshot: add --snapshot write, check or diff"),
+        (["--tolerance", "3", "--snapshot", "diff"], "--tolerance applies to --snapshot check"),
         (["--fork-block-number", "3"], "--fork-block-number needs a node: pass --fork-url, or set"),
         (["--lib-paths", "nope"], "there is no folder nope in"),
         (["--optimize", "yes"], "'yes' is not a value of --optimize: expected true or false"),

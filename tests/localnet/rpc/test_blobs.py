@@ -182,7 +182,7 @@ def test_the_node_signs_no_blob_transactions(rpc: Client, method: str) -> None:
     request = {"from": ALICE, "to": BOB, "gas": "0x5208", "blobVersionedHashes": [EMPTY]}
     for sidecar_fields in ({}, {"blobs": ["0x00"], "commitments": ["0x00"], "proofs": []}):
         with pytest.raises(
-            Failed, match="no type 3 transactions; sign the transaction in the client, and send it with"
+            Failed, match="or sign type 3 transactions; sign the transaction in the client, and send it with"
         ):
             rpc(method, request | sidecar_fields)
     with pytest.raises(Failed, match="a transaction of type 2 has no blobs"):

@@ -300,7 +300,7 @@ def test_the_gas_limit_of_a_network_is_its_first_blocks_too(tmp_path: Path) -> N
     for wrong in (4_999, 1 << 63, 1.5):
         with pytest.raises(InvalidInput, match="cannot be a block gas limit"):
             Network(clock=Clock(), rules="ethereum", gas_limit=wrong)
-    with pytest.raises(InvalidInput, match="always 10,000,000,000; leave the option out"):
+    with pytest.raises(InvalidInput, match="always 10,000,000,000; omit the option"):
         Network(clock=Clock(), gas_limit=12_000_000)
 
 
