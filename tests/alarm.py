@@ -10,7 +10,7 @@ from types import FrameType
 
 @contextmanager
 def alarm_clock(ring: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """SIGALRM calls `ring`; at the end the clock stands still, and the signal is what it was."""
+    """Call `ring` on SIGALRM; at the end, stop the timer and restore the signal handler."""
     before = signal.signal(signal.SIGALRM, ring)
     try:
         yield

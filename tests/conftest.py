@@ -1,8 +1,8 @@
 """Shared fixtures: the location of external test data, and their replacements.
 
-Most of the project is tested without those data. What only needs a bundle takes an official one or our own
-(`bundle_file`); what is done on both takes its parameters from `kinds`, and what needs the data themselves is skipped
-(`data_file`), of which the run's report counts every one.
+Most tests do not need the data. Tests that need a bundle use an official one or the project's own (`bundle_file`);
+tests for both kinds take their parameters from `kinds`. Tests that need the data themselves are skipped without them
+(`data_file`), and the report counts them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _MANIFESTS = _PROJECT / "tests" / "golden" / "manifests"
 
 @cache
 def fvm_data() -> Path | None:
-    """The folder of vectors and bundles that are no part of the project (FVM_DATA, default ../shared), or None."""
+    """Return the folder of external vectors and bundles (FVM_DATA, default ../shared), or None."""
     folder = Path(os.environ.get("FVM_DATA", _PROJECT / ".." / "shared")).resolve()
     if folder.is_dir():
         return folder
@@ -72,9 +72,9 @@ def fvm_data() -> Path | None:
 
 
 def data_file(name: str) -> Path:
-    """A file or folder under `fvm_data()`; fails the test where it is missing there.
+    """Return a file or folder under `fvm_data()`; fail the test if it is missing there.
 
-    Without that folder it is the one of our own that stands in; where there is none the test is skipped.
+    Without that folder, return this project's replacement; skip the test if there is none.
     """
     folder = fvm_data()
     if folder is None and (OWN_DATA / name).exists():

@@ -212,7 +212,7 @@ class NodeClient:
             return reader(answer)
         except (KeyError, TypeError, ValueError) as error:
             raise NodeError(
-                f"{self.name} returned {answer!r:.80} for {method}, which does not have the documented shape ({error})"
+                f"{self.name} answered {method} with {answer!r:.80}, which is not its documented shape ({error})"
             ) from None
 
     @property

@@ -169,7 +169,7 @@ class TreeEngine(Engine, Protocol):
     def run_tree(self, frame: Frame, host: TreeHost, gas: int, found: AccountView) -> tuple[FrameOutcome, int] | None:
         """Run a message's first frame on this thread; return its result and the gas used, at most `gas`.
 
-        `found` is the frame's account. Returns None, without effect, if the frame is too long, fails, or is given up.
+        `found` is the frame's account. Returns None, without effect, if the frame is too long, fails, or is discarded.
         """
 
 

@@ -1,1 +1,1 @@
-"""Tests of what runs long."""
+"""Tests of the benchmarks and long-running tools."""

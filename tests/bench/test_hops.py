@@ -1,4 +1,4 @@
-"""The standard ways through the house are no longer than bench/hops.toml holds them to, and a longer one is found."""
+"""Call counts of the standard code paths stay within the limits of bench/hops.toml, and an excess is detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of long runs: what a file must hold, and what `make records` calls different."""
+"""Records of long runs: required fields, and the differences that `make records` reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference as a peer: a program that answers a line for a line, and may say anything beside it."""
+"""The reference as a peer process, which responds to each input line and may print other output."""
 
 from __future__ import annotations
 

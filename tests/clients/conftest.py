@@ -1,7 +1,7 @@
-"""The nodes that real clients talk to, how clients' programs are run, and the table of what was run.
+"""Fixtures for real clients: nodes, execution of client programs, and a table of the results.
 
-The programs of npm are those that `scripts/clients` installs; without them the tests that need them are skipped, but
-`make clients`, which installs them first, sets CLIENTS_REQUIRED, and what is not there is a failure.
+`scripts/clients` installs the npm programs. Tests whose programs are missing are skipped, unless CLIENTS_REQUIRED is
+set, as by `make clients`; then they fail.
 """
 
 from __future__ import annotations

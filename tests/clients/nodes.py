@@ -1,4 +1,4 @@
-"""A node as its users start it: the command, a port that is free, and a file that says when it is ready."""
+"""A node process started by its command line, with a free port and a ready file."""
 
 from __future__ import annotations
 

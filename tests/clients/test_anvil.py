@@ -1,4 +1,4 @@
-"""The control methods beside anvil's own: the same requests to both, and the same answers."""
+"""Control methods compared with anvil: the same requests must give the same responses."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def anvil(*options: str) -> Iterator[str]:
 
 
 class Both:
-    """Asks anvil and our node."""
+    """Sends requests to anvil and to our node."""
 
     def __init__(self, theirs: NodeClient, ours: NodeClient) -> None:
         self.theirs, self.ours = theirs, ours
 
     def ask(self, method: str, *params: Any) -> Any:
-        """The answer of both, which must be the same."""
+        """Return the common response of both nodes; fail if they differ."""
         theirs, ours = self.each(method, *params)
         assert ours == theirs, method
         return ours

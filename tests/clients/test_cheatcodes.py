@@ -1,4 +1,4 @@
-"""forge ends the cheatcodes' tests as `golden.json.xz` says, with which those of this project are compared."""
+"""forge's results of the cheatcode tests equal `golden.json.xz`, which this project's results are compared with."""
 
 from __future__ import annotations
 

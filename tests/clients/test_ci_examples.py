@@ -1,4 +1,4 @@
-"""examples/ci/: the steps of the workflows and the Dockerfile are run, word for word, in projects of their own.
+"""examples/ci/: the steps of the workflows and the Dockerfile run unchanged in separate projects.
 
 What is not on this machine is stood in for: the package index is a folder with the wheel of this repository, beside an
 environment that has the packages which it needs; `foundry-toolchain` is npm's foundry; port 8545 is a free one.

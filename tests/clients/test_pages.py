@@ -1,4 +1,4 @@
-"""Pages whose commands take Foundry, followed as they stand."""
+"""Commands of documentation pages that need Foundry, executed unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages on a state, answered by this machine and by the reference, compared, and made small where they differ."""
+"""Cases of messages on a state, executed here and by the reference, compared, and minimized if they differ."""
 
 from __future__ import annotations
 
@@ -110,12 +110,12 @@ def _receipt(result: ApplyResult) -> dict[str, Any]:
 
 
 def answers_of(receipts: Iterable[Mapping[str, Any]], root: Cid) -> Answers:
-    """A machine's answers to a case."""
+    """Return a machine's results of a case."""
     return {"receipts": [*receipts], "state_tree": {"root_cid": {"/": show(root)}}}
 
 
 def our_answers(case: MessageCase) -> Answers:
-    """A fresh machine's answers."""
+    """Return the results of a fresh machine."""
     machine = case.ground.machine_at(case.root, case.blocks, case.base_fee)
     try:
         receipts = [receipt_of(machine, drawn) for drawn in case.messages]

@@ -1,8 +1,8 @@
-"""Random syscalls, answered by the reference and by this machine: `make oracle-fuzz`.
+"""Random syscalls, executed by the reference and by this machine: `make oracle-fuzz`.
 
-Each message asks a few hundred of them (tests/conformance/probes.py); exit code, every error number and result, gas,
-events and state must be equal. Of a message that differs each syscall is asked again alone. Some are run again with a
-price that is a gas too high, and must differ then, and a third must come to its end, else the run proves nothing.
+Each message makes a few hundred of them (tests/conformance/probes.py); exit code, error numbers, results, gas, events
+and state must be equal. If a message differs, each of its syscalls is repeated separately. As a check of the run, some
+messages are repeated with a price that is one gas too high and must differ, and a third must end successfully.
 Needs Rust and the official bundles, like `make oracle-diff`; ends with exit code 1 on a difference, 2 if nothing ran.
 """
 

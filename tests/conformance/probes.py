@@ -1,7 +1,7 @@
-"""Random syscalls for the comparison with the reference: what a hostile guest might ask, not far from what is allowed.
+"""Random syscalls for the comparison with the reference: slightly invalid variants of valid calls.
 
 Inputs are well-formed ones, changed a little: heads of CBOR, lengths, digests, codecs, addresses, buffers at the edge
-of memory. `module_of` makes a guest that asks one after the other and returns every error number and result.
+of memory. `module_of` creates a guest that makes the calls in order and returns every error number and result.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Probe:
 
 
 def module_of(probes: Sequence[Probe]) -> bytes:
-    """A guest that asks them all; its return is each error number, then the result and what the buffer begins with."""
+    """Return a guest that makes all calls and returns each error number, the result and the start of the buffer."""
     fields, body, at = [], [], DATA
     for probe in probes:
         size = SYSCALL_REVISIONS["v4"][tuple(probe.syscall.split("."))].result  # type: ignore[index]

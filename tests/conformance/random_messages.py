@@ -1,4 +1,4 @@
-"""Random messages to a random world (`tests.conformance.random_worlds`): mostly such as something comes of.
+"""Random messages to a random state (`tests.conformance.random_worlds`), most of which have an effect.
 
 A message is a call, drawn by kind, with a sender, a nonce, fees and a gas limit that are mostly right. Calls hold
 calls: a contract hands one to a precompile, a wallet proposes one, a user's actor makes one, so that frames of
@@ -60,7 +60,8 @@ _NUMBERS: Final = (
 _CREATIONS: Final = (0x600A600C600039600A6000F3602A60005260206000F3, 0x60FF60005360016000F3, 0x3360005260206000F3,
                      0x60006000FD, 0x30FF, 0x60EF60005360016000F3)  # fmt: skip
 """Init code: of a contract that returns 42, of one byte, of the caller's address; one that reverts, that destroys
-itself, that returns what no code may begin with."""
+itself, that returns what no code may begin with.
+"""
 
 
 _FEES: Final = ((10**10, 200), (10**10, 10**9), (0, 0), (100, 100), (10**12, 0), (50, 200), (1000, 1001), (10**20, 0))
@@ -69,7 +70,7 @@ _FEES: Final = ((10**10, 200), (10**10, 10**9), (0, 0), (100, 100), (10**12, 0),
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Whom a message calls, and with what."""
+    """Receiver, method and parameters of a message."""
 
     to: Address
     method: int = 0

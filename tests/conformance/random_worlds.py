@@ -66,7 +66,8 @@ RELAY = ActorID(1000)
 """A user's actor that makes the call which its parameters describe (`Relayed`)."""
 CALL_BY_ID, CALL_BY_ADDRESS, PASS_ON, CREATE, CREATE2 = (EthAddress(bytes([0xF0 + index]) * 20) for index in range(5))
 """Contracts that hand their calldata to a precompile that calls actors; that call the address which it begins with,
-with the rest; that create a contract of it."""
+with the rest; that create a contract of it.
+"""
 GENERATED: Final = tuple(EthAddress(bytes([0xC0 + index]) * 20) for index in range(6))
 _FIXED: Final = {
     CALL_BY_ID: FORWARDER,
@@ -89,7 +90,7 @@ _FIXED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A state, the blocks of it that no bundle has, and a machine at it."""
+    """A state, its blocks that are in no bundle, and a machine at the state."""
 
     machine: Hypervisor
     root: Cid
@@ -243,7 +244,8 @@ class Relayed:
 
 ENDS: Final = ("return", "exit", "keep", "twice", "destroy", "trap", "event")
 """Actions of the relay after its call: return the result; exit with a code; store the result as its state; repeat the
-call; delete itself; trap; emit an event."""
+call; delete itself; trap; emit an event.
+"""
 
 
 def relay() -> bytes:

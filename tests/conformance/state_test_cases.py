@@ -1,4 +1,4 @@
-"""State tests of our own, in the form of Ethereum's: `python -m tests.conformance.state_test_cases` writes them anew.
+"""State tests of our own, in Ethereum's format; `python -m tests.conformance.state_test_cases` writes them again.
 
 They stand in for the official ones where those are not here, under the same names (tests/own_data). What each comes to
 is said by py-evm's own virtual machine and trie, of which our machine has nothing but, in one engine, the instructions.

@@ -1,7 +1,7 @@
 """A store whose n-th write fails, for every n: before anything was written, or after everything was.
 
-The program that meets the failure goes on with the same store or opens the folder again; either way the last
-acknowledged state is there, the work can be finished, and nothing of what failed is left behind.
+After the failure, the program continues with the same store or reopens the folder. In both cases the last acknowledged
+state is present, the work can be finished, and the failed write has left nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMMITS = 6
 
 
 class Disk:
-    """Counts writes to the database and lets one of them fail."""
+    """Counts writes to the database and makes one of them fail."""
 
     def __init__(self, database: Any, fail_at: int, done_before: bool) -> None:
         self._database = database

@@ -1,6 +1,6 @@
-"""A network's life that depends on nothing but the state it has reached: the height says what the next block holds.
+"""A deterministic network history: the content of the next block depends only on the height.
 
-So a network that was killed anywhere and goes on must come to the same tipsets as one that was never disturbed.
+So a network that was killed and continues must produce the same tipsets as an uninterrupted one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbered states: a deterministic history, so that everybody knows what a store that holds state n must hold."""
+"""Numbered states of a deterministic history, so that the content of a store with state n is known."""
 
 from __future__ import annotations
 

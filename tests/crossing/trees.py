@@ -1,4 +1,4 @@
-"""Trees of calls, drawn from a seed: each node is a contract of its own or a native actor, and does what it was drawn.
+"""Random trees of calls: each node is a separate contract or a native actor with a random program.
 
 A contract's program is a straight line: slots, logs, calls of its children with prepared calldata, and an end. What its
 calls came to (success, and the hash of what they returned) is what it returns, so the root's answer depends on all of

@@ -1,4 +1,4 @@
-"""Both machines with the native actors on them, and what a tree's execution looked like from outside."""
+"""Two machines with the native actors, and the observable result of a tree's execution."""
 
 from __future__ import annotations
 

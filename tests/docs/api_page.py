@@ -1,6 +1,6 @@
 """Writes docs/api.md, from the docstrings of the public names: `python -m tests.docs.api_page` (`make api-page`).
 
-Everything is read from the sources, so that the page is the same whatever form of a module runs.
+Everything is read from the sources, so that the page does not depend on compiled modules.
 """
 
 from __future__ import annotations

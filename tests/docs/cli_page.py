@@ -1,6 +1,6 @@
-"""Writes the commands of docs/cli.md, from the command line itself: what `--help` says.
+"""Writes the commands of docs/cli.md from the output of `--help`.
 
-And into docs/coming-from-foundry.md the options of anvil that are not here, in the words of their refusal.
+Also writes the unsupported options of anvil to docs/coming-from-foundry.md, with their error texts.
 
 python -m tests.docs.cli_page     make both anew (`make cli-page`)
 """

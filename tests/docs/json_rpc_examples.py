@@ -1,4 +1,4 @@
-"""An example of each method in docs/json-rpc.md: its parameters, and a chain on which they are asked.
+"""An example of each method in docs/json-rpc.md: its parameters, and the chain that the request is sent to.
 
 Methods without parameters need none here. `$NAMES` stand for what the chain has: hashes, CIDs, addresses.
 """

@@ -1,4 +1,4 @@
-"""docs/cli.md has every command as it is, and each says how it is used. What of anvil's is missing has its own list."""
+"""docs/cli.md lists every command with its usage; unsupported options of anvil have a separate list."""
 
 from __future__ import annotations
 

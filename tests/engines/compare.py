@@ -1,7 +1,6 @@
 """Batches over worker processes: every transaction on both engines (and pyrevm), with enough gas and with less.
 
-Where gas is short it is the exact gas that the transaction used, one less, or any amount below: so a run ends within
-any instruction of it.
+A short gas limit is the exact gas used, one less, or any amount below, so that runs end within any instruction.
 """
 
 from __future__ import annotations

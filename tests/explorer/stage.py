@@ -15,7 +15,7 @@ FIL = 10**18
 
 @dataclass
 class Stage:
-    """The network, who is on it, and the hashes of messages by what they show, as text."""
+    """The network, its parties, and message hashes by the case that they show."""
 
     network: Network
     bridge: Contract

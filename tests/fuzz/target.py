@@ -1,8 +1,8 @@
 """Definition of a fuzz target, and the sources of its inputs.
 
-A module `targets/NAME.py` offers `TARGET`. A target's `run` gives an input to the code under test and says whether it
-got past the decoder, to the code behind it; the errors that this code documents are no finding, any other exception
-is, and so are a hang, a crash of the process, and more memory than the worker's limit (`worker`).
+A module `targets/NAME.py` offers `TARGET`. A target's `run` passes an input to the code under test and returns True if
+it was decoded. Documented errors are expected. Any other exception is a finding, and so are a hang, a crash, and memory
+use above the worker's limit (`worker`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from tests.fuzz import targets, trees
 
 DECODER, MACHINE = 1 << 30, 20 << 30
 """Limits on the memory of a process. A machine has 128 stacks of 64 MiB for the deepest calls, nearly all of it never
-touched, and a target may have two machines; what is held in the end is limited for every target (`worker`)."""
+touched, and a target may have two machines; what is held in the end is limited for every target (`worker`).
+"""
 
 CORPUS = Path(__file__).with_name("corpus")
 

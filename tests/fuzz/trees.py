@@ -1,4 +1,4 @@
-"""Changes to values of the data model, and to bytes: what the mutations of all targets are made of."""
+"""Mutations of data model values and of bytes, used by all targets."""
 
 from __future__ import annotations
 

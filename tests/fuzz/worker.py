@@ -56,7 +56,7 @@ class Worker:
             self._end([])
 
     def mutate(self, data: bytes, most: int, seed: int) -> bytes:
-        """libFuzzer asks for an input that is like another one."""
+        """Return a mutation of an input for libFuzzer."""
         rng = Random(seed)
         if rng.random() < FORMED:
             changed = self._target.mutate(data, rng)
@@ -68,7 +68,7 @@ class Worker:
         return bytes(atheris.Mutate(data, most))
 
     def start(self, folder: Path, seed: int) -> None:
-        """Run until the end of the process; what is found to be of interest is left in a folder."""
+        """Run until the end of the process; interesting inputs are written to a folder."""
         for number, data in enumerate(self._seeds):
             (folder / f"seed-{number:04}").write_bytes(data)
         arguments = [

@@ -302,7 +302,7 @@ def test_the_doctor_finds_a_node_whole(url: str) -> None:
     timed = ("answers", "newest block")
     assert {**by_place, **{name: results[name] for name in timed}} == results
     both = run(url, "doctor", url, "--rpc-url", "http://127.0.0.1:1")
-    assert (both.exit_code, "two nodes are given" in both.stderr) == (2, True), both.output
+    assert (both.exit_code, "two nodes are named" in both.stderr) == (2, True), both.output
 
 
 @pytest.mark.slow

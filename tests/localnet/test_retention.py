@@ -82,7 +82,7 @@ def test_states_before_window_are_dropped_but_history_remains(folder: Path) -> N
         assert network.receipt(first.transactions[0]).succeeded
         with pytest.raises(InvalidInput, match=r"the state of block 1 was garbage-collected: .* from block 4 on"):
             network.chain.machine_at(first)
-        with pytest.raises(InvalidInput, match="block 3 was collected"):
+        with pytest.raises(InvalidInput, match="block 3 was garbage-collected"):
             network.go_back(network.block(3))
         with pytest.raises(BlockNotFound):
             network.machine.store.get(first.state)

@@ -152,7 +152,7 @@ def test_a_folder_is_not_opened_with_other_streams(tmp_path: Path, asked: Stream
     [
         (28, None, {5: 29}, stream_settings(swa="0x" + "77" * 20), "no actor has the address f410f.* create it before"),
         (28, None, {5: 29}, stream_settings(sra="f099"), "f099 cannot be the writer of shares"),
-        (28, None, {5: (29, "own")}, None, "actors v18, which cannot read the states that nv29 writes: take"),
+        (28, None, {5: (29, "own")}, None, "actors v18, which cannot read the states that nv29 writes: use"),
         (28, None, {5: (29, "own-supply-share")}, None, "has actors v18"),
         (27, None, {5: (28, "own-v19")}, None, "actors v19, which read the states that nv29 will write"),
         (28, "own-v19", {}, None, "actors v19, which read the states that nv29 will write: use older .* of nv28"),

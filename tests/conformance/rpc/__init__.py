@@ -1,1 +1,1 @@
-"""The node's JSON-RPC beside Ethereum's execution-apis: their schemas and their request files."""
+"""Conformance of the node's JSON-RPC with Ethereum's execution-apis: schemas and request files."""

@@ -1,4 +1,4 @@
-"""A chain as high and as old as the one that the request files were made with, and its own names for theirs."""
+"""A chain with the height and age of the request files' chain, and a mapping from its hashes to ours."""
 
 from __future__ import annotations
 

@@ -19,9 +19,7 @@ from tests.fvm_hypervisor.builtin_actors.world import ETH_ACCOUNT, FUNDS, KEY_AC
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what runs beside an official bundle, and what tries damaged messages at random beside its own; skips, with
-    its reason, what an official one does otherwise by design.
-    """
+    """Mark tests that use an official bundle or random damaged messages; skip known differences by design."""
     for item in items:
         if "twins" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.sampled)
@@ -55,9 +53,9 @@ def world(first_machine: Hypervisor) -> World:
     ids=lambda of: of.name,
 )
 def official(request: pytest.FixtureRequest) -> Official:
-    """The official bundle that ours stands beside: v18, and in `make equality` the others too, newer ones among them.
+    """Return the official bundle for the comparison: v18, and in `make equality` all others, including newer ones.
 
-    Without test data ours stand alone, as they do at version 29.
+    Without test data, and at version 29, only our actors are tested.
     """
     of: Official = request.param
     return of

@@ -1,4 +1,4 @@
-"""The official bundles that our actors are held against, and what of each cannot be compared.
+"""The official bundles that our actors are compared with, and the known differences of each.
 
 Two builds of actors v18 (other constants), and the versions before it. Where an official actor does something else by
 design (another version, another constant), the test that shows it is left out for that bundle, with the reason; the
@@ -111,7 +111,8 @@ LEFT_OUT_V19: Final[dict[str, str]] = {
 
 ALONE: Final = Official("our-own-actors", alone=True)
 """Replacement for V18 without test data. The scripts' expected exit codes, returns and states still hold, and the two
-machines must agree."""
+machines must agree.
+"""
 
 ALONE_V19: Final = Official("our-own-actors-v19", 29, left_out=LEFT_OUT_V19, own="v19", alone=True)
 """Replacement at version 29, which has no official bundle in the test data."""

@@ -1,4 +1,4 @@
-"""Accounts of the differential tests, and what they sign."""
+"""Accounts of the differential tests, and their signatures."""
 
 from __future__ import annotations
 
