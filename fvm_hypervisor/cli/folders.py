@@ -63,7 +63,7 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
         index = ChainIndex(store)
         record = index.network()
         if index.head < 0 or record is None:  # a network would begin a chain there
-            raise InvalidInput(f"{folder} holds no chain: create one with `hypervisor node --state DIR`")
+            raise InvalidInput(f"{folder} contains no chain: create one with `hypervisor node --state DIR`")
     return Network(folder, evm=evm or AUTO, overlay=record.overlay, read_only=read_only)
 
 

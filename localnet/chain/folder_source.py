@@ -63,7 +63,7 @@ class FolderSource:
         self._fork = recorded_fork(self._folder)
         self._record = self._index.network()
         if self._record is None and self._fork is None:
-            raise InvalidInput(f"{self._path} holds no chain: create one with `hypervisor node --state DIR`")
+            raise InvalidInput(f"{self._path} contains no chain: create one with `hypervisor node --state DIR`")
         if self._record is not None and self._record.rules != FILECOIN:
             raise OtherRules(
                 f"the chain in {self._path} is under the rules '{self._record.rules}': tipsets are Filecoin's"

@@ -62,7 +62,7 @@ def heights(folder: Path, first: int | None = None, last: int | None = None) -> 
     with RocksStore.open(folder, read_only=True) as store:
         index = ChainIndex(store)
         if index.head < 0:
-            raise InvalidInput(f"{folder} holds no chain: create one with `hypervisor node --state DIR`")
+            raise InvalidInput(f"{folder} contains no chain: create one with `hypervisor node --state DIR`")
         lowest = max(first or 0, index.retained)
         found: list[int] = [tipset.height for tipset in _tipsets(index, index.head if last is None else last, lowest)]
         if not found:
