@@ -178,7 +178,7 @@ class ChainReader:
             tipset.height == self.index.first and self.machine.base.has(tipset.state)
         ):
             raise InvalidInput(
-                f"the state of block {tipset.height} was garbage-collected: states are kept from block "
+                f"the state of block {tipset.height} was collected: states are kept from block "
                 f"{self.index.retained} on (a node keeps more with --keep-states N, a Network with keep_states=N)"
             )
 

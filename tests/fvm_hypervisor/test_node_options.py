@@ -247,7 +247,7 @@ def test_node_collects_folder_on_request_and_automatically(tmp_path: Path) -> No
         done = json.loads(run("gc", "--rpc-url", url, "--states", "3", "--json").stdout)
         assert done["dropped"] > 0
         ask(url, "evm_mine")
-        with pytest.raises(NodeError, match="block 5 was garbage-collected: states are kept from block 18 on"):
+        with pytest.raises(NodeError, match="block 5 was collected: states are kept from block 18 on"):
             ask(url, "eth_getBalance", BOB, "0x5")
         assert int(ask(url, "eth_getBalance", ALICE, "0x12"), 16) > 0
     with running(tmp_path / "two", *chain, "--keep-states", "5") as (url, _):
@@ -256,7 +256,7 @@ def test_node_collects_folder_on_request_and_automatically(tmp_path: Path) -> No
         while _balance_at(url, "0x14").startswith("0x"):
             assert monotonic() < until, "nothing was collected"
             sleep(0.1)
-        assert "was garbage-collected: states are kept from block" in _balance_at(url, "0x14")
+        assert "was collected: states are kept from block" in _balance_at(url, "0x14")
         assert int(ask(url, "eth_getBalance", ALICE, "latest"), 16) > 0
 
 
@@ -264,7 +264,7 @@ def test_node_collects_folder_on_request_and_automatically(tmp_path: Path) -> No
 def test_in_memory_node_keeps_requested_number_of_states(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--keep-states", "5") as (url, _):
         ask(url, "anvil_mine", "0x14")
-        assert "was garbage-collected: states are kept from block 16 on" in _balance_at(url, "0xa")
+        assert "was collected: states are kept from block 16 on" in _balance_at(url, "0xa")
         assert "a node keeps more with --keep-states N" in _balance_at(url, "0xa")
         assert _balance_at(url, "0x10") == "0x0"
         assert ask(url, "eth_getBlockByNumber", "0x3", False)["number"] == "0x3"

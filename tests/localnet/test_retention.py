@@ -80,9 +80,9 @@ def test_states_before_window_are_dropped_but_history_remains(folder: Path) -> N
         assert state is not None
         assert state.balance == 10_004 * FIL
         assert network.receipt(first.transactions[0]).succeeded
-        with pytest.raises(InvalidInput, match=r"the state of block 1 was garbage-collected: .* from block 4 on"):
+        with pytest.raises(InvalidInput, match=r"the state of block 1 was collected: .* from block 4 on"):
             network.chain.machine_at(first)
-        with pytest.raises(InvalidInput, match="block 3 was garbage-collected"):
+        with pytest.raises(InvalidInput, match="block 3 was collected"):
             network.go_back(network.block(3))
         with pytest.raises(BlockNotFound):
             network.machine.store.get(first.state)
@@ -299,5 +299,5 @@ def test_a_folder_under_ethereums_rules_can_be_collected(tmp_path: Path) -> None
 def test_only_a_folder_of_its_own_has_garbage(folder: Path) -> None:
     with Network() as network, pytest.raises(InvalidInput, match="needs a network in a folder that is not a fork"):
         Housekeeper(network)
-    with Network(folder) as network, pytest.raises(InvalidInput, match="states of 0 tipsets"):
+    with Network(folder) as network, pytest.raises(InvalidInput, match="retained states is 0"):
         Housekeeper(network, 0)

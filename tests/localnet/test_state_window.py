@@ -63,7 +63,7 @@ def test_states_of_old_blocks_are_dropped_and_receipts_stay(network: Network) ->
         assert network.chain.machine_at(network.block(height)).balance(account.delegated) == (10_000 + height) * FIL
         assert network.trace(network.block(height).transactions[0]).as_json()["reproduced"]
     for height in range(1, oldest):
-        with pytest.raises(InvalidInput, match=rf"block {height} was collected .* from block {oldest} on \(a node"):
+        with pytest.raises(InvalidInput, match=rf"block {height} was collected: .* from block {oldest} on \(a node"):
             network.chain.machine_at(network.block(height))
     for height in range(1, oldest - 1):  # the oldest block that is kept begins with the state before it
         with pytest.raises(BlockNotFound):
