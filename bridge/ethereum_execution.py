@@ -97,10 +97,10 @@ class ForkTable(Protocol):
         """Return the names of the supported forks, oldest first."""
 
     def fork_name(self, wanted: str) -> str:
-        """Return the name of a fork, the default one if empty, from any spelling. Raises InvalidInput."""
+        """Return the name of a fork, ignoring case; an empty name selects the default. Raises InvalidInput."""
 
     def header_fields(self, fork: str) -> frozenset[str]:
-        """Return the names of a header's fields beyond Frontier's (`runtimes.evm.ethereum.headers`)."""
+        """Return the names of the header fields added after Frontier (`runtimes.evm.ethereum.headers`)."""
 
     def transaction_types(self, fork: str) -> tuple[int, ...]:
         """Return the transaction types of a fork."""

@@ -20,7 +20,7 @@ from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.fork_schedule import ForkSchedule, schedule_of
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, Fork, fork_named, fork_with, known_names
 from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE
-from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, parse_block
+from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, block_hash_cid, parse_block
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th
 from runtimes.evm.ethereum.state_roots import StateRoots
@@ -57,6 +57,7 @@ __all__ = [
     "Withdrawal",
     "all_but_one_64th",
     "block_difficulty",
+    "block_hash_cid",
     "block_of",
     "contract_outcome",
     "delegated_address",

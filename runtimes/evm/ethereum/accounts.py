@@ -54,8 +54,8 @@ from store.keccak import keccak
 _COMMITTING: Final = "commit part"
 _COOLING: Final = "make cold"
 _UNTOUCHED: Final = object()
-_KEPT_TOUCH: Final = EthAddress((3).to_bytes(ETH_ADDRESS_LENGTH, "big"))
-"""The precompile that stays touched after a rollback, as in mainnet's block 2,675,119. Source: EIP-716."""
+_RIPEMD160: Final = EthAddress((3).to_bytes(ETH_ADDRESS_LENGTH, "big"))
+"""The precompile that stays touched after a rollback, as in mainnet's block 2,675,119 (EIP-716)."""
 
 TouchedSlot = tuple[ActorID, int, int]
 """An actor, its slot, and the slot's word before the message."""
@@ -74,8 +74,8 @@ class Accounts:
     ) -> None:
         """`filecoin_addresses` is True if a masked ID stands for an actor.
 
-        `known` caches contracts across messages; contracts that are read and written here are added to it. Unless the
-        fork `clears_empty` accounts (EIP-161), empty accounts exist, and new contracts have nonce 0.
+        `known` caches contracts across messages; contracts that are read and written here are added to it. If
+        `clears_empty` is False (before EIP-161), empty accounts exist, and new contracts have nonce 0.
         """
         self._tree = machine.state_tree
         self._store = machine.store
@@ -87,8 +87,8 @@ class Accounts:
         self._journal = self.journal = journal
         self._masked = filecoin_addresses
         self._clears_empty = clears_empty
-        self._kept_touch = False
-        """True if the message has touched `_KEPT_TOUCH`, even if that was rolled back."""
+        self._touched_ripemd160 = False
+        """True if the message has touched `_RIPEMD160`, even if that was rolled back."""
         self._early = False
         self._in_parts = False
         """True if a part of the message was already written to the state (`commit_part`)."""
@@ -285,7 +285,7 @@ class Accounts:
             known.update(self._contracts.storage(self._contracts.of(state).storage).items())
         for key, word in self._journal.items():
             if word is not None and isinstance(key, tuple) and len(key) == 2 and key[0] == actor:
-                known[int.from_bytes(key[1], "little")] = word
+                known[slot_number(key[1])] = word
         return sorted(slot for slot, word in known.items() if word)
 
     def slot_words(self) -> tuple[int, ...]:
@@ -381,16 +381,16 @@ class Accounts:
         return self._journal.get((WARM, address)) is not None
 
     def touch(self, address: EthAddress) -> None:
-        """Mark an account for removal at the end if it is empty (EIP-161); before, create it if there is none."""
+        """Mark an account for removal at the end if it is empty (EIP-161); in earlier forks, create it if missing."""
         if self._clears_empty:
             self._journal.set((TOUCHED, address), True)
-            self._kept_touch |= address == _KEPT_TOUCH
+            self._touched_ripemd160 |= address == _RIPEMD160
         elif self.find(address) is None:
             self.create_account(address)
 
     def keep_touch(self) -> None:
-        """Mark the precompile that stays touched after a rollback."""
-        self._kept_touch = True
+        """Mark the precompile RIPEMD-160, which stays touched after a rollback."""
+        self._touched_ripemd160 = True
 
     @property
     def refund(self) -> int:
@@ -404,7 +404,7 @@ class Accounts:
             self._journal.set(REFUND, self.refund + gas)
 
     def exists(self, address: EthAddress) -> bool:
-        """Return True if there is an account at an address; under EIP-161, if there is a non-empty one."""
+        """Return True if there is an account at an address; from EIP-161 on, an empty one does not count."""
         return self.is_alive(address) if self._clears_empty else self.find(address) is not None
 
     def create(self, actor: ActorID) -> None:
@@ -548,8 +548,8 @@ class Accounts:
         for actor, slots in changed.items():
             is_new = entries is not None and self.was_created(actor)  # its code is written when the message ends
             self._write(actor, slots, self._contracts.contract_form if is_new else self.form)
-        if self._kept_touch:
-            touched.append(_KEPT_TOUCH)
+        if self._touched_ripemd160:
+            touched.append(_RIPEMD160)
         self._remove_empty(touched)
 
     def _remove_empty(self, touched: Iterable[EthAddress]) -> None:

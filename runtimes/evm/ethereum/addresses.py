@@ -1,4 +1,7 @@
-"""Addresses of accounts under Ethereum's rules: each is the subaddress of an f410 address, also a masked ID."""
+"""Conversion between Ethereum addresses and f410 addresses.
+
+Unlike in `bridge.addresses`, a masked ID is an address like any other.
+"""
 
 from functools import lru_cache
 from typing import Final
@@ -11,7 +14,7 @@ _F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
 
 
 def ethereum_address(address: Address) -> EthAddress | None:
-    """Return the twenty bytes of an f410 address, None for any other address."""
+    """Return the Ethereum address of an f410 address, or None for any other address."""
     payload = address.payload
     if address.protocol is Protocol.DELEGATED and len(payload) == _F410_PAYLOAD and payload[0] == EAM_NAMESPACE:
         return EthAddress(payload[1:])

@@ -69,11 +69,17 @@ def install_alloc(machine: MachineState, accounts: Mapping[EthAddress, AllocAcco
 def read_alloc(machine: MachineState) -> Iterator[tuple[EthAddress, AllocAccount]]:
     """Yield every account of the machine's flushed state, in the order of the state tree."""
     evm_code = machine.manifest.code("evm")
+    for address, state in ethereum_actors(machine):
+        yield address, account_of(machine, state, state.code == evm_code)
+
+
+def ethereum_actors(machine: MachineState) -> Iterator[tuple[EthAddress, ActorState]]:
+    """Flush the machine's state, and yield every actor with an f410 address."""
     machine.state_tree.flush()
     for _, state in machine.state_tree.actors():
         address = None if state.delegated_address is None else ethereum_address(state.delegated_address)
         if address is not None:
-            yield address, account_of(machine, state, state.code == evm_code)
+            yield address, state
 
 
 def _contract(machine: MachineState, account: AllocAccount) -> EvmState:
@@ -91,7 +97,7 @@ def _contract(machine: MachineState, account: AllocAccount) -> EvmState:
 
 
 def account_of(machine: MachineState, state: ActorState, is_contract: bool) -> AllocAccount:
-    """Return the account of an actor."""
+    """Read the account of an actor."""
     if not is_contract:
         return AllocAccount(state.balance, state.nonce)
     contract = EvmState.decode(machine.store.get(state.head))

@@ -1,12 +1,12 @@
-"""The error of an invalid block, with the names that Ethereum's test fixtures give to exceptions."""
+"""The error for an invalid block, with the exception names of Ethereum's test fixtures."""
 
 from hypervisor.errors import InvalidInput
 
 
 class InvalidBlock(InvalidInput):
-    """Raised for a block that breaks a rule; nothing of it is kept.
+    """Raised for a block that breaks a rule of its fork.
 
-    `names` are the names of the exception in Ethereum's fixtures, the most exact one first.
+    `names` are exception names of Ethereum's test fixtures, the most specific one first.
     """
 
     def __init__(self, message: str, *names: str) -> None:
@@ -16,5 +16,10 @@ class InvalidBlock(InvalidInput):
 
     @property
     def name(self) -> str:
-        """The most exact name of the exception."""
+        """The most specific exception name."""
         return self.names[0]
+
+
+def mismatch(what: str, found: bytes, expected: bytes) -> str:
+    """Return the error text for a hash or root in a block that is not the expected one."""
+    return f"{what} 0x{found.hex()}, expected 0x{expected.hex()}"

@@ -58,7 +58,7 @@ class Withdrawal:
 class AppliedTransaction:
     """A transaction of the block with its result. `cumulative_gas` includes the transactions before it.
 
-    `state_root` is the root after it, in forks whose receipts have it instead of a status.
+    `state_root` is the root after the transaction in forks whose receipts contain it instead of a status.
     """
 
     signed: SignedTransaction
@@ -99,7 +99,7 @@ class BlockRun:
     executor: EthereumExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Create the executor of all transactions."""
+        """Create the executor."""
         self.executor = EthereumExecutor(self.machine)
 
     @property
@@ -131,7 +131,7 @@ class BlockRun:
         return self.executor.refusals(signed.transaction, self._sender(signed), self._limits())
 
     def _limits(self) -> BlockLimits:
-        """Return the limits that the block has left."""
+        """Return what is left of the block's limits."""
         whole = block_limits(self.machine, block_of(self.machine), self.fork)
         return BlockLimits(
             gas=whole.gas - self.gas_used,
@@ -144,7 +144,7 @@ class BlockRun:
     def _sender(self, signed: SignedTransaction) -> EthAddress:
         fork, transaction = self.fork, signed.transaction
         if transaction.type == LEGACY and transaction.chain_id is not None and not fork.replay_protection:
-            message = f"signatures are not bound to a chain in {fork.name}"
+            message = f"{fork.name} does not support signatures with a chain ID (EIP-155)"
             raise InvalidTransaction(RejectionReason.INVALID_SIGNATURE_VRS, message)
         if not fork.low_signatures:
             sender = recover(transaction.digest(), signed.y_parity, signed.r, signed.s)
@@ -163,7 +163,7 @@ class BlockRun:
         return block_limits(self.machine, block_of(self.machine), self.fork).blob_base_fee
 
     def pay_rewards(self, reward: int, ommers: Sequence[tuple[int, EthAddress]]) -> None:
-        """Pay the reward of proof of work, in wei, to the coinbase and to ommers, given by distance and coinbase."""
+        """Pay the proof-of-work reward, in wei. `ommers` are pairs of the distance in blocks and the coinbase."""
         own = reward + len(ommers) * (reward // 32)
         paid = [(who, (8 - distance) * reward // 8) for distance, who in ommers]
         self.executor.pay([*paid, (block_of(self.machine).coinbase, own)])

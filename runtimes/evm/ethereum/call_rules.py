@@ -112,7 +112,7 @@ class EthereumCallRules:
 
     def _precompile(self, calls: CallManager, call: Call, address: EthAddress, name: str) -> CallResult:
         """Transfer the value and run the function; a failure consumes all gas of the call."""
-        touches = call.method != INVOKE_CONTRACT_DELEGATE  # its code alone runs for CALLCODE and DELEGATECALL
+        touches = call.method != INVOKE_CONTRACT_DELEGATE  # CALLCODE and DELEGATECALL only execute its code
         if touches and (not self._fork.clears_empty or self._accounts.find(address) is not None):
             self._accounts.touch(address)
         if call.value:

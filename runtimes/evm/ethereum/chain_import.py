@@ -1,8 +1,9 @@
-"""A chain of Ethereum blocks on a machine: each block is checked, executed and compared with its header.
+"""Import of Ethereum blocks into a chain on a machine.
 
-An invalid block raises InvalidBlock, and nothing of it is kept. The head is the block with the highest total difficulty
-under proof of work, and the last imported block under proof of stake. Rules: the execution specifications'
-`state_transition` and `apply_body`.
+Each block is checked, executed on its parent's state, and compared with its header. An invalid block raises
+InvalidBlock and is not added to the chain. The head is the block with the highest total difficulty under proof of work,
+and the last imported block under proof of stake. Rules: the execution specifications' `state_transition` and
+`apply_body`.
 """
 
 from collections.abc import Iterable
@@ -18,19 +19,17 @@ from hypervisor.context import MachineContext
 from hypervisor.externs import ExternError
 from hypervisor.machine_state import MachineState, Snapshot
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum.block_errors import InvalidBlock
+from runtimes.evm.ethereum.block_errors import InvalidBlock, mismatch
 from runtimes.evm.ethereum.block_run import BlockRun, requests_hash
 from runtimes.evm.ethereum.dao import move_dao_balances
 from runtimes.evm.ethereum.fork_schedule import ForkSchedule
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.header_rules import OMMER_GENERATIONS, check_block, check_header, check_ommers
-from runtimes.evm.ethereum.headers import Header, RawBlock, parse_block
+from runtimes.evm.ethereum.headers import Header, RawBlock, block_hash_cid, parse_block
 from runtimes.evm.ethereum.state_roots import StateRoots
 from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from store.cid import Cid
 
-_KECCAK_CID: Final = bytes.fromhex("01551b20")
-"""Prefix of a CID of raw bytes hashed with keccak-256."""
 _BLOCK_HASHES: Final = 256
 _MALFORMED: Final = (
     "RLP_STRUCTURES_ENCODING",
@@ -39,7 +38,7 @@ _MALFORMED: Final = (
     "TYPE_NOT_SUPPORTED",
     "INVALID_SIGNATURE_VRS",
 )
-"""Names of the exception for a transaction that cannot be parsed: fixtures differ in them."""
+"""Exception names for a transaction that cannot be parsed; fixtures expect different ones."""
 _MALFORMED_TYPE: Final = {
     BLOB: ("TYPE_3_TX_WITH_FULL_BLOBS", "TYPE_3_TX_CONTRACT_CREATION"),
     SET_CODE: (
@@ -49,13 +48,13 @@ _MALFORMED_TYPE: Final = {
         "TYPE_4_TX_CONTRACT_CREATION",
     ),
 }
-"""Further names by the transaction's type."""
+"""Further exception names for such a transaction, by its type."""
 _MAX_NUMBER: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedBlock:
-    """A valid block with the state after it; `total_difficulty` includes the blocks before it."""
+    """A valid block and the state after it. `total_difficulty` includes its ancestors; `ommers` are hashes."""
 
     header: Header
     hash: bytes
@@ -66,42 +65,43 @@ class ImportedBlock:
 
 
 class AncestorHashes:
-    """Externs of a block's execution: its randomness or difficulty, and the hashes of its ancestors."""
+    """Externs for the execution of a block: its randomness or difficulty, and the hashes of its ancestors."""
 
     def __init__(self, random: bytes, parent: bytes, blocks: dict[bytes, ImportedBlock]) -> None:
         self._random = random
         self._parent = parent
         self._blocks = blocks
-        self._found: dict[int, bytes] | None = None
+        self._ancestors: dict[int, bytes] | None = None
+        """Hashes of the ancestors by number, collected on first use."""
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """Return the block's randomness."""
+        """Return the block's randomness, or its difficulty under proof of work."""
         return self._random
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """Return the block's randomness."""
+        """Return the block's randomness, or its difficulty under proof of work."""
         return self._random
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """Return the hash of an ancestor as a CID. Raises ExternError for other numbers."""
-        if self._found is None:
-            self._found = self._ancestors()
-        if epoch not in self._found:
+        if self._ancestors is None:
+            self._ancestors = self._collect_ancestors()
+        if epoch not in self._ancestors:
             raise ExternError(f"block {epoch} is not an ancestor")
-        return Cid(_KECCAK_CID + self._found[epoch])
+        return block_hash_cid(self._ancestors[epoch])
 
-    def _ancestors(self) -> dict[int, bytes]:
+    def _collect_ancestors(self) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
-        name = self._parent
-        while name in self._blocks and len(found) < _BLOCK_HASHES:
-            header = self._blocks[name].header
-            found[header.number] = name
-            name = header.parent_hash
+        block_hash = self._parent
+        while block_hash in self._blocks and len(found) < _BLOCK_HASHES:
+            header = self._blocks[block_hash].header
+            found[header.number] = block_hash
+            block_hash = header.parent_hash
         return found
 
 
 class ChainImport:
-    """The blocks of one chain, with its side chains. The machine holds the state of the genesis block at the start."""
+    """The blocks of a chain and its side chains, on a machine that holds the state of the genesis block at first."""
 
     def __init__(
         self,
@@ -119,11 +119,12 @@ class ChainImport:
         fork = schedule.fork_at(genesis.number, genesis.timestamp, 0)
         first = ImportedBlock(genesis, genesis.hash(), genesis.difficulty, fork, frozenset(), machine.snapshot())
         self._blocks = {first.hash: first}
-        self._at: bytes | None = first.hash
+        self._current: bytes | None = first.hash
+        """Hash of the block whose state the machine holds; None while a block is executed, or if that failed."""
         self.head = first
 
     def import_block(self, raw: bytes) -> ImportedBlock:
-        """Check and execute a block on its parent's state. Raises InvalidBlock, and keeps nothing of the block then."""
+        """Check a block, execute it on its parent's state, and add it to the chain. Raises InvalidBlock."""
         block = parse_block(raw)
         header = block.header
         if block.hash in self._blocks:
@@ -133,15 +134,15 @@ class ChainImport:
             names = ("UNKNOWN_PARENT", "UNKNOWN_PARENT_ZERO")
             raise InvalidBlock(f"the parent 0x{header.parent_hash.hex()} is not known", *names)
         if header.number > _MAX_NUMBER:
-            raise InvalidBlock(f"number {header.number} after {parent.header.number}", "INVALID_BLOCK_NUMBER")
+            raise InvalidBlock(f"number {header.number} exceeds the limit, {_MAX_NUMBER}", "INVALID_BLOCK_NUMBER")
         fork = self._schedule.fork_at(header.number, header.timestamp, parent.total_difficulty)
         dao_block = self._schedule.dao_block
         check_block(block, parent.header, fork, parent.fork, dao_block)
         self._check_ommers(block)
         transactions = _transactions(block)
-        if self._at != parent.hash:
+        if self._current != parent.hash:
             self._machine.restore(parent.state)
-        self._at = None  # until the block is complete
+        self._current = None
         self._execute(block, parent, fork, transactions)
         imported = ImportedBlock(
             header,
@@ -152,16 +153,16 @@ class ChainImport:
             self._machine.snapshot(),
         )
         self._blocks[block.hash] = imported
-        self._at = block.hash
+        self._current = block.hash
         if fork.proof_of_stake or imported.total_difficulty > self.head.total_difficulty:
             self.head = imported
         return imported
 
     def go_to_head(self) -> None:
         """Set the machine to the state of the head."""
-        if self._at != self.head.hash:
+        if self._current != self.head.hash:
             self._machine.restore(self.head.state)
-            self._at = self.head.hash
+            self._current = self.head.hash
 
     # --- checks -----------------------------------------------------------------------------------------------
 
@@ -170,14 +171,14 @@ class ChainImport:
             return
         ancestors: dict[bytes, Header] = {}
         known: set[bytes] = set()
-        name = block.header.parent_hash
+        block_hash = block.header.parent_hash
         for _ in range(OMMER_GENERATIONS):
-            found = self._blocks.get(name)
+            found = self._blocks.get(block_hash)
             if found is None:
                 break
-            ancestors[name] = found.header
+            ancestors[block_hash] = found.header
             known |= found.ommers
-            name = found.header.parent_hash
+            block_hash = found.header.parent_hash
         for ommer, parent in check_ommers(block, ancestors, known):
             before = self._blocks[ommer.parent_hash]
             fork = self._schedule.fork_at(ommer.number, ommer.timestamp, before.total_difficulty)
@@ -187,8 +188,7 @@ class ChainImport:
         header = block.header
         root = list_root(block.transactions)
         if root != header.transactions_root:
-            found = header.transactions_root
-            message = f"transactions root 0x{found.hex()}, expected 0x{root.hex()}"
+            message = mismatch("transactions root", header.transactions_root, root)
             raise InvalidBlock(message, "INVALID_TRANSACTIONS_ROOT")
         if run.gas_used != header.gas_used:
             raise InvalidBlock(f"gas used {header.gas_used}, expected {run.gas_used}", "INVALID_GAS_USED")
@@ -210,10 +210,9 @@ class ChainImport:
         )
         for what, found, expected, name in pairs:
             if found != expected:
-                raise InvalidBlock(f"{what} 0x{found.hex()}, expected 0x{expected.hex()}", name)
+                raise InvalidBlock(mismatch(what, found, expected), name)
         if run.requests is not None and requests_hash(run.requests) != header.requests_hash:
-            found = header.requests_hash or b""
-            message = f"requests hash 0x{found.hex()}, expected 0x{requests_hash(run.requests).hex()}"
+            message = mismatch("requests hash", header.requests_hash or b"", requests_hash(run.requests))
             raise InvalidBlock(message, "INVALID_REQUESTS")
 
     # --- execution --------------------------------------------------------------------------------------------
@@ -259,7 +258,7 @@ class ChainImport:
 
 
 def _names_of(error: InvalidTransaction, run: BlockRun, transaction: SignedTransaction) -> list[str]:
-    """Return the names of the rules that an invalid transaction breaks: clients check them in different orders."""
+    """Return the names of all rules that a transaction breaks, because clients check them in different orders."""
     names = [error.refusal.name]
     if error.refusal is not RejectionReason.INVALID_SIGNATURE_VRS:
         names += run.refusals(transaction)

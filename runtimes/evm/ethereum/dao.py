@@ -1,4 +1,4 @@
-"""The change of state at mainnet's DAO fork: balances of the drained contracts move to a refund contract.
+"""The state change of mainnet's DAO fork: balances of the drained contracts are moved to a refund contract.
 
 Source: EIP-779, and the list of accounts in go-ethereum's `params/dao.go`.
 """
@@ -11,9 +11,9 @@ from hypervisor.machine_state import MachineState
 from runtimes.evm.ethereum.accounts import Accounts
 
 DAO_EXTRA_DATA: Final = b"dao-hard-fork"
-"""Extra data of the fork's first blocks."""
+"""Extra data of the first blocks of the fork."""
 DAO_EXTRA_BLOCKS: Final = 10
-"""Number of the blocks that must have this extra data."""
+"""Number of blocks that must have this extra data."""
 _REFUND_CONTRACT: Final = EthAddress(bytes.fromhex("bf4ed7b27f1d666546e30d74d50d173d20bca754"))
 _DRAINED: Final = """
     d4fe7bc31cedb7bfb8a345f31e668033056b2728 b3fb0e5aba0e20e5c49d252dfd30e102b171a425
@@ -78,7 +78,7 @@ _DRAINED: Final = """
 
 
 def move_dao_balances(machine: MachineState) -> None:
-    """Move the balances of the drained accounts to the refund contract; accounts that are missing become empty ones."""
+    """Move the balances of the drained accounts to the refund contract. Missing accounts are created, as in geth."""
     accounts = Accounts(machine, Journal(), filecoin_addresses=False, clears_empty=False)
     total = 0
     for digits in _DRAINED.split():

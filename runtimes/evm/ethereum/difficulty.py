@@ -13,11 +13,14 @@ _BOUND_DIVISOR: Final = 2048
 _LOWEST_FACTOR: Final = -99
 _BOMB_PERIOD: Final = 100_000
 _MAX_PERIODS: Final = 300
-"""After so many periods no header can hold the difficulty, which has 256 bits."""
+"""Limit of the bomb's periods; with more, the difficulty does not fit in the 256 bits of a header field."""
 
 
 def block_difficulty(fork: Fork, parent: int, number: int, elapsed: int, parent_has_ommers: bool) -> int:
-    """Return the difficulty of block `number`, `elapsed` seconds after a parent of this difficulty."""
+    """Return the difficulty of block `number`.
+
+    `parent` is the difficulty of its parent, `elapsed` the time since its parent in seconds.
+    """
     match fork.difficulty_rule:
         case DifficultyRule.STEPS:
             factor = 1 if elapsed < 13 else -1

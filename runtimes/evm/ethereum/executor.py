@@ -38,7 +38,7 @@ from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.contract_states import ContractCache, may_send
-from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, spelled
+from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, with_case
 from runtimes.evm.ethereum.messages import Entry, transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check, required_gas
 
@@ -72,7 +72,7 @@ class EthereumExecutor:
         return self._or_rollback(lambda: self._application(transaction, sender, limits).apply())
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
-        """Return the names of all rules that a transaction breaks; the first is that of `apply_transaction`."""
+        """Return the names of all rules that a transaction breaks."""
         return self._application(transaction, sender, limits).refusals()
 
     def system_call(self, to: EthAddress, data: bytes) -> bytes | None:
@@ -128,12 +128,12 @@ class EthereumExecutor:
 
     @staticmethod
     def fork_name(wanted: str) -> str:
-        """Return a fork's name from any spelling (`bridge.ethereum_execution.ForkTable`). Raises InvalidInput."""
-        return fork_named(spelled(wanted)).name
+        """Return the name of a fork, ignoring case (`bridge.ethereum_execution.ForkTable`). Raises InvalidInput."""
+        return fork_named(with_case(wanted)).name
 
     @staticmethod
     def header_fields(fork: str) -> frozenset[str]:
-        """Return the names of a header's later fields (`bridge.ethereum_execution.ForkTable`)."""
+        """Return the header fields added after Frontier (`bridge.ethereum_execution.ForkTable`)."""
         return frozenset(fork_named(fork).header_fields)
 
     @staticmethod
@@ -185,8 +185,12 @@ class EthereumExecutor:
         """
         block = block_of(self._machine)
         fork = fork_of(self._machine, block)
-        found = _known_to(fork, transaction_of(self._machine, asked)[1]) if isinstance(asked, Message) else asked
-        check(found, fork, block_limits(self._machine, block, fork, base_fee), required_gas(found, fork))
+        if isinstance(asked, Message):
+            transaction = _with_supported_type(fork, transaction_of(self._machine, asked)[1])
+        else:
+            transaction = asked
+        limits = block_limits(self._machine, block, fork, base_fee)
+        check(transaction, fork, limits, required_gas(transaction, fork))
 
     def may_send(self, code: bytes) -> bool:
         """Return True if an account with this code may send transactions (EIP-3607, EIP-7702)."""
@@ -247,7 +251,7 @@ class EthereumExecutor:
     def _apply_or_refuse(self, message: Message, implicit: bool) -> ApplyResult:
         try:
             sender, transaction, entry = transaction_of(self._machine, message)
-            transaction = _known_to(fork_of(self._machine), transaction)
+            transaction = _with_supported_type(fork_of(self._machine), transaction)
             application = self._application(transaction, sender, None, entry)
             result = self._or_rollback(application.apply_implicit if implicit else application.apply)
         except InvalidTransaction as error:
@@ -277,8 +281,8 @@ class EthereumExecutor:
         return result
 
 
-def _known_to(fork: Fork, transaction: Transaction) -> Transaction:
-    """Return a message's transaction as one of type 0 in forks without type 2."""
+def _with_supported_type(fork: Fork, transaction: Transaction) -> Transaction:
+    """Return the transaction of a message, as type 0 if the fork does not have its type."""
     if transaction.type in fork.transaction_types:
         return transaction
     return replace(transaction, type=LEGACY, max_priority_fee=transaction.max_fee)

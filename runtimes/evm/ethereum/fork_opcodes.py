@@ -1,6 +1,6 @@
-"""The opcodes of each fork of Ethereum with their static gas; each table names only its changes.
+"""The opcodes of each Ethereum fork with their static gas. Each table lists only the changes of its fork.
 
-Dynamic gas (sizes, access, value) is in `runtimes.evm.gas_table`. Before Berlin, the price of an access is static.
+Dynamic gas (sizes, access, value) is in `runtimes.evm.gas_table`. Before Berlin, the gas of an access is static.
 Sources: the Ethereum execution specifications, and the proposals named at each table.
 """
 
@@ -35,7 +35,7 @@ FRONTIER_OPCODES: Final[Opcodes] = MappingProxyType(
 
 
 def with_opcodes(before: Opcodes, rows: str) -> Opcodes:
-    """Return a fork's opcodes: those before it with these rows added or repriced."""
+    """Return the opcodes of the previous fork, with the opcodes in `rows` added or repriced."""
     return MappingProxyType(dict(sorted({**before, **opcode_rows(rows)}.items())))
 
 
@@ -68,7 +68,7 @@ BERLIN_OPCODES: Final = with_opcodes(
     f2 CALLCODE 0        f4 DELEGATECALL 0   fa STATICCALL 0
 """,
 )
-"""EIP-2929: the price of an access depends on whether it was made before."""
+"""EIP-2929: the gas of an access is dynamic, because it depends on whether the access is the first one."""
 LONDON_OPCODES: Final = with_opcodes(BERLIN_OPCODES, "48 BASEFEE 2")
 """EIP-3198."""
 PARIS_OPCODES: Final = with_opcodes(LONDON_OPCODES, "44 PREVRANDAO 2")
@@ -92,4 +92,4 @@ PROPOSED_OPCODES: Final[Mapping[int, str]] = MappingProxyType({
     7939: "1e CLZ 5",
     8024: "e6 DUPN 3  e7 SWAPN 3  e8 EXCHANGE 3",
 })  # fmt: skip
-"""The opcodes of proposals that can be added to any fork, by the proposal's number."""
+"""Opcodes of EIPs that can be added to any fork, by the number of the EIP."""

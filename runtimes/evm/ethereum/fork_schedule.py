@@ -1,6 +1,6 @@
-"""The forks of a chain: which rules a block has by its number, its timestamp and the total difficulty before it.
+"""The forks of a chain by block number, timestamp or total difficulty.
 
-Networks are named as in Ethereum's fixtures: a fork, or a transition between two forks at block 5
+Networks are named as in Ethereum's test fixtures: a fork, or a transition between two forks at block 5
 (`BerlinToLondonAt5`), at a timestamp (`ShanghaiToCancunAtTime15k`), or at a total difficulty
 (`ArrowGlacierToParisAtDiffC0000`).
 """
@@ -18,32 +18,33 @@ _DAO: Final = "Dao"
 
 @dataclass(frozen=True, slots=True)
 class ForkSchedule:
-    """The forks of a chain: `first`, and `then` from a block number, a timestamp or a total difficulty on.
+    """The forks of a chain: `first`, and optionally `later`.
 
-    `dao_block` is the number of the block that moves the DAO's balances, or None.
+    `later` applies from a block number, a timestamp, or a total difficulty of the parent. `dao_block` is the number of
+    the block that moves the DAO's balances, or None.
     """
 
     first: Fork
-    then: Fork | None = None
+    later: Fork | None = None
     at_block: int | None = None
     at_time: int | None = None
     at_difficulty: int | None = None
     dao_block: int | None = None
 
     def fork_at(self, number: int, timestamp: int, total_difficulty: int) -> Fork:
-        """Return the fork of a block; `total_difficulty` is that of its parent."""
-        if self.then is None:
+        """Return the fork of a block. `total_difficulty` is that of its parent."""
+        if self.later is None:
             return self.first
         is_later = (
             (self.at_block is not None and number >= self.at_block)
             or (self.at_time is not None and timestamp >= self.at_time)
             or (self.at_difficulty is not None and total_difficulty >= self.at_difficulty)
         )
-        return self.then if is_later else self.first
+        return self.later if is_later else self.first
 
 
 def schedule_of(network: str) -> ForkSchedule:
-    """Return the forks of a network by its name in fixtures. Raises InvalidInput."""
+    """Return the schedule of a network by its name in fixtures. Raises InvalidInput for an unknown name."""
     fork = known_fork(network)
     if fork is not None:
         return ForkSchedule(fork)

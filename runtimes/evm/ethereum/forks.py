@@ -1,7 +1,7 @@
-"""Ethereum's forks as rows; each names only its changes.
+"""Ethereum's forks. Each is defined by its changes to the previous one.
 
-A row defines the opcodes with their static gas, the precompiles, the types and costs of transactions, and the parts of
-a block. Rules: the Ethereum execution specifications of each fork; EIP-7691 and EIP-7892 for the numbers of blobs.
+A fork defines the opcodes with their static gas, the precompiles, the types and costs of transactions, and the fields
+of a block. Rules: the Ethereum execution specifications of each fork; EIP-7691 and EIP-7892 for the numbers of blobs.
 """
 
 from collections.abc import Mapping
@@ -26,19 +26,22 @@ _ETHER: Final = 10**18
 
 
 class DifficultyRule(Enum):
-    """Formulas of the difficulty, by how it follows the time between two blocks (`difficulty`)."""
+    """How the time since the parent block changes the difficulty (`difficulty.block_difficulty`)."""
 
     STEPS = auto()
-    """Up or down by one step."""
+    """One step up or down (Frontier)."""
     PROPORTIONAL = auto()
-    """In proportion to the time (EIP-2)."""
+    """Proportional to the time (EIP-2)."""
     WITH_OMMERS = auto()
-    """In proportion to the time, and up for a parent with ommers (EIP-100)."""
+    """Proportional to the time, and higher if the parent has ommers (EIP-100)."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlobSchedule:
-    """A block's target and maximum number of blobs, and the update fraction of their base fee (in gas)."""
+    """Target and maximum number of blobs per block, and the update fraction of the blob base fee.
+
+    `per_transaction` is the maximum per transaction, or None if only the block has one.
+    """
 
     target: int
     maximum: int
@@ -65,18 +68,18 @@ class Fork:
     calldata_nonzero: int = 16
     """Price of a non-zero byte of calldata (EIP-2028)."""
     refund_quotient: int = 5
-    """At most the used gas divided by this is refunded (EIP-3529)."""
+    """Divisor that limits the refund: at most the used gas divided by it (EIP-3529)."""
     transaction_types: tuple[int, ...] = (LEGACY,)
     low_signatures: bool = True
     """True if a signature's s is at most half the curve's order (EIP-2)."""
     pays_for_creation: bool = True
-    """True if a creation fails if its code cannot be paid for (EIP-2); otherwise the contract has no code."""
+    """True if a creation without enough gas for its code fails (EIP-2); otherwise the contract has no code."""
     keeps_64th: bool = True
-    """True if a caller keeps 1/64 of its gas (EIP-150); otherwise a call may be given all of it, and not more."""
+    """True if a caller retains 1/64 of its gas (EIP-150); otherwise a call for more gas than is left fails."""
     replay_protection: bool = True
-    """True if signatures may be bound to a chain (EIP-155)."""
+    """True if signatures may contain a chain ID (EIP-155)."""
     clears_empty: bool = True
-    """True if empty accounts do not exist and contracts begin with nonce 1 (EIP-161)."""
+    """True if empty accounts are removed and new contracts have nonce 1 (EIP-161)."""
     code_limit: int | None = MAX_CODE_SIZE
     """Maximum size of a contract's code (EIP-170), or None."""
     receipt_status: bool = True
@@ -118,9 +121,9 @@ class Fork:
     repriced_modexp: bool = True
     """True if MODEXP has the price of EIP-2565 or later."""
     bounded_modexp: bool = False
-    """True if MODEXP has bounds and a higher price (EIP-7823, EIP-7883)."""
+    """True if the operands of MODEXP are limited and its price is higher (EIP-7823, EIP-7883)."""
     cell_proofs: bool = False
-    """Blob transactions come with proofs of the blobs' cells (EIP-7594)."""
+    """True if blob transactions are sent with proofs of the blobs' cells (EIP-7594)."""
     bounded_blob_fee: bool = False
     """True if the blob base fee has a lower bound derived from the base fee (EIP-7918)."""
     family: str = "ethereum"
@@ -145,7 +148,7 @@ class Fork:
 
     @property
     def header_fields(self) -> tuple[str, ...]:
-        """The names of a header's fields after Frontier's, in order (`runtimes.evm.ethereum.headers`)."""
+        """The names of the header fields added after Frontier, in order (`runtimes.evm.ethereum.headers`)."""
         groups = (
             (self.has_base_fee, ("base_fee",)),
             (self.withdrawals, ("withdrawals_root",)),
@@ -159,7 +162,7 @@ class Fork:
         return self.gas.copy_word * words(size)
 
     def successor(self, name: str, **changes: Any) -> "Fork":
-        """Return the next fork, with changes in the named fields only."""
+        """Return a fork that differs from this one in its name and in the given fields."""
         return replace(self, name=name, **changes)
 
 
@@ -346,9 +349,9 @@ FORKS: Final[Mapping[str, Fork]] = MappingProxyType({
 ALIASES: Final[Mapping[str, str]] = MappingProxyType({
     "EIP150": "TangerineWhistle", "EIP158": "SpuriousDragon", "ConstantinopleFix": "Petersburg", "Merge": "Paris",
 })  # fmt: skip
-"""Other names of forks, as in the fixtures of ethereum/tests and in go-ethereum."""
+"""Other names of forks, used by the fixtures of ethereum/tests and by go-ethereum."""
 LATEST_FORK: Final = OSAKA
-"""The default fork; the forks after it only change the numbers of blobs."""
+"""The default fork. The forks after it only change the numbers of blobs."""
 DELEGATING_CANCUN: Final = PRAGUE.successor("Cancun+EIP-7702", precompiles=CANCUN.precompiles, calldata_floor=False)
 """Cancun with EIP-7702 delegation, for Solidity tests compiled for Cancun; forge enables delegation in all versions."""
 TEST_SHANGHAI: Final = DELEGATING_CANCUN.successor("Shanghai+EIP-7702", precompiles=SHANGHAI.precompiles)
@@ -356,20 +359,20 @@ TEST_SHANGHAI: Final = DELEGATING_CANCUN.successor("Shanghai+EIP-7702", precompi
 TEST_PARIS: Final = TEST_SHANGHAI.successor(
     "Paris+EIP-7702", gas=replace(PRAGUE.gas, init_code_word=0), warm_coinbase=False
 )
-"""Shanghai without gas per word of init code (EIP-3860) and with a cold coinbase (EIP-3651)."""
+"""`TEST_SHANGHAI` without gas per word of init code (EIP-3860) and without a warm coinbase (EIP-3651)."""
 _BPO3: Final = BPO2.successor("BPO3", blobs=replace(BPO2.blobs, target=21, maximum=32, update_fraction=20_609_697))
 _BPO4: Final = _BPO3.successor("BPO4", blobs=replace(BPO2.blobs, update_fraction=13_739_630))
 _FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4)})
-"""Forks that no network has, but go-ethereum's and the execution specifications' fixtures."""
+"""Forks that only the fixtures of go-ethereum and of the execution specifications use."""
 _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
     {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN)}
 )
 
 
 def code_limits(block: EthereumBlock, fork: Fork) -> tuple[int | None, int | None]:
-    """Return the maximum sizes of code and of init code in bytes; None for no limit.
+    """Return the maximum sizes of code and of init code in bytes, each None if unlimited.
 
-    They are the fork's, unless the block has another limit; then init code may be twice as long as code.
+    A block's own limit overrides that of the fork. The limit of init code is then twice as high.
     """
     if block.code_limit == MAX_CODE_SIZE:
         return fork.code_limit, fork.init_code_limit
@@ -384,8 +387,8 @@ def fork_names() -> tuple[str, ...]:
 def known_fork(name: str) -> Fork | None:
     """Return the fork of this name or alias, or None.
 
-    These are also forks that only fixtures have, and forks with the opcodes of proposals (`Osaka+8024`), as in
-    go-ethereum's tools.
+    This includes forks that only fixtures use, and forks with the opcodes of an EIP (`Osaka+8024`), as in go-ethereum's
+    tools.
     """
     found = FORKS.get(ALIASES.get(name, name)) or _FOR_FIXTURES.get(name)
     if found is not None or "+" not in name:
@@ -399,15 +402,15 @@ def known_fork(name: str) -> Fork | None:
 
 
 def known_names() -> str:
-    """Return all names of forks as text for an error: each fork, with its other name in parentheses."""
+    """Return the names of all forks for an error text, with aliases in parentheses."""
     others = {fork: alias for alias, fork in ALIASES.items()}
     proposals = ", ".join(map(str, opcodes.PROPOSED_OPCODES))
     names = ", ".join(f"{name} ({others[name]})" if name in others else name for name in FORKS)
     return f"{names}; with the opcodes of a proposal as in Osaka+8024 ({proposals})"
 
 
-def spelled(name: str) -> str:
-    """Return a name of a fork as it is in the table, from any capitalisation; an unknown name as it is."""
+def with_case(name: str) -> str:
+    """Return a fork's name with its usual capitalisation; an unknown name is returned unchanged."""
     fork, plus, proposals = name.partition("+")
     return next((known for known in (*FORKS, *ALIASES) if known.lower() == fork.lower()), fork) + plus + proposals
 

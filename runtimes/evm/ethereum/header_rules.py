@@ -1,6 +1,6 @@
-"""Checks of a block's header and of its parts against its parent, by the rules of its fork.
+"""Validity checks of blocks, headers and ommers that need no execution.
 
-Each check raises InvalidBlock with the names of Ethereum's fixtures. Sources: the execution specifications'
+Each check raises InvalidBlock with exception names of Ethereum's test fixtures. Sources: the execution specifications'
 `validate_header` and `validate_ommers` of each fork; EIP-779 (DAO), 1559, 3675, 4844, 4895, 7685, 7934.
 """
 
@@ -10,7 +10,7 @@ from typing import Final
 from bridge.ethereum_block import next_base_fee
 from bridge.patricia import list_root
 from runtimes.evm.ethereum.blobs import ForkBlobs
-from runtimes.evm.ethereum.block_errors import InvalidBlock
+from runtimes.evm.ethereum.block_errors import InvalidBlock, mismatch
 from runtimes.evm.ethereum.dao import DAO_EXTRA_BLOCKS, DAO_EXTRA_DATA
 from runtimes.evm.ethereum.difficulty import block_difficulty
 from runtimes.evm.ethereum.forks import Fork
@@ -24,7 +24,8 @@ _ELASTICITY: Final = 2
 FIRST_BASE_FEE: Final = 10**9
 """Base fee of the first block that has one (EIP-1559)."""
 _MAX_OMMERS: Final = 2
-_OMMER_AGE: Final = 7
+OMMER_GENERATIONS: Final = 7
+"""Number of a block's ancestors that may be the parent of an ommer."""
 _NO_NONCE: Final = bytes(8)
 _WRONG_FIELDS: Final = (
     "INCORRECT_BLOCK_FORMAT",
@@ -36,18 +37,18 @@ _WRONG_FIELDS: Final = (
     "IMPORT_IMPOSSIBLE_PARIS_OVER_SHANGHAI",
     "INVALID_BASEFEE_PER_GAS",
 )
-"""Names of the exception for a header with the fields of another fork, which depend on the fixture's generator."""
+"""Exception names for a header with the fields of another fork; they depend on the fixture's generator."""
 
 
 def check_block(block: RawBlock, parent: Header, fork: Fork, parent_fork: Fork, dao_block: int | None) -> None:
-    """Check a block before its execution; ommers are checked by `check_ommers`."""
+    """Check the size, the header and the body of a block. `check_ommers` checks the ommers."""
     if fork.block_size_limit is not None and block.size > fork.block_size_limit:
         message = f"the block has {block.size:,} bytes, the limit is {fork.block_size_limit:,}"
         raise InvalidBlock(message, "RLP_BLOCK_LIMIT_EXCEEDED")
     header = block.header
     check_header(header, parent, fork, parent_fork, dao_block)
     if block.ommers_hash != header.ommers_hash:
-        raise InvalidBlock(_differs("hash of the ommers", header.ommers_hash, block.ommers_hash), "INVALID_UNCLES_HASH")
+        raise InvalidBlock(mismatch("hash of the ommers", header.ommers_hash, block.ommers_hash), "INVALID_UNCLES_HASH")
     if fork.withdrawals and block.withdrawals is None:
         raise InvalidBlock("the block has no withdrawals", "RLP_WITHDRAWALS_NOT_READ", "INCORRECT_BLOCK_FORMAT")
     if block.withdrawals is not None:
@@ -56,12 +57,12 @@ def check_block(block: RawBlock, parent: Header, fork: Fork, parent_fork: Fork, 
             raise InvalidBlock(f"blocks have no withdrawals in {fork.name}", *names)
         root = list_root(withdrawal.rlp() for withdrawal in block.withdrawals)
         if root != header.withdrawals_root:
-            message = _differs("withdrawals root", header.withdrawals_root or b"", root)
+            message = mismatch("withdrawals root", header.withdrawals_root or b"", root)
             raise InvalidBlock(message, "INVALID_WITHDRAWALS_ROOT")
 
 
 def check_header(header: Header, parent: Header, fork: Fork, parent_fork: Fork, dao_block: int | None) -> None:
-    """Check a header against its parent's."""
+    """Check a header against the header of its parent."""
     if header.number != parent.number + 1:
         raise InvalidBlock(f"number {header.number} after {parent.number}", "INVALID_BLOCK_NUMBER")
     if header.timestamp <= parent.timestamp:
@@ -84,10 +85,10 @@ def check_header(header: Header, parent: Header, fork: Fork, parent_fork: Fork, 
 
 
 def _check_seal(header: Header, parent: Header, fork: Fork) -> None:
-    """Check the fields that tell proof of work from proof of stake (EIP-3675)."""
+    """Check the fields that distinguish proof of work from proof of stake (EIP-3675)."""
     if not fork.proof_of_stake:
         if header.difficulty == 0:
-            message = f"difficulty 0 in {fork.name}, before proof of stake"
+            message = f"difficulty is 0, but {fork.name} has proof of work"
             raise InvalidBlock(message, "IMPORT_IMPOSSIBLE_PARIS_WRONG_POS", "INVALID_DIFFICULTY")
         return
     if header.difficulty != 0:
@@ -96,19 +97,19 @@ def _check_seal(header: Header, parent: Header, fork: Fork) -> None:
             names.insert(0, "IMPORT_IMPOSSIBLE_PARIS_WRONG_POW")
         raise InvalidBlock(f"difficulty {header.difficulty} under proof of stake", *names)
     if header.ommers_hash != EMPTY_OMMERS:
-        raise InvalidBlock("a block under proof of stake has no ommers", "IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS")
+        raise InvalidBlock("a block under proof of stake must not have ommers", "IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS")
     if header.nonce != _NO_NONCE:
         raise InvalidBlock("the nonce must be 0 under proof of stake", "INVALID_BLOCK_NONCE")
 
 
 def _check_fields(header: Header, fork: Fork) -> None:
-    """Check that the header has the fields of its fork, and no others."""
+    """Check that a header has exactly the fields of its fork."""
     expected = fork.header_fields
     found = [name for name in LATER_FIELDS if getattr(header, name) is not None]
     if found == [*expected]:
         return
     lacking = [name for name in expected if name not in found]
-    wrong = f"lacks {lacking[0]}" if lacking else f"has {next(name for name in found if name not in expected)}"
+    wrong = f"needs {lacking[0]}" if lacking else f"has no {next(name for name in found if name not in expected)}"
     names = [*_WRONG_FIELDS]
     if "withdrawals_root" in lacking:
         names += ["INVALID_WITHDRAWALS_ROOT"]
@@ -116,7 +117,7 @@ def _check_fields(header: Header, fork: Fork) -> None:
         names += ["INCORRECT_EXCESS_BLOB_GAS", "INCORRECT_BLOB_GAS_USED"]
     if "requests_hash" in {*lacking, *found}:
         names += ["INVALID_REQUESTS"]
-    raise InvalidBlock(f"the header of a block in {fork.name} {wrong}", *names)
+    raise InvalidBlock(f"a header of {fork.name} {wrong}", *names)
 
 
 def _check_extra_data(header: Header, dao_block: int | None) -> None:
@@ -126,7 +127,8 @@ def _check_extra_data(header: Header, dao_block: int | None) -> None:
     if dao_block is None or not dao_block <= header.number < dao_block + DAO_EXTRA_BLOCKS:
         return
     if header.extra_data != DAO_EXTRA_DATA:
-        raise InvalidBlock("the first blocks of the DAO fork need its extra data", "EXTRA_DATA_INVALID_DAO")
+        message = f"the first {DAO_EXTRA_BLOCKS} blocks of the DAO fork must have the extra data 'dao-hard-fork'"
+        raise InvalidBlock(message, "EXTRA_DATA_INVALID_DAO")
 
 
 def _check_gas(header: Header, parent: Header, fork: Fork, parent_fork: Fork) -> None:
@@ -160,37 +162,31 @@ def _check_excess_blob_gas(header: Header, parent: Header, fork: Fork, parent_fo
         raise InvalidBlock(message, "INCORRECT_EXCESS_BLOB_GAS")
 
 
-def _differs(what: str, found: bytes, expected: bytes) -> str:
-    return f"{what} 0x{found.hex()}, expected 0x{expected.hex()}"
-
-
 def check_ommers(
     block: RawBlock, ancestors: Mapping[bytes, Header], known: Set[bytes]
 ) -> Iterator[tuple[Header, Header]]:
-    """Check the number and the relation of a block's ommers; yield each with its parent.
+    """Check the number of a block's ommers and their relation to its ancestors; yield each ommer with its parent.
 
-    `ancestors` are the block's last seven ancestors by hash, `known` the hashes of their ommers.
+    `ancestors` are the last `OMMER_GENERATIONS` ancestors by hash, `known` the hashes of their ommers.
     """
     if len(block.ommers) > _MAX_OMMERS:
         message = f"{len(block.ommers)} ommers, at most {_MAX_OMMERS} are allowed"
         raise InvalidBlock(message, "TOO_MANY_UNCLES", "INVALID_UNCLES")
     used = set(known)
     for ommer in block.ommers:
-        name = ommer.hash()
-        if name in ancestors or name == block.hash:
+        ommer_hash = ommer.hash()
+        if ommer_hash in ancestors or ommer_hash == block.hash:
             raise InvalidBlock("an ommer is an ancestor of its block", "UNCLE_IS_ANCESTOR", "UNCLE_IN_CHAIN")
-        if name in used:
-            if name in known:
-                raise InvalidBlock("an ommer was included before", "UNCLE_IN_CHAIN")
-            raise InvalidBlock("two ommers are the same", "UNCLES_NOT_UNIQUE", "UNCLE_IN_CHAIN", "UNCLE_IS_BROTHER")
-        used.add(name)
+        if ommer_hash in used:
+            if ommer_hash in known:
+                raise InvalidBlock("an ommer is also an ommer of an ancestor", "UNCLE_IN_CHAIN")
+            raise InvalidBlock("an ommer appears twice", "UNCLES_NOT_UNIQUE", "UNCLE_IN_CHAIN", "UNCLE_IS_BROTHER")
+        used.add(ommer_hash)
         if ommer.parent_hash == block.header.parent_hash:
-            raise InvalidBlock("an ommer has its block's parent", "UNCLE_IS_BROTHER", "UNCLE_PARENT_INCORRECT")
+            message = "an ommer has the same parent as its block"
+            raise InvalidBlock(message, "UNCLE_IS_BROTHER", "UNCLE_PARENT_INCORRECT")
         parent = ancestors.get(ommer.parent_hash)
         if parent is None:
             names = ("UNCLE_PARENT_INCORRECT", "UNCLE_UNKNOWN_PARENT", "UNCLE_IS_ANCESTOR")
             raise InvalidBlock("an ommer's parent is not an ancestor of its block", *names)
         yield ommer, parent
-
-
-OMMER_GENERATIONS: Final = _OMMER_AGE

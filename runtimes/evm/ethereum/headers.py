@@ -1,4 +1,4 @@
-"""Block headers and whole blocks of Ethereum: their RLP, and what a block contains in which fork.
+"""Ethereum's block headers and blocks, and their RLP encoding.
 
 Sources: the execution specifications' `Header` and `Block`; EIP-1559, 4895, 4844, 4788 and 7685 for later fields.
 """
@@ -10,21 +10,24 @@ from bridge import rlp
 from bridge.addresses import EthAddress
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_run import Withdrawal
+from store.cid import Cid
 from store.keccak import keccak
 
 EMPTY_OMMERS: Final = bytes(keccak(rlp.encode([])))
 RLP_ERROR: Final = "RLP_STRUCTURES_ENCODING"
 _FORMAT: Final = "INCORRECT_BLOCK_FORMAT"
 _OVERFLOW: Final = "RLP_INVALID_FIELD_OVERFLOW_64"
-_HASH: Final = 32
+_KECCAK_CID: Final = bytes.fromhex("01551b20")
+"""Prefix of a CID of raw bytes hashed with keccak-256."""
+_HASH_LENGTH: Final = 32
 _U64: Final = 8
-_FIRST_FIELDS: Final = 15
-"""Number of the fields of Frontier's header."""
+_FRONTIER_FIELDS: Final = 15
+"""Number of header fields in Frontier."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A block's header; fields of later forks are None. Gas in Ethereum gas, timestamp in Unix seconds."""
+    """A block header. Fields that its fork does not have are None. Gas in Ethereum gas, timestamp in Unix seconds."""
 
     parent_hash: bytes
     ommers_hash: bytes
@@ -61,17 +64,19 @@ class Header:
 
 
 _NAMES: Final = tuple(field.name for field in fields(Header))
+LATER_FIELDS: Final = _NAMES[_FRONTIER_FIELDS:]
+"""Names of the header fields that forks after Frontier added, in order."""
 _LENGTHS: Final = {"coinbase": 20, "bloom": 256, "nonce": 8}
 _NUMBERS: Final = {
     "difficulty": 32, "number": _U64, "gas_limit": _U64, "gas_used": _U64, "timestamp": _U64, "base_fee": 32,
     "blob_gas_used": _U64, "excess_blob_gas": _U64,
 }  # fmt: skip
-"""Fields that are numbers, with their maximum length in bytes."""
+"""Maximum length of each numeric field in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawBlock:
-    """A block as received. `transactions` are encoded as in their trie; `hash` is that of the header as received."""
+    """A block as received. `transactions` are encoded as in the transactions trie; `hash` is the block hash."""
 
     header: Header
     transactions: tuple[bytes, ...]
@@ -80,6 +85,11 @@ class RawBlock:
     withdrawals: tuple[Withdrawal, ...] | None
     hash: bytes
     size: int
+
+
+def block_hash_cid(block_hash: bytes) -> Cid:
+    """Return a block hash as a CID, the type of `Externs.tipset_cid`."""
+    return Cid(_KECCAK_CID + block_hash)
 
 
 def parse_block(raw: bytes) -> RawBlock:
@@ -109,8 +119,8 @@ def parse_block(raw: bytes) -> RawBlock:
 def parse_header(item: rlp.Item) -> Header:
     """Parse a header of any fork. Raises InvalidBlock and RlpError."""
     values = rlp.read_list(item)
-    if not _FIRST_FIELDS <= len(values) <= len(_NAMES):
-        message = f"a header has {_FIRST_FIELDS} to {len(_NAMES)} fields, not {len(values)}"
+    if not _FRONTIER_FIELDS <= len(values) <= len(_NAMES):
+        message = f"a header has {_FRONTIER_FIELDS} to {len(_NAMES)} fields, not {len(values)}"
         raise InvalidBlock(message, RLP_ERROR, _FORMAT)
     found: dict[str, Any] = {name: _field(name, value) for name, value in zip(_NAMES, values, strict=False)}
     return Header(**found)
@@ -120,7 +130,7 @@ def _field(name: str, value: rlp.Item) -> int | bytes:
     if name in _NUMBERS:
         return _number(value, name, _NUMBERS[name])
     data = rlp.read_bytes(value)
-    length = _LENGTHS.get(name, _HASH)
+    length = _LENGTHS.get(name, _HASH_LENGTH)
     if name == "extra_data":
         return data
     if len(data) != length:
@@ -147,6 +157,3 @@ def _withdrawal(item: rlp.Item) -> Withdrawal:
         address=EthAddress(receiver),
         amount=_number(amount, "a withdrawal's amount", _U64),
     )
-
-
-LATER_FIELDS: Final = _NAMES[_FIRST_FIELDS:]

@@ -240,7 +240,7 @@ class EthereumHost(EthereumTreeHost):
         self.calls.log(self.actor, Log(tuple(topics), data))
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
-        """Transfer the balance and remove the account at the end; from Cancun on, only if it is new (EIP-6780)."""
+        """Transfer the balance and remove the account at the end; since Cancun only if it is new (EIP-6780)."""
         accounts, balance = self.accounts, self.get_self_balance()
         cost = 0 if accounts.warm(beneficiary) else self.prices.cold_account
         if (balance or not self.fork.clears_empty) and not accounts.exists(beneficiary):

@@ -85,7 +85,7 @@ def _execute_call(host: EthereumHost, inputs: CallInputs, who: CallingAccount, s
     if inputs.kind is CallKind.CALL and (inputs.value or not host.fork.clears_empty):
         cost += 0 if host.accounts.exists(inputs.address) else host.prices.new_account
     host.charge(cost)
-    limit = min(inputs.gas, _gas_to_give(host, inputs.gas))
+    limit = min(inputs.gas, _subcall_gas(host, inputs.gas))
     if host.steps is not None:
         host.steps.step(EvmCost(cost + limit))
     if inputs.value:
@@ -102,8 +102,11 @@ def _execute_call(host: EthereumHost, inputs: CallInputs, who: CallingAccount, s
     return send(host, _call(host, inputs, code_address, limit, who))
 
 
-def _gas_to_give(host: EthereumHost, wanted: int = 0) -> int:
-    """Return the maximum gas for a call or creation. Raises OutOfGas for more than there is, before EIP-150."""
+def _subcall_gas(host: EthereumHost, wanted: int = 0) -> int:
+    """Return the maximum gas for a call or creation.
+
+    Before EIP-150, raises OutOfGas if `wanted` exceeds the gas that is left.
+    """
     left = host.gas.left
     if host.fork.keeps_64th:
         return all_but_one_64th(left)
@@ -114,9 +117,9 @@ def _gas_to_give(host: EthereumHost, wanted: int = 0) -> int:
 
 def _call(host: EthereumHost, inputs: CallInputs, code_address: EthAddress, limit: int, who: CallingAccount) -> Call:
     static = host.static or inputs.kind is CallKind.STATICCALL
-    borrows = inputs.kind not in (CallKind.CALL, CallKind.STATICCALL)
-    if not borrows or inputs.address in host.fork.precompiles:
-        method = INVOKE_CONTRACT_DELEGATE if borrows else INVOKE_EVM
+    borrows_code = inputs.kind not in (CallKind.CALL, CallKind.STATICCALL)
+    if not borrows_code or inputs.address in host.fork.precompiles:
+        method = INVOKE_CONTRACT_DELEGATE if borrows_code else INVOKE_EVM
         value = inputs.value if inputs.kind is CallKind.CALL else 0
         to = host.accounts.filecoin_address(inputs.address)
         params = Block(RAW, inputs.data) if inputs.data else None
@@ -148,7 +151,7 @@ def _execute_create(host: EthereumHost, inputs: CreateInputs, who: CallingAccoun
     host.charge(cost)
     if host.steps is not None:
         host.steps.step(EvmCost(cost))
-    limit = _gas_to_give(host)
+    limit = _subcall_gas(host)
     accounts, calls = host.accounts, host.calls
     nonce = accounts.nonce(who.actor)
     balance = accounts.balance(who.actor)

@@ -88,7 +88,7 @@ RequiredGas = tuple[int, int]
 
 
 def required_gas(transaction: Transaction, fork: Fork) -> RequiredGas:
-    """Return the gas that a transaction's limit must cover."""
+    """Return the gas that the gas limit of a transaction must cover."""
     return intrinsic_gas(transaction, fork), floor_gas(transaction, fork)
 
 
@@ -113,7 +113,7 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits, required: Re
     if transaction.type not in fork.transaction_types:
         _check_type(transaction, fork)
     check_size(transaction, fork, required)
-    _check_room(transaction, fork, block)
+    _check_block_limits(transaction, fork, block)
     check_fees(transaction, block)
     if transaction.type == BLOB:
         check_blobs(transaction, fork, block)
@@ -122,12 +122,12 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits, required: Re
 
 
 def refusals(transaction: Transaction, fork: Fork, block: BlockLimits) -> list[str]:
-    """Return the names of all rules that a transaction breaks, as far as they need no account."""
+    """Return the names of all rules that a transaction breaks, without those that need an account."""
     found = []
     steps: tuple[Callable[[], None], ...] = (
         lambda: _check_type(transaction, fork),
         lambda: check_size(transaction, fork, required_gas(transaction, fork)),
-        lambda: _check_room(transaction, fork, block),
+        lambda: _check_block_limits(transaction, fork, block),
         lambda: check_fees(transaction, block),
         lambda: check_blobs(transaction, fork, block) if transaction.type == BLOB else None,
         lambda: _check_authorizations(transaction) if transaction.type == SET_CODE else None,
@@ -137,7 +137,7 @@ def refusals(transaction: Transaction, fork: Fork, block: BlockLimits) -> list[s
             step()
         except InvalidTransaction as error:
             found.append(error.refusal.name)
-    if transaction.blob_gas > block.blob_gas:  # which the number of blobs hides
+    if transaction.blob_gas > block.blob_gas:  # not reported above if the number of blobs is too high as well
         found.append(RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED.name)
     return found
 
@@ -150,13 +150,17 @@ def _check_type(transaction: Transaction, fork: Fork) -> None:
 
 def _check_authorizations(transaction: Transaction) -> None:
     if transaction.to is None:
-        raise InvalidTransaction(RejectionReason.TYPE_4_TX_CONTRACT_CREATION, "type 4 cannot create a contract")
+        raise InvalidTransaction(
+            RejectionReason.TYPE_4_TX_CONTRACT_CREATION, "a type 4 transaction cannot create a contract"
+        )
     if not transaction.authorizations:
-        raise InvalidTransaction(RejectionReason.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
+        raise InvalidTransaction(
+            RejectionReason.TYPE_4_EMPTY_AUTHORIZATION_LIST, "a type 4 transaction must have authorizations"
+        )
 
 
 def check_size(transaction: Transaction, fork: Fork, required: RequiredGas, *, is_capped: bool = True) -> None:
-    """Check the transaction's own fields; the fork's cap on its gas only if `is_capped`.
+    """Check the limits of the transaction's fields; the fork's gas cap is checked only if `is_capped`.
 
     Raises InvalidTransaction.
     """
@@ -189,7 +193,7 @@ def check_size(transaction: Transaction, fork: Fork, required: RequiredGas, *, i
         )
 
 
-def _check_room(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
+def _check_block_limits(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
     if transaction.gas_limit > block.gas:
         raise InvalidTransaction(
             RejectionReason.GAS_ALLOWANCE_EXCEEDED, f"gas limit {transaction.gas_limit}, the block has {block.gas} left"
@@ -232,7 +236,7 @@ def check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits, *, may
     count, blobs = len(transaction.blob_hashes), fork.blobs
     limit = blobs.maximum if blobs.per_transaction is None else blobs.per_transaction
     if count == 0:
-        raise InvalidTransaction(RejectionReason.TYPE_3_TX_ZERO_BLOBS, "a type 3 transaction has at least one blob")
+        raise InvalidTransaction(RejectionReason.TYPE_3_TX_ZERO_BLOBS, "a type 3 transaction must have blobs")
     if count > limit:
         raise InvalidTransaction(RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"have {count}, permitted {limit}")
     for blob_hash in transaction.blob_hashes:
@@ -248,4 +252,6 @@ def check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits, *, may
             f"maxFeePerBlobGas {transaction.max_fee_per_blob_gas}, blobBaseFee {block.blob_base_fee}",
         )
     if transaction.to is None:
-        raise InvalidTransaction(RejectionReason.TYPE_3_TX_CONTRACT_CREATION, "type 3 has a receiver")
+        raise InvalidTransaction(
+            RejectionReason.TYPE_3_TX_CONTRACT_CREATION, "a type 3 transaction cannot create a contract"
+        )
