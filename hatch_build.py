@@ -1,7 +1,7 @@
-"""Build hook of hatchling: writes the bindings of the built-in actors, and compiles modules with mypyc.
+"""Hatchling build hook that writes the bindings of the built-in actors and compiles modules with mypyc.
 
-The bindings (`bridge/bindings`) are generated from schemas for each sdist, wheel and editable installation.
-`compiled.toml` lists the modules to compile. With FVM_COMPILED=1 a wheel contains the compiled modules next to their
+The bindings (`bridge/bindings`) are generated from schemas for each sdist, wheel and editable installation. The modules
+to compile are listed in `compiled.toml`. With FVM_COMPILED=1 a wheel contains the compiled modules next to their
 sources. Otherwise nothing is compiled and no compiler is needed. As a program it compiles in place, and undoes that:
 
     python hatch_build.py in-place | interpreted | lacking
@@ -47,7 +47,7 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
         return [*BUILD_REQUIREMENTS, *project["dependencies"]]  # mypy reads the types of the latter
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Write the bindings. Compile if wanted, and include the result under the tag of this interpreter."""
+        """Write the bindings. If FVM_COMPILED=1, compile, and tag the wheel for this interpreter."""
         subprocess.run([sys.executable, "-m", "fvm_hypervisor.bindings.actors.python"], cwd=ROOT, check=True)
         if version != "standard" or not self._is_wanted():
             return

@@ -51,7 +51,7 @@ def blocktest(
 ) -> None:
     """Run Ethereum blockchain tests: valid and invalid blocks, fork transitions, and the state after them.
 
-    An invalid block must fail with an exception that its test names, and nothing of it is kept.
+    An invalid block must be rejected with an exception that its test names, and must not change the chain.
 
     Standard error shows the number of tests per fork and the five slowest tests.
 
@@ -75,7 +75,7 @@ def blocktest(
 def _run_all(
     work: Callable[[Path], list[dict[str, Any]]], paths: list[Path], workers: int, what: str, as_json: bool
 ) -> None:
-    """Run the files on worker processes, and report the records with a summary per fork."""
+    """Run the files in worker processes, and report the records with a summary per fork."""
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from fvm_hypervisor.laboratory.vectors.statetest import find_files
     from fvm_hypervisor.laboratory.vectors.tally import Tally
@@ -89,7 +89,7 @@ def _run_all(
 
 
 def _integer(text: str | int) -> int:
-    """Parse a number, decimal or with the prefix 0x; the parameter's default is a number already."""
+    """Parse a decimal or 0x-prefixed number. Typer also passes the default, which is an int."""
     return int(str(text), 0)
 
 
@@ -118,7 +118,7 @@ def t8n(
     reward: Annotated[
         int,
         typer.Option(
-            "--state.reward", metavar="WEI", parser=_integer, help="Block reward, which ommers share; -1 for none."
+            "--state.reward", metavar="WEI", parser=_integer, help="Block reward, shared with ommers; -1 for none."
         ),
     ] = 0,
     evm: OwnEngine = OWN_ENGINE,
@@ -128,8 +128,8 @@ def t8n(
 ) -> None:
     """Run a state transition (t8n): alloc, env and txs are the input, result and alloc the output.
 
-    Exit status: 0, even if transactions were rejected; 3 for an unknown fork, or if the environment lacks a value that
-    the fork needs, 4 for a missing block hash, 10 for malformed input, 11 if a file cannot be read or written.
+    Exit status: 0, even if transactions were rejected; 3 for an unknown fork or a missing value that the fork requires,
+    4 for a missing block hash, 10 for malformed input, 11 if a file cannot be read or written.
 
     Example: hypervisor t8n --input.alloc alloc.json --input.env env.json --input.txs txs.json --state.fork Cancun
     """

@@ -89,5 +89,5 @@ def head_of(store: RocksStore) -> Cid:
         found = [f"{name} {show(cid)}" for name, cid in pins(store).items()]
         more = f" and {len(found) - _SOME} more" if len(found) > _SOME else ""
         there = f" (pinned: {', '.join(found[:_SOME])}{more})" if found else ""
-        raise InvalidInput(f"{store.path} contains no state of a machine: select one of its blocks with --root{there}")
+        raise InvalidInput(f"{store.path} contains no machine state: select one of its blocks with --root{there}")
     return Cid(head)

@@ -135,7 +135,7 @@ def _key(place: Path, password: str) -> str:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InvalidInput(f"{place} {_NO_KEYSTORE}") from None
     if costs is not None:
-        raise InvalidInput(f"{place} needs {costs}: it is not a wallet's keystore")
+        raise InvalidInput(f"{place} needs {costs}: it is not a keystore of a wallet")
     try:
         key = _decrypted(content.get("crypto") or content["Crypto"], password.encode())
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -148,7 +148,7 @@ def _key(place: Path, password: str) -> str:
 def _decrypted(found: Any, password: bytes) -> bytes | None:
     """Return the private key; None for a wrong password.
 
-    Raises KeyError, TypeError, ValueError or AttributeError for what is no keystore.
+    Raises KeyError, TypeError, ValueError or AttributeError if the keystore is malformed.
     """
     from cryptography.hazmat.primitives.ciphers import Cipher
     from cryptography.hazmat.primitives.ciphers.algorithms import AES128
@@ -165,22 +165,22 @@ def _decrypted(found: Any, password: bytes) -> bytes | None:
 
 
 def _derived(kind: str, costs: Any, password: bytes) -> bytes:
-    """Return the 32 bytes that a key derivation function makes of a password."""
+    """Derive the 32-byte key from a password. `costs` are the parameters of the key derivation function."""
     salt, length = bytes.fromhex(costs["salt"]), int(costs["dklen"])
     if length != _DERIVED:
-        raise ValueError("another length of key")
+        raise ValueError("unsupported key length")
     if kind == "scrypt":
-        from Crypto.Protocol.KDF import scrypt  # OpenSSL refuses the costs of the definition's own example
+        from Crypto.Protocol.KDF import scrypt  # OpenSSL rejects the parameters of the definition's own example
 
         n, r, p = (int(costs[name]) for name in ("n", "r", "p"))
         return bytes(scrypt(password, salt, length, n, r, p))  # type: ignore[arg-type]
     if kind == "pbkdf2" and costs["prf"] == "hmac-sha256":
         return hashlib.pbkdf2_hmac("sha256", password, salt, int(costs["c"]), length)
-    raise ValueError("another key derivation function")
+    raise ValueError("unsupported key derivation function")
 
 
 def _costs(content: Any) -> str | None:
-    """Return the reason if trying a password would exhaust memory or time; None for a usual file.
+    """Return the reason if trying a password would exhaust memory or time, else None.
 
     Raises KeyError, TypeError, ValueError or AttributeError if `content` is not a keystore.
     """

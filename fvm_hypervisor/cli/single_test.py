@@ -44,7 +44,7 @@ def _staged(session: SuiteSession, *, fails: bool) -> Iterator[StagedTest]:
 
 @contextmanager
 def _debugged(session: SuiteSession) -> Iterator[Session]:
-    """Open the debugger after the `setUp` of the session's only test. Raises InvalidInput for another number."""
+    """Open the debugger after `setUp` of the session's only test. Raises InvalidInput unless there is exactly one."""
     from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.debugger.sources import SourceLines
     from fvm_hypervisor.debugger.subjects import Subject
@@ -57,7 +57,7 @@ def _debugged(session: SuiteSession) -> Iterator[Session]:
 
 
 def debug_test(session: SuiteSession, commands: Sequence[str] = ()) -> None:
-    """Debug the only test of a prepared session in the terminal. Raises InvalidInput for another number of tests."""
+    """Debug the only test of a prepared session in the terminal. Raises InvalidInput unless there is exactly one."""
     from fvm_hypervisor.debugger.terminal import converse
 
     with _debugged(session) as debugged:
@@ -65,7 +65,7 @@ def debug_test(session: SuiteSession, commands: Sequence[str] = ()) -> None:
 
 
 def serve_test(prepare: Callable[[], SuiteSession]) -> None:
-    """Debug the only test of a session in an editor, by the Debug Adapter Protocol on standard input and output.
+    """Debug the only test of a session in an editor, over the Debug Adapter Protocol on standard input and output.
 
     `prepare` compiles and selects the test when the editor launches it. Its output goes to standard error.
     """

@@ -171,7 +171,7 @@ def _launched(given: Mapping[str, Any]) -> Iterator[Session]:
 
     what, state, number = text("what"), text("state"), given.get("message", 1)
     if what is None or not isinstance(number, int):
-        raise InvalidInput('the launch configuration needs "what", a text; "message" must be a number')
+        raise InvalidInput('the launch configuration needs "what" (text), and "message" must be a number')
     folders = [Path(each) for each in _texts(given, "artifacts")] or None
     bundles = text("bundleDir")
     with _subject(

@@ -75,7 +75,7 @@ class SuiteRuns:
                 typer.echo("\n    ".join([f"  {contract}", *names]) + "\n")
 
     def debug(self, commands: Sequence[str], *, dap: bool) -> None:
-        """Open the one selected test in the debugger, for a terminal or for an editor (`dap`)."""
+        """Open the one selected test in the debugger: in the terminal, or in an editor if `dap`."""
         from fvm_hypervisor.cli.single_test import debug_test, serve_test
 
         if dap:

@@ -211,7 +211,7 @@ def _made_by(url: str, name: str, address: str) -> bytes:
     if to is None and ask_checked(url, _created, "eth_getTransactionReceipt", name) == made:
         return data
     if to is None:
-        raise InvalidInput(f"transaction {name} created another contract than {address}: {_NOT_FOUND}")
+        raise InvalidInput(f"transaction {name} created a contract other than {address}: {_NOT_FOUND}")
     if to == CREATE2_DEPLOYER and create2_address(to, data[:32], data[32:]) == made:
         return data[32:]
     raise InvalidInput(

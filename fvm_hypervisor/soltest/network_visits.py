@@ -1,4 +1,4 @@
-"""Execution counts of instructions on networks, for the coverage of pytest runs (`pytest_plugin`)."""
+"""Execution counts of the instructions on networks, for coverage in pytest (`pytest_plugin`)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from localnet.network import Network
 
 Row = tuple[bytes, bool, dict[int, int]]
-"""Executed code, True for init code, and execution counts by program counter."""
+"""Executed code, whether it is init code, and execution counts by program counter."""
 
 
 class NetworkVisits:
-    """Execution counts of all networks that are watched, as plain data that processes can exchange."""
+    """Execution counts of all measured networks, as plain data that processes can exchange."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[bytes, bool], Counter[int]] = {}
@@ -42,7 +42,7 @@ class NetworkVisits:
             self._counts.setdefault((code, creates), Counter()).update(counts)
 
     def collected(self, known: KnownCode) -> SuiteCoverage:
-        """Return the counts of known contracts."""
+        """Return the counts by contract, without unknown code."""
         visits: dict[Code, Counter[int]] = {}
         for (code, creates), counts in self._counts.items():
             contract = known.find(code, creates)
@@ -59,10 +59,10 @@ class NetworkVisits:
 
 
 class _MessageTracer:
-    """A `PlaceTracer` that passes on the counts of each message when it ends.
+    """A `PlaceTracer` that reports the counts of each message when it ends.
 
-    A gas estimate is counted only if it fails: then no transaction follows it. An estimate that succeeds tries the
-    message again with less gas; these attempts are not counted either.
+    A gas estimate is only counted if it fails, because a successful one is followed by the transaction. After its first
+    success, an estimate executes the message again with less gas; these attempts are not counted either.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class _MessageTracer:
         self._visits = VisitTracer(sys.maxsize)
         self._message: MessageStarted | None = None
         self._estimated: MessageStarted | None = None
-        """The last message that succeeded as an estimate."""
+        """The message of the last successful estimate."""
 
     def event(self, event: TraceEvent, /) -> None:
-        """Track the messages, and the code that is being executed."""
+        """Track the current message and the code that it executes."""
         match event:
             case MessageStarted():
                 self._visits, self._message = VisitTracer(sys.maxsize), event

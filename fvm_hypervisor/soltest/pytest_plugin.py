@@ -1,7 +1,7 @@
-"""The pytest option `--sol-coverage`: coverage of the project's Solidity by the transactions and calls of the tests.
+"""The pytest option `--sol-coverage`: Solidity coverage of the transactions and calls that tests make.
 
-The project is compiled before the tests run, so that `out/` is current. Networks that come from fixtures are watched.
-With pytest-xdist each worker sends its counts to the main process, which writes the report.
+The project is compiled before the tests run, so that `out/` is current. Only networks that fixtures return are
+measured. With pytest-xdist, each worker sends its counts to the main process, which writes the report.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _DEFAULT_FILE: Final = "lcov.info"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of coverage to those of the `hypervisor` group."""
+    """Add the coverage options to the group `hypervisor`."""
     group = parser.getgroup("hypervisor", "a local Filecoin network")
     group.addoption(
         "--sol-coverage",
         dest="hypervisor_sol_coverage",
         action="store_true",
-        help="measure the coverage of the Foundry project's Solidity, and write it to lcov.info",
+        help="measure the Solidity coverage of the Foundry project, and write it to lcov.info",
     )
     group.addoption(
         "--sol-coverage-file",
         dest="hypervisor_sol_coverage_file",
         metavar="FILE",
-        help="file to write the coverage to, in lcov's format (implies --sol-coverage)",
+        help="write the coverage to this file, in lcov format (implies --sol-coverage)",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the project. Raises UsageError if there is none, or if it does not compile."""
+    """Compile the project if coverage is enabled. Raises UsageError if there is no project or it does not compile."""
     if not (config.getoption("hypervisor_sol_coverage") or config.getoption("hypervisor_sol_coverage_file")):
         return
     from fvm_hypervisor.soltest.network_visits import NetworkVisits
@@ -69,7 +69,7 @@ def _compiled_project(start: Path) -> SuiteSession:
         root = find_root(start)
     except InvalidInput:
         raise pytest.UsageError(
-            f"--sol-coverage: {start} is not in a Foundry project: there is no foundry.toml"
+            f"--sol-coverage: {start} is not in a Foundry project (no foundry.toml found)"
         ) from None
     try:
         project = load_project(root)
@@ -86,7 +86,7 @@ def _compiled_project(start: Path) -> SuiteSession:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, object, object]:
-    """Watch each network that a fixture returns."""
+    """Measure each network that a fixture returns."""
     value = yield
     visits = request.config.stash.get(_VISITS, None)
     if visits is not None and "localnet.network" in sys.modules:
@@ -124,18 +124,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
     named = config.getoption("hypervisor_sol_coverage_file")
     file = session.project.root / _DEFAULT_FILE if named is None else config.invocation_params.dir / named
-    terminalreporter.section("coverage of Solidity")
+    terminalreporter.section("Solidity coverage")
     try:
         files = _write(session, config.stash[_VISITS], file)
     except (InvalidInput, OSError) as error:
-        terminalreporter.write_line(f"not written: {error}")
+        terminalreporter.write_line(f"the coverage was not written: {error}")
         return
     for line in coverage_lines(files):
         terminalreporter.write_line(line)
     if not any(covered.hits for found in files for covered in found.items):
-        terminalreporter.write_line(f"no code of the project ran: deploy the contracts of {session.project.out}/")
+        terminalreporter.write_line(f"no project code was executed: deploy the artifacts in {session.project.out}/")
     if session.project.compiler.optimizer or session.project.compiler.via_ir:
-        terminalreporter.write_line("compiled with the optimizer: statements that it merged count as missed")
+        terminalreporter.write_line("the optimizer is enabled: statements that it merges are counted as missed")
     here = config.invocation_params.dir
     terminalreporter.write_line(f"written to {file.relative_to(here) if file.is_relative_to(here) else file}")
 

@@ -99,7 +99,7 @@ def test_nothing_is_kept_of_an_invalid_block() -> None:
     [
         ({"network": "Rotterdam"}, "network 'Rotterdam' is not known: choose a transition such as BerlinToLondonAt5, "),
         ({"network": "LondonToRotterdamAt5"}, "network 'LondonToRotterdamAt5' is not known"),
-        ({"_info": {"fixture-format": "blockchain_test_engine"}}, "fixture form 'blockchain_test_engine' is not known"),
+        ({"_info": {"fixture-format": "blockchain_test_engine"}}, "format 'blockchain_test_engine' is not supported"),
         ({"blocks": [{}]}, "blocks, item 0: the field 'rlp' is missing"),
     ],
 )

@@ -140,9 +140,7 @@ def test_import_prints_next_command(chain: Path, tmp_path: Path) -> None:
     assert told[after].split() == ["next", "hypervisor", "inspect", str(other), "--root", root]
     assert all(words in "".join(told[after + 1 :]) for words in ("--chain", "--load-state", "--dump-state"))
     refused = run("inspect", other).stderr.rstrip()
-    assert refused.endswith(
-        f"contains no state of a machine: select one of its blocks with --root (pinned: state {root})"
-    )
+    assert refused.endswith(f"contains no machine state: select one of its blocks with --root (pinned: state {root})")
 
 
 def test_an_indexed_export_is_version_2(chain: Path, tmp_path: Path) -> None:

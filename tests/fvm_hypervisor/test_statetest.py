@@ -242,13 +242,13 @@ def test_t8n_reproduces_the_root_of_a_state_test(name: str, fork: str, tmp_path:
     [
         ({}, 0, ""),
         ({"--state.fork": "Fronter"}, 3, "'Fronter' is not known"),
-        ({"--state.reward": "-2"}, 3, "a reward of -2 wei"),
+        ({"--state.reward": "-2"}, 3, "reward -2 is out of range"),
         ({"--state.fork": "Frontier+1346"}, 3, "'Frontier+1346' is not known"),
-        ({"--input.env": "no-withdrawals.json"}, 3, "'withdrawals' is missing: blocks have them in Cancun"),
+        ({"--input.env": "no-withdrawals.json"}, 3, "'withdrawals' is missing: Cancun requires it"),
         (
             {"--input.alloc": "nowhere.json"},
             11,
-            "there is no file nowhere.json: name a file with --input.alloc, or stdin",
+            "there is no file nowhere.json: pass a file, or stdin, with --input.alloc",
         ),
         ({"--input.env": "txs.json"}, 10, "txs.json is not an object"),
         ({"--input.txs": "broken.json"}, 10, "broken.json is not valid JSON"),

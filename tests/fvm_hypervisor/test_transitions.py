@@ -58,11 +58,15 @@ def test_the_recorded_blocks_accept_and_reject() -> None:
     [
         ("London", {"parentBaseFee": None}, "one of the fields 'currentBaseFee' and 'parentBaseFee' is needed"),
         ("London", {"parentDifficulty": None}, "one of the fields 'currentDifficulty' and 'parentDifficulty'"),
-        ("London", {"parentTimestamp": "0xffff"}, "'currentTimestamp' is 15000, not after 'parentTimestamp', 65535"),
-        ("Merge", {"currentRandom": None}, "'currentRandom' is missing: blocks have it in Paris"),
-        ("Merge", {"currentDifficulty": "0x1"}, "'currentDifficulty' is 0x1: it is 0 in Paris, or missing"),
-        ("Shanghai", {"withdrawals": None}, "'withdrawals' is missing: blocks have them in Shanghai"),
-        ("Cancun", {"parentBeaconBlockRoot": None}, "'parentBeaconBlockRoot' is missing: blocks have it in Cancun"),
+        (
+            "London",
+            {"parentTimestamp": "0xffff"},
+            "'currentTimestamp' is 15000: expected a time after 'parentTimestamp', 65535",
+        ),
+        ("Merge", {"currentRandom": None}, "'currentRandom' is missing: Paris requires it"),
+        ("Merge", {"currentDifficulty": "0x1"}, "'currentDifficulty' is 0x1: expected 0 or none in Paris"),
+        ("Shanghai", {"withdrawals": None}, "'withdrawals' is missing: Shanghai requires it"),
+        ("Cancun", {"parentBeaconBlockRoot": None}, "'parentBeaconBlockRoot' is missing: Cancun requires it"),
     ],
 )
 def test_a_value_that_the_fork_needs_is_named(fork: str, changes: dict[str, Any], words: str) -> None:

@@ -1,6 +1,6 @@
 """Files generated from the IPLD schemas of the built-in actors, by `make bindings`.
 
-    bridge/bindings/ACTOR.py        Python: parameters, results, calls; written by each installation, not committed
+    bridge/bindings/ACTOR.py        Python: parameters, results, calls; written by each build, not committed
     bridge/solidity/IActor.sol      Solidity: an interface for the ABI facade, and FilecoinTypes.sol
     bridge/solidity/IActor.json     its ABI
     docs/bridge.md                  the table of all functions

@@ -1,4 +1,4 @@
-"""`make bindings`: write the generated files, and print the changed ones."""
+"""`make bindings`: write the generated files, and print the paths of the committed ones that changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROJECT: Final = Path(__file__).resolve().parents[3]
 
 
 def committed() -> dict[Path, str]:
-    """Return the text of every generated file of the repository by path."""
+    """Return the text of every generated file that is committed, by path."""
     texts = {PROJECT / path: text for part in (solidity, engine) for path, text in part.files().items()}
     documented = PROJECT / page.PATH
     return texts | {documented: page.renewed(documented.read_text(encoding="utf-8"))}
@@ -19,9 +19,9 @@ def committed() -> dict[Path, str]:
 
 if __name__ == "__main__":
     python.write(PROJECT)
-    changed = [path for path, text in committed().items() if path.read_text(encoding="utf-8") != text]
-    for path in changed:
-        path.write_text(committed()[path], encoding="utf-8")
+    changed = {path: text for path, text in committed().items() if path.read_text(encoding="utf-8") != text}
+    for path, text in changed.items():
+        path.write_text(text, encoding="utf-8")
         print(path.relative_to(PROJECT))
     if not changed:
-        print("the committed files are unchanged")
+        print("the committed files are up to date")

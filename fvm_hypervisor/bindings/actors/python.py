@@ -2,8 +2,8 @@
 
     python -m fvm_hypervisor.bindings.actors.python
 
-writes them. The build hook (hatch_build.py) runs it for each wheel, sdist and editable installation, with no package
-installed but cbor2.
+The build hook (hatch_build.py) runs this command for each wheel, sdist and editable installation, in an environment
+with only cbor2 installed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Argument:
 
 
 def write(project: Path) -> None:
-    """Write all modules below a project's folder, and remove those of former actors."""
+    """Write the modules of all actors in a project's folder, and delete other modules there."""
     folder = project / FOLDER
     for name in (SHARED, *NAMES):
         (folder / f"{name}.py").write_text("\n".join(_module(name)).rstrip() + "\n", encoding="utf-8")

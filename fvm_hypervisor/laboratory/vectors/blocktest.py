@@ -1,9 +1,9 @@
 """Runs Ethereum blockchain tests on the machine.
 
 A file maps test names to tests. A test has the accounts of its genesis block (`pre`), blocks as RLP, and the expected
-state after them. A block without `blockHeader` is invalid; `expectException` names the reasons that are accepted, and
-nothing of the block may be kept. Format: the documentation of ethereum/tests, "Blockchain Tests", and of the execution
-specifications' tests, `blockchain_tests`.
+state after them. A block without `blockHeader` is invalid: it must be rejected with one of the exceptions that
+`expectException` names, and the chain must not change. Format: the documentation of ethereum/tests, "Blockchain Tests",
+and of the execution specifications' tests, `blockchain_tests`.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from runtimes.evm.ethereum import (
     state_root,
 )
 
-FORM: Final = "blockchain_test"
-_SHOWN: Final = 4
-"""Number of accounts whose differences are shown."""
+FORMAT: Final = "blockchain_test"
+_MAX_SHOWN: Final = 4
+"""Maximum number of accounts whose differences are shown."""
 
 
 def run_file(
     path: Path, fork: str | None = None, evm: str = OWN_EVM, trace: TextIO | None = None
 ) -> list[dict[str, Any]]:
-    """Return the records of a file's tests of a network (None: all). Used in worker processes.
+    """Run a file's tests of one fork or transition (None: all), and return their records. Used in worker processes.
 
     Writes EIP-3155 lines to `trace`.
     """
@@ -65,18 +65,18 @@ def run_file(
         network = str(test.get("network", "")) if isinstance(test, Mapping) else ""
         if fork is not None and ALIASES.get(network, network) != ALIASES.get(fork, fork):
             continue
-        begun = time.perf_counter()
+        started = time.perf_counter()
         try:
             difference = run_test(test, evm, trace)
         except HypervisorError as error:
             difference = str(error)
-        records.append({**_record(path, name, network, difference), SECONDS: time.perf_counter() - begun})
+        records.append({**_record(path, name, network, difference), SECONDS: time.perf_counter() - started})
     return records
 
 
 def run_test(test: Any, evm: str = OWN_EVM, trace: TextIO | None = None) -> str:
-    """Run one test. Return the first difference from the expected outcome as text; empty if the test passed."""
-    _check_form(test)
+    """Run one test. Return the first difference from the expected outcome, or an empty string if the test passed."""
+    _check_format(test)
     config = read_object(test.get("config") or {}, "config")
     schedule = schedule_of(str(read_field(test, "network")))
     chain_id = read_number(config.get("chainid", 1), "chainid")
@@ -99,7 +99,7 @@ def run_test(test: Any, evm: str = OWN_EVM, trace: TextIO | None = None) -> str:
 
 
 def _run_block(chain: ChainImport, block: Mapping[str, Any]) -> str:
-    """Import a block. Return the difference from what the test expects as text."""
+    """Import a block. Return the difference from the expected outcome, or an empty string."""
     expected = _expected_exception(block)
     raw = read_bytes(read_field(block, "rlp"), "rlp")
     try:
@@ -113,14 +113,14 @@ def _run_block(chain: ChainImport, block: Mapping[str, Any]) -> str:
         return ""
     if expected is not None:
         return f"block {imported.header.number} is valid, expected {expected or 'an invalid block'}"
-    name = read_bytes(read_field(read_field(block, "blockHeader"), "hash"), "hash", 32)
-    if imported.hash != name:
-        return f"block {imported.header.number}: hash 0x{imported.hash.hex()}, expected 0x{name.hex()}"
+    expected_hash = read_bytes(read_field(read_field(block, "blockHeader"), "hash"), "hash", 32)
+    if imported.hash != expected_hash:
+        return f"block {imported.header.number}: hash 0x{imported.hash.hex()}, expected 0x{expected_hash.hex()}"
     return ""
 
 
 def _expected_exception(block: Mapping[str, Any]) -> str | None:
-    """Return the names of the accepted exceptions; None for a valid block, empty if any exception is accepted."""
+    """Return the names of the accepted exceptions: None for a valid block, empty if any exception is accepted."""
     named = [str(value) for key, value in block.items() if key.startswith("expectException")]
     if "blockHeader" in block and not named:
         return None
@@ -128,7 +128,7 @@ def _expected_exception(block: Mapping[str, Any]) -> str | None:
 
 
 def _number_of(block: Mapping[str, Any], raw: bytes) -> str:
-    """Return a block's number as text, or the fixture's if the block cannot be parsed."""
+    """Return the number of a block as text; if the block cannot be parsed, the number in the fixture."""
     try:
         return str(parse_block(raw).header.number)
     except InvalidBlock:
@@ -155,30 +155,32 @@ def _differences(chain: ChainImport, test: Any, machine: Hypervisor) -> Iterator
         return
     found = dict(read_alloc(machine))
     wrong = [address for address in sorted({*expected, *found}) if expected.get(address) != found.get(address)]
-    for address in wrong[:_SHOWN]:
+    for address in wrong[:_MAX_SHOWN]:
         yield f"account 0x{address.hex()}: {found.get(address)}, expected {expected.get(address)}"
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _check_form(test: Any) -> None:
-    """Raise BadFixture for other forms of tests."""
+def _check_format(test: Any) -> None:
+    """Raise BadFixture for tests in another format."""
     info = read_object(test, "test").get("_info") or {}
-    form = str(info.get("fixture-format") or info.get("fixture_format") or FORM)
-    if form != FORM or "blocks" not in test:
-        known = form if form != FORM else ", ".join(sorted(test)[:_SHOWN])
-        raise BadFixture(f"fixture form '{known}' is not known: choose files of the form {FORM}, which have 'blocks'")
+    given = str(info.get("fixture-format") or info.get("fixture_format") or FORMAT)
+    if given != FORMAT:
+        raise BadFixture(f"format '{given}' is not supported: expected {FORMAT}")
+    if "blocks" not in test:
+        raise BadFixture(f"the field 'blocks' is missing: expected a test in the format {FORMAT}")
 
 
 def _genesis(test: Any) -> Header:
+    fields = read_object(read_field(test, "genesisBlockHeader"), "genesisBlockHeader")
     if test.get("genesisRLP"):
         header = parse_block(read_bytes(test["genesisRLP"], "genesisRLP")).header
     else:
-        header = _header(read_object(read_field(test, "genesisBlockHeader"), "genesisBlockHeader"))
+        header = _header(fields)
     if (header.excess_blob_gas or 0) >> EXCESS_BITS:
-        raise BadFixture(f"'excessBlobGas' is {header.excess_blob_gas}, which is over {EXCESS_BITS} bits")
-    given = read_object(read_field(test, "genesisBlockHeader"), "genesisBlockHeader").get("hash")
+        raise BadFixture(f"'excessBlobGas' is {header.excess_blob_gas}, which does not fit in {EXCESS_BITS} bits")
+    given = fields.get("hash")
     if given is not None and read_bytes(given, "hash", 32) != header.hash():
         raise BadFixture(f"'genesisBlockHeader' has the hash {given}, expected 0x{header.hash().hex()}")
     return header
@@ -203,7 +205,7 @@ def _header(fields: Mapping[str, Any]) -> Header:
     try:
         return Header(**values)
     except TypeError:
-        raise BadFixture("'genesisBlockHeader' lacks a field") from None
+        raise BadFixture("a field of 'genesisBlockHeader' is missing") from None
 
 
 def _record(path: Path, name: str, network: str, error: str) -> dict[str, Any]:

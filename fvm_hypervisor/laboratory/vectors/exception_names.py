@@ -1,8 +1,8 @@
-"""Names of exceptions in Ethereum's test fixtures, old and new, and how an error is compared with them.
+"""Exception names in Ethereum's test fixtures, and their comparison with errors.
 
-Fixtures name one or more exceptions (`TransactionException.A|BlockException.B`). Older fixtures have their own names,
-each of which stands for one or more of today's. Sources: execution-spec-tests' exceptions, and the exceptions of
-ethereum/tests' generator.
+A fixture names one or more exceptions (`TransactionException.A|BlockException.B`). Each name in older fixtures
+corresponds to one or more current names. Sources: the exceptions of execution-spec-tests and of the generator of
+ethereum/tests.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ _OLD: Final[Mapping[str, str]] = MappingProxyType({
     "UncleIsBrother": "UNCLE_IS_BROTHER",
     "TooManyUncles": "TOO_MANY_UNCLES",
 })  # fmt: skip
-"""Today's names of old exceptions."""
+"""Current names by the names in older fixtures."""
 
 
 def accepted(expected: str) -> set[str]:
-    """Return the exceptions that a fixture accepts, without prefixes and by today's names."""
+    """Return the current names of the exceptions that a fixture accepts, without prefixes."""
     names: set[str] = set()
     for part in expected.split("|"):
         name = part.strip()
@@ -119,9 +119,9 @@ def accepted(expected: str) -> set[str]:
 
 
 def matches(names: Iterable[str], expected: str) -> bool:
-    """Return True if one of an error's names is among those that a fixture accepts; it may accept any (empty).
+    """Return True if a fixture accepts one of an error's names. An empty `expected` accepts any error.
 
-    An error of the encoding has any of the names that begin with `RLP_`: decoders differ in which one they see first.
+    An encoding error matches all names that begin with `RLP_`, because decoders check the encoding in different orders.
     """
     if not expected:
         return True

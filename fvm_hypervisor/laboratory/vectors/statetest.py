@@ -54,6 +54,7 @@ from runtimes.evm.ethereum import (
     Fork,
     InvalidTransaction,
     TransactionResult,
+    block_hash_cid,
     fork_named,
     install_alloc,
     known_names,
@@ -69,8 +70,6 @@ EXCESS_BITS = 32
 """Maximum bits of the excess blob gas. Above it, the blob base fee exceeds any supply and takes too long to compute."""
 
 _DEFAULT_BASE_FEE = 10
-_KECCAK_CID = bytes.fromhex("01551b20")
-"""Prefix of a CID of raw bytes hashed with keccak-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +121,13 @@ class FixtureExterns:
         return self._random
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        return self.block_cid(keccak(str(epoch).encode()))
-
-    @staticmethod
-    def block_cid(block_hash: bytes) -> Cid:
-        """Wrap a block hash in a CID, the type that `tipset_cid` returns."""
-        return Cid(_KECCAK_CID + block_hash)
+        return block_hash_cid(keccak(str(epoch).encode()))
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
     """Return the JSON files in files and folders, without duplicates. Raises InvalidInput for a missing path.
 
-    Hidden folders are left out: releases of fixtures have an index in one (`.meta`).
+    Hidden folders are skipped: the index of a fixture release is in one (`.meta`).
     """
     given = [*paths]
     hidden = {file for path in given if path.is_dir() for file in path.glob("**/.*/**/*.json")}
@@ -155,7 +149,7 @@ def run_file(
     for name, test in tests.items():
         try:
             results = run_test(path.as_posix(), name, test, fork, evm, trace)
-            records.extend(result.record() for result in results)  # those before an error, too
+            records.extend(result.record() for result in results)  # keeps the results before an error
         except HypervisorError as error:
             records.append(_unreadable(path, name, error))
     return records
@@ -245,7 +239,7 @@ def _write_trace(
 
 
 def _compare_exception(refused: list[str], expected: str) -> Iterator[str]:
-    """Compare the rules that a transaction breaks with the exceptions that the case accepts."""
+    """Compare the rules that a transaction breaks with the exceptions that the case expects."""
     if bool(refused) != bool(expected) or (refused and not matches(refused, expected)):
         yield f"transaction: {refused[0] if refused else 'valid'}, expected {expected or 'valid'}"
 
@@ -294,7 +288,7 @@ def read_context(env: Any, config: Any, fork: str) -> MachineContext:
 
 
 def read_randomness(env: Any, fork: Fork) -> bytes:
-    """Return the value of PREVRANDAO in a block, or of DIFFICULTY, its name before Paris."""
+    """Return the value of PREVRANDAO in a block, or of DIFFICULTY before Paris."""
     name = "currentRandom" if fork.proof_of_stake else "currentDifficulty"
     return read_number(env.get(name) or 0, name).to_bytes(32)
 

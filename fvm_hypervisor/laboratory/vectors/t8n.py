@@ -1,7 +1,7 @@
 """The transition tool: executes a block's transactions on accounts, and returns receipts and the new accounts.
 
-The JSON is that of `evm t8n` of go-ethereum and of the execution specifications' tool, which test generators and
-fuzzers use. This module works on values; the command line reads and writes the files.
+The JSON is that of go-ethereum's `evm t8n` and of the execution specifications' tool, which test generators and fuzzers
+use. This module works on JSON values; `t8n_files` reads and writes the files.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from runtimes.evm.ethereum import (
     ForkSchedule,
     InvalidBlock,
     InvalidTransaction,
+    block_hash_cid,
     install_alloc,
     move_dao_balances,
     read_alloc,
@@ -57,8 +58,8 @@ from runtimes.evm.ethereum import (
 )
 from store.cid import Cid
 
-_NAMES: Final = {BLOB: "BlobTx", SET_CODE: "SetCodeTx"}
-"""go-ethereum's names of the transactions that must have a receiver."""
+_GETH_TYPES: Final = {BLOB: "BlobTx", SET_CODE: "SetCodeTx"}
+"""go-ethereum's names of the transaction types that cannot create a contract."""
 
 
 class MissingBlockHash(BadFixture):
@@ -75,19 +76,19 @@ class Transition:
     traces: list[tuple[int, SignedTransaction, StepRecorder]] = field(default_factory=list)
 
 
-class GivenHashes(FixtureExterns):
-    """The chain described by the environment."""
+class EnvironmentExterns(FixtureExterns):
+    """Externs of the environment: its randomness and its block hashes."""
 
     def __init__(self, random: bytes, hashes: Mapping[int, bytes]) -> None:
         super().__init__(random)
         self._hashes = hashes
         self.missing = ""
-        """Text about a block whose hash was asked for and is not known."""
+        """Error text for a block hash that was read but is missing; empty if there is none."""
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         if epoch not in self._hashes:
-            self.missing = f"'blockHashes' does not name block {epoch}, whose hash is asked for"
-        return self.block_cid(self._hashes.get(epoch, bytes(32)))
+            self.missing = f"'blockHashes' has no hash of block {epoch}, which a contract reads"
+        return block_hash_cid(self._hashes.get(epoch, bytes(32)))
 
 
 def transition(
@@ -102,17 +103,17 @@ def transition(
 ) -> Transition:
     """Run a block. `txs` is a list of transactions, or the hex of their RLP. Raises InvalidInput, naming the field.
 
-    `fork_name` is a fork or a transition, as in fixtures (default: the latest fork). `reward` is the block's reward in
-    wei; -1 is none, which does not even touch the coinbase.
+    `fork_name` is a fork or a transition, as in fixtures (default: the latest fork). `reward` is the block reward in
+    wei; with -1 the coinbase is not touched either.
 
-    A block that may not be has a `blockException` in its result, as the execution specifications' own tool says it.
+    The result of an invalid block has the field `blockException`, as in the execution specifications' tool.
     """
     schedule = schedule_of(fork_name) if fork_name else ForkSchedule(LATEST_FORK)
     machine = base_machine(evm).fork()
     with within("env"):
         block = read_environment(read_object(env, "env"), schedule, chain_id)
     machine.context = block.context
-    machine.externs = externs = GivenHashes(block.random, block.hashes or {})
+    machine.externs = externs = EnvironmentExterns(block.random, block.hashes or {})
     install_alloc(machine, read_accounts(alloc, "alloc"))
     run = BlockRun(machine)
     if block.is_dao_block:
@@ -158,7 +159,7 @@ def _apply_all(
     return rejected, traces
 
 
-# --- in ---------------------------------------------------------------------------------------------------------------
+# --- input ------------------------------------------------------------------------------------------------------------
 
 
 def _items(txs: Any) -> Sequence[Any]:
@@ -175,27 +176,27 @@ def _items(txs: Any) -> Sequence[Any]:
 def _read_transaction(item: Any, block: Environment) -> SignedTransaction:
     if isinstance(item, bytes):
         parsed = parse_transaction(item)
-        if parsed.transaction.type in _NAMES and parsed.transaction.to is None:  # go-ethereum's decoder refuses it
-            name = _NAMES[parsed.transaction.type]
+        if parsed.transaction.type in _GETH_TYPES and parsed.transaction.to is None:  # as go-ethereum's decoder
+            name = _GETH_TYPES[parsed.transaction.type]
             raise TransactionError(
                 f"rlp: input string too short for common.Address, decoding into (types.Transaction)(types.{name}).To"
             )
         return parsed
     transaction = _transaction(read_object(item, "transaction"))
     if item.get("secretKey") is not None and not read_number(item.get("r") or 0, "r"):
-        return _signed_here(transaction, read_bytes(item["secretKey"], "secretKey", 32))
+        return _sign(transaction, read_bytes(item["secretKey"], "secretKey", 32))
     v = read_number(item.get("yParity", item.get("v")), "v")
     parity = read_v(v)[1] if transaction.type == LEGACY else v
     return SignedTransaction(transaction, parity, read_number(item.get("r"), "r"), read_number(item.get("s"), "s"))
 
 
-def _signed_here(transaction: Transaction, key: bytes) -> SignedTransaction:
+def _sign(transaction: Transaction, key: bytes) -> SignedTransaction:
     try:
         return transaction.sign(key)
     except TransactionError:
         raise
     except ValueError as error:
-        raise BadFixture(f"'secretKey' is not a key: {error}") from None
+        raise BadFixture(f"'secretKey' is not a valid private key: {error}") from None
 
 
 def _transaction(item: Any) -> Transaction:

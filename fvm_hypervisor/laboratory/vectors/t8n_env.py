@@ -1,6 +1,6 @@
-"""The environment of the transition tool: the block's context, and the values that follow from its parent.
+"""The environment of the transition tool: the block's context, and the values computed from its parent.
 
-Missing values that a fork needs raise MissingValue, for which go-ethereum's `evm t8n` has an exit code of its own.
+If a value that the fork requires is missing, MissingValue is raised; the exit code is 3, as in go-ethereum's `evm t8n`.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _MAX_OMMER_DISTANCE = 8
 
 
 class MissingValue(BadFixture):
-    """Raised if the environment lacks a value that the fork needs, or has one that it does not allow."""
+    """Raised if a value that the fork requires is missing, or if a value is not allowed in the fork."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
     """A block's environment.
 
-    `base_fee` is the one to show, which before London is that of the input, or None. `ommers` are pairs of distance and
-    coinbase; `difficulty` is None under proof of stake.
+    `base_fee` is the value for the output; before London it is copied from the input, or None. `ommers` are pairs of
+    the distance in blocks and the coinbase. `difficulty` is None under proof of stake.
     """
 
     fork: Fork
@@ -70,14 +70,14 @@ def read_environment(env: Any, schedule: ForkSchedule, chain_id: int) -> Environ
     base_fee = _base_fee(env, fork, number, is_first)
     withdrawals = env.get("withdrawals")
     if fork.withdrawals and withdrawals is None:
-        raise MissingValue(f"'withdrawals' is missing: blocks have them in {fork.name}")
+        raise MissingValue(f"'withdrawals' is missing: {fork.name} requires it")
     work = _difficulty(env, fork, number, timestamp)
     random = _number(env, "currentRandom") if fork.proof_of_stake else work
     if fork.proof_of_stake and env.get("currentRandom") is None:
-        raise MissingValue(f"'currentRandom' is missing: blocks have it in {fork.name}")
+        raise MissingValue(f"'currentRandom' is missing: {fork.name} requires it")
     root = env.get("parentBeaconBlockRoot")
     if fork.beacon_root and root is None:
-        raise MissingValue(f"'parentBeaconBlockRoot' is missing: blocks have it in {fork.name}")
+        raise MissingValue(f"'parentBeaconBlockRoot' is missing: {fork.name} requires it")
     excess = _excess_blob_gas(env, fork)
     randomness = random.to_bytes(32, "big")
     return Environment(
@@ -117,7 +117,10 @@ def _number(env: Any, name: str) -> int:
 
 
 def _base_fee(env: Any, fork: Fork, number: int, is_first: bool) -> int:
-    """Return the block's base fee, or compute it from the parent block unless it `is_first`; 0 before London."""
+    """Return the base fee of the input, or compute it from the parent; 0 before London.
+
+    `is_first` is True for the first block with a base fee.
+    """
     if not fork.has_base_fee:
         return 0
     if env.get("currentBaseFee") is not None:
@@ -128,7 +131,7 @@ def _base_fee(env: Any, fork: Fork, number: int, is_first: bool) -> int:
         return FIRST_BASE_FEE
     fee, used, limit = (_number(env, name) for name in ("parentBaseFee", "parentGasUsed", "parentGasLimit"))
     if limit < 2:
-        raise BadFixture(f"'parentGasLimit' is {limit}: half of it, which a base fee aims at, is nothing")
+        raise BadFixture(f"'parentGasLimit' is {limit}: expected at least 2")
     return next_base_fee(fee, used, limit)
 
 
@@ -137,11 +140,11 @@ def _given_base_fee(env: Any) -> int | None:
 
 
 def _difficulty(env: Any, fork: Fork, number: int, timestamp: int) -> int:
-    """Return the block's difficulty, or compute it from the parent block; 0 under proof of stake."""
+    """Return the difficulty of the input, or compute it from the parent; 0 under proof of stake."""
     given = env.get("currentDifficulty")
     if fork.proof_of_stake:
         if given is not None and _number(env, "currentDifficulty"):
-            raise MissingValue(f"'currentDifficulty' is {given}: it is 0 in {fork.name}, or missing")
+            raise MissingValue(f"'currentDifficulty' is {given}: expected 0 or none in {fork.name}")
         return 0
     if given is not None:
         return _number(env, "currentDifficulty")
@@ -149,17 +152,17 @@ def _difficulty(env: Any, fork: Fork, number: int, timestamp: int) -> int:
         raise MissingValue("one of the fields 'currentDifficulty' and 'parentDifficulty' is needed")
     before = _number(env, "parentTimestamp")
     if number == 0:
-        raise MissingValue("'currentDifficulty' is missing, which block 0 needs")
+        raise MissingValue("'currentDifficulty' is missing: it is required for block 0, which has no parent")
     if timestamp <= before:
-        raise MissingValue(f"'currentTimestamp' is {timestamp}, not after 'parentTimestamp', {before}")
-    # a parent without a hash of its ommers has none, as in go-ethereum
+        raise MissingValue(f"'currentTimestamp' is {timestamp}: expected a time after 'parentTimestamp', {before}")
+    # as in go-ethereum, a parent has no ommers if their hash is missing
     ommers = read_bytes(env.get("parentUncleHash") or "", "parentUncleHash")
     has_ommers = any(ommers) and ommers != EMPTY_OMMERS
     return block_difficulty(fork, _number(env, "parentDifficulty"), number, timestamp - before, has_ommers)
 
 
 def _excess_blob_gas(env: Any, fork: Fork) -> int | None:
-    """Return the block's excess blob gas, or compute it from the parent block; None without either."""
+    """Return the excess blob gas of the input, or compute it from the parent; None if both are missing."""
     if not fork.beacon_root:
         return None
     if env.get("currentExcessBlobGas") is not None:
@@ -181,7 +184,7 @@ def _hashes(env: Any) -> dict[int, bytes] | None:
 def _ommer(item: Any) -> tuple[int, EthAddress]:
     distance = read_number(read_field(item, "delta"), "delta", 64)
     if distance > _MAX_OMMER_DISTANCE:
-        raise BadFixture(f"'delta' is {distance}, at most {_MAX_OMMER_DISTANCE} is allowed")
+        raise BadFixture(f"'delta' is {distance}: expected at most {_MAX_OMMER_DISTANCE}")
     return distance, read_address(read_field(item, "address"), "address")
 
 

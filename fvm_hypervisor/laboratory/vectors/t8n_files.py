@@ -1,4 +1,4 @@
-"""The transition tool's files and streams, and its exit codes: those of go-ethereum's `evm t8n`."""
+"""Files, streams and exit codes of the transition tool, as in go-ethereum's `evm t8n`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(request: Request) -> int:
     except InvalidInput as error:
         return _failed(CONFIG_ERROR, str(error))
     if request.reward < _NO_REWARD:
-        return _failed(CONFIG_ERROR, f"a reward of {request.reward} wei is negative; -1 is none")
+        return _failed(CONFIG_ERROR, f"reward {request.reward} is out of range: expected wei, or -1 for none")
     try:
         alloc, env, txs = _read(request.inputs)
         done = transition(alloc, env, txs, request.fork, request.chain_id, request.evm, request.trace, request.reward)
@@ -59,7 +59,7 @@ def run(request: Request) -> int:
         return _failed(JSON_ERROR, str(error))
     except FileNotFoundError as error:
         named = next((name for name, place in request.inputs.items() if place == error.filename), None)
-        hint = "" if named is None else f": name a file with --input.{named}, or stdin"
+        hint = "" if named is None else f": pass a file, or stdin, with --input.{named}"
         return _failed(IO_ERROR, f"there is no file {error.filename}{hint}")
     except OSError as error:
         return _failed(IO_ERROR, f"{error.filename}: {error.strerror}" if error.filename else str(error))

@@ -1,7 +1,7 @@
-"""The transition tool's texts for rejected transactions: go-ethereum's, of the rule that it checks first.
+"""Error texts of rejected transactions in the transition tool's output, as in go-ethereum.
 
-Test generators compare these texts. Source of the order and the words: go-ethereum v1.17.10, core/state_transition.go,
-core/error.go and core/types.
+Test generators compare these texts. If a transaction breaks several rules, the text is that of the rule which
+go-ethereum checks first. Sources: go-ethereum v1.17.10, core/state_transition.go, core/error.go and core/types.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from runtimes.evm.ethereum import Accounts, BlockRun, InvalidTransaction, floor_
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A rejected transaction in its block, and its sender's account."""
+    """A rejected transaction with its block and the account of its sender."""
 
     run: BlockRun
     transaction: Transaction
@@ -105,9 +105,7 @@ _TEXTS: Final[Mapping[str, Callable[[Rejection], str]]] = MappingProxyType({
         f"want {floor_gas(at.transaction, at.run.fork)}"
     ),
 })  # fmt: skip
-"""Texts by the name of the exception, in the order of go-ethereum's checks."""
-_COUNT: Final = "TYPE_3_TX_BLOB_COUNT_EXCEEDED"
-_ALLOWANCE: Final = "TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED"
+"""Texts by exception name, in the order of go-ethereum's checks."""
 
 
 def rejection_text(run: BlockRun, signed: SignedTransaction, error: InvalidTransaction) -> str:

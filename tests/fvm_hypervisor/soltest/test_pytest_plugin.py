@@ -98,7 +98,7 @@ def test_lines_have_the_hits_of_transactions_and_calls(
 ) -> None:
     done = run(pytester, bank, "--sol-coverage-file", "found.info", "--rules", rules, gas=gas)
     check_records(pytester.path / "found.info")
-    done.stdout.fnmatch_lines(["*coverage of Solidity*", "| src/Bank.sol *", "written to found.info"])
+    done.stdout.fnmatch_lines(["*Solidity coverage*", "| src/Bank.sol *", "written to found.info"])
     assert "optimizer" not in done.stdout.str()
 
 
@@ -110,14 +110,14 @@ def test_workers_send_their_hits_to_the_report(pytester: pytest.Pytester, bank: 
 
 def test_nothing_is_counted_without_the_option(pytester: pytest.Pytester, bank: Path) -> None:
     done = run(pytester, bank)
-    assert "coverage of Solidity" not in done.stdout.str()
+    assert "Solidity coverage" not in done.stdout.str()
     assert [*pytester.path.glob("*.info")] == []
 
 
 def test_a_folder_without_a_project_is_a_usage_error(pytester: pytest.Pytester) -> None:
     done = pytester.runpytest_inprocess("-p", "no:faulthandler", "--sol-coverage")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
-    done.stderr.fnmatch_lines(["ERROR: --sol-coverage: * is not in a Foundry project: there is no foundry.toml"])
+    done.stderr.fnmatch_lines(["ERROR: --sol-coverage: * is not in a Foundry project (no foundry.toml found)"])
 
 
 def test_an_unreadable_project_is_a_usage_error(pytester: pytest.Pytester) -> None:
