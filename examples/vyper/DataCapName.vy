@@ -1,6 +1,6 @@
 # pragma version ~=0.4.3
 """
-@title Name of the DataCap token, asked from the built-in actor
+@title Read the name of the DataCap token from the built-in actor
 @license MIT OR Apache-2.0
 """
 
@@ -16,14 +16,14 @@ kept: public(String[64])
 @external
 def keep() -> String[64]:
     """
-    @dev Not a view: the precompile accepts delegate calls only, which Vyper does not allow in views.
+    @dev Not a view function: the precompile only accepts delegate calls, which Vyper does not allow in view functions.
     """
     self.kept = self._name()
     return self.kept
 
 
 def _name() -> String[64]:
-    # Arguments of the precompile: method, value in attoFIL, flags, codec of the parameters, parameters, actor ID.
+    # Arguments: method, value in attoFIL, flags, codec of the parameters, parameters, actor ID.
     response: Bytes[256] = raw_call(
         CALL_ACTOR,
         abi_encode(NAME, empty(uint256), READ_ONLY, NO_PARAMS, b"", DATACAP),
@@ -35,6 +35,6 @@ def _name() -> String[64]:
     value: Bytes[96] = b""
     exit_code, codec, value = abi_decode(response, (int256, uint64, Bytes[96]))
     assert exit_code == 0, "the DataCap actor failed"
-    # The return value is a CBOR text of less than 24 bytes: one byte with its length, then the text.
+    # The return value is a CBOR text string of less than 24 bytes: a header byte (0x60 + length), then the text.
     length: uint256 = convert(slice(value, 0, 1), uint256) - 96
     return convert(slice(value, 1, length), String[64])

@@ -1,4 +1,4 @@
-// Adds the network `filecoin`, whose URL is that of a node which is started when the first connection needs it.
+// Adds the network `filecoin`. Its URL is that of a node, which is started on the first connection.
 
 import { startNode } from "./node.js";
 
@@ -15,12 +15,12 @@ function validate(options = {}) {
   }
   const { args = [] } = options;
   if (!Array.isArray(args) || args.some((each) => typeof each !== "string")) {
-    errors.push(problem(["args"], "expected a list of strings: options of `hypervisor node`"));
+    errors.push(problem(["args"], "expected a list of strings, the options of `hypervisor node`"));
   }
   return errors;
 }
 
-// A configuration variable of Hardhat whose value is the URL of a new node.
+// Returns a Hardhat configuration variable that starts a node and resolves to its URL.
 function nodeUrl(options) {
   let url;
   const start = () => (url ??= startNode(options));

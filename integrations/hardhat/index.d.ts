@@ -4,11 +4,11 @@ import type { HardhatPlugin } from "hardhat/types/plugins";
 export interface HypervisorUserConfig {
   /** Path of the `hypervisor` command (default: found on the PATH). */
   command?: string;
-  /** Further options of `hypervisor node`, such as `["--network", "nv27"]`. */
+  /** More options of `hypervisor node`, such as `["--network", "nv27"]`. */
   args?: string[];
 }
 
-/** Filecoin's part of a connection to the network `filecoin`. */
+/** Filecoin methods of a connection to the network `filecoin`. */
 export interface FilecoinConnection {
   /** Send a JSON-RPC request, such as `Filecoin.StateGetActor`. */
   request(method: string, ...params: unknown[]): Promise<any>;
@@ -16,15 +16,15 @@ export interface FilecoinConnection {
   toFilecoin(address: string): Promise<string>;
   /** Return the Ethereum address of a Filecoin address; an ID becomes a masked address. */
   toEthereum(address: string): Promise<string>;
-  /** Return both addresses of each unlocked account. */
+  /** Return the Ethereum and Filecoin address of each unlocked account. */
   accounts(): Promise<Array<{ ethereum: string; filecoin: string }>>;
-  /** Create a storage miner with an account as its owner, and return its addresses. */
+  /** Create a storage miner that an account owns, and return its addresses. */
   createMiner(owner: string, sectorSize?: number): Promise<any>;
-  /** Add blocks to the chain. */
+  /** Mine blocks. */
   mine(blocks?: number): Promise<void>;
-  /** Move the time of the next block, in seconds, and add that block. */
+  /** Mine a block whose timestamp is later by this number of seconds. */
   increaseTime(seconds: number): Promise<void>;
-  /** Return the call tree of a transaction over both runtimes. */
+  /** Return the call tree of a transaction across both runtimes. */
   trace(hash: string): Promise<any>;
 }
 
@@ -39,7 +39,7 @@ declare module "hardhat/types/config" {
 
 declare module "hardhat/types/network" {
   interface NetworkConnection<ChainTypeT extends ChainType | string = DefaultChainType> {
-    /** Filecoin's part of the connection. Present on the network `filecoin`. */
+    /** Filecoin methods. Only present on the network `filecoin`. */
     filecoin: FilecoinConnection;
   }
 }

@@ -1,4 +1,4 @@
-// Hardhat 3 plugin: the network `filecoin`, a `hypervisor node` that each Hardhat process starts for itself.
+// Hardhat 3 plugin for the network `filecoin`. Each Hardhat process starts its own `hypervisor node`.
 
 export default {
   id: "hardhat-fvm",

@@ -1,4 +1,4 @@
-// Adds `connection.filecoin` to connections of networks that speak Filecoin's JSON-RPC.
+// Adds `connection.filecoin` to connections to the network `filecoin`.
 
 import { NETWORK } from "./config.js";
 

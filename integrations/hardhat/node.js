@@ -1,15 +1,15 @@
-// Starts `hypervisor node` on a free port, and ends it together with this process.
+// Starts `hypervisor node` on a free port, and stops it when this process exits.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-const TIMEOUT = 60_000; // milliseconds until a node must be ready
-const INTERVAL = 50;
+const STARTUP_TIMEOUT = 60_000; // milliseconds
+const POLL_INTERVAL = 50; // milliseconds
 
-function reason(command, failure, output) {
-  if (failure?.code !== "ENOENT") return `\`${command} node\` ended: ${failure?.message ?? output.trim()}`;
+function exitReason(command, failure, output) {
+  if (failure?.code !== "ENOENT") return `\`${command} node\` exited: ${failure?.message ?? output.trim()}`;
   const remedy = "run `pip install fvm-hypervisor`, or set hypervisor.command in hardhat.config.ts";
   return `the command '${command}' was not found: ${remedy}`;
 }
@@ -28,14 +28,14 @@ export async function startNode({ command, args }) {
   node.unref();
   process.once("exit", () => node.kill());
   try {
-    for (const start = Date.now(); Date.now() - start < TIMEOUT; ) {
+    for (const start = Date.now(); Date.now() - start < STARTUP_TIMEOUT; ) {
       const url = await readFile(ready, "utf8").catch(() => "");
       if (url !== "") return url.trim();
-      if (failure !== undefined || node.exitCode !== null) throw new Error(reason(command, failure, output));
-      await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+      if (failure !== undefined || node.exitCode !== null) throw new Error(exitReason(command, failure, output));
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
     }
     node.kill();
-    throw new Error(`\`${command} node\` was not ready after ${TIMEOUT / 1000} s: ${output.trim()}`);
+    throw new Error(`\`${command} node\` was not ready after ${STARTUP_TIMEOUT / 1000} s: ${output.trim()}`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

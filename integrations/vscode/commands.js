@@ -1,8 +1,8 @@
-// Command lines of the `hypervisor` command, and its JSON output as results of tests. Does not depend on VS Code.
+// Builds command lines for `hypervisor`, and parses its JSON output. Does not depend on VS Code.
 
 const escaped = (name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 const exactly = (contract) => `^${escaped(contract)}$`;
-const named = (test) => `^${escaped(test)}\\(`; // filters of tests see signatures, such as test_add(uint256)
+const named = (test) => `^${escaped(test)}\\(`; // --match-test filters signatures, such as test_add(uint256)
 
 /** Return the arguments of the debug adapter for a launch configuration. */
 function adapterArguments(configuration, workspace) {

@@ -1,11 +1,11 @@
-// The debug type `hypervisor`, and the Solidity tests of a workspace in the editor's test view.
+// The debug type `hypervisor`, and the Solidity tests of a workspace in the Testing view.
 
 const { execFile } = require("node:child_process");
 const path = require("node:path");
 const vscode = require("vscode");
 const commands = require("./commands.js");
 
-const MAX_OUTPUT = 64 << 20; // bytes of a run's JSON
+const MAX_OUTPUT = 64 << 20; // bytes
 
 const command = () => vscode.workspace.getConfiguration("hypervisor").get("command");
 
@@ -14,7 +14,7 @@ function run(args, token) {
   return new Promise((resolve, reject) => {
     const child = execFile(command(), args, { maxBuffer: MAX_OUTPUT }, (error, stdout, stderr) => {
       if (error?.code === "ENOENT") {
-        reject(new Error(`'${command()}' was not found: pip install fvm-hypervisor, or set hypervisor.command`));
+        reject(new Error(`the command '${command()}' was not found: run \`pip install fvm-hypervisor\`, or set hypervisor.command`));
       } else if (error && (error.code !== 1 || stdout.trim() === "")) {
         reject(new Error(stderr.trim() || error.message));
       } else {

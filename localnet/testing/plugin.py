@@ -8,8 +8,8 @@ Fixtures:
 - `network_options`: the options of the network; override it in a conftest.py.
 
 `pytest --network nv27,nv28` runs each test that uses the network on both versions and reports the differences. If Ape
-is installed, whose plugin has an option of that name, it is `--fvm-network`. The machine is imported when a test first
-requests a network.
+is installed, use `--fvm-network`, because Ape's plugin has an option `--network`. The machine is imported when a test
+first requests a network.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="let native actors log, for `caplog` and the report of a test that fails; they pay gas for it",
     )
-    group.addoption("--evm", dest="hypervisor_evm", metavar="NAME", help="who runs contracts (default: the fastest)")
+    group.addoption("--evm", dest="hypervisor_evm", metavar="NAME", help="EVM engine (default: the fastest)")
 
 
 def _network_options() -> tuple[str, ...]:
-    """Return the names of the option for network versions. Ape's pytest plugin has another option `--network`."""
+    """Return the names of the option for network versions. Ape's plugin already has an option `--network`."""
     return ("--fvm-network",) if find_spec("ape") else ("--fvm-network", "--network")
 
 

@@ -1,11 +1,10 @@
-"""A titanoboa environment on a network, in which Vyper contracts can call Filecoin's precompiles.
+"""A titanoboa environment for Filecoin, in which Vyper contracts can call Filecoin's precompiles.
 
     boa.set_env(HypervisorEnv(network))                  # a Network in this process
     boa.set_env(HypervisorEnv("http://127.0.0.1:8545"))  # a node
 
-titanoboa executes each call with py-evm on a copy of the state first, and sends it to the network afterwards. py-evm
-has no Filecoin precompiles, so here they are executed by the network. Requires titanoboa, which is not installed with
-this package.
+titanoboa first executes each call with py-evm on a copy of the state, and then sends it to the network. py-evm has no
+Filecoin precompiles, so the network executes them. Requires titanoboa, which is not a dependency of this package.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from localnet.network import Network
 from localnet.testing.requests import Requests
 
 PRECOMPILES: Final = tuple(f"0xfe{number:038x}" for number in range(1, 6))
-"""Addresses of Filecoin's precompiles: resolve_address, lookup_delegated_address, call_actor, (none), call_actor_id."""
+"""Addresses of Filecoin's precompiles: resolve_address, lookup_delegated_address, call_actor, unused, call_actor_id."""
 
 
 class NetworkRPC(RPC):  # type: ignore[misc]  # titanoboa has no type hints
@@ -33,12 +32,12 @@ class NetworkRPC(RPC):  # type: ignore[misc]  # titanoboa has no type hints
 
     def __init__(self, network: Network) -> None:
         self._requests = Requests(network)
-        self.reverts = 0
+        self.cache_version = 0
 
     @property
     def identifier(self) -> str:
-        """Key of titanoboa's cache of state, which does not survive a revert."""
-        return f"{self.name}-{id(self)}-{self.reverts}"
+        """Key of titanoboa's state cache, which changes when the state is changed outside of transactions."""
+        return f"{self.name}-{id(self)}-{self.cache_version}"
 
     @property
     def name(self) -> str:
@@ -46,11 +45,11 @@ class NetworkRPC(RPC):  # type: ignore[misc]  # titanoboa has no type hints
         return "hypervisor"
 
     def fetch(self, method: str, params: Any) -> Any:
-        """Return the result of one request. Raises RPCError."""
+        """Send one request and return its result. Raises RPCError."""
         return self.fetch_multi([(method, params)])[0]
 
     def fetch_multi(self, payloads: Sequence[tuple[str, Any]]) -> list[Any]:
-        """Return the results of several requests. Raises RPCError for the first one that failed."""
+        """Send several requests and return their results. Raises RPCError for the first one that fails."""
         results = []
         for method, params in payloads:
             request = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
@@ -64,19 +63,19 @@ class NetworkRPC(RPC):  # type: ignore[misc]  # titanoboa has no type hints
 class _NodeRPC(EthereumRPC):  # type: ignore[misc]
     """titanoboa's RPC interface to a node over HTTP."""
 
-    reverts = 0
+    cache_version = 0
 
     @property
     def identifier(self) -> str:
-        """Key of titanoboa's cache of state, which does not survive a revert."""
-        return f"{super().identifier}-{self.reverts}"
+        """Key of titanoboa's state cache, which changes when the state is changed outside of transactions."""
+        return f"{super().identifier}-{self.cache_version}"
 
 
 class HypervisorEnv(NetworkEnv):  # type: ignore[misc]
-    """A titanoboa environment on a `Network` or on the URL of a node.
+    """A titanoboa environment for a `Network` or for the URL of a node.
 
-    The network's accounts are available, and the first one sends unless another sender is named. State read from the
-    network is cached in memory only, until `anchor` reverts.
+    The network's accounts are available; the first one is the default sender. State that is read from the network is
+    only cached in memory, until `anchor` reverts it or one of the methods below changes it.
     """
 
     _tracer: Final = {"tracer": "callTracer", "onlyTopCall": True}
@@ -88,17 +87,17 @@ class HypervisorEnv(NetworkEnv):  # type: ignore[misc]
             self.add_account(ExternalAccount(_rpc=rpc, address=address))
 
     def fork_rpc(self, rpc: RPC, *args: Any, **options: Any) -> None:
-        """Read the state of `rpc` from now on, with a cache in memory."""
+        """Fork the state of `rpc`, with a cache in memory instead of on disk."""
         super().fork_rpc(rpc, *args, **{"cache_dir": None, **options})
 
     @contextmanager
     def anchor(self) -> Iterator[None]:
-        """Revert the network at the end of the block to its state at the start."""
+        """Return a context manager that reverts the network to its current state on exit."""
         try:
             with super().anchor():
                 yield
         finally:
-            self._rpc.reverts += 1
+            self._rpc.cache_version += 1
             self._reset_fork()
 
     def set_balance(self, address: str, value: int) -> None:
@@ -125,15 +124,15 @@ class HypervisorEnv(NetworkEnv):  # type: ignore[misc]
 
     def _control(self, method: str, *params: Any) -> None:
         self._rpc.fetch(method, [*params])
-        self._rpc.reverts += 1
+        self._rpc.cache_version += 1
         self._reset_fork()
 
 
 def _execute_precompile(computation: Any) -> Any:
     """Execute a call of a precompile on the network of the active environment, and return the computation.
 
-    The caller's address gets code that passes the call on, by a state override: the precompiles that call actors accept
-    delegate calls only, and the actor sees the contract as its caller.
+    A state override replaces the code of the calling contract with a forwarder to the precompile, because the
+    precompiles that call actors only accept delegate calls, and because the actor must see the contract as its caller.
     """
     env = boa.env
     if not isinstance(env, HypervisorEnv):
@@ -151,7 +150,7 @@ def _execute_precompile(computation: Any) -> Any:
 
 
 def _forwarder(target: bytes, delegated: bool) -> bytes:
-    """Return code that calls `target` with its own input and returns its output, or reverts with it."""
+    """Return EVM code that forwards its input to `target`, and returns or reverts with the output."""
     copy_input = bytes.fromhex("36 5f 5f 37")  # CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY
     operands = bytes.fromhex("5f 5f 36 5f") + (b"" if delegated else b"\x5f")  # output, input and, for CALL, the value
     call = b"\x73" + target + b"\x5a" + (b"\xf4" if delegated else b"\xf1")  # PUSH20, GAS, DELEGATECALL or CALL

@@ -1,4 +1,4 @@
-"""Ape plugin: the network `filecoin:local` with the provider `hypervisor`, and Filecoin addresses as arguments."""
+"""Ape plugin for the network `filecoin:local` with the provider `hypervisor`, and for Filecoin addresses."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def config_class() -> type[PluginConfig]:
 
 @plugins.register(plugins.NetworkPlugin)
 def networks() -> Iterator[tuple[str, str, type[NetworkAPI]]]:
-    """Add the local network to Ape's ecosystem `filecoin`."""
+    """Register the network `local` of the ecosystem `filecoin`."""
     yield "filecoin", "local", NetworkAPI
 
 
 @plugins.register(plugins.ProviderPlugin)
 def providers() -> Iterator[tuple[str, str, type[ProviderAPI]]]:
-    """Add the provider of the local network."""
+    """Register the provider of the local network."""
     from ape_fvm.provider import HypervisorProvider
 
     yield "filecoin", "local", HypervisorProvider
@@ -32,7 +32,7 @@ def providers() -> Iterator[tuple[str, str, type[ProviderAPI]]]:
 
 @plugins.register(plugins.ConversionPlugin)
 def converters() -> Iterator[tuple[type, type[ConverterAPI]]]:
-    """Add the conversion of Filecoin addresses."""
+    """Register the conversion of Filecoin addresses."""
     from ape.types import AddressType
 
     from ape_fvm.addresses import FilecoinAddressConverter

@@ -1,4 +1,4 @@
-"""Filecoin addresses as arguments of contracts and transactions."""
+"""Conversion of Filecoin addresses that are passed as arguments."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _FILECOIN: Final = re.compile(r"[ft][0-4][0-9a-z]+")
 class FilecoinAddressConverter(ConverterAPI):
     """Convert Filecoin addresses to Ethereum addresses.
 
-    `f410...` becomes the contract's or account's address, `f0...` a masked ID (`0xff00...`). The actor of an `f1...`,
-    `f2...` or `f3...` address is looked up on the active network.
+    An `f410...` address becomes the address of the contract or account, and an `f0...` address becomes a masked ID
+    (`0xff00...`). An `f1...`, `f2...` or `f3...` address is resolved by the active network.
     """
 
     def is_convertible(self, value: Any) -> bool:
-        """Return True for the text of a Filecoin address."""
+        """Return True for strings with the form of a Filecoin address."""
         return isinstance(value, str) and _FILECOIN.fullmatch(value) is not None
 
     def convert(self, value: str) -> AddressType:
-        """Return the Ethereum address. Raises ConversionError if the address is invalid or has none."""
+        """Return the Ethereum address. Raises ConversionError if the address is invalid or cannot be converted."""
         try:
             address = Address.parse(value)
         except AddressError as error:
@@ -37,5 +37,5 @@ class FilecoinAddressConverter(ConverterAPI):
         if known is not None:
             return AddressType(checksummed(known))
         if (provider := self.network_manager.active_provider) is None:
-            raise ConversionError(f"connect to a network to look up {value}, or pass an f410 or f0 address")
+            raise ConversionError(f"resolving {value} needs a network: connect to one, or pass an f410 or f0 address")
         return AddressType(provider.make_request("Filecoin.FilecoinAddressToEthAddress", [value, "latest"]))

@@ -1,4 +1,4 @@
-"""The provider `hypervisor`: a local network in the process of the tests."""
+"""The provider `hypervisor`: a local network in the same process."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class HypervisorConfig(PluginConfig):
     """The `fvm` section of `ape-config.yaml`."""
 
     rules: str = "filecoin"
-    """Set of rules, as in `hypervisor node --rules`: `filecoin`, `ethereum` or `lab:NAME`."""
+    """Rules, as in `hypervisor node --rules`: `filecoin`, `ethereum` or `lab:NAME`."""
     network_version: int | None = None
-    """Network version under Filecoin's rules (default: the newest one)."""
+    """Filecoin network version (default: the newest)."""
     evm: str = "auto"
     """EVM engine, as in `hypervisor node --evm`."""
 
 
 class HypervisorProvider(TestProviderAPI, Web3Provider):
-    """A local network that starts with the test accounts of Ape's configuration and ends with the connection.
+    """A local network with the test accounts of Ape's configuration; it exists while the provider is connected.
 
-    `filecoin` is the `Network`, for miners, native actors and traces.
+    The property `filecoin` is the `Network`, which gives access to miners, native actors and traces.
     """
 
     NAME: ClassVar[str] = "hypervisor"
@@ -38,13 +38,13 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
 
     @property
     def filecoin(self) -> Network:
-        """The network in this process. Raises ProviderNotConnectedError."""
+        """The network. Raises ProviderNotConnectedError."""
         if self._network is None:
             raise ProviderNotConnectedError
         return self._network
 
     def connect(self) -> None:
-        """Start the network."""
+        """Create the network."""
         config = self.config_manager.get_config("fvm")
         tests = self.config_manager.get_config("test")
         self._network = Network(
@@ -59,7 +59,7 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
         self._web3 = Web3(NetworkProvider(self._network))
 
     def disconnect(self) -> None:
-        """End the network and forget its state."""
+        """Close the network and discard its state."""
         if self._network is not None:
             self._network.close()
         self._network = self._web3 = None
@@ -71,7 +71,7 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
 
     @property
     def gas_price(self) -> int:
-        """Price of legacy transactions in attoFIL per gas."""
+        """Gas price in attoFIL."""
         return int(self.web3.eth.gas_price)
 
     @property
@@ -88,7 +88,7 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
 
     @property
     def auto_mine(self) -> bool:
-        """True if each transaction is executed in a block of its own at once."""
+        """True if each transaction is mined immediately, in its own block."""
         return bool(self.make_request("anvil_getAutomine"))
 
     @auto_mine.setter
@@ -96,15 +96,15 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
         self.make_request("evm_setAutomine", [value])
 
     def mine(self, num_blocks: int = 1) -> None:
-        """Add blocks to the chain."""
+        """Mine blocks."""
         self.make_request("anvil_mine", [hex(num_blocks)])
 
     def set_timestamp(self, new_timestamp: int) -> None:
-        """Set the time of the next block in Unix seconds."""
+        """Set the timestamp of the next block, in Unix seconds."""
         self.make_request("evm_setNextBlockTimestamp", [new_timestamp])
 
     def snapshot(self) -> SnapshotID:
-        """Return the ID of a snapshot of the chain."""
+        """Take a snapshot of the chain and return its ID."""
         return self.make_request("evm_snapshot")
 
     def restore(self, snapshot_id: SnapshotID) -> None:
@@ -122,14 +122,14 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
         return True
 
     def set_storage(self, address: AddressType, slot: int, value: HexBytes) -> None:
-        """Set one storage slot of a contract."""
+        """Set a storage slot of a contract."""
         self.make_request("anvil_setStorageAt", [address, hex(slot), f"0x{HexBytes(value).hex():0>64}"])
 
     def unlock_account(self, address: AddressType) -> bool:
-        """Accept transactions of an account without its key."""
+        """Impersonate an account: accept its transactions without a signature."""
         self.make_request("anvil_impersonateAccount", [address])
         return True
 
     def relock_account(self, address: AddressType) -> None:
-        """Require the key of an unlocked account again."""
+        """Stop impersonating an account."""
         self.make_request("anvil_stopImpersonatingAccount", [address])
