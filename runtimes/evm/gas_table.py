@@ -42,7 +42,7 @@ class GasTable:
     bn254_pairing_base: int = 45_000
     bn254_pairing_pair: int = 34_000
     net_slots: int = 1
-    """1 if the price of SSTORE depends on the slot's word before the transaction (EIP-1283, EIP-2200), else 0."""
+    """1 for net gas metering of SSTORE (EIP-1283, EIP-2200), else 0."""
     dirty_slot: int = 100
     """Price of writing a slot's current word, or a slot that the transaction has changed."""
     slot_sentry: int = 2300
@@ -50,14 +50,17 @@ class GasTable:
     destroy_refund: int = 0
     """Refund of SELFDESTRUCT, once per contract; removed by EIP-3529."""
     heir_account: int = 25_000
-    """Price of a new account that receives the balance of SELFDESTRUCT (EIP-150)."""
+    """Price of SELFDESTRUCT if it creates the account of the beneficiary (EIP-150)."""
 
     def memory(self, count: int) -> int:
         """Return the total gas for a memory of `count` words."""
         return self.memory_word * count + count * count // self.memory_quotient
 
     def sstore(self, original: int, current: int, new: int) -> tuple[int, int]:
-        """Return (price, refund, possibly negative) of writing a warm slot; EIP-2200, or the rule before EIP-1283."""
+        """Return the price and the refund (which may be negative) of writing a warm slot.
+
+        Rules: EIP-2200, or without net gas metering those before EIP-1283.
+        """
         if not self.net_slots:
             price = self.set_slot if current == 0 and new != 0 else self.reset_slot
             return price, self.clear_refund if current != 0 and new == 0 else 0

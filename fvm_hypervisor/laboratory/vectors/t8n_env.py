@@ -98,7 +98,7 @@ def read_environment(env: Any, schedule: ForkSchedule, chain_id: int) -> Environ
                 slot_number=read_number(env.get("slotNumber") or 0, "slotNumber", 64),
             ),
         ),
-        base_fee=base_fee if fork.has_base_fee else _given_base_fee(env),
+        base_fee=base_fee if fork.has_base_fee else _optional_number(env, "currentBaseFee"),
         random=randomness,
         difficulty=None if fork.proof_of_stake else work,
         hashes=_hashes(env),
@@ -123,8 +123,9 @@ def _base_fee(env: Any, fork: Fork, number: int, is_first: bool) -> int:
     """
     if not fork.has_base_fee:
         return 0
-    if env.get("currentBaseFee") is not None:
-        return _number(env, "currentBaseFee")
+    given = _optional_number(env, "currentBaseFee")
+    if given is not None:
+        return given
     if env.get("parentBaseFee") is None or number == 0:
         raise MissingValue("one of the fields 'currentBaseFee' and 'parentBaseFee' is needed")
     if is_first:
@@ -135,8 +136,8 @@ def _base_fee(env: Any, fork: Fork, number: int, is_first: bool) -> int:
     return next_base_fee(fee, used, limit)
 
 
-def _given_base_fee(env: Any) -> int | None:
-    return None if env.get("currentBaseFee") is None else _number(env, "currentBaseFee")
+def _optional_number(env: Any, name: str) -> int | None:
+    return None if env.get(name) is None else _number(env, name)
 
 
 def _difficulty(env: Any, fork: Fork, number: int, timestamp: int) -> int:

@@ -3,7 +3,7 @@
 Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -255,19 +255,15 @@ class Application:
     def refusals(self) -> list[str]:
         """Return the names of all rules that the transaction breaks, in the order of the checks."""
         transaction, fork, limits = self._transaction, self._fork, self._limits
-        found = validation.refusals(transaction, fork, limits)
         sender = self._accounts.find(self._sender)
-        checks: tuple[Callable[[], None], ...] = (
-            lambda: self._check_nonce(sender),
-            lambda: self._check_funds(self._accounts.balance(sender)),
-            lambda: self._check_code(sender),
+        of_sender = validation.names_of_failures(
+            (
+                lambda: self._check_nonce(sender),
+                lambda: self._check_funds(self._accounts.balance(sender)),
+                lambda: self._check_code(sender),
+            )
         )
-        for check in checks:
-            try:
-                check()
-            except InvalidTransaction as error:
-                found.append(error.refusal.name)
-        return found
+        return validation.refusals(transaction, fork, limits) + of_sender
 
     def _check_nonce(self, sender: ActorID | None) -> None:
         given, nonce = self._transaction.nonce, 0 if sender is None else self._accounts.nonce(sender)

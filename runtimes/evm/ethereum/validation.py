@@ -4,7 +4,7 @@ Money in attoFIL, which stands for wei; fees per gas. Rules: the execution speci
 1559, 4844, 7623, 7702. The names of `RejectionReason` are those of Ethereum's test fixtures.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -123,23 +123,30 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits, required: Re
 
 def refusals(transaction: Transaction, fork: Fork, block: BlockLimits) -> list[str]:
     """Return the names of all rules that a transaction breaks, without those that need an account."""
-    found = []
-    steps: tuple[Callable[[], None], ...] = (
-        lambda: _check_type(transaction, fork),
-        lambda: check_size(transaction, fork, required_gas(transaction, fork)),
-        lambda: _check_block_limits(transaction, fork, block),
-        lambda: check_fees(transaction, block),
-        lambda: check_blobs(transaction, fork, block) if transaction.type == BLOB else None,
-        lambda: _check_authorizations(transaction) if transaction.type == SET_CODE else None,
+    found = names_of_failures(
+        (
+            lambda: _check_type(transaction, fork),
+            lambda: check_size(transaction, fork, required_gas(transaction, fork)),
+            lambda: _check_block_limits(transaction, fork, block),
+            lambda: check_fees(transaction, block),
+            lambda: check_blobs(transaction, fork, block) if transaction.type == BLOB else None,
+            lambda: _check_authorizations(transaction) if transaction.type == SET_CODE else None,
+        )
     )
-    for step in steps:
-        try:
-            step()
-        except InvalidTransaction as error:
-            found.append(error.refusal.name)
     if transaction.blob_gas > block.blob_gas:  # not reported above if the number of blobs is too high as well
         found.append(RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED.name)
     return found
+
+
+def names_of_failures(checks: Iterable[Callable[[], None]]) -> list[str]:
+    """Run checks that raise InvalidTransaction, and return the names of the broken rules."""
+    names = []
+    for check_rule in checks:
+        try:
+            check_rule()
+        except InvalidTransaction as error:
+            names.append(error.refusal.name)
+    return names
 
 
 def _check_type(transaction: Transaction, fork: Fork) -> None:
