@@ -101,7 +101,7 @@ ForkChainId = Annotated[
         "--fork-chain-id",
         metavar="ID",
         rich_help_panel=_PANEL,
-        help="Chain ID of the forked network; the node is not asked for it. --chain-id sets that of this network.",
+        help="Chain ID of the forked network (default: the node reports it). --chain-id sets that of this network.",
     ),
 ]
 ForkTransaction = Annotated[

@@ -25,17 +25,17 @@ NOTHING_CARRIED: Final[Mapping[Cid, bytes]] = MappingProxyType({})
 
 
 class BundleMissing(BundleError):
-    """The bundle that a state was made with is not here."""
+    """Raised if the bundle with which a state was created is missing."""
 
 
 class BundleFolder:
     """A folder of bundles (`*.car`), the fetched releases, and the embedded one.
 
-    Only the manifests are read until a bundle is asked for.
+    Bundles are only read when they are requested; before that, only their manifests are.
     """
 
     def __init__(self, folder: Path | None, instead: Bundle | None = None) -> None:
-        """`instead` is a bundle whose actors run in the place of those that states name."""
+        """`instead` is a bundle whose actors replace those that states refer to."""
         self.folder, self._instead = folder, instead
         self._stores: dict[Cid, MemoryStore | None] = {}
 

@@ -52,7 +52,7 @@ def trace_of(events: Iterable[TraceEvent]) -> Trace:
 
 
 class TraceFile:
-    """Traces by id, read from the file when they are asked for."""
+    """Traces by ID, read from the file on demand."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

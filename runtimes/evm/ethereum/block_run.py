@@ -131,7 +131,7 @@ class BlockRun:
         return self.executor.refusals(signed.transaction, self._sender(signed), self._limits())
 
     def _limits(self) -> BlockLimits:
-        """Return what is left of the block's limits."""
+        """Return the remaining limits of the block."""
         whole = block_limits(self.machine, block_of(self.machine), self.fork)
         return BlockLimits(
             gas=whole.gas - self.gas_used,

@@ -26,7 +26,7 @@ _ETHER: Final = 10**18
 
 
 class DifficultyRule(Enum):
-    """How the time since the parent block changes the difficulty (`difficulty.block_difficulty`)."""
+    """Dependence of the difficulty on the time since the parent block (`difficulty.block_difficulty`)."""
 
     STEPS = auto()
     """One step up or down (Frontier)."""
