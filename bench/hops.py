@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 import threading
@@ -108,12 +109,15 @@ class CallCounter:
             deep_stack._live = plain
 
     def count(self, action: Callable[[], object]) -> Way:
-        """Return the counts of an action."""
+        """Return the counts of an action, without finalizers of other objects."""
+        gc.collect()
+        gc.disable()
         self._seen, self._depth = [], 0
         try:
             action()
         finally:
             seen, self._seen = self._seen, None
+            gc.enable()
         return _way(seen)
 
     def _event(self, frame: FrameType, event: str, _: Any) -> None:

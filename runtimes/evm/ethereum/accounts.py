@@ -535,7 +535,8 @@ class Accounts:
                 continue
             match key:
                 case (int() as actor, bytes() as slot):
-                    changed.setdefault(ActorID(actor), []).append((slot_number(slot), value))
+                    # Without a call of `slot_number`: this loop runs once per written slot.
+                    changed.setdefault(ActorID(actor), []).append((int.from_bytes(slot, "little"), value))
                 case ("nonce" | "code", int() as actor):
                     changed.setdefault(ActorID(actor), [])
                 case ("destroyed", int() as actor):
