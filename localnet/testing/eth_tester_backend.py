@@ -57,7 +57,7 @@ _FEES: Final = ("max_fee_per_gas", "max_priority_fee_per_gas")
 _MAX_HISTORY: Final = 1024
 
 
-class HypervisorBackend(BaseChainBackend):  # type: ignore[misc]  # eth-tester has no type hints
+class HypervisorBackend(BaseChainBackend):
     """A chain backend of eth-tester over a `Network` with Ethereum's rules.
 
     `network` is replaced by `reset_to_genesis`.

@@ -27,7 +27,7 @@ PRECOMPILES: Final = tuple(f"0xfe{number:038x}" for number in range(1, 6))
 """Addresses of Filecoin's precompiles: resolve_address, lookup_delegated_address, call_actor, unused, call_actor_id."""
 
 
-class NetworkRPC(RPC):  # type: ignore[misc]  # titanoboa has no type hints
+class NetworkRPC(RPC):
     """titanoboa's RPC interface to a network in this process."""
 
     def __init__(self, network: Network) -> None:
@@ -60,7 +60,7 @@ class NetworkRPC(RPC):  # type: ignore[misc]  # titanoboa has no type hints
         return results
 
 
-class _NodeRPC(EthereumRPC):  # type: ignore[misc]
+class _NodeRPC(EthereumRPC):
     """titanoboa's RPC interface to a node over HTTP."""
 
     cache_version = 0
@@ -71,7 +71,7 @@ class _NodeRPC(EthereumRPC):  # type: ignore[misc]
         return f"{super().identifier}-{self.cache_version}"
 
 
-class HypervisorEnv(NetworkEnv):  # type: ignore[misc]
+class HypervisorEnv(NetworkEnv):
     """A titanoboa environment for a `Network` or for the URL of a node.
 
     The network's accounts are available; the first one is the default sender. State that is read from the network is

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-boa = pytest.importorskip("boa", reason="titanoboa is not installed: run `make integrations`")
+from localnet import Network
+from tests.clients.nodes import node_process
 
-from localnet import Network  # noqa: E402  # after the check that titanoboa is there
-from localnet.testing.titanoboa import HypervisorEnv  # noqa: E402
-from tests.clients.nodes import node_process  # noqa: E402
+boa = pytest.importorskip("boa", reason="titanoboa is not installed: run `make integrations`")
 
 CONTRACT = Path(__file__).parents[2] / "examples/vyper/DataCapName.vy"
 FIL = 10**18
@@ -29,6 +28,8 @@ def add(amount: uint256) -> uint256:
 
 @pytest.fixture(scope="module", params=["in process", "over HTTP"])
 def env(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from localnet.testing.titanoboa import HypervisorEnv
+
     if request.param == "in process":
         with Network() as network, boa.swap_env(HypervisorEnv(network)):
             yield boa.env

@@ -47,7 +47,7 @@ def eth_tester() -> EthereumTester:
     return EthereumTester(backend=HypervisorBackend())
 
 
-class TestHypervisorBackend(BaseTestBackendDirect):  # type: ignore[misc]  # eth-tester has no type hints
+class TestHypervisorBackend(BaseTestBackendDirect):
     """All tests of eth-tester for a backend that executes EVM code."""
 
 
