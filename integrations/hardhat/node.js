@@ -10,7 +10,7 @@ const POLL_INTERVAL = 50; // milliseconds
 
 function exitReason(command, failure, output) {
   if (failure?.code !== "ENOENT") return `\`${command} node\` exited: ${failure?.message ?? output.trim()}`;
-  const remedy = "run `pip install fvm-hypervisor`, or set hypervisor.command in hardhat.config.ts";
+  const remedy = "activate the Python environment that has it, or set hypervisor.command in hardhat.config.ts";
   return `the command '${command}' was not found: ${remedy}`;
 }
 

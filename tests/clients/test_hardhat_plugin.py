@@ -47,7 +47,7 @@ def test_the_example_and_the_template_pass_on_the_network_of_the_plugin(
 def test_a_missing_command_is_reported_with_the_remedy(clients: Path, project: Path) -> None:
     done = run_tests(clients, project, HYPERVISOR="no-such-command")
     assert done.returncode != 0
-    assert "the command 'no-such-command' was not found: run `pip install fvm-hypervisor`" in done.stdout + done.stderr
+    assert "the command 'no-such-command' was not found: activate the Python environment" in done.stdout + done.stderr
 
 
 def test_ignition_deploys_on_the_network_of_the_plugin(clients: Path, project: Path) -> None:
