@@ -14,7 +14,7 @@ function run(args, token) {
   return new Promise((resolve, reject) => {
     const child = execFile(command(), args, { maxBuffer: MAX_OUTPUT }, (error, stdout, stderr) => {
       if (error?.code === "ENOENT") {
-        reject(new Error(`the command '${command()}' was not found: run \`pip install fvm-hypervisor\`, or set hypervisor.command`));
+        reject(new Error(`the command '${command()}' was not found: set hypervisor.command to the path of the installed one`));
       } else if (error && (error.code !== 1 || stdout.trim() === "")) {
         reject(new Error(stderr.trim() || error.message));
       } else {
