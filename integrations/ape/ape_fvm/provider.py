@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from ape.api import PluginConfig, TestProviderAPI
-from ape.exceptions import ProviderNotConnectedError, UnknownSnapshotError
+from ape.exceptions import ConfigError, ProviderNotConnectedError, UnknownSnapshotError
 from ape.types import AddressType, ContractCode, SnapshotID
 from ape_ethereum.provider import Web3Provider
 from hexbytes import HexBytes
 from web3 import Web3
 
+from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.testing.web3_provider import NetworkProvider
 
@@ -44,18 +45,21 @@ class HypervisorProvider(TestProviderAPI, Web3Provider):
         return self._network
 
     def connect(self) -> None:
-        """Create the network."""
+        """Create the network. Raises ConfigError for invalid options."""
         config = self.config_manager.get_config("fvm")
         tests = self.config_manager.get_config("test")
-        self._network = Network(
-            rules=config.rules,
-            network=config.network_version,
-            evm=config.evm,
-            mnemonic=tests.mnemonic,
-            derivation_path=tests.hd_path,
-            account_count=tests.number_of_accounts,
-            balance=tests.balance,
-        )
+        try:
+            self._network = Network(
+                rules=config.rules,
+                network=config.network_version,
+                evm=config.evm,
+                mnemonic=tests.mnemonic,
+                derivation_path=tests.hd_path,
+                account_count=tests.number_of_accounts,
+                balance=tests.balance,
+            )
+        except InvalidInput as error:
+            raise ConfigError(str(error)) from None
         self._web3 = Web3(NetworkProvider(self._network))
 
     def disconnect(self) -> None:
