@@ -44,14 +44,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the project if coverage is enabled. Raises UsageError if there is no project or it does not compile."""
+    """Compile the project if coverage is enabled.
+
+    Raises UsageError if there is no project, if it does not compile, or if the coverage file cannot be written.
+    """
     if not (config.getoption("hypervisor_sol_coverage") or config.getoption("hypervisor_sol_coverage_file")):
         return
     from fvm_hypervisor.soltest.network_visits import NetworkVisits
 
     config.stash[_VISITS] = NetworkVisits()
     if not hasattr(config, "workerinput"):
+        _check_file(config)
         config.stash[_SESSION] = _compiled_project(config.invocation_params.dir)
+
+
+def _check_file(config: pytest.Config) -> None:
+    """Raise UsageError unless the file that `--sol-coverage-file` names can be written."""
+    from hypervisor.errors import InvalidInput
+    from hypervisor.user_files import check_output
+
+    named = config.getoption("hypervisor_sol_coverage_file")
+    try:
+        check_output(None if named is None else config.invocation_params.dir / named, "the coverage")
+    except InvalidInput as error:
+        raise pytest.UsageError(f"--sol-coverage-file: {error}") from None
 
 
 def _compiled_project(start: Path) -> SuiteSession:

@@ -120,6 +120,12 @@ def test_a_folder_without_a_project_is_a_usage_error(pytester: pytest.Pytester) 
     done.stderr.fnmatch_lines(["ERROR: --sol-coverage: * is not in a Foundry project (no foundry.toml found)"])
 
 
+def test_a_file_in_no_folder_is_a_usage_error_before_the_tests_run(pytester: pytest.Pytester) -> None:
+    done = pytester.runpytest_inprocess("-p", "no:faulthandler", "--sol-coverage-file", "absent/found.info")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["ERROR: --sol-coverage-file: there is no folder */absent to write the coverage *"])
+
+
 def test_an_unreadable_project_is_a_usage_error(pytester: pytest.Pytester) -> None:
     (pytester.path / "foundry.toml").write_text("[profile.default]\nsrc = 5\n", encoding="utf-8")
     done = pytester.runpytest_inprocess("-p", "no:faulthandler", "--sol-coverage")
