@@ -194,7 +194,10 @@ def report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) -
     for actors, count in sorted(lacking.items()):
         sys.stderr.write(f"{_remedy(actors, count)}\n")
     if not passed and not failed:
-        sys.stderr.write("error: no case was found: name files or folders of the right format\n")
+        sys.stderr.write(
+            "error: no case was found: name JSON files of the command's format or folders of them, which have cases of "
+            "--fork if it is given\n"
+        )
         raise typer.Exit(_NOTHING_FOUND)
     if failed:
         raise typer.Exit(1)
