@@ -48,6 +48,7 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Write the bindings. If FVM_COMPILED=1, compile, and tag the wheel for this interpreter."""
+        take_back_outdated(ROOT)
         subprocess.run([sys.executable, "-m", "fvm_hypervisor.bindings.actors.python"], cwd=ROOT, check=True)
         if version != "standard" or not self._is_wanted():
             return
@@ -126,13 +127,20 @@ def take_back(root: Path, suffix: str = ".so") -> None:
         library.unlink()
 
 
+def take_back_outdated(root: Path) -> None:
+    """Remove the compiled modules if a source has changed: the packages could not be imported, not even to build."""
+    recorded: dict[str, list[object]] = _read_record(root).get(SUFFIX, {})
+    if any(not (root / path).exists() or _state(root / path)[-1] != state[-1] for path, state in recorded.items()):
+        take_back(root, SUFFIX)
+
+
 def _state(source: Path) -> list[object]:
     """Return the properties that `store.compiled` compares."""
     status = source.stat()
     return [status.st_size, status.st_mtime_ns, hashlib.sha256(source.read_bytes()).hexdigest()]
 
 
-def _read_record(root: Path) -> dict[str, object]:
+def _read_record(root: Path) -> dict[str, Any]:
     path = root / RECORD
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 

@@ -40,7 +40,7 @@ from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmou
 from localnet import Network
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.executors import Executors
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeLimits
 from store.cid import RAW, cid_of
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -51,6 +51,8 @@ JUDGE: Final = (3, 11)
 
 EPOCH_WORK: Final = "end_block"
 """The function that runs reward and cron after a tipset's messages; its calls are counted separately."""
+_NO_TIMEOUT: Final = 3_600.0
+"""Time limit of queries in seconds: the timer that enforces it must not fire while calls are counted."""
 _FEE: Final = TokenAmount(2 * 10**9)
 _GAS: Final = Gas(10_000_000)
 _MANY: Final = 50
@@ -167,7 +169,7 @@ def ways() -> Iterator[tuple[str, Way]]:
 def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, Way]]:
     """Yield a transaction with one SSTORE, a call of an empty function, and one SSTORE among many."""
     with Network(rules=rules) as network:
-        executors = Executors(Node(network))
+        executors = Executors(Node(network, NodeLimits(query=_NO_TIMEOUT)))
         try:
             dispatcher = executors.dispatcher
             yield f"eth_sendRawTransaction, {rules}", _transaction(counting, network, dispatcher)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from hashlib import sha256
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -19,7 +20,7 @@ from types import FunctionType
 import pytest
 
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules
+from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules, take_back_outdated
 from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules, form
 from tests.interpreted_only import interpreted_only
 from tests.packaging.project import PACKAGES, PROJECT
@@ -161,14 +162,25 @@ def test_a_module_that_is_older_than_its_source_is_refused(checkout: Path) -> No
 
 
 def test_a_source_that_was_only_touched_has_not_changed(checkout: Path) -> None:
-    from hashlib import sha256
-
     source = checkout / "store/cid.py"
     digest = sha256(source.read_bytes()).hexdigest()
     _record(checkout, {SUFFIX: {"store/cid.py": [source.stat().st_size, 1, digest]}})
     check_compiled(checkout)
     source.write_text("VALUE = 2\n")  # as long as before
     assert "is older than its source" in refused(checkout)
+
+
+def test_a_build_removes_compiled_modules_of_changed_sources(checkout: Path) -> None:
+    (checkout / "store/__init__.py").touch()
+    source, library = checkout / "store/cid.py", checkout / f"store/cid{SUFFIX}"
+    digest = sha256(source.read_bytes()).hexdigest()
+    _record(checkout, {SUFFIX: {"store/cid.py": [source.stat().st_size, 1, digest]}})
+    take_back_outdated(checkout)
+    assert library.exists()
+    source.write_text("VALUE = 2\n")
+    take_back_outdated(checkout)
+    assert not library.exists()
+    check_compiled(checkout)
 
 
 def test_deleted_source_of_compiled_module_is_refused(checkout: Path) -> None:
