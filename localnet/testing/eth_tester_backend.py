@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import orjson
 import rlp
 from eth.exceptions import UnrecognizedTransactionType
 from eth_tester.backends.base import BaseChainBackend
@@ -328,8 +327,7 @@ class HypervisorBackend(BaseChainBackend):
 
     def _request(self, method: str, *parameters: Any) -> Any:
         """Return the result of a JSON-RPC method. Raises TransactionFailed for an error."""
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
-        response = orjson.loads(self._requests.answer(orjson.dumps(request)))
+        response = self._requests.call(method, parameters)
         if "error" in response:
             raise TransactionFailed(_reason(response["error"]))
         return response["result"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import orjson
 
 from localnet.network import Network
 from localnet.rpc.dispatch import Dispatcher
@@ -15,6 +17,12 @@ class Requests:
 
     def __init__(self, network: Network, limits: NodeLimits | None = None) -> None:
         self._dispatcher = Dispatcher(Node(network, limits or NodeLimits()), _at_once)
+
+    def call(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        """Return the response of one request as an object with `result` or `error`."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        response: dict[str, Any] = orjson.loads(self.answer(orjson.dumps(request)))
+        return response
 
     def answer(self, request: bytes) -> bytes:
         """Return the response to a request."""

@@ -9,7 +9,6 @@ Filecoin precompiles, so the network executes them. Requires titanoboa, which is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -52,8 +51,7 @@ class NetworkRPC(RPC):
         """Send several requests and return their results. Raises RPCError for the first one that fails."""
         results = []
         for method, params in payloads:
-            request = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
-            response = json.loads(self._requests.answer(json.dumps(request).encode()))
+            response = self._requests.call(method, params)
             if "error" in response:
                 raise RPCError.from_json(response["error"])
             results.append(response["result"])
