@@ -87,6 +87,7 @@ class Sealer(ChainImport):
             "receipts_root": list_root(applied.receipt() for applied in run.applied),
             "state_root": self._roots.root(self._machine),
             "requests_hash": None if run.requests is None else requests_hash(run.requests),
+            "access_list_hash": None if run.access_list is None else run.access_list.hash(),
         }
         raise _Drafted
 
@@ -137,7 +138,7 @@ def later_fields(fork: Fork, fee: int, excess: int) -> dict[str, Any]:
     """Return the fields of later forks."""
     values = {
         "base_fee": fee, "withdrawals_root": EMPTY_ROOT, "blob_gas_used": 0, "excess_blob_gas": excess,
-        "beacon_root": bytes(32), "requests_hash": requests_hash([]),
+        "beacon_root": bytes(32), "requests_hash": requests_hash([]), "access_list_hash": bytes(32), "slot_number": 0,
     }  # fmt: skip
     return {name: values[name] for name in fork.header_fields}
 
@@ -168,7 +169,7 @@ def fixture(network: str) -> dict[str, Any]:
     fork = schedule.first
     start = 14_960 if schedule.at_time else 1000
     genesis = replace(
-        header_after(_NOTHING, fork, fork, start, MINER),
+        header_after(NOTHING, fork, fork, start, MINER),
         parent_hash=bytes(32),
         number=0,
         difficulty=0 if fork.proof_of_stake else 131_072,
@@ -238,7 +239,7 @@ def invalid_blocks(block: bytes) -> Iterator[dict[str, Any]]:
     yield {"rlp": _hex(rlp.encode(twice)), "expectException": "TransactionException.NONCE_MISMATCH_TOO_LOW"}
 
 
-_NOTHING: Final = Header(
+NOTHING: Final = Header(
     bytes(32), EMPTY_OMMERS, MINER, bytes(32), EMPTY_ROOT, EMPTY_ROOT, bytes(256), 131_072, 0, 8_000_000, 0, 0, b"",
     bytes(32), bytes(8), 10**9,
 )  # fmt: skip
@@ -248,6 +249,7 @@ _NAMES: Final = {
     "gas_used": "gasUsed", "extra_data": "extraData", "mix_hash": "mixHash", "base_fee": "baseFeePerGas",
     "withdrawals_root": "withdrawalsRoot", "blob_gas_used": "blobGasUsed", "excess_blob_gas": "excessBlobGas",
     "beacon_root": "parentBeaconBlockRoot", "requests_hash": "requestsHash",
+    "access_list_hash": "blockAccessListHash", "slot_number": "slotNumber",
 }  # fmt: skip
 
 

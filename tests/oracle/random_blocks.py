@@ -23,9 +23,9 @@ from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.opening import OWN_EVM
 from hypervisor.secp256k1 import public_key
-from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork
 from tests.differential.grammar import THEMES, Grammar
+from tests.oracle.system_contracts import system_accounts
 from tests.runtimes.evm.assembler import NUMBERS, assemble
 
 KEY: Final = "0x" + "45" * 32
@@ -46,9 +46,9 @@ def block(seed: int) -> dict[str, Any]:
     fork = rng.choice([*FORKS.values()])
     return {
         "fork": _NAMES.get(fork.name, fork.name),
-        "alloc": _accounts(rng, fork),
-        "env": _environment(fork),
-        "txs": [*_transactions(rng, fork)],
+        "alloc": accounts(rng, fork),
+        "env": environment(fork),
+        "txs": [*transactions(rng, fork)],
     }
 
 
@@ -68,12 +68,12 @@ def _code(rng: Random, fork: Fork, statements: int) -> bytes:
     return assemble(" ".join(words))
 
 
-def _accounts(rng: Random, fork: Fork) -> dict[str, Any]:
-    contract = {"balance": "0x0", "nonce": "0x1", "code": "0x00"}
+def accounts(rng: Random, fork: Fork) -> dict[str, Any]:
+    """Return the accounts before a block."""
     return {
         SENDER: {"balance": hex(10**24)},
         COINBASE: {"balance": rng.choice(("0x0", "0x1"))},
-        **{f"0x{at.hex()}": contract for at in (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS)},
+        **system_accounts(),
         **{
             f"0x{at.hex()}": {
                 "balance": hex(rng.choice((0, 1, 10**18))),
@@ -88,7 +88,8 @@ def _accounts(rng: Random, fork: Fork) -> dict[str, Any]:
     }
 
 
-def _environment(fork: Fork) -> dict[str, Any]:
+def environment(fork: Fork) -> dict[str, Any]:
+    """Return a block's environment."""
     values: dict[str, Any] = {
         "currentCoinbase": COINBASE,
         "currentGasLimit": "0x1c9c380",
@@ -100,12 +101,19 @@ def _environment(fork: Fork) -> dict[str, Any]:
         "currentExcessBlobGas": "0x0" if fork.beacon_root else None,
         "parentBeaconBlockRoot": _ZERO_HASH if fork.beacon_root else None,
         "blockHashes": {hex(number): "0x" + f"{number:02x}" * 32 for number in range(5)},
-        "withdrawals": [],
+        "withdrawals": [
+            {"index": hex(index), "validatorIndex": "0x1", "address": address, "amount": hex(amount)}
+            for index, (address, amount) in enumerate(((COINBASE, 0), ("0x" + "d1" * 20, 0), ("0x" + "d2" * 20, 9)))
+        ]
+        if fork.withdrawals
+        else [],
+        "slotNumber": "0x10" if fork.slot_number else None,
     }
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _transactions(rng: Random, fork: Fork) -> Iterator[dict[str, Any]]:
+def transactions(rng: Random, fork: Fork) -> Iterator[dict[str, Any]]:
+    """Yield a block's transactions."""
     for nonce in range(_TRANSACTIONS):
         creates = rng.randrange(5) == 0
         kind = rng.choice(

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from bridge.block_access_list import BlockAccessList
+from fvm_hypervisor.laboratory.vectors.access_list_json import read_block_access_list
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
     read_accounts,
@@ -103,7 +105,7 @@ def _run_block(chain: ChainImport, block: Mapping[str, Any]) -> str:
     expected = _expected_exception(block)
     raw = read_bytes(read_field(block, "rlp"), "rlp")
     try:
-        imported = chain.import_block(raw)
+        imported = chain.import_block(raw, _published_access_list(block))
     except InvalidBlock as error:
         number = _number_of(block, raw)
         if expected is None:
@@ -117,6 +119,13 @@ def _run_block(chain: ChainImport, block: Mapping[str, Any]) -> str:
     if imported.hash != expected_hash:
         return f"block {imported.header.number}: hash 0x{imported.hash.hex()}, expected 0x{expected_hash.hex()}"
     return ""
+
+
+def _published_access_list(block: Mapping[str, Any]) -> BlockAccessList | None:
+    """Return the access list in the fixture of a block, or None. An invalid block has it in its decoded form."""
+    decoded = block.get("rlp_decoded")
+    given = block.get("blockAccessList", decoded.get("blockAccessList") if isinstance(decoded, Mapping) else None)
+    return None if given is None else read_block_access_list(given)
 
 
 def _expected_exception(block: Mapping[str, Any]) -> str | None:
@@ -191,11 +200,12 @@ _HEADER: Final = {
     "transactionsTrie": "transactions_root", "receiptTrie": "receipts_root", "bloom": "bloom",
     "extraData": "extra_data", "mixHash": "mix_hash", "nonce": "nonce", "withdrawalsRoot": "withdrawals_root",
     "parentBeaconBlockRoot": "beacon_root", "requestsHash": "requests_hash",
+    "blockAccessListHash": "access_list_hash",
 }  # fmt: skip
 _HEADER_NUMBERS: Final = {
     "difficulty": "difficulty", "number": "number", "gasLimit": "gas_limit", "gasUsed": "gas_used",
     "timestamp": "timestamp", "baseFeePerGas": "base_fee", "blobGasUsed": "blob_gas_used",
-    "excessBlobGas": "excess_blob_gas",
+    "excessBlobGas": "excess_blob_gas", "slotNumber": "slot_number",
 }  # fmt: skip
 
 

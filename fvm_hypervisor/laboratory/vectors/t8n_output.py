@@ -51,6 +51,9 @@ def result(
     if run.requests is not None:
         fields["requestsHash"] = _hex(requests_hash(run.requests))
         fields["requests"] = [_hex(request) for request in run.requests]
+    if run.access_list is not None:
+        fields["blockAccessList"] = _hex(run.access_list.rlp())
+        fields["blockAccessListHash"] = _hex(run.access_list.hash())
     return fields
 
 

@@ -40,6 +40,7 @@ from runtimes.evm.engine import (
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.recording import RecordingHost
 from runtimes.evm.ethereum.subcalls import execute_subcall, returned
 from runtimes.evm.inspection import GET_BYTECODE, GET_BYTECODE_HASH
 from store.cid import CBOR, DAG_CBOR, Cid
@@ -203,7 +204,8 @@ class EthereumInvocation:
         frame = Frame(calls.environment.fork, code, calldata, caller, address, value, context.read_only)
         if calls.tracer is not None:
             calls.tracer.event(EvmFrame(address, code.data))
-        host = EthereumHost(self._kernel, calls, address, caller, value)
+        kind = RecordingHost if calls.accounts.records_accesses else EthereumHost
+        host = kind(self._kernel, calls, address, caller, value)
         engine = self._new_engine(calls.environment.fork)
         try:
             step = engine.start(frame, host)

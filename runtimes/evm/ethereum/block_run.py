@@ -2,7 +2,8 @@
 
 It does the work of a transition tool: from accounts, a block's environment and transactions to receipts, rejections
 and the accounts afterwards. Rules: the execution specifications' `apply_body`; EIP-4788 (beacon roots), 2935 (block
-hashes), 4895 (withdrawals), 6110, 7002, 7251 and 7685 (requests), 7918 (the blob base fee's bound).
+hashes), 4895 (withdrawals), 6110, 7002, 7251 and 7685 (requests), 7918 (the blob base fee's bound), 7928 (access
+lists).
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import Final
 
 from bridge import rlp
 from bridge.addresses import EthAddress, create_address
+from bridge.block_access_list import BlockAccessList
 from bridge.ethereum_block import BLOCK_HASHES
 from bridge.ethereum_signatures import recover
 from bridge.events import Log
@@ -22,6 +24,7 @@ from runtimes.evm.ethereum.application import TransactionResult, block_limits, b
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.recording import AccessRecorder
 from runtimes.evm.ethereum.state_roots import StateRoots
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
 from store.keccak import keccak
@@ -101,6 +104,14 @@ class BlockRun:
     def __post_init__(self) -> None:
         """Create the executor."""
         self.executor = EthereumExecutor(self.machine)
+        if self.fork.access_lists:
+            self.executor.recorder = AccessRecorder()
+
+    @property
+    def access_list(self) -> BlockAccessList | None:
+        """The accesses so far, or None in a fork without access lists."""
+        recorder = self.executor.recorder
+        return None if recorder is None else recorder.accesses
 
     @property
     def fork(self) -> Fork:
@@ -117,6 +128,7 @@ class BlockRun:
 
     def apply(self, signed: SignedTransaction) -> AppliedTransaction:
         """Apply a transaction. Raises InvalidTransaction and TransactionError, without any change."""
+        self._record_at(len(self.applied) + 1)
         sender = self._sender(signed)
         result = self.executor.apply_transaction(signed.transaction, sender, self._limits())
         self.gas_used += result.gas_used
@@ -129,6 +141,11 @@ class BlockRun:
     def refusals(self, signed: SignedTransaction) -> list[str]:
         """Return the names of all rules that a transaction breaks, in the order of the checks."""
         return self.executor.refusals(signed.transaction, self._sender(signed), self._limits())
+
+    def _record_at(self, index: int) -> None:
+        recorder = self.executor.recorder
+        if recorder is not None:
+            recorder.index = index
 
     def _limits(self) -> BlockLimits:
         """Return the remaining limits of the block."""
@@ -166,7 +183,7 @@ class BlockRun:
         """Pay the proof-of-work reward, in wei. `ommers` are pairs of the distance in blocks and the coinbase."""
         own = reward + len(ommers) * (reward // 32)
         paid = [(who, (8 - distance) * reward // 8) for distance, who in ommers]
-        self.executor.pay([*paid, (block_of(self.machine).coinbase, own)])
+        self.executor.pay([*paid, (block_of(self.machine).coinbase, own)], recorded=False)
 
     def finish(self, withdrawals: Sequence[Withdrawal] = ()) -> None:
         """Pay withdrawals and collect requests.
@@ -174,6 +191,7 @@ class BlockRun:
         Raises InvalidBlock for an invalid deposit, and if a request contract is missing or fails.
         """
         executor = self.executor
+        self._record_at(len(self.applied) + 1)
         executor.pay((withdrawal.address, withdrawal.amount * _GWEI) for withdrawal in withdrawals)
         if self.fork.requests:
             found = (

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from bridge.block_access_list import BlockAccessList
 from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from bridge.patricia import list_root
 from bridge.receipts import bloom
@@ -24,7 +25,13 @@ from runtimes.evm.ethereum.block_run import BlockRun, requests_hash
 from runtimes.evm.ethereum.dao import move_dao_balances
 from runtimes.evm.ethereum.fork_schedule import ForkSchedule
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.header_rules import OMMER_GENERATIONS, check_block, check_header, check_ommers
+from runtimes.evm.ethereum.header_rules import (
+    OMMER_GENERATIONS,
+    check_access_list,
+    check_block,
+    check_header,
+    check_ommers,
+)
 from runtimes.evm.ethereum.headers import Header, RawBlock, block_hash_cid, parse_block
 from runtimes.evm.ethereum.state_roots import StateRoots
 from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
@@ -123,8 +130,11 @@ class ChainImport:
         """Hash of the block whose state the machine holds; None while a block is executed, or if that failed."""
         self.head = first
 
-    def import_block(self, raw: bytes) -> ImportedBlock:
-        """Check a block, execute it on its parent's state, and add it to the chain. Raises InvalidBlock."""
+    def import_block(self, raw: bytes, access_list: BlockAccessList | None = None) -> ImportedBlock:
+        """Check a block, execute it on its parent's state, and add it to the chain. Raises InvalidBlock.
+
+        `access_list` is the list that its producer published, which an error compares with the block's accesses.
+        """
         block = parse_block(raw)
         header = block.header
         if block.hash in self._blocks:
@@ -143,7 +153,7 @@ class ChainImport:
         if self._current != parent.hash:
             self._machine.restore(parent.state)
         self._current = None
-        self._execute(block, parent, fork, transactions)
+        self._execute(block, parent, fork, transactions, access_list)
         imported = ImportedBlock(
             header,
             block.hash,
@@ -218,7 +228,12 @@ class ChainImport:
     # --- execution --------------------------------------------------------------------------------------------
 
     def _execute(
-        self, block: RawBlock, parent: ImportedBlock, fork: Fork, transactions: Iterable[SignedTransaction]
+        self,
+        block: RawBlock,
+        parent: ImportedBlock,
+        fork: Fork,
+        transactions: Iterable[SignedTransaction],
+        access_list: BlockAccessList | None,
     ) -> None:
         machine, header = self._machine, block.header
         random = header.mix_hash if fork.proof_of_stake else header.difficulty.to_bytes(32, "big")
@@ -235,6 +250,7 @@ class ChainImport:
                 excess_blob_gas=header.excess_blob_gas or 0,
                 filecoin_addresses=False,
                 randomness=random,
+                slot_number=header.slot_number or 0,
             ),
         )
         machine.externs = AncestorHashes(random, parent.hash, self._blocks)
@@ -255,6 +271,7 @@ class ChainImport:
             run.pay_rewards(fork.block_reward, ommers)
         run.finish(block.withdrawals or ())
         self._check_results(block, run)
+        check_access_list(header, run.access_list, access_list)
 
 
 def _names_of(error: InvalidTransaction, run: BlockRun, transaction: SignedTransaction) -> list[str]:

@@ -40,6 +40,7 @@ from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.contract_states import ContractCache, may_send
 from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, with_case
 from runtimes.evm.ethereum.messages import Entry, transaction_of
+from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check, required_gas
 
 _MAX_I64 = (1 << 63) - 1
@@ -61,6 +62,8 @@ class EthereumExecutor:
         self._machine = machine
         self._hashes = BlockHashes(machine)
         self._known = ContractCache()
+        self.recorder: AccessRecorder | None = None
+        """The recorder of the block's accesses, under rules with access lists."""
 
     def apply_transaction(
         self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None
@@ -95,9 +98,9 @@ class EthereumExecutor:
             raise InvalidBlock(f"the system call of 0x{to.hex()} failed", "SYSTEM_CONTRACT_CALL_FAILED")
         return returned
 
-    def pay(self, amounts: Iterable[tuple[EthAddress, int]]) -> None:
-        """Credit addresses with withdrawals, in wei; an account that stays empty is removed."""
-        accounts = self._accounts()
+    def pay(self, amounts: Iterable[tuple[EthAddress, int]], recorded: bool = True) -> None:
+        """Credit addresses with withdrawals or rewards, in wei; an account that stays empty is removed."""
+        accounts = self._accounts(recorded)
         for address, amount in amounts:
             accounts.touch(address)
             if amount:
@@ -159,7 +162,7 @@ class EthereumExecutor:
         Storage is written only if it may be read: by a tracer, or for created code. Otherwise the receipt has no events
         root.
         """
-        accounts = self._accounts()
+        accounts = self._accounts(recorded=False)
         transaction = _transaction_of(call, accounts)
         is_paid = call.max_fee > 0
         application = Application(self._machine, transaction, call.sender, paid=is_paid, accounts=accounts)
@@ -215,11 +218,13 @@ class EthereumExecutor:
         if fork_of(self._machine).block_hash_contract and not self._hashes.keep(parent_hash):
             self.system_call(BLOCK_HASHES, parent_hash)
 
-    def _accounts(self) -> Accounts:
+    def _accounts(self, recorded: bool = True) -> Accounts:
         """Return the accounts of a message, with the cache of earlier messages."""
         self._known.trim()
         block = block_of(self._machine)
         clears_empty = fork_named(block.fork).clears_empty
+        if recorded and self.recorder is not None:
+            return RecordingAccounts(self._machine, block.filecoin_addresses, self._known, clears_empty, self.recorder)
         return Accounts(self._machine, Journal(), block.filecoin_addresses, self._known, clears_empty)
 
     def _application(

@@ -39,7 +39,7 @@ def _send_untraced(calls: EthereumCalls, call: Call) -> CallResult:
 def _run_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
     """Run the call of a contract as a tree; return None, without effect, if that is not possible."""
     address, accounts = ethereum_address(call.to), calls.accounts
-    if address is None or address in calls.environment.fork.precompiles:
+    if address is None or accounts.records_accesses or address in calls.environment.fork.precompiles:
         return None
     actor = accounts.find(address)
     if actor is None or calls.tree.existing(actor).code != accounts.evm_code:

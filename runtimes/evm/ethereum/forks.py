@@ -126,6 +126,10 @@ class Fork:
     """True if blob transactions are sent with proofs of the blobs' cells (EIP-7594)."""
     bounded_blob_fee: bool = False
     """True if the blob base fee has a lower bound derived from the base fee (EIP-7918)."""
+    access_lists: bool = False
+    """True if a header has the hash of the block's access list (EIP-7928)."""
+    slot_number: bool = False
+    """True if a header has the slot number (EIP-7843)."""
     family: str = "ethereum"
     """The family of opcode variants that engines use."""
     registered: Mapping[str, Precompile] = field(default_factory=dict)
@@ -154,6 +158,8 @@ class Fork:
             (self.withdrawals, ("withdrawals_root",)),
             (self.beacon_root, ("blob_gas_used", "excess_blob_gas", "beacon_root")),
             (self.requests, ("requests_hash",)),
+            (self.access_lists, ("access_list_hash",)),
+            (self.slot_number, ("slot_number",)),
         )
         return tuple(name for has, names in groups if has for name in names)
 
@@ -364,6 +370,8 @@ _BPO3: Final = BPO2.successor("BPO3", blobs=replace(BPO2.blobs, target=21, maxim
 _BPO4: Final = _BPO3.successor("BPO4", blobs=replace(BPO2.blobs, update_fraction=13_739_630))
 _FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4)})
 """Forks that only the fixtures of go-ethereum and of the execution specifications use."""
+_PROPOSED_RULES: Final[Mapping[int, Mapping[str, Any]]] = MappingProxyType({7928: {"access_lists": True}})
+"""Changes of EIPs other than opcodes that can be added to any fork, by the number of the EIP."""
 _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
     {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN)}
 )
@@ -397,6 +405,8 @@ def known_fork(name: str) -> Fork | None:
     fork = known_fork(before)
     if fork is None or not number.isascii() or not number.isdecimal():
         return None
+    if int(number) in _PROPOSED_RULES:
+        return fork.successor(name, **_PROPOSED_RULES[int(number)])
     rows = opcodes.PROPOSED_OPCODES.get(int(number))
     return None if rows is None else fork.successor(name, opcodes=opcodes.with_opcodes(fork.opcodes, rows))
 
@@ -404,7 +414,7 @@ def known_fork(name: str) -> Fork | None:
 def known_names() -> str:
     """Return the names of all forks for an error text, with aliases in parentheses."""
     others = {fork: alias for alias, fork in ALIASES.items()}
-    proposals = ", ".join(map(str, opcodes.PROPOSED_OPCODES))
+    proposals = ", ".join(map(str, sorted({*opcodes.PROPOSED_OPCODES, *_PROPOSED_RULES})))
     names = ", ".join(f"{name} ({others[name]})" if name in others else name for name in FORKS)
     return f"{names}; with the opcodes of a proposal as in Osaka+8024 ({proposals})"
 

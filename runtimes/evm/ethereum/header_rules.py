@@ -1,12 +1,13 @@
 """Validity checks of blocks, headers and ommers that need no execution.
 
 Each check raises InvalidBlock with exception names of Ethereum's test fixtures. Sources: the execution specifications'
-`validate_header` and `validate_ommers` of each fork; EIP-779 (DAO), 1559, 3675, 4844, 4895, 7685, 7934.
+`validate_header` and `validate_ommers` of each fork; EIP-779 (DAO), 1559, 3675, 4844, 4895, 7685, 7928, 7934.
 """
 
 from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
+from bridge.block_access_list import ITEM_GAS, BlockAccessList, first_difference
 from bridge.ethereum_block import next_base_fee
 from bridge.patricia import list_root
 from runtimes.evm.ethereum.blobs import ForkBlobs
@@ -27,6 +28,13 @@ _MAX_OMMERS: Final = 2
 OMMER_GENERATIONS: Final = 7
 """Number of a block's ancestors that may be the parent of an ommer."""
 _NO_NONCE: Final = bytes(8)
+_WRONG_ACCESS_LIST: Final = (
+    "INVALID_BAL_HASH",
+    "INVALID_BLOCK_ACCESS_LIST",
+    "INVALID_BAL_EXTRA_ACCOUNT",
+    "INVALID_BAL_MISSING_ACCOUNT",
+)
+"""Exception names for a wrong access list; clients only compare hashes, so fixtures expect any of them."""
 _WRONG_FIELDS: Final = (
     "INCORRECT_BLOCK_FORMAT",
     "RLP_STRUCTURES_ENCODING",
@@ -117,6 +125,8 @@ def _check_fields(header: Header, fork: Fork) -> None:
         names += ["INCORRECT_EXCESS_BLOB_GAS", "INCORRECT_BLOB_GAS_USED"]
     if "requests_hash" in {*lacking, *found}:
         names += ["INVALID_REQUESTS"]
+    if "access_list_hash" in {*lacking, *found}:
+        names += _WRONG_ACCESS_LIST
     raise InvalidBlock(f"a header of {fork.name} {wrong}", *names)
 
 
@@ -160,6 +170,27 @@ def _check_excess_blob_gas(header: Header, parent: Header, fork: Fork, parent_fo
     if header.excess_blob_gas != expected:
         message = f"excess blob gas {header.excess_blob_gas}, expected {expected}"
         raise InvalidBlock(message, "INCORRECT_EXCESS_BLOB_GAS")
+
+
+def check_access_list(header: Header, found: BlockAccessList | None, published: BlockAccessList | None) -> None:
+    """Check the hash and the size of a block's access list (EIP-7928).
+
+    `found` is the list of the block's accesses, None in a fork without access lists. `published` is the list of the
+    block's producer, if it is known.
+    """
+    if found is None:
+        return
+    expected = header.access_list_hash or b""
+    if found.hash() != expected:
+        if published is not None and published.hash() == expected:
+            difference = first_difference(published, found)
+            message = f"block access list: {difference}" if difference else "the block access list is not canonical"
+            raise InvalidBlock(message, *_WRONG_ACCESS_LIST)
+        raise InvalidBlock(mismatch("hash of the block access list", expected, found.hash()), *_WRONG_ACCESS_LIST)
+    limit = header.gas_limit // ITEM_GAS
+    if found.items > limit:
+        message = f"the block access list has {found.items} addresses and slots, the limit is {limit}"
+        raise InvalidBlock(message, "BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED")
 
 
 def check_ommers(

@@ -1,6 +1,7 @@
 """Ethereum's block headers and blocks, and their RLP encoding.
 
-Sources: the execution specifications' `Header` and `Block`; EIP-1559, 4895, 4844, 4788 and 7685 for later fields.
+Sources: the execution specifications' `Header` and `Block`; EIP-1559, 4895, 4844, 4788, 7685, 7928 and 7843 for
+later fields.
 """
 
 from dataclasses import dataclass, fields
@@ -50,6 +51,8 @@ class Header:
     excess_blob_gas: int | None = None
     beacon_root: bytes | None = None
     requests_hash: bytes | None = None
+    access_list_hash: bytes | None = None
+    slot_number: int | None = None
 
     def rlp(self) -> bytes:
         """Return the encoding, which ends with the last field that is not None."""
@@ -69,7 +72,7 @@ LATER_FIELDS: Final = _NAMES[_FRONTIER_FIELDS:]
 _LENGTHS: Final = {"coinbase": 20, "bloom": 256, "nonce": 8}
 _NUMBERS: Final = {
     "difficulty": 32, "number": _U64, "gas_limit": _U64, "gas_used": _U64, "timestamp": _U64, "base_fee": 32,
-    "blob_gas_used": _U64, "excess_blob_gas": _U64,
+    "blob_gas_used": _U64, "excess_blob_gas": _U64, "slot_number": _U64,
 }  # fmt: skip
 """Maximum length of each numeric field in bytes."""
 

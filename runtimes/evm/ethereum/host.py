@@ -242,10 +242,9 @@ class EthereumHost(EthereumTreeHost):
     def selfdestruct(self, beneficiary: EthAddress) -> None:
         """Transfer the balance and remove the account at the end; since Cancun only if it is new (EIP-6780)."""
         accounts, balance = self.accounts, self.get_self_balance()
-        cost = 0 if accounts.warm(beneficiary) else self.prices.cold_account
+        self.charge(0 if accounts.warm(beneficiary) else self.prices.cold_account)
         if (balance or not self.fork.clears_empty) and not accounts.exists(beneficiary):
-            cost += self.prices.heir_account
-        self.charge(cost)
+            self.charge(self.prices.heir_account)
         accounts.touch(beneficiary)
         if balance:
             heir = accounts.find(beneficiary)

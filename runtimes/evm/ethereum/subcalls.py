@@ -73,18 +73,18 @@ def contract_outcome(result: CallResult) -> SubcallOutcome:
 
 
 def _execute_call(host: EthereumHost, inputs: CallInputs, who: CallingAccount, send: SendSubcall) -> SubcallOutcome:
-    cost = host.access(inputs.address)
+    cost = host.access(inputs.address) + (host.prices.call_value if inputs.value else 0)
+    host.charge(cost)  # an account is read once its access is paid for (EIP-7928)
     code_address = inputs.address
     if host.fork.delegations:
         delegate = host.accounts.delegate_of(host.accounts.find(inputs.address))
         if delegate is not None:
-            cost += host.access(delegate)
+            cost += _charged(host, host.access(delegate))
+            host.accounts.find(delegate)
             code_address = delegate
-    if inputs.value:
-        cost += host.prices.call_value
-    if inputs.kind is CallKind.CALL and (inputs.value or not host.fork.clears_empty):
-        cost += 0 if host.accounts.exists(inputs.address) else host.prices.new_account
-    host.charge(cost)
+    may_create = inputs.kind is CallKind.CALL and (inputs.value or not host.fork.clears_empty)
+    if may_create and not host.accounts.exists(inputs.address):
+        cost += _charged(host, host.prices.new_account)
     limit = min(inputs.gas, _subcall_gas(host, inputs.gas))
     if host.steps is not None:
         host.steps.step(EvmCost(cost + limit))
@@ -100,6 +100,12 @@ def _execute_call(host: EthereumHost, inputs: CallInputs, who: CallingAccount, s
     if name is not None and not host.accounts.has_code(inputs.address):  # false if a test put code there
         return call_filecoin_precompile(host, name, inputs, limit)
     return send(host, _call(host, inputs, code_address, limit, who))
+
+
+def _charged(host: EthereumHost, amount: int) -> int:
+    """Charge gas and return the amount."""
+    host.charge(amount)
+    return amount
 
 
 def _subcall_gas(host: EthereumHost, wanted: int = 0) -> int:
