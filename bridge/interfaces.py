@@ -126,8 +126,7 @@ class Interface:
                 raise InvalidInput(f"{method} takes no parameters")
             return b""
         try:
-            _check_depth(value)
-            return encode(self.schema.write(term, _to_value(self.schema, term, value)))
+            return encode(self.schema.write(term, from_json(self.schema, term, value)))
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"parameters of {method}: {error}") from None
 
@@ -216,6 +215,15 @@ def as_json(schema: Schema, term: Term, value: Any) -> Any:
             return [as_json(schema, term_below(schema, term, ""), item) for item in value]
         case _:
             return {"/": show(unlink(value))} if kind_of(value) == "link" else value
+
+
+def from_json(schema: Schema, term: Term, value: Any) -> Any:
+    """Convert Python or JSON values to the argument of `Schema.write`: the inverse of `as_json` and `typed`.
+
+    Raises SchemaError, with the path.
+    """
+    _check_depth(value)
+    return _to_value(schema, term, value)
 
 
 def _own_numbers(text: str, name: str) -> str:

@@ -21,6 +21,7 @@ from fvm_hypervisor.cli import (
     demo,
     deploy,
     doctor,
+    encoding,
     ethereum,
     explore,
     extract,
@@ -76,6 +77,8 @@ app.command("trust", rich_help_panel=USE_IT)(trust.trust)
 app.command("script", cls=ScriptCommand, rich_help_panel=USE_IT)(script.script)
 app.command("verify-bytecode", cls=VerifyCommand, rich_help_panel=USE_IT)(verify_bytecode.verify_bytecode)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
+app.command("decode", rich_help_panel=USE_IT)(encoding.decode)
+app.command("encode", rich_help_panel=USE_IT)(encoding.encode)
 app.command("balance", rich_help_panel=USE_IT)(balance.balance)
 app.command("bindings", rich_help_panel=USE_IT)(bindings.bindings)
 app.command("solidity", rich_help_panel=USE_IT)(solidity.solidity)

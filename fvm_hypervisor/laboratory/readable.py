@@ -1,0 +1,315 @@
+"""Conversion of Filecoin's and Ethereum's encodings to readable JSON and back, offline.
+
+    decode_value("power.CreateMiner", data)     # {"owner": "f0100", "worker": "f0101", ...}
+    encode_value("power.CreateMiner", value)    # the same bytes
+
+A kind is one of KINDS, or an actor and a part of its schema, joined by a dot:
+
+    power.CreateMiner, power.2, f04.2           parameters of a method; with `returned`, its return value
+    miner.State, miner.MinerInfo                a state, or any other type of the schema
+
+JSON has the schema's field names, amounts as decimal text, addresses as text, byte strings as 0x and hex digits, and
+links as {"/": CID}. Transactions have the fields of eth_getTransactionByHash. `cbor` is any DAG-CBOR, as DAG-JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from bridge.actor_schemas import ANY, state_types
+from bridge.addresses import checksummed, eth_address, from_delegated, masked_id, to_filecoin
+from bridge.interfaces import Interface, as_json, from_json
+from bridge.transaction_parsing import parse_transaction
+from bridge.transactions import LEGACY
+from fvm_hypervisor.builtin_actors.schemas import NAMES
+from hypervisor.address import Address
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.message import Message, SignedMessage
+from localnet.fork.remote_transactions import read_transaction
+from localnet.rpc.shapes import unsigned_json
+from store.cid import CidError, parse_cid, show, split_cid
+from store.codec import CodecError, array_head, decode_strict, encode, kind_of, link, unlink
+from store.schema import Schema, SchemaError
+from store.schema.types import Kinded, List, Struct, Term, Tuple, Union, member_name
+
+_ALIASES: Final[Mapping[str, str]] = {
+    "miner": "storageminer", "power": "storagepower", "market": "storagemarket", "verifreg": "verifiedregistry",
+    "paych": "paymentchannel", "f00": "system", "f01": "init", "f02": "reward", "f03": "cron", "f04": "storagepower",
+    "f05": "storagemarket", "f06": "verifiedregistry", "f07": "datacap", "f010": "eam",
+}  # fmt: skip
+"""Lotus' names of actors, and the addresses of singletons."""
+
+_MESSAGES: Final = Schema.parse("""
+type Address bytes
+type TokenAmount bytes
+type Message struct {
+    version Int
+    to Address
+    from Address
+    nonce Int
+    value TokenAmount
+    gas_limit Int
+    gas_fee_cap TokenAmount
+    gas_premium TokenAmount
+    method Int
+    params Bytes
+} representation tuple
+type SignedMessage struct {
+    message Message
+    signature Bytes
+} representation tuple
+""")
+
+
+def decode_value(kind: str, data: bytes, returned: bool = False) -> Any:
+    """Decode bytes of a kind to JSON. Raises InvalidInput with the offset, the field and the expected type."""
+    try:
+        if kind in KINDS:
+            return KINDS[kind].decode(data)
+        part = _actor_part(kind, returned)
+        return None if part is None and not data else _decode_typed(*_present(part, kind, data), data)
+    except CodecError as error:
+        raise InvalidInput(f"invalid {kind} of {len(data)} bytes: {error}") from None
+    except (CidError, HypervisorError) as error:
+        raise _invalid(kind, error) from None
+
+
+def encode_value(kind: str, value: Any, returned: bool = False) -> bytes:
+    """Encode JSON of a kind, as `decode_value` returns it. Raises InvalidInput with the field and the expected type."""
+    try:
+        if kind in KINDS:
+            return KINDS[kind].encode(value)
+        part = _actor_part(kind, returned)
+        return b"" if part is None and value is None else _encode_typed(*_present(part, kind, value), value)
+    except (CodecError, CidError, SchemaError, HypervisorError) as error:
+        raise _invalid(kind, error) from None
+
+
+def _invalid(kind: str, error: Exception) -> InvalidInput:
+    return error if isinstance(error, InvalidInput) else InvalidInput(f"invalid {kind}: {error}")
+
+
+# --- types of schemas ------------------------------------------------------------------------------------------------
+
+
+class _Typed(NamedTuple):
+    schema: Schema
+    types: list[str]
+    """The possible types, the most likely one first."""
+
+
+def _actor_part(kind: str, returned: bool) -> _Typed | None:
+    """Return the types that a kind `ACTOR.PART` names; None for parameters or return values that do not exist."""
+    actor, _, part = kind.partition(".")
+    actor = _ALIASES.get(actor, actor)
+    if actor not in NAMES:
+        raise InvalidInput(
+            f"unknown kind '{kind:.80}': expected {', '.join(KINDS)}, or ACTOR.METHOD or ACTOR.TYPE of an actor:"
+            f" {', '.join(NAMES)}"
+        )
+    interface = Interface.built_in(actor)
+    name = interface.method_name(int(part)) if part.isdecimal() and len(part) < 21 else part
+    if name is not None and name in interface.methods:
+        _, method = interface.methods[name]
+        term = method.answer if returned else method.params
+        return None if term is None else _Typed(interface.schema, [term])
+    if name == "State":
+        return _Typed(interface.schema, state_types(interface.schema, None))
+    if name is not None and name in interface.schema.types:
+        return _Typed(interface.schema, [name])
+    raise InvalidInput(
+        f"{actor} has no method or type '{part:.80}': its methods are {', '.join(sorted(interface.methods))};"
+        f" its types are those of builtin_actors/schemas/{actor}.ipldsch"
+    )
+
+
+def _present(part: _Typed | None, kind: str, value: object) -> _Typed:
+    if part is None:
+        length = f", found {len(value)} bytes" if isinstance(value, bytes) else ""
+        raise InvalidInput(f"{kind} has no such value in the actor's schema{length}")
+    return part
+
+
+def _decode_typed(schema: Schema, types: list[str], data: bytes) -> Any:
+    decoded = decode_strict(data)
+    first: InvalidInput | None = None
+    for term in types:
+        try:
+            value = as_json(schema, term, schema.read(term, decoded))
+            if schema.write(term, from_json(schema, term, value)) == decoded:
+                return value
+            raise SchemaError("an address or amount is not in its canonical form")
+        except SchemaError as error:
+            offset = _offset(schema, term, decoded, error.path)
+            first = first or InvalidInput(f"at byte {offset} of {len(data)}, {term}/{error}")
+    assert first is not None
+    raise first
+
+
+def _encode_typed(schema: Schema, types: list[str], value: Any) -> bytes:
+    first: SchemaError | None = None
+    for term in types:
+        try:
+            return encode(schema.write(term, from_json(schema, term, value)))
+        except SchemaError as error:
+            first = first or error.below(term)
+    assert first is not None
+    raise first
+
+
+def _offset(schema: Schema, term: Term, data: Any, path: tuple[str, ...]) -> int:
+    """Return the offset of the value at a path in the canonical encoding of `data`, or of its last list."""
+    offset = 0
+    for step in path:
+        kind = schema.type_of(term)
+        match kind:
+            case Union(members, Kinded()):
+                term = next((member for member in members.values() if member_name(member) == step), ANY)
+                continue
+            case Struct(fields, Tuple()) if isinstance(data, list) and step in fields:
+                index, term = list(fields).index(step), fields[step].type
+            case List(value) if isinstance(data, list):
+                index, term = int(step), value
+            case _:
+                break
+        if index >= len(data):
+            break
+        offset += len(array_head(len(data))) + sum(len(encode(item)) for item in data[:index])
+        data = data[index]
+    return offset
+
+
+# --- other kinds -----------------------------------------------------------------------------------------------------
+
+
+class _Kind(NamedTuple):
+    decode: Callable[[bytes], Any]
+    encode: Callable[[Any], bytes]
+
+
+def _decode_message(data: bytes) -> dict[str, Any]:
+    message = Message.from_cbor(data)
+    fields: dict[str, Any] = _decode_typed(_MESSAGES, ["Message"], data)
+    return fields | {"cid": {"/": show(message.cid())}}
+
+
+def _encode_message(value: Any) -> bytes:
+    data = _encode_typed(_MESSAGES, ["Message"], _without_cid(value))
+    return Message.from_cbor(data).to_cbor()
+
+
+def _decode_signed_message(data: bytes) -> dict[str, Any]:
+    signed = SignedMessage.from_cbor(data)
+    fields: dict[str, Any] = _decode_typed(_MESSAGES, ["SignedMessage"], data)
+    return fields | {"cid": {"/": show(signed.cid())}}
+
+
+def _encode_signed_message(value: Any) -> bytes:
+    data = _encode_typed(_MESSAGES, ["SignedMessage"], _without_cid(value))
+    return SignedMessage.from_cbor(data).to_cbor()
+
+
+def _decode_transaction(data: bytes) -> dict[str, Any]:
+    signed = parse_transaction(data)
+    fields = unsigned_json(signed, signed.sender())
+    absent = {"blockHash", "blockNumber", "transactionIndex"}
+    if signed.transaction.type == LEGACY and signed.transaction.chain_id is None:
+        absent.add("chainId")
+    return {name: item for name, item in fields.items() if name not in absent}
+
+
+def _encode_transaction(value: Any) -> bytes:
+    try:
+        return read_transaction(value).raw()
+    except (KeyError, TypeError, ValueError) as error:
+        missing = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise InvalidInput(f"invalid transaction: {missing}") from None
+
+
+def _decode_address(data: bytes) -> dict[str, Any]:
+    address = to_filecoin(eth_address(data)) if len(data) == 20 else Address.from_bytes(data)
+    actor = address.actor_id()
+    known = masked_id(actor) if actor is not None else from_delegated(address)
+    return {
+        "filecoin": str(address),
+        "ethereum": None if known is None else checksummed(known),
+        "protocol": address.protocol.name.lower(),
+        "payload": f"0x{address.to_bytes()[1:].hex()}",
+    }
+
+
+def _encode_address(value: Any) -> bytes:
+    text = value.get("filecoin") if isinstance(value, dict) else value
+    data: bytes = from_json(_MESSAGES, "Address", text)
+    return data
+
+
+def _decode_cid(data: bytes) -> dict[str, Any]:
+    parts = split_cid(data)
+    return {
+        "cid": show(data),
+        "version": parts.version,
+        "codec": f"0x{parts.codec:x}",
+        "hash": f"0x{parts.hash_code:x}",
+        "digest": f"0x{parts.digest.hex()}",
+    }
+
+
+def _encode_cid(value: Any) -> bytes:
+    text = value.get("cid", value.get("/")) if isinstance(value, dict) else value
+    if not isinstance(text, str):
+        raise InvalidInput(f"expected a CID as text, found {json.dumps(value):.80}")
+    return parse_cid(text)
+
+
+def _to_dag_json(value: Any) -> Any:
+    """Convert a value of the data model to DAG-JSON (https://ipld.io/specs/codecs/dag-json/spec/)."""
+    match value:
+        case bytes():
+            return {"/": {"bytes": b64encode(value).decode().rstrip("=")}}
+        case list():
+            return [_to_dag_json(item) for item in value]
+        case dict():
+            return {key: _to_dag_json(item) for key, item in value.items()}
+        case _:
+            return {"/": show(unlink(value))} if kind_of(value) == "link" else value
+
+
+def _from_dag_json(value: Any) -> Any:
+    match value:
+        case {"/": str(text), **rest} if not rest:
+            return link(parse_cid(text))
+        case {"/": {"bytes": str(text)}, **rest} if not rest:
+            return decode_base64(text)
+        case list():
+            return [_from_dag_json(item) for item in value]
+        case dict():
+            return {key: _from_dag_json(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode base64, with or without padding. Raises InvalidInput."""
+    try:
+        return b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError as error:
+        raise InvalidInput(f"{text!r:.60} is not base64: {error}") from None
+
+
+def _without_cid(fields: Any) -> Any:
+    return {name: item for name, item in fields.items() if name != "cid"} if isinstance(fields, dict) else fields
+
+
+KINDS: Final[Mapping[str, _Kind]] = {
+    "message": _Kind(_decode_message, _encode_message),
+    "signed-message": _Kind(_decode_signed_message, _encode_signed_message),
+    "transaction": _Kind(_decode_transaction, _encode_transaction),
+    "address": _Kind(_decode_address, _encode_address),
+    "cid": _Kind(_decode_cid, _encode_cid),
+    "cbor": _Kind(lambda data: _to_dag_json(decode_strict(data)), lambda value: encode(_from_dag_json(value))),
+}
+"""The kinds that are independent of actors."""
