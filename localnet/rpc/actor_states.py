@@ -7,19 +7,22 @@ text, and bytes base64. The state of any other actor is shown as undecoded IPLD.
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_schema, meaning, state_types
+from bridge.actor_schemas import AMOUNTS, actor_schema, meaning, state_types
 from hypervisor.address import Address
 from hypervisor.bundle_library import actors_version
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
+from localnet.rpc.errors import RpcError
 from localnet.rpc.lotus_shapes import address_json, cid_json
+from localnet.rpc.lotus_values import base64_bytes
 from store.blockstore import get_object
 from store.cid import Cid
 from store.codec import unlink
 from store.schema import Schema
-from store.schema.types import List, Map, SchemaError, Struct, Term
+from store.schema.types import Bytes, Field, List, Map, SchemaError, Struct, Term
 
 _WHOLE_WORDS: Final = {"id": "ID", "qa": "QA", "tx": "Tx", "fil": "FIL"}
 
@@ -64,6 +67,44 @@ def shown(schema: Schema, term: Term, value: Any) -> Any:
             return value
         case _:
             return cid_json(_cid(value))
+
+
+def from_go(schema: Schema, term: Term, value: Any) -> Any:
+    """Convert JSON in Lotus' format to a value for `bridge.interfaces.from_json`: the inverse of `shown`.
+
+    A list or byte string may be null, which is empty in Go. Raises SchemaError, with the path.
+    """
+    kind = schema.type_of(term)
+    try:
+        match kind:
+            case Struct(fields) if isinstance(value, dict):
+                return {name: _field_from_go(schema, name, field, value) for name, field in fields.items()}
+            case List(item, advanced=None) if isinstance(value, list):
+                return [from_go(schema, item, each) for each in value]
+            case List(advanced=None) if value is None:
+                return []
+            case Bytes() if not _is_text(schema, term):
+                return base64_bytes(value)
+            case _:
+                return value
+    except RpcError:
+        raise SchemaError(f"{value!r:.60} is not base64") from None
+
+
+def _field_from_go(schema: Schema, name: str, field: Field, values: Mapping[str, Any]) -> Any:
+    """Convert the field of a struct. Raises SchemaError if it is missing."""
+    key = go_name(name)
+    if key not in values:
+        raise SchemaError(f"the field {key} is missing")
+    try:
+        return None if field.nullable and values[key] is None else from_go(schema, field.type, values[key])
+    except SchemaError as error:
+        raise error.below(key) from None
+
+
+def _is_text(schema: Schema, term: Term) -> bool:
+    """Return whether a byte string is text in JSON: an address or an amount."""
+    return isinstance(term, str) and schema.name_of(term) in ("Address", *AMOUNTS)
 
 
 def go_name(name: str) -> str:

@@ -9,18 +9,21 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bridge.actor_schemas import actor_method, actor_schema
+from bridge.interfaces import from_json
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
-from localnet.rpc.actor_states import shown, state_fields
+from localnet.rpc.actor_states import from_go, shown, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json
-from localnet.rpc.lotus_values import HEAD, TipsetKey, base64_bytes, filecoin_address, tipset, unsigned
+from localnet.rpc.lotus_values import HEAD, TipsetKey, base64_bytes, cid, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from store.codec import CodecError, decode_strict, unlink
+from localnet.rpc.values import anything
+from store.cid import Cid, show
+from store.codec import CodecError, decode_strict, encode, unlink
 from store.hamt import Hamt
 from store.schema.types import SchemaError
 from store.varint import read_uvarint
@@ -65,6 +68,20 @@ def decode_params(node: Node, to: Address, method: int, params: bytes, key: Tips
     schema = actor_schema(kind)
     try:
         return shown(schema, known.params, schema.read(known.params, decode_strict(params)))
+    except (CodecError, SchemaError) as error:
+        raise RpcError(LOTUS_ERROR, f"invalid parameters of {known.name}: {error}") from None
+
+
+def encode_params(node: Node, code: Cid, method: int, value: Any) -> str | None:
+    """Encode the parameters of a built-in actor's method, given as JSON in Lotus' format."""
+    kind = node.network.machine.manifest.name_of(code) or ""
+    known = actor_method(kind, method)
+    if known is None or known.params is None:
+        raise RpcError(LOTUS_ERROR, f"method {method} of the actor code {show(code)} has unknown parameters")
+    schema = actor_schema(kind)
+    try:
+        fields = from_json(schema, known.params, from_go(schema, known.params, value))
+        return bytes_json(encode(schema.write(known.params, fields)))
     except (CodecError, SchemaError) as error:
         raise RpcError(LOTUS_ERROR, f"invalid parameters of {known.name}: {error}") from None
 
@@ -117,5 +134,6 @@ METHODS = (
     Method("Filecoin.MsigGetAvailableBalance", (filecoin_address, optional(tipset)), msig_available),
     Method("Filecoin.MsigGetVestingSchedule", (filecoin_address, optional(tipset)), msig_schedule),
     Method("Filecoin.StateDecodeParams", (filecoin_address, unsigned, base64_bytes, optional(tipset)), decode_params),
+    Method("Filecoin.StateEncodeParams", (cid, unsigned, anything), encode_params),
     Method("Filecoin.StateActorManifestCID", (unsigned,), manifest_cid),
 )

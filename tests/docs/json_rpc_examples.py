@@ -233,6 +233,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.MsigGetAvailableBalance": ["$MULTISIG", None],
     "Filecoin.MsigGetVestingSchedule": ["$MULTISIG", None],
     "Filecoin.StateDecodeParams": ["$MULTISIG", 3, "ggBA", None],
+    "Filecoin.StateEncodeParams": ["$POWER_CODE", 2, "$NEW_MINER"],
     "Filecoin.StateActorManifestCID": [29],
     "Filecoin.MpoolGetNonce": ["$F1_ALICE"],
     "Filecoin.MpoolSelect": [None, 0.8],
@@ -342,6 +343,14 @@ class Examples:
             "$MODULE": f"0x{_MODULE.hex()}",
             "$USERS_CODE": {"/": show(users)},
             "$USERS_ACTOR": str(network.actors.create(users, cbor=b"").address),
+            "$POWER_CODE": self._ask("Filecoin.StateGetActor", ["f04", None])["Code"],
+            "$NEW_MINER": {
+                "Owner": "t0100",
+                "Worker": "t0101",
+                "WindowPostProofType": 5,
+                "Peer": None,
+                "Multiaddrs": None,
+            },
             "$MULTISIG": str(Address.from_bytes(decode(multisig.return_data)[0])),
         }
         self.names = names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
@@ -81,6 +81,42 @@ def test_parameters_by_their_names(rpc: Client) -> None:
     for method, words in ((99, "unknown parameters"), (3, "invalid parameters of Approve")):
         with pytest.raises(Failed, match=words):
             lotus(rpc, "StateDecodeParams", shared, method, params, None)
+
+
+CREATE_MINER = {
+    "Owner": "t0100",
+    "Worker": "t0101",
+    "WindowPostProofType": 5,
+    "Peer": "AQ==",
+    "Multiaddrs": ["Ag=="],
+}
+
+
+def test_parameters_from_their_names(rpc: Client) -> None:
+    code = rpc("Filecoin.StateGetActor", "f04", None)["Code"]
+    # by hand: [f0100, f0101, 5, 01, [02]] in CBOR
+    expected = bytes.fromhex("8542006442006505410181 4102".replace(" ", ""))
+    assert b64decode(lotus(rpc, "StateEncodeParams", code, 2, CREATE_MINER)) == expected
+    assert lotus(rpc, "StateDecodeParams", "f04", 2, b64encode(expected).decode(), None) == CREATE_MINER
+    empty = CREATE_MINER | {"Multiaddrs": None, "Peer": None}
+    assert b64decode(lotus(rpc, "StateEncodeParams", code, 2, empty)) == bytes.fromhex("854200644200650540 80")
+
+
+@pytest.mark.parametrize(
+    ("method", "changed", "reason"),
+    [
+        (99, {}, "unknown parameters"),
+        (2, {"Owner": 5}, "invalid parameters of CreateMiner: .*owner"),
+        (2, {"Peer": "!"}, "Peer: '!' is not base64"),
+        (2, {"Multiaddrs": [5]}, "invalid parameters of CreateMiner"),
+    ],
+)
+def test_parameters_that_cannot_be_encoded(rpc: Client, method: int, changed: dict[str, Any], reason: str) -> None:
+    code = rpc("Filecoin.StateGetActor", "f04", None)["Code"]
+    with pytest.raises(Failed, match=reason):
+        lotus(rpc, "StateEncodeParams", code, method, CREATE_MINER | changed)
+    with pytest.raises(Failed, match="the field Worker is missing"):
+        lotus(rpc, "StateEncodeParams", code, 2, {"Owner": "t0100"})
 
 
 def test_msig_methods_reject_non_multisig_actor(rpc: Client) -> None:
