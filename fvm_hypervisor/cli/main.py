@@ -1,59 +1,44 @@
-"""The command line: one module per group of commands.
+"""The command line. Only the module of the requested command is imported.
 
-A command imports its dependencies when it runs, so that `--help` is fast.
+A command imports its dependencies when it runs, so that its `--help` is fast.
 """
 
-import sys
-from copy import copy
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_group
 
-from fvm_hypervisor.cli import (
-    actors,
-    balance,
-    bindings,
-    bundles,
-    call,
-    car,
-    compare,
-    create,
-    demo,
-    deploy,
-    doctor,
-    encoding,
-    ethereum,
-    explore,
-    extract,
-    gas,
-    gc,
-    inspect,
-    node,
-    profile,
-    replay,
-    script,
-    send,
-    solidity,
-    step,
-    test,
-    trace,
-    trust,
-    vectors,
-    verify_bytecode,
-    wallet,
-)
-from fvm_hypervisor.cli.anvil_options import NodeCommand
-from fvm_hypervisor.cli.forge_options import ScriptCommand, TestCommand
-from fvm_hypervisor.cli.negative_numbers import ArgumentsCommand
-from fvm_hypervisor.cli.project_options import CreateCommand, VerifyCommand
+from fvm_hypervisor.cli.commands import COMMANDS, Row
 from fvm_hypervisor.cli.refusing import Refusing
 
-USE_IT = "Use it"
-STATE = "Actors and state"
-CHECK_IT = "Check it"
+
+class CommandLine(Refusing):
+    """All commands, loaded by name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, in the order of `--help`."""
+        return [row.name for row in COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; None for an unknown name, for which all are loaded: typer suggests similar names."""
+        is_known = any(row.name == cmd_name for row in COMMANDS)
+        for row in COMMANDS:
+            if row.name not in self.commands and (row.name == cmd_name or not is_known):
+                self.commands[row.name] = _load(row)
+        return self.commands.get(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the options and all commands."""
+        from fvm_hypervisor.cli.overview import print_overview
+
+        parameters: list[Any] = self.get_params(ctx)
+        options = [(option.opts[0], option.help) for option in parameters]
+        print_overview(self.get_usage(ctx), self.help or "", options, COMMANDS)
+
 
 app = typer.Typer(
-    cls=Refusing,
+    cls=CommandLine,
     name="hypervisor",
     help="Run Filecoin's native actors and Ethereum contracts in one local VM.",
     no_args_is_help=True,
@@ -61,42 +46,23 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.command("demo", rich_help_panel=USE_IT)(demo.demo)
-app.command("doctor", rich_help_panel=USE_IT)(doctor.doctor)
-app.command("node", cls=NodeCommand, rich_help_panel=USE_IT)(node.node)
-app.command("deploy", cls=ArgumentsCommand, rich_help_panel=USE_IT)(deploy.deploy)
-app.command("create", cls=CreateCommand, rich_help_panel=USE_IT)(create.create)
-app.command("call", cls=ArgumentsCommand, rich_help_panel=USE_IT)(call.call)
-app.command("send", cls=ArgumentsCommand, rich_help_panel=USE_IT)(send.send)
-app.command("trace", rich_help_panel=USE_IT)(trace.trace)
-app.command("step", cls=ArgumentsCommand, rich_help_panel=USE_IT)(step.step)
-app.command("profile", rich_help_panel=USE_IT)(profile.profile)
-app.command("explore", rich_help_panel=USE_IT)(explore.explore)
-app.command("test", cls=TestCommand, rich_help_panel=USE_IT)(test.run_tests)
-app.command("trust", rich_help_panel=USE_IT)(trust.trust)
-app.command("script", cls=ScriptCommand, rich_help_panel=USE_IT)(script.script)
-app.command("verify-bytecode", cls=VerifyCommand, rich_help_panel=USE_IT)(verify_bytecode.verify_bytecode)
-app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
-app.command("decode", rich_help_panel=USE_IT)(encoding.decode)
-app.command("encode", rich_help_panel=USE_IT)(encoding.encode)
-app.command("balance", rich_help_panel=USE_IT)(balance.balance)
-app.command("bindings", rich_help_panel=USE_IT)(bindings.bindings)
-app.command("solidity", rich_help_panel=USE_IT)(solidity.solidity)
-app.add_typer(wallet.app, name="wallet", rich_help_panel=USE_IT)
-app.command("gc", rich_help_panel=STATE)(gc.gc)
-app.command("replay", rich_help_panel=CHECK_IT)(replay.replay)
-app.command("compare", rich_help_panel=CHECK_IT)(compare.compare)
-app.command("gas", rich_help_panel=CHECK_IT)(gas.gas)
-app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
-app.command("extract", rich_help_panel=CHECK_IT)(extract.extract)
-app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
-app.command("actortest", rich_help_panel=CHECK_IT)(vectors.actortest)
-app.command("statetest", rich_help_panel=CHECK_IT)(ethereum.statetest)
-app.command("blocktest", rich_help_panel=CHECK_IT)(ethereum.blocktest)
-app.command("t8n", rich_help_panel=CHECK_IT)(ethereum.t8n)
-app.add_typer(actors.app, name="actor", rich_help_panel=STATE)
-app.add_typer(bundles.app, name="bundle", rich_help_panel=STATE)
-app.add_typer(car.app, name="car", rich_help_panel=STATE)
+
+
+def _load(row: Row) -> Any:
+    """Import a command's module, and return its command with the options."""
+    loaded = _named(row.place)
+    line = typer.Typer(rich_markup_mode="markdown")
+    if isinstance(loaded, typer.Typer):
+        line.add_typer(loaded, name=row.name)
+    else:
+        parser = {"cls": _named(row.parser)} if row.parser else {}
+        line.command(row.name, **parser)(loaded)
+    return get_group(line).commands[row.name]
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"fvm_hypervisor.cli.{module}"), name)
 
 
 def _show_version(wanted: bool) -> None:
@@ -119,10 +85,5 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Only the requested command is registered, because Typer builds the options of every one."""
-    wanted, line = sys.argv[1:2], copy(app)
-    commands = [one for one in app.registered_commands if one.name in wanted]
-    groups = [one for one in app.registered_groups if one.name in wanted]
-    if commands or groups:
-        line.registered_commands, line.registered_groups = commands, groups
-    line()
+    """Run the command line."""
+    app()

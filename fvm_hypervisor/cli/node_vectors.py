@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fvm_hypervisor.explorer.site import NoVector
-
 
 def vector_of(url: str, transaction: str) -> str:
     """Return the test vector of a node's transaction as text. Raises NoVector."""
     import json
 
     from fvm_hypervisor.cli.vectors import data_folder
+    from fvm_hypervisor.explorer.site import NoVector
     from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
     from fvm_hypervisor.laboratory.vectors.extract import extract_message
     from hypervisor.errors import HypervisorError

@@ -112,7 +112,8 @@ OWN_STATUS = {"t8n"}
 
 def commands(group: Any, *before: str) -> Iterator[str]:
     """The names of all commands."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         if hasattr(command, "commands"):
             yield from commands(command, *before, name)
         else:

@@ -87,6 +87,22 @@ def test_node_starts_without_importing_abi_coder() -> None:
     assert not loaded_after("import localnet.rpc.server, localnet.network") & {"eth_abi", "pydantic", "eth_account"}
 
 
+def test_node_is_ready_before_the_modules_of_explanations_and_pages_load() -> None:
+    program = "import localnet.rpc.server, localnet.network, localnet.console, fvm_hypervisor.cli.node\n"
+    program += (
+        "import fvm_hypervisor.cli.node_banner, fvm_hypervisor.cli.node_vectors, fvm_hypervisor.explorer.application"
+    )
+    assert not loaded_after(program) & {
+        "bridge.actor_schemas",
+        "fvm_hypervisor.explorer.site",
+        "localnet.contracts.artifacts",
+        "localnet.explanations",
+        "localnet.traces.trace_report",
+        "rich",
+        "store.schema",
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["fvm_hypervisor.soltest.worker_modules", "fvm_hypervisor.cli.suites"])
 def test_solidity_tests_start_without_rarely_used_modules(module: str) -> None:

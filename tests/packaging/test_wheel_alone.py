@@ -174,8 +174,8 @@ package = entry.module.rpartition(".")[0]
 app = __import__(f"{package}.main", fromlist=["app"]).app
 def walk(command, words):
     yield words
-    for name, sub in getattr(command, "commands", {}).items():
-        yield from walk(sub, [*words, name])
+    for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        yield from walk(command.get_command(None, name), [*words, name])
 for words in walk(get_command(app), []):
     done = CliRunner().invoke(app, [*words, "--help"])
     assert done.exit_code == 0 and "Usage:" in done.output, (words, done.output, done.exception)
