@@ -19,6 +19,7 @@ from localnet.calls.overrides import AccountOverride, Overrides
 from localnet.calls.time_limit import explaining_time
 from localnet.chain.watching import Preempted
 from localnet.console import Console
+from localnet.explanations import Explanations
 from localnet.rpc.node import Node
 from localnet.rules.call_request import CallRequest
 from localnet.state.contract_state import code_of
@@ -160,9 +161,9 @@ def test_calls_are_shown_as_bytes_until_abi_is_added(capsys: pytest.CaptureFixtu
 def test_only_failed_or_logging_transactions_are_replayed(
     own_network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Network() as network, printing(network, PROJECT / "out") as console:
+    with Network() as network, printing(network, PROJECT / "out"):
         explained: list[bytes] = []
-        monkeypatch.setattr(console, "_explain_transaction", lambda receipt, _: explained.append(receipt.hash))
+        monkeypatch.setattr(Explanations, "explain_transaction", lambda _, receipt, __: explained.append(receipt.hash))
         plain = network.deploy(ARTIFACTS / "Inbox.json")
         plain.send("greet", "hi")
         assert explained == []
@@ -190,10 +191,10 @@ def test_reexecution_depends_on_contents_of_older_chain(
         network.send(network.accounts[1].address, 1)
         network.set_balance(OTHER, 5)
         for logs in (False, True):
-            with printing(network, PROJECT / "out") as console:
+            with printing(network, PROJECT / "out"):
                 again: list[bytes] = []
                 monkeypatch.setattr(
-                    console, "_explain_transaction", lambda receipt, _, again=again: again.append(receipt.hash)
+                    Explanations, "explain_transaction", lambda _, receipt, __, again=again: again.append(receipt.hash)
                 )
                 network.set_balance(OTHER, 6)
                 receipt = network.send(network.accounts[1].address, 1)

@@ -18,7 +18,7 @@ import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
 from hypervisor.deep_stack import ExecutionThread, Stacks
-from localnet import Network, console
+from localnet import Network, explanations
 from localnet.calls.pace import Turns
 from localnet.chain.watching import Preempted
 from localnet.console import Console
@@ -313,7 +313,7 @@ def test_failed_transaction_is_answered_before_explanation(
         waited.append(answered.wait(_SOON))
         return trace(*given, **options)
 
-    monkeypatch.setattr(console, "trace", explain)
+    monkeypatch.setattr(explanations, "trace", explain)
     with Network(rules=rules) as network:
         with served(network) as (client, _):
             client.request("anvil_setCode", NOBODY, f"0x{ENDLESS.hex()}")
