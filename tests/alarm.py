@@ -1,4 +1,4 @@
-"""The alarm clock of the process, for tests that interrupt the main thread."""
+"""Delivery of SIGALRM to the main thread, for tests that interrupt it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compilers of actors that are on this machine: `make templates` puts them into build/compilers."""
+"""Available compilers for actors: `make templates` installs them into build/compilers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "build" / "compilers"
-"""An environment of Python with ziglang, and a folder of npm with assemblyscript."""
+"""Folder of a Python environment with ziglang and an npm folder with assemblyscript."""
 
 C_FLAGS: Final = (
     "-target", "wasm32-freestanding", "-mcpu=mvp+bulk_memory+sign_ext+mutable_globals", "-Os", "-nostdlib", "-Wall",
@@ -32,7 +32,7 @@ def zig() -> list[str] | None:
 
 
 def assemblyscript() -> str | None:
-    """AssemblyScript's compiler, None where it is not here."""
+    """Return the AssemblyScript compiler, or None if it is not installed."""
     return shutil.which("asc", path=f"{FOLDER / 'npm' / 'node_modules' / '.bin'}:{os.environ.get('PATH', '')}")
 
 

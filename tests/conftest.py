@@ -52,10 +52,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PROJECT = Path(__file__).resolve().parent.parent
 OWN_DATA = _PROJECT / "tests" / "own_data"
-"""Files of our own making, each under the name of what it stands in for in the test data."""
+"""Our own files, each under the name of the test data file that it replaces."""
 _OWN_BUNDLE = _PROJECT / "fvm_hypervisor" / "builtin_actors" / "bundle.car"
 _DATA_VERSION = 18
-"""The newest actors of the test data."""
+"""Newest actors version of the test data."""
 _TESTED = ("testing-fake-proofs", "devnet")
 _MANIFESTS = _PROJECT / "tests" / "golden" / "manifests"
 
@@ -88,23 +88,23 @@ def data_file(name: str) -> Path:
 
 
 def bundle_file(name: str) -> Path:
-    """An official bundle, as `data_file` has it; without the test data the file of this project's own."""
+    """Return an official bundle (see `data_file`), or without test data the project's own."""
     return _OWN_BUNDLE if fvm_data() is None else data_file(name)
 
 
 def bundle_folder() -> Path:
-    """The folder of official bundles; without the test data that of their bare manifests.
+    """Return the folder of official bundles, or without test data that of manifests without code.
 
-    They do for messages that no built-in actor executes: most of the golden vectors (tests/golden/README.md).
+    Manifests suffice for messages that execute no built-in actor: most golden vectors (tests/golden/README.md).
     """
     return _MANIFESTS if fvm_data() is None else data_file("bundles")
 
 
 @cache
 def newer_names() -> tuple[str, ...]:
-    """Official releases that `hypervisor bundle add` keeps here, of later versions than the test data have.
+    """Return installed official releases (`hypervisor bundle add`) that are newer than the test data.
 
-    Of the networks with sectors of 2 KiB, and of versions of which there is a set of our own to stand beside them.
+    Only networks with 2 KiB sectors, and versions for which the project has its own bundle.
     """
     kept = [find_release(name) for name in downloaded_releases()]
     return tuple(
@@ -115,13 +115,13 @@ def newer_names() -> tuple[str, ...]:
 
 
 def newer_rows() -> list[Any]:
-    """The same as rows of a parametrisation, which one that skips stands for where there are none."""
+    """Return the same as parametrize rows, or one skipped row if there are none."""
     reason = "no official bundle of a later version was added (`hypervisor bundle add`)"
     return [*newer_names()] or [pytest.param("none", marks=pytest.mark.skip(reason=reason))]
 
 
 def network_of(name: str) -> NetworkVersion:
-    """The newest network version that a bundle of a name like own-v19 or v19-devnet has the actors of."""
+    """Return the newest network version for the actors of a bundle name such as own-v19 or v19-devnet."""
     found = newest_with_actors(int(name.removeprefix("own-").removeprefix("v").partition("-")[0]))
     assert found is not None, name
     return found
@@ -135,7 +135,7 @@ def newest_bundle(name: str) -> Path:
 
 
 def with_data(*rows: Any) -> list[Any]:
-    """Rows of a parametrisation that are not offered without the test data."""
+    """Return parametrize rows that need the test data, or none without it."""
     return [] if fvm_data() is None else [*rows]
 
 
@@ -145,5 +145,5 @@ def kinds(*more: str) -> list[str]:
 
 
 def evms() -> list[str]:
-    """Two that run contracts: our engine and the official EVM actor; without the test data both of our engines."""
+    """Return two runners of contracts: our engine and the official EVM actor, or without test data both engines."""
     return ["py-evm", "fast" if fvm_data() is None else "official"]

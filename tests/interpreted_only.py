@@ -1,4 +1,4 @@
-"""Leaves the tests that `interpreted_only.toml` lists out where modules run compiled."""
+"""Deselection of the tests listed in `interpreted_only.toml` if modules run compiled."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from store.compiled import compiled_modules
 
 @cache
 def interpreted_only() -> dict[str, str]:
-    """A test's or a file's place in the project, and the reason."""
+    """Location of a test or file in the project, and the reason."""
     text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
     tests: dict[str, str] = tomllib.loads(text)["tests"]
     return tests
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects them."""
+    """Deselect the tests."""
     if not compiled_modules():
         return
     left = [item for item in items if _place(item) in interpreted_only() or _file(item) in interpreted_only()]

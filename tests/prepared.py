@@ -1,7 +1,7 @@
-"""`hypervisor` as a process that is forked from one which has loaded its modules: it starts in half the time.
+"""`hypervisor` as a process forked from one that has loaded its modules, which halves the start time.
 
-It is a program of its own all the same: arguments, environment, folder, pipes, signals and exit status. What is tested
-of loading itself (what is imported, Ctrl-C while it lasts) starts the program from its file.
+It has its own arguments, environment, folder, pipes, signals and exit status. Tests of loading itself (imports, Ctrl-C
+meanwhile) start the program from its file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LOADED: Final = (
 )  # fmt: skip
 """Modules that a node or a command would load."""
 _STATUS: Final = 16
-"""Bytes of an exit status on the wire."""
+"""Size of an exit status on the wire in bytes."""
 
 
 class Program:
@@ -53,7 +53,7 @@ class Program:
         text: str | None = None,
         files: int | None = None,
     ) -> None:
-        """`text` is what it reads, by default nothing; `files` how many it may open."""
+        """`text` is its input, empty by default; `files` is its limit of open files."""
         pipes = [os.pipe() for _ in range(3)]
         try:
             self._server = socket.socket(socket.AF_UNIX)
@@ -99,7 +99,7 @@ class Program:
         return data
 
     def poll(self) -> int | None:
-        """The exit status, None while it runs."""
+        """Return the exit status, or None while it runs."""
         try:
             return self.wait(0)
         except subprocess.TimeoutExpired:
@@ -117,7 +117,7 @@ class Program:
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """All that is left to read of its output and its errors; TimeoutExpired."""
+        """Return the remaining output and error output; raises TimeoutExpired."""
         end = None if timeout is None else monotonic() + timeout
         found = ["", ""]
 
@@ -142,11 +142,11 @@ class Program:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
 
@@ -157,7 +157,7 @@ def run(
     text: str = "",
     timeout: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
+    """Run a command that ends by itself."""
     program = Program(arguments, folder=folder, environment=environment, text=text)
     try:
         output, errors = program.communicate(timeout)

@@ -22,7 +22,7 @@ BITS = 264
 
 @dataclass(slots=True)
 class Path:
-    """Decisions at branches: first those in `given`, then any that is possible. `left` are the paths not taken."""
+    """Decisions at branches: first those in `given`, then any possible one. `left` holds the paths not taken."""
 
     given: list[bool]
     conditions: list[Any]

@@ -28,7 +28,7 @@ def setup() -> Any:
 
 @pytest.fixture(scope="module")
 def blobs() -> list[bytes]:
-    """A blob of chance, one of zeros (whose commitment is the point at infinity), one of the largest elements."""
+    """Return a random blob, one of zeros (its commitment is the point at infinity), and one of the largest elements."""
     chance = Random(4844)
     of_chance = b"".join(chance.randrange(kzg.MODULUS).to_bytes(32, "big") for _ in range(4096))
     return [of_chance, bytes(kzg.BLOB_BYTES), (kzg.MODULUS - 1).to_bytes(32, "big") * 4096]

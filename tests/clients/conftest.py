@@ -44,14 +44,14 @@ PACKAGES = {
 
 
 def missing(reason: str) -> None:
-    """Skips the test, or fails it where all clients must be there."""
+    """Skip the test, or fail it if CLIENTS_REQUIRED is set."""
     if "CLIENTS_REQUIRED" in os.environ:
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def installed(folder: Path, wanted: Path) -> Path:
-    """The folder with npm's packages, if they are those of the lock file in `wanted`."""
+    """Return the folder of the installed npm packages, if they match the lock file in `wanted`."""
     if shutil.which("node") is None:
         missing("Node.js is not installed")
     stamp, lock = folder / "installed", wanted / "package-lock.json"
@@ -63,7 +63,7 @@ def installed(folder: Path, wanted: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def clients() -> Path:
-    """npm's packages, beside them the contracts, compiled, and the programs that use both."""
+    """Return a folder with the npm packages, the compiled contracts and the client programs."""
     folder = installed(INSTALLED, HERE)
     for name in ("contracts", "programs"):
         shutil.copytree(HERE / name, folder / name, dirs_exist_ok=True)
@@ -82,7 +82,7 @@ def node(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def network() -> Iterator[Network]:
-    """A network on an official bundle; without the test data on our own."""
+    """Return a network on an official bundle, or on the project's own without test data."""
     with Network(bundle=bundle_file("bundles/v18-testing-fake-proofs.car")) as found:
         yield found
 
@@ -101,7 +101,7 @@ def search_path(clients: Path) -> str:
 
 
 def start(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: str) -> subprocess.CompletedProcess[str]:
-    """A client's program, run to its end in a folder, with more environment."""
+    """Run a client program in a folder with additional environment variables."""
     environment = os.environ | more | {
         "CLIENTS": str(clients),
         "PATH": search_path(clients),
@@ -177,7 +177,7 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """A test counts for the checks that its program made (`checks`, `failures`), or for itself."""
+    """Count a test by the checks that its program made (`checks`, `failures`), or as one."""
     client = client_of(report.nodeid)
     if client is None or report.skipped or (report.when != "call" and not report.failed):
         return

@@ -13,7 +13,7 @@ Hits = dict[tuple[str, str], dict[str, int]]
 
 
 def both(clients: Path, project: Path, *options: str) -> tuple[Hits, Hits]:
-    """Return the hits of both runners with these options, whose tests must all pass; `clients` has npm's packages."""
+    """Return the hits of both runners with these options; all tests must pass. `clients` holds the npm packages."""
     solc = clients / "node_modules" / "solc"
     ours = start(
         clients, Path(sys.executable).with_name("hypervisor"), "test", "--use", solc, "--coverage", "--lcov", "ours",

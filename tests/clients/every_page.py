@@ -1,4 +1,4 @@
-"""All pages that a chain leads to: each must be there, and a message that is executed again must be the same."""
+"""Check of all explorer pages of a chain: each exists, and re-executed messages match their records."""
 
 from __future__ import annotations
 

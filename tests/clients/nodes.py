@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def node_process(folder: Path, *options: str) -> Iterator[str]:
-    """The URL of a `hypervisor node` that runs as long as the context. Its log is `node.log` in the folder.
+    """Yield the URL of a `hypervisor node` that runs until the context ends. Its log is `node.log` in the folder.
 
     Raises RuntimeError if it ends, or is not ready after two minutes.
     """

@@ -67,7 +67,7 @@ class Both:
                 client.request(method, *params)
 
     def send(self, **request: str) -> str:
-        """The receipt's contract of a transaction of the first account, on both."""
+        """Send a transaction of the first account to both nodes; return the contract address in the receipt."""
         hashes = self.each("eth_sendTransaction", {"from": ALICE, **request})
         pairs = zip((self.theirs, self.ours), hashes, strict=True)
         theirs, ours = (client.request("eth_getTransactionReceipt", sent) for client, sent in pairs)
@@ -83,7 +83,7 @@ def both(tmp_path: Path) -> Iterator[Both]:
 
 @pytest.fixture
 def coin(both: Both, clients: Path) -> tuple[str, Artifact]:
-    """OpenZeppelin's ERC-20, deployed on both."""
+    """Deploy OpenZeppelin's ERC-20 on both nodes."""
     artifact = Artifact.load(clients / "contracts" / "out" / "Coin.sol" / "Coin.json")
     return both.send(data=f"0x{artifact.interface.encode_constructor(artifact.bytecode, ALICE).hex()}"), artifact
 
@@ -159,7 +159,7 @@ def test_nodes_say_the_same_of_themselves_in_the_same_words(both: Both) -> None:
 
 
 def _shape(value: dict[str, Any]) -> dict[str, Any]:
-    """The types of an object's fields."""
+    """Return the types of an object's fields."""
     return {name: _shape(field) if isinstance(field, dict) else type(field) for name, field in value.items()}
 
 

@@ -1,4 +1,4 @@
-"""Forks and state files beside anvil: a node that anvil runs is forked by both, and each loads the other's state."""
+"""Forks and state files compared with anvil: both fork the same anvil node, and each loads the other's state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 
 COUNTER = Artifact.load(ARTIFACTS / "Counter.json")
 EMITTER = "0x60395f8160095f39f3" + "5f54600101805f555f527f" + "ab" * 32 + "60205fa100"
-"""Counts its calls in slot 0 and emits the count, with one topic."""
+"""Code that counts its calls in slot 0 and emits the count with one topic."""
 
 
 def mined(client: NodeClient, **request: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def build(client: NodeClient) -> tuple[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[tuple[str, str, list[str]]]:
-    """The URL of an anvil node at block 8, its contract and its transactions."""
+    """Yield the URL of an anvil node at block 8, its contract and its transactions."""
     with anvil("--chain-id", "777") as url, NodeClient(url) as client:
         yield url, *build(client)
 

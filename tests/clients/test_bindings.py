@@ -1,4 +1,4 @@
-"""`hypervisor bindings` on what real compilers left of real contracts: mypy takes all of it, and it can be called."""
+"""`hypervisor bindings` for contracts compiled by solc: mypy accepts all wrappers, and their calls work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARKET = PROJECT / "tests" / "fvm_hypervisor" / "typed"
 
 @pytest.fixture(scope="module")
 def written(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wrappers of OpenZeppelin's contracts, filecoin-solidity-api's, and those of the tests."""
+    """Generate the wrappers of OpenZeppelin's contracts, filecoin-solidity-api's, and the tests' own."""
     folder, made = clients / "contracts" / "out", tmp_path_factory.mktemp("wrappers")
     found = sorted(path for path in folder.glob("*.sol/*.json") if "abi" in json.loads(path.read_bytes()))
     artifacts = list({path.stem.lower(): path for path in found if path.stem not in ("Vm", "Deploy")}.values())

@@ -1,4 +1,4 @@
-"""`cast send --blob` against a node under Ethereum's rules and anvil: the same receipts, blocks, fees and blobs."""
+"""`cast send --blob` on a node under Ethereum's rules and on anvil: equal receipts, blocks, fees and blobs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def both(tmp_path: Path) -> Iterator[Both]:
 
 
 def cast(clients: Path, node: NodeClient, file: Path, *options: str) -> str:
-    """The hash of a transaction that cast has sent with the file as its blobs."""
+    """Send the file as blobs with cast; return the transaction hash."""
     sent = run(
         clients, "cast", "send", "--async", "--rpc-url", node.url, "--private-key", KEY, "--blob", "--path", file,
         *FEES, *options, BOB, "--value", "7",

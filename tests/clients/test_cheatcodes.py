@@ -1,4 +1,4 @@
-"""forge's results of the cheatcode tests equal `golden.json.xz`, which this project's results are compared with."""
+"""Recorded results of forge for the cheatcode tests (`golden.json.xz`) equal those of the installed forge."""
 
 from __future__ import annotations
 

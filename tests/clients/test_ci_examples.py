@@ -1,7 +1,7 @@
 """examples/ci/: the steps of the workflows and the Dockerfile run unchanged in separate projects.
 
-What is not on this machine is stood in for: the package index is a folder with the wheel of this repository, beside an
-environment that has the packages which it needs; `foundry-toolchain` is npm's foundry; port 8545 is a free one.
+Unavailable parts are replaced: the package index by a folder with this repository's wheel and an environment with its
+dependencies, `foundry-toolchain` by npm's foundry, and port 8545 by a free one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DOCKERFILE = (CI / "Dockerfile").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that stands for the package index."""
+    """Build the folder that replaces the package index."""
     folder = tmp_path_factory.mktemp("index")
     _run("-m", "build", "--wheel", "--no-isolation", "--outdir", folder, PROJECT)
     return folder
@@ -45,7 +45,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path, wheels: Path) -> dict[str, str]:
-    """The variables of a shell whose `python` and `pip` are those of an environment without this project."""
+    """Return the environment variables of a shell with `python` and `pip` of an environment without this project."""
     venv = tmp_path / "venv"
     _run("-m", "venv", venv)
     (packages,) = venv.glob("lib/python*/site-packages")
@@ -85,7 +85,7 @@ def _free_port() -> str:
 
 
 def workflow(name: str) -> dict[str, Any]:
-    """The only job of a workflow."""
+    """Return the only job of a workflow."""
     read = yaml.safe_load((CI / name).read_text(encoding="utf-8"))
     (job,) = read["jobs"].values()
     assert isinstance(job, dict)

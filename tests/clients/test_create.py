@@ -1,4 +1,4 @@
-"""`hypervisor create` and `verify-bytecode` beside forge, on anvil: a project that both compile."""
+"""`hypervisor create` and `verify-bytecode` compared with forge on anvil, for a project compiled by both."""
 
 from __future__ import annotations
 

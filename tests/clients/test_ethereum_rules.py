@@ -1,4 +1,4 @@
-"""A node under Ethereum's rules beside anvil: the same transactions, and the same gas, fees, blocks and answers."""
+"""A node under Ethereum's rules compared with anvil: equal transactions, gas, fees, blocks and responses."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ COUNTER, INBOX = Artifact.load(ARTIFACTS / "Counter.json"), Artifact.load(ARTIFA
 GWEI = 10**9
 
 STORE = deployer(assemble("0 CALLDATALOAD 32 CALLDATALOAD SSTORE"))
-"""Writes the first word to the slot of the second."""
+"""Code that writes the first word to the slot of the second."""
 SPEND = deployer(assemble("0 0 0 0 0 0x1234 GAS CALL POP 1 0 SSTORE"))
-"""Sends all but a 64th of its gas away, and needs some of the rest: what was used does not suffice as a limit."""
+"""Code that forwards all gas but a 64th and needs part of the rest, so its gas used is too low as a limit."""
 
 RECEIPT = ("status", "gasUsed", "cumulativeGasUsed", "effectiveGasPrice", "contractAddress", "type", "to", "from")
 BLOCK = ("number", "baseFeePerGas", "gasUsed", "gasLimit", "miner", "logsBloom", "withdrawals", "difficulty", "nonce")
@@ -47,7 +47,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NodeClient
 
 @pytest.fixture
 def both(nodes: tuple[NodeClient, NodeClient]) -> Iterator[Both]:
-    """Both nodes, as they were before the test, but that anvil keeps the base fee that it has come to."""
+    """Return both nodes in their state before the test; only anvil's base fee is not restored."""
     found = Both(*nodes)
     snapshots = found.each("evm_snapshot")
     found.ask("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
@@ -61,13 +61,13 @@ def word(number: int) -> str:
 
 
 def sent(both: Both, **request: Any) -> dict[str, Any]:
-    """The receipt of a transaction, in all that both must agree on; so must their blocks."""
+    """Return the receipt of a transaction, reduced to the fields that must be equal; the blocks must be equal, too."""
     hashes = both.each("eth_sendTransaction", {"from": ALICE, **request})
     return settled(both, hashes)
 
 
 def raw(both: Both, key: str = KEY, **fields: Any) -> dict[str, Any]:
-    """The same of a transaction that is signed here."""
+    """Return the same for a transaction signed in this process."""
     nonce = int(both.ask("eth_getTransactionCount", Account.from_key(key).address, "pending"), 16)
     if "to" in fields:
         fields["to"] = to_checksum_address(fields["to"])

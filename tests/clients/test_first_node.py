@@ -1,4 +1,4 @@
-"""`make first-node`, all of it: without a bundle, and with one that `hypervisor bundle add` keeps."""
+"""`make first-node`, with the project's own bundle and with one stored by `hypervisor bundle add`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RELEASE = "v18-testing-fake-proofs"
 
 
 def first_node(library: Path) -> subprocess.CompletedProcess[str]:
-    """The script on a machine without test data."""
+    """Run the script without test data."""
     installed(PROJECT / "build" / "clients", EXAMPLE)
     environment = os.environ | {"FVM_BUNDLE_DIR": str(library), "FVM_DATA": str(library / "nothing")}
     command = [str(PROJECT / "scripts" / "first-node"), VENV.name]

@@ -1,4 +1,4 @@
-"""Coverage of a project of our own beside `forge coverage`: the same lines, the same functions, the same hits."""
+"""Coverage of a project of our own compared with `forge coverage`: equal lines, functions and hits."""
 
 from __future__ import annotations
 

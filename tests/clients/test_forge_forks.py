@@ -1,4 +1,4 @@
-"""forge ends the tests on forks of anvil as `golden.json.xz` says, with which those of this project are compared."""
+"""Recorded results of forge for tests on forks of anvil (`golden.json.xz`) equal those of the installed forge."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 
 @contextmanager
 def anvil(clients: Path, *options: str) -> Iterator[str]:
-    """The URL of a fresh anvil."""
+    """Yield the URL of a fresh anvil."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (program,) = (clients / "node_modules" / "@foundry-rs").glob("anvil-*-*/bin/anvil*")

@@ -1,4 +1,4 @@
-"""`hypervisor test` in the folder that `forge init` makes, on the machine of a new user, who has no compiler yet."""
+"""`hypervisor test` in a project created by `forge init`, for a new user without a compiler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The template of forge with forge-std, or, where that is not here, with what the template imports of it."""
+    """Create forge's template with forge-std, or, if it is missing, with the declarations that the template imports."""
     folder = tmp_path / "hello"
     shutil.copytree(SOLTESTS / "projects" / "init", folder)
     library = folder / "lib" / "forge-std"
@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def registry(clients: Path, folder: Path) -> Path:
-    """A folder with an npm that packs the release of the clients' lock file, as the registry has it."""
+    """Return a folder with an npm that packs the release of the clients' lock file like the registry."""
     with tarfile.open(folder / "solc.tgz", "w:gz") as package:
         package.add(clients / "node_modules" / "solc" / "soljson.js", "package/soljson.js")
     npm = folder / "bin" / "npm"

@@ -1,4 +1,4 @@
-"""forge ends the tests with `isolate = true` as `golden.json.xz` says, with which our results are compared."""
+"""Recorded results of forge with `isolate = true` (`golden.json.xz`) equal those of the installed forge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recorded traces in forge's JSON of tests (`tests/fvm_hypervisor/soltest/json_traces`) are those of forge."""
+"""Recorded traces (`tests/fvm_hypervisor/soltest/json_traces`) equal the JSON of the installed forge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""forge and cast against a fresh node, as their users call them."""
+"""Commands of forge and cast on a fresh node."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MASKED = "0xff00000000000000000000000000000000000064"
 
 
 class Foundry:
-    """The programs, with the compiler and the node that they are given."""
+    """The forge and cast programs with a compiler and a node."""
 
     def __init__(self, clients: Path, url: str, log: Path) -> None:
         self.clients, self.url, self.log = clients, url, log
@@ -40,12 +40,12 @@ class Foundry:
         return run(self.clients, "cast", *arguments, "--rpc-url", self.url).strip()
 
     def send(self, *arguments: str) -> dict[str, object]:
-        """The receipt of `cast send`."""
+        """Return the receipt of `cast send`."""
         receipt: dict[str, object] = json.loads(self.cast("send", *arguments, "--private-key", KEY, "--json"))
         return receipt
 
     def script(self, name: str, *arguments: str) -> list[dict[str, object]]:
-        """The receipts of a script's transactions, by forge's own record."""
+        """Return the receipts of a script's transactions from forge's record."""
         # The gas that forge's own simulation counts is Ethereum's: --skip-simulation lets it ask the node.
         self.forge("script", f"contracts/script/Deploy.s.sol:{name}", "--skip-simulation", *arguments)
         record = self.clients / "contracts" / "broadcast" / "Deploy.s.sol" / "31415926" / "run-latest.json"
@@ -62,7 +62,7 @@ def foundry(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def notes(foundry: Foundry) -> str:
-    """A contract that forge has created."""
+    """Create a contract with forge."""
     made = foundry.forge("create", "contracts/src/Notes.sol:Notes", "--json", "--constructor-args", "created")
     return str(json.loads(made)["deployedTo"])
 

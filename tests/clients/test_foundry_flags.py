@@ -1,4 +1,4 @@
-"""The recorded names of forge's options and keys are those of the forge that npm brings."""
+"""Recorded names of forge's options and keys equal those of npm's forge."""
 
 from __future__ import annotations
 

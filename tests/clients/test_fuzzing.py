@@ -1,4 +1,4 @@
-"""Inputs of fuzz tests are as large as forge's: their tests use as much gas in the mean."""
+"""Sizes of fuzz inputs compared with forge's, by the mean gas of the tests."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long
 
 
 class Project(NamedTuple):
-    """A project of the template, and the node that is its network."""
+    """A project of the template and the node that is its network."""
 
     clients: Path
     folder: Path

@@ -21,7 +21,7 @@ COMMAND = Path(sys.executable).with_name("hypervisor")
 
 @pytest.fixture(scope="module")
 def project(clients: Path) -> Path:
-    """A project of Hardhat's template with the plugin, installed as npm installs a folder."""
+    """Create a project of Hardhat's template with the plugin, installed from its folder by npm."""
     folder = clients / "hardhat-plugin"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(clients / "node_modules" / "hardhat" / "templates" / "01-node-test-runner-viem", folder)

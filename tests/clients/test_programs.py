@@ -1,4 +1,4 @@
-"""Each library's quick start against a fresh node: programs of named checks, all of which must hold."""
+"""Quick start of each client library on a fresh node: programs of named checks."""
 
 from __future__ import annotations
 

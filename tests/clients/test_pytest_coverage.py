@@ -1,4 +1,4 @@
-"""The project of docs/pytest.md: coverage by pytest beside `forge coverage` of the same calls."""
+"""The project of docs/pytest.md: coverage by pytest compared with `forge coverage` of the same calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""examples/solstice in Solidity: a council beside the real f02, under Filecoin's rules."""
+"""examples/solstice in Solidity: a council and the real f02, under Filecoin's rules."""
 
 from __future__ import annotations
 

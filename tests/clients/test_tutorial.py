@@ -1,4 +1,4 @@
-"""docs/tutorial.md with its Foundry part, as its reader follows it."""
+"""docs/tutorial.md with its Foundry part, executed step by step."""
 
 from __future__ import annotations
 

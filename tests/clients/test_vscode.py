@@ -38,13 +38,13 @@ contract CounterTest {
 
 @pytest.fixture(scope="module")
 def packages() -> Path:
-    """npm's packages of tests/clients/vscode."""
+    """Return the folder of tests/clients/vscode with its npm packages."""
     return installed(PROJECT / "build" / "tests" / "clients" / "vscode", HERE / "vscode")
 
 
 @pytest.fixture(scope="module")
 def project(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Foundry project with a test that fails and one that passes."""
+    """Create a Foundry project with a failing and a passing test."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "foundry.toml").write_text("[profile.default]\nsrc = 'src'\n", encoding="utf-8")
     (folder / "test").mkdir()

@@ -1,4 +1,4 @@
-"""web3.py, as its users call it."""
+"""web3.py on a fresh node."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def web3(url: str) -> Web3:
 
 
 def accounts(web3: Web3) -> list[Any]:
-    """The node's accounts (web3.py declares them as a tuple without items)."""
+    """Return the node's accounts (web3.py declares them as a tuple without items)."""
     return list(web3.eth.accounts)
 
 
 @pytest.fixture
 def inbox(web3: Web3) -> Any:
-    """A deployed contract."""
+    """Deploy a contract."""
     content = json.loads((ARTIFACTS / "Inbox.json").read_text(encoding="utf-8"))
     factory: Any = web3.eth.contract(abi=content["abi"], bytecode=content["bytecode"])
     receipt = web3.eth.wait_for_transaction_receipt(factory.constructor().transact({"from": accounts(web3)[3]}))

@@ -1,7 +1,7 @@
-"""Cases of our own for the official EVM actor, as small as the test data's: `python -m tests.conformance.fevm_cases`.
+"""Our own test cases for the official EVM actor: `python -m tests.conformance.fevm_cases` records them.
 
-Each is a contract and the calldata of its messages. The EVM actor of an official bundle runs them and says what they
-do; the answers are kept in fevm/own.json, so that tests without those bundles have its word too.
+Each case is a contract and the calldata of its messages. The EVM actor of an official bundle executes them. The results
+are stored in fevm/own.json, so that tests without official bundles can compare with them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _CONTEXT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A case as it is written here: the contract, what the messages give it, and a second contract that it may call."""
+    """Definition of a case: the contract, its calldata, and a second contract that it may call."""
 
     code: str
     calldata: tuple[str, ...] = ("",)
@@ -84,7 +84,7 @@ CASES: Final[Mapping[str, Written]] = {
 
 
 def recorded(name: str, written: Written, world: CaseWorld) -> dict[str, Any]:
-    """The case with what the world's EVM actor does."""
+    """Return the case with the results of the machine's EVM actor."""
     pre = list(_before(written))
     case: dict[str, Any] = {
         "name": name, "group": GROUP, "network_version": 28, "context": _CONTEXT, "pre": pre,
@@ -142,7 +142,7 @@ def _message(nonce: int, calldata: str, value: int) -> dict[str, Any]:
 
 
 def _changed(machine: Hypervisor, known: Mapping[int, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The actors that are not as they were known; no case makes a new one."""
+    """Return the actors whose state changed; no case creates an actor."""
     machine.state_tree.flush()
     for number, state in machine.state_tree.actors():
         before = known[number]
@@ -154,7 +154,7 @@ def _changed(machine: Hypervisor, known: Mapping[int, Mapping[str, Any]]) -> Ite
 
 
 def main() -> None:
-    """Writes the file."""
+    """Write the file."""
     world = CaseWorld(Bundle.open(data_file(BUNDLE)), evm="official")
     cases = [recorded(name, written, world) for name, written in CASES.items()]
     FOLDER.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The golden vectors: their files, and the network versions that they cover."""
+"""Golden vectors: their files and network versions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from hypervisor.network_versions import NETWORK_VERSIONS
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 MESSAGE_FILES = tuple(sorted(GOLDEN.glob("*.jsonl.gz")))
-"""The golden vectors of class message; those of class tipset are in a folder of their own (`tipset_corpus`)."""
+"""Files of golden vectors of class message; `tipset_corpus` handles those of class tipset."""
 _ABI = "v4"
 VERSIONS = tuple(number for number, row in NETWORK_VERSIONS.items() if row.rules.abi == _ABI)
 
 BUILT_IN_ACTORS_RUN = ("evm/", "official/", "fees/swept/", "fees/to/", "send/to/", "send/answer/of-official-actors")
-"""Beginnings of the ids of vectors in which a built-in actor's code runs, or an account is made: they need bundles."""
+"""Prefixes of the IDs of vectors that execute a built-in actor or create an account, and so need official bundles."""

@@ -1,4 +1,4 @@
-"""Cases of messages on a state, executed here and by the reference, compared, and minimized if they differ."""
+"""Message sequences on a state, executed by this machine and the reference, compared, and minimized if they differ."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from store.memory import MemoryStore
 from store.walk import blocks_below
 from tests.conformance.oracle_diff import ORACLE, CannotRun, command_of
 from tests.conformance.random_messages import Drawn
-from tests.conformance.random_worlds import CHAIN_ID, EPOCH, SUPPLY, TIMESTAMP, Ground, tipsets
+from tests.conformance.random_states import CHAIN_ID, EPOCH, SUPPLY, TIMESTAMP, Ground, tipsets
 
 Answers = dict[str, Any]
-"""Receipts and the state root after them, as `oracle run` prints them, without the reference's words."""
+"""Receipts and the final state root as printed by `oracle run`, without the reference's error texts."""
 
 REFUSED: Final = "refused"
-"""The whole receipt of a message that is none."""
+"""Complete receipt of a rejected message."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageCase:
-    """Messages on a state; `blocks` are those that the ground's bundle does not have."""
+    """Messages on a state; `blocks` are the blocks missing from the base state's bundle."""
 
     name: str
     ground: Ground
@@ -50,12 +50,12 @@ class MessageCase:
         return {"id": self.name, "epoch": EPOCH, "nv": number, "apply_messages": [*map(_written, self.messages)]}
 
     def actors(self) -> list[int]:
-        """The numbers of the actors that no network begins with."""
+        """Return the IDs of actors other than those of every genesis."""
         return [actor for actor, _ in _tree(self)[1].actors() if actor >= FIRST_DYNAMIC_ACTOR]
 
 
 def vector_of(cases: list[MessageCase], name: str) -> dict[str, Any]:
-    """Cases of one state as a vector whose answers are not known yet."""
+    """Return cases of one state as a vector without expected results."""
     first = cases[0]
     car = io.BytesIO()
     write_car(car, [first.root], first.blocks.items())
@@ -87,7 +87,7 @@ def _written(drawn: Drawn) -> dict[str, Any]:
 
 
 def receipt_of(machine: Hypervisor, drawn: Drawn) -> dict[str, Any]:
-    """Apply a message; its receipt, as `oracle run` prints it."""
+    """Apply a message and return its receipt as printed by `oracle run`."""
     try:
         if drawn.length is None:
             result = machine.apply_implicit(drawn.message)
@@ -125,17 +125,17 @@ def our_answers(case: MessageCase) -> Answers:
 
 
 class Answering(Protocol):
-    """Executes vectors: the reference, or in tests a machine in its place."""
+    """Executes vectors: the reference, or in tests a machine that replaces it."""
 
     def ask(self, vector: Mapping[str, Any]) -> None:
-        """Hand a vector over."""
+        """Submit a vector."""
 
     def answers(self) -> list[Answers]:
-        """The answers to the variants of the vector that was handed over last."""
+        """Return the results of the variants of the last submitted vector."""
 
 
 class Reference:
-    """The process of tests/oracle, which Ctrl-C does not reach. Raises CannotRun where there is none, or it ends."""
+    """The process of tests/oracle; Ctrl-C does not interrupt it. Raises CannotRun if it is missing or ends."""
 
     def __init__(self) -> None:
         command = [*command_of("run"), "--on-request"]
@@ -197,7 +197,7 @@ def _short(value: Any) -> str:
 
 
 def smaller(case: MessageCase, differs: Callable[[MessageCase], bool]) -> MessageCase:
-    """The case without the messages and actors that the difference does not need, and with what else is left out."""
+    """Return the case without messages, actors and fields that the difference does not need."""
     for number in reversed(range(len(case.messages))):
         without = case.messages[:number] + case.messages[number + 1 :]
         if without and differs(shorter := replace(case, messages=without)):
@@ -212,7 +212,7 @@ def smaller(case: MessageCase, differs: Callable[[MessageCase], bool]) -> Messag
 
 
 def _plainer(case: MessageCase) -> Iterator[MessageCase]:
-    """The case with no value and no parameters in each of its messages. Those before it are as they are."""
+    """Return the case with zero value and no parameters in the messages from this index on."""
     for number, drawn in enumerate(case.messages):
         for plain in (replace(drawn.message, value=TokenAmount(0)), replace(drawn.message, params=b"")):
             messages = list(case.messages)

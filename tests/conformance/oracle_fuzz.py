@@ -45,7 +45,7 @@ Vector = dict[str, Any]
 
 
 def main() -> int:
-    """Ask `count` syscalls at one network version after the other; the exit code."""
+    """Compare `count` syscalls at each network version in turn; return the exit code."""
     options = argparse.ArgumentParser(prog="oracle-fuzz", description=__doc__)
     options.add_argument("--count", type=int, default=8_000, help="how many syscalls (default 8000)")
     options.add_argument("--seed", type=int, default=1)
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def differences(version: int, messages: Sequence[list[Probe]], vectors: Sequence[Vector]) -> Iterator[str]:
-    """The syscalls that this machine answers differently, or a whole message if none of it does so alone."""
+    """Return the syscalls with different results, or the whole message if each is equal when executed separately."""
     for asked, result in zip(messages, machine(vectors), strict=True):
         if result.passed:
             continue
@@ -87,7 +87,7 @@ def differences(version: int, messages: Sequence[list[Probe]], vectors: Sequence
 
 
 def answered(version: int, messages: Sequence[list[Probe]]) -> list[Vector]:
-    """Each message as a vector, with what the reference says."""
+    """Yield each message as a vector with the reference's result."""
     base = _base(version)
     vectors = [with_guest(base, str(index), module_of(asked)) for index, asked in enumerate(messages)]
     with TemporaryDirectory(prefix="oracle-") as folder:
@@ -98,7 +98,7 @@ def answered(version: int, messages: Sequence[list[Probe]]) -> list[Vector]:
 
 
 def machine(vectors: Sequence[Vector]) -> Iterator[VectorResult]:
-    """Each vector on this machine."""
+    """Yield each vector with this machine's result."""
     with TemporaryDirectory(prefix="oracle-") as folder, ExitStack() as stack:
         for check in ("_check_window_proof", "_check_aggregate", "_check_replica_update"):
             # The oracle's kernel that accepts proofs looks at nothing behind the charge.
@@ -108,13 +108,13 @@ def machine(vectors: Sequence[Vector]) -> Iterator[VectorResult]:
 
 
 def _base(version: int) -> Vector:
-    """A golden vector of that version with one guest, whose proofs are accepted."""
+    """Return a golden vector of the version with one guest, whose proofs are accepted."""
     vectors = read_vectors(GOLDEN / "proofs.jsonl.gz")
     return next(v for v in vectors if v["_meta"]["id"].endswith(f"@nv{version}") and v["proofs"] == "accept")
 
 
 def with_guest(base: Mapping[str, Any], name: str, module: bytes) -> Vector:
-    """The vector with another module as its guest, under another name."""
+    """Return the vector with another module as its guest, under another name."""
     vector = copy.deepcopy(dict(base))
     blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
     store = _Remembering(blocks)
@@ -133,7 +133,7 @@ def with_guest(base: Mapping[str, Any], name: str, module: bytes) -> Vector:
 
 
 class _Remembering(MemoryStore):
-    """A store that can tell its blocks."""
+    """A store that can list its blocks."""
 
     def __init__(self, blocks: Mapping[Cid, bytes]) -> None:
         super().__init__()

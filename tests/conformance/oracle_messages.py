@@ -1,13 +1,13 @@
 """Random messages on random states, applied by the reference and by this machine: a recorded run.
 
-    python -m tests.conformance.oracle_messages --count 20000 --seed 1
+python -m tests.conformance.oracle_messages --count 20000 --seed 1
 
-`tests.conformance.random_worlds` makes the states, `random_messages` the messages, in sequences of up to eight on one
-state, at each network version from 21 on. Exit code, return, gas, events root and penalty of each message and the state
-root after each sequence must be equal. A sequence that differs is made small and written to build/oracle-messages, as a
-vector with the reference's answers. Some sequences run with planted defects, each of which must be found. Ctrl-C ends
-the run after the state that it is at, and the record says how many messages there were. Needs Rust and the official
-bundles: without them it says NOT RUN and ends with exit code 2.
+`tests.conformance.random_states` makes the states and `random_messages` the messages: sequences of up to eight messages
+on one state, at each network version from 21 on. Exit code, return value, gas, events root and penalty of each message
+and the state root after each sequence must be equal. A sequence that differs is minimized and written to
+build/oracle-messages as a vector with the reference's results. Some sequences run with planted defects, each of which
+must be found. Ctrl-C ends the run after the current state, and the record states the number of messages. Without Rust
+or the official bundles it prints NOT RUN and returns exit code 2.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from tests.conformance.message_cases import (
 )  # fmt: skip
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun
 from tests.conformance.random_messages import Drawn, Messages
-from tests.conformance.random_worlds import Ground, bundle_actors
+from tests.conformance.random_states import Ground, bundle_actors
 from tests.conftest import bundle_folder
 
 SEQUENCES: Final = 20
@@ -58,10 +58,10 @@ LONGEST: Final = 8
 """Number of sequences per state, and maximum number of their messages."""
 BASE_FEES: Final = (0, 100, 100, 10**9)
 PLANTED_IN: Final = 100
-"""Each defect is planted once for N messages, in one state's sequences at least for each network version."""
+"""Number of messages per planted defect; each network version gets at least the sequences of one state."""
 FOUND: Final = PROJECT / "build" / "oracle-messages"
 MAX_FINDINGS: Final = 20
-"""After N findings a run ends: what differs that often is one defect."""
+"""Maximum number of findings before the run stops: that many differences have the same cause."""
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class Tally:
 
 
 class Run:
-    """Both machines, at every network version."""
+    """Both machines at every network version."""
 
     def __init__(self, reference: Answering, versions: tuple[int, ...] = VERSIONS) -> None:
         self.reference, self.versions = reference, versions
@@ -103,11 +103,11 @@ class Run:
         self._is_ending = False
 
     def end(self) -> None:
-        """Ask for no more messages."""
+        """Stop requesting messages."""
         self._is_ending = True
 
     def ground(self, version: int) -> Ground:
-        """The ground of a network version."""
+        """Return the base state of a network version."""
         if version not in self._grounds:
             network = network_version(version)
             actors = bundle_actors(network)
@@ -118,7 +118,7 @@ class Run:
         return self._grounds[version]
 
     def messages(self, count: int, seed: int, tally: Tally) -> None:
-        """Compare `count` messages, and a few more; ends early with too many findings."""
+        """Compare at least `count` messages; stop early with too many findings."""
         asked: list[tuple[MessageCase, Answers]] = []
         index = drawn = 0
         while drawn < count and len(tally.findings) < MAX_FINDINGS and not self._is_ending:
@@ -142,7 +142,7 @@ class Run:
             tally.findings.append(self.finding(case, words))
 
     def finding(self, case: MessageCase, words: list[str]) -> str:
-        """A case that differs, made small and written to a file; in words."""
+        """Minimize a differing case, write it to a file, and return a description."""
         if not self.differ(case):
             return f"{case.name} differs only after others on its state: {'; '.join(words)}"
         small = smaller(case, lambda one: bool(self.differ(one)))
@@ -155,11 +155,11 @@ class Run:
         return f"nv{case.ground.network.number} {case.name} ({kinds}): {'; '.join(self.differ(small))[:600]}"
 
     def differ(self, case: MessageCase) -> list[str]:
-        """The differences of a case on fresh machines."""
+        """Return the differences of a case on fresh machines."""
         return [*differences(our_answers(case), self.their_answers(case))]
 
     def their_answers(self, case: MessageCase) -> Answers:
-        """The reference's answers."""
+        """Return the reference's results."""
         self.reference.ask(vector_of([case], case.name))
         (answers,) = self.reference.answers()
         return answers
@@ -181,7 +181,7 @@ class Run:
 
 
 def answered_cases(ground: Ground, name: str) -> list[tuple[MessageCase, Answers]]:
-    """Sequences of messages on one random state, with this machine's answers, of which the messages are drawn."""
+    """Return random message sequences on one state, with this machine's results."""
     random = Random(name)
     base_fee = random.choice(BASE_FEES)
     world = ground.world(random, base_fee)
@@ -207,7 +207,7 @@ def answered_cases(ground: Ground, name: str) -> list[tuple[MessageCase, Answers
 
 
 def _dearer(ground: Ground) -> Ground:
-    """The ground with another price for opening a block, by one gas."""
+    """Return the base state with the price for opening a block increased by one gas."""
     row = ground.network
     prices = replace(row.prices, name="planted", block_open_flat=row.prices.block_open_flat + 1000)
     return ground.at(replace(row, prices=prices))
@@ -219,7 +219,7 @@ def _wrong_exit() -> AbstractContextManager[object]:
 
 @contextmanager
 def _lost_write() -> Iterator[None]:
-    """Lose one of ten writes of an actor's state."""
+    """Lose every tenth write of an actor's state."""
     write, count = SelfOps.set_root, 0
 
     def forgetful(ops: SelfOps, cid: Cid) -> None:
@@ -241,7 +241,7 @@ PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[object]]]] = Mapp
 
 
 def main() -> int:
-    """The exit code of the recorded run."""
+    """Return the exit code of the recorded run."""
     chosen = options(__doc__, 20_000).parse_args()
     started = time.monotonic()
     tally = Tally()
@@ -261,7 +261,7 @@ def main() -> int:
 
 
 def _record(seed: int, tally: Tally, planted: dict[str, dict[str, int]], seconds: float) -> RunRecord:
-    """The record of a run; shares of kinds are those that exit with 0."""
+    """Return the record of a run; shares by kind count the messages with exit code 0."""
     stages = {"applied by both": tally.messages, "executed": tally.executed, "succeeded": tally.succeeded}
     details = {
         "messages by network version": dict(sorted(tally.versions.items())),

@@ -28,14 +28,14 @@ _ID = (0, 1, 2, 3, 4, 5, 6, 7, 10, 99, 100, 101, 1000, 5000, (1 << 63) - 1, -1)
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """An argument that points into the probe's own data."""
+    """An argument that points into the probe's data."""
 
     offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One syscall: its name, its arguments after the pointer for the result, and data that they point into."""
+    """One syscall: its name, its arguments after the result pointer, and the data that they point into."""
 
     syscall: str
     arguments: tuple[int | At, ...]
@@ -76,7 +76,7 @@ def module_of(probes: Sequence[Probe]) -> bytes:
 
 
 def probes(chance: Random) -> Iterator[Probe]:
-    """Probes without end."""
+    """Yield probes without end."""
     makers: list[Callable[[Random], Probe]] = [
         _proof,
         _proof,
@@ -94,7 +94,7 @@ def probes(chance: Random) -> Iterator[Probe]:
 
 
 def changed(chance: Random, data: bytes) -> bytes:
-    """The bytes with none to a few changes, most of them near the beginning."""
+    """Return the bytes with up to a few changes, most of them near the beginning."""
     out = bytearray(data)
     for _ in range(chance.choice((0, 1, 1, 1, 2, 3, 6))):
         at = chance.randrange(min(len(out), chance.choice((14, 1 << 20))) or 1)
@@ -202,7 +202,7 @@ def _hash(chance: Random) -> Probe:
 
 
 def _send(chance: Random) -> Probe:
-    """To anybody but itself: a guest that calls itself would ask everything again."""
+    """Send to any actor except the guest itself, which would repeat all calls."""
     to = _any_address(chance)
     method = chance.choice((0, 0, 1, 2, 3, 5, 1 << 32, 3_844_450_837))
     limit = chance.choice((-1, -1, -1, 0, 1_000, 500_000, 2_000_000, 10_000_000))
@@ -216,7 +216,7 @@ def _send(chance: Random) -> Probe:
 
 
 def _plain(chance: Random) -> Probe:
-    """A syscall of numbers; not for a past tipset that the vector's chain lacks, which is fatal for the message."""
+    """A syscall with only numeric arguments, except for tipsets missing from the vector's chain, which are fatal."""
     handle, number, epoch = (
         chance.choice((0, 1, 2, 5, 50, -1)),
         chance.choice(_ID),

@@ -1,8 +1,8 @@
-"""Random messages to a random state (`tests.conformance.random_worlds`), most of which have an effect.
+"""Random messages to a random state (`tests.conformance.random_states`), most of which have an effect.
 
-A message is a call, drawn by kind, with a sender, a nonce, fees and a gas limit that are mostly right. Calls hold
-calls: a contract hands one to a precompile, a wallet proposes one, a user's actor makes one, so that frames of
-contracts, users' actors and built-in ones lie upon each other, and come back to actors that are still running.
+A message is a call of a random kind with a sender, a nonce, fees and a gas limit that are mostly valid. Calls are
+nested: a contract passes one to a precompile, a multisig proposes one, a user's actor makes one. So frames of
+contracts, users' actors and built-in actors are mixed, including reentrant calls.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, Gas, MethodNumber, TokenAmount
 from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode, link
-from tests.conformance.random_worlds import (
+from tests.conformance.random_states import (
     CALL_BY_ADDRESS,
     CALL_BY_ID,
     CREATE,
@@ -47,10 +47,10 @@ from tests.runtimes.evm.assembler import assemble, deployer
 CARRIED_SIGNATURE: Final = 69
 """Bytes that a signature which cannot be aggregated adds to a message's length."""
 PLENTY: Final = 150_000_000
-"""Enough gas for nearly every message; code that never ends uses it up in a tenth of a second."""
+"""Enough gas for nearly every message; an endless loop uses it up in a tenth of a second."""
 DEEPEST: Final = 4
 HOLDING: Final = 0.35
-"""Share of calls that contain another call."""
+"""Fraction of calls that contain another call."""
 U64: Final = (1 << 64) - 1
 
 _NUMBERS: Final = (
@@ -59,13 +59,13 @@ _NUMBERS: Final = (
 )  # fmt: skip
 _CREATIONS: Final = (0x600A600C600039600A6000F3602A60005260206000F3, 0x60FF60005360016000F3, 0x3360005260206000F3,
                      0x60006000FD, 0x30FF, 0x60EF60005360016000F3)  # fmt: skip
-"""Init code: of a contract that returns 42, of one byte, of the caller's address; one that reverts, that destroys
-itself, that returns what no code may begin with.
+"""Init codes of contracts: returns 42, one byte, or the caller's address; reverts; destroys itself; returns code that
+begins with a forbidden byte.
 """
 
 
 _FEES: Final = ((10**10, 200), (10**10, 10**9), (0, 0), (100, 100), (10**12, 0), (50, 200), (1000, 1001), (10**20, 0))
-"""Fee caps and premiums: two that suffice, and some too low for a base fee, too high, or the wrong way round."""
+"""Fee caps and premiums: two valid ones, and some with a low cap, a high premium, or a premium above the cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A message, as a chain has it: `length` bytes long, or None where it is the system's own."""
+    """A message as included in a chain; `length` is its size in bytes, or None for the system's own messages."""
 
     message: Message
     length: int | None
@@ -93,7 +93,7 @@ class Drawn:
 
 
 class Messages:
-    """Draws messages for a world, one after the other: nonces are those of the world's machine at that time."""
+    """Draws messages for a state in sequence; nonces are read from its machine at that time."""
 
     def __init__(self, random: Random, world: World) -> None:
         self._random, self._world = random, world
@@ -115,7 +115,7 @@ class Messages:
     # --- messages ---------------------------------------------------------------------------------------------
 
     def next(self) -> Drawn:
-        """The next message."""
+        """Return the next message."""
         random, call = self._random, self.call(0)
         if random.random() < 0.06:
             sender = Address.id(random.choice((0, 1, 2, 3, 4, 5, 6, 7, 10, 99, 100, 107, 108, 1000, 1001, 9999)))
@@ -150,7 +150,7 @@ class Messages:
         return max(0, nonce + self._random.choice((-1, 1, 5))) if self._random.random() < 0.04 else nonce
 
     def _gas_limit(self, message: Message, length: int) -> Gas:
-        """Plenty, or too little: anything up to what the message needs."""
+        """Draw a gas limit: sufficient, or any amount up to the required gas."""
         draw = self._random.random()
         if draw < 0.85:
             return Gas(PLENTY)
@@ -167,7 +167,7 @@ class Messages:
     # --- calls ------------------------------------------------------------------------------------------------
 
     def call(self, depth: int) -> Call:
-        """A call, of a kind that holds others the less the deeper it is itself."""
+        """Draw a call; the probability of nested calls decreases with depth."""
         random = self._random
         if depth < DEEPEST and random.random() < HOLDING:
             (hold,) = random.choices([*self._holders], [*self._holders.values()])
@@ -254,7 +254,7 @@ class Messages:
         return Call(to_filecoin(to), INVOKE_EVM, invoke_params(data), self._value(), data)
 
     def _wallet(self) -> Call:
-        """A signer's call, or one that only the wallet itself may make, and is asked to."""
+        """Draw a signer's call, or a multisig-only method proposed to the multisig."""
         random = self._random
         wallet = self._world.places[random.choice(("wallet", "wallet", "board"))]
         signer = random.choice((ALICE, BOB, CAROL))
@@ -345,7 +345,7 @@ class Messages:
         return self._evm(CALL_BY_ADDRESS, self._flagged(data))
 
     def _flagged(self, data: bytes) -> bytes:
-        """The arguments of a precompile, some of them read-only, or with a strange word."""
+        """Draw the arguments of a precompile, some with the read-only flag or an invalid word."""
         draw = self._random.random()
         if draw < 0.1:
             return data[:95] + b"\x01" + data[96:]

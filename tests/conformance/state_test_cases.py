@@ -1,7 +1,7 @@
-"""State tests of our own, in Ethereum's format; `python -m tests.conformance.state_test_cases` writes them again.
+"""State tests of our own, in Ethereum's format; `python -m tests.conformance.state_test_cases` generates them.
 
-They stand in for the official ones where those are not here, under the same names (tests/own_data). What each comes to
-is said by py-evm's own virtual machine and trie, of which our machine has nothing but, in one engine, the instructions.
+They replace the official ones without the test data, under the same names (tests/own_data). The expected results come
+from py-evm's own virtual machine and trie; only one of our engines shares code with it, the instructions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RANDOM: Final = 0x20000
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file with one test: the contract, and the alternatives of a transaction to it (a creation: `creates`)."""
+    """A file with one test: the contract, and variants of a transaction to it (a creation if `creates`)."""
 
     file: str
     code: str
@@ -99,7 +99,7 @@ CASES: Final = (
 
 
 def written(case: Written) -> dict[str, Any]:
-    """The file's content."""
+    """Return the file's content."""
     name = Path(case.file).stem
     post = {fork: [_post(case, fork, place) for place in _places(case)] for fork in case.forks}
     env = {
@@ -166,7 +166,7 @@ def _post(case: Written, fork: str, place: tuple[int, int, int]) -> dict[str, An
 
 
 def _outcome(case: Written, fork: str, raw: bytes) -> tuple[bytes, bytes]:
-    """The state's root and the hash of the logs, as py-evm has them."""
+    """Return the state root and the hash of the logs according to py-evm."""
     machine = FORKS[fork]
     context = ExecutionContext(
         Address(bytes.fromhex(COINBASE[2:])), TIMESTAMP, BlockNumber(1), 0, Hash32(RANDOM.to_bytes(32, "big")),
@@ -211,12 +211,12 @@ def _transaction(case: Written) -> dict[str, Any]:
 
 
 def text_of(case: Written) -> str:
-    """The file's text."""
+    """Return the file's text."""
     return json.dumps(written(case), indent=1) + "\n"
 
 
 def main() -> None:
-    """Writes the files."""
+    """Write the files."""
     for case in CASES:
         path = OWN_DATA / case.file
         path.parent.mkdir(parents=True, exist_ok=True)

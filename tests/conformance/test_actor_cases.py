@@ -1,7 +1,7 @@
-"""Cases of built-in actors: what the reward actor of nv29 did message by message, and a few worked out by hand.
+"""Cases of built-in actors: recorded messages of nv29's reward actor, and cases computed by hand.
 
-The recorded ones are of the test data. Those by hand follow the rules of FIP-0118 with numbers small enough to check:
-one stream of the miners, one of two recipients, a block reward of 4 to 12 attoFIL.
+The recorded cases are part of the test data. Those computed by hand follow FIP-0118 with small numbers: one stream of
+the miners, one with two recipients, and a block reward of 4 to 12 attoFIL.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CLAIM, SET_SHARES, AWARD = 4045527845, 2414422607, 2
 
 
 def recorded() -> list[Any]:
-    """The cases of the test data, none without them."""
+    """Return the cases of the test data, or none without it."""
     if fvm_data() is None:
         return []
     files = [read_object(read_json(path.read_bytes(), path.name), path.name) for path in found_files()]
@@ -48,7 +48,7 @@ def address(actor: int) -> bytes:
 
 
 def state(reward: int, accrued: int, streams: list[Any], minted: int = 0, burnt: int = 0, kept: int = 0) -> bytes:
-    """The head of f02 with an epoch's reward in attoFIL; the fields that no case looks at are of a young network."""
+    """Return the head of f02 with an epoch's reward in attoFIL; irrelevant fields are those of a new network."""
     number = encode_bigint
     estimate = [number(1 << 128), number(0)]
     return encode([
@@ -63,7 +63,7 @@ def block(streams: list[Any]) -> bytes:
 
 
 def shared(shares: list[list[Any]], payable: list[list[Any]], claimed: list[list[Any]], quarter: int = 1) -> list[Any]:
-    """The miners' stream and one with shares; each weighs a quarter or more of a reward."""
+    """Return the miners' stream and one with shares; each gets at least a quarter of a reward."""
     weight = WHOLE // 4
     return [
         [MINERS, [weight, 0, 0, weight, weight], None],
@@ -103,9 +103,9 @@ def payout(recipient: int, amount: int) -> list[list[Any]]:
 
 
 def cases_by_hand() -> list[dict[str, Any]]:
-    """A reward of 20 attoFIL an epoch is 4 for one win of five.
+    """Return cases with a reward of 20 attoFIL per epoch, which is 4 for one win of five.
 
-    Of 4 the miners' quarter is 1, the shared quarter 1, and what no stream has, 2, is burnt. Of 12 they are 3, 3 and 6.
+    Of 4, the miners get a quarter (1) and the shared stream 1; the remaining 2 are burnt. Of 12 it is 3, 3 and 6.
     """
     streams = shared(HALVES, [], [])
     before = {"epoch": 10, "f02_balance": "1000", "head": state(20, 0, streams).hex(), "streams": block(streams).hex()}

@@ -1,6 +1,6 @@
-"""Memory and gas that this project's EVM runtime derives, compared with what the official EVM actor meters.
+"""Memory and gas derived by this project's EVM runtime, compared with those metered for the official EVM actor.
 
-That contracts do the same on both is shown by `tests/differential`.
+`tests/differential` compares the results of contracts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OFFICIAL_BUNDLE = "bundles/v18-devnet.car"
 
 @pytest.mark.parametrize("mebibytes", [8, 20, 64])
 def test_live_frames_share_the_memory_of_a_message(mebibytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A contract that calls itself as long as it can: in less memory than the network's, so that depth is no limit."""
+    """A contract calls itself until memory is exhausted; the EVM runtime needs less memory than the official actor."""
     bundle = Bundle.open(newest_bundle(OFFICIAL_BUNDLE))
     chains = [Chain(open_machine(bundle=bundle, evm=evm)) for evm in evms()]
     count = assemble("32 0 0 0 0 ADDRESS GAS CALL POP 0 MLOAD 1 ADD 0 MSTORE 32 0 RETURN")
@@ -42,7 +42,7 @@ COMPARED = ("storage", "logs", "calls", "create", "inspect", "selfdestruct", "so
 @pytest.mark.slow
 @pytest.mark.parametrize("group", with_data(*COMPARED))
 def test_message_gas_is_close_to_official_evm_actor(group: str) -> None:
-    """Gas is derived, not metered as the official module's; over the golden cases the ratio stays close to one."""
+    """Derived gas differs from the official module's metered gas; over the golden cases the ratio is close to one."""
     bundle = Bundle.open(newest_bundle(OFFICIAL_BUNDLE))
     gas = [_gas_of_cases(_Metered(bundle, evm), group) for evm in evms()]
     ratios = sorted(ours / official for ours, official in zip(*gas, strict=True) if official)
@@ -54,7 +54,7 @@ def test_message_gas_is_close_to_official_evm_actor(group: str) -> None:
 
 
 class _Metered(CaseWorld):
-    """Notes what the messages of its cases cost."""
+    """Records the gas of its cases' messages."""
 
     def __init__(self, bundle: Bundle, evm: str) -> None:
         super().__init__(bundle, evm)

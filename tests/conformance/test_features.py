@@ -1,4 +1,4 @@
-"""The reference's features m2-native and upgrade-actor, which no network has, case by case."""
+"""Features m2-native and upgrade-actor of the reference, which no network enables, compared vector by vector."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_machine_matches_reference_with_features(boundary: str, monkeypatch: pyt
 
 @pytest.mark.slow
 def test_an_upgrade_of_an_actor_that_is_called_around_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planted defect: nothing is refused for who is at work further out."""
+    """A planted defect: an upgrade of an actor that is already on the call stack is allowed."""
     monkeypatch.setattr(kernel, "_is_called_around", lambda _stack, _actor: False)
     noticed = {result.vector.partition("@")[0] for result in results(1, "upgrade/stack/") if not result.passed}
     assert {"upgrade/stack/called-around", "upgrade/stack/calls-itself"} <= noticed
@@ -58,7 +58,7 @@ def test_an_upgrade_of_an_actor_that_is_called_around_is_noticed(monkeypatch: py
 
 @pytest.mark.slow
 def test_an_odd_entry_that_is_refused_too_early_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planted defect: whether `upgrade` can be entered is not looked at."""
+    """A planted defect: the `upgrade` entry point is not checked."""
     found = ModuleFacts(1, 0, False, True)
     assert not found.has_wrong_upgrade
     monkeypatch.setattr("runtimes.wasm.validate.UPGRADE_TYPE", FunctionType(b"", b""))

@@ -1,6 +1,6 @@
-"""The golden cases of the official EVM actor: exit codes, returns, events and every actor's head must be equal.
+"""Golden cases of the official EVM actor: exit codes, returns, events and the head of every actor must be equal.
 
-Those of the test data, and without them the few that fevm_cases.py has written down from it.
+They are part of the test data; without it, the cases recorded by fevm_cases.py are used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _official() -> Bundle:
 
 @cache
 def _world(natives: str) -> CaseWorld:
-    """Contracts on this project's EVM runtime, beside the official native actors or the project's own."""
+    """Return a machine with contracts on this project's EVM runtime and official or own native actors."""
     return CaseWorld(Bundle.embedded() if natives == "own" else _official())
 
 
@@ -67,7 +67,7 @@ def test_an_altered_head_is_noticed() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_fevm_cases_match_official_evm_actor(name: str) -> None:
-    """The files in fevm/ record the official actor's results; they are checked again if the actor is available."""
+    """The files in fevm/ contain the official actor's results; they are verified again if the actor is available."""
     kept = {case["name"]: case for case in load_cases(FOLDER, GROUP)}
     assert kept.keys() == CASES.keys()
     assert not _world("own").run(kept[name])

@@ -1,4 +1,4 @@
-"""A sample of the golden vectors in every run of the tests; `make conformance` runs all of them."""
+"""Golden vectors of message execution, compared with the reference implementation's results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEED = 1
 
 @cache
 def chosen() -> Vectors:
-    """Some of every file, at every network version; without official bundles, of those that need only manifests."""
+    """Return some vectors of every file and version; without official bundles, those that need only manifests."""
     left_out = () if fvm_data() else BUILT_IN_ACTORS_RUN
     files = (by_id(path) for path in MESSAGE_FILES)
     kept = ({name: one for name, one in file.items() if not name.startswith(left_out)} for file in files)
@@ -35,7 +35,7 @@ def chosen() -> Vectors:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """The sample as a file of golden vectors."""
+    """Return the sample as a file of golden vectors."""
     path = tmp_path / "sample.jsonl.gz"
     path.write_bytes(gzip.compress("".join(json.dumps(vector) + "\n" for vector in chosen().values()).encode()))
     return path
@@ -58,7 +58,7 @@ def test_the_machine_answers_as_the_reference_did(file: Path, boundary: str, mon
 
 
 def test_a_gas_too_much_for_a_syscall_is_noticed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planted defect: most messages that reach an actor then cost another amount."""
+    """A planted defect that changes the gas of most messages that reach an actor."""
 
     def planted(number: int) -> NetworkVersion:
         row = network_version(number)

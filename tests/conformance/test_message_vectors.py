@@ -1,6 +1,6 @@
-"""Filecoin's official message vectors, exact to the unit of gas and the state root.
+"""Filecoin's official message vectors: exact gas and state root.
 
-Without the test data the first golden vectors of each of their files stand in: the reference implementation's answers.
+Without the test data, the first golden vectors of each file replace them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def bundles() -> BundleFolder:
 
 
 def vectors() -> list[Path]:
-    """Every vector at hand but those that the reference's driver skips too."""
+    """Return all available vectors except those that the reference's driver skips."""
     data = fvm_data()
     if data is None:
         return [path for path in MESSAGE_FILES if not f"{name_of(path)}/".startswith(BUILT_IN_ACTORS_RUN)]
@@ -38,13 +38,13 @@ def vectors() -> list[Path]:
 
 
 def name_of(path: Path) -> str:
-    """A file's name without its suffixes."""
+    """Return a file's name without its suffixes."""
     return path.name.partition(".")[0]
 
 
 @pytest.fixture
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A vector, or the first few of a golden file."""
+    """Return a vector, or the first vectors of a golden file."""
     found: Path = request.param
     if found.parent != GOLDEN:
         return found
@@ -62,7 +62,7 @@ def test_a_message_of_the_network_has_its_recorded_outcome(path: Path) -> None:
 
 @pytest.mark.parametrize("path", vectors(), ids=name_of, indirect=True)
 def test_both_boundaries_tell_the_same_stream(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The raw boundary against the plain one: every charge, call and event, and the record that is printed."""
+    """Compares charges, calls, events and the printed record between the raw and the plain boundary."""
     told = []
     for boundary in ("raw", "plain"):
         monkeypatch.setenv("FVM_BOUNDARY", boundary)

@@ -1,4 +1,4 @@
-"""The comparison with the reference: which vectors it takes, what it says of a difference, and where it cannot run."""
+"""Comparison with the reference: selection of vectors, descriptions of differences, and missing prerequisites."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_sample_spans_all_files_and_is_deterministic_per_seed() -> None:
 def test_one_gas_of_difference_is_named_with_its_place(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A defect planted into what the reference seems to answer."""
+    """A defect is planted into the simulated results of the reference."""
 
     def planted(wanted: Vectors) -> Vectors:
         made = copy.deepcopy(wanted)

@@ -1,4 +1,4 @@
-"""The comparison by random syscalls, with this machine in the reference's place: what it notices, how it says so."""
+"""Comparison by random syscalls, with this machine in place of the reference: detected differences and their texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.conftest import bundle_folder
 
 
 def as_printed(result: VectorResult) -> str:
-    """A result as `oracle run` prints the reference's."""
+    """Return a result in the output format of `oracle run`."""
     receipts = [
         {
             "exit_code": got.exit_code,
@@ -40,7 +40,7 @@ def as_printed(result: VectorResult) -> str:
 
 @pytest.fixture
 def alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oracle answers as this machine does, before anything is planted."""
+    """Make the oracle return this machine's results, before a defect is planted."""
     asking = oracle_fuzz.machine
 
     def answer(_command: str, path: str) -> str:

@@ -1,4 +1,4 @@
-"""The comparison by whole messages, with this machine in the reference's place, and with the reference itself."""
+"""Comparison by whole messages, with this machine in place of the reference, and with the reference itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.conformance import oracle_messages
 from tests.conformance.message_cases import Answers, Reference, smaller, vector_of
 from tests.conformance.oracle_diff import NOT_RUN, ORACLE, CannotRun
 from tests.conformance.oracle_messages import EXIT, PRICE, WRITE, Run, Tally, answered_cases
-from tests.conformance.random_worlds import RELAY, Relayed
+from tests.conformance.random_states import RELAY, Relayed
 from tests.conftest import bundle_folder, data_file
 from tests.fvm_hypervisor.builtin_actors.people import ALICE
 
@@ -30,7 +30,7 @@ VERSIONS = (21, 28)
 
 
 class StandIn:
-    """This machine in the reference's place: each variant on a fresh one, of the vector as it is written."""
+    """This machine in place of the reference: executes each variant of the written vector on a fresh machine."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "asked.json"
@@ -66,7 +66,7 @@ def _nothing(variant: Mapping[str, Any]) -> Answers:
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    """Both machines are this one, at two network versions."""
+    """Return a run in which both machines are this one, at two network versions."""
     data_file("bundles")
     return Run(StandIn(Path()), VERSIONS)
 
@@ -143,7 +143,7 @@ def test_a_seed_draws_the_same_again(run: Run) -> None:
 
 @pytest.mark.usefixtures("stand_in")
 def test_relay_makes_requested_call(run: Run) -> None:
-    """Its answer begins with the send's error number, then the callee's exit code."""
+    """The return value begins with the send's error number, followed by the callee's exit code."""
     machine = run.ground(28).world(Random(1), 0).machine
     counter = run.ground(28).places["counter"]
     for asked, error, code in (
@@ -171,7 +171,7 @@ def test_missing_oracle_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 @pytest.mark.oracle
 def test_the_reference_answers_a_short_run_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs only where tests/oracle is built, which takes minutes: `make oracle-diff` builds it."""
+    """Runs only if tests/oracle is built, which takes minutes: `make oracle-diff` builds it."""
     if not (ORACLE / "target" / "release" / "oracle").exists():
         pytest.skip("tests/oracle is not built: `make oracle-diff` builds it")
     file = tmp_path / "record.json"

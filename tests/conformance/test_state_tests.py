@@ -1,7 +1,7 @@
-"""Ethereum's own state tests, through this project's dispatch, actors and storage: root, logs and exception exact.
+"""Ethereum's official state tests on this project's dispatch, actors and storage: exact root, logs and exception.
 
-A fixed sample runs every time, all of them with `make statetest`. Without the test data our own files stand in; what
-they come to is said by py-evm (state_test_cases.py).
+A fixed sample runs each time; `make statetest` runs all. Without the test data, our own files replace them; their
+expected results are those of py-evm (state_test_cases.py).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ REFUSED = "vectors/GeneralStateTests/stExample/invalidTr.json"
 
 
 def outcomes(file: str, change: dict[str, Any]) -> list[str]:
-    """The errors of a file's Cancun cases, with fields of the first one changed."""
+    """Return the errors of a file's Cancun cases after fields of the first one are changed."""
     errors = []
     for name, test in json.loads(data_file(file).read_text(encoding="utf-8")).items():
         changed = copy.deepcopy(test)

@@ -1,6 +1,6 @@
-"""The corpus of tipset vectors: what is in it, and a sample of it run; `make conformance` runs all of them.
+"""The corpus of tipset vectors: its coverage, and a sample; `make conformance` runs all of them.
 
-`make oracle-vectors` makes it again and has the reference answer it.
+`make oracle-vectors` regenerates it with the reference's results.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The corpus of tipset vectors: networks that live (`tipset_life`), their tipsets extracted, the reference's answers.
+"""Generator of the corpus of tipset vectors: extracted tipsets of simulated networks, with the reference's results.
 
-`python -m tests.conformance.tipset_corpus` makes all of it again, hands every vector, and some of class message from
-the same chains, to tests/oracle, and compares its answers with this machine's and with what is committed (`make
-oracle-vectors`); with `--write` it writes the files. What is committed are the reference's answers. Without Rust or the
-official bundles it says NOT RUN and ends with exit code 2.
+`python -m tests.conformance.tipset_corpus` regenerates the vectors, passes them (and some of class message from the
+same chains) to tests/oracle, and compares its results with this machine's and with the committed ones (`make
+oracle-vectors`). With `--write` it writes the files. Committed results are those of the reference. Without Rust or the
+official bundles it prints NOT RUN and returns exit code 2.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from tests.conftest import fvm_data
 
 TIPSETS: Final = GOLDEN / "tipsets"
 EPOCHS: Final = 34
-"""Tipsets of random messages in a life; some more come with a miner."""
+"""Number of tipsets with random messages per chain; a miner adds more."""
 MESSAGES: Final = 12
-"""Messages of a life that become vectors of class message, evenly taken."""
+"""Number of messages per chain that become vectors of class message, evenly spaced."""
 SOURCE: Final = "answers:ref-fvm, crate fvm 4.8.4"
 SEVERAL: Final = 4
-"""Tipsets of several blocks of a life."""
+"""Number of tipsets with several blocks per chain."""
 FEWEST_MESSAGES: Final = 3
 FIRST: Final = 2
-"""The tipset after which a miner's deposit is reported by hand (`localnet.miners.miner`)."""
+"""Tipset after which a miner's deposit is reported by hand (`localnet.miners.miner`)."""
 ACTORS: Final = {21: 12, 22: 13, 23: 14, 24: 15, 25: 16, 26: 16, 27: 17, 28: 18, 29: 18}
 """Actors version of each network version, as in tests/oracle; there is no official bundle of v19."""
 
@@ -54,7 +54,7 @@ Vector = dict[str, Any]
 
 
 def bundle_of(version: int) -> Path:
-    """The bundle of a network version with sectors of 2 KiB. Raises CannotRun."""
+    """Return the bundle of a network version with 2 KiB sectors. Raises CannotRun."""
     data = fvm_data()
     if data is None:
         raise CannotRun("the official bundles are missing (FVM_DATA)")
@@ -73,7 +73,7 @@ def blocks_file_of(version: int) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Vectors of one chain: its tipsets, tipsets of several blocks made of its messages, and some message vectors."""
+    """Vectors of one chain: its tipsets, tipsets of several blocks made from its messages, and some message vectors."""
 
     tipsets: list[Vector]
     blocks: list[Vector]
@@ -81,7 +81,7 @@ class Made:
 
 
 def made(version: int) -> Made:
-    """The vectors of a life at a network version. Raises CannotRun."""
+    """Generate the vectors of a chain at a network version. Raises CannotRun."""
     bundle = bundle_of(version)
     with TemporaryDirectory(prefix="life-") as name:
         folder = Path(name) / "chain"
@@ -111,7 +111,7 @@ def _tipsets(folder: Path) -> Iterator[Tipset]:
 
 
 def _of_several_blocks(source: FolderSource, bundles: BundleFolder, tipsets: list[Tipset]) -> Iterator[Vector]:
-    """Tipsets of three blocks: the second one repeats messages of the first, the third has one that owes a penalty."""
+    """Generate tipsets of three blocks: the second repeats messages of the first, the third has one with a penalty."""
     last = read_past_tipset(source, source.tipset_at(tipsets[-1].height))
     machine = machine_for(source, last)
     miners = [
@@ -139,7 +139,7 @@ def _of_several_blocks(source: FolderSource, bundles: BundleFolder, tipsets: lis
 
 
 def answered(reference: Reference, vector: Vector) -> Vector:
-    """The vector with the reference's answers in the place of ours, but for the words of failures."""
+    """Return the vector with the reference's results instead of ours, without error texts."""
     reference.ask(vector)
     (answer,) = reference.answers()
     found = copy.deepcopy(vector)
@@ -178,14 +178,14 @@ def _published(vector: Vector) -> Vector:
 
 
 def write_vectors(path: Path, vectors: list[Vector]) -> None:
-    """A file of golden vectors, one a line."""
+    """Write a file of golden vectors, one per line."""
     text = "".join(json.dumps(vector, separators=(",", ":")) + "\n" for vector in vectors)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def results_of(vectors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """All receipts of vectors, those of rewards and cron too."""
+    """Return all receipts of vectors, including those of reward and cron messages."""
     return [receipt for vector in vectors for receipt in vector["postconditions"]["receipts"]]
 
 

@@ -1,8 +1,9 @@
-"""A network that lives through many epochs, each from a seed: the tipsets that the corpus of vectors is made of.
+"""A simulated network over many epochs, determined by a seed: the source of the corpus of tipset vectors.
 
-Transfers of all kinds of senders and receivers, contracts that are deployed, called and fail, multisigs, payment
-channels, the market's balances, DataCap, miners that are made, pre-commit, prove and are late, null rounds, fees that
-rise, messages that fail in every layer. Everything goes through the network's own front: its mempool and its blocks.
+It contains transfers between all kinds of senders and receivers, contracts that are deployed, called and fail,
+multisigs, payment channels, market balances and DataCap. Miners are created, pre-commit, prove and miss deadlines.
+There are null rounds, rising fees, and messages that fail in every layer. All messages pass the network's mempool and
+block production.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ from store.codec import encode
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 _ROOM: Final = 80_000_000
-"""Gas limit of a message that is to be executed to its end."""
+"""Gas limit of a message that is executed to its end."""
 _INVOKE_CONTRACT: Final = 3_844_450_837
 _BLS_SECRET: Final = 7
 _SECTORS: Final = 2
 
 
 class Life:
-    """One network's, from the seed of its version."""
+    """A network and its random messages; the seed depends on the network version."""
 
     def __init__(self, folder: Path, version: int, bundle: Path) -> None:
         genesis = GenesisOptions(name="tipsets")
@@ -61,7 +62,7 @@ class Life:
         self.bls = 0
 
     def run(self, epochs: int) -> None:
-        """Live through a number of tipsets, and those that a miner's sectors take."""
+        """Make a number of tipsets, and those that a miner's sectors take."""
         with self.network as network:
             self.miner = network.create_miner(network.accounts[9], 0)
             network.set_producer(self.miner.address)
@@ -89,7 +90,7 @@ class Life:
             self.learn(receipt)
 
     def learn(self, receipt: Any) -> None:
-        """Contracts and actors that a tipset made are called by those after it."""
+        """Add contracts and actors created by a tipset to the targets of later messages."""
         message = receipt.execution.message.message
         if receipt.contract_address is not None and receipt.succeeded:
             self.contracts.append(receipt.contract_address)
@@ -302,7 +303,7 @@ class Life:
         self.network.send_native(self.bls_key(), value=10**20, sender=self.network.accounts[0])
 
     def sign_with_bls(self) -> None:
-        """Some three in a life: signing takes a second."""
+        """Return True for some three messages per chain, since BLS signing takes a second."""
         from py_ecc.bls.ciphersuites import G2Basic
 
         if self.bls >= 3:

@@ -1,1 +1,1 @@
-"""The crash and fault suite: kills, faults below RocksDB, faults of the medium. `make crash` runs it in full."""
+"""Crash and fault tests: kills, faults below RocksDB, write failures. `make crash` runs all of them."""

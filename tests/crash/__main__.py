@@ -1,8 +1,7 @@
-"""The suite in full: `make crash`. Ends with exit code 1 if anything was lost, or if a planted defect was not found.
+"""The complete crash tests: `make crash`. The exit code is 1 if data was lost or a planted defect was not found.
 
-Kills, then the sweep of faults below RocksDB, then failing writes; then the same, shorter, on a store without the sync
-and on one without the batch: each must be found, else the suite proves nothing. The outcome is a record
-(bench.recorded).
+The run consists of kills, faults below RocksDB, and failing writes. A shorter run repeats them on a store without the
+sync and on one without the batch; each defect must be found. The result is a record (bench.recorded).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ PLANTED = ("no-sync", "no-batch")
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the requested parts and return the exit code."""
     parser = options(__doc__, 1000)
     parser.add_argument("--plant", choices=PLANTED, action="append", help="only this defect; default: all")
     chosen = parser.parse_args()
@@ -34,7 +33,7 @@ def main() -> int:
 
 
 def suite(count: int, seed: int) -> RunRecord:
-    """Every part, on the store as it is. The sweep's history grows with the number of kills."""
+    """Run every part on the unmodified store. The length of the sweep's history grows with the number of kills."""
     with TemporaryDirectory(prefix="crash-") as place:
         _say(f"{count} kills")
         killed = kills.run(Path(place, "kills"), count, seed)

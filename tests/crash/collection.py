@@ -34,7 +34,7 @@ from tests.crash.states import collector, commit_next
 FANOUT = 500
 LARGEST = 1.2
 PLANTED_COUNT = 100_000
-"""Number of blocks in the planted run: enough for several commits during the sweep, on a busy machine too."""
+"""Number of blocks in the planted run: enough for several commits during the sweep, even on a busy machine."""
 
 
 def main() -> int:
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def check(place: Path, count: int, seed: int, plant: str = "none") -> RunRecord:
-    """The check; `findings` is empty if all is well."""
+    """Run the check; `findings` is empty if all guarantees hold."""
     with PLANTS[plant].open(place / "store", sync=False) as store:
         put_state(store, count // 10, seed)
         put_garbage(store, count, seed)
@@ -74,7 +74,7 @@ def _compared(
     count: int,
     seed: int,
 ) -> RunRecord:
-    """Check what two collections have left, by a traversal and a new folder."""
+    """Compare the result of two collections with a traversal and a new folder."""
     if first is None or second is None:
         raise RuntimeError("a collection without a limit of time has ended early")
     kept = set(store.cids())
@@ -103,7 +103,7 @@ def _compared(
 
 
 class Writer:
-    """A thread that commits numbered states, until it is stopped."""
+    """A thread that commits numbered states until it is stopped."""
 
     def __init__(self, store: RocksStore) -> None:
         self.commits = 0
@@ -126,13 +126,13 @@ class Writer:
             self.problems.append(f"the writer failed: {type(error).__name__}: {error}")
 
     def stop(self) -> None:
-        """Stop after the commit that is under way."""
+        """Stop after the current commit."""
         self._stopped.set()
         self._thread.join()
 
 
 def put_state(store: RocksStore, entries: int, seed: int) -> None:
-    """A state that stays, pinned."""
+    """Store and pin a state that must remain."""
     rng = random.Random(seed)
     buffer = BufferedStore(store)
     tree = Hamt(buffer)
@@ -144,7 +144,7 @@ def put_state(store: RocksStore, entries: int, seed: int) -> None:
 
 
 def put_garbage(store: RocksStore, count: int, seed: int) -> None:
-    """Blocks below a pin: leaves, lists of them, and the list of lists."""
+    """Store blocks below a pin: leaves, lists of them, and the list of lists."""
     lists: list[Cid] = []
     for first in range(0, count, FANOUT):
         rng = random.Random(seed * count + first)
@@ -164,7 +164,7 @@ def _leaves(rng: random.Random, count: int) -> Iterator[tuple[Cid, bytes]]:
 
 
 def afresh(store: RocksStore, roots: list[Cid], place: Path) -> int:
-    """The bytes of a new folder with the same state."""
+    """Return the size in bytes of a new folder with the same state."""
     with (place / "state.car").open("wb") as file:
         export_car(store, roots, file)
     with RocksStore.open(place / "fresh", sync=False) as fresh:

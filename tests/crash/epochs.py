@@ -36,12 +36,12 @@ EPOCHS = 1000
 PLANTED_KILLS, PLANTED_EPOCHS = 5, 60
 DEFECT = "write-behind"
 LONGEST_START, LONGEST_REST = 0.4, 0.02
-"""Seconds within which a process dies after it was started, and after a block."""
+"""Maximum delay in seconds before a kill, after the process starts and after a block."""
 
 
 @dataclass(slots=True)
 class Killing:
-    """The result of a run. `during` counts what the network was doing when it died."""
+    """The result of a run. `during` counts the activities that were interrupted."""
 
     kills: int = 0
     reopened: int = 0
@@ -52,7 +52,7 @@ class Killing:
 
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
-    """The uninterrupted life: its folder at the beginning, its end, and all its tipsets."""
+    """The uninterrupted run: its initial folder, its end, and all its tipsets."""
 
     folder: Path
     end: int
@@ -109,7 +109,7 @@ def _start(folder: Path, end: int, defect: bool) -> tuple[BaseProcess, Connectio
 
 
 def _kill(process: BaseProcess, pipe: Connection, rng: random.Random, apart: int) -> tuple[list[Any], str]:
-    """Kill a process at a random instant; return its output, and what it was doing."""
+    """Kill a process at a random instant; return its output and the interrupted activity."""
     heard: list[Any] = []
     if rng.random() < 0.2:
         sleep(rng.random() * LONGEST_START)
@@ -152,7 +152,7 @@ def _check(whole: Undisturbed, heard: list[Any], told: int) -> tuple[int, str]:
 
 
 def kill(count: int, epochs: int, seed: int, defect: bool = False) -> Killing:
-    """Make `count` kills on networks of this many epochs; a finding ends a run."""
+    """Kill processes `count` times on networks of this many epochs; stop at a finding."""
     rng, result = random.Random(seed), Killing()
     with TemporaryDirectory(prefix="epochs-", dir=scratch()) as place:
         whole = undisturbed(Path(place), epochs)
@@ -166,7 +166,7 @@ def kill(count: int, epochs: int, seed: int, defect: bool = False) -> Killing:
 
 
 def recorded(count: int, epochs: int, seed: int) -> RunRecord:
-    """The kills, and those on the store with the planted defect."""
+    """Return the record of the kills, including those on the store with the planted defect."""
     result = kill(count, epochs, seed)
     planted = kill(PLANTED_KILLS, PLANTED_EPOCHS, seed, defect=True)
     stages = {
@@ -179,7 +179,7 @@ def recorded(count: int, epochs: int, seed: int) -> RunRecord:
 
 
 def main() -> int:
-    """The exit code: 0 where nothing was found, but for the planted defect."""
+    """Return the exit code: 0 if only the planted defect was found."""
     parser = options(__doc__, 200)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each run (default: %(default)s)")
     chosen = parser.parse_args()

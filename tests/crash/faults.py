@@ -1,7 +1,7 @@
 """A store whose n-th write fails, for every n: before anything was written, or after everything was.
 
 After the failure, the program continues with the same store or reopens the folder. In both cases the last acknowledged
-state is present, the work can be finished, and the failed write has left nothing.
+state is present, the work can be finished, and the failed write leaves no data.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Disk:
 
 
 def with_fault(folder: Path, fail_at: int, done_before: bool) -> RocksStore:
-    """The store in a folder, on such a disk. A `fail_at` of 0 never fails."""
+    """Open the store in a folder on such a disk. A `fail_at` of 0 never fails."""
     store = RocksStore.open(folder, sync=False)
     disk: Any = Disk(store._database, fail_at, done_before)
     store._database = disk
@@ -67,7 +67,7 @@ class Faults:
 
 
 def work(store: RocksStore) -> list[Callable[[], object]]:
-    """The steps of the work: commits, views, pins, a collection between commits."""
+    """Yield the steps of the work: commits, views, pins, and a collection between commits."""
     collections: list[Any] = []
 
     def put() -> None:
@@ -97,7 +97,7 @@ def work(store: RocksStore) -> list[Callable[[], object]]:
 
 
 def run(*, reopen: bool, done_before: bool, every: int = 1) -> Faults:
-    """Let each `every`-th write fail once, until one run of the work needs no more writes than that."""
+    """Fail each `every`-th write once, until a run of the work completes without reaching the failure."""
     roots = StateRoots()
     result = Faults()
     for fail_at in count(1, every):
@@ -114,7 +114,7 @@ def run(*, reopen: bool, done_before: bool, every: int = 1) -> Faults:
 
 
 def _fails(folder: Path, fail_at: int, reopen: bool, done_before: bool, roots: StateRoots) -> bool:
-    """Run the work with one failing write; whether the write was reached."""
+    """Run the work with one failing write; return True if that write was reached."""
     store = with_fault(folder, fail_at, done_before)
     failed = False
     steps = work(store)

@@ -18,12 +18,12 @@ from tests.crash.plants import PLANTS
 from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next
 
 LONGEST = 0.12
-"""Seconds that a writer lives at the most, where time decides."""
+"""Maximum life of a writer in seconds, if it is killed by time."""
 
 
 @dataclass(slots=True)
 class Kills:
-    """The result of a run. `during` counts what the writer was doing when it died."""
+    """The result of a run. `during` counts the activities that were interrupted."""
 
     kills: int = 0
     commits: int = 0
@@ -33,7 +33,7 @@ class Kills:
 
 
 def write(folder: str, seed: int, plant: str, pipe: Connection) -> None:
-    """The writer: says what it does before it does it, and each number once its commit is acknowledged."""
+    """Write states; print each action before it starts, and each number after its commit is acknowledged."""
     rng = random.Random(seed)
     while True:
         pipe.send("open")
@@ -52,7 +52,7 @@ def write(folder: str, seed: int, plant: str, pipe: Connection) -> None:
 
 
 def run(folder: Path, count: int, seed: int, plant: str = "none") -> Kills:
-    """Kill `count` writers on one folder after the other; a finding ends the run."""
+    """Kill `count` writers of one folder in sequence; stop at a finding."""
     context = get_context("forkserver")  # a process that never opened a store makes the writers, in milliseconds
     context.set_forkserver_preload(["tests.crash.kills"])
     rng = random.Random(seed)

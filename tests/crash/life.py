@@ -1,6 +1,6 @@
 """A deterministic network history: the content of the next block depends only on the height.
 
-So a network that was killed and continues must produce the same tipsets as an uninterrupted one.
+A network that was killed and continues must therefore produce the same tipsets as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def begin(folder: Path, epochs: int) -> int:
 
 
 def upgrades(start: int, epochs: int) -> UpgradePlan:
-    """The upgrade in the middle, to other actors' code and to states that it writes anew."""
+    """Return the upgrade in the middle, which replaces the actors' code and migrates their states."""
     return {start + epochs // 2: LAST_VERSION} if epochs > 1 else NO_UPGRADES
 
 
 def live(folder: str, end: int, defect: bool, pipe: Connection) -> None:
-    """The process that dies: tells where it has opened the folder, and of each block once it is committed.
+    """Run the process to be killed; print when the folder is open, and each block after its commit.
 
-    With the planted defect a block reaches the folder when the next one comes.
+    With the planted defect, a block is written only when the next one is made.
     """
     with Network(folder, clock=Clock()) as network:
         if defect:
@@ -69,7 +69,7 @@ def place(network: Network) -> Place:
 
 
 def step(network: Network) -> None:
-    """The next tipset."""
+    """Make the next tipset."""
     height = network.block_number
     sender = network.accounts[height % 7]
     match height % 8:
@@ -90,7 +90,7 @@ def step(network: Network) -> None:
 
 
 def _several(network: Network, height: int) -> None:
-    """A block of five messages, of which one fails."""
+    """Return a block of five messages, of which one fails."""
     network.automine = False
     for number, sender in enumerate(network.accounts[:5]):
         transaction = Transaction(
@@ -110,7 +110,7 @@ def _several(network: Network, height: int) -> None:
 
 
 def states(network: Network) -> list[tuple[int, Cid, Cid]]:
-    """Height, key and state of all tipsets, newest first."""
+    """Return height, key and state of all tipsets, newest first."""
     found: list[tuple[int, Cid, Cid]] = []
     tipset = network.head
     while tipset.parent >= 0:

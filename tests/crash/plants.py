@@ -1,4 +1,4 @@
-"""Stores with a defect, which the suite must find: without the sync, the batch, or the marks of a commit."""
+"""Stores with a planted defect, which the crash tests must find: no sync, no batch, or no marks of a commit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store.rocks_batch import Batch
 
 
 class NoSync(RocksStore):
-    """Acknowledges commits that the disk has not been asked to keep."""
+    """Acknowledges commits without syncing them to disk."""
 
     def _write(self, batch: Batch) -> None:
         self._write_options.sync = False
@@ -23,7 +23,7 @@ class NoSync(RocksStore):
 
 
 class NoBatch(RocksStore):
-    """Writes blocks, metadata and index one after the other."""
+    """Writes blocks, metadata and index separately."""
 
     def commit(
         self,

@@ -18,7 +18,7 @@ KEYS = 300
 
 
 class Unexpected(AssertionError):
-    """A store holds something else than a state that was acknowledged, whole."""
+    """Raised if a store contains anything except a complete acknowledged state."""
 
 
 def change(tree: Hamt, number: int) -> None:
@@ -30,7 +30,7 @@ def change(tree: Hamt, number: int) -> None:
 
 
 class StateRoots:
-    """The root of every state, by its number; state 0 is the empty store."""
+    """Root of every state by number; state 0 is the empty store."""
 
     def __init__(self) -> None:
         self._tree = Hamt(_Nowhere())
@@ -45,7 +45,7 @@ class StateRoots:
 
 
 class _Nowhere:
-    """A blockstore that keeps nothing."""
+    """A blockstore that discards all blocks."""
 
     def get(self, cid: Cid) -> bytes:
         raise BlockNotFound(cid)
@@ -54,18 +54,18 @@ class _Nowhere:
         return False
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Keep nothing."""
+        """Discard the block."""
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Keep nothing."""
+        """Discard the blocks."""
         for _ in blocks:
             pass
 
 
 def commit_next(store: Store) -> int:
-    """Commit the state after the one that the store holds; returns its number once it is acknowledged.
+    """Commit the state after the store's current one; return its number once it is acknowledged.
 
-    Blocks, two entries of the metadata and one of the index change together; the index names a header, as a chain does.
+    Blocks, two metadata entries and one index entry change together; the index names a header, as in a chain.
     """
     number = int(store.metadata(b"number") or 0) + 1
     head = store.metadata(b"head")
@@ -82,15 +82,15 @@ def commit_next(store: Store) -> int:
 
 
 def collector(store: RocksStore, batch: int = 1000) -> GarbageCollector:
-    """A collection that keeps the state and its header."""
+    """Return a collection that keeps the state and its header."""
     header = store.index(b"header")
     return GarbageCollector(store, lambda: Roots(shallow=[] if header is None else [Cid(header)]), batch)
 
 
 def check(store: Store, roots: StateRoots) -> int:
-    """The number of the state that the store holds, every block of it read; Unexpected if it is none.
+    """Return the number of the store's state after reading all its blocks; raises Unexpected if there is none.
 
-    Raises StoreError where the store itself sees that it is damaged.
+    Raises StoreError if the store detects damage.
     """
     number = int(store.metadata(b"number") or 0)
     head = store.metadata(b"head")
@@ -114,5 +114,5 @@ def check(store: Store, roots: StateRoots) -> int:
 
 
 def read_all(store: Blockstore, root: Cid) -> int:
-    """Read every entry of a state's tree, and so every block; how many there are."""
+    """Read every entry of a state's tree, and so every block; return the number of entries."""
     return sum(1 for _ in Hamt(store, root).items())

@@ -1,9 +1,9 @@
 """Faults below RocksDB: a store is copied after each commit, and the copy is damaged before it is opened again.
 
-A kill loses nothing that the operating system holds, so these faults make what a dying machine or disk makes: logs cut
-off at every record and at random offsets, tails that were never synced, bits that flipped, files that are gone. The
-copy must reopen at the state that was acknowledged, with every block, or with a typed error. Where the count of commits
-has lagged behind (it is never synced) and the log is cut off, it must reopen at an earlier state that was acknowledged.
+A kill loses nothing that the operating system holds, so these faults simulate a failing machine or disk: logs truncated
+at every record and at random offsets, unsynced tails, flipped bits, and missing files. The copy must reopen at the
+acknowledged state with every block, or with a typed error. If the count of commits lags (it is never synced) and the
+log is truncated, it must reopen at an earlier acknowledged state.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from tests.store.copies import copy_live, scratch
 WORKERS = 2
 
 TIMEOUT = 120
-"""Seconds after which a store that is being opened hangs."""
+"""Seconds after which opening a store counts as a hang."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A damaged copy of `folder`, in which state `acknowledged` was acknowledged.
 
-    `kind` of damage at `offset` of `file`; `states` are those that it may reopen at, `error` whether a typed error is
-    as good; `commits` is what COMMITS says instead, where it lags.
+    `kind` is the damage at `offset` of `file`; `states` are the allowed states after reopening; `error` is True if
+    a typed error is allowed; `commits` is the lagging content of COMMITS.
     """
 
     kind: str
@@ -64,12 +64,12 @@ class Sweep:
 
     @property
     def faults(self) -> int:
-        """Number of copies that were damaged and opened."""
+        """Number of damaged copies that were opened."""
         return sum(self.outcomes.values())
 
 
 def run(folder: Path, commits: int, seed: int, stride: int, plant: str = "none") -> Sweep:
-    """Sweep over a history of `commits`; bits are flipped in every `stride` bytes of every file."""
+    """Test a history of `commits`; a bit is flipped in every `stride` bytes of every file."""
     rng = random.Random(seed)
     result = Sweep()
     with ProcessPoolExecutor(WORKERS, get_context("forkserver")) as pool:
@@ -91,7 +91,7 @@ def _outcomes(pool: ProcessPoolExecutor, faults: list[Fault], plant: str) -> Ite
 
 
 def _history(folder: Path, commits: int, rng: random.Random, stride: int, plant: str) -> Iterator[list[Fault]]:
-    """After each commit, the faults of that moment. The store is reopened and collected now and then."""
+    """Yield the faults after each commit. The store is sometimes reopened and collected."""
     live = folder / "live"
     store = PLANTS[plant].open(live, statistics=True)
     synced = _Synced(store)
@@ -131,7 +131,7 @@ class _Synced:
 
 
 def _cuts(copy: Path, state: int, rng: random.Random) -> Iterator[Fault]:
-    """The newest log cut off: at every record, with the count of commits as it is and lagging; at random offsets."""
+    """Yield the newest log truncated at every record (commit count intact and lagging), and at random offsets."""
     log = newest_log(copy)
     ends = [0, *record_ends(log.read_bytes())]
     for back, end in enumerate(reversed(ends)):
@@ -153,7 +153,7 @@ def _lost_tails(copy: Path, state: int, synced: dict[str, int]) -> Iterator[Faul
 
 
 def _flips(copy: Path, state: int, rng: random.Random, stride: int) -> Iterator[Fault]:
-    """A bit flipped in each region of each file; each file gone, and emptied."""
+    """Yield a flipped bit in each region of each file, and each file deleted or emptied."""
     for file in sorted(copy.iterdir()):
         kind = file.suffix.strip(".") or file.name.split("-")[0]
         for start in range(0, file.stat().st_size, stride):
@@ -170,7 +170,7 @@ def _roots() -> StateRoots:
 
 
 def outcome(fault: Fault, plant: str) -> str:
-    """`reopened`, the name of a typed error, or `finding: ...`."""
+    """Return `reopened`, the name of a typed error, or `finding: ...`."""
     signal.alarm(TIMEOUT)  # it ends this process also while RocksDB has it
     with TemporaryDirectory(dir=scratch()) as place:
         folder = Path(shutil.copytree(fault.folder, Path(place, "store")))

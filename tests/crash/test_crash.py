@@ -1,4 +1,4 @@
-"""The crash suite in small; `make crash` runs it in full."""
+"""Short crash tests; `make crash` runs them in full."""
 
 from __future__ import annotations
 

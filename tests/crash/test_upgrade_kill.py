@@ -1,4 +1,4 @@
-"""A network that is killed in the middle of its upgrade to network version 29 has done it whole, or not at all."""
+"""A network killed during its upgrade to network version 29 has either completed the upgrade or not started it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def whole_or_not_at_all(network: Network) -> bool:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, list[Any]]:
-    """A folder with a scheduled upgrade, its final height, and the tipsets of the uninterrupted chain."""
+    """Create a folder with a scheduled upgrade; return its final height and the tipsets of the uninterrupted chain."""
     place = tmp_path_factory.mktemp("upgrade")
     end = life.begin(place / "first", EPOCHS)
     shutil.copytree(place / "first", place / "whole")

@@ -8,10 +8,10 @@ from store.rocks_logs import FULL, LAST, pieces
 
 
 def newest_log(folder: Path) -> Path:
-    """The log that is written to."""
+    """Return the active log."""
     return max(folder.glob("*.log"))
 
 
 def record_ends(log: bytes) -> list[int]:
-    """The offset after each record, in order."""
+    """Return the offset after each record, in order."""
     return [piece.end for piece in pieces(log) if piece.kind in (FULL, LAST) and piece.end <= len(log)]

@@ -1,7 +1,7 @@
-"""Random call trees on both machines, as a recorded run: exit, answer, events and every actor's state must be equal.
+"""Random call trees on both machines, as a recorded run: exit codes, results, events and actor states must be equal.
 
-Then the same, shorter, with defects in the bridge, which must be found. A tree is the seed and a number:
-`python -m tests.crossing --tree SEED:NUMBER` shows one.
+A shorter run repeats them with planted defects in the bridge, which must be found. A tree is identified by the seed and
+a number: `python -m tests.crossing --tree SEED:NUMBER` shows one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_FINDINGS = 20
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the requested comparison and return the exit code."""
     parser = options(__doc__, 1000)
     parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
     parser.add_argument("--tree", metavar="SEED:NUMBER", help="show one tree, and what it does on both machines")

@@ -1,4 +1,4 @@
-"""Many trees over worker processes, which find their work here, with a defect in the bridge where one is asked for."""
+"""Comparison of many trees by worker processes, optionally with a planted defect in the bridge."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHUNK = 100
 
 @contextmanager
 def _read_only_forgotten() -> Iterator[None]:
-    """A contract's wish that nothing be changed by a call does not reach the machine."""
+    """Drop the read-only flag of a contract's call."""
     decode = filecoin_call.decode_call
 
     def writable(data: bytes, by_id: bool, hold: Hold = filecoin_call.within_block) -> ActorCall:
@@ -39,7 +39,7 @@ def _read_only_forgotten() -> Iterator[None]:
 
 @contextmanager
 def _refusal_unsigned() -> Iterator[None]:
-    """A send that the machine refuses looks to a contract as if the actor had exited with the error's number."""
+    """Report a send that the machine refuses as an exit code of the actor."""
     with patch("runtimes.evm.precompiles.filecoin.refused_exit", int):
         yield
 
@@ -57,7 +57,7 @@ PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = Mappin
 
 @dataclass(slots=True)
 class Tally:
-    """Sums over trees. `found`: findings by what the tree does; `sums`: of calls, crossings and refusals."""
+    """Sums over trees: findings by kind of tree (`found`); calls, calls across runtimes and refusals (`sums`)."""
 
     count: int = 0
     stages: Counter[str] = field(default_factory=Counter)
@@ -77,7 +77,7 @@ class Tally:
 
 
 def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
-    """The first `count` trees of a seed."""
+    """Compare the first `count` trees of a seed."""
     total = Tally()
     work = partial(compare_some, seed, count, plant)
     for part in run_all(work, range(0, count, CHUNK), workers, "chunks of trees"):
@@ -88,7 +88,7 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
 
 
 def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
-    """One chunk of the trees, for a worker."""
+    """Compare one chunk of the trees in a worker."""
     tally = Tally()
     with PLANTS[plant]():
         both = machines(plant)
@@ -109,7 +109,7 @@ def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
 
 @lru_cache(maxsize=1)
 def machines(plant: str) -> Stages:
-    """A worker's machines, kept over its chunks; a defect needs machines of its own."""
+    """Return a worker's machines, reused for its chunks; planted defects get their own."""
     data = fvm_data()
     if data is None:
         raise SystemExit("error: no official bundle: set FVM_DATA to the folder that holds bundles/")

@@ -1,7 +1,7 @@
-"""A native actor that does what its parameters say: sends, events, new state, an end of any kind.
+"""A native actor that executes a script in its parameters: sends, events, state changes, any kind of exit.
 
-Its parameters are a script, a sequence of steps (see `Script`); as CBOR they are wrapped in a byte string with a length
-of two bytes. What its sends came to is what it returns, so that it can be compared.
+A script is a sequence of steps (see `Script`); as CBOR it is wrapped in a byte string with a two-byte length. The actor
+returns the results of its sends for comparison.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from store.cid import CBOR
 from tests.runtimes.wasm.guests import imports, wasm
 
 OUT, PARAMS, SCRATCH = 0x1000, 0x8000, 0x100
-"""Offsets in memory of the output (after the head of a byte string), the parameters and the syscalls' results."""
+"""Memory offsets of the output (after the head of a byte string), the parameters and the syscall results."""
 SHOWN: Final = 96
 """Number of bytes kept of a callee's return data."""
 _SYSCALLS = (
@@ -24,7 +24,7 @@ _SYSCALLS = (
 
 
 class Script:
-    """Steps, as bytes: a number each, and what it needs."""
+    """Steps as bytes: the step's number and its arguments."""
 
     def __init__(self) -> None:
         self.code = b""
@@ -32,38 +32,38 @@ class Script:
     def send(
         self, to: Address, method: int, params: bytes | None, codec: int, value: int = 0, read_only: bool = False
     ) -> None:
-        """Step 1: a send; without limit on its gas."""
+        """Append step 1: a send without a gas limit."""
         address = to.to_bytes()
         head = bytes([1, len(address)]) + address.ljust(24, b"\0") + _u64(method) + _u64(value) + _u64(int(read_only))
         self.code += head + _u64(codec if params is not None else 0) + _counted(params or b"")
 
     def emit(self, key: bytes, value: bytes) -> None:
-        """Step 2: an event of one entry, indexed by key and value, with CBOR."""
+        """Append step 2: an event with one CBOR entry, indexed by key and value."""
         head = _u64(3) + _u64(CBOR) + len(key).to_bytes(4, "little") + len(value).to_bytes(4, "little")
         self.code += bytes([2, len(key)]) + head + key + _counted(value)
 
     def store(self, block: bytes) -> None:
-        """Step 3: a DAG-CBOR block becomes the state root."""
+        """Append step 3: set the state root to a DAG-CBOR block."""
         self.code += b"\x03" + _counted(block)
 
     def balance(self) -> None:
-        """Step 5: the own balance becomes part of the answer."""
+        """Append step 5: add the actor's balance to the result."""
         self.code += b"\x05"
 
     def abort(self, exit_code: int, data: bytes) -> None:
-        """Step 4: the end, with an exit code and data."""
+        """Append step 4: exit with a code and data."""
         self.code += b"\x04" + exit_code.to_bytes(4, "little") + _counted(data)
 
     def trap(self) -> None:
-        """Step 6: an illegal instruction."""
+        """Append step 6: an illegal instruction."""
         self.code += b"\x06"
 
     def raw(self) -> bytes:
-        """The script with its end: parameters under any codec but CBOR."""
+        """Return the terminated script for parameters with a codec other than CBOR."""
         return self.code + b"\0"
 
     def wrapped(self) -> bytes:
-        """The script as CBOR."""
+        """Return the script as CBOR."""
         script = self.raw()
         return b"\x59" + len(script).to_bytes(2, "big") + script
 
@@ -78,7 +78,7 @@ def _counted(data: bytes) -> bytes:
 
 @cache
 def puppet() -> bytes:
-    """The module."""
+    """Return the compiled module."""
     return wasm(f"""(module
       {imports(*_SYSCALLS)}
       (memory (export "memory") 4)

@@ -1,9 +1,9 @@
 """Random trees of calls: each node is a separate contract or a native actor with a random program.
 
-A contract's program is a straight line: slots, logs, calls of its children with prepared calldata, and an end. What its
-calls came to (success, and the hash of what they returned) is what it returns, so the root's answer depends on all of
-the tree. Called without calldata, which is how anything below calls back, a contract counts, logs and stops. Nothing
-reads gas, and every call is given all there is.
+A contract's program is a straight line: slots, logs, calls of its children with prepared calldata, and an end. It
+returns the results of its calls (success, and the hash of the return data), so the root's result depends on the whole
+tree. Called without calldata, as by reentrant calls, a contract counts, logs and stops. No program reads gas, and every
+call gets all remaining gas.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _BUILT_IN: Final = (
 
 
 class Tree:
-    """One tree; `accounts` are its contracts with their code, `case` what the machines are given."""
+    """One tree; `accounts` holds its contracts with their code, `case` the input of the machines."""
 
     def __init__(self, seed: int, number: int) -> None:
         self.random = Random(f"{seed}:{number}")
@@ -69,7 +69,7 @@ class Tree:
     # --- contracts --------------------------------------------------------------------------------------------
 
     def _contract(self, depth: int) -> EthAddress:
-        """Grow a contract with all that is below it; its address."""
+        """Generate a contract and all nodes below it; return its address."""
         self.nodes += 1
         address = EthAddress(bytes([0xC0]) + self.nodes.to_bytes(19, "big"))
         self.accounts[address] = AllocAccount(0)  # the place in order; the code follows
@@ -180,7 +180,7 @@ class Tree:
 
 
 class Program:
-    """A contract's code: words of the assembler, and the bytes that its calls send, which lie behind it."""
+    """A contract's code: words for the assembler, followed by the data that its calls send."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -189,11 +189,11 @@ class Program:
         self._calls = 0
 
     def line(self, words: str) -> None:
-        """Add words that leave the stack as it was."""
+        """Append words that leave the stack unchanged."""
         self._words.append(words)
 
     def call(self, kind: str, to: int, data: bytes, value: int) -> None:
-        """A call with everything that is left; its success and the hash of its answer go into memory."""
+        """Append a call with all remaining gas; store its success and the hash of its return data in memory."""
         start = len(self._blob)
         self._blob += data
         money = f"{value} " if kind == "CALL" else ""
@@ -205,7 +205,7 @@ class Program:
         )
 
     def call_actor(self, random: Random, to: Address | int, method: int, params: bytes, value: int) -> None:
-        """A call of an actor's method through the precompile, by ID or by address."""
+        """Append a call of an actor's method through the precompile, by ID or by address."""
         if isinstance(to, int) and random.random() < 0.3:
             to = Address.id(to)
         read_only = int(random.random() < 0.12)
@@ -218,7 +218,7 @@ class Program:
             self.call("DELEGATECALL", CALL_ACTOR, encode_abi([*kinds, "bytes"], [*head, to.to_bytes()]), 0)
 
     def end(self) -> None:
-        """Return or refuse; rarely as a method's answer, or by an invalid instruction."""
+        """Append a return or revert; rarely the response to a Filecoin method, or an invalid instruction."""
         draw = self._random.random()
         if draw < 0.62:
             self._words.append(f"{64 * 8} {RESULTS} RETURN")
@@ -230,7 +230,7 @@ class Program:
             self._words.append(self._random.choice(("INVALID", "CALLER SELFDESTRUCT")))
 
     def _answer(self) -> None:
-        """Exit code, codec and bytes, as `handle_filecoin_method` answers."""
+        """Append a return of exit code, codec and bytes in the form of `handle_filecoin_method`."""
         exit_code = self._random.choice((0, 0, 0, 5, 16, 33, 77))
         codec, data = self._random.choice(
             ((CBOR, b"\x05"), (CBOR, b"\x05"), (0, b""), (DAG_CBOR, b"\x05"), (0, b"\x05"))
@@ -241,10 +241,10 @@ class Program:
         self._words.append(f"{len(answer)} {start} @data ADD 1 ADD {BLOB} CODECOPY {len(answer)} {BLOB} RETURN")
 
     def assembled(self) -> bytes:
-        """The code, with what it sends behind its last instruction."""
+        """Return the code, followed by the data that it sends."""
         return assemble(" ".join([*self._words, "data:"])) + self._blob
 
 
 def raw_id(actor: int) -> bytes:
-    """An ID address in bytes."""
+    """Return an ID address as bytes."""
     return Address.id(actor).to_bytes()

@@ -30,7 +30,7 @@ class Stage(Twin):
 
     @contextmanager
     def recorded(self) -> Iterator[list[CallNode]]:
-        """Collects the call trees of what is run inside."""
+        """Collect the call trees of messages applied inside the context."""
         recorder = self.machine.tracer = Recorder()
         trees: list[CallNode] = []
         try:
@@ -47,7 +47,7 @@ class Stages(Twins):
         self.ours, self.official = (Stage(bundle, evm) for evm in runners)
 
     def execute(self, tree: Tree) -> tuple[Compared, Counter[str]]:
-        """A tree on both, and what happened in it."""
+        """Execute a tree on both machines; return the results and the call counts."""
         assert isinstance(self.ours, Stage)
         with self.ours.recorded() as calls:
             compared = self.compare(tree.case)
@@ -72,6 +72,6 @@ def seen(calls: list[CallNode]) -> Counter[str]:
 
 
 def stages(found: Counter[str]) -> list[str]:
-    """The stages of a record that a tree has passed."""
+    """Return the record stages that a tree has passed."""
     passed = (True, found["crossings"] >= 1, found["refused below"] >= 1, found["crossings"] >= 2)
     return [name for name, reached in zip(STAGES, passed, strict=True) if reached]

@@ -1,7 +1,7 @@
-"""Generated contracts on both machines, as a recorded run: exit, return data, events and state root must be equal.
+"""Generated contracts on both machines, as a recorded run: exit code, return data, events and state root must be equal.
 
-Then the same, shorter, with a defect in the EVM runtime, which must be found, else the run proves nothing. A case is
-the seed and a number: `python -m tests.differential --case SEED:NUMBER` shows one.
+A shorter run repeats them with planted defects in the EVM runtime, which must be found. A case is identified by the
+seed and a number: `python -m tests.differential --case SEED:NUMBER` shows one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_FINDINGS = 20
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the requested comparison and return the exit code."""
     parser = options(__doc__, 2000)
     parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
     parser.add_argument("--case", metavar="SEED:NUMBER", help="show one case, and what it does on both machines")

@@ -1,4 +1,4 @@
-"""Generated cases over worker processes, which find their work here (a program's own module they could not import)."""
+"""Comparison of generated cases by worker processes, which import this module."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHUNK = 250
 
 
 def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
-    """The first `count` cases of a seed."""
+    """Compare the first `count` cases of a seed."""
     total = Tally()
     starts = range(0, count, CHUNK)
     work = partial(compare_some, seed, count, plant)
@@ -32,14 +32,14 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE) -> Tally:
 
 
 def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
-    """One chunk of the cases, for a worker."""
+    """Compare one chunk of the cases in a worker."""
     with PLANTS[plant]():
         return run(twins(plant), (generate(seed, number) for number in range(start, min(start + CHUNK, count))))
 
 
 @lru_cache(maxsize=1)
 def twins(plant: str) -> Twins:
-    """A worker's machines, kept over its chunks; a defect needs machines of its own."""
+    """Return a worker's machines, reused for its chunks; planted defects get their own."""
     return Twins(Bundle.open(newest_bundle(BUNDLE)), runners())
 
 
@@ -49,6 +49,6 @@ def runners() -> tuple[str, str]:
 
 
 def official_actor() -> None:
-    """Ends a program whose result says something of the official EVM actor, where there is none."""
+    """Exit the program if there is no official EVM actor to compare with."""
     if fvm_data() is None:
         raise SystemExit("error: no official bundle: set FVM_DATA to the folder that holds bundles/")

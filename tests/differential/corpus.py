@@ -1,7 +1,7 @@
-"""The corpus on both machines: compiled Solidity by its scenarios, and the contracts of Ethereum's state tests.
+"""The corpus on both machines: scenarios of compiled Solidity, and the contracts of Ethereum's state tests.
 
-`python -m tests.differential.corpus ARTIFACTS`, where scripts/corpus has compiled them; ends with exit code 1 where
-anything differs, or where a scenario does not do what it is for.
+`python -m tests.differential.corpus ARTIFACTS`, with the contracts compiled by scripts/corpus. The exit code is 1 if
+results differ, or if a scenario's messages do not succeed or fail as intended.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def run_scenario(artifacts: Path, name: str) -> tuple[Tally, list[str]]:
-    """A scenario on both machines, and which of its messages did not succeed or fail as meant."""
+    """Run a scenario on both machines; return the messages that did not succeed or fail as intended."""
     script = Script(Artifacts(artifacts))
     SCENARIOS[name](script)
     compared = twins(NONE).compare(script.case(name))
@@ -59,7 +59,7 @@ def run_scenario(artifacts: Path, name: str) -> tuple[Tally, list[str]]:
 
 
 def run_fillers(path: Path) -> Tally:
-    """One file of state tests, for a worker."""
+    """Run one file of state tests in a worker."""
     return run(twins(NONE), read_fillers(path))
 
 

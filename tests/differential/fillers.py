@@ -1,7 +1,7 @@
 """The contracts of Ethereum's state tests as cases: their accounts and transactions, under Filecoin's rules.
 
-What they expect is Ethereum's and not looked at; both machines must do the same. Blobs and authorizations are no part
-of a Filecoin message.
+Their expected results are Ethereum's and are ignored; both machines must agree. Filecoin messages have no blobs and
+no authorizations.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ SOURCES: Final = ("vectors/GeneralStateTests", "vectors/state_tests")
 MAX_MESSAGES: Final = 12
 """Maximum number of cases per test: some have thousands of the same kind."""
 LAST_NONCE: Final = (1 << 64) - 1
-"""The maximum nonce, at which the reference overflows; no sender on a network comes near it."""
+"""The maximum nonce, at which the reference overflows; no sender on a network reaches it."""
 MAX_MONEY: Final = 10**27
-"""Filecoin has no more attoFIL than fit 128 bits; what a test gives beyond is cut."""
+"""Maximum balance: attoFIL amounts fit in 128 bits; larger balances of a test are reduced."""
 
 
 def read_file(path: Path) -> Iterator[Case]:
-    """The cases of a file, one for each test that a Filecoin message can express."""
+    """Yield a case for each test of a file that a Filecoin message can express."""
     for name, test in json.loads(path.read_text(encoding="utf-8")).items():
         case = _read(name, path.parent.name, test)
         if case is not None:

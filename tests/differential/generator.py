@@ -1,4 +1,4 @@
-"""Cases for the two machines, drawn from a seed: two contracts of the grammar, some fixed ones, messages to them."""
+"""Random cases for the two machines, from a seed: two generated contracts, some fixed ones, and messages to them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _HELPERS: Final = (
     "7 0 0 LOG1 7 7 TSTORE INVALID",
     "0 0 0 0 CALLVALUE CALLER GAS CALL 0 SSTORE",
 )
-"""Contracts that the generated ones call: echo, refuse, count and name the caller, die, fail, call back."""
+"""Contracts that the generated ones call: echo, revert, count and name the caller, selfdestruct, fail, call back."""
 _GAS_LIMIT: Final = Gas(120_000_000)
-"""Enough for some sixty frames; code that never ends uses it up in a tenth of a second."""
+"""Gas for some sixty frames; an endless loop uses it up in a tenth of a second."""
 _DEPLOYED: Final = 8
 """One case in this many creates its first contract by a message."""
 _NOISE: Final = 40
-"""One case in this many has a first contract of random bytes."""
+"""One case in this many has random bytes as its first contract."""
 
 
 @cache
 def helpers() -> dict[EthAddress, AllocAccount]:
-    """The fixed contracts by address."""
+    """Return the fixed contracts by address."""
     return {
         EthAddress(bytes([0xD0 + index]) * 20): AllocAccount(1000, 1, assemble(code), {})
         for index, code in enumerate(_HELPERS)
@@ -42,7 +42,7 @@ def helpers() -> dict[EthAddress, AllocAccount]:
 
 
 def generate(seed: int, index: int) -> Case:
-    """The case of this number in the run of this seed."""
+    """Return the case of this number for this seed."""
     random = Random(f"{seed}:{index}")
     theme = random.choice([*THEMES])
     targets = (FIRST, SECOND, *helpers())

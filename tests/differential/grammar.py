@@ -1,8 +1,7 @@
-"""Programs for the EVM from a grammar: statements that leave the stack as it was, made of expressions that push a word.
+"""Random EVM programs from a grammar: statements that leave the stack unchanged, made of expressions that push a word.
 
-So most programs come to an end of their own, whatever is drawn, and what they compute is written to memory, slots or
-logs, where it can be seen. A few statements are drawn without regard for the stack. Everything comes from one source
-of random numbers: the same seed makes the same program.
+So most programs end by themselves, and their results are visible in memory, slots or logs. A few statements ignore the
+stack. All randomness comes from one seeded generator: the same seed makes the same program.
 """
 
 from __future__ import annotations
@@ -67,16 +66,16 @@ THEMES: Final[Mapping[str, Mix]] = MappingProxyType(
         "soup": {"soup": 8, "compute": 1, "memory": 1},
     }
 )
-"""The mixes by name; gas is compared by these names."""
+"""Mixes by name; gas is compared by these names."""
 
 
 class Grammar:
-    """Draws the words of one program, for `tests.runtimes.evm.assembler`."""
+    """Draws the words of one program for `tests.runtimes.evm.assembler`."""
 
     def __init__(self, random: Random, theme: str, targets: tuple[EthAddress, ...], ethereum: bool = False) -> None:
         """`targets` are contracts that may be called; the first two call back, and get less calldata each time.
 
-        Opcodes newer than the lists above are of a family's newest rules, Filecoin's or Ethereum's.
+        Opcodes newer than the lists above come from the newest rules of a family: Filecoin's or Ethereum's.
         """
         self._random = random
         self._ethereum = ethereum
@@ -99,12 +98,12 @@ class Grammar:
         }  # fmt: skip
 
     def program(self) -> str:
-        """A whole program."""
+        """Draw a whole program."""
         body = [self.statement() for _ in range(self._random.randint(1, 14))]
         return " ".join([*body, self._end()])
 
     def statement(self) -> str:
-        """Words that leave the stack as it was, mostly."""
+        """Draw words that mostly leave the stack unchanged."""
         (kind,) = self._random.choices(self._kinds, self._weights)
         self._depth += 1
         try:
@@ -124,7 +123,7 @@ class Grammar:
         return str(self._random.choice(WORDS) if draw < 0.8 else self._random.getrandbits(256))
 
     def _slot(self) -> str:
-        """Few keys, near and far, so that they meet again, and trees get deep."""
+        """Draw one of few keys, near and far, so that slots repeat and trees get deep."""
         return str(self._random.choice((0, 1, 2, 31, 32, 1 << 128, (1 << 255) + 1, U256)))
 
     def _address(self) -> str:
@@ -163,7 +162,7 @@ class Grammar:
         return f"{self._expression()} {self._keep()}"
 
     def _keep(self) -> str:
-        """Take a word off the stack to where it can be seen, mostly."""
+        """Pop a word, mostly to where it is visible."""
         return self._random.choice((f"{self._small()} MSTORE", f"{self._small()} MSTORE", "0 MSTORE", "POP"))
 
     def _store(self) -> str:
@@ -174,7 +173,7 @@ class Grammar:
         return self._random.choice((write, f"{self._slot()} TLOAD {self._keep()}"))
 
     def _offset(self) -> str:
-        """Mostly near; rarely far, where memory ends."""
+        """Draw an offset: mostly small, rarely beyond the end of memory."""
         return self._small() if self._random.random() < 0.97 else self._word()
 
     def _memory(self) -> str:
@@ -232,7 +231,7 @@ class Grammar:
         return f"{fill} {call} {self._keep()} {self._copy()}"
 
     def _native(self) -> str:
-        """Filecoin's precompile for calls of actors by ID, with parameters that are almost right."""
+        """Draw a call of Filecoin's precompile for calls of actors by ID, with almost valid parameters."""
         length = self._random.choice((0, 1, 2, 32))
         codec = self._random.choice(CODECS[1:]) if length and self._random.random() < 0.9 else 0
         fields = (
@@ -251,7 +250,7 @@ class Grammar:
         return f"{filled} 96 0 {7 * 32 + length} 0 {address} GAS {how} {self._keep()} {self._copy()}"
 
     def _create(self) -> str:
-        """Init code of up to 32 bytes, and often a call of what was created."""
+        """Draw init code of up to 32 bytes, often followed by a call of the created contract."""
         made = self._random.choice((
             0x600A600C600039600A6000F3602A60005260206000F3,  # runtime code that returns 42
             0x60FF60005360016000F3, 0x6001600055, 0x3360005260206000F3, 0xFE, 0x60006000FD, 0x30FF,

@@ -1,7 +1,7 @@
-"""Opcodes that are newer than the grammar's own shapes: which there are, and how many words each takes and leaves.
+"""Opcodes newer than the grammar's statements, with the numbers of words that they pop and push.
 
-An opcode's row does not say what it takes, so the plain engine is asked: with too few words it ends in an underflow.
-So an opcode that is added to a table of rules is drawn by the grammars from that day on.
+An opcode's table row does not state its inputs, so the plain engine is run with increasing stack sizes until it does
+not underflow. A new opcode in a table of rules is therefore drawn by the grammars at once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def newer(rules: Any) -> tuple[str, ...]:
 
 @cache
 def newer_operators(ethereum: bool) -> Mapping[str, int]:
-    """Those of a family's newest rules that make one word of N others, by name with N; N has a `SAME_SHAPE`."""
+    """Return operators of a family's newest rules with one result and N operands, by name; N has a `SAME_SHAPE`."""
     rules: EngineRules = LATEST_FORK if ethereum else RULES
     shapes = {name: shape(rules, name) for name in newer(rules)}
     return MappingProxyType({name: takes for name, (takes, leaves) in shapes.items() if leaves == 1 and takes < 4})
@@ -62,7 +62,7 @@ def lacks_some(rules: EngineRules) -> bool:
 
 
 def known_only(words: str, rules: EngineRules) -> str:
-    """A program's words with another operator of the same shape where the rules do not have one."""
+    """Return a program's words with unsupported operators replaced by others of the same shape."""
     for name, takes in _unknown(rules).items():
         words = words.replace(f" {name}", f" {SAME_SHAPE[takes]}")
     return words

@@ -1,7 +1,7 @@
-"""Cases about what the first EVM actors did otherwise: creations, contracts that die while they run, direct questions.
+"""Cases for differences of the first EVM actors: creations, contracts that die during execution, direct method calls.
 
-The generated programs of `generator` draw these rarely; here each case is about one of them. Differences between
-versions: builtin-actors 1291 (creations), 1434 (tombstones), the dispatch of v11 and v12 (parameters and codecs).
+`generator` rarely draws these. Differences between versions: builtin-actors 1291 (creations), 1434 (tombstones), and
+the dispatch of v11 and v12 (parameters and codecs).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _INIT_CODES: Final = (
     assemble("0xef 0 MSTORE8 1 0 RETURN"), assemble("25000 0 RETURN"), assemble("CALLER SELFDESTRUCT"),
     assemble("7 0 SSTORE 1 0 MSTORE 100 0 REVERT"),
 )  # fmt: skip
-"""Creations that succeed, fail, and are refused with and without data."""
+"""Creations that succeed, fail, and revert with and without data."""
 _SEE: Final = "RETURNDATASIZE 0 8192 RETURNDATACOPY RETURNDATASIZE 8160 MSTORE RETURNDATASIZE 40 ADD 8160 LOG0"
-"""Logs the return data with their size."""
+"""Code that logs the return data and its size."""
 _ECHO: Final = int.from_bytes(next(iter(helpers())), "big")
 
 
 def older(seed: int, index: int) -> Case:
-    """The case of this number in the run of this seed."""
+    """Return the case of this number for this seed."""
     random = Random(f"older {seed}:{index}")
     theme = [*_THEMES][index % len(_THEMES)]
     accounts, calls = _THEMES[theme](random)
@@ -49,7 +49,7 @@ _Drawn = tuple[Mapping[EthAddress, AllocAccount], list[CallOf]]
 
 
 def _creations(random: Random) -> _Drawn:
-    """A few creations, some after a call that left return data, each followed by a look at them."""
+    """Draw a few creations, some after a call with return data, each followed by a log of the return data."""
     parts = []
     for _ in range(random.randrange(1, 5)):
         if random.randrange(2):
@@ -69,7 +69,7 @@ def _creation(random: Random) -> str:
 
 
 def _deaths(random: Random) -> _Drawn:
-    """A contract is destroyed in a frame that it has called itself, and goes on."""
+    """Draw a contract that is destroyed by a frame that it has called, and continues."""
     before = random.choice(("", "1 1 SSTORE", "0 0 0 CREATE POP"))
     dies = random.choice((
         "0 0 1 0 0 ADDRESS GAS CALL POP", "0 0 1 0 ADDRESS GAS DELEGATECALL POP", "0 0 2 0 0 ADDRESS GAS CALL POP",
@@ -90,7 +90,7 @@ def _deaths(random: Random) -> _Drawn:
 
 
 def _questions(random: Random) -> _Drawn:
-    """Methods of the EVM actor, asked by an account, the system or the contract itself, with and without parameters."""
+    """Draw calls of EVM actor methods by an account, the system or the contract itself, with and without parameters."""
     code = random.choice(_CODES)
     other = random.choice([code for code in _CODES if code])
     delegate = DelegateCallParams(cid_of(other, RAW), b"\x01", SENDER, TokenAmount(3)).encode()

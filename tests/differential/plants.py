@@ -1,4 +1,4 @@
-"""Defects of the EVM runtime, which a run must find."""
+"""Planted defects of the EVM runtime, which a run must find."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runtimes.evm.rules import EvmRules
 
 @contextmanager
 def _swapped_opcode() -> Iterator[None]:
-    """BALANCE does what EXTCODESIZE should do, and the other way about."""
+    """Exchange BALANCE and EXTCODESIZE."""
 
     def swapped(network: NetworkVersion) -> EvmRules:
         rules = filecoin_evm_rules(network)
@@ -32,10 +32,10 @@ def _swapped_opcode() -> Iterator[None]:
 
 @contextmanager
 def _no_reload() -> Iterator[None]:
-    """A contract does not see what a call that came back to it has changed."""
+    """Hide state changes of reentrant calls from a contract."""
 
     def stay(contract: EvmContract) -> None:
-        """Keep the state of before."""
+        """Keep the previous state."""
 
     with patch.object(EvmContract, "reload", stay):
         yield

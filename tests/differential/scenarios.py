@@ -27,11 +27,11 @@ class Artifacts:
         self._read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
 
     def interface(self, name: str) -> ContractInterface:
-        """A contract's functions."""
+        """Return a contract's functions."""
         return ContractInterface(self._read[name]["abi"])
 
     def bytecode(self, name: str, libraries: Mapping[str, EthAddress]) -> bytes:
-        """Creation code, linked."""
+        """Return linked creation code."""
         code: str = self._read[name]["bytecode"]
         for library, start in self._read[name]["links"]:
             code = code[: start * 2] + libraries[library].hex() + code[start * 2 + 40 :]
@@ -49,10 +49,10 @@ class Script:
     known: dict[str, EthAddress] = field(default_factory=dict)
     """Addresses of the contracts by name; the last one if a name repeats."""
     later: int = 0
-    """Number of epochs from the first message to the next one."""
+    """Number of epochs between two messages."""
 
     def deploy(self, name: str, *arguments: Any, sender: EthAddress = ALICE, value: int = 0) -> str:
-        """Create a contract; its address."""
+        """Create a contract and return its address."""
         code = self.artifacts.bytecode(name, self.known)
         init_code = self.artifacts.interface(name).encode_constructor(code, *arguments)
         nonce = sum(call.sender == sender for call in self.calls)
@@ -70,28 +70,28 @@ class Script:
         value: int = 0,
         fails: bool = False,
     ) -> None:
-        """Call a function; `at` another address than that of the contract whose interface is used."""
+        """Call a function; `at` is an address other than that of the contract whose interface is used."""
         data = self.data(name, function, *arguments)
         self.raw(at or text(self.known[name]), data, sender=sender, value=value, fails=fails)
 
     def raw(self, at: str, data: bytes, sender: EthAddress = ALICE, value: int = 0, fails: bool = False) -> None:
-        """A message with calldata that no interface made."""
+        """Append a message with raw calldata."""
         if fails:
             self.fails.add(len(self.calls))
         self.calls.append(CallOf(sender, EthAddress(bytes.fromhex(at[2:])), data, value, self.later))
 
     def data(self, name: str, function: str, *arguments: Any) -> bytes:
-        """Calldata."""
+        """Return calldata."""
         return self.artifacts.interface(name).encode_call(function, *arguments)
 
     def case(self, name: str) -> Case:
-        """The scenario as a case."""
+        """Return the scenario as a case."""
         accounts = {address: AllocAccount(1_000_000 * FIL) for address in (ALICE, BOB, CAROL)}
         return Case(name, name, accounts, self.calls)
 
 
 def text(address: bytes) -> str:
-    """An address as ABI encoders take it."""
+    """Return an address in the form that ABI encoders accept."""
     return "0x" + address.hex()
 
 

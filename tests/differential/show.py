@@ -1,4 +1,4 @@
-"""One case for a person: contracts in mnemonics, messages, and how every call of them ended on both machines."""
+"""Display of one case: contracts as mnemonics, messages, and the end of each call on both machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LINE = 160
 
 
 def show(twins: Twins, case: Case) -> int:
-    """Print a case; the exit code is 1 where the machines differ."""
+    """Print a case; return exit code 1 if the machines differ."""
     for address, account in case.accounts.items():
         print(f"0x{address.hex()} {account.balance} attoFIL, slots {account.storage or 'none'}")
         print(f"    {' '.join(disassembled(account.code))}")
@@ -33,7 +33,7 @@ def show(twins: Twins, case: Case) -> int:
 
 
 def disassembled(code: bytes) -> Iterator[str]:
-    """Mnemonics, pushed numbers in hexadecimal."""
+    """Return mnemonics, with pushed numbers in hexadecimal."""
     position = 0
     while position < len(code):
         opcode = code[position]

@@ -15,12 +15,12 @@ RAN, FINISHED, LEFT = "ran on both", "came to an end of its own", "left somethin
 STAGES: Final = (RAN, FINISHED, LEFT)
 _OWN_ENDS: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _EMPTY: Final = (b"", b"\x40")
-"""Return data that says nothing: none, or an empty byte string in CBOR."""
+"""Return data without information: none, or an empty byte string in CBOR."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """Sums over cases. `gas` has, for each class, the EVM runtime's and the official actor's gas of every message."""
+    """Sums over cases. `gas` holds, by class, the EVM runtime's and the official actor's gas of every message."""
 
     count: int = 0
     stages: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Tally:
         return self.by_gas.total()
 
     def ratios(self) -> dict[str, dict[str, float]]:
-        """For each class the ratio of all its gas to the official actor's, and quantiles over single messages."""
+        """Return, by class, the ratio of total gas to the official actor's, and quantiles of single messages."""
         return {theme: _ratios(pairs) for theme, pairs in sorted(self.gas.items()) if pairs}
 
     def details(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Tally:
 
 
 def run(twins: Twins, cases: Iterable[Case]) -> Tally:
-    """Compare every case."""
+    """Compare every case and return the totals."""
     tally = Tally()
     for case in cases:
         tally.add(twins.compare(case))

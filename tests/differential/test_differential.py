@@ -1,4 +1,4 @@
-"""Regressions found by generated cases, a short run of generated cases, and a check that planted defects are found."""
+"""Regressions found by generated cases, a short run of generated cases, and detection of planted defects."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FORWARD = "CALLDATASIZE 0 0 CALLDATACOPY {out} 0 CALLDATASIZE 0 {address} GAS DE
 ECHO = "CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 RETURN"
 CALL_ACTOR, CALL_ACTOR_ID = ((0xFE << 152) + index for index in (3, 5))
 TOO_MUCH = (2 << 20, 100 << 20, 0x51000000, 1 << 31, 1 << 32)
-"""Lengths that no block, no instance's memory, no 32-bit number can hold."""
+"""Lengths above the limits of a block, an instance's memory, and a 32-bit number."""
 
 
 def difference(address: int, data: bytes) -> str:
-    """The known differences where a precompile is delegate-called."""
+    """Return the known difference for a delegate-called precompile."""
     code = assemble(FORWARD.format(address=address, out=96, all=128))
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(5, 1, code)}
     return twins(NONE).compare(Case("one call", "one", accounts, [CallOf(SENDER, CONTRACT, data)])).difference
@@ -82,7 +82,7 @@ def test_contract_at_maximum_nonce_cannot_create(nonce: int) -> None:
 
 
 def words_of_modexp(base: int, exponent: int, modulus: int) -> bytes:
-    """Lengths, and a tail that is shorter than they say."""
+    """Return lengths, and a tail that is shorter than they declare."""
     return words(base, exponent, modulus) + b"\x03" * 40
 
 
@@ -111,7 +111,7 @@ def test_generated_contracts_do_the_same_on_both_machines() -> None:
 
 
 def defects() -> list[str]:
-    """Those to be found: the two engines alone share what `no-reload` breaks."""
+    """Return the detectable defects; without an official bundle, both engines share what `no-reload` breaks."""
     shared = "no-reload"
     return [*(name for name in PLANTS if name not in (NONE, shared)), *with_data(shared)]
 

@@ -1,4 +1,4 @@
-"""The EVM runtime's derived gas against the official actor's: within a tenth, transactions and classes of opcodes."""
+"""Derived gas of the EVM runtime is within a tenth of the official actor's, for transactions and opcode classes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def within(share: float, ours: int, official: int) -> bool:
 
 
 def gas_of(case: Case) -> list[tuple[int, int]]:
-    """(ours, official) of each message of a case, which must not differ otherwise."""
+    """Return (ours, official) gas of each message of a case without other differences."""
     compared = twins(NONE).compare(case)
     assert not compared.difference
     return [(mine.gas, other.gas) for mine, other in zip(compared.ours, compared.official, strict=True)]
@@ -73,23 +73,23 @@ def words(*numbers: int, size: int = 32) -> bytes:
 
 
 G1 = words(1, 2)
-"""The generator of bn254's first group (EIP-196)."""
+"""Generator of bn254's first group (EIP-196)."""
 G2 = words(
     0x198E9393920D483A7260BFB731FB5D25F1AA493335A9E71297E485B7AEF312C2,
     0x1800DEEF121F1E76426A00665E5C4479674322D4F75EDADD46DEBD5CD992F6ED,
     0x090689D0585FF075EC9E99AD690C3395BC4B313370B38EF355ACDADCD122975B,
     0x12C85EA5DB8C6DEB4AAB71808DCB408FE3D1E7690C43D37B4CE6CC0166FA7DAA,
 )
-"""The generator of the second group (EIP-197)."""
+"""Generator of bn254's second group (EIP-197)."""
 BLS_G1 = words(
     0x17F1D3A73197D7942695638C4FA9AC0FC3688C4F9774B905A14E3A3F171BAC586C55E83FF97A1AEFFB3AF00ADB22C6BB,
     0x08B3F481E3AAA0F1A09E30ED741D8AE4FCF5E095D5D00AF600DB18CB2C04B3EDD03CC744A2888AE40CAA232946C5E7E1,
     size=64,
 )
-"""The generator of BLS12-381's first group."""
+"""Generator of BLS12-381's first group."""
 BIG = (1 << 255) - 19
 A_TRIFLE = 30_000
-"""Gas that no message notices: one costs two million before it does anything."""
+"""Negligible amount of gas: a message costs two million before execution."""
 
 INPUTS = {
     "bn254 addition": (6, G1 + G1),
@@ -118,7 +118,7 @@ INPUTS = {
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_precompile_gas_approximates_cost_of_its_wasm(name: str) -> None:
-    """Beside a call of an empty slot with the same input, of which nothing is left but the computation."""
+    """The cost of a call of an empty account with the same input is subtracted."""
     address, data = INPUTS[name]
     costs = []
     for number in (address, 0x13):

@@ -1,6 +1,6 @@
-"""The EVM actors of network versions 18 to 21: our engines beside each version's own module, over its own bundle.
+"""EVM actors of network versions 18 to 21: our engines compared with each version's official module and bundle.
 
-The test data have no bundle of v11: nv19 and nv20 are compared where its release is kept (`hypervisor bundle fetch`).
+The test data has no bundle of v11: nv19 and nv20 are compared if its release is installed (`hypervisor bundle fetch`).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ GENERATED = 60
 DATA = {10: "bundles/v10-mainnet.car", 12: "bundles/v12-testing-fake-proofs.car"}
 FIRST, LAST = 18, 21
 CHANGED = ("creation_returns", "tombstone_reloads", "getters_ignore_params", "delegate_any_cbor")
-"""Rules of the EVM actor that differ between the two; `bytecode_codec` does in v11 alone."""
+"""Rules of the EVM actor that differ between the two; `bytecode_codec` differs only in v11."""
 
 
 def kept(version: int) -> list[Path]:
-    """The releases of a version that the user's folder has."""
+    """Return the installed releases of a version."""
     return [path for name, path in downloaded_releases().items() if name.startswith(f"v{version}-")][:1]
 
 
 def numbers() -> list[int]:
-    """The network versions of which there is a module to compare with."""
+    """Return the network versions with an available official module."""
     rows = [row for row in NETWORK_VERSIONS.values() if FIRST <= row.number <= LAST]
     return [*with_data(*(row.number for row in rows if row.actors in DATA or kept(row.actors)))]
 

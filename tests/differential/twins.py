@@ -1,6 +1,6 @@
 """Two machines over one bundle: one runs contracts on the EVM runtime, the other on the official EVM actor.
 
-Without an official bundle the two engines of the EVM runtime stand against each other, over our own.
+Without an official bundle, the two engines of the EVM runtime are compared over our own bundle.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.cid import Cid, cid_of
 
 RUNNERS: Final = ("both", "official")
-"""Ours is both of our engines at once: a case in which they differ ends with an error."""
+"""Runners of contracts. Ours is both our engines at once: if they differ, the case ends with an error."""
 ENGINES: Final = ("fast", "py-evm")
-"""The runners where there is no official EVM actor."""
+"""Runners without an official EVM actor."""
 EPOCH: Final = ChainEpoch(700)
 TIMESTAMP: Final = 1_700_000_123
 EPOCH_SECONDS: Final = 30
@@ -47,10 +47,10 @@ _CALLS: Final = ("CALL", "DELEGATECALL", "STATICCALL")
 
 @dataclass(frozen=True, slots=True)
 class CallOf:
-    """A message: a call of a contract, or a creation where `to` is None.
+    """A message: a call of a contract, or a creation if `to` is None.
 
-    Value in attoFIL; `later`: how many epochs after the case's first. With a `method` it is an implicit message of
-    anyone, `data` its bare parameters.
+    `value` is in attoFIL, `later` in epochs after the case's first message. With a `method` it is an implicit message
+    from any actor, and `data` holds its parameters.
     """
 
     sender: EthAddress
@@ -88,7 +88,7 @@ class Outcome:
     """Codec of the return data, if the message names a method."""
 
     def differences(self, other: Outcome) -> Iterator[str]:
-        """The names of the fields that are not equal."""
+        """Return the names of the fields that differ."""
         for name in ("exit_code", "return_data", "events", "root", "codec"):
             if getattr(self, name) != getattr(other, name):
                 yield name
@@ -96,10 +96,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A case on both machines. `difference` is empty where they agree.
+    """A case on both machines. `difference` is empty if they agree.
 
-    `by_gas` says how gas decided where they differ: where their calls first go otherwise, one of the two ran out of it;
-    or else the code has read how much is left. As the EVM runtime's gas is derived, neither is a finding.
+    `by_gas` describes a difference caused by gas: at the first different call, one machine ran out of gas, or the code
+    read the remaining gas. Since the EVM runtime derives gas, neither is a finding.
     """
 
     case: Case
@@ -138,7 +138,7 @@ class Twin:
         self._empty = self.machine.snapshot()
 
     def begin(self, accounts: Mapping[EthAddress, AllocAccount]) -> None:
-        """Start anew from these accounts."""
+        """Restart from these accounts."""
         self.machine.restore(self._empty)
         install_contracts(self.machine, accounts)
 
@@ -215,7 +215,7 @@ def _direct(call: CallOf) -> Message:
 
 
 class _GasReader:
-    """Listens for the GAS opcode with anything but a call behind it."""
+    """Detects GAS opcodes that are not followed by a call."""
 
     def __init__(self) -> None:
         self.found = False
@@ -237,7 +237,7 @@ class Twins:
         self.ours, self.official = (Twin(bundle, evm, network) for evm in runners)
 
     def compare(self, case: Case) -> Compared:
-        """Run a case on both, up to the first message that is not the same."""
+        """Run a case on both machines, up to the first message with different results."""
         ours: list[Outcome] = []
         official: list[Outcome] = []
         try:

@@ -1,6 +1,6 @@
-"""Gas of typical transactions on the EVM runtime and on the official EVM actor, as the table of docs/gas.md.
+"""Gas of typical transactions on the EVM runtime and the official EVM actor, as the table of docs/gas.md.
 
-`python -m tests.differential.workloads ARTIFACTS`, where scripts/corpus has compiled the contracts.
+`python -m tests.differential.workloads ARTIFACTS`, with the contracts compiled by scripts/corpus.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.differential.scenarios import ALICE, BOB, Artifacts, Script, text
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A workload's gas, of the message with inclusion, calls and state."""
+    """Gas of a workload's last message, including inclusion, calls and state."""
 
     name: str
     ours: int
@@ -27,7 +27,7 @@ class Cost:
 
     @property
     def ratio(self) -> float:
-        """The EVM runtime's gas as a part of the official actor's."""
+        """Return the EVM runtime's gas divided by the official actor's."""
         return self.ours / self.official
 
 
@@ -105,7 +105,7 @@ def cost(artifacts: Artifacts, name: str) -> Cost:
 
 
 def table(artifacts: Artifacts) -> Iterator[str]:
-    """The lines of a table in Markdown."""
+    """Return the lines of a Markdown table."""
     yield "| transaction | EVM runtime | official actor | ratio |"
     yield "|---|---:|---:|---:|"
     for name in WORKLOADS:

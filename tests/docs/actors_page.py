@@ -1,10 +1,10 @@
-"""Writes the table of docs/actors.md: each method of each built-in actor, and whether our bundles offer it.
+"""Generator of the table in docs/actors.md: each method of each built-in actor, and whether our bundles offer it.
 
-    python -m tests.docs.actors_page     make the table anew (`make actors-page`)
+python -m tests.docs.actors_page     regenerate the table (`make actors-page`)
 
-Names and numbers are those of the schemas; whether an actor has a method is asked of the actor itself: one that has not
-answers 22, and one that is frozen 18 to every caller, which it did not before. The official actors of v18 are asked
-too, so that no method of theirs can be missing here.
+Names and numbers come from the schemas. Each actor is called to find out if it has a method: a missing method exits
+with 22, and a frozen one with 18 for every caller. The official actors of v18 are called, too, so that none of their
+methods is missing.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ HELD: Final = {
     "eam": BASICS,
     "ethaccount": BASICS,
 }
-"""Beside each actor the scripts and random sequences that hold it against the official one."""
+"""Test modules that compare each actor with the official one."""
 
 HELD_NEW: Final = {
     "storageminer": ("fvm_hypervisor/builtin_actors/test_sector_quality.py",),
@@ -91,7 +91,7 @@ TAKES_ANYTHING: Final = {
     "placeholder": (),
     "evm": ("InvokeEVM",),
 }
-"""Actors that let any exported number pass, and the exported methods that they have of their own."""
+"""Actors that accept any exported number, and their own exported methods."""
 
 SINGLETONS: Final = (*map(ActorID, range(8)), EAM_ACTOR)
 _SMALL_NUMBERS: Final = range(1, 64)
@@ -99,7 +99,7 @@ _SMALL_NUMBERS: Final = range(1, 64)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A method, with the one or two numbers that it goes by, who has it, and what v19 says of it."""
+    """A method with its one or two numbers, the bundles that have it, and v19's change."""
 
     actor: str
     method: str
@@ -140,7 +140,7 @@ class Row:
 
 
 class Probe:
-    """Actors of each kind, with no state: enough to say whether they know a method."""
+    """Machine with stateless actors of each kind, which suffices to find out whether a method exists."""
 
     def __init__(self, bundle: Bundle, evm: str) -> None:
         self.machine = Hypervisor.open(bundle=bundle, evm=evm)
@@ -176,7 +176,7 @@ def says(before: Probe, probe: Probe, method: str, actor: str, numbers: list[int
 
 
 def rows(official: Probe, own: Probe, later: Probe) -> Iterator[Row]:
-    """All methods, by actor in the manifest's order, then by number."""
+    """Return all methods by actor in the manifest's order, then by number."""
     for actor in ACTOR_NAMES:
         by_name: dict[str, list[int]] = {}
         for number in sorted(numbers_of(actor, official, own, later)):
@@ -191,7 +191,7 @@ def rows(official: Probe, own: Probe, later: Probe) -> Iterator[Row]:
 
 
 def numbers_of(actor: str, *probes: Probe) -> Iterator[int]:
-    """The numbers that any of the actors knows; of those that take anything, the ones that mean something."""
+    """Return the numbers that any of the actors handles; for actors that accept anything, the defined ones."""
     if actor in TAKES_ANYTHING:
         named = {int(row.split()[0]) for row in OWN_NUMBERS.get(actor, "").split(", ") if row}
         yield from {1, *named} if actor != "placeholder" else ()
@@ -204,7 +204,7 @@ def numbers_of(actor: str, *probes: Probe) -> Iterator[int]:
 
 
 def table(found: list[Row]) -> str:
-    """The rows as Markdown."""
+    """Return the rows as Markdown."""
     head = (
         "| actor | method | number | v18 | v19 | held against the official one by, in `tests/` "
         "| callers | bad forms |\n"
@@ -214,7 +214,7 @@ def table(found: list[Row]) -> str:
 
 
 def found_rows() -> list[Row]:
-    """Ask the actors of the bundles. Needs the outside test data."""
+    """Call the actors of all bundles. Needs the test data."""
     official = Probe(Bundle.open(data_file(OFFICIAL)), "official")
     return list(rows(official, Probe(Bundle.embedded(), "py-evm"), Probe(Bundle.embedded("v19"), "py-evm")))
 

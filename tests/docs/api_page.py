@@ -1,4 +1,4 @@
-"""Writes docs/api.md, from the docstrings of the public names: `python -m tests.docs.api_page` (`make api-page`).
+"""Generator of docs/api.md from the docstrings of the public names: `python -m tests.docs.api_page` (`make api-page`).
 
 Everything is read from the sources, so that the page does not depend on compiled modules.
 """
@@ -50,7 +50,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class PublicName:
-    """A name of a package, with its docstring, and its members where it is a class."""
+    """A name of a package with its docstring, and the members of a class."""
 
     package: str
     name: str
@@ -60,12 +60,12 @@ class PublicName:
 
     @property
     def full(self) -> str:
-        """The name with its package."""
+        """Return the name with its package."""
         return f"{self.package}.{self.name}"
 
 
 def public_names(package: ModuleType) -> Iterator[PublicName]:
-    """The names of a package's `__all__`, in their order."""
+    """Return the names of a package's `__all__` in order."""
     for name in package.__all__:
         value = getattr(package, name)
         if inspect.isclass(value):
@@ -87,7 +87,7 @@ def _function(package: str, name: str, value: Any) -> PublicName:
 
 
 def _heading(node: ast.ClassDef) -> str:
-    """The first line of a class, and the fields of a dataclass."""
+    """Return the first line of a class, and the fields of a dataclass."""
     bases = ", ".join(ast.unparse(base) for base in node.bases)
     first = f"class {node.name}({bases}):" if bases else f"class {node.name}:"
     fields = [
@@ -112,7 +112,7 @@ def _field_list(node: ast.ClassDef) -> str:
 
 
 def _members(kind: type) -> Iterator[Member]:
-    """The constructor where it has a docstring, then public members, inherited ones too: the class's own first."""
+    """Return the constructor if it has a docstring, then public members, the class's own before inherited ones."""
     seen: set[str] = set()
     for owner in kind.__mro__:
         if owner.__module__.split(".")[0] not in _OURS:
@@ -144,7 +144,7 @@ def _class(kind: type) -> ast.ClassDef:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    """The source of a module, beside it where it is compiled."""
+    """Return the syntax tree of a module's source, even if the module is compiled."""
     spec = find_spec(module)
     assert spec is not None
     origin = Path(str(spec.origin))
@@ -159,7 +159,7 @@ def _doc(node: ast.ClassDef | ast.FunctionDef) -> str:
 
 
 def page() -> str:
-    """The page as it is now."""
+    """Return the generated page."""
     return "\n".join([_HEAD, *(line for name in _PACKAGES for line in _package(import_module(name)))])
 
 
@@ -177,7 +177,7 @@ def _package(package: ModuleType) -> Iterator[str]:
 
 
 def _text(docstring: str) -> str:
-    """A docstring as Markdown: its examples fenced, and `f0<id>` no tag."""
+    """Return a docstring as Markdown, with fenced examples and escaped `f0<id>`."""
     parts = _EXAMPLE.split(f"{docstring}\n")
     texts = (_TAG.sub("&lt;", part) for part in parts)
     examples = [f"```pycon\n{found[0].rstrip()}\n```\n" for found in _EXAMPLE.finditer(f"{docstring}\n")]

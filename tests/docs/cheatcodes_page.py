@@ -1,6 +1,6 @@
-"""Writes the table of cheatcodes in docs/cheatcodes.md, from the table of the code and the list of what it lacks.
+"""Generator of the table in docs/cheatcodes.md, from the code's table and the list of missing cheatcodes.
 
-python -m tests.docs.cheatcodes_page     make it anew (`make cheatcodes-page`)
+python -m tests.docs.cheatcodes_page     regenerate it (`make cheatcodes-page`)
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SUPPORTED, PARTIAL, MISSES = "supported", "partial", "missing"
 
 
 def replaced(page: str) -> str:
-    """The page with its table as it is now."""
+    """Return the page with the generated table."""
     before, rest = page.split(BEGIN)
     return before + BEGIN + "\n" + "\n".join(lines()) + "\n\n" + END + rest.split(END)[1]
 
 
 def lines() -> Iterator[str]:
-    """The counts, forge's cheatcodes by name, and Filecoin's by signature."""
+    """Return the counts, forge's cheatcodes by name, and Filecoin's by signature."""
     entries = list(table().values())
     forge = [entry for entry in entries if not entry.filecoin]
     partial = sum(1 for entry in forge if entry.partial)

@@ -1,8 +1,8 @@
-"""Writes the commands of docs/cli.md from the output of `--help`.
+"""Generator of the commands in docs/cli.md from the output of `--help`.
 
 Also writes the unsupported options of anvil to docs/coming-from-foundry.md, with their error texts.
 
-python -m tests.docs.cli_page     make both anew (`make cli-page`)
+python -m tests.docs.cli_page     regenerate both (`make cli-page`)
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _TERMINAL: Final = {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", 
 
 
 def replaced(page: str) -> str:
-    """The page with its commands as they are now."""
+    """Return the page with the generated commands."""
     before, rest = page.split(BEGIN)
     return before + BEGIN + "\n" + "\n".join(sections()) + "\n" + END + rest.split(END)[1]
 
 
 def with_options(page: str) -> str:
-    """The page with the options of anvil that the command refuses, each with what they say."""
+    """Return the page with the anvil options that the command refuses, and their error texts."""
     for program, reasons in _OPTIONS.items():
         begin = f"<!-- options of {program}: make cli-page -->\n"
         before, rest = page.split(begin)
@@ -48,7 +48,7 @@ def with_options(page: str) -> str:
 
 
 def sections() -> Iterator[str]:
-    """The commands under the panels of `--help`, each with its own."""
+    """Return the commands by panel of `--help`, each with its own help."""
     for title, body in _PANEL.findall(help_of()):
         if title != "Options":
             yield f"## {title}\n"

@@ -1,4 +1,4 @@
-"""`make recording`: writes docs/demo.svg, three steps of `hypervisor demo` as a terminal shows them."""
+"""Generator of docs/demo.svg (`make recording`): terminal output of three steps of `hypervisor demo`."""
 
 from __future__ import annotations
 

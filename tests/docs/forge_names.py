@@ -1,6 +1,6 @@
-"""The names of forge's options and of the keys of its `foundry.toml`, recorded in forge_names.toml.
+"""Names of forge's options and `foundry.toml` keys, recorded in forge_names.toml.
 
-python -m tests.docs.forge_names FORGE > tests/docs/forge_names.toml     of another release: `FORGE` is its program
+python -m tests.docs.forge_names FORGE > tests/docs/forge_names.toml     for another release: `FORGE` is its program
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ COMMANDS: Final = ("test", "coverage", "snapshot")
 _OPTION: Final = re.compile(r"^ {2,6}(?:(-\w), )?(--[a-z][a-z0-9-]*)", re.MULTILINE)
 _ALIASES: Final = re.compile(r"^ +\[aliases: (.*)\]$", re.MULTILINE)
 _OF_OTHERS: Final = ("fmt", "lint", "doc", "bind_json", "vyper", "labels")
-"""Tables of forge's other commands, and those whose keys are a project's own."""
+"""Tables of forge's other commands, and those with user-defined keys."""
 
 
 def recorded() -> dict[str, Any]:
-    """The names of a release: options by command, `keys` with dots, and `version`."""
+    """Return the names of a release: options by command, dotted `keys`, and `version`."""
     return tomllib.loads(RECORD.read_text(encoding="utf-8"))
 
 
 def options_of(help_text: str) -> list[str]:
-    """The long options of a command's `--help`, with their other names."""
+    """Return the long options of a command's `--help` with their aliases."""
     found = [option for _, option in _OPTION.findall(help_text)]
     for names in _ALIASES.findall(help_text):
         found += [name.strip() for name in names.split(",") if name.strip().startswith("--")]
@@ -37,7 +37,7 @@ def options_of(help_text: str) -> list[str]:
 
 
 def keys_of(config: Mapping[str, Any]) -> list[str]:
-    """The keys of a profile, those of tables with dots. `config` is what `forge config --json` prints."""
+    """Return the keys of a profile, dotted for tables. `config` is the output of `forge config --json`."""
     found = set()
     for key, value in config.items():
         if key in _OF_OTHERS:

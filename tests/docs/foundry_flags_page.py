@@ -1,8 +1,8 @@
-"""Writes docs/foundry-flags.md: each of forge's options and each key of foundry.toml, with yes, or why not.
+"""Generator of docs/foundry-flags.md: support for each of forge's options and each key of foundry.toml.
 
-An option is there if `hypervisor test --help` has it, a key is read if a value that it cannot have is refused.
+An option is supported if `hypervisor test --help` lists it, and a key if an invalid value is refused.
 
-python -m tests.docs.foundry_flags_page     make the tables anew (`make cli-page`)
+python -m tests.docs.foundry_flags_page     regenerate the tables (`make cli-page`)
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ ELSEWHERE: Final = {
     "--max": "no: all tests are in the file",
     "--min": "no: all tests are in the file",
 }
-"""Options of `forge coverage` and `forge snapshot` that have other names here, or none."""
+"""Options of `forge coverage` and `forge snapshot` with other names here, or none."""
 
 _IN_PART: Final = {"rpc_storage_caching.chains": "in part: `none`, or all chains; a list of chains stands for all"}
 
 
 def own_options() -> frozenset[str]:
-    """The options of `hypervisor test`."""
+    """Return the options of `hypervisor test`."""
     return frozenset(re.findall(r"--[a-z][a-z0-9-]*", help_of("test")))
 
 
@@ -60,7 +60,7 @@ def reads(key: str) -> bool:
 
 
 def replaced(page: str) -> str:
-    """The page with its tables as they are now."""
+    """Return the page with the generated tables."""
     names = recorded()
     others = [*names["coverage"], *names["snapshot"]]
     rows = {

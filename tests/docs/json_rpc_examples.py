@@ -1,6 +1,6 @@
-"""An example of each method in docs/json-rpc.md: its parameters, and the chain that the request is sent to.
+"""An example of each method in docs/json-rpc.md: its parameters, and the chain that receives the request.
 
-Methods without parameters need none here. `$NAMES` stand for what the chain has: hashes, CIDs, addresses.
+Methods without parameters need none. `$NAMES` are placeholders for the chain's hashes, CIDs and addresses.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from tests.localnet.conftest import ARTIFACTS, START
 
 DUAL_TOKEN: Final = Path(__file__).resolve().parent.parent.parent / "examples" / "dual-token" / "DualToken.json"
 _ON_OLDER: Final = ("hypervisor_upgrade", "hypervisor_grantDatacap")
-"""Methods that are asked of a network of version 28: to be upgraded, and with DataCap that is not frozen."""
+"""Methods called on a network of version 28: upgrades, and DataCap before it is frozen."""
 _IN_FOLDER: Final = ("hypervisor_collectGarbage",)
-"""Methods that are asked of a network in a folder."""
+"""Methods called on a network in a folder."""
 
 _MODULE: Final = bytes.fromhex(
     "0061736d0100000001060160017f017f030201000503010001071302066d656d6f7279020006696e766f6b6500000a0601040041000b"
 )
-"""An actor that answers nothing to everything."""
+"""An actor that returns nothing for any method."""
 
 _CALL: Final = {"from": "$ALICE", "to": "$CONTRACT", "data": "$CALLDATA"}
 _PAYMENT: Final = {"from": "$ALICE", "to": "$BOB", "value": "0x1"}
@@ -254,11 +254,11 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
 
 
 _FORGETTING: Final = ("evm_revert", "anvil_reorg", "anvil_rollback", "anvil_loadState", "anvil_reset")
-"""Methods after which nothing that the names stand for needs to be there, in the order in which they can be asked."""
+"""Methods that invalidate the placeholders, in the order in which they can be called."""
 
 
 class Examples:
-    """Asks a node for examples. What one of them changes is taken back."""
+    """Requests of the examples; changes by one of them are reverted."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -267,12 +267,12 @@ class Examples:
         self.names = self._found()
 
     def answers(self, methods: Iterable[str]) -> dict[str, Any]:
-        """The results of the methods' examples, by method; those after which the chain is another one come last."""
+        """Return the results of the methods' examples by method; those that replace the chain come last."""
         asked = sorted(methods, key=lambda name: _FORGETTING.index(name) + 1 if name in _FORGETTING else 0)
         return {method: self._answer(method) for method in asked}
 
     def _answer(self, method: str) -> Any:
-        """The result of a method's example. Raises AssertionError for an error."""
+        """Return the result of a method's example. Raises AssertionError for an error response."""
         params = self._filled(EXAMPLES.get(method, []))
         if method in _ON_OLDER:
             with Network(network=28, clock=lambda: START) as older:
@@ -395,6 +395,6 @@ async def _at_once(work: Callable[[], Any]) -> Any:
 
 @contextmanager
 def examples() -> Iterator[Examples]:
-    """A network with what the examples ask for."""
+    """Create a network with the state that the examples need."""
     with Network(clock=lambda: START) as network:
         yield Examples(network)

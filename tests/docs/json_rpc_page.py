@@ -1,6 +1,6 @@
-"""Writes the methods of docs/json-rpc.md, from the code, the lists of its peers' methods, and examples that are run.
+"""Generator of the methods in docs/json-rpc.md, from the code, other nodes' method lists, and executed examples.
 
-python -m tests.docs.json_rpc_page     make them anew (`make rpc-page`)
+python -m tests.docs.json_rpc_page     regenerate them (`make rpc-page`)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AREAS: Final = {
     "Beside the chain": "side_states",
     "Filecoin's methods": "filecoin",
 }
-"""Modules of each heading; further methods come last."""
+"""Modules of each heading; other methods come last."""
 
 PARTIAL: Final = {
     "debug_traceTransaction": "no tracers in JavaScript",
@@ -95,13 +95,13 @@ MISSING: Final = (
     (r"Filecoin\.State(Market|Deal|Get|Verifier)", "read their actors: `Filecoin.StateReadState`, `StateCall`"),
     (r"", "not offered yet"),
 )
-"""Why methods of peers are missing: the first pattern that a name begins with."""
+"""Reasons for missing methods of other nodes, by name pattern; the first match applies."""
 
 CHANGING: Final = (
     "eth_estimateGas", "Filecoin.GasEstimateGasLimit", "web3_clientVersion", "Filecoin.StateMinerAvailableBalance",
     "Filecoin.ChainReadObj",
 )  # fmt: skip
-"""Methods whose results are other ones with each version of the actors or of this program."""
+"""Methods whose results change with each version of the actors or of this program."""
 
 _SHOWN = 24
 _KEYS = 4
@@ -109,7 +109,7 @@ _KEYS = 4
 
 @dataclass(frozen=True)
 class Peer:
-    """Another node, and the methods that it has."""
+    """Another node and its methods."""
 
     title: str
     letter: str
@@ -117,7 +117,7 @@ class Peer:
 
 
 def peers() -> list[Peer]:
-    """The peers, as their lists have them."""
+    """Return the other nodes from their lists."""
     found = []
     for name, letter in (("anvil", "A"), ("hardhat", "H"), ("lotus", "L"), ("execution-apis", "E")):
         head, *methods = (PEERS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
@@ -126,7 +126,7 @@ def peers() -> list[Peer]:
 
 
 def rows() -> dict[str, list[Method]]:
-    """The methods by heading."""
+    """Return the methods by heading."""
     heading = {f"localnet.rpc.{module}": area for area, names in AREAS.items() for module in names.split()}
     found: dict[str, list[Method]] = {area: [] for area in AREAS}
     for module in modules():
@@ -138,7 +138,7 @@ def rows() -> dict[str, list[Method]]:
 
 
 def methods_text() -> str:
-    """Everything between the marks of the page."""
+    """Return everything between the markers of the page."""
     known = peers()
     parts = [_summary(known)]
     with examples() as asked:
@@ -150,7 +150,7 @@ def methods_text() -> str:
 
 
 def replaced(page: str) -> str:
-    """The page with the methods as they are now."""
+    """Return the page with the generated methods."""
     before, rest = page.split(BEGIN)
     return before + BEGIN + "\n" + methods_text() + "\n" + END + rest.split(END)[1]
 
@@ -239,7 +239,7 @@ def _mark(name: str, offered: dict[str, Method]) -> str:
 
 
 def brief(value: Any) -> str:
-    """A result in a few words: objects by the names of their fields, long texts by how they begin."""
+    """Return a short form of a result: objects by field names, long texts by their beginning."""
     match value:
         case dict():
             names = list(value)

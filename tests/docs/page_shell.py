@@ -1,13 +1,12 @@
-"""A page of the documentation as its reader follows it: its files are written and its commands are run, in the order in
-which they stand, in one shell, in an empty folder.
+"""Execution of a documentation page: its files are written and its commands run in one shell and an empty folder.
 
-- A fenced block whose first line is a comment with a file's name (`# test_x.py`, `// src/X.sol`) is that file.
-- The lines of `console` and `bash` blocks are commands. After three blanks and `#`, a line says what it prints;
-  `fails` means that it ends with another status than 0.
-- A `hypervisor node` in the foreground is the one in another terminal: it runs until the page ends, and the next
-  command waits for it.
-- Pages say port 8545; here it is a free one.
-- `REPLACED` has the commands that are not run here, each with what takes its place.
+- A fenced block whose first line is a comment with a file name (`# test_x.py`, `// src/X.sol`) is that file.
+- The lines of `console` and `bash` blocks are commands. After three blanks and `#`, a line states the expected output;
+`fails` means an exit status other than 0.
+- A `hypervisor node` in the foreground stands for one in another terminal: it runs until the end of the page, and the
+next command waits for it.
+- Port 8545 is replaced by a free one.
+- `REPLACED` lists commands that are not executed, with their replacements.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _BEGINS, _ENDS = "\x1e", "\x1f"
 
 
 class Ran(NamedTuple):
-    """A command of a page, what the page says of it, its exit status, and what it printed."""
+    """An executed command with the documented output, its exit status, and its output."""
 
     command: str
     expected: str
@@ -47,7 +46,7 @@ class Ran(NamedTuple):
     output: str
 
     def check(self) -> None:
-        """Fails where the page does not tell the truth."""
+        """Fail if the output differs from the documented one."""
         shown = f"$ {self.command}\n{self.output}"
         failed = bool(self.status or re.search("^Error:", self.output, re.MULTILINE))  # npm's foundry ends with 0
         if self.expected.startswith(FAILS):
@@ -58,18 +57,18 @@ class Ran(NamedTuple):
 
 
 def files(page: str) -> dict[str, str]:
-    """The files of a page, by their names."""
+    """Return the files of a page by name."""
     found = ((_FILE.match(text), text) for _, text in _BLOCK.findall(page))
     return {match[1]: text for match, text in found if match}
 
 
 def commands(page: str) -> list[tuple[str, str]]:
-    """The commands of a page, each with what it is said to print."""
+    """Return the commands of a page with their documented outputs."""
     return [(command, expected) for command, expected in _steps(page) if command is not None]
 
 
 def run_page(page: str, folder: Path, environment: Mapping[str, str] | None = None) -> list[Ran]:
-    """Follow a page in a new folder with a `.venv`. `~/hypervisor` is a clone; so is the folder of a page that uses
+    """Execute a page in a new folder with a `.venv`. `~/hypervisor` is a clone; so is the folder of a page that uses
     its examples.
     """
     folder.mkdir()
@@ -120,7 +119,7 @@ ready() {
 
 
 def _steps(page: str) -> Iterator[tuple[str | None, str]]:
-    """Commands with what they print, and (None, name) where a file is written."""
+    """Yield commands with their outputs, and (None, name) for each file to write."""
     for language, text in _BLOCK.findall(page):
         name = _FILE.match(text)
         if name:
@@ -144,7 +143,7 @@ def _script(page: str, port: int) -> Iterator[str]:
 
 
 def _here(command: str, port: int) -> str:
-    """A command with this port, a node in the foreground in the background."""
+    """Return a command with this port, and a foreground node in the background."""
     command = re.sub(r"127\.0\.0\.1:8545|localhost:8545", f"127.0.0.1:{port}", command)
     apart = _FOREGROUND.fullmatch(command)
     if apart:

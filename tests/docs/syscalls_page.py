@@ -1,6 +1,6 @@
-"""Writes docs/syscalls.md and the C header beside the actors, from the table of syscalls.
+"""Generator of docs/syscalls.md and the actors' C header from the table of syscalls.
 
-python -m tests.docs.syscalls_page     make both anew (`make syscalls-page`)
+python -m tests.docs.syscalls_page     regenerate both (`make syscalls-page`)
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ END: Final = "<!-- end of syscalls -->\n"
 
 
 def replaced(page: str) -> str:
-    """The page with its tables as they are now."""
+    """Return the page with the generated tables."""
     before, rest = page.split(BEGIN)
     return before + BEGIN + "\n" + "\n".join(lines()) + "\n\n" + END + rest.split(END)[1]
 
 
 def lines() -> Iterator[str]:
-    """The error numbers, the structures, and the syscalls of each module."""
+    """Return the error numbers, the structures, and the syscalls of each module."""
     yield "## Error numbers\n\n| number | name |\n|---|---|"
     yield from (f"| {number} | `FVM_E_{number.name}` |" for number in ErrorNumber)
     yield "\n## Structures\n\n| structure | bytes | fields, with the offset of each |\n|---|---|---|"

@@ -1,4 +1,4 @@
-"""docs/actors.md tells the truth: its table is what the actors answer, its tests exist, its Python runs."""
+"""docs/actors.md: its table matches the actors, its tests exist, and its Python runs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_actors_table_matches_actor_responses(found: list[Row]) -> None:
 
 
 def test_omitted_official_miner_methods_are_those_of_proofs(found: list[Row]) -> None:
-    """Against the facts of actors.md 4.15, not against the actor."""
+    """The expected methods are those of actors.md 4.15, not of the actor."""
     assert {number for row in found if not row.own and not row.new for number in row.numbers} == {
         5, 9, 11, 15, 17, 19, 20, 24, 28, 32, 34, 35, 36,
     }  # fmt: skip
 
 
 def test_table_lists_methods_added_removed_and_frozen_by_nv29(found: list[Row]) -> None:
-    """FIP-0118: nine methods of f02 and one of miners; two of the market gone; DataCap and registry can be read."""
+    """FIP-0118: nine methods of f02 and one of miners; the market loses two; DataCap and registry are read-only."""
     assert [row.numbers for row in found if row.new and row.actor == "storageminer"] == [(37,)]
     assert sorted(row.method for row in found if row.new and row.actor == "reward") == [
         "CancelPending", "Claim", "RegisterStream", "RemoveStream", "ReplaceAddress", "SetDistribution", "SetShares",

@@ -1,4 +1,4 @@
-"""`help` of every public name says units and errors and has an example that runs; docs/api.md is made of the same."""
+"""`help` of every public name states units and errors and has a working example; docs/api.md equals the docstrings."""
 
 from __future__ import annotations
 

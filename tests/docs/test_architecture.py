@@ -26,7 +26,7 @@ ROW = re.compile(r"^\| (\w+) \| .* \| `([\w/.]+)` \| `([\w.]+)` \|$", re.MULTILI
 
 
 def arrows() -> list[tuple[str, str, str]]:
-    """(number, file, function) of each row of the page's table."""
+    """Return (number, file, function) of each row of the page's table."""
     return ROW.findall(PAGE.read_text(encoding="utf-8"))
 
 
@@ -49,7 +49,7 @@ def test_every_arrow_names_a_function_that_exists(number: str, file: str, functi
 
 @pytest.fixture(scope="module")
 def passed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """The arrows that each step of the demonstration passed, as its trace tells them."""
+    """Return the arrows that each step of the demo passed, according to its trace."""
     demo = scenario.run(tmp_path_factory.mktemp("architecture") / "state")
     return {step.name: [number for event in step.trace for number in _arrows_of(event)] for step in demo.steps}
 

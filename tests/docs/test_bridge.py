@@ -1,4 +1,4 @@
-"""docs/bridge.md tells the truth: its Python runs, on the contracts of the examples."""
+"""docs/bridge.md: its Python runs on the contracts of the examples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "bridge.md").rea
 
 @pytest.fixture(autouse=True)
 def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The compiled contracts that the page names, in the working directory."""
+    """Copy the compiled contracts named by the page into the working directory."""
     for name, file in {
         "MinerFacts.json": "examples/miner-facts/MinerFacts.json",
         "Client.json": "tests/integration/facade/compiled/Typed.json",

@@ -1,4 +1,4 @@
-"""The cheatcodes of docs/cheatcodes.md are those that there are, and what is missing is what forge-std names."""
+"""docs/cheatcodes.md lists the supported cheatcodes, and the missing ones of forge-std."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OF_LATER_FORGES = {
     "expectDelegateCall(address,bytes)",
     "mockCall(address,bytes,bytes,bool)",
 }
-"""Cheatcodes of forge that forge-std's interface does not declare."""
+"""Cheatcodes of forge missing in forge-std's interface."""
 
 FORGE_STD = frozenset(map(bytes.fromhex, SELECTORS.read_text(encoding="utf-8").split()))
 """The selectors of the interface `Vm` of forge-std 1.16.1; tests/soltests compares by name."""

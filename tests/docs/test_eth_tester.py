@@ -1,4 +1,4 @@
-"""The example of the eth-tester page prints what it says."""
+"""The example of the eth-tester page prints the documented output."""
 
 from __future__ import annotations
 

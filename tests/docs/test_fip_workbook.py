@@ -1,4 +1,4 @@
-"""The workbook's commands do what the page says, and its tables add up."""
+"""The FIP workbook: its commands have the documented output, and its tables add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/foundry-flags.md has all that forge has, and says of each whether it is here."""
+"""docs/foundry-flags.md lists all options and keys of forge, each with its support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/json-rpc.md tells the truth: its table is the code's, and so are the numbers and codes that it names."""
+"""docs/json-rpc.md: its table, numbers and error codes equal those of the code."""
 
 from __future__ import annotations
 

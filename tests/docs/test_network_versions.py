@@ -1,4 +1,4 @@
-"""docs/network-versions.md tells the truth: its tables are the rows, its Python runs, its files are there."""
+"""docs/network-versions.md: its tables equal the network version rows, its Python runs, and its files exist."""
 
 from __future__ import annotations
 

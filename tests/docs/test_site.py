@@ -1,4 +1,4 @@
-"""The documentation site: its navigation has every page, and a dead link fails the build."""
+"""The documentation site: its navigation lists every page, and a dead link fails the build."""
 
 from __future__ import annotations
 

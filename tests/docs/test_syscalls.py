@@ -1,4 +1,4 @@
-"""docs/syscalls.md and the C header are what the table says, and the header is what the network's ABI says."""
+"""docs/syscalls.md and the C header equal the syscall table, and the header equals the network's ABI."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LAYOUTS = {
 
 
 def letters(arguments: str) -> str:
-    """The wasm types of C's arguments: I for 32 bits, Q for 64."""
+    """WASM types of C arguments: I for 32 bits, Q for 64."""
     if arguments == "void":
         return ""
     return "".join("Q" if "*" not in one and "64_t" in one else "I" for one in arguments.split(", "))

@@ -1,4 +1,4 @@
-"""The tutorial's tests are run as they stand, in a folder of their own."""
+"""The tutorial's tests run unchanged in a separate folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODULE = "target/wasm32-unknown-unknown/release/tip_jar.wasm"
 FILES = dict(re.findall(r"^```python\n# (test_\w+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
 BEFORE_FOUNDRY = PAGE.partition("\n## A deployment with Foundry\n")[0]
-"""The part that takes no program but Python; `tests/clients` follows the whole page."""
+"""Part of the page that needs only Python; `tests/clients` executes the whole page."""
 
 
 def test_every_python_block_is_a_file_of_tests() -> None:
@@ -36,7 +36,7 @@ def test_page_commands_produce_documented_output_in_one_shell(tmp_path: Path) ->
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The committed modules, which `make bundle` holds equal to what the compiler makes, in place of the compiler."""
+    """Replace compilation by the committed modules, whose equality `make bundle` checks."""
     for feature in build.FEATURES[build.TEMPLATE]:
         copied = f"mkdir -p {Path(MODULE).parent} && cp {build.module_file(build.TEMPLATE, feature)} {MODULE}"
         monkeypatch.setitem(REPLACED, f"cargo build --release --features {feature}", copied)

@@ -1,1 +1,1 @@
-"""The EVM engines against each other on generated programs: every outcome, the state and the gas to the unit."""
+"""EVM engines compared with each other on generated programs: outcome, state and exact gas."""

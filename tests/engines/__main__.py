@@ -1,8 +1,8 @@
-"""Generated programs on the plain engine, the fast one and, for Cancun, pyrevm, as a recorded run: all must be equal.
+"""Generated programs on the plain engine, the fast engine and, for Cancun, pyrevm, as a recorded run; all must agree.
 
-Exit, gas, output, logs and every actor, with enough gas and with less. Then the same, shorter, with one gas too much in
-an engine, which must be found. A finding names RULES SEED:BATCH:PROGRAM:GAS; `--case SEED:BATCH:PROGRAM:GAS` runs it on
-both engines side by side and shows where they part.
+Exit code, gas, output, logs and every actor are compared, with enough gas and with less. A shorter run repeats this
+with one additional unit of gas in an engine, which must be found. A finding names RULES SEED:BATCH:PROGRAM:GAS; `--case
+SEED:BATCH:PROGRAM:GAS` runs it on both engines side by side and shows the first difference.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_PLANTED = 2000
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the requested comparison and return the exit code."""
     parser = options(__doc__, 10_000)
     parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Batches over worker processes: every transaction on both engines (and pyrevm), with enough gas and with less.
+"""Comparison of batches by worker processes: every transaction on both engines (and pyrevm), with enough gas and less.
 
 A short gas limit is the exact gas used, one less, or any amount below, so that runs end within any instruction.
 """
@@ -27,15 +27,15 @@ RAN, FINISHED = "ran on both engines", "came to an end of their own"
 STAGES: Final = (RAN, FINISHED)
 _OWN_ENDS: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _CHUNK: Final = 2 * len(RULES)
-"""Batches that a worker takes at once: two turns of the rules."""
+"""Number of batches per worker task: two rounds of the rules."""
 _BLOCK: Final = 20 * _CHUNK * SIZE
-"""Programs that are compared before the clock is looked at."""
+"""Number of programs compared between checks of the time."""
 _ALL_ACCOUNTS: Final = 10
-"""One program in this many has all its accounts compared with pyrevm's, too."""
+"""One program in this many has all its accounts compared with pyrevm's."""
 
 
 def compare(seed: int, count: int, workers: int, plant: str = NONE, seconds: float = inf) -> Tally:
-    """The first `count` programs of a seed, or as many blocks of them as are begun within some seconds."""
+    """Compare the first `count` programs of a seed, or as many blocks of them as start within some seconds."""
     total, step, started = Tally(), _CHUNK * SIZE, monotonic()
     work = partial(compare_some if workers == 1 else _compare_in_worker, seed, count, plant)
     for block in range(0, count, _BLOCK):
@@ -52,7 +52,7 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE, seconds: flo
 
 
 def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
-    """One chunk of the programs, for a worker."""
+    """Compare one chunk of the programs in a worker."""
     tally, end = Tally(), min(count, start + _CHUNK * SIZE)
     with PLANTS[plant]():
         for first in range(start, end, SIZE):
@@ -62,7 +62,7 @@ def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
 
 
 def _compare_in_worker(seed: int, count: int, plant: str, start: int) -> Tally:
-    """The same where the process does nothing else: collecting garbage once a chunk saves a tenth of the time."""
+    """Compare one chunk in a dedicated process: garbage collection once per chunk saves a tenth of the time."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -71,7 +71,7 @@ def _compare_in_worker(seed: int, count: int, plant: str, start: int) -> Tally:
 
 @cache
 def worlds(rules: str, plant: str) -> tuple[World, ...]:
-    """A worker's machines, kept over its chunks; a defect needs machines of its own."""
+    """Return a worker's machines, reused for its chunks; planted defects get their own."""
     del plant
     return tuple(world(engine, rules) for engine in ENGINES)
 
@@ -98,7 +98,7 @@ class Comparison:
                 self._found(number, call.gas_limit, f"{type(error).__name__}: {error}")
 
     def program(self, number: int, call: Call) -> None:
-        """One program, with all of its gas and with less."""
+        """Compare one program with enough gas and with less."""
         tally = self._tally
         outcome = self._both(number, call, call.gas_limit)
         tally.count += 1
@@ -111,7 +111,7 @@ class Comparison:
             self._both(number, call, gas_limit)
 
     def _less(self, outcome: Outcome, call: Call) -> list[int]:
-        """A gas limit that ends at what was used, or below; none for some of the programs."""
+        """Return a gas limit at or below the gas used, or None for some programs."""
         used = outcome.gas_used
         anywhere = self._random.randint(used // 3, used)
         exact = used if outcome.exit_code in _OWN_ENDS else anywhere

@@ -1,10 +1,9 @@
-"""Single frames in great number, as a recorded run: the plain engine with the fast one beside it, instruction costs
-included.
+"""Comparison of single frames, as a recorded run: the plain engine beside the fast one, including instruction costs.
 
-A program is a handful of the grammar's statements, in a loop now and then, with any amount of gas, on a host that
-answers from dictionaries and has prices of its own. The engines run side by side (`runtimes.evm.both`): each question,
-its arguments, the gas at it, each call that leaves the frame and the frame's end must be equal. Whole transactions are
-`python -m tests.engines`; these are smaller, and there are more of them.
+A program is a few of the grammar's statements, sometimes in a loop, with any amount of gas, on a host with its own
+prices that responds from dictionaries. The engines run side by side (`runtimes.evm.both`): each host call, its
+arguments, the gas at it, each call that leaves the frame, and the frame's end must be equal. `python -m tests.engines`
+compares whole transactions; these frames are smaller and more numerous.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost
 
 RULES: Final = (*ETHEREUM, *FILECOIN)
 PAIRS: Final = {"engines": (PLAIN_ENGINE, FAST), "tiers": (INTERPRET, COMPILE)}
-"""The comparison: two engines, or the fast engine's interpreter and its compiled code."""
+"""Comparisons: two engines, or the fast engine's interpreter and its compiled code."""
 PLANTS: Final = {
     "fast: MULMOD one gas dearer": (FAST, "MULMOD"),
     "py-evm: SLOAD one gas dearer": (PLAIN_ENGINE, "SLOAD"),
@@ -50,13 +49,13 @@ RAN, FINISHED = "ran on both engines", "came to an end of their own"
 _CHUNK: Final = 2_000
 _BLOCK: Final = 50 * _CHUNK
 _STATEMENTS: Final = 150
-"""Statements that a chunk's programs are made of."""
+"""Number of statements per program of a chunk."""
 _MAX_ASKS: Final = 5
 _ENDS: Final = tuple(assemble(end) for end in ("64 0 RETURN", "64 0 RETURN", "33 1 REVERT", "STOP", "", "INVALID"))
 
 
 class PricedHost(FakeHost):
-    """A host whose answers cost, so that gas goes to and fro."""
+    """A host whose responses cost gas."""
 
     def __init__(self, gas: int) -> None:
         super().__init__(gas)
@@ -105,7 +104,7 @@ class PricedHost(FakeHost):
 
 @cache
 def engines(name: str, plant: str, pair: str = "engines") -> tuple[EngineRules, EngineFactory]:
-    """A set of rules, and what makes both engines for it, one of them with a defect perhaps."""
+    """Return a set of rules and factories of both engines, one of them optionally with a defect."""
     rules = rules_by_name(name)
     bent, opcode = PLANTS.get(plant, ("", ""))
     first, second = (
@@ -115,7 +114,7 @@ def engines(name: str, plant: str, pair: str = "engines") -> tuple[EngineRules, 
 
 
 def programs(random: Random, name: str, count: int) -> Iterator[bytes]:
-    """Programs of one chunk."""
+    """Return the programs of one chunk."""
     grammar = EngineGrammar(random, "mixed", (OTHER, CALLER, MYSELF), name in FORKS)
     statements: list[bytes] = []
     while len(statements) < _STATEMENTS:
@@ -141,7 +140,7 @@ def programs(random: Random, name: str, count: int) -> Iterator[bytes]:
 
 
 def run(random: Random, rules: EngineRules, make: EngineFactory, code: bytes) -> str:
-    """Run one program with some gas; how it ended. Raises EnginesDiffer."""
+    """Run one program with some gas and return its end. Raises EnginesDiffer."""
     calldata, value = random.randbytes(random.choice((0, 4, 36, 68))), random.choice((0, 0, 5))
     frame = Frame(rules, analyse(code), calldata, CALLER, MYSELF, value, random.randrange(16) == 0)
     host, engine, asks = PricedHost(random.choice((100_000, 100_000, random.randrange(5_000)))), make(), 0
@@ -160,7 +159,7 @@ def run(random: Random, rules: EngineRules, make: EngineFactory, code: bytes) ->
 
 
 def compare_some(seed: int, count: int, plant: str, pair: str, start: int) -> Tally:
-    """One chunk of the programs, on a thread on which guests may run."""
+    """Compare one chunk of the programs on a thread that can run guests."""
     return pool(INTERPRETED).stacks.run(lambda: _compare_some(seed, count, plant, pair, start), lambda: None)
 
 
@@ -191,7 +190,7 @@ def _in_worker(seed: int, count: int, plant: str, pair: str, start: int) -> Tall
 
 
 def compare(seed: int, count: int, workers: int, plant: str = "", pair: str = "engines", seconds: float = inf) -> Tally:
-    """The first `count` programs of a seed, or as many blocks of them as are begun within some seconds."""
+    """Compare the first `count` programs of a seed, or as many blocks of them as start within some seconds."""
     total, started = Tally(), monotonic()
     work = partial(compare_some if workers == 1 else _in_worker, seed, count, plant, pair)
     for block in range(0, count, _BLOCK):
@@ -207,7 +206,7 @@ def compare(seed: int, count: int, workers: int, plant: str = "", pair: str = "e
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the requested comparison and return the exit code."""
     parser = options(__doc__, 100_000)
     parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
     parser.add_argument(

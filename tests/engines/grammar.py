@@ -1,7 +1,7 @@
-"""Programs for engines that must agree to the unit of gas: the grammar of `tests.differential`, and what it leaves out.
+"""Random programs for engines with equal gas: the grammar of `tests.differential` and what it omits.
 
-Left out there, since derived gas may differ from the official actor's, are programs that look at the gas that is left;
-and what only Ethereum's rules have.
+It omits programs that read the remaining gas, since derived gas may differ from the official actor's, and features of
+Ethereum's rules only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class EngineGrammar(Grammar):
         super().__init__(random, theme, targets, ethereum)
 
     def draw_from(self, theme: str) -> None:
-        """Draw statements of another theme from now on."""
+        """Draw further statements from another theme."""
         self._kinds, self._weights = [*THEMES[theme]], [*THEMES[theme].values()]
 
     def _word(self) -> str:
@@ -44,7 +44,7 @@ class EngineGrammar(Grammar):
         return super()._word()
 
     def _call(self, address: str = "") -> str:
-        """Calls of every kind with gas of every size; the answer is stored, copied, or ignored."""
+        """Draw calls of every kind with gas of every size; the result is stored, copied, or ignored."""
         if address or self._random.random() < 0.4:
             return super()._call(address)
         kinds = ("CALL", "STATICCALL", "DELEGATECALL", *(("CALLCODE",) if self._ethereum else ()))
@@ -55,7 +55,7 @@ class EngineGrammar(Grammar):
         return f"{call} {self._copy()}" if self._random.random() < 0.3 else call
 
     def _create(self) -> str:
-        """Also contracts made of the program's own code, or of another's."""
+        """Draw creations, also from the program's own code or another's."""
         if self._random.random() < 0.6:
             return super()._create()
         name, salt = self._random.choice((("CREATE", ""), ("CREATE2", f"{self._random.randrange(3)} ")))
@@ -93,14 +93,14 @@ INITS: Final = (
 _SALTS: Final = 2
 _NONCES: Final = 3
 _MADE: Final = 96
-"""Memory offset at which a program keeps the address of its last creation."""
+"""Memory offset of the address of a program's last creation."""
 ACTORS: Final = range(100, 140)
-"""Numbers of a batch's actors and of some that come into being in its transactions."""
+"""IDs of a batch's actors, and of some that its transactions create."""
 _MASKED: Final = 0xFF << 152
 
 
 def futures(makers: Sequence[EthAddress]) -> tuple[EthAddress, ...]:
-    """The addresses of what these contracts may create."""
+    """Return the addresses of contracts that these contracts may create."""
     salted = [
         create2_address(maker, salt.to_bytes(32, "big"), init)
         for maker in makers
@@ -111,7 +111,7 @@ def futures(makers: Sequence[EthAddress]) -> tuple[EthAddress, ...]:
 
 
 class SceneGrammar(EngineGrammar):
-    """Also what batches have beside contracts: contracts that come into being, masked IDs, precompiles of all kinds."""
+    """Adds what batches have besides contracts: future contracts, masked IDs, precompiles of all kinds."""
 
     def __init__(
         self, random: Random, theme: str, targets: tuple[EthAddress, ...], ethereum: bool, later: Sequence[EthAddress]
@@ -133,7 +133,7 @@ class SceneGrammar(EngineGrammar):
         return super()._address()
 
     def _create(self) -> str:
-        """Often by init code that others know, too."""
+        """Draw a creation, often with shared init code."""
         if self._random.random() < 0.3:
             return super()._create()
         init = self._random.choice(INITS)
@@ -168,7 +168,7 @@ class SceneGrammar(EngineGrammar):
         return f"{fill} {size} 0 {len(data)} 0{value} {place} {gas} {kind} {self._keep()} {self._copy()}"
 
     def _maybe_end(self) -> str:
-        """Among them the end of a contract."""
+        """Draw a possible end of the program, including SELFDESTRUCT."""
         if self._random.random() < 0.6:
             return super()._maybe_end()
         skip = self._label()
@@ -176,10 +176,10 @@ class SceneGrammar(EngineGrammar):
 
 
 class CollisionGrammar(SceneGrammar):
-    """Only creations, calls and ends of contracts, of few addresses, so that the same ones meet again and again."""
+    """Draws only creations, calls and destructions of contracts at few addresses, so that they collide."""
 
     def program(self) -> str:
-        """A whole program; many fail at their end, with all that they have created."""
+        """Draw a whole program; many fail at their end and revert their creations."""
         statements = (self._create, self._create, self._create, self._reach, self._reach, self._inspect, self._log)
         body = [self._random.choice(statements)() for _ in range(self._random.randint(2, 9))]
         ends = (*["STOP", "0 0 REVERT"] * 3, "INVALID", f"{self._address()} SELFDESTRUCT")
@@ -193,7 +193,7 @@ class CollisionGrammar(SceneGrammar):
         return f"{fill} {salt}{len(init)} {96 - len(init)} {value} {name} {_MADE} MSTORE {_MADE} MLOAD {self._keep()}"
 
     def _reach(self) -> str:
-        """Call a contract, which may be one that was created or will be."""
+        """Draw a call of a contract that exists or may be created later."""
         name = self._random.choice(("CALL", "CALL", "CALL", "DELEGATECALL", "STATICCALL"))
         value = f" {self._random.choice(('0', '0', '1'))}" if name == "CALL" else ""
         gas = self._random.choice(("GAS", "GAS", "70000"))
@@ -209,7 +209,7 @@ class CollisionGrammar(SceneGrammar):
 
 
 COLLISIONS: Final = "collisions"
-"""The theme of `CollisionGrammar`, beside those of `tests.differential`."""
+"""Theme of `CollisionGrammar`, in addition to those of `tests.differential`."""
 
 
 def program(
@@ -220,9 +220,9 @@ def program(
     rules: EngineRules,
     later: Sequence[EthAddress],
 ) -> bytes:
-    """A program's bytes; `later` are addresses of contracts that may come into being.
+    """Return a program's bytes; `later` are addresses of contracts that may be created.
 
-    What is no opcode under the rules is left out, mostly.
+    Most words that are no opcode under the rules are omitted.
     """
     if random.randrange(_NOISE) == 0:
         return random.randbytes(random.randrange(200))

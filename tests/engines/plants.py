@@ -1,4 +1,4 @@
-"""One gas too much in one engine, or trees of calls that begin without something: a run must find it."""
+"""Planted defects: one additional unit of gas in one engine, or call trees with missing information."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARK: Final = "one gas dearer"
 
 
 def dearer(rules: Any, name: str) -> EngineRules:
-    """The rules with one opcode that costs one gas more; of another name, since engines remember rules by theirs."""
+    """Return the rules with one opcode that costs one gas more; renamed, since engines cache rules by name."""
     number = NUMBERS[name]
     opcode = replace(rules.opcodes[number], gas=rules.opcodes[number].gas + 1)
     opcodes = MappingProxyType({**rules.opcodes, number: opcode})
@@ -30,7 +30,7 @@ def dearer(rules: Any, name: str) -> EngineRules:
 
 @contextmanager
 def planted(engine: str, name: str) -> Iterator[None]:
-    """One opcode costs one gas more in an engine."""
+    """Make one opcode cost one gas more in an engine."""
     make = FACTORIES[engine]
     with patch.dict(FACTORIES, {engine: lambda rules: make(dearer(rules, name))}):
         yield

@@ -1,7 +1,7 @@
-"""Inputs for precompiles: such as they are meant for, and such with something wrong.
+"""Valid and invalid inputs for precompiles.
 
-Where they are from: the curves' generators, EIP-152's and EIP-198's examples, EIP-4844's trivial proof, wycheproof's
-first P-256 signature; Filecoin's are addresses and actor numbers as builtin-actors reads them.
+Sources: the curves' generators, examples of EIP-152 and EIP-198, EIP-4844's trivial proof, wycheproof's first P-256
+signature; addresses and actor IDs in builtin-actors' form for Filecoin's precompiles.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _POINT: Final = (
 
 
 def words(*numbers: int) -> bytes:
-    """Numbers as words."""
+    """Return numbers as words."""
     return b"".join(number.to_bytes(32, "big") for number in numbers)
 
 
@@ -94,7 +94,7 @@ FIRST_OF_FILECOIN: Final = 0xFE << 152
 
 
 def filecoin(random: Random, index: int, targets: tuple[EthAddress, ...], actors: range) -> bytes:
-    """For Filecoin's precompile of this number: about contracts there are, or actors of these numbers."""
+    """Return input for Filecoin's precompile of this number, about existing contracts or actors of these IDs."""
     actor, target = random.choice(actors), random.choice(targets)
     number = bytes([actor]) if actor < 128 else bytes([0x80 | actor & 127, actor >> 7])
     addresses = (b"\x04\x0a" + target, b"\x00" + number, b"\x01" + target)
@@ -113,7 +113,7 @@ def filecoin(random: Random, index: int, targets: tuple[EthAddress, ...], actors
 
 
 def damaged(random: Random, data: bytes) -> bytes:
-    """Input with something wrong: cut, too long, a byte or a word changed, or all of it."""
+    """Return damaged input: truncated, extended, with a changed byte or word, or entirely random."""
     draw = random.randrange(5)
     if draw == 0:
         return data[: random.randrange(len(data) + 1)]

@@ -1,7 +1,7 @@
-"""pyrevm (revm 8 of 2024), as far as it is comparable: Cancun, one call of a contract on fresh state.
+"""pyrevm (revm 8 of 2024) as a comparison: Cancun, one call of a contract on fresh state.
 
-It takes no fees and leaves the sender's nonce alone, so those are no part of what is compared; a creation by
-transaction is left out.
+It charges no fees and leaves the sender's nonce unchanged, so these are not compared. Creations by transaction are
+omitted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SCRIPT: Final = Path(__file__).parents[2] / "scripts" / "revm"
 
 @cache
 def pyrevm() -> ModuleType | None:
-    """The module, fetched where it is not there yet; None where there is none for this Python."""
+    """Return the module, installed if necessary, or None if it does not support this Python version."""
     done = subprocess.run([_SCRIPT, sys.executable], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         return None
@@ -36,7 +36,7 @@ def pyrevm() -> ModuleType | None:
 
 
 class Revm:
-    """A batch's accounts, which every call meets anew."""
+    """A batch's accounts, restored for every call."""
 
     def __init__(self, module: Any, accounts: Mapping[EthAddress, AllocAccount]) -> None:
         self._module = module
@@ -58,7 +58,7 @@ class Revm:
         ]
 
     def other_accounts(self, call: Call, gas_limit: int, ours: Mapping[EthAddress, AllocAccount]) -> list[str]:
-        """The accounts that are not what they are here behind a call: balance, nonce, slots."""
+        """Return the accounts that differ from this project's after a call: balance, nonce, slots."""
         evm = self._call(call, gas_limit)[0]
         found = []
         for address, account in ours.items():
@@ -94,7 +94,7 @@ class Revm:
         return output
 
     def fresh(self, call: Call) -> Any:
-        """An EVM with the accounts, for one call."""
+        """Return an EVM with the accounts, for one call."""
         module = self._module
         block = module.BlockEnv(EPOCH, _hex(COINBASE), TIMESTAMP, 0, RANDOM, 0, BLOCK_GAS, 0)
         listed = [(_hex(address), list(slots)) for address, slots in call.listed]
@@ -116,6 +116,6 @@ def _log(address: EthAddress, log: Any) -> tuple[str, list[str], bytes]:
 
 
 def _reverted(words: str) -> bytes:
-    """The output that pyrevm's error tells: `Revert { gas_used: 1, output: 0x... }`; none of a halt."""
+    """Return the output in pyrevm's error text `Revert { gas_used: 1, output: 0x... }`; None for a halt."""
     _, found, output = words.partition("output: 0x")
     return bytes.fromhex(output.split(" ")[0].rstrip("})")) if found else b""

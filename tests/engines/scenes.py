@@ -31,36 +31,36 @@ from tests.runtimes.evm.assembler import assemble
 
 FILECOIN: Final = ("nv28", "nv24")
 ETHEREUM: Final = ("Cancun", "Prague", "Osaka")
-"""Forks with the opcodes that programs are made of; official state tests cover the older ones."""
+"""Forks whose opcodes appear in programs; official state tests cover the older ones."""
 RULES: Final = (*ETHEREUM[:1] * 3, *ETHEREUM[1:], ETHEREUM[-1], *FILECOIN)
-"""The rules of batches, in turns: pyrevm has the oldest fork, and the newest is less known than the others."""
+"""Rules of the batches, in turn: pyrevm supports the oldest fork, and the newest is the least tested."""
 MODES: Final = 4
-"""Batches are run, in turns: frame by frame; beside an interceptor that is not armed; beside one that sees all calls;
-and freely, with Filecoin's addresses where the rules have them.
+"""Execution modes of the batches, in turn: frame by frame; with an inactive interceptor; with one that sees all calls;
+and unrestricted, with Filecoin's addresses if the rules have them.
 """
 SIZE: Final = 25
-"""Programs of a batch."""
+"""Number of programs per batch."""
 COINBASE: Final = EthAddress(b"\xc0" * 20)
 _GAS: Final = (24_000, 28_000, 36_000, 55_000, 100_000, 100_000, 250_000, 250_000, 2_000_000, 2_000_000)
 NOTHING: Final = EthAddress(b"\xe0" * 20)
-"""An account of no money, nonce and code."""
+"""An account without balance, nonce and code."""
 _IDENTITY: Final = EthAddress(bytes(19) + b"\4")
 _OCCUPIED: Final = 24
-"""Accounts at addresses of contracts that may come into being."""
+"""Accounts at addresses of contracts that may be created."""
 _KEYS_OF_SIGNERS: Final = tuple(PrivateKey(bytes([number]) * 32) for number in (1, 2, 3))
 _KEYS: Final = (0, 1, 2, 31, 1 << 128, (1 << 255) + 1)
 _OFTEN: Final = ("mixed", "calls", "calls", "calls", "creation", "creation", "precompiles", *[COLLISIONS] * 6)
 _LISTED_GAS: Final = 2400
-"""Gas of an address in an access list, and at least that of a slot."""
+"""Gas of an address in an access list, which is at least that of a slot."""
 _CREATION_GAS: Final = 40_000
 _FILECOIN_GAS: Final = (20_000_000, 60_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A transaction: to a contract, or init code where `to` is None. Value in wei (attoFIL).
+    """A transaction to a contract, or init code if `to` is None. Value in wei (attoFIL).
 
-    `listed` is its access list: addresses, each with slots; `authorizations` are those of EIP-7702.
+    `listed` is its access list: addresses with slots; `authorizations` are those of EIP-7702.
     """
 
     to: EthAddress | None
@@ -88,17 +88,17 @@ class Batch:
     filecoin: bool = False
     sees: bool | None = None
     frames: int | None = None
-    """Maximum number of nested frames, where an interceptor sets one: programs hardly reach the rules' own."""
+    """Maximum number of nested frames, if an interceptor sets one; programs rarely reach the rules' own limit."""
 
 
 @cache
 def rules_by_name(name: str) -> EngineRules:
-    """Those of a fork, or of a network version as `nv28`."""
+    """Return the rules of a fork, or of a network version such as `nv28`."""
     return FORKS[name] if name in FORKS else filecoin_evm_rules(network_version(int(name.removeprefix("nv"))))
 
 
 def batch(seed: int, number: int) -> Batch:
-    """The batch of this number in the run of this seed."""
+    """Return the batch of this number for this seed."""
     random = Random(f"{seed}:{number}")
     rules = RULES[number % len(RULES)]
     ethereum = rules in ETHEREUM
@@ -128,7 +128,7 @@ def batch(seed: int, number: int) -> Batch:
 
 
 def _makers(random: Random) -> tuple[dict[EthAddress, AllocAccount], tuple[EthAddress, ...]]:
-    """Contracts that create another and call it, each always the same one, and the addresses of those."""
+    """Return contracts that create another (always the same) and call it, and the addresses of those."""
     makers, made = {}, []
     for number in range(3):
         place, init = EthAddress(bytes([0xEA, number]) * 10), random.choice(INITS)
@@ -139,7 +139,7 @@ def _makers(random: Random) -> tuple[dict[EthAddress, AllocAccount], tuple[EthAd
 
 
 def _unusual(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[EthAddress, AllocAccount]:
-    """Accounts of nothing, and some where contracts may come to be: money, or slots, with which none can."""
+    """Return empty accounts, and some with a balance or slots at future contract addresses; slots prevent creation."""
     rich, written = random.sample(later, 2)
     found = {NOTHING: AllocAccount(), rich: AllocAccount(9)}
     if rules not in ETHEREUM:
@@ -153,7 +153,7 @@ def _unusual(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[Et
 
 
 def _occupied(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[EthAddress, AllocAccount]:
-    """Accounts at addresses of contracts to come, most of which keep these from being created."""
+    """Return accounts at addresses of future contracts, most of which prevent the creation."""
     kinds = [AllocAccount(3), AllocAccount(0, 1), AllocAccount(0, 0, b"\0"), AllocAccount(0, 1, assemble("1 1 SSTORE"))]
     if rules in ETHEREUM[1:]:
         kinds += (
@@ -165,13 +165,13 @@ def _occupied(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[E
 
 
 def _delegates(rules: str) -> tuple[EthAddress, ...]:
-    """Accounts that lend themselves another's code, where the rules have that."""
+    """Return accounts that delegate to another's code, if the rules support it."""
     return () if rules not in ETHEREUM[1:] else tuple(EthAddress(bytes([0xDE, index]) * 10) for index in range(3))
 
 
 @cache
 def signers(rules: str) -> tuple[EthAddress, ...]:
-    """Accounts of known keys, which may sign authorizations, where the rules have those."""
+    """Return accounts with known keys for authorizations, if the rules support them."""
     return (
         tuple(EthAddress(keccak(key.public_key.format(compressed=False)[1:])[-20:]) for key in _KEYS_OF_SIGNERS)
         if rules in ETHEREUM[1:]
@@ -180,7 +180,7 @@ def signers(rules: str) -> tuple[EthAddress, ...]:
 
 
 def _slots(random: Random, rules: str) -> dict[int, int]:
-    """pyrevm keeps the first slot that an account is given as one of before the transaction, and no other."""
+    """Return slots; pyrevm treats only the first slot of an account as present before the transaction."""
     most = 2 if rules == ETHEREUM[0] else 4
     keys = random.sample(_KEYS, random.randrange(most)) if random.randrange(most) else []
     return {key: random.choice((1, 7, *WORDS[-4:])) for key in keys}
@@ -205,7 +205,7 @@ def _call(random: Random, rules: str, place: EthAddress, accounts: Mapping[EthAd
 
 
 def _authorization(random: Random, accounts: Mapping[EthAddress, AllocAccount]) -> Authorization:
-    """An account's word that it lends itself code; mostly one that counts."""
+    """Return a mostly valid authorization of an account."""
     number = random.randrange(len(_KEYS_OF_SIGNERS))
     signer = signers(ETHEREUM[-1])[number]
     nonce = accounts.get(signer, AllocAccount()).nonce + random.choice((0, 0, 0, 0, 1))
@@ -219,7 +219,7 @@ def _authorization(random: Random, accounts: Mapping[EthAddress, AllocAccount]) 
 def _listed(
     random: Random, rules: str, accounts: Mapping[EthAddress, AllocAccount]
 ) -> tuple[tuple[EthAddress, tuple[int, ...]], ...]:
-    """pyrevm has every account warm that it was given slots of: where it is compared, all of those are listed."""
+    """Return an access list; under pyrevm's rules it contains all accounts with slots, which pyrevm treats as warm."""
     if rules == ETHEREUM[0]:
         chosen = [place for place, account in accounts.items() if account.storage]
     else:

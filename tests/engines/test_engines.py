@@ -1,4 +1,4 @@
-"""A short run of generated programs on the engines, and that it finds one gas too much; `tests.engines` is long."""
+"""Short runs of generated programs on the engines, with planted defects; `python -m tests.engines` is long."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_case_shows_where_the_engines_part() -> None:
 
 @pytest.mark.parametrize("number", [8, 11, 14, 29])
 def test_both_engines_together_match_single_engine(number: int) -> None:
-    """Twice each: a tree that was left is not tried the second time. In the last batch memory grows before a call."""
+    """Each runs twice: an abandoned tree is not retried. In the last batch, memory grows before a call."""
     drawn = batch(909, number)
     plain, both = (world(engine, drawn.rules) for engine in ("py-evm", "both"))
     plain.begin(drawn)
@@ -139,7 +139,7 @@ def test_a_listed_slot_of_a_contract_that_may_come_into_being(does: str, ends: s
 @pytest.mark.parametrize("sees", [False, True], ids=["as a tree", "frame by frame"])
 @pytest.mark.parametrize("frames", [2, 3, 5])
 def test_frames_nest_as_deep_as_their_limit(frames: int, sees: bool) -> None:
-    """A contract counts its own frames and calls itself; the call of the last frame fails."""
+    """A contract counts its own frames and calls itself; the call in the last frame fails."""
     code = assemble("0 SLOAD 1 ADD 0 SSTORE 0 0 0 0 0 ADDRESS GAS CALL 1 SSTORE")
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, code)}
     call = Call(CONTRACT, b"", 0, 3_000_000)

@@ -1,4 +1,4 @@
-"""The lines of EIP-3155 that state tests give are the same on both engines, byte for byte."""
+"""EIP-3155 traces of state tests are byte for byte equal on both engines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES_OF_A_FOLDER = 3
 
 
 def lines(folder: str, engine: str) -> dict[str, str]:
-    """The output for some small files of a folder."""
+    """Return the output for some small files of a folder."""
     files = sorted(data_file("vectors/GeneralStateTests").rglob(f"{folder}/*.json"))
     chosen = [path for path in files if path.stat().st_size < MAX_BYTES][:FILES_OF_A_FOLDER]
     traces = {}

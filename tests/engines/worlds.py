@@ -1,4 +1,4 @@
-"""A machine on one engine, as something that a batch's transactions are tried on."""
+"""Machines on one engine that execute a batch's transactions and report the effects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EPOCH: Final = ChainEpoch(1000)
 TIMESTAMP: Final = 1_700_000_123
 RANDOM: Final = bytes(range(32))
 FEES: Final = {"Cancun": (0, 0)}
-"""Base fee and gas price by rules: none where pyrevm is compared, which takes none."""
+"""Base fee and gas price by rules: zero for comparisons with pyrevm, which charges no fees."""
 _USUAL_FEES: Final = (7, 10)
 BLOCK_GAS: Final = 10**9
 
@@ -59,7 +59,7 @@ class Outcome:
     reported: tuple[Any, ...] = ()
 
     def differences(self, other: Outcome) -> list[str]:
-        """The fields that are not equal, with both values."""
+        """Return the fields that differ, with both values."""
         return [
             f"{name} {_shown(getattr(self, name))} and {_shown(getattr(other, name))}"
             for name in ("exit_code", "gas_used", "output", "logs", "state", "reported")
@@ -72,7 +72,7 @@ def _shown(value: Any) -> str:
 
 
 class _Deaf:
-    """A tracer, before which engines run frame by frame."""
+    """A tracer that ignores all events; with a tracer, engines run frame by frame."""
 
     def event(self, event: TraceEvent, /) -> None:
         """Ignore the event."""
@@ -80,9 +80,9 @@ class _Deaf:
 
 @dataclass
 class _Listener:
-    """An interceptor between frames that answers nothing itself; `sees`: all calls are shown to it.
+    """An interceptor between frames that handles no calls; with `sees`, it receives all calls.
 
-    It keeps logs only where it sees all calls: else those of calls that fail may be left out.
+    It records logs only if it receives all calls, since logs of failing calls may otherwise be missing.
     """
 
     sees_calls: bool
@@ -100,29 +100,29 @@ class _Listener:
         return self.sees_calls
 
     def send(self, calls: CallManager, call: vm.Call, proceed: Callable[[vm.Call], vm.CallResult]) -> vm.CallResult:
-        """Let the call proceed; the first one with the batch's limit of nested frames."""
+        """Let the call proceed; the first call gets the batch's limit of nested frames."""
         if calls.depth == 0 and self.frames is not None:
             calls.max_depth = self.frames
         return proceed(call)
 
     def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
-        """Answer as without an interceptor."""
+        """Execute the call as without an interceptor."""
         return subcalls.execute_subcall(host, inputs)
 
     def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
-        """Note the log, by the emitter's address at this moment."""
+        """Record the log with the emitter's current address."""
         address = calls.accounts.address_of(emitter)
         if self.sees_calls:
             self.logs.append((address, log))
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
-        """Events of native actors are not compared here."""
+        """Ignore events of native actors."""
 
     def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        """Hashes are not compared here."""
+        """Ignore hashes."""
 
     def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
-        """Slots are not compared here."""
+        """Ignore storage accesses."""
 
 
 class World(Protocol):
@@ -136,12 +136,12 @@ class World(Protocol):
 
 
 def world(engine: str, rules: str) -> World:
-    """A machine whose contracts an engine runs, under Ethereum's rules or those of a network version."""
+    """Return a machine whose contracts run on an engine, under Ethereum's rules or those of a network version."""
     return EthereumWorld(engine, rules) if rules in ETHEREUM else FilecoinWorld(engine, rules)
 
 
 class EthereumWorld:
-    """Ethereum's rules: plain transactions, whose fees are paid."""
+    """Ethereum's rules: transactions with fees."""
 
     def __init__(self, engine: str, rules: str) -> None:
         base_fee, self._price = FEES.get(rules, _USUAL_FEES)
@@ -190,7 +190,7 @@ class EthereumWorld:
             return Outcome(result.exit_code, result.gas_used, result.output, result.logs, state, tuple(reported))
 
     def after(self, call: Call, gas_limit: int) -> dict[EthAddress, AllocAccount]:
-        """Every account behind a transaction."""
+        """Return every account after a transaction."""
         before = self.machine.snapshot()
         try:
             EthereumExecutor(self.machine).apply_transaction(self._transaction(call, gas_limit), SENDER)
@@ -216,7 +216,7 @@ class EthereumWorld:
 
 
 class FilecoinWorld:
-    """The network's rules: messages of an account with an Ethereum address."""
+    """Filecoin's rules: messages of an account with an Ethereum address."""
 
     def __init__(self, engine: str, rules: str) -> None:
         context = MachineContext(network_version(int(rules[2:])), EPOCH, TIMESTAMP)
@@ -234,7 +234,7 @@ class FilecoinWorld:
         actors(self.machine)  # read once, not in every attempt
 
     def _use_older_form(self) -> None:
-        """Ethereum's accounts have contracts' states as they are today: give them the form of this version's actor."""
+        """Convert contract states to the form of this version's actor."""
         machine, tree = self.machine, self.machine.state_tree
         tree.flush()
         for number, actor in [*tree.actors()]:
@@ -264,7 +264,7 @@ class FilecoinWorld:
 
 
 def actors(machine: Hypervisor) -> tuple[Any, ...]:
-    """Every actor that a batch or a transaction can have made, and what it was paid."""
+    """Return every actor that a batch or a transaction may have created or paid."""
     tree = machine.state_tree
     return tuple(tree.get_actor(ActorID(actor)) for actor in range(FIRST_DYNAMIC_ACTOR - 1, tree.init_state().next_id))
 

@@ -1,8 +1,8 @@
-"""Runs a notebook in a kernel of its own and prints what its cells show: HTML where there is some, else text; as JSON.
+"""Execution of a notebook in its own kernel; prints the output of its cells as JSON: HTML if available, else text.
 
-python -m tests.examples.notebook_run NOTEBOOK FOLDER      FOLDER is for the kernel's sockets, and has a short name
+python -m tests.examples.notebook_run NOTEBOOK FOLDER      FOLDER (with a short name) is for the kernel's sockets
 
-A process of its own: nbclient leaves sockets open at its end, which is a warning, and a failure among the tests.
+It is a separate process because nbclient leaves sockets open, which causes a warning and thus a test failure.
 """
 
 from __future__ import annotations

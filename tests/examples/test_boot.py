@@ -1,4 +1,4 @@
-"""examples/boot.py in its short form: the same steps on our own actors and on the official ones."""
+"""examples/boot.py in its short form: equal steps on our own actors and the official ones."""
 
 from __future__ import annotations
 

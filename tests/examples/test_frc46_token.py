@@ -1,4 +1,4 @@
-"""The token of FRC-46 from the published crates: built by cargo where it is, and tried on a network."""
+"""The FRC-46 token from the published crates: built by cargo if available, and tested on a network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long  # a minute of the compiler
 
 @pytest.fixture(scope="module")
 def module() -> Path:
-    """The compiled token; without cargo or the crates the tests are skipped."""
+    """Build the token; without cargo or the crates the tests are skipped."""
     if shutil.which("cargo") is None:
         pytest.skip("no cargo, which builds the token")
     environment = os.environ | {"CARGO_TARGET_DIR": str(TARGET)}

@@ -1,4 +1,4 @@
-"""The notebooks of examples/notebooks run from the first cell to the last, in a kernel, and show what they say."""
+"""The notebooks of examples/notebooks run completely in a kernel with the documented output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shown() -> dict[str, list[str]]:
 
 
 def run(path: Path) -> list[str]:
-    """A folder with a short name, since the path of a socket has at most 107 letters, has all that Jupyter writes."""
+    """Run in a folder with a short name, since a socket path has at most 107 bytes."""
     with TemporaryDirectory(prefix="nb") as folder:
         places = dict.fromkeys(("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"), folder)
         done = subprocess.run(
@@ -67,7 +67,7 @@ def test_notebook_shows_contract_trace_gas_changes_and_prices(shown: dict[str, l
 
 
 def test_dearer_blocks_change_only_block_link_gas(shown: dict[str, list[str]]) -> None:
-    """Twice the price of a written block: OnBlockLink grows by 172,000 gas for each block that the message writes."""
+    """At twice the price per written byte, OnBlockLink increases by 172,000 gas for each written block."""
     last = shown["inside-a-message.ipynb"][-1]
     totals = re.search(r"<b>([\d,]+) gas today, ([\d,]+) with dearer blocks</b>", last)
     assert totals is not None

@@ -1,7 +1,7 @@
-"""A headless chromium, driven by its DevTools protocol over the WebSocket client that is a dependency anyway.
+"""A headless chromium, controlled by the DevTools protocol over the `websockets` client.
 
-Rules: https://chromedevtools.github.io/devtools-protocol/. A page keeps what went wrong in it: messages of the console,
-exceptions, and every request, so that a test can say that there was no error and no other host was asked.
+Protocol: https://chromedevtools.github.io/devtools-protocol/. A page records console messages, exceptions and all
+requests, so that tests can check for errors and requests to other hosts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PAUSE: Final = 0.05
 
 
 def chromium() -> str | None:
-    """The program, by FVM_CHROMIUM or on the path; None where there is none."""
+    """Return the program from FVM_CHROMIUM or the PATH, or None."""
     return os.environ.get("FVM_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
 
 
@@ -48,7 +48,7 @@ class BrowserPage:
         self.command("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def command(self, method: str, **params: Any) -> dict[str, Any]:
-        """The result of a command."""
+        """Return the result of a command."""
         self._number += 1
         self._connection.send(json.dumps({"id": self._number, "method": method, "params": params}))
         while True:
@@ -81,7 +81,7 @@ class BrowserPage:
         return answer["result"].get("value")
 
     def until(self, script: str) -> Any:
-        """Wait until an expression is true; what it is then."""
+        """Wait until an expression is true and return its value."""
         end = time.monotonic() + _PATIENCE * slowness()
         while not (found := self.run(script)):
             assert time.monotonic() < end, f"never true: {script}\n{self.text()[:2000]}"
@@ -89,7 +89,7 @@ class BrowserPage:
         return found
 
     def open(self, url: str) -> None:
-        """Go to an address, and wait until the page is there."""
+        """Open an address and wait until the page is loaded."""
         self.command("Page.navigate", url=url)
         self.until(f"location.href.startsWith({json.dumps(url.split('#')[0])}) && document.readyState === 'complete'")
 
@@ -98,18 +98,18 @@ class BrowserPage:
         return str(self.run("document.body.innerText"))
 
     def press(self, key: str) -> None:
-        """A key, as a keyboard sends it."""
+        """Press a key."""
         for kind in ("keyDown", "keyUp"):
             text = {"text": "\r" if key == "Enter" else key} if kind == "keyDown" and len(key) < 6 else {}
             code = {"windowsVirtualKeyCode": 13} if key == "Enter" else {}
             self.command("Input.dispatchKeyEvent", type=kind, key=key, **text, **code)
 
     def type(self, text: str) -> None:
-        """Text into the field that has the focus."""
+        """Type text into the focused field."""
         self.command("Input.insertText", text=text)
 
     def resize(self, width: int, height: int = 900, *, dark: bool = False) -> None:
-        """The size of the window, and which colours its reader prefers."""
+        """Set the size of the window and the preferred color scheme."""
         self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
@@ -124,14 +124,14 @@ class BrowserPage:
         file.write_bytes(base64.b64decode(found["data"]))
 
     def other_hosts(self, url: str) -> list[str]:
-        """Requests to another host than a node's."""
+        """Return requests to hosts other than the node's."""
         own = urlsplit(url).netloc
         return [each for each in self.requests if urlsplit(each).netloc != own and not each.startswith("data:")]
 
 
 @contextmanager
 def browsing(program: str) -> Iterator[BrowserPage]:
-    """A tab of a browser with a profile of its own."""
+    """Open a tab of a browser with its own profile."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         command = [
             program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",

@@ -1,13 +1,13 @@
-"""The pages of a large chain: what each costs, how large it is, and whether it grows with the chain.
+"""Cost and size of the explorer pages of a large chain, and their growth with the chain.
 
-    python -m tests.explorer.large_run --count 100000 --seed 1 [--record FILE]
+python -m tests.explorer.large_run --count 100000 --seed 1 [--record FILE]
 
-A chain of 1,100 blocks and `--count` more with a message each, most of them to a new address, so its state ends with as
-many actors and the map of addresses with as many entries. Before and after these each kind of page is asked for, in
-this process, and timed by the processor: at most `MAX_TIME` and `MAX_SIZE`, and no more than `MAX_GROWTH` times what
-it cost before. So are, of two messages, a tree of 1,024 levels and one of 10,000 calls, whose time is that of their
-execution and is written down only. The first page of a new process is timed too. A page that looks through the whole
-chain is planted, and must be found.
+The chain has 1,100 blocks and `--count` more with one message each, most of them to a new address, so the state ends
+with that many actors and address map entries. Before and after these blocks each kind of page is requested in this
+process. Its CPU time and size may be at most `MAX_TIME` and `MAX_SIZE`, and its time at most `MAX_GROWTH` times the
+earlier one. Two more messages have a call tree of 1,024 levels and one of 10,000 calls; their times depend on their
+execution and are only recorded. The first page of a new process is also timed. A planted page that reads the whole
+chain must be found.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from tests.explorer.stage import ARTIFACTS
 from tests.fvm_hypervisor.explorer.conftest import Visitor
 
 MAX_TIME: Final = 0.1
-"""Seconds of the processor."""
+"""Maximum CPU time in seconds."""
 MAX_SIZE: Final = 200_000
 MAX_GROWTH: Final = 1.6
 FIRST_BLOCKS: Final = 1_100
-"""With that number a page that looks at the newest 1,000 tipsets costs what it will cost later."""
+"""Number of blocks after which a page that reads the newest 1,000 tipsets has its final cost."""
 LEAST_BLOCKS: Final = 1_000
-"""With fewer more a page that looks through the whole chain would not show; a replay has these at least."""
+"""Minimum number of further blocks to detect a page that reads the whole chain; also that of a replay."""
 SHORTEST: Final = 0.01
-"""Seconds below which a page has not grown, whatever it cost before."""
+"""CPU time in seconds below which a page counts as not slower."""
 FIRST_PAGE: Final = 0.05
 LEVELS: Final = 1_024
 CALLS: Final = 10_000
@@ -53,7 +53,7 @@ DEFECT: Final = "a page that looks through the whole chain"
 BUSY: Final = EthAddress(b"\xde" * 20)
 GAS: Final = 1 << 42
 RECURSES: Final = "5f5f5f5f5f305af100"
-"""A contract that calls itself until it may not."""
+"""A contract that calls itself until the depth limit."""
 _TIMES: Final = 5
 _PROGRAM: Final = """
 import time, localnet.rpc.server
@@ -74,19 +74,19 @@ with Network() as network:
 
 @dataclass
 class LargeChain:
-    """The chain as it is made, and what is known of it."""
+    """The growing chain with its known addresses and hashes."""
 
     network: Network
     draw: random.Random
     addresses: AddressIndex = field(default_factory=AddressIndex)
     greeted: list[str] = field(default_factory=list)
-    """The hashes of messages with an event, as text."""
+    """Hashes of messages with an event, as text."""
 
     def __post_init__(self) -> None:
         self.inbox = self.network.deploy(ARTIFACTS / "Inbox.json")
 
     def grow(self, blocks: int) -> None:
-        """Make blocks, and let the index take them in."""
+        """Make blocks and index them."""
         for number in range(blocks):
             if number % 20 == 0:
                 self.greeted.append(f"0x{self.inbox.send('greet', f'number {number}').hash.hex()}")
@@ -98,7 +98,7 @@ class LargeChain:
             pass
 
     def pages(self) -> dict[str, str]:
-        """Each kind of page, with an address of it somewhere in the chain."""
+        """Return an address of each kind of page, at a random place of the chain."""
         index, first = self.network.chain.index, self.greeted[0]
         middle = index.tipset_before(self.network.block_number // 2)
         assert middle is not None, "the chain has a middle"
@@ -130,7 +130,7 @@ class LargeChain:
 
 @dataclass(frozen=True, slots=True)
 class PageCost:
-    """Seconds of the processor, and bytes."""
+    """CPU time in seconds, and size in bytes."""
 
     seconds: float
     size: int
@@ -162,9 +162,9 @@ def findings(before: dict[str, PageCost], after: dict[str, PageCost]) -> list[st
 
 
 def large_messages() -> dict[str, dict[str, float]]:
-    """A tree of 1,024 levels and one of 10,000 calls: each page's seconds, bytes and calls.
+    """Measure a tree of 1,024 levels and one of 10,000 calls: seconds, bytes and calls of each page.
 
-    Under Ethereum's rules: Filecoin's gas for a message ends such a tree at some 300 levels.
+    They run under Ethereum's rules, since Filecoin's gas limit of a message ends such a tree at some 300 levels.
     """
     found = {}
     with Network(rules="ethereum", hardfork="Prague") as network:
@@ -187,7 +187,7 @@ def large_messages() -> dict[str, dict[str, float]]:
 
 
 def many_calls(target: EthAddress) -> str:
-    """The code of a contract that calls an account 10,000 times."""
+    """Return the code of a contract that calls an account 10,000 times."""
     call = f"5f5f5f5f5f73{target.hex()}5af150"
     return f"61{CALLS:04x}5b{call}6001900380600357" + "00"
 
@@ -198,7 +198,7 @@ def _planted(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer
 
 
 def measured(chain: LargeChain, visit: Visitor) -> tuple[dict[str, PageCost], PageCost]:
-    """The costs of all pages, and that of the planted one."""
+    """Return the costs of all pages, and that of the planted one."""
     costs = {name: cost(visit, address) for name, address in chain.pages().items()}
     site, request = visit.site, PageRequest("http://127.0.0.1")
     return costs, PageCost(median(_timed(lambda: _planted(site, visit.node, request)) for _ in range(_TIMES)), 0)
@@ -211,7 +211,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def first_page() -> float:
-    """Seconds of the processor for the first page of a process that serves a node."""
+    """Return the CPU time in seconds of the first page of a process that serves a node."""
     done = [
         subprocess.run([sys.executable, "-c", _PROGRAM], check=True, capture_output=True, text=True).stdout
         for _ in range(_TIMES)
@@ -220,7 +220,7 @@ def first_page() -> float:
 
 
 def run(count: int, seed: int) -> RunRecord:
-    """The whole run."""
+    """Run all measurements."""
     with Network() as network:
         chain = LargeChain(network, random.Random(seed))
         node = Node(network, addresses=chain.addresses)
@@ -258,7 +258,7 @@ def run(count: int, seed: int) -> RunRecord:
 
 
 def main() -> int:
-    """The program."""
+    """Run the program."""
     started, chosen = time.monotonic(), options(__doc__, 100_000).parse_args()
     return finish(run(chosen.count, chosen.seed), chosen, started)
 

@@ -1,4 +1,4 @@
-"""The pictures of the explorer's pages in docs/explorer.md: each page once, wide or at 390 pixels, light or dark."""
+"""Pictures of the explorer's pages in docs/explorer.md: each page once, wide or 390 pixels wide, light or dark."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ PICTURES: Final = {
     "not-found": (NARROW, False, "what is not there, at 390 pixels"),
     "controls": (WIDE, False, "controls"),
 }
-"""Width, whether it is dark, and what it shows."""
+"""Width, color scheme and content of each picture."""
 
 
 def addresses(stage: Stage) -> dict[str, str]:
-    """Each page of the stage by its name."""
+    """Return the address of each page of the stage by name."""
     note, network = stage.messages, stage.network
     height = network.receipt(bytes.fromhex(note["two borders"][2:])).block_number
     bridge, inbox = f"/actor/0x{stage.bridge.address.hex()}", f"/actor/0x{stage.inbox.address.hex()}"

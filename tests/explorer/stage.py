@@ -1,4 +1,4 @@
-"""A network for pages to show: the demonstration's contracts and its native actor, and failures of each kind."""
+"""A network with content for all pages: the demo's contracts and native actor, and failures of each kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIL = 10**18
 
 @dataclass
 class Stage:
-    """The network, its parties, and message hashes by the case that they show."""
+    """The network, its contracts and accounts, and message hashes by case."""
 
     network: Network
     bridge: Contract
@@ -25,7 +25,7 @@ class Stage:
 
 
 def planted(network: Network) -> Stage:
-    """The demonstration's deployment, and three failures: a caught abort, a method that is none, gas run out within."""
+    """Create the demo's deployment and three failures: a caught abort, an unknown method, a nested out-of-gas."""
     code = network.actors.install((EXAMPLES / "counter" / "counter.wasm").read_bytes())
     counter = network.machine.create(code).id
     network.mine()
@@ -44,7 +44,7 @@ def planted(network: Network) -> Stage:
 
 
 def _failing(network: Network, contract: Contract, function: str, *arguments: int, gas_limit: int = 50_000_000) -> str:
-    """The hash of a message that fails."""
+    """Send a failing message and return its hash."""
     try:
         network.send(contract.address, 0, contract.interface.encode_call(function, *arguments), gas_limit=gas_limit)
     except TransactionFailed:

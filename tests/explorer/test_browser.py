@@ -1,6 +1,7 @@
-"""The explorer in headless chromium, against a node: pages, keys, live updates, a revert under an open page, looks.
+"""The explorer in headless chromium on a node: pages, keys, live updates, a revert below an open page, layout.
 
-`make explorer-test` runs these. Each page's screenshot, light and dark, wide and at 390 pixels, goes to build/explorer.
+`make explorer-test` runs these tests. Screenshots of each page, light and dark, wide and 390 pixels wide, go to
+build/explorer.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ CONTRASTS = """
   return found;
 })()
 """
-"""Texts whose contrast is below WCAG AA's 4.5, by the formula of WCAG 2.2."""
+"""Texts with a contrast below WCAG AA's 4.5, by the formula of WCAG 2.2."""
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def program() -> str:
 
 @pytest.fixture(scope="module", params=kinds())
 def stage(request: pytest.FixtureRequest) -> Iterator[tuple[Stage, str]]:
-    """The demonstration's network with its failures, on each bundle, and where it is served."""
+    """Serve the demo's network with its failures on each bundle."""
     bundle = None if request.param == "own" else bundle_file("bundles/v18-testing-fake-proofs.car")
     with Network(bundle=bundle) as network:
         made = planted(network)
@@ -104,7 +105,7 @@ def test_pages_fit_width_meet_wcag_aa_and_load_no_external_host(
 
 
 def test_the_pictures_of_the_docs_are_made(stage: tuple[Stage, str], page: BrowserPage) -> None:
-    """`FVM_SCREENSHOTS=DIR make explorer-test ARGS="-k docs"` writes DIR/docs, which docs/explorer has copies of."""
+    """`FVM_SCREENSHOTS=DIR make explorer-test ARGS="-k docs"` writes DIR/docs, the source of docs/explorer."""
     made, url = stage
     pages = addresses(made)
     assert list(pages) == list(PICTURES)

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of everything that takes bytes from outside. `make fuzz` runs each target for a minute."""
+"""Coverage-guided fuzzing of everything that decodes external bytes. `make fuzz` runs each target for a minute."""

@@ -42,7 +42,7 @@ class Outcome:
 
 
 def main() -> int:
-    """The exit code."""
+    """Run the fuzzer and return the exit code."""
     parser = options(__doc__, 1_000_000)
     parser.add_argument("--targets", nargs="+", choices=names(), default=names(), metavar="TARGET", help="some of them")
     parser.add_argument("--turn", type=int, metavar="N", help="one N-th of the targets: the commit says which")
@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def head() -> str:
-    """The hash of the commit."""
+    """Return the hash of the commit."""
     git = ["git", "-C", str(PROJECT), "rev-parse", "HEAD"]
     return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -138,7 +138,7 @@ def play(name: str, count: int | None, seconds: float | None, seed: int, plant: 
 
 
 def summary(outcomes: dict[str, Outcome], seed: int) -> RunRecord:
-    """One record of all targets."""
+    """Return one record of all targets."""
     count = sum(outcome.count for outcome in outcomes.values())
     passed = sum(outcome.passed for outcome in outcomes.values())
     findings = [finding for outcome in outcomes.values() for finding in outcome.findings]

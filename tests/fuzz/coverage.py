@@ -1,8 +1,8 @@
 """Coverage of our packages by a target's inputs, from libFuzzer's output.
 
 A line is `#INPUTS EVENT cov: EDGES ft: FEATURES corp: ...` (compiler-rt lib/fuzzer/FuzzerLoop.cpp, `PrintStats`). An
-edge is a branch of a module that the target imports; a feature also says how often, in powers of two, one input passed
-it.
+edge is a branch of a module that the target imports; a feature also counts how often one input passed it, in powers of
+two.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Coverage:
 
 
 def read_coverage(log: str) -> Coverage:
-    """The coverage at the end of a log; nothing where it has no statistics."""
+    """Return the coverage at the end of a log; empty without statistics."""
     found = Coverage()
     for inputs, edges, features in (map(int, line) for line in _STATISTICS.findall(log)):
         found = Coverage(edges, features, inputs if edges > found.edges else found.last_new)

@@ -1,4 +1,4 @@
-"""EVM bytecode that means nothing: instructions with about as many operands as they take."""
+"""Random EVM bytecode: instructions with about as many operands as they take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypervisor.types import ActorID
 from runtimes.evm.opcodes import OPCODE_NUMBERS
 
 CONTRACT = ActorID(1000)
-"""The actor that programs know as their own, or as another."""
+"""The actor that programs use as their own address, or as another one."""
 
 OPCODES = tuple(sorted(OPCODE_NUMBERS.values()))
 _PLACES = (0, 1, 4, 31, 32, 33, 64, 1024, 2**16, 2**24, 2**32, 2**64 - 1, 2**64, 2**255, 2**256 - 1)
@@ -24,7 +24,7 @@ _ADDRESSES = (
 
 
 def program(rng: Random) -> bytes:
-    """Instructions with about as many operands as they take."""
+    """Return instructions with about as many operands as they take."""
     parts: list[bytes] = []
     for _ in range(rng.randrange(1, 40)):
         parts += [push(rng) for _ in range(rng.choice((0, 1, 2, 2, 3, 7)))]
@@ -38,7 +38,7 @@ def program(rng: Random) -> bytes:
 
 
 def push(rng: Random) -> bytes:
-    """An operand: a number that is often at an edge, or an address."""
+    """Return a push of a number, often at a boundary, or of an address."""
     if rng.random() < 0.2:
         return b"\x73" + bytes(rng.choice(_ADDRESSES))
     number = rng.choice(_PLACES) if rng.random() < 0.9 else rng.getrandbits(256)

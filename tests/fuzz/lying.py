@@ -1,7 +1,7 @@
-"""Trees of nodes whose links lead anywhere: in cycles, to nodes of another kind, to nothing.
+"""Trees of nodes with arbitrary links: cycles, nodes of another kind, missing nodes.
 
-An input is DAG-CBOR: [number, nodes, operations]. A link to a CID leads to the node whose number its last byte gives,
-whatever the hash, so that a mutation of one byte wires the tree anew; an honest store would need a collision for that.
+An input is DAG-CBOR: [number, nodes, operations]. A link leads to the node whose number is the last byte of its CID,
+whatever the hash, so that a mutation of one byte rewires the tree; an honest store would need a hash collision.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tests.fuzz import trees
 
 MAX_READS = 200
 MAX_ITEMS = 60
-"""A cycle has no end but the limit on the depth, which two links on each level put out of reach."""
+"""Maximum number of blocks read: a cycle only ends at the depth limit, which two links per level make unreachable."""
 
 
 class Enough(Exception):
-    """An input has read as many nodes as it may."""
+    """Raised when an input has read the maximum number of nodes."""
 
 
 class LyingStore(MemoryStore):
-    """Blocks by the last byte of a CID, until one is stored under its own."""
+    """Blocks by the last byte of a CID, until one is stored under its own CID."""
 
     def __init__(self, nodes: list[Any]) -> None:
         super().__init__()
@@ -46,12 +46,12 @@ class LyingStore(MemoryStore):
 
 
 def place(number: int) -> Cid:
-    """The CID under which an input's nodes know each other."""
+    """Return the CID that links to an input's node of this number."""
     return Cid(cid_of(b"")[:-1] + bytes((number,)))
 
 
 def run(data: bytes, use: Callable[[LyingStore, int, list[Any]], None]) -> bool:
-    """Read an input and use it. Whether the root was read: a node that is none ends it before."""
+    """Decode an input and use it; return True if the root was decoded."""
     try:
         number, nodes, operations = decode_strict(data)
         store = LyingStore(nodes)
@@ -69,7 +69,7 @@ def run(data: bytes, use: Callable[[LyingStore, int, list[Any]], None]) -> bool:
 
 
 def renamed(root: Cid, store: MemoryStore, number: int, operations: list[Any]) -> bytes:
-    """An honest tree as an input."""
+    """Return a valid tree as an input."""
     cids = [root, *(cid for cid in store._blocks if cid != root)]
     blocks = [decode(store.get(cid)) for cid in cids]
     places = {cid: place(at) for at, cid in enumerate(cids)}
@@ -86,7 +86,7 @@ def _relinked(value: Any, places: dict[Cid, Cid]) -> Any:
 
 
 def mutation(seeds: Callable[[], Iterable[bytes]]) -> Callable[[bytes, Random], bytes]:
-    """New wiring, changed nodes, other operations."""
+    """Return an input with changed links, nodes or operations."""
 
     def mutate(data: bytes, rng: Random) -> bytes:
         try:

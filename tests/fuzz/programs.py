@@ -1,7 +1,7 @@
-"""A guest that does what its parameters say: every syscall with any argument, and what else a hostile guest would try.
+"""A guest that executes a program in its parameters: every syscall with any argument, and other hostile operations.
 
-A program is a row of instructions: one byte, then eight bytes for each argument. The guest is compiled once, so that an
-input costs a message and no compilation.
+A program is a sequence of instructions: one byte, then eight bytes for each argument. The guest is compiled once, so an
+input costs a message but no compilation.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ OTHERS = {
     "return": ("(return {0})", 1),
     "trap": ("unreachable", 0),
 }
-"""Instructions beyond the syscalls: text of the guest's code, and how many arguments."""
+"""Instructions beyond the syscalls: text of the guest's code, and number of arguments."""
 
 
 FEATURED = tuple(
     sorted(item for item in SYSCALL_REVISIONS[ALL_FEATURES].items() if item[0] not in SYSCALL_REVISIONS["v4"])
 )
-"""The syscalls of features: the last instructions, which do nothing in a guest without them."""
+"""Syscalls of features: the last instructions, which do nothing in a guest without them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One instruction: its number and its arguments, each an unsigned number of 64 bits."""
+    """One instruction: its number and its arguments, unsigned 64-bit numbers."""
 
     number: int
     arguments: tuple[int, ...]
 
     def encode(self) -> bytes:
-        """The bytes of a program."""
+        """Return the bytes of a program."""
         return bytes((self.number,)) + b"".join(argument.to_bytes(8, "little") for argument in self.arguments)
 
 
@@ -78,14 +78,14 @@ _NUMBERS = {name: at for at, name in enumerate(NAMES)}
 
 
 def operation(name: str, *arguments: int) -> Operation:
-    """An instruction by its name; arguments that are left out are 0."""
+    """Return an instruction by name; missing arguments are 0."""
     number = _NUMBERS[name]
     given = (*arguments, *(0 for _ in range(COUNTS[number] - len(arguments))))
     return Operation(number, tuple(argument % 2**64 for argument in given))
 
 
 def read(program: bytes) -> list[Operation]:
-    """The instructions of a program, as far as it has whole ones."""
+    """Return the complete instructions of a program."""
     found, at = [], 0
     while at < len(program):
         number = program[at] % len(NAMES)
@@ -99,13 +99,13 @@ def read(program: bytes) -> list[Operation]:
 
 
 def write(operations: list[Operation]) -> bytes:
-    """The inverse of `read`."""
+    """Return the bytes of instructions: the inverse of `read`."""
     return b"".join(one.encode() for one in operations)
 
 
 @cache
 def guest(*, featured: bool = False) -> bytes:
-    """The module; with the syscalls of features, it has an `upgrade` as well, which does what its parameters say."""
+    """Return the module; with the syscalls of features, it has an `upgrade` that executes its parameters, too."""
     cases = [_syscall(name, syscall.letters) for (_, name), syscall in SYSCALLS]
     cases += [_other(code, count) for code, count in OTHERS.values()]
     for (_, name), syscall in FEATURED:
@@ -144,7 +144,7 @@ def guest(*, featured: bool = False) -> bytes:
 
 
 def _argument(at: int, count: int) -> str:
-    """The argument that lies so far before the place where the next instruction begins."""
+    """Return code for the argument at this distance before the next instruction."""
     return f"(i64.load (i32.sub (local.get $at) (i32.const {8 * (count - at)})))"
 
 
@@ -171,7 +171,7 @@ def _other(code: str, count: int) -> str:
 
 
 def random_operation(rng: Random) -> Operation:
-    """Any instruction, with arguments that are sensible as often as not."""
+    """Return a random instruction; about half of the arguments are valid."""
     number = rng.randrange(len(NAMES))
     letters = SYSCALLS[number][1].letters if number < len(SYSCALLS) else "I" * COUNTS[number]
     return Operation(number, tuple(_plausible(rng) % 2**64 for _ in letters))
@@ -207,7 +207,7 @@ def _plausible(rng: Random) -> int:
 
 
 def changed(operations: list[Operation], rng: Random) -> list[Operation]:
-    """Another program: instructions added, dropped, moved, or with another argument."""
+    """Return a program with instructions added, removed, moved, or with another argument."""
     operations = list(operations)
     for _ in range(rng.choice((1, 1, 2, 3))):
         at = rng.randrange(len(operations) + 1)

@@ -21,8 +21,8 @@ from store.codec import CodecError, decode, decode_strict, encode
 from tests.fuzz import targets, trees
 
 DECODER, MACHINE = 1 << 30, 20 << 30
-"""Limits on the memory of a process. A machine has 128 stacks of 64 MiB for the deepest calls, nearly all of it never
-touched, and a target may have two machines; what is held in the end is limited for every target (`worker`).
+"""Memory limits of a process. A machine has 128 stacks of 64 MiB for the deepest calls, nearly all of it unused, and a
+target may have two machines; the memory in use at the end is limited for every target (`worker`).
 """
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -47,33 +47,33 @@ class Target:
 
 
 def names() -> list[str]:
-    """The names of all targets."""
+    """Return the names of all targets."""
     return sorted(module.name for module in pkgutil.iter_modules(targets.__path__))
 
 
 def load(name: str) -> Target:
-    """A target by its name."""
+    """Return a target by name."""
     target = import_module(f"tests.fuzz.targets.{name}").TARGET
     assert isinstance(target, Target)
     return target
 
 
 def kept(name: str) -> list[bytes]:
-    """The inputs that are kept of a target: they reach what others did not, or were a finding once."""
+    """Return the stored inputs of a target: they reached new branches, or were a finding."""
     file = CORPUS / f"{name}.gz"
     inputs: list[bytes] = decode(gzip.decompress(file.read_bytes())) if file.exists() else []
     return inputs
 
 
 def keep(name: str, inputs: Iterable[bytes]) -> None:
-    """Replace the inputs that are kept of a target."""
+    """Replace the stored inputs of a target."""
     CORPUS.mkdir(exist_ok=True)
     data = encode(sorted(set(inputs), key=lambda item: (len(item), item)))
     (CORPUS / f"{name}.gz").write_bytes(gzip.compress(data, 9, mtime=0))
 
 
 def cbor_mutation(seeds: Callable[[], Iterable[bytes]]) -> Callable[[bytes, Random], bytes]:
-    """Changes to DAG-CBOR that leave it DAG-CBOR."""
+    """Return mutated DAG-CBOR that is still DAG-CBOR."""
 
     @cache
     def formed() -> list[bytes]:

@@ -1,4 +1,4 @@
-"""The fuzzer in small: every kept input again, without atheris; one short run with it, which finds a planted defect."""
+"""Short fuzzing tests: all stored inputs without atheris, and one short run that finds a planted defect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fuzz.coverage import Coverage, read_coverage
 from tests.fuzz.target import kept, load, names
 
 LARGEST = 4000
-"""Longer seeds (modules of real actors) are for the long runs."""
+"""Maximum length; longer seeds (modules of real actors) only run in long runs."""
 
 
 @pytest.mark.parametrize("name", names())
@@ -27,13 +27,13 @@ def test_known_inputs_yield_no_finding(name: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_target_seeds_are_within_input_length_limit(name: str) -> None:
-    """libFuzzer cuts what is longer: vectors were none any more when their state had grown, and no input was one."""
+    """libFuzzer truncates longer inputs: when vectors exceeded the limit, no input was decodable."""
     target = load(name)
     assert max(map(len, target.seeds())) <= target.longest
 
 
 def test_coverage_is_parsed_from_libfuzzer_output() -> None:
-    """Lines of a run of libFuzzer's."""
+    """The lines are from a run of libFuzzer."""
     log = (
         "INFO: seed corpus: files: 38 min: 1b max: 64b total: 639b rss: 49Mb\n"
         "#39\tINITED cov: 72 ft: 172 corp: 33/521b exec/s: 0 rss: 49Mb\n"

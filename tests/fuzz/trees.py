@@ -17,7 +17,7 @@ TEXTS = ("", "a", "/", "0", "-1", "0x", "0x0", "latest", "\0", "é", "\U0001f600
 
 
 def mutated(value: Any, rng: Random) -> Any:
-    """A value that differs in one place or a few; nothing of the given one is changed."""
+    """Return a value changed in one place or a few; the given value is unchanged."""
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         value = _once(value, rng)
     return value
@@ -70,7 +70,7 @@ def _map(entries: dict[Any, Any], rng: Random) -> dict[Any, Any]:
 
 
 def _like(value: Any, rng: Random) -> Any:
-    """Another value of the same kind."""
+    """Return another value of the same kind."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -85,14 +85,14 @@ def _like(value: Any, rng: Random) -> Any:
 
 
 def number(rng: Random, near: int = 0) -> int:
-    """A number that is near to another, or at the edge of a range."""
+    """Return a number near another, or at the edge of a range."""
     return rng.choice(
         (near + 1, near - 1, near ^ (1 << rng.randrange(64)), -near, rng.choice(NUMBERS), rng.choice(NUMBERS))
     )
 
 
 def text(rng: Random, near: str = "") -> str:
-    """A text that is like another, or an odd one."""
+    """Return a text similar to another, or an odd one."""
     at = rng.randrange(len(near) + 1)
     changes: tuple[Callable[[], str], ...] = (
         lambda: rng.choice(TEXTS),
@@ -105,7 +105,7 @@ def text(rng: Random, near: str = "") -> str:
 
 
 def scrambled(data: bytes, rng: Random) -> bytes:
-    """Bytes that are like others: flipped, cut, repeated, replaced."""
+    """Return bytes similar to others: flipped, truncated, repeated, replaced."""
     at = rng.randrange(len(data) + 1)
     match rng.randrange(7):
         case 0 if data:
@@ -128,7 +128,7 @@ def scrambled(data: bytes, rng: Random) -> bytes:
 
 
 def anything(rng: Random) -> Any:
-    """A small value of any kind."""
+    """Return a small value of any kind."""
     choices: tuple[Callable[[], Any], ...] = (
         lambda: rng.choice(NUMBERS),
         lambda: rng.randbytes(rng.randrange(40)),

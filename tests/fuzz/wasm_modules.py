@@ -1,4 +1,4 @@
-"""WASM modules that are valid and mean nothing: functions of random expressions, written in binary."""
+"""Random valid WASM modules: functions of random expressions, written in binary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtimes.wasmtime.encoding import name, section, signed, u32, vector
 
 F32, F64 = 0x7D, 0x7C
 TYPES = ((b"\x7f", b"\x7f"), (b"\x7f\x7e", b"\x7e"), (b"", b""), (b"\x7e", b"\x7f"), (b"\x7d\x7c", b"\x7c"))
-"""Parameters and results: of `invoke`, and of what else there may be."""
+"""Parameters and results of `invoke` and other functions."""
 GLOBALS = ((I32, 1), (I64, 1), (I32, 0), (F64, 1))
 TABLE = 6
 
@@ -29,12 +29,12 @@ _CONVERTED = {
     F32: ((0xB2, I32), (0xB6, F64), (0xBE, I32)),
     F64: ((0xB7, I32), (0xBB, F32), (0xBF, I64)),
 }
-"""Opcodes by what they make, with what they take; of two bytes where there is a prefix."""
+"""Opcodes by result type, with operand types; two bytes with a prefix."""
 _EDGES = (0, 1, -1, 7, 63, 64, 65535, 65536, 2**31 - 1, -(2**31), 20000)
 
 
 def generated(rng: Random) -> bytes:
-    """A new module with an `invoke`, a memory, globals and a table."""
+    """Return a new module with an `invoke`, a memory, globals and a table."""
     functions = [0, *(rng.randrange(len(TYPES)) for _ in range(rng.randrange(6)))]
     codes = [_Function(rng, functions, kind).code() for kind in functions]
     table = rng.choice((TABLE,) * 16 + (20_000, 20_001, 2**32 - 1))
@@ -83,7 +83,7 @@ def _constant(kind: int, rng: Random) -> bytes:
 
 
 class _Function:
-    """One function in the making. `labels` are the results of the blocks around, the function's own first."""
+    """A function under construction; `labels` are the result types of enclosing blocks, the function's own first."""
 
     def __init__(self, rng: Random, functions: list[int], kind: int) -> None:
         self._rng = rng
@@ -94,7 +94,7 @@ class _Function:
         self._left = rng.randrange(10, 80)
 
     def code(self) -> bytes:
-        """Locals and instructions."""
+        """Return locals and instructions."""
         groups = vector(u32(count) + bytes((kind,)) for count, kind in self._groups)
         labels = [self._results]
         return groups + self._statements(labels, 3) + self._values(self._results, labels, 3) + b"\x0b"
@@ -171,7 +171,7 @@ class _Function:
                 return _constant(kind, rng)
 
     def _call(self, kind: int, labels: list[bytes], depth: int) -> bytes:
-        """A call whose result is of a kind, direct or through the table."""
+        """Append a call with a result of this type, direct or through the table."""
         rng = self._rng
         kinds = [at for at, (_, results) in enumerate(TYPES) if results == bytes((kind,))]
         if not kinds:

@@ -34,7 +34,7 @@ with atheris.instrument_imports(include=OURS):  # the packages' modules are impo
 
 
 class Worker:
-    """Counts inputs, stops the process."""
+    """Runner of inputs that ends the process at its limits."""
 
     def __init__(self, name: str, target: Target, options: argparse.Namespace) -> None:
         self._name = name
@@ -101,7 +101,7 @@ class Worker:
 
 
 def main() -> None:
-    """Never returns."""
+    """Run the worker; never returns."""
     options = argparse.ArgumentParser(prog="tests.fuzz.worker", description=(__doc__ or "").split("\n\n")[0])
     options.add_argument("name")
     options.add_argument("--count", type=int)

@@ -1,8 +1,7 @@
-"""A node of another kind in the tests: it answers as Lotus does, over a chain that a network of this project made.
+"""A simulated Lotus node over a chain made by a network of this project.
 
-No Lotus runs here. The shapes are those that Lotus documents (documentation/en/api-v1-unstable-methods.md,
-api/api_full.go), and where it differs from our own node it answers its way: a message look-up names the tipset after
-the one that holds the message, and a block that is not there is an error of the blockstore.
+Response shapes follow the Lotus documentation (documentation/en/api-v1-unstable-methods.md, api/api_full.go). Unlike
+our node, a message look-up names the tipset after that of the message, and a missing block is a blockstore error.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tests.web_server import Handler, serving
 
 
 class LotusNode:
-    """The methods that extraction and forks ask for, and how often each block was asked for."""
+    """Methods used by extraction and forks; counts the requests for each block."""
 
     def __init__(self, network: Network) -> None:
         self._chain = network.chain
@@ -118,7 +117,7 @@ class LotusNode:
         return b64encode(self._externs().beacon_randomness(epoch)).decode()  # type: ignore[arg-type]
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one request of JSON-RPC."""
+        """Return the response to one JSON-RPC request."""
         method = self.methods.get(request["method"])
         if method is None:
             error: dict[str, Any] = {"code": -32601, "message": f"method '{request['method']}' not found"}
@@ -132,7 +131,7 @@ class LotusNode:
 
 @contextmanager
 def served(node: LotusNode) -> Iterator[str]:
-    """The node's URL."""
+    """Serve the node and yield its URL."""
 
     class Answering(Handler):
         def do_POST(self) -> None:

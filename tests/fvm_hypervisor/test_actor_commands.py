@@ -1,4 +1,4 @@
-"""`hypervisor actor` from the command line: a new project, code on a chain, an actor, calls, a look at it."""
+"""`hypervisor actor` commands: a new project, installed code, a created actor, calls, and inspection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Command = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command as a shell runs it in an empty folder: its status, and what it prints on both channels."""
+    """Run the command in an empty folder; return its status, output and error output."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> tuple[int, str]:
@@ -50,7 +50,7 @@ def hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder with a tip jar on it, and the jar's address."""
+    """Create a folder with a tip jar; return the folder and the jar's address."""
     folder = tmp_path_factory.mktemp("chain") / "chain"
     with Network(folder) as network:
         jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
@@ -299,7 +299,7 @@ def _run_its_tests(project: Path, name: str, module: Path, scratch: Path) -> Non
 
 
 def _locked(path: Path) -> dict[str, str]:
-    """The version of each crate that a lock has in one version."""
+    """Return the version of each crate that a lock file has in one version."""
     packages = tomllib.loads(path.read_text())["package"]
     names = [package["name"] for package in packages]
     return {package["name"]: package["version"] for package in packages if names.count(package["name"]) == 1}

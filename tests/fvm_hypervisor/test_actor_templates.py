@@ -1,4 +1,4 @@
-"""The projects of `hypervisor actor new`, built and tested where their compilers are."""
+"""Projects of `hypervisor actor new`, built and tested if their compilers are available."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_a_planted_defect_is_named_with_its_block(change: Callable[[dict[str, An
 
 
 def test_nothing_is_kept_of_an_invalid_block() -> None:
-    """The block after the invalid ones has the parent's state, whatever these have done before they failed."""
+    """The block after the invalid ones starts from the parent's state, whatever they did before they failed."""
     test = copy.deepcopy(golden()["Prague chain"])
     assert sum("expectException" in block for block in test["blocks"]) == 11
     test["blocks"] = [block for block in test["blocks"] if "expectException" not in block]

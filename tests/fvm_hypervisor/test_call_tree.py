@@ -1,4 +1,4 @@
-"""The line of a call, and amounts of money to the last attoFIL."""
+"""Lines of calls, and amounts of money to the last attoFIL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hypervisor` as such: what it says of itself, and where data is missing that a command needs."""
+"""`hypervisor` without arguments: version, help, and missing data files."""
 
 from __future__ import annotations
 

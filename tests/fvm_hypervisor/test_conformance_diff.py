@@ -42,7 +42,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 @pytest.fixture
 def vector(tmp_path: Path) -> Path:
-    """A message that opens five blocks, as the reference executed it."""
+    """Return a message that opens five blocks, as executed by the reference."""
     with gzip.open(GOLDEN / "ipld.jsonl.gz", "rt", encoding="utf-8") as lines:
         (line,) = (line for line in lines if '"id":"ipld/open/raw-and-plain-cbor@nv28"' in line)
     path = tmp_path / "vector.json"
@@ -80,7 +80,7 @@ def run(vector: Path) -> Callable[..., Record]:
 
 @pytest.fixture
 def recorded(run: Callable[..., Record], tmp_path: Path) -> Path:
-    """The charges of the vector, before the error is planted."""
+    """Return the charges of the vector before the error is planted."""
     record = run(trace=True)
     path = tmp_path / "traces.jsonl"
     path.write_text(json.dumps({"id": f"{record['vector']}:{record['variant']}", "trace": record["trace"]}) + "\n")
@@ -89,7 +89,7 @@ def recorded(run: Callable[..., Record], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def error(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Opening a block costs a gas too much."""
+    """Increase the price of opening a block by one gas."""
     prices = NV28.prices
     planted = replace(NV28, prices=replace(prices, name="planted", block_open_flat=prices.block_open_flat + 1000))
     with monkeypatch.context() as patch:
@@ -237,7 +237,7 @@ class World:
         self.empty = StateTree.empty(self.store).flush()
 
     def state(self, **actors: ActorState) -> Cid:
-        """A state with actors by name: `f01000=...`."""
+        """Return a state with actors by name: `f01000=...`."""
         tree = StateTree(self.store, self.empty)
         for name, state in actors.items():
             tree.set_actor(ActorID(int(name[2:])), state)
@@ -301,7 +301,7 @@ def test_state_behind_missing_block_is_reported_as_not_compared(world: World) ->
 
 
 def test_tree_with_hamt_like_root_is_shown_by_its_cids(world: World) -> None:
-    """A contract's storage of many slots: the root has links alone, as a HAMT's may; its entries lie further down."""
+    """A contract's storage with many slots: the root has only links, like a HAMT root; its entries are deeper."""
     heads = []
     for last in (1, 2):
         storage = Kamt(world.store)

@@ -1,4 +1,4 @@
-"""`hypervisor bindings`: what it writes for strangers' ABIs, and that it is what was meant."""
+"""`hypervisor bindings`: generated wrappers for untrusted ABIs."""
 
 from __future__ import annotations
 

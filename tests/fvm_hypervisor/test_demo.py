@@ -1,4 +1,4 @@
-"""The demonstration keeps every promise; read from its JSON, as a program would."""
+"""The demo's steps, checked in its JSON output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    """The JSON of `hypervisor demo`, run in a process of its own from another folder."""
+    """Return the JSON of `hypervisor demo`, run in a separate process and folder."""
     folder = tmp_path_factory.mktemp("demo")
     command = [str(Path(sys.executable).parent / "hypervisor"), "demo", "--json", "--state", str(folder / "state")]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, env=dict(os.environ))
@@ -40,7 +40,7 @@ def walk(calls: list[Json]) -> Iterator[Json]:
 
 
 def path(calls: list[Json]) -> list[str]:
-    """The runtimes down the first branch of the last message."""
+    """Return the runtimes along the first branch of the last message."""
     runtimes, level = [], calls[-1:]
     while level:
         runtimes.append(level[0]["runtime"])

@@ -1,4 +1,4 @@
-"""`hypervisor doctor` without a node: what it says of this installation."""
+"""`hypervisor doctor` without a node: checks of the installation."""
 
 from __future__ import annotations
 

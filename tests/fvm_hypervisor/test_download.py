@@ -1,4 +1,4 @@
-"""Downloads from a server that is slow of mind: what arrives whole, what goes on, what is refused."""
+"""Downloads from a faulty server: complete files, resumed parts, and rejected responses."""
 
 from __future__ import annotations
 

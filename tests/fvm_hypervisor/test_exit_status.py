@@ -107,11 +107,11 @@ MISTAKES: dict[str, list[list[str]]] = {
     "wallet new": [["--nothing"]],
 }  # fmt: skip
 OWN_STATUS = {"t8n"}
-"""Ends with the numbers that are conventional for the tool: `fvm_hypervisor.laboratory.vectors.t8n_files`."""
+"""Commands with the exit codes that are conventional for the tool: `fvm_hypervisor.laboratory.vectors.t8n_files`."""
 
 
 def commands(group: Any, *before: str) -> Iterator[str]:
-    """The names of all commands."""
+    """Return the names of all commands."""
     for name in group.list_commands(None):
         command = group.get_command(None, name)
         if hasattr(command, "commands"):
@@ -126,7 +126,7 @@ def test_every_command_is_tried() -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files and folders that are not what commands want."""
+    """Create files and folders with contents that commands do not expect."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "bundles"))
     monkeypatch.delenv("ETH_RPC_URL", raising=False)
@@ -220,7 +220,7 @@ def test_ctrl_c_ends_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose chain takes some seconds to be executed again."""
+    """Create a folder with a chain whose re-execution takes some seconds."""
     folder = tmp_path_factory.mktemp("interrupted") / "chain"
     with Network(folder) as network:
         for _ in range(300):
@@ -229,13 +229,13 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def has_begun(process: subprocess.Popen[str]) -> None:
-    """Wait until the first result is there."""
+    """Wait for the first result."""
     assert process.stdout is not None
     assert process.stdout.readline()
 
 
 def has_children(process: subprocess.Popen[str]) -> None:
-    """Wait until it has started another process, which is still loading."""
+    """Wait until the process has started a child, which is still loading."""
     children, end = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic() + 60
     while children.parent.exists() and not children.read_text().strip() and time.monotonic() < end:
         time.sleep(0.005)
@@ -258,7 +258,7 @@ def has_processes(group: int) -> bool:
 def test_workers_end_with_the_process_that_they_work_for(
     chain: Path, number: int, status: int, moment: Callable[[subprocess.Popen[str]], None]
 ) -> None:
-    """The signal comes to that process alone."""
+    """Only the parent process gets the signal."""
     command = [str(HYPERVISOR), "replay", str(chain), "--json", "--workers", "2"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -276,7 +276,7 @@ def test_workers_end_with_the_process_that_they_work_for(
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2, 1.5, 1.8])
 def test_node_terminated_during_startup_prints_nothing(seconds: float, tmp_path: Path) -> None:
-    """Also where its threads start: it ends with a status of its own, or as a node that serves does."""
+    """The signal may also come while the node starts its threads: it exits with its own status, or as when serving."""
     command = [str(HYPERVISOR), "node", "--port", "0", "--silent", "--state", str(tmp_path / "chain")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         time.sleep(seconds)
@@ -295,7 +295,7 @@ def test_node_terminated_during_startup_prints_nothing(seconds: float, tmp_path:
 def test_ctrl_c_stops_command_and_workers_silently(
     chain: Path, workers: str, moment: Callable[[subprocess.Popen[str]], None]
 ) -> None:
-    """A terminal sends it to all processes of the command."""
+    """A terminal sends the signal to all processes of the command."""
     command = [str(HYPERVISOR), "replay", str(chain), "--json", "--workers", workers]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -1,4 +1,4 @@
-"""The explorer from the command line: a folder in a browser, the page of a transaction, a node without pages."""
+"""`hypervisor explore`: a folder's pages, the page of a transaction, a node without pages."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_folders_chain_is_shown_until_a_signal_ends_it(tmp_path: Path) -> None
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files of a folder, but those that say who has it open."""
+    """Return the files of a folder, except for the lock files."""
     return {
         path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.suffix in (".sst", ".log")
     }
@@ -64,7 +64,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_explore_client_changes_do_not_affect_chain_folder(tmp_path: Path) -> None:
-    """Beside a network that has the folder open, and goes on with its chain."""
+    """A network that has the folder open continues its chain meanwhile."""
     stranger, folder = "0x" + "34" * 20, tmp_path / "chain"
     with Network(folder) as network:
         network.send(network.accounts[1].address, 10**18)
@@ -97,7 +97,7 @@ def test_a_chain_is_read_only_where_there_is_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("sends", [True, False], ids=["an account", "a contract"])
 def test_a_sender_without_a_key_has_one_answer_everywhere(sends: bool, tmp_path: Path) -> None:
-    """A vector where the message comes out the same on any implementation, else one sentence: `extract` decides."""
+    """Return a vector if any implementation gives the same result, else an error text, as `extract` does."""
     with Network(tmp_path / "chain") as network:
         sender = "0x" + "34" * 20 if sends else str(network.deploy(ARTIFACTS / "DataCapName.json"))
         network.set_balance(sender, 10**20)

@@ -1,4 +1,4 @@
-"""`hypervisor extract`: vectors of messages and tipsets, of a folder, of our node, of one that answers as Lotus."""
+"""`hypervisor extract`: vectors of messages and tipsets from a folder, our node, and a simulated Lotus node."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.localnet.conftest import BUNDLE, Clock
 from tests.localnet.test_replay import live
 
 EPOCH, NULL_ROUND = 5, 3
-"""A tipset after two null rounds, and one of those; the tipset after it has three messages (`live`)."""
+"""A tipset after two null rounds, and one of those rounds; the next tipset has three messages (`live`)."""
 
 
 @dataclass
 class Made:
-    """A chain in a folder, closed, and the hashes of its transactions."""
+    """A closed folder with a chain, and the hashes of its transactions."""
 
     folder: Path
     bundle: Path | None
@@ -220,7 +220,7 @@ def test_a_block_that_is_not_its_cids_is_refused_by_name(made: Made, tmp_path: P
 
 @pytest.fixture
 def by_hand(tmp_path: Path) -> Path:
-    """A chain whose head's state was changed without a message."""
+    """Create a chain whose head state was changed without a message."""
     with Network(tmp_path / "chain", clock=Clock()) as network:
         network.send(network.accounts[1], 5)
         network.set_balance(network.accounts[3], 7)

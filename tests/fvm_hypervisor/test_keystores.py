@@ -1,4 +1,4 @@
-"""Encrypted keys are opened: the two test vectors of the Web3 Secret Storage definition, and what is none is named."""
+"""Encrypted keys: the two test vectors of the Web3 Secret Storage definition, and malformed files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State tests and transitions with something wrong anywhere in them: an error in words or a failed case, no crash."""
+"""State tests and transitions with a defect at any place: an error message or a failed case, but no crash."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ WRONG = st.one_of(
 
 @cache
 def example(name: str) -> str:
-    """The first test of a file, as JSON."""
+    """Return the first test of a file as JSON."""
     tests = json.loads(data_file(name).read_text(encoding="utf-8"))
     key = next(iter(tests))
     return json.dumps({key: tests[key]})
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a JSON value below its top."""
+    """Return every place in a JSON value below its top."""
     children = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
     return [place for key, child in children for place in ((*at, key), *places(child, (*at, key)))]
 
 
 @st.composite
 def damaged(draw: st.DrawFn, text: str) -> Any:
-    """The value with one place replaced or removed."""
+    """Return the value with one place replaced or removed."""
     value = json.loads(text)
     place = draw(st.sampled_from(places(value)))
     target = value

@@ -1,4 +1,4 @@
-"""A file of message vectors that is damaged is a failed record that says why, and never the end of the run."""
+"""Damaged files of message vectors: each is a failed record with a reason, and the run continues."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_damaged_vector_is_a_failed_record(damage: Callable[[Vector], object],
 
 @cache
 def sound_tipset() -> Vector:
-    """One with null rounds and a message, of actors whose manifest is in the tree."""
+    """Return a tipset with null rounds and a message, for actors whose manifest is in the repository."""
     vectors = read_vectors(file_of(27))
     return next(one for one in vectors if "null_rounds" in _tipset(one) and _block(one)["messages"])
 
@@ -181,7 +181,7 @@ BOMB = gzip.compress(bytes((64 << 20) + 1))
 
 @pytest.mark.slow
 def test_a_bomb_in_a_vector_or_around_it_is_a_failed_record(tmp_path: Path) -> None:
-    """64 MiB and a byte, of 65 KB."""
+    """The data expands from 65 KB to 64 MiB and a byte."""
     inside, around, long = (tmp_path / name for name in ("inside.json", "around.jsonl.gz", "long.json"))
     inside.write_text(json.dumps(sound() | {"car": base64.b64encode(BOMB).decode()}))
     around.write_bytes(BOMB)

@@ -1,4 +1,4 @@
-"""`hypervisor node` and `hypervisor trace`, as programs."""
+"""`hypervisor node` and `hypervisor trace` as processes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
+    """Run a command that ends by itself."""
     return prepared.run(*arguments, timeout=START)
 
 

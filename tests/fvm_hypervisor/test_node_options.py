@@ -1,4 +1,4 @@
-"""`hypervisor node` with the options that it shares with anvil."""
+"""Options of `hypervisor node` that it shares with anvil."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_node_warns_of_upgrade_leaving_mismatched_actors(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_node_streams_match_options(tmp_path: Path) -> None:
-    """At a genesis, and at the upgrade; the doctor says what they are."""
+    """The streams are set at genesis and at the upgrade; the doctor reports them."""
     swa = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
     asked = ["--swa", swa, "--sra", ALICE, "--orchestrator", ALICE, "--ramp", "90", "--timelock", "5"]
     for options, later in ((asked, 0), ([*asked[2:], "--swa", ALICE, "--network", "nv28", "--upgrade", "nv29@2"], 4)):
@@ -271,7 +271,7 @@ def test_in_memory_node_keeps_requested_number_of_states(tmp_path: Path) -> None
 
 
 def _balance_at(url: str, block: str) -> str:
-    """A balance in a block, or the words of the error."""
+    """Return a balance in a block, or the error text."""
     try:
         return str(ask(url, "eth_getBalance", BOB, block))
     except NodeError as error:
@@ -333,7 +333,7 @@ def test_node_at_open_file_limit_refuses_clients_quietly(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_half_open_requests_yield_503_then_new_client_is_served(tmp_path: Path) -> None:
-    """1,200 of them with 1,024 files: others get 503 at once, and there is room though all of them stay."""
+    """With 1,200 half-open requests and a limit of 1,024 files, others get 503 at once, and a slot becomes free."""
     allow_open_files()
     with running(tmp_path / "ready", files=1024) as (url, _), ExitStack() as opened:
         address = ("127.0.0.1", urlsplit(url).port or 0)
@@ -485,7 +485,7 @@ def test_every_anvil_option_is_supported_or_listed_as_missing() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_contracts_call_the_modules_that_a_file_names(tmp_path: Path, rules: str) -> None:
-    """Asked, estimated, sent, traced, and in a block whose messages processes share."""
+    """The modules are used in calls, estimates, transactions, traces, and a block with parallel execution."""
     (tmp_path / "inverts.wasm").write_bytes(module(INVERTS))
     table = f'[precompiles.inverts]\naddress = "{PLACE}"\nwasm = "inverts.wasm"\ngas = 200\n'
     (tmp_path / "mine.toml").write_text(table)

@@ -10,7 +10,7 @@ from fvm_hypervisor.cli.progress import running_line
 
 
 class Terminal(io.StringIO):
-    """Standard error of a person."""
+    """A standard error stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True

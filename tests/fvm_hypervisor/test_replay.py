@@ -1,4 +1,4 @@
-"""`hypervisor replay`, and work that is shared out with Dask."""
+"""`hypervisor replay`, and execution distributed with Dask."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(*arguments: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six blocks, the third of them changed by hand."""
+    """Create a chain of six blocks, the third of them changed by hand."""
     folder = tmp_path_factory.mktemp("chain")
     with Network(folder, clock=Clock()) as network:
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""`hypervisor replay` of what other programs made: snapshots in a folder, and ranges of a node's chain."""
+"""`hypervisor replay` of external chains: snapshots in a folder, and ranges of a node's chain."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.slow
 
 NETWORK = 28
 CHANGED = 7
-"""The epoch after which a state was changed by hand."""
+"""Epoch after which a state was changed by hand."""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A chain with messages, null rounds at 3 and 4, and a change by hand."""
+    """Create a chain with messages, null rounds at 3 and 4, and a manual change."""
     folder = tmp_path_factory.mktemp("made") / "chain"
     official = fvm_data() is not None
     with Network(
@@ -73,7 +73,7 @@ def test_the_tipsets_of_a_snapshot_come_out_as_its_headers_say(made: Path, tmp_p
 
 
 def _headed(folder: Path, head: Any) -> Path:
-    """The same file with the head alone as its root, as nodes export one."""
+    """Return the same file with only the head as its root, as exported by nodes."""
     from store.car import read_car, write_car
 
     with (folder / "snapshot.car").open("rb") as file:

@@ -1,4 +1,4 @@
-"""`hypervisor solidity`: the files, and the remapping with which forge finds FilecoinVm.sol, too."""
+"""`hypervisor solidity`: the written files, and forge's remapping for FilecoinVm.sol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hypervisor inspect`, `car` and `gc` from the command line."""
+"""`hypervisor inspect`, `car` and `gc` commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hypervisor statetest` and `hypervisor t8n` from the command line alone: records, exit codes, bad input, traces."""
+"""`hypervisor statetest` and `hypervisor t8n`: records, exit codes, bad input, traces."""
 
 from __future__ import annotations
 
@@ -166,13 +166,13 @@ def test_the_trace_ends_in_the_root_and_steps_add_up_to_the_gas(tmp_path: Path) 
 
 
 def block_of(env: dict[str, Any]) -> dict[str, Any]:
-    """The environment of a state test with what the tool needs of a block, as go-ethereum's does."""
+    """Return a state test's environment in the form of go-ethereum's tool."""
     given = {name: value for name, value in env.items() if name != "currentDifficulty"}
     return {"currentRandom": "0x0", **given, "withdrawals": [], "parentBeaconBlockRoot": "0x" + "00" * 32}
 
 
 def transaction_of(test: dict[str, Any], case: dict[str, Any]) -> dict[str, Any]:
-    """The transaction of a case as the tool takes it: unsigned, with a key."""
+    """Return a case's transaction in the tool's form: unsigned, with a key."""
     fields, indexes = test["transaction"], case["indexes"]
     made = {
         "type": "0x0",

@@ -1,4 +1,4 @@
-"""A node that answers what is no call tree: one sentence, and nothing that a terminal would obey."""
+"""Malformed traces from a node: a one-line error without terminal escape sequences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answering = Callable[[Any], str]
 
 @pytest.fixture
 def node() -> Iterator[Answering]:
-    """`node(answer)`: the URL of a node that answers this to everything."""
+    """Return `node(answer)`, which serves this response to every request and returns the URL."""
     answers: list[Any] = []
 
     class Answering(Handler):
@@ -39,7 +39,7 @@ def node() -> Iterator[Answering]:
 
 @pytest.fixture(scope="module")
 def good() -> str:
-    """A network's trace of a payment, as JSON."""
+    """Return a network's trace of a payment as JSON."""
     with Network() as network:
         return json.dumps(network.send(network.accounts[1], 5).trace.as_json())
 

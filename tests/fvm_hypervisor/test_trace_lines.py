@@ -1,4 +1,4 @@
-"""`hypervisor trace` with compiled contracts at hand: names, the lines that made calls, the line of a failure."""
+"""`hypervisor trace` with compiled contracts: names, source lines of calls, the line of a failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLACES = {"codes": ["0x00"], "calls": [PLACE]}
 
 
 def put_too_much(network: Network) -> tuple[bytes, bytes]:
-    """The hashes of a deployment, and of the transaction that fails in the vault that it made."""
+    """Return the hashes of a deployment and of a transaction that fails in the deployed vault."""
     made = network.send(None, 0, CALLER.bytecode)
     with pytest.raises(TransactionFailed) as failed:
         network.send(made.contract_address, 0, PUT, gas_limit=GAS)

@@ -1,4 +1,4 @@
-"""The transition tool beside go-ethereum's: accounts, roots, receipts, difficulty, fees and texts of rejections.
+"""Transition tool compared with go-ethereum's: accounts, roots, receipts, difficulty, fees and rejection texts.
 
 The inputs and go-ethereum's output are recorded by `python -m tests.oracle.transitions`.
 """

@@ -1,4 +1,4 @@
-"""`deploy`, `call`, `send`, `balance`, `wallet` and `doctor`, in this process against a node in a thread of it."""
+"""`deploy`, `call`, `send`, `balance`, `wallet` and `doctor` in this process, on a node in a thread."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory is a project of Foundry's."""
+    """Make the working directory a Foundry project."""
     shutil.copytree(PROJECT, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
     return tmp_path / "project"
@@ -60,7 +60,7 @@ def as_json(url: str, *arguments: str) -> Any:
 
 @pytest.fixture
 def vault(url: str, project: Path) -> str:
-    """A contract that was deployed by its name."""
+    """Deploy a contract by its name."""
     deployed = as_json(url, "deploy", "Vault", "5")
     assert (deployed["contract"], deployed["status"]) == ("Vault", "ok")
     assert deployed["native"].startswith("f410f")
@@ -152,7 +152,7 @@ def test_the_hint_at_a_failures_calls_can_be_pasted(url: str, vault: str) -> Non
 
 @pytest.mark.parametrize("command", ["call", "send"])
 def test_the_exit_code_of_a_reverted_call_is_named(url: str, command: str) -> None:
-    """`revert Exit(18)`, of a contract without an artifact."""
+    """The contract reverts with `Exit(18)` and has no artifact."""
     reverter = "0x" + "e5" * 20
     with NodeClient(url) as client:
         client.request("anvil_setCode", reverter, "0x63c9ed457760e01b5f52601260045260245ffd")
@@ -229,7 +229,7 @@ def test_bad_input_is_one_sentence_and_its_status(
     ids=["send", "call", "balance", "balance of f1"],
 )
 def test_ethereum_only_node_rejects_actor_addresses(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
-    """anvil, for example: it would take a masked ID for an address like any other, and lose the money."""
+    """A node such as anvil would treat a masked ID like any other address, and the value would be lost."""
 
     def of_ethereum(self: NodeClient, method: str, *params: Any) -> Any:
         if method.startswith("Filecoin."):
@@ -264,7 +264,7 @@ def test_amounts_with_a_unit_or_decimals_and_zero_are_plain(url: str, amount: st
 
 @pytest.mark.slow
 def test_custom_errors_of_constructor_and_callee_are_named(url: str, project: Path) -> None:
-    """Caller's own ABI lacks TooMuch; it comes from the vault that it calls, whose artifact is below out/."""
+    """Caller's own ABI lacks TooMuch; it comes from the called vault, whose artifact is in out/."""
     caller = as_json(url, "deploy", "Caller")["address"]
     assert run(url, "call", caller, "put(uint256)", "9").stderr.endswith(": TooMuch(9, 5)\n")
     refusing = {

@@ -1,4 +1,4 @@
-"""The two machines that tests of the bridge compare."""
+"""The two machines that the bridge tests compare."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One actor, several addresses: what contracts see of them before and after an actor exists, under either runner.
+"""Actors with several addresses: views of contracts before and after an actor exists, with either runner.
 
-The official EVM actor runs the same contracts over the same bundle, and is the measure of what they see.
+The expected results are those of the official EVM actor with the same contracts and bundle.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class Place:
         self._start = self.machine.snapshot()
 
     def again(self) -> Place:
-        """The same, with nothing done yet."""
+        """Return a fresh copy."""
         self.machine.restore(self._start)
         return self
 
     def send(self, to: Address, data: bytes = b"", value: int = 0, method: int = INVOKE_EVM) -> ApplyResult:
-        """A message of SENDER's."""
+        """Send a message from SENDER."""
         sender = self.machine.actor(to_filecoin(SENDER))
         assert sender is not None
         params = byte_string(data) if data else b""
@@ -98,19 +98,19 @@ class Place:
         return int.from_bytes(answer[:32], "big"), answer[32:]
 
     def resolve(self, address: Address) -> int | None:
-        """The ID that the precompile finds."""
+        """Return the ID according to the precompile."""
         success, answer = self.ask(RESOLVE, address.to_bytes())
         assert success
         return int.from_bytes(answer, "big") if answer else None
 
     def delegated(self, actor: int) -> bytes:
-        """The delegated address that the precompile finds."""
+        """Return the delegated address according to the precompile."""
         success, answer = self.ask(DELEGATED, actor.to_bytes(32, "big"))
         assert success
         return answer
 
     def look(self, address: EthAddress) -> tuple[int, int, bytes]:
-        """Balance, size and hash of the code at an address."""
+        """Return balance, code size and code hash of an address."""
         answer = self.call(LOOK, word(address))
         return int.from_bytes(answer[:32], "big"), int.from_bytes(answer[32:64], "big"), answer[64:]
 
@@ -224,7 +224,7 @@ def test_bridge_address_of_account_without_f410_is_masked_id(place: Place) -> No
 
 
 def test_bridge_f410_with_masked_payload_is_distinct_actor(place: Place) -> None:
-    """f410 with the payload ff..05 is not f05: who sends there makes a placeholder, which is seen by its own number."""
+    """f410 with the payload ff..05 is not f05: a send creates a placeholder, which is seen under its own ID."""
     forged = Address.delegated(10, masked_id(MARKET_ACTOR))
     assert place.resolve(forged) is None
     assert place.send(forged, value=5, method=0).exit_code == ExitCode.OK
@@ -237,7 +237,7 @@ def test_bridge_f410_with_masked_payload_is_distinct_actor(place: Place) -> None
 
 
 def test_bridge_addresses_of_the_other_side_name_another_actor(place: Place) -> None:
-    """The masked ID of an actor, wrapped as f410 by a careless contract, does not reach the actor."""
+    """The masked ID of an actor, wrapped as f410 by a contract, does not reach the actor."""
     actor = place.resolve(to_filecoin(WHO))
     assert actor is not None
     success, answer = place.ask(RESOLVE, b"\x04\x0a" + masked_id(actor))

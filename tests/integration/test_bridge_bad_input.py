@@ -1,7 +1,7 @@
-"""Bad input at the border: whatever is wrong with it, both machines end alike, and nothing is left of what failed.
+"""Bad input across runtimes: both machines end alike, and failed calls leave no changes.
 
-Inputs of the precompiles are broken in every field: numbers beyond their width, offsets to anywhere, cuts, junk. So are
-the answers of contracts to native actors, and native actors answer with too much, or under codecs of any kind.
+Inputs of the precompiles are damaged in every field: numbers beyond their width, arbitrary offsets, truncation, random
+bytes. So are return values of contracts to native actors, and those of native actors, with codecs of any kind.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def forwarder(kind: str) -> bytes:
 
 
 def accounts() -> dict[EthAddress, AllocAccount]:
-    """Forwarders with funds, and a contract that answers native callers with the parameters that they send."""
+    """Return funded forwarders, and a contract that returns its parameters to native callers."""
     answer = assemble(f"100 CALLDATALOAD {SELECTED} 0 CALLDATACOPY 100 CALLDATALOAD 0 RETURN")
     return {
         SENDER: AllocAccount(10**24),
@@ -57,7 +57,7 @@ def accounts() -> dict[EthAddress, AllocAccount]:
 
 
 def compare(both: Stages, calls: Sequence[CallOf]) -> list[int]:
-    """All messages on both machines; how they ended."""
+    """Execute all messages on both machines and return their ends."""
     compared = both.compare(Case("bad input", "bad input", accounts(), calls))
     assert not compared.difference
     assert len(compared.official) == len(calls)
@@ -65,7 +65,7 @@ def compare(both: Stages, calls: Sequence[CallOf]) -> list[int]:
 
 
 def broken(data: bytes, random: Random) -> bytes:
-    """Input with one to three mistakes."""
+    """Return input with one to three defects."""
     for _ in range(random.choice((1, 1, 2, 3))):
         match random.randrange(6):
             case 0 | 1 | 2 if len(data) >= 32:
@@ -81,7 +81,7 @@ def broken(data: bytes, random: Random) -> bytes:
 
 
 def good_call(random: Random) -> bytes:
-    """Input of call_actor_id, or of call_actor."""
+    """Return input of call_actor_id or call_actor."""
     script = Script()
     script.store(b"\x80")
     script.emit(b"d", b"\x01")
@@ -143,7 +143,7 @@ def test_bridge_malformed_native_returns_match_official(both: Stages) -> None:
 
 
 def test_bridge_bad_input_that_looks_like_an_answer_is_none(both: Stages) -> None:
-    """A contract cannot speak for the precompile: its own bytes in the precompile's form are a contract's answer."""
+    """A contract cannot imitate the precompile: its own bytes in the precompile's form are a contract's return data."""
     forged = encode_call_return(0, CBOR, b"\x05")
     script = Script()
     script.send(to_filecoin(ANSWERER), method_number("Anything"), forged, RAW)

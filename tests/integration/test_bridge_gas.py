@@ -1,4 +1,4 @@
-"""Gas across the border: what is charged is what the receipt says, and wherever it runs out, the state is whole."""
+"""Gas of calls between runtimes: charges add up to the receipt; out-of-gas at any charge leaves a consistent state."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from tests.differential.twins import GAS_LIMIT
 
 SEED = 21
 TO_AND_FRO = (1, 9, 18)
-"""Trees that succeed, with at least three crossings between runtimes on one path."""
+"""Successful trees with at least three calls between runtimes on one path."""
 SWEPT = 24
-"""Number of points of a tree that `make test` sweeps; `make bridge` sweeps all."""
+"""Number of out-of-gas positions per tree in `make test`; `make bridge` tests all."""
 
 
 @pytest.fixture(scope="module", params=evms())
@@ -42,7 +42,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 
 def prepare(stage: Stage, tree: Tree) -> dict[ActorID, ActorState]:
-    """Put a tree's contracts into the state; all actors as they are then."""
+    """Install a tree's contracts and return the initial state of all actors."""
     stage.machine.restore(stage._empty)
     install_alloc(stage.machine, tree.case.accounts)
     return actors(stage)
@@ -54,7 +54,7 @@ def actors(stage: Stage) -> dict[ActorID, ActorState]:
 
 
 def send(stage: Stage, tree: Tree, gas_limit: int = GAS_LIMIT) -> tuple[ApplyResult, Sequence[TraceEvent]]:
-    """The tree's message, and what happened."""
+    """Send the tree's message and return its result."""
     call = tree.case.calls[0]
     assert call.to is not None
     message = Message(
@@ -125,7 +125,7 @@ def test_bridge_gas_is_swept_over_trees_that_go_to_and_fro(number: int) -> None:
 
 
 def sweep(stage: Stage, tree: Tree, points: int | None) -> None:
-    """Run out of gas at each charge, or at about `points` of them, spread evenly."""
+    """Run out of gas at each charge, or at about `points` evenly spread ones."""
     first = prepare(stage, tree)
     _, events = send(stage, tree)
     needed = points_of(charges(events))
@@ -149,7 +149,7 @@ def sweep(stage: Stage, tree: Tree, points: int | None) -> None:
 
 
 def points_of(milligas: Sequence[int]) -> list[int]:
-    """The limits in gas under which each charge in turn is the first that cannot be paid."""
+    """Return the gas limits under which each charge in turn is the first unaffordable one."""
     total, limits = 0, []
     for charge in milligas:
         total += charge
@@ -158,7 +158,7 @@ def points_of(milligas: Sequence[int]) -> list[int]:
 
 
 def assert_reachable(stage: Stage, after: dict[ActorID, ActorState]) -> None:
-    """Every actor's state is in the store, with all blocks below it; code is no part of it."""
+    """Assert that every actor's state and all blocks below it, except code, are in the store."""
     open_, known = [state.head for state in after.values()], set()
     while open_:
         cid = open_.pop()

@@ -1,7 +1,7 @@
-"""Native actors that call contracts: token receivers, signatures of contracts, notices of deals and of sectors.
+"""Native actors that call contracts: token receivers, contract signatures, notifications of deals and sectors.
 
-The contract returns a fixed value from every such call and logs its calldata. The calls' parameters and the handling of
-return values are specified by FIP-0044, FIP-0109, FRC-0046 and the built-in actors.
+The contract returns a fixed value from every such call and logs its calldata. FIP-0044, FIP-0109, FRC-0046 and the
+built-in actors specify the parameters and the handling of return values.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def stage(opened: Stage) -> Iterator[Stage]:
 
 
 class Hook:
-    """A contract that answers calls of methods; by default each with nothing."""
+    """A contract that handles method calls, by default with an empty result."""
 
     def __init__(self, stage: Stage, quiet: str = "", **answers: tuple[int, int, bytes]) -> None:
-        """`answers`: (exit code, codec, data) by the name of the method; of the one that is `quiet` no log is made."""
+        """`answers` holds (exit code, codec, data) by method name; calls of the `quiet` method are not logged."""
         branches = {name: f"4 CALLDATALOAD {method_number(name)} EQ @{name} JUMPI" for name in answers}
         first = branches.pop(quiet, "")
         code = f"{first} CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 LOG0 {' '.join(branches.values())} STOP"
@@ -74,7 +74,7 @@ class Hook:
         self.id = stage.id_of(self.address)
 
     def called(self, result: ApplyResult) -> list[tuple[int, Any]]:
-        """The methods that reached the contract, with their parameters, from its logs."""
+        """Return the methods that called the contract with their parameters, from its logs."""
         calls = []
         for event in result.events:
             if event.emitter == self.id:
@@ -132,11 +132,11 @@ def test_bridge_hooks_let_a_contract_refuse_tokens(
 
 
 SIGNS: Final = "AuthenticateMessage"
-"""The method that the market calls read-only, so that a log would be refused."""
+"""The method that the market calls read-only, so that a log is refused."""
 
 
 def publish(stage: Stage, client: Address, sealed: bytes = b"\x01any bytes") -> tuple[Deal, ApplyResult]:
-    """A deal of a contract's with ALICE's miner."""
+    """Publish a deal of a contract with ALICE's miner."""
     stage.send(MARKET, ADD, encode(raw(client)), 10**9)
     deal = Deal(Address.id(stage.theirs), client=client, piece=piece(3))
     return deal, stage.apply(MARKET, PUBLISH, packed([[deal.fields(), sealed]]), 0, ALICE)
@@ -173,7 +173,7 @@ def test_signature_bridge_hooks_are_read_only(stage: Stage) -> None:
 
 
 def test_bridge_hooks_pass_signature_and_proposal_to_contract(stage: Stage) -> None:
-    """Asked by the market's number, but without its wish that nothing be changed."""
+    """The call uses the market's method number without the read-only flag."""
     hook = Hook(stage, AuthenticateMessage=(0, CBOR, YES))
     result = stage.implicit(5, hook.address, AUTHENTICATE, packed(b"signature", b"message"))
     assert result.return_data == YES

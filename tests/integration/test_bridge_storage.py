@@ -1,6 +1,6 @@
-"""A contract's slots, written before, below and after a native actor calls back: by a model, by method 5, by the tree.
+"""Slots of a contract written before, below and after a native reentrant call: by a model, method 5 and the tree.
 
-The model is a dictionary. A native actor that calls back and then gives up takes with it what was written below it.
+The model is a dictionary. If the native actor calls back and then fails, the writes below it are reverted.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def calldata(writes: Pairs, call: bytes = b"") -> bytes:
 
 
 def through_a_native_actor(writes: Pairs, gives_up: bool) -> bytes:
-    """Input of the precompile: a native actor is to call the contract back, and perhaps to fail then."""
+    """Return precompile input for a native actor that calls the contract back, and optionally fails afterwards."""
     script = Script()
     script.send(to_filecoin(WRITER), INVOKE_EVM, calldata(writes), RAW)
     if gives_up:
@@ -89,7 +89,7 @@ def test_bridge_storage_matches_model_after_nested_native_call(
 
 
 def asked(machine: Hypervisor, slot: int) -> int:
-    """Method 5, as the system actor asks it; a key may be given with all its zeros."""
+    """Return the result of method 5 for the system actor; a key may have leading zeros."""
     params = encode([slot.to_bytes(32, "big")])
     message = Message(
         to_filecoin(WRITER), Address.id(SYSTEM_ACTOR), method=MethodNumber(5), params=params, gas_limit=Gas(GAS_LIMIT)

@@ -1,4 +1,4 @@
-"""Call trees across the border come to the same on the EVM runtime as under the official EVM actor."""
+"""Call trees across runtimes: equal results on the EVM runtime and under the official EVM actor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""1,024 nested calls and the one too many: native only, contracts only, and to and fro between the two."""
+"""Call depth of 1,024 and one more: native only, contracts only, and alternating."""
 
 from __future__ import annotations
 

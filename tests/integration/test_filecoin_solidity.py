@@ -1,4 +1,4 @@
-"""The Solidity libraries for built-in actors, unmodified: `make bridge` runs all, `make test` what needs no npm."""
+"""Solidity libraries for built-in actors, unmodified: `make bridge` runs all cases, `make test` those without npm."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.integration.filecoin_solidity.compare import compare
 from tests.integration.filecoin_solidity.stage import Stage
 
 COMPILED = Path(__file__).parent / "filecoin_solidity" / "compiled" / table.KEPT
-"""Callers of the two APIs that are small: transfers, and the precompiles for addresses."""
+"""Callers of the two small APIs: transfers, and the address precompiles."""
 CANNOT_FAIL = {
     "DataCapAPI.name", "DataCapAPI.symbol", "DataCapAPI.totalSupply", "PowerAPI.minerCount",
     "PowerAPI.minerConsensusCount", "PowerAPI.networkRawPower", "PrecompilesAPI.lookupDelegatedAddress",
 }  # fmt: skip
-"""Functions that take nothing, or any number, and that no actor refuses."""
+"""Functions without parameters, or for any number, that no actor refuses."""
 
 
 @pytest.fixture(scope="module", params=[*kinds(), "own-v19", *newer_names()])
@@ -69,14 +69,14 @@ def test_documented_filecoin_solidity_table_shows_all_equal() -> None:
 
 
 def compiled() -> Path:
-    """The artifacts, made by npm's solc where they are not there yet."""
+    """Return the artifacts, compiled by npm's solc if necessary."""
     return Path(subprocess.run([SCRIPT], check=True, capture_output=True, text=True).stdout.strip())
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("evm", ["py-evm", "official"])
 def test_the_test_contracts_of_filecoin_solidity_pass(evm: str) -> None:
-    """Those that call no actor: each function checks the library and reverts where it is wrong."""
+    """These contracts call no actor: each function checks the library and reverts on an error."""
     ran = 0
     with Hypervisor.open(bundle=Bundle.open(data_file(table.OFFICIAL)), genesis=GENESIS, evm=evm) as machine:
         world = World(machine)
@@ -97,7 +97,7 @@ def test_the_test_contracts_of_filecoin_solidity_pass(evm: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("api", ["Market", "Miner"])
 def test_filecoin_solidity_mock_test_contracts_pass(api: str) -> None:
-    """The only ones that the newer library has: contracts of its own stand for the actors there."""
+    """The newer library's only test contracts, which replace the actors by contracts."""
     folder = compiled() / table.KEPT / "mocks"
     with Network() as network:
         mock = json.loads((folder / f"{api}MockAPI.json").read_text())
@@ -123,7 +123,7 @@ def test_every_function_of_filecoin_solidity_is_as_documented() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("own", [True, False], ids=["own", "official"])
 def test_filecoin_solidity_reads_and_pays_storage_provider(own: bool) -> None:
-    """The way of a user: a network with a miner that has sectors and claims, contracts deployed from solc's files."""
+    """A user's scenario: a network with a miner with sectors and claims, and contracts deployed from solc's output."""
     folder = compiled() / table.KEPT
     with Network(bundle=None if own else data_file(table.OFFICIAL)) as network:
         miner = network.create_miner(sectors=2, claims=True)

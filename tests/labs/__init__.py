@@ -1,1 +1,1 @@
-"""The labs (docs/labs): each one's invariants over random programs, and the runs that its page names."""
+"""Labs (docs/labs): invariants of each lab over random programs, and the recorded runs of its page."""

@@ -1,10 +1,10 @@
-"""Random programs of accounts that run code, beside Ethereum's rules of Prague, as a recorded run (lab `accounts`).
+"""Random programs of accounts that run code, compared with Ethereum's Prague rules, as a recorded run (lab `accounts`).
 
-A program is a handful of transactions, most of type 4, with good and bad authorizations, over accounts, contracts of
-random code (storage, transient storage, calls of each kind, looks at code and balances, logs, reverts, SELFDESTRUCT in
-an account's name), precompiles, native actors and addresses without an actor. Each is executed on both; then codes,
-storages, balances, nonces, logs and ends must be the same. In the variant `fip` no code that runs in an account's name
-calls an account, where FIP-0111 and EIP-7702 differ. Then the same, shorter, with defects.
+A program is a few transactions, most of type 4, with valid and invalid authorizations. It uses accounts, contracts with
+random code (storage, transient storage, all kinds of calls, reads of code and balances, logs, reverts, SELFDESTRUCT in
+an account's name), precompiles, native actors and unassigned addresses. Each runs on both machines; then code, storage,
+balances, nonces, logs and results must be equal. In the variant `fip`, delegated code calls no accounts, where FIP-0111
+and EIP-7702 differ. A shorter run repeats this with planted defects.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from tests.labs.random_programs import RandomPrograms, Shown
 STAGES: Final = ("the same on both", "delegated an account", "ran code in its name")
 VARIANTS: Final = ("fip", "eip")
 KEYS: Final = accounts(count=5)
-"""The first two pay."""
+"""Keys of the accounts; the first two pay."""
 PLAIN: Final = tuple(EthAddress(bytes([0xC0] * 19 + [place])) for place in range(3))
 """Contracts whose code calls accounts."""
 LENT: Final = tuple(EthAddress(bytes([0xD0] * 19 + [place])) for place in range(3))
-"""Contracts whose code runs in accounts' names: in the variant `fip` it calls none."""
+"""Contracts that accounts delegate to; in the variant `fip` they call no accounts."""
 FRESH: Final = EthAddress(bytes(range(7, 27)))
 IDENTITY: Final = EthAddress(bytes(19) + b"\4")
 NATIVE: Final = masked_id(ActorID(7))
@@ -78,7 +78,7 @@ class Side:
 
 @cache
 def side(rules: str) -> Side:
-    """Made once in a process; epoch, time and chain id are the same on all."""
+    """Return the machine, made once per process; epoch, time and chain ID are the same on all."""
     network = Network(rules=rules, hardfork="prague" if rules == "ethereum" else "", chain_id=31337)
     machine = network.machine
     for account in KEYS:
@@ -102,13 +102,13 @@ def _push(value: int) -> bytes:
 
 
 class Code:
-    """Draws the code of a contract: with calldata of 0 it only notes its caller, else it does some steps."""
+    """Draws the code of a contract: with calldata of 0 it only stores its caller, else it executes some steps."""
 
     def __init__(self, random: Random, targets: tuple[EthAddress, ...], variant: str) -> None:
         self.random, self.targets, self.variant = random, targets, variant
 
     def draw(self) -> bytes:
-        """The bytes."""
+        """Return the bytes."""
         steps = b"".join(self.step() for _ in range(self.random.randrange(1, 6)))
         # mem[0] = calldata[0] - 1, or the end where that is 0
         body = bytes.fromhex("6001") + b"\x5f\x35\x03\x5f\x52" + steps + self.end()
@@ -117,13 +117,13 @@ class Code:
         return head + jump.to_bytes(2, "big") + b"\x57" + body + b"\x5b" + b"\x33" + _push(7) + b"\x55\x00"
 
     def end(self) -> bytes:
-        """STOP, RETURN of a word, REVERT: INVALID would use up Ethereum's gas alone."""
+        """Draw STOP, RETURN of a word, or REVERT; INVALID would only use up Ethereum's gas."""
         return self.random.choice(
             (b"\x00", b"\x00", b"\x00", b"\x60\x20\x5f\xf3", b"\x60\x20\x5f\xf3", b"\x60\x20\x5f\xfd", b"\x5f\x5f\xfd")
         )
 
     def value(self) -> bytes:
-        """One word on the stack."""
+        """Draw words that push one word."""
         random = self.random
         address = _push(int.from_bytes(random.choice((*self.targets, NATIVE, IDENTITY)), "big"))
         known = _push(int.from_bytes(random.choice((*PLAIN, *LENT, *(key.address for key in KEYS))), "big"))
@@ -136,7 +136,7 @@ class Code:
         ))  # fmt: skip
 
     def step(self) -> bytes:
-        """One thing that it does."""
+        """Draw one step."""
         random = self.random
         kind = random.randrange(10)
         if kind < 3:
@@ -152,7 +152,7 @@ class Code:
         return self.call() + _push(random.randrange(6)) + b"\x55"
 
     def call(self) -> bytes:
-        """A call with the word in memory as its calldata; whether it succeeded is on the stack."""
+        """Draw a call with the word in memory as its calldata; the success flag is pushed."""
         random = self.random
         to = _push(int.from_bytes(random.choice(self.targets), "big"))
         kind = random.choice((0xF1, 0xF1, 0xF1, 0xFA, 0xF4))
@@ -167,7 +167,7 @@ class Code:
 
 @dataclass(slots=True)
 class Play:
-    """One program and what it has come to."""
+    """One program and its findings."""
 
     seed: int
     findings: list[str] = field(default_factory=list)
@@ -177,7 +177,7 @@ class Play:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """An authorization before it is signed: `nonce` from the one that is next, `spoilt` says how it is made bad."""
+    """An authorization before it is signed: `nonce` relative to the next one; `spoilt` names its defect."""
 
     account: Account
     delegate: EthAddress
@@ -216,14 +216,14 @@ class Program:
         return found
 
     def wish(self, account: Account) -> Wish:
-        """Most are good."""
+        """Draw an authorization; most are valid."""
         random = self.random
         spoilt = random.choice(("",) * 16 + ("s", "parity", "r", "zero"))
         nonce = random.choice((0,) * 14 + (1, -1))
         return Wish(account, random.choice(self.delegates), nonce, random.choice((0, *(31337,) * 10, 314)), spoilt)
 
     def transaction(self) -> tuple[Account, EthAddress, int, bytes, list[Wish]]:
-        """Sender, receiver, value, calldata, and what is signed for it."""
+        """Draw sender, receiver, value, calldata, and authorizations."""
         random = self.random
         depth = random.randrange(MAX + 1)
         wishes = self.wishes() if random.random() < 0.6 else []
@@ -234,7 +234,7 @@ class Program:
 
 
 def signed(wish: Wish, nonce: int) -> Authorization:
-    """The authorization, signed at this nonce; one that is spoilt is signed and then changed."""
+    """Return the authorization signed at this nonce; a spoilt one is changed after signing."""
     item = wish.account.sign_authorization(
         wish.delegate, nonce + wish.nonce if nonce + wish.nonce >= 0 else 99, wish.chain_id
     )
@@ -249,7 +249,7 @@ def signed(wish: Wish, nonce: int) -> Authorization:
 
 
 def base_nonces(here: Side, variant: str, sender: Account) -> dict[EthAddress, int]:
-    """The nonces that authorizations begin with, as the message's own nonce has been counted."""
+    """Return the accounts' nonces after the message's own nonce was counted."""
     own = variant == "fip" and not here.is_ethereum
     return {
         account.address: delegation_nonce(here.machine, account.address)
@@ -283,7 +283,7 @@ class End:
 def execute(
     here: Side, variant: str, sender: Account, to: EthAddress, value: int, data: bytes, wishes: list[Wish]
 ) -> End:
-    """Execute a transaction on one side, without fees."""
+    """Execute a transaction on one side without fees."""
     machine = here.machine
     transaction = Transaction(
         SET_CODE if wishes else DYNAMIC_FEE,
@@ -324,7 +324,7 @@ def _logs(
 
 
 def facts(here: Side, variant: str) -> dict[str, Any]:
-    """All that must be the same."""
+    """Return everything that must be equal."""
     machine, found = here.machine, dict[str, Any]()
     for address in (*(account.address for account in KEYS), *PLAIN, *LENT, FRESH, IDENTITY):
         there, name = to_filecoin(address), f"0x{address.hex()}"
@@ -339,7 +339,7 @@ def facts(here: Side, variant: str) -> dict[str, Any]:
 
 
 def _slots(machine: Hypervisor, address: Address) -> dict[int, int]:
-    """The words of a storage that are not 0."""
+    """Return the nonzero words of a storage."""
     actor = machine.actor(address)
     if actor is None or actor.head == EMPTY_ARRAY_CID or actor.delegated_address is None:
         return {}
@@ -348,7 +348,7 @@ def _slots(machine: Hypervisor, address: Address) -> dict[int, int]:
 
 
 def play(seed: int) -> Play:
-    """Play one program on both sides."""
+    """Run one program on both sides."""
     program, played = Program(seed), Play(seed)
     sides = side("ethereum"), side(f"lab:accounts={program.variant}")
     for here in sides:
@@ -384,7 +384,7 @@ def _difference(name: str, one: Any, other: Any) -> str:
 
 @contextmanager
 def _uncounted() -> Iterator[None]:
-    """A nonce that is used stays the next one."""
+    """Plant: an authorization does not increment the nonce."""
 
     def again(self: Any, calls: Any, authority: EthAddress, item: Authorization) -> None:
         authorize(self, calls, authority, item._replace(nonce=item.nonce))
@@ -424,7 +424,7 @@ def _bare(state: Any) -> Any:
 
 @contextmanager
 def _own_caller() -> Iterator[None]:
-    """Code in an account's name sees the account as its caller."""
+    """Plant: delegated code sees the account as its caller."""
     encode = DelegateCallParams
     with mock.patch.object(
         delegated_calls,
@@ -436,7 +436,7 @@ def _own_caller() -> Iterator[None]:
 
 @contextmanager
 def _no_value() -> Iterator[None]:
-    """It sees no value."""
+    """Plant: delegated code sees no value."""
     encode = DelegateCallParams
     with mock.patch.object(
         delegated_calls, "DelegateCallParams", lambda code, data, caller, _: encode(code, data, caller, TokenAmount(0))
@@ -446,14 +446,14 @@ def _no_value() -> Iterator[None]:
 
 @contextmanager
 def _any_chain() -> Iterator[None]:
-    """An authorization for another chain is taken."""
+    """Plant: an authorization for another chain is accepted."""
     with mock.patch.object(delegated_calls, "authority_of", lambda item, _: item.signer()):
         yield
 
 
 @contextmanager
 def _lost_storage() -> Iterator[None]:
-    """Each delegation begins with empty storage."""
+    """Plant: each delegation starts with empty storage."""
     head = delegated_calls._delegated_head
     with mock.patch.object(
         delegated_calls, "_delegated_head", lambda store, _, to, transient: head(store, EMPTY_ARRAY_CID, to, transient)
@@ -463,7 +463,7 @@ def _lost_storage() -> Iterator[None]:
 
 @contextmanager
 def _chains() -> Iterator[None]:
-    """A delegate that is lent code itself lends that."""
+    """Plant: delegations are followed twice."""
     code_to_run = AccountCalls._code_to_run
 
     def further(self: Any, calls: Any, delegate: EthAddress) -> Any:

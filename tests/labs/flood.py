@@ -1,9 +1,9 @@
-"""A flood of users' messages, and a miner whose deadline closes: with the lab `lanes`, and without, as a recorded run.
+"""A flood of users' messages before a miner's deadline, with and without the lab `lanes`, as a recorded run.
 
-Users offer a hundred times the miner's premium, for a contract and for native actors (with --system, for the reward
-actor alone, whose messages are the system's), until N messages are through;
-the base fee is held where it is, so that none gives up. The miner's proof is sent once, when its deadline opens.
-Without lanes it waits for the end of the flood: the planted defect.
+Users offer a hundred times the miner's premium for messages to a contract and native actors (with --system, to the
+reward actor only, whose messages count as the system's), until N messages are executed. The base fee is constant, so
+that no message becomes too cheap. The miner's proof is sent once, when its deadline opens. Without lanes it waits for
+the end of the flood, which is the planted defect.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from tests.localnet.conftest import ARTIFACTS, START
 
 STAGES: Final = ("was taken", "was executed")
 GAS_LIMIT: Final = Gas(50_000_000)
-"""A user's: 200 of them fill a block."""
+"""Gas limit of a user's message: 200 of them fill a block."""
 CHEAP, DEAR = TokenAmount(100), TokenAmount(10_000)
-"""The miner's premium, and the least of the users': the earlier a message, the dearer, so that no sender runs ahead."""
+"""The miner's premium, and the minimum of the users' premiums, which decrease so that no nonce gap arises."""
 CAP: Final = TokenAmount(1_000_000)
 _USERS: Final = 20
 _PROVE_REPLICA: Final = MethodNumber(5)
-"""SubmitWindowedPoSt, which a user sends to the miner without being its worker."""
+"""Method SubmitWindowedPoSt, sent to the miner by a user who is not its worker."""
 _Kind = tuple[Address, MethodNumber, bytes]
-"""Receiver, method, parameters."""
+"""Receiver, method and parameters."""
 _TO_SYSTEM: Final[_Kind] = (Address.id(REWARD_ACTOR), MethodNumber(2), b"")
-"""AwardBlockReward, which the reward actor takes from the system actor alone."""
+"""Method AwardBlockReward, which only the system actor may call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """The result of a flood. `waited`: blocks between the proof's arrival and its own."""
+    """The result of a flood. `waited` is the number of blocks between the proof's arrival and its inclusion."""
 
     taken: int
     executed: int
@@ -59,7 +59,7 @@ class Flood:
     waited: int
     proof: TransactionReceipt
     closes: int
-    """The epoch after the deadline's last."""
+    """Epoch after the deadline's last."""
 
     @property
     def in_time(self) -> bool:
@@ -68,7 +68,7 @@ class Flood:
 
 
 def flood(rules: str, count: int, bundle: Path | None = None, *, system: bool = False) -> Flood:
-    """N messages of users under the rules of a name, beside a miner's proof; with a bundle's actors, or our own.
+    """Run N users' messages beside a miner's proof under the named rules, with a bundle's actors or our own.
 
     With `system`, all of them go to the reward actor, f02, which refuses them.
     """
@@ -104,7 +104,7 @@ def flood(rules: str, count: int, bundle: Path | None = None, *, system: bool = 
 
 
 def _messages(network: Network, kinds: Sequence[_Kind], count: int) -> Iterator[Message]:
-    """The users' messages, one after the other, of each kind in turn."""
+    """Yield the users' messages, of each kind in turn."""
     users = [account.native for account in network.accounts[1:]]
     states = [network.machine.actor(user) for user in users]
     nonces = [0 if state is None else state.nonce for state in states]
@@ -119,7 +119,7 @@ def _messages(network: Network, kinds: Sequence[_Kind], count: int) -> Iterator[
 
 
 def _send_some(network: Network, pending: deque[Message]) -> int:
-    """Fill the places that the mempool has for users; how many messages that took."""
+    """Fill the mempool's slots for users; return the number of messages."""
     sent = 0
     while pending:
         try:
@@ -134,7 +134,7 @@ def _send_some(network: Network, pending: deque[Message]) -> int:
 
 
 def _prove(network: Network, miner: Miner, deadline: int, partition: int) -> bytes | None:
-    """Send the proof of a deadline at the least premium; its hash, or None where the mempool has no place for it."""
+    """Send the proof of a deadline at the minimum premium; return its hash, or None if the mempool is full."""
     owner = miner.owner.native
     call: Call[Any] = storageminer.development_only_prove_deadline()
     unknown = network.machine.call(Message(miner.address, owner, method=call.method, params=b"\x00"))
@@ -157,7 +157,7 @@ def _prove(network: Network, miner: Miner, deadline: int, partition: int) -> byt
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the requested flood and return the exit code."""
     parser = options(__doc__, 100_000)
     parser.add_argument("--system", action="store_true", help="flood the reward actor, f02")
     chosen = parser.parse_args()

@@ -1,7 +1,7 @@
-"""Random waiting messages, and the blocks that the lab `lanes` fills from them, as a recorded run.
+"""Random pending messages, and the blocks that the lab `lanes` fills from them, as a recorded run.
 
-What docs/labs/lanes.md lists as invariants is checked of each block by its messages alone, and the block is compared
-with the rule carried out word by word. The planted defects are other builders, which must be found.
+The invariants of docs/labs/lanes.md are checked for each block, and the block is compared with a literal implementation
+of the rule. The planted defects are other block builders, which must be found.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Build = Callable[[LaneBuilding, Sequence[Sequence[Candidate]], Rank, int], list[
 
 
 class GivenLanes(LaneBuilding):
-    """Lanes by the receiver's number in place of what it is in a state."""
+    """Lanes by the receiver's ID instead of its state."""
 
     def lane_of(self, machine: Hypervisor, candidate: Candidate) -> int:
         return (candidate.bare.to.actor_id() or 0) % 3
 
 
 def message(sender: int, nonce: int, lane: int, premium: int, limit: int, cap: int) -> Candidate:
-    """A message of a lane, for the mempool."""
+    """Return a pending message of a lane."""
     bare = Message(
         Address.id(ActorID(300 + lane)), Address.id(ActorID(sender)), nonce, gas_limit=Gas(limit),
         gas_fee_cap=TokenAmount(cap), gas_premium=TokenAmount(premium),
@@ -53,14 +53,14 @@ def message(sender: int, nonce: int, lane: int, premium: int, limit: int, cap: i
 def lanes_builder(
     building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
 ) -> list[Candidate]:
-    """The lab's own."""
+    """Return the lab's own block builder."""
     return building.choose(NO_MACHINE, queues, rank, room)
 
 
 def without_shares(
     building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
 ) -> list[Candidate]:
-    """A defect: the dearest first, as a network without the lab has it."""
+    """Planted defect: highest premium first, as on a network without the lab."""
     none = GivenLanes([Lane(lane.name, 0) for lane in building.lanes])
     return none.choose(NO_MACHINE, queues, rank, room)
 
@@ -68,7 +68,7 @@ def without_shares(
 def without_leftovers(
     building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
 ) -> list[Candidate]:
-    """A defect: what a lane does not use is lost."""
+    """Planted defect: unused gas of a lane is lost."""
     left, taken, held = [room * lane.share // 100 for lane in building.lanes], [], set[int]()
     for chosen in building.choose(NO_MACHINE, queues, rank, room):
         lane, sender = building.lane_of(NO_MACHINE, chosen), chosen.bare.from_.actor_id() or 0
@@ -83,7 +83,7 @@ def without_leftovers(
 def without_order(
     building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
 ) -> list[Candidate]:
-    """A defect: each message is a queue of its own."""
+    """Planted defect: each message is a separate queue."""
     return building.choose(NO_MACHINE, [[one] for queue in queues for one in queue], rank, room)
 
 
@@ -97,7 +97,7 @@ PLANTS: Final[dict[str, Build]] = {
 def word_by_word(
     building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
 ) -> list[Candidate]:
-    """The rule of the page, carried out without any thought of speed."""
+    """Select messages by a literal implementation of the documented rule."""
     waiting, chosen = [list(queue) for queue in queues], list[Candidate]()
     left = [room * lane.share // 100 for lane in building.lanes]
     for shared in (True, False):
@@ -119,7 +119,7 @@ def word_by_word(
 
 
 def play(seed: int, build: Build = lanes_builder) -> tuple[list[str], bool]:
-    """One program: its findings, and whether its block had no room for all."""
+    """Run one program; return its findings, and True if its block had no space for all messages."""
     random = Random(seed)
     cuts = sorted(random.sample(range(1, 100), 2))
     building = GivenLanes(
@@ -152,7 +152,7 @@ def play(seed: int, build: Build = lanes_builder) -> tuple[list[str], bool]:
 def broken(
     building: LaneBuilding, queues: Sequence[Sequence[Candidate]], chosen: Sequence[Candidate], room: int
 ) -> list[str]:
-    """The invariants of the page that a block does not have."""
+    """Return the documented invariants that a block violates."""
     findings, used = [], Counter[int]()
     for one in chosen:
         used[building.lane_of(NO_MACHINE, one)] += one.bare.gas_limit
@@ -176,7 +176,7 @@ def broken(
 
 
 def run(seed: int, count: int, build: Build = lanes_builder) -> tuple[dict[str, int], list[str], dict[str, int]]:
-    """Stages, findings and findings by kind of N programs."""
+    """Return stages, findings and findings by kind of N programs."""
     stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
     for program in range(seed << 32, (seed << 32) + count):
         found, full = play(program, build)
@@ -187,7 +187,7 @@ def run(seed: int, count: int, build: Build = lanes_builder) -> tuple[dict[str, 
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the requested programs and return the exit code."""
     chosen = options(__doc__, 10_000).parse_args()
     started = monotonic()
     stages, findings, _ = run(chosen.seed, chosen.count)

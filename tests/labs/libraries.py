@@ -1,9 +1,9 @@
-"""Random actors with libraries of the lab `libraries`, beside the same functions in one module, as a recorded run.
+"""Random actors with libraries of the lab `libraries`, compared with single-module actors, as a recorded run.
 
-What the actor answers, how it ends and the state that it leaves must be those of the static form on a machine without
-the lab. Its gas is more by what docs/labs/libraries.md says, and by nothing else: an instruction and one for each
-parameter for each call from module to module, which a third form of the program counts, and what linking costs. With
-less gas it runs out. The planted defects are in the linking.
+Result, end and final state must be those of the single-module form on a machine without the lab. Its gas is higher by
+exactly the documented amount (docs/labs/libraries.md): an instruction and one per parameter for each call between
+modules, which a third form of the program counts, and the cost of linking. With less gas it runs out. The planted
+defects are in the linking.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Calls:
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """Machines with the lab, without it, and one that counts."""
+    """A machine with the lab, one without it, and one for counting."""
 
     linked: Hypervisor
     static: Hypervisor
@@ -73,7 +73,7 @@ class Machines:
 
 @cache
 def machines() -> Machines:
-    """Those of this process, which keeps no program on disk; what is small is compiled on one thread."""
+    """Return this process's machines; it stores no program on disk, and small modules are compiled on one thread."""
     alone = MappingProxyType(dict(engine.GUEST_SETTINGS) | {"parallel_compilation": False})
     with patch.object(engine, "GUEST_SETTINGS", alone):
         engine.guest_engine()
@@ -84,7 +84,7 @@ def machines() -> Machines:
 
 
 def forget() -> None:
-    """Drop the machines, and what was compiled."""
+    """Drop the machines and compiled modules."""
     machines.cache_clear()
     linked_modules.linked_modules.cache_clear()
     runtime._modules.cache_clear()
@@ -101,7 +101,7 @@ class End:
 
     @classmethod
     def of(cls, machine: Hypervisor, module: bytes, gas: int = GAS) -> End:
-        """Place an actor with a module and call it, in a state that is taken back."""
+        """Install an actor with a module and call it; the state is reverted."""
         start = machine.snapshot()
         result: ApplyResult = call(machine, place(machine, module), gas_limit=gas)
         if result.fatal is not None:
@@ -122,13 +122,13 @@ class Played:
 
 
 def play(seed: int) -> Played:
-    """One program in its forms."""
+    """Run one program in its forms."""
     random = Random(seed)
     return compare(generated(random), random)
 
 
 def compare(program: Program, random: Random) -> Played:
-    """The forms of a program, side by side."""
+    """Compare the forms of a program."""
     some = machines()
     start = some.linked.snapshot()
     sizes: list[int] = []
@@ -184,7 +184,7 @@ def _linking(program: Program, sizes: Sequence[int]) -> int:
 
 @contextmanager
 def _other_function() -> Iterator[None]:
-    """An import is answered by another function of the library, of the same type."""
+    """Plant: an import is linked to another function of the library with the same type."""
     sources = linked_modules._sources
 
     def wrong(unit: LinkedUnit) -> tuple[ImportSource, ...]:

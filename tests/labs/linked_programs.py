@@ -1,9 +1,9 @@
-"""Random actors with libraries, as text: each as modules that are linked, and as one module with all that is in them.
+"""Random actors with libraries as text, in a linked and a single-module form.
 
-A program is a list of modules, the actor the last one. The linked form has a module for each; the static form has the
-same functions, globals and table entries side by side, and a page of one memory for each memory. Both have the same
-instructions: what differs is constants, and which functions are imports. So the static form, on a machine without the
-lab, says what the linked one must do. Its third form, for counting, logs each call from module to module.
+A program is a list of modules; the last one is the actor. The linked form has one module each. The static form has the
+same functions, globals and table entries in one module, with one memory page per memory. Both forms have the same
+instructions except for constants and imported functions. The static form, on a machine without the lab, therefore
+defines the expected result. A third form logs each call between modules for counting.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class LibraryFunction:
 
     @property
     def name(self) -> str:
-        """The same in each form."""
+        """Name of the function in each form."""
         return f"$m{self.module}_f{self.place}"
 
     @property
     def export(self) -> str:
-        """The name that other modules import it by."""
+        """Name under which other modules import it."""
         return f"f{self.place}"
 
     @property
     def signature(self) -> str:
-        """Parameters and result, in text."""
+        """Parameters and result as text."""
         params = f"(param {' '.join(self.params)}) " if self.params else ""
         return f"{params}(result {self.result})"
 
@@ -84,12 +84,12 @@ class ProgramModule:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program, and what it has been made with."""
+    """A program and its modules."""
 
     modules: list[ProgramModule]
 
     def reached(self) -> list[ProgramModule]:
-        """The modules that the actor needs, in their order."""
+        """Return the modules that the actor needs, in order."""
         found = {self.modules[-1].number}
         for module in reversed(self.modules):
             if module.number in found:
@@ -98,7 +98,7 @@ class Program:
         return [module for module in self.modules if module.number in found]
 
     def linked(self, install: Callable[[bytes], str]) -> bytes:
-        """The actor's module; `install` takes each library, and says the CID that it is imported by."""
+        """Return the actor's module; `install` installs each library and returns its CID."""
         names: list[str] = []
         for module in self.modules:
             made = wasm(self._linked_text(module, names))
@@ -108,7 +108,7 @@ class Program:
         raise AssertionError("a program has an actor")
 
     def static(self, *, counting: bool = False) -> bytes:
-        """All in one module; `counting`: each call from module to module logs a byte for each instruction of it."""
+        """Return the single-module form; `counting` logs a byte per instruction of each call between modules."""
         modules = self.reached()
         memories = [module.number for module in modules if module.memory_of == module.number]
         pages = len(memories) + counting
@@ -181,7 +181,7 @@ def _function(module: ProgramModule, function: LibraryFunction, body: str, base:
 
 
 def generated(random: Random) -> Program:
-    """A program of one to four libraries and an actor."""
+    """Return a program of one to four libraries and an actor."""
     modules: list[ProgramModule] = []
     count = random.randrange(1, 5)
     for number in range(count + 1):
@@ -201,7 +201,7 @@ def generated(random: Random) -> Program:
 
 
 def _entry(random: Random, modules: list[ProgramModule], module: ProgramModule, kind: str) -> LibraryFunction | None:
-    """A function of one kind for a place of a table: rarely none, or of another type than the place's."""
+    """Return a function of one kind for a table entry: rarely none, or of a wrong type."""
     known = [one for one in _within_reach(random, modules, module, every=True) if len(one.params) == 1]
     fitting = [one for one in known if one.params == (kind,) and one.result == kind]
     others = [one for one in fitting if one.module != module.number]
@@ -243,7 +243,7 @@ class _Writer:
         self._looping = False
 
     def write(self) -> None:
-        """Put the function into its module."""
+        """Add the function to its module."""
         function, random = self._function, self._random
         if self._recursive:
             self._calls = 0
@@ -317,7 +317,7 @@ class _Writer:
                 return f"({kind}.const {random.choice(_EDGES)})"
 
     def _address(self, depth: int) -> str:
-        """An address within the page, as words of eight bytes have it."""
+        """Return an address within the page for a word of eight bytes."""
         return f"(i32.and {self._value('i32', depth)} (i32.const {self._random.choice((0xF8, 0xFF8, 0xFFF8))}))"
 
     def _call(self, kind: str, depth: int) -> str:

@@ -1,9 +1,9 @@
 """Random programs of posted messages between contracts, native actors and accounts, as a recorded run (lab `async`).
 
-A program is a handful of epochs in which accounts make relays (examples/lab-async, in Solidity and in Rust) post
-messages, which make them post further ones: to relays, accounts and actors that are not there, with too little gas, too
-little money, expiries that pass, receivers that fail. After each epoch the invariants of docs/labs/async.md are held
-against the outbox's entries, the relays' own notes and all balances. Then the same, shorter, with defects.
+A program has a few epochs in which accounts make relays (examples/lab-async, in Solidity and Rust) post messages, which
+make them post further ones: to relays, accounts and missing actors, with insufficient gas or funds, past expiries and
+failing receivers. After each epoch the invariants of docs/labs/async.md are checked with the outbox's entries, the
+relays' own records and all balances. A shorter run repeats this with planted defects.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ FRESH: Final = Address.delegated(10, bytes(range(7, 27)))
 FUNDS: Final = 10**20
 EPOCHS: Final = 5
 GAS: Final = (1, 3_000_000, *(200_000_000,) * 4, *(1_500_000_000,) * 3)
-"""Budgets: two of the largest do not fit one epoch."""
+"""Gas budgets: two of the largest do not fit one epoch."""
 _POST_TYPES: Final = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64")
 
 
 @cache
 def world() -> World:
-    """Made once in a process."""
+    """Return the network, made once per process."""
     return made_world("lab:async", EXAMPLE / "Relay.json", EXAMPLE / "relay.wasm", FUNDS)
 
 
 @dataclass(slots=True)
 class Play:
-    """One program and what it has come to."""
+    """One program and its findings."""
 
     seed: int
     findings: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Program:
         self.epoch = self.world.epoch
 
     def run_params(self, relay: ActorID, depth: int) -> bytes:
-        """The parameters of a relay's run: a number of its own, what to post, whether to fail then."""
+        """Return the parameters of a relay's run: its number, posts, and whether to fail afterwards."""
         random = self.random
         self.numbers += 1
         number, fails = self.numbers, random.random() < 0.15
@@ -138,7 +138,7 @@ class Program:
 
 
 class _NoBlocks:
-    """Blocks without reward and cron: programs are about the outbox."""
+    """Block production without reward and cron."""
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None: ...
     def null_round(self, machine: Hypervisor) -> None: ...
@@ -148,7 +148,7 @@ class _NoBlocks:
 
 
 def play(seed: int) -> Play:
-    """Play one program."""
+    """Run one program."""
     program, played = Program(seed), Play(seed)
     machine, blocks = program.world.machine, OutboxBlocks(_NoBlocks())
     machine.restore(program.world.start)
@@ -173,7 +173,7 @@ def play(seed: int) -> Play:
 
 
 def _look(machine: Hypervisor, played: Play, epoch: int) -> int:
-    """Hold what waits at the end of an epoch against what waited before; how many entries there are."""
+    """Compare the pending entries with those of the previous epoch; return their number."""
     state = machine.state_tree.get_actor(OUTBOX)
     assert state is not None, "the first block brings the outbox"
     waiting = dict(outbox.entries(machine.store, state.head))
@@ -196,7 +196,7 @@ def _look(machine: Hypervisor, played: Play, epoch: int) -> int:
 
 
 def _look_back(machine: Hypervisor, program: Program, played: Play, before: dict[ActorID, int]) -> None:
-    """Hold the relays' notes and the balances against the entries, at the end of a program."""
+    """Compare the relays' records and the balances with the entries at the end of a program."""
     here, notes, receipts = program.world, dict[ActorID, list[int]](), dict[ActorID, list[list[Any]]]()
     for relay in here.actors:
         notes[relay], receipts[relay] = _notes(machine, here, relay)
@@ -269,7 +269,7 @@ def _id(address: bytes) -> ActorID:
 
 
 def _tag(here: World, entry: OutboxEntry) -> int | None:
-    """The number of the run that a message asks a relay for."""
+    """Return the number of the run that a message requests from a relay."""
     receiver = _id(entry.to)
     if receiver in here.natives:
         return int(decode_strict(entry.params)[0])
@@ -315,7 +315,7 @@ def _balances(machine: Hypervisor, here: World) -> dict[ActorID, int]:
 
 
 def _money(machine: Hypervisor, here: World) -> int:
-    """attoFIL of all who take part."""
+    """Return the attoFIL of all participants."""
     others = int(machine.balance(FRESH)) + int(machine.balance(Address.id(OUTBOX)))
     return others + sum(_balances(machine, here).values())
 
@@ -325,7 +325,7 @@ def _money(machine: Hypervisor, here: World) -> int:
 
 @contextmanager
 def _twice() -> Iterator[None]:
-    """Keep a settled entry first in the queue, once."""
+    """Plant: a settled entry stays first in the queue, once."""
     settle = outbox._Invocation.settle
 
     def forgetful(self: Any, exit_code: int, gas_used: int, returned: bytes | None) -> None:
@@ -338,7 +338,7 @@ def _twice() -> Iterator[None]:
 
 @contextmanager
 def _same_epoch() -> Iterator[None]:
-    """Entries are due at once."""
+    """Plant: entries are due at once."""
     epoch = outbox._Invocation.next
 
     def hasty(self: Any, room: int) -> Any:
@@ -351,7 +351,7 @@ def _same_epoch() -> Iterator[None]:
 
 @contextmanager
 def _kept_gas() -> Iterator[None]:
-    """Keep unused value in the outbox."""
+    """Plant: unused gas payments stay in the outbox."""
     pay = outbox._Invocation._pay
 
     def stingy(self: Any, actor: ActorID, amount: int) -> bool:
@@ -365,7 +365,7 @@ def _kept_gas() -> Iterator[None]:
 
 @contextmanager
 def _lost_receipts() -> Iterator[None]:
-    """Store no receipts."""
+    """Plant: receipts are not stored."""
     append = outbox._Invocation._append
 
     def lossy(self: Any, number: int, first: int, queue: Any, entry: OutboxEntry) -> None:
@@ -380,7 +380,7 @@ def _lost_receipts() -> Iterator[None]:
 
 @contextmanager
 def _value_to_the_receiver() -> Iterator[None]:
-    """Keep the value of expired entries."""
+    """Plant: the value of expired entries is not returned."""
     finish_ = outbox._Invocation._finish
 
     def greedy(self: Any, *arguments: Any, expired: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Many random programs of a lab, on several processes, and the same with defects put in: as a recorded run."""
+"""Random programs of a lab on several processes, and with planted defects, as a recorded run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 from bench.recorded import RunRecord, finish, options
 
 Shown = tuple[list[str], tuple[bool, ...]]
-"""A program's findings, each `kind: words`, and whether it came to each stage behind the first."""
+"""A program's findings, each `kind: words`, and whether it reached each further stage."""
 Plant = Callable[[], AbstractContextManager[Any]]
-"""Puts a defect in."""
+"""Function that installs a defect."""
 
 
 @dataclass(frozen=True)
 class RandomPrograms:
-    """The programs of a lab: what one of a seed shows, and the defects that must be found.
+    """Programs of a lab: the result for a seed, and the planted defects.
 
-    The first stage is to have no finding; a program is of a stage that has come to all before it, too. Processes get
-    `batch` programs at a time, `around` each of which something is done. A defect is put in for one program of `part`,
-    for `least` at least.
+    The first stage means no finding; a program reaches a stage only after all previous ones. Processes get `batch`
+    programs at a time; `around` is called for each. A defect is planted in one program of `part`, and in at least
+    `least`.
     """
 
     stages: tuple[str, ...]
@@ -38,7 +38,7 @@ class RandomPrograms:
     def run(
         self, seed: int, count: int, workers: int, plant: str | None = None
     ) -> tuple[Counter[str], list[str], Counter[str]]:
-        """Stages, findings and findings by kind of N programs."""
+        """Return stages, findings and findings by kind of N programs."""
         first, size = seed << 32, self.batch
         tasks = [(range(first + at, first + min(count, at + size)), plant) for at in range(0, count, size)]
         stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
@@ -51,7 +51,7 @@ class RandomPrograms:
         return stages, findings, kinds
 
     def _played(self, task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
-        """Seed, stages, findings of each. What breaks the machine is a finding, too."""
+        """Return seed, stages and findings of each program. An exception is a finding, too."""
         seeds, plant = task
         played = []
         with self.around(), nullcontext() if plant is None else self.plants[plant]():
@@ -67,7 +67,7 @@ class RandomPrograms:
         return played
 
     def main(self, description: str | None) -> int:
-        """Run what the command line asks for; the exit code."""
+        """Run the requested programs and return the exit code."""
         parser = options(description, 10_000)
         parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
         parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")

@@ -1,10 +1,10 @@
-"""Random programs of contracts and native actors that pay rent, expire and come back, as a recorded run (lab `rent`).
+"""Random programs of contracts and native actors that pay rent, expire and return, as a recorded run (lab `rent`).
 
-A program is some epochs in which tenants (examples/lab-rent, in Solidity and in Rust) keep more state, pay for
-themselves and for each other, opt out, call each other, and are resurrected by proofs: right ones, those of other
-actors or with blocks left out, twice, too many, in another order, with a bit changed. Beside it a plain ledger does
-what docs/labs/rent.md says; after each epoch the rent actor's books, all balances and what is archived are held against
-it. Then the same, shorter, with defects.
+A program has some epochs in which tenants (examples/lab-rent, in Solidity and Rust) store more state, pay for
+themselves and each other, opt out, call each other, and are resurrected by valid and invalid proofs: of other actors,
+with missing, duplicate, additional or reordered blocks, or with a flipped bit. A simple ledger implements
+docs/labs/rent.md. After each epoch the rent actor's state, all balances and the archived actors are compared with it. A
+shorter run repeats this with planted defects.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _RENT_ABI: Final = ContractInterface([
 
 @dataclass(slots=True)
 class Play:
-    """One program and what it has come to."""
+    """One program and its findings."""
 
     seed: int
     findings: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Play:
 
 
 class Program:
-    """Draws messages, and the ledger's answer to each."""
+    """Draws messages; the ledger computes the expected results."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -73,7 +73,7 @@ class Program:
         self.epoch = self.world.epoch
 
     def step(self) -> None:
-        """One message of a block, held against the ledger."""
+        """Send one message of a block and compare it with the ledger."""
         kind = self.random.choice((self.keep, self.keep, self.pay, self.pay, self.pay, self.opt_out, self.revive,
                                    self.revive, self.revive, self.ask, self.give))  # fmt: skip
         kind()
@@ -81,7 +81,7 @@ class Program:
     # --- messages ---------------------------------------------------------------------------------------------
 
     def keep(self) -> None:
-        """A tenant keeps more; an archived one answers that it is."""
+        """Make a tenant store more; an archived one exits with its code."""
         actor = self.random.choice(self.world.actors)
         if actor in self.world.natives:
             params = encode([self.random.randbytes(self.random.choice((0, 3, 300)))])
@@ -105,7 +105,7 @@ class Program:
             self.find("pay: another answer than the ledger's")
 
     def opt_out(self) -> None:
-        """A tenant pays no more."""
+        """Make a tenant opt out."""
         actor = self.random.choice(self.world.actors)
         taken = self.ask_rent(actor, OPT_OUT, [], 0)
         if taken is not None and taken != self.ledger.opt_out(actor):
@@ -148,7 +148,7 @@ class Program:
             self.find("call: an archived actor answered")
 
     def give(self) -> None:
-        """Money arrives, archived or not."""
+        """Send value to an actor, archived or not."""
         actor, value = self.random.choice(self.world.actors), self.random.randrange(1_000)
         self.send(self.world.account, actor, METHOD_SEND, b"", value)
         self.ledger.balances[self.world.account] -= value
@@ -220,15 +220,15 @@ class Program:
 
     @property
     def machine(self) -> Hypervisor:
-        """The world's."""
+        """Return the machine of the network."""
         return self.world.machine
 
     def send(self, from_: ActorID, to: ActorID, method: MethodNumber, params: bytes, value: int = 0) -> int:
-        """The exit code of a message."""
+        """Send a message and return the exit code."""
         return int(self.apply(from_, to, method, params, value).exit_code)
 
     def apply(self, from_: ActorID, to: ActorID, method: MethodNumber, params: bytes, value: int) -> Any:
-        """A message of a block."""
+        """Apply a message of a block."""
         result = self.machine.apply_implicit(
             Message(
                 Address.id(to), Address.id(from_), value=TokenAmount(value), method=method, params=params,
@@ -244,13 +244,13 @@ class Program:
         return "native" if actor in self.world.natives else "contract"
 
     def find(self, words: str) -> None:
-        """Note a finding."""
+        """Add a finding."""
         self.played.findings.append(words)
 
     # --- the end of an epoch ----------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Hold the books, the balances and what is archived against the ledger."""
+        """Compare the rent actor's state, the balances and the archived actors with the ledger."""
         ledger, machine = self.ledger, self.machine
         state = machine.state_tree.get_actor(RENT)
         assert state is not None, "it is part of the genesis"
@@ -287,7 +287,7 @@ class Program:
 
 
 class _NoBlocks:
-    """Blocks without reward and cron: programs are about rent."""
+    """Block production without reward and cron."""
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None: ...
     def null_round(self, machine: Hypervisor) -> None: ...
@@ -297,14 +297,14 @@ class _NoBlocks:
 
 
 def car(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> bytes:
-    """A CAR."""
+    """Return a CAR."""
     file = BytesIO()
     write_car(file, [root], blocks)
     return file.getvalue()
 
 
 def play(seed: int) -> Play:
-    """Play one program."""
+    """Run one program."""
     program = Program(seed)
     machine, blocks, played = program.machine, RentBlocks(_NoBlocks()), program.played
     machine.restore(program.world.start)
@@ -335,7 +335,7 @@ def play(seed: int) -> Play:
 
 @contextmanager
 def _kept_rent() -> Iterator[None]:
-    """Rent is not burnt."""
+    """Plant: rent is not burnt."""
     pay = rent_actor._Invocation._pay
 
     def stingy(self: Any, actor: ActorID, amount: int) -> None:
@@ -348,21 +348,21 @@ def _kept_rent() -> Iterator[None]:
 
 @contextmanager
 def _linked_states() -> Iterator[None]:
-    """The archived actor's head links the state."""
+    """Plant: the archived actor's head links to the state."""
     with mock.patch.object(resurrection.StateSize, "is_provable", False):
         yield
 
 
 @contextmanager
 def _shallow_proofs() -> Iterator[None]:
-    """A proof's links are not followed."""
+    """Plant: a proof's links are not followed."""
     with mock.patch.object(resurrection, "links_of", return_value=[]):
         yield
 
 
 @contextmanager
 def _any_order() -> Iterator[None]:
-    """A proof is any CAR with the root that has the state's blocks."""
+    """Plant: any CAR with the root and the state's blocks is accepted as a proof."""
 
     def loose(root: Cid, proof: bytes, pay: Any) -> list[tuple[Cid, bytes]]:
         reader = read_car(BytesIO(proof), 1 << 20)

@@ -1,4 +1,4 @@
-"""The tenants of random programs of the lab `rent` (`rent.py` here), and what its page says of them, done plainly."""
+"""Simple ledger for the random programs of the lab `rent` (`rent.py`), according to its documentation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FUNDS: Final = 10**20
 
 @cache
 def world() -> World:
-    """Made once in a process."""
+    """Return the network, made once per process."""
     rules = f"lab:rent=own/{RATE}/{PERIOD}/{GRACE}"
     return made_world(rules, EXAMPLE / "Tenant.json", EXAMPLE / "tenant.wasm", FUNDS)
 
@@ -47,7 +47,7 @@ class Gone:
 
 
 class Ledger:
-    """The page's rules, done plainly: who pays, what each balance is, who is archived."""
+    """Literal implementation of the rules: payers, balances, archived actors."""
 
     def __init__(self, here: World) -> None:
         self.here, self.machine = here, here.machine
@@ -60,7 +60,7 @@ class Ledger:
         return int(self.machine.balance(Address.id(actor)))
 
     def size(self, actor: ActorID) -> tuple[int, list[tuple[Cid, bytes]]]:
-        """A state's size by the page, and its blocks."""
+        """Return a state's size according to the rules, and its blocks."""
         state = self.machine.state_tree.get_actor(actor)
         assert state is not None, "tenants are never deleted"
         cids = reachable(self.machine.store, [state.head])

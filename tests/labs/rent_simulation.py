@@ -1,11 +1,11 @@
 """State size of a network over 100,000 epochs, with and without the lab `rent`: the plot of docs/labs/rent.md.
 
-Actors come at a steady pace, each with a state of some size. A few are used for good and paid for, most are left after
-a while; some that were left are resurrected later. Their states are put where they are; rent, archiving and
-resurrection are the rent actor's, executed. What is measured is what a garbage collection would leave of these actors:
-the blocks below their heads, and those of the rent actor. Not a forecast: pace, sizes and lives are this module's.
+Actors are created at a constant rate, each with a state of some size. A few are used and paid for permanently, most are
+abandoned after a while, and some of these are resurrected later. Their states are written directly; the rent actor
+executes rent, archiving and resurrection. The measured size is that of the blocks below the actors' heads and the rent
+actor's head. It is not a forecast: rate, sizes and lifetimes are assumptions of this module.
 
-    python -m tests.labs.rent_simulation --write docs/labs/rent.svg
+python -m tests.labs.rent_simulation --write docs/labs/rent.svg
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from tests.labs.rent_ledger import EXAMPLE
 
 EPOCHS: Final = 100_000
 PACE: Final = 50
-"""Epochs between two new actors."""
+"""Number of epochs between two new actors."""
 SIZES: Final = (1, 2, 4, 8, 16, 32)
-"""KiB of their states, each as often as the others."""
+"""State sizes in KiB, equally likely."""
 USED_FOR_GOOD: Final = 0.15
 LIFE: Final = 8_000
-"""Mean number of epochs that the other actors are used."""
+"""Mean number of epochs in which other actors are used."""
 RETURNS: Final = 0.05
 """Share of abandoned actors that are resurrected once."""
 SAMPLE: Final = 1_000
@@ -63,7 +63,7 @@ class _Actor:
 
 
 class Simulation:
-    """The actors, and the machine that takes their rent."""
+    """The actors, and the machine with the rent actor."""
 
     def __init__(self, seed: int, epochs: int) -> None:
         self._random = Random(seed)
@@ -77,7 +77,7 @@ class Simulation:
         self._returning: dict[int, list[_Actor]] = {}
 
     def run(self) -> list[Sample]:
-        """A sample each thousand epochs."""
+        """Return a sample every thousand epochs."""
         samples = list[Sample]()
         for epoch in range(self._machine.context.epoch + 1, self._epochs + 1):
             self._machine.advance(epoch=ChainEpoch(epoch), base_fee=TokenAmount(100))
@@ -92,7 +92,7 @@ class Simulation:
         return samples
 
     def _come(self, epoch: int) -> None:
-        """A new actor, its state, and who uses it paying ahead for as long as it is used."""
+        """Create an actor with its state, and its payments."""
         size = self._random.choice(SIZES)
         chunks = [self._random.randbytes(_CHUNK) for _ in range(size)]
         blocks = [(cid_of(chunk, RAW), chunk) for chunk in chunks]
@@ -132,7 +132,7 @@ class Simulation:
         assert result.exit_code == 0, result
 
     def _sample(self, epoch: int) -> Sample:
-        """Sizes by walks over what there is: of living actors all blocks, of archived ones the head; not their code."""
+        """Measure all blocks of living actors and the heads of archived ones, without code."""
         store, tree = self._machine.store, self._machine.state_tree
         states = [tree.existing(one.actor) for one in self._actors]
         gone = sum(archived(store, state) is not None for state in states)
@@ -149,7 +149,7 @@ MEGA: Final = 1_000_000
 
 
 def svg(samples: list[Sample]) -> str:
-    """Two lines over epochs, in MB."""
+    """Return a plot of two lines over epochs, in MB."""
     most, last = max(one.without for one in samples), samples[-1].epoch
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if most / MEGA / step <= 6)
     top = (most // MEGA // step + 1) * step
@@ -185,7 +185,7 @@ def svg(samples: list[Sample]) -> str:
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the simulation and return the exit code."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""The lab `accounts`: accounts that were lent code have storage, which the node shows, proves and changes."""
+"""Lab `accounts`: storage of delegating accounts, which the node shows, proves and changes."""
 
 from __future__ import annotations
 

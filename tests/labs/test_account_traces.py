@@ -1,4 +1,4 @@
-"""Traces of transactions of type 4 (lab `accounts`), in the forms of geth and of Filecoin's nodes."""
+"""Traces of type 4 transactions (lab `accounts`) in geth's and Filecoin nodes' forms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.localnet.test_console import printing
 def test_traces_of_a_failed_call_fail_as_the_receipt_does(
     stage: Stage, source: str, gas: int, geth: str, lotus: str, returned: str
 ) -> None:
-    """The words are those of a transaction of type 2 that calls the same."""
+    """The error text equals that of a type 2 transaction with the same call."""
     network, rpc = stage.network, Client(Node(stage.network))
     stage.code(OTHER, source)
     network.chain.keep_changes()
@@ -60,7 +60,7 @@ def test_traces_of_a_call_that_succeeds_do(stage: Stage) -> None:
 def test_node_reports_how_delegated_call_failed(
     stage: Stage, capsys: pytest.CaptureFixture[str], source: str, end: str, advised: bool
 ) -> None:
-    """The message itself exits with 0, and its answer says no more than that the call has failed."""
+    """The message itself exits with 0, and its result only states that the call failed."""
     network = stage.network
     stage.code(OTHER, source)
     network.chain.keep_changes()

@@ -1,4 +1,4 @@
-"""The lab `accounts`: what authorizations do, what runs in an account's name, and what a node takes and shows."""
+"""Lab `accounts`: effects of authorizations, execution in an account's name, and the node's methods."""
 
 from __future__ import annotations
 
@@ -502,7 +502,7 @@ class TestNode:
             from_signed_message(other, network.chain_id)
 
     def test_next_authorization_nonce_is_reported(self, stage: Stage) -> None:
-        """Under `eip` it is the account's, which a transaction of its own counts, too."""
+        """Under `eip` it is the account's nonce, which its own transactions increment, too."""
         rpc = Client(Node(stage.network))
 
         def nonces() -> list[str]:
@@ -559,6 +559,6 @@ def test_a_planted_defect_is_found(plant: str) -> None:
 
 
 def test_the_bigint_of_a_value_is_not_the_networks() -> None:
-    """A value in ApplyAndCall is a bare magnitude (FIP-0111), with no byte for its sign."""
+    """A value in ApplyAndCall is a bare magnitude (FIP-0111) without a sign byte."""
     assert ApplyAndCallParams.decode(encode([[], [NOTES, b"\5", b""]])).value == 5
     assert encode_bigint(5) == b"\0\5"

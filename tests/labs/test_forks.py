@@ -1,4 +1,4 @@
-"""Networks that begin as one with labs: forks, tests and scripts meet its actors and go on under its rules."""
+"""Forks, tests and scripts on networks with labs: the labs' actors exist and their rules apply."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def waiting(network: Network) -> int:
 
 
 def posted(network: Network) -> None:
-    """A message is posted in the network's next block."""
+    """Post a message in the network's next block."""
     before = waiting(network)
     expiry = network.block_number + 9
     params = post_params(Address.id(ActorID(99)), METHOD_SEND, gas=10_000_000, expiry=expiry)
@@ -59,7 +59,7 @@ def posted(network: Network) -> None:
 
 
 def test_outbox_exists_at_first_block() -> None:
-    """The outbox is of the genesis: no block has to come before one that posts."""
+    """The outbox exists from genesis, so no block must precede a post."""
     with Network(rules="lab:async", clock=Clock()) as network:
         assert network.block_number == 0
         posted(network)
@@ -112,7 +112,7 @@ def test_unrecognized_node_answer_implies_filecoin_rules(answer: Any, monkeypatc
 
 
 def answers_as(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-    """Nodes say this of their rules."""
+    """Make nodes report these rules."""
     ask = NodeClient.request
 
     def other(client: NodeClient, asked: str, *params: Any) -> Any:
@@ -141,7 +141,7 @@ def test_tests_under_a_labs_rules_begin_with_its_actors() -> None:
 
 
 def test_scripts_meet_the_labs_actors(url: str) -> None:
-    """A script runs under Ethereum's rules: the outbox is the lab's all the same."""
+    """A script runs under Ethereum's rules; the lab's outbox still exists."""
     project = SimpleNamespace(gas_limit=1 << 30, compiler=SimpleNamespace(evm_version=None, version=None))
     job = cast(Any, SimpleNamespace(project=project, options=Options(evm="py-evm")))
     with (

@@ -1,4 +1,4 @@
-"""Labs: on by name, part of the rules' name, and nothing at all where they are off."""
+"""Labs: enabled by name, part of the rules' name, and without effect if disabled."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def met(machine: MachineState) -> None:
 
 @pytest.fixture
 def third_labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Labs as another package would register them."""
+    """Register labs as another package would."""
     added = [
         EntryPoint(name, f"{__name__}:{value}", ENTRY_POINT_GROUP)
         for name, value in (
@@ -113,7 +113,7 @@ def test_a_lab_of_another_package_is_a_choice() -> None:
 
 @pytest.mark.usefixtures("third_labs")
 def test_later_lab_wraps_hooks_of_earlier_lab() -> None:
-    """`accounts` comes after `aaa`, whose messages, questions and views all but transactions of type 4 keep."""
+    """`accounts` comes after `aaa`, whose messages, queries and views remain, except for type 4 transactions."""
     MACHINES.clear()
     with Network(rules="lab:aaa,accounts,lanes") as network:
         rules, machine = network.rules, network.machine
@@ -146,7 +146,7 @@ def test_registered_object_that_is_no_lab_is_rejected() -> None:
 
 
 def test_missing_labs_error_suggests_reinstallation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkout that was updated without a new installation has the entry points of its former release."""
+    """A checkout updated without reinstallation has the entry points of its previous release."""
     monkeypatch.setattr(labs, "registered", lambda **_: EntryPoints(()))
     for call in (lambda: lab("lanes"), lambda: rules_with_labs([])):
         with pytest.raises(InvalidInput, match=r"no lab is registered: .*reinstall it .*make environment"):
@@ -198,7 +198,7 @@ def test_a_name_of_rules_is_its_own_canonical_one() -> None:
 
 
 def test_lab_without_rule_changes_yields_identical_results() -> None:
-    """Gas, receipts and the state are those of the network without the lab."""
+    """Gas, receipts and state equal those of a network without the lab."""
     ends = []
     for rules in ("filecoin", "lab:lanes"):
         with Network(rules=rules, clock=lambda: 1_700_000_000) as network:

@@ -1,4 +1,4 @@
-"""The lab `lanes`: its invariants over random mempools, and a miner's proof in a flood."""
+"""Lab `lanes`: invariants over random mempools, and a miner's proof in a flood."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_miners_proof_lands_at_once_in_a_flood() -> None:
 
 @pytest.mark.slow
 def test_system_lane_flood_takes_no_provider_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Anybody may send messages to the reward actor, and those count as the system's."""
+    """Anybody may send messages to the reward actor, and these count as the system's."""
     monkeypatch.setattr("localnet.chain.mempool.MAX_PENDING", 300)
     flooded = flood("lab:lanes", 2_000, system=True)
     assert (flooded.waited, flooded.in_time, flooded.executed) == (0, True, 2_000)

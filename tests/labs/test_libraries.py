@@ -1,4 +1,4 @@
-"""The lab `libraries`: what may be linked, what is refused and how, and how calls end in a library."""
+"""Lab `libraries`: valid and refused links, and ends of calls in libraries."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def actor(body: str, *imported: str, memory: str = '(memory (export "memory") 1)
 
 
 def from_library(code: Cid, name: str, signature: str = "(result i32)") -> str:
-    """The import of a library's function as `$name`."""
+    """Return the import of a library's function as `$name`."""
     return f'(import "lib:{show(code)}" "{name}" (func ${name} {signature}))'
 
 
@@ -170,7 +170,7 @@ class TestCalls:
 
 class TestLibrariesOfLibraries:
     def chain(self, machine: Hypervisor, length: int) -> Cid:
-        """A library at the end of a chain, which counts those behind it."""
+        """Return a library at the end of a chain that counts the libraries behind it."""
         code = machine.install(wasm('(module (func (export "f") (result i32) (i32.const 1)))'))
         for _ in range(length - 1):
             longer = '(func (export "f") (result i32) (i32.add (i32.const 1) (call $f)))'
@@ -342,7 +342,7 @@ class TestRefused:
 
 
 class TestInstalled:
-    """A block in the store is no library: whether it is there differs from machine to machine."""
+    """A block in the store is not a library, since its presence differs between machines."""
 
     def test_uninstalled_block_is_rejected_as_library(self, machine: Hypervisor) -> None:
         library = wasm(LIBRARY)
@@ -361,7 +361,7 @@ class TestInstalled:
         assert call(machine, to).exit_code == 101
 
     def test_unlisted_code_is_refused_where_users_install_code(self) -> None:
-        """A machine that has the block and another one without it refuse alike, until the init actor installs it."""
+        """Machines with and without the block refuse alike until the init actor installs it."""
         library = wasm(LIBRARY)
         module = actor("(call $count)", from_library(cid_of(library, RAW), "count"))
         machine = with_m2_native()
@@ -407,7 +407,7 @@ def install_by_message(machine: Hypervisor, module: bytes) -> ApplyResult:
 
 
 class Charges:
-    """A tracer that keeps the charges of linking, in gas."""
+    """A tracer that records the charges of linking in gas."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -419,7 +419,7 @@ class Charges:
 
 @contextmanager
 def counted_reads() -> Iterator[list[int]]:
-    """The sizes of the modules that are parsed for linking."""
+    """Record the sizes of the modules that are parsed for linking."""
     sizes: list[int] = []
 
     def read(module: bytes) -> LinkableModule:
@@ -452,7 +452,7 @@ class TestWork:
 
     @pytest.mark.slow
     def test_actors_sharing_large_libraries_keep_their_links_cached(self, machine: Hypervisor) -> None:
-        """Five with 16 libraries of 1 MiB each: 80 MiB, if each counted them for itself."""
+        """Five actors with 16 libraries of 1 MiB each would need 80 MiB if each counted separately."""
         libraries = [parse_library_cid(MAX_LIBRARY_BYTES - 1 - number) for number in range(MAX_LIBRARIES)]
         imported = [
             f'(import "lib:{show(machine.install(library))}" "f" (func $f{number} (result i32)))'
@@ -520,7 +520,7 @@ class TestWork:
         assert steps < 50 * MAX_IMPORTS
 
     def test_reinstall_reads_no_code_and_charges_gas(self) -> None:
-        """`install_actor` is every actor's to call, in a loop."""
+        """Any actor may call `install_actor` in a loop."""
         machine = with_m2_native()
         library = parse_library_cid(50_003)
         module = actor("(call $f)", from_library(cid_of(library, RAW), "f"))
@@ -543,7 +543,7 @@ class TestWork:
 
 
 def reopened_with(library: bytes) -> Hypervisor:
-    """A machine of a process that has forgotten what it has linked, with a library installed."""
+    """Return a machine of a process without cached links, with a library installed."""
     machine = Hypervisor.open(rules="lab:libraries")
     machine.install(library)
     linked_modules.linked_modules(default_folder())._read = BoundedCache(1 << 20)
@@ -551,7 +551,7 @@ def reopened_with(library: bytes) -> Hypervisor:
 
 
 def test_a_library_that_a_state_has_lost_is_a_clear_error(machine: Hypervisor) -> None:
-    """Whatever this process has linked before."""
+    """The process has linked the library before."""
     module = actor("(call $count)", from_library(machine.install(wasm(LIBRARY)), "count"))
     assert end(machine, module).exit_code == 101
     other = Hypervisor.open(rules="lab:libraries")

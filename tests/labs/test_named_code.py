@@ -1,4 +1,4 @@
-"""The labs' actors by name: their methods, parameters and states, typed by schemas that the network keeps."""
+"""Actors of labs by name: methods, parameters and states, typed by schemas that the network stores."""
 
 from __future__ import annotations
 

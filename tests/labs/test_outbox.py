@@ -1,4 +1,4 @@
-"""The lab `async`: the outbox's invariants over random programs, and each rule of its page by itself."""
+"""Lab `async`: the outbox's invariants over random programs, and each documented rule."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ class Stage:
         self.next_epoch()
 
     def next_epoch(self, by: int = 1) -> None:
-        """Go on without delivering."""
+        """Advance without delivering."""
         self.epoch = ChainEpoch(self.epoch + by)
         self.machine.advance(epoch=self.epoch, base_fee=TokenAmount(PRICE))
 
     def post(self, params: bytes, value: int = 10**15, sender: Address | None = None) -> ApplyResult:
-        """A message of an account's to the outbox."""
+        """Send a message from an account to the outbox."""
         return self.machine.apply_implicit(
             Message(Address.id(OUTBOX), sender or self.alice, value=TokenAmount(value), method=POST, params=params)
         )
@@ -119,7 +119,7 @@ def expiry(stage: Stage) -> int:
 
 
 def test_unused_gas_is_refunded_and_rest_is_burnt(stage: Stage) -> None:
-    """The sum by hand: value to the receiver; gas used and 30,000,000 for handling at the price of the posting."""
+    """Computed by hand: value to the receiver; gas used and 30,000,000 for handling at the price of the post."""
     machine, cost = stage.machine, 7 + PRICE * (50 * MILLION + HANDLING_GAS)
     before, burnt = machine.balance(stage.alice), machine.balance(Address.id(ActorID(99)))
     bob = machine.balance(stage.bob)
@@ -215,7 +215,7 @@ def test_invalid_post_params_are_rejected_early(stage: Stage, params: bytes, exi
 
 
 def test_each_byte_of_parameters_is_paid_before_it_is_read(stage: Stage) -> None:
-    """Ten gas a byte, by hand; the message itself is implicit, and pays for no byte."""
+    """Computed by hand with ten gas per byte; the message itself is implicit, and pays for no byte."""
     long, short = (stage.post(b"\x88" * size, value=0).gas_used for size in (500, 100))
     assert long - short == 400 * 10
 
@@ -257,7 +257,7 @@ def test_expired_message_returns_value_with_receipt(stage: Stage) -> None:
 
 
 def test_outbox_message_of_deleted_poster_burns_its_escrow(stage: Stage) -> None:
-    """Its money is burnt: nothing is left in the outbox, and nothing comes from nowhere."""
+    """Its funds are burnt: nothing remains in the outbox, and the total is unchanged."""
     machine, poster = stage.machine, stage.relay.actor_id()
     assert poster is not None
     stage.post(post_params(stage.bob, METHOD_SEND, value=5, gas=MILLION, expiry=expiry(stage)), sender=stage.relay)
@@ -284,7 +284,7 @@ def test_self_posting_message_advances_one_epoch_per_delivery(stage: Stage) -> N
 
 
 def test_an_epoch_delivers_within_its_gas_oldest_first(stage: Stage) -> None:
-    """And an account's flood waits for as many epochs as it takes, without one message of the system's waiting."""
+    """An account's flood is delivered over several epochs without delaying the system's messages."""
     budget = Gas(EPOCH_GAS // 4 - HANDLING_GAS)
     for _ in range(10):
         stage.post(post_params(stage.bob, METHOD_SEND, gas=budget, expiry=expiry(stage)))
@@ -305,7 +305,7 @@ def test_a_message_that_uses_all_of_its_gas_ends_alone(stage: Stage) -> None:
 
 
 def test_fatal_delivery_burns_its_budget_and_next_one_proceeds(stage: Stage) -> None:
-    """The receiver's state is missing: nothing of the message stays, and no later epoch meets it again."""
+    """The receiver's state is missing: the message is removed completely and does not affect later epochs."""
     machine, broken = stage.machine, stage.relay.actor_id()
     state = None if broken is None else machine.state_tree.get_actor(broken)
     assert broken is not None
@@ -328,7 +328,7 @@ def test_fatal_delivery_burns_its_budget_and_next_one_proceeds(stage: Stage) -> 
 
 def test_a_defect_of_the_machine_that_a_delivery_shows_is_raised(stage: Stage) -> None:
     class OfThisMachine(Fatal):
-        """Two engines differ, say: no other machine has it."""
+        """A defect of this machine, such as differing engines."""
 
     class Failing:
         """A machine in which bob cannot be reached."""
@@ -351,7 +351,7 @@ def test_a_defect_of_the_machine_that_a_delivery_shows_is_raised(stage: Stage) -
 
 @pytest.mark.parametrize(("call", "taken"), [("5f5f365f73{}5afa", 0), ("5f5f365f5f73{}5af1", 1)])
 def test_read_only_call_cannot_post_to_outbox(stage: Stage, call: str, taken: int) -> None:
-    """STATICCALL and CALL: bytecode that forwards its calldata to the outbox, and returns whether that was taken."""
+    """STATICCALL and CALL: the bytecode forwards its calldata to the outbox and returns the success flag."""
     # CALLDATACOPY(0, 0, size); MSTORE(0, (STATIC)CALL(gas, outbox, 0, size, 0, 0)); RETURN(0, 32)
     code = "365f5f37" + call.format("ff" + "00" * 18 + "14") + "5f5260205ff3"
     size = len(code) // 2
@@ -368,7 +368,7 @@ def test_read_only_call_cannot_post_to_outbox(stage: Stage, call: str, taken: in
 
 
 class Spent:
-    """A tracer: the most gas that a message to the outbox has used, by method."""
+    """A tracer of the maximum gas of messages to the outbox, by method."""
 
     def __init__(self) -> None:
         self.most: dict[int, int] = {}
@@ -401,7 +401,7 @@ def test_handling_payment_covers_handling_gas(stage: Stage, size: int, count: in
 
 @pytest.mark.slow
 def test_thousands_of_messages_cost_no_more_each(stage: Stage) -> None:
-    """The queue is a tree: a message's gas grows with the logarithm of what waits."""
+    """The queue is a tree: a message's gas grows with the logarithm of the queue's length."""
     used = [
         stage.post(post_params(stage.bob, METHOD_SEND, gas=MILLION, expiry=expiry(stage))).gas_used
         for _ in range(3_000)

@@ -1,4 +1,4 @@
-"""An outbox with a million entries: posting and delivering still cost what the page of the lab `async` says."""
+"""An outbox with a million entries: posting and delivering cost the documented amounts (lab `async`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRICE = 100
 
 
 def filled(machine: Hypervisor, sender: Address, count: int) -> None:
-    """Put N entries into the outbox, all alike, with the money for them: as many posts would."""
+    """Add N equal entries to the outbox with their funds, as after as many posts."""
     poster = machine.state_tree.lookup_id(sender)
     state = machine.state_tree.get_actor(OUTBOX)
     assert poster is not None

@@ -1,4 +1,4 @@
-"""The lab `rent`: its invariants over random programs, and each rule of its page by itself."""
+"""Lab `rent`: invariants over random programs, and each documented rule."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ class Stage:
         return self.machine.create(code, value=FUNDS).id
 
     def next_epoch(self, by: int = 1) -> None:
-        """Go on without taking rent."""
+        """Advance without charging rent."""
         self.epoch = ChainEpoch(self.epoch + by)
         self.machine.advance(epoch=self.epoch, base_fee=TokenAmount(100))
 
     def ask(self, method: MethodNumber, *fields: bytes, value: int = 0, by: Address | None = None) -> ApplyResult:
-        """A message of an account's to the rent actor."""
+        """Send a message from an account to the rent actor."""
         return self.send(Address.id(RENT), method, encode(list(fields)), value, by)
 
     def send(
@@ -114,7 +114,7 @@ class Stage:
         )
 
     def by_tenant(self, method: MethodNumber, *fields: bytes, value: int = 0) -> int:
-        """The exit code of the tenant's own call of the rent actor."""
+        """Return the exit code of the tenant's own call of the rent actor."""
         params = encode([Address.id(RENT).to_bytes(), method, encode(list(fields)), encode_bigint(value)])
         (code,) = decode_strict(self.send(Address.id(self.tenant), FORWARD, params).return_data)
         return int(code)
@@ -163,7 +163,7 @@ def stage(prepared: Network) -> Iterator[Stage]:
 
 
 def test_a_period_is_paid_ahead_by_the_bytes_that_there_are(stage: Stage) -> None:
-    """The sum by hand: a root `[[link, link]]` of 88 bytes, two raw blocks of 10 and 300, 128 more for each."""
+    """Computed by hand: a root `[[link, link]]` of 88 bytes, two raw blocks of 10 and 300, 128 more for each."""
     for chunk in (bytes(10), bytes(300)):
         assert stage.keep(chunk) == 0
     assert stage.by_tenant(PAY, b"", value=10**9) == 0
@@ -231,7 +231,7 @@ def test_proof_resurrects_archived_actor_state(stage: Stage) -> None:
 
 
 def test_exported_car_is_the_proof(stage: Stage) -> None:
-    """`hypervisor car export --root` writes it."""
+    """`hypervisor car export --root` writes the CAR."""
     stage.keep(b"chunk")
     stage.keep(b"chunk")  # the same block twice is in the proof once
     store, head = stage.machine.store, stage.state(stage.tenant).head
@@ -314,7 +314,7 @@ def test_opt_out_refunds_deposit_and_ends_tenancy(stage: Stage) -> None:
 
 
 def test_a_deposit_has_a_bound(stage: Stage) -> None:
-    """More than there can be of FIL; so the machine is given it."""
+    """The deposit exceeds the total supply of FIL, so the machine adds it to the account."""
     alice = stage.machine.state_tree.lookup_id(stage.alice)
     assert alice is not None
     stage.machine.state_tree.set_actor(alice, stage.state(alice).with_balance(TokenAmount(1 << 101)))
@@ -361,7 +361,7 @@ def test_inspect_reports_archived_actor(stage: Stage) -> None:
 
 
 class TestEpochs:
-    """An epoch's work is bounded, whatever is due."""
+    """Bounded work per epoch."""
 
     def test_the_rest_is_for_the_next_epoch(self, stage: Stage) -> None:
         books = stage.books()
@@ -434,7 +434,7 @@ class TestContracts:
             one.send("optOut")
 
     def test_a_place_for_an_account_that_becomes_a_contract_pays(self, network: Network) -> None:
-        """A contract comes to an address that had money before: its ID was looked at when it was none."""
+        """A contract is created at an address with a balance; its ID was first looked up as a placeholder."""
         sender = network.accounts[3]
         state = network.machine.actor(sender.delegated)
         assert state is not None
@@ -460,7 +460,7 @@ _PAY = [
 
 
 def test_preinstalled_contracts_pay_no_rent() -> None:
-    """The CREATE2 deployer is there for tests and scripts, however long ago it was used."""
+    """The CREATE2 deployer remains available for tests and scripts."""
     with Network(rules="lab:rent=all/1000/3/2") as network:
         network.mine(20)
         for address in (CREATE2_DEPLOYER, MULTICALL3):
@@ -532,7 +532,7 @@ def test_rates_are_rows_by_epoch() -> None:
 
 
 def test_maximum_rent_terms_do_not_overflow() -> None:
-    """128 bits with sign: the most that a state's size, a rate and a period can come to."""
+    """Signed 128 bits hold the largest product of state size, rate and period."""
     (_, _, rate), (_, _, period), _ = BOUNDS
     largest = STATE_BLOCKS * ((1 << 20) + BLOCK_BYTES)
     assert RentTerms(((0, rate),), period).rent(largest, 0) < 1 << 127
@@ -586,6 +586,6 @@ def test_invalid_rent_params_are_rejected_early(
 
 
 def test_each_byte_of_parameters_is_paid_before_it_is_read(stage: Stage) -> None:
-    """Ten gas a byte, by hand; the message itself is implicit, and pays for no byte."""
+    """Computed by hand with ten gas per byte; the message itself is implicit, and pays for no byte."""
     long, short = (stage.send(RENT_ADDRESS, PAY, b"\x81" * size).gas_used for size in (500, 100))
     assert long - short == 400 * 10

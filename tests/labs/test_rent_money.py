@@ -1,4 +1,4 @@
-"""Money that does not arrive (lab `rent`): what is owed stays with the rent actor."""
+"""Failing refunds (lab `rent`): the debt stays with the rent actor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.labs.test_rent import GRACE, PERIOD, RATE, RENT_ADDRESS, Stage
 
 
 class Lost:
-    """Money from the rent actor does not arrive."""
+    """A machine in which the rent actor's payments fail."""
 
     is_armed, watched = True, frozenset[bytes]()
 

@@ -1,4 +1,4 @@
-"""The lab `rent`: what is the proof of a state, what is not, and how large a state is."""
+"""Lab `rent`: valid and invalid proofs of a state, and sizes of states."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.labs.rent import car
 
 
 class TestProofs:
-    """A state of three blocks, and what is not its proof."""
+    """A state of three blocks, and invalid proofs of it."""
 
     store = MemoryStore()
     leaves = (b"left", b"right")
@@ -80,7 +80,7 @@ class TestProofs:
 
     @pytest.mark.parametrize("chunk", [1, 50, 4_000])
     def test_the_largest_state_that_is_proven_fits_a_proof(self, chunk: int) -> None:
-        """The bound is in bytes as rent counts them: whatever the blocks are, the CAR is no larger."""
+        """The limit is in bytes as rent counts them; for any blocks, the CAR is not larger."""
         store, links, size = MemoryStore(), list[object](), 0
         while True:
             leaf = len(links).to_bytes(4, "big") + bytes(chunk)

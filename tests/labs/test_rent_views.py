@@ -1,4 +1,4 @@
-"""Archived actors in the explorer, over JSON-RPC and on the command line, before and after their blocks are gone."""
+"""Archived actors in the explorer, JSON-RPC and the command line, before and after their blocks are collected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RULES = "lab:rent=all/1000000/10/5"
 
 @pytest.fixture
 def expired(tmp_path: Path) -> tuple[Path, Address, Address, ArchivedActor]:
-    """A folder in which a contract and a native actor are archived, and whose garbage is collected."""
+    """Create a folder with an archived contract and an archived native actor, after a garbage collection."""
     with Network(tmp_path / "chain", rules=RULES) as network:
         contract = network.deploy(EXAMPLE / "Tenant.json")
         contract.send("keep", 2)
@@ -100,7 +100,7 @@ def test_json_rpc_has_no_code_and_names_the_exit_code(expired: tuple[Path, Addre
 
 
 def test_an_archived_contract_runs_in_no_accounts_name() -> None:
-    """With the lab `accounts`: an authorization that was good leads to a contract without code."""
+    """With the lab `accounts`, a formerly valid authorization leads to a contract without code."""
     owner = Account.from_key(bytes(31) + b"\x07")
     with Network(rules="lab:accounts,rent=all/1000/10/5") as network:
         contract = network.deploy(EXAMPLE / "Tenant.json")

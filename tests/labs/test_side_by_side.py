@@ -1,7 +1,7 @@
-"""With labs on, blocks that are shared by processes come out as those of one process.
+"""Blocks of networks with labs, executed in parallel and serially, have equal results.
 
-Workers execute all messages, the test's process those again that conflict: so what one process does and another
-would not is seen, whatever the machine's load.
+Workers execute all messages, and the test's process repeats those that conflict, so that differences between processes
+are detected under any load.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ NOTES = EthAddress(bytes([0xA0] * 20))
 
 
 def shared(network: Network) -> Parallel:
-    """Let two workers execute each block of a network, whatever is in it."""
+    """Make two workers execute each block of a network."""
     parallel = Parallel(3, adaptive=False, takes_part=False)
     network.chain.start_block = partial(SideBySide.start, parallel)
     return parallel
 
 
 def posts(parallel: bool) -> list[Any]:
-    """States and receipts of blocks in which accounts post to each other, and others send to each other at once."""
+    """Return states and receipts of blocks in which accounts post messages, and others send at the same time."""
     with Network(rules="lab:async,lanes,rent=all/1000/4/2", clock=lambda: START) as network:
         workers = shared(network) if parallel else None
         network.mine()
@@ -77,7 +77,7 @@ def posts(parallel: bool) -> list[Any]:
 
 
 def authorizations(variant: str, parallel: bool) -> list[Any]:
-    """States and receipts of blocks in which accounts let others be lent code, and call these."""
+    """Return states and receipts of blocks in which accounts authorize delegations, and call them."""
     with Network(rules=f"lab:accounts={variant}", account_count=2 * USERS, clock=lambda: START) as network:
         workers = shared(network) if parallel else None
         set_code(network.machine, NOTES, assemble("CALLER 1 SSTORE"))

@@ -1,4 +1,4 @@
-"""The network on which random programs of a lab run: two contracts and two native actors that act, and an account."""
+"""The network of the labs' random programs: two contracts, two native actors, and an account."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localnet import Network
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A network's machine with two actors of each runtime and an account, as it is before each program."""
+    """A network's machine with two actors of each runtime and an account, restored before each program."""
 
     network: Network
     machine: Hypervisor
@@ -28,7 +28,7 @@ class World:
 
     @property
     def actors(self) -> tuple[ActorID, ...]:
-        """All four."""
+        """All four actors."""
         return (*self.contracts, *self.natives)
 
 

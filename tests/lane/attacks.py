@@ -1,7 +1,7 @@
-"""The attacks: each lets messages wait for a few blocks, sees what they did, and says how they exited, block by block.
+"""Attacks on the system's messages: each adds pending messages for a few blocks and checks their exit codes by block.
 
-What a message must exit with is the reference's word (the official actors and the machine's golden vectors); here it
-shows that the attack was carried out, and that both bundles see the same attack.
+The exit codes are those of the reference (official actors and golden vectors). They show that the attack was executed,
+and equally on both bundles.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SINGLETONS = [SYSTEM, INIT, REWARD, CRON, POWER, MARKET, REGISTRY, DATACAP, EAM,
 
 
 def expect(found: object, wanted: object) -> None:
-    """The attack went as it was meant to."""
+    """Assert that the attack was executed as intended."""
     assert found == wanted, f"the attack comes to {found}, not {wanted}"
 
 
@@ -63,7 +63,7 @@ def descent(stage: Stage) -> list[int]:
 
 
 def state_of(stage: Stage, actor: Address) -> object:
-    """The root of a native actor's state."""
+    """Return the state root of a native actor."""
     found = stage.network.machine.actor(actor)
     assert found is not None
     return get_object(stage.network.machine.store, found.head)
@@ -150,7 +150,7 @@ def runtimes_recurse_into_each_other(stage: Stage) -> Exits:
 
 
 def words(data: bytes) -> list[int]:
-    """Numbers in 32 bytes each."""
+    """Return numbers as 32 bytes each."""
     return [int.from_bytes(data[place : place + 32], "big") for place in range(0, len(data), 32)]
 
 
@@ -229,7 +229,7 @@ def miners_crowd_the_cron_queue(stage: Stage) -> Exits:
 
 
 def everybody_calls_the_systems_methods(stage: Stage) -> Exits:
-    """Accounts, a native actor and a multisig ask for what only f00, f02, f03, f04 and miners may ask for."""
+    """Accounts, a native actor and a multisig call methods reserved to f00, f02, f03, f04 and miners."""
     event = encode([stage.network.block_number + 1, b"\x81\x01"])
     calls = [
         (CRON, 2, b""), (REWARD, 2, encode([stage.producer.address.to_bytes(), b"", b"", 1])), (REWARD, 4, b"\x40"),
@@ -278,7 +278,7 @@ def a_multisig_asks_for_cron_events(stage: Stage) -> Exits:
 
 
 def contracts_pay_the_singletons(stage: Stage) -> Exits:
-    """EVM calls are refused by all but f099, an account; what is sent by method 0 arrives."""
+    """All singletons except f099, an account, refuse EVM calls; method 0 transfers value."""
     contract = stage.contract(guests.paying([*SINGLETONS, stage.producer.address]), balance=FIL)
     stage.shoot(contract)
     exits = [stage.epoch()]
@@ -288,7 +288,7 @@ def contracts_pay_the_singletons(stage: Stage) -> Exits:
 
 
 def a_native_actor_reenters_through_everybody(stage: Stage) -> Exits:
-    """An actor that calls singletons, itself and a contract that refuses, in between its own changes of state."""
+    """An actor calls singletons, itself and a refusing contract between its own state changes."""
     actor, refusing = stage.place(puppet(), balance=FIL), stage.contract(guests.REFUSE)
     inner = Script()
     inner.store(encode(["inner"]))
@@ -315,7 +315,7 @@ def a_native_actor_reenters_through_everybody(stage: Stage) -> Exits:
 _CHANGE_OWNER, _CHANGE_BENEFICIARY, _WITHDRAW = map(
     method_number, ("ChangeOwnerAddress", "ChangeBeneficiary", "WithdrawBalance")
 )
-"""The exported numbers: the others are closed to users' actors."""
+"""Exported method numbers; users' actors may not call the others."""
 
 
 def _hand_over(stage: Stage, actor: Address) -> Exits:
@@ -333,7 +333,7 @@ def _hand_over(stage: Stage, actor: Address) -> Exits:
 
 
 def the_producers_owner_takes_nothing(stage: Stage) -> Exits:
-    """The owner withdraws and traps in the same call: the payment is taken back, what the system does goes on."""
+    """The owner withdraws and traps in the same call: the payment is reverted, and the system's messages continue."""
     actor = stage.place(puppet())
     exits = _hand_over(stage, actor)
     script = Script()
@@ -356,7 +356,7 @@ def the_producers_owner_destroys_itself(stage: Stage) -> Exits:
 
 
 def _destroy(stage: Stage, actor: Address) -> list[int]:
-    """Let a native actor destroy itself."""
+    """Make a native actor delete itself."""
     machine, identity = stage.network.machine, actor.actor_id()
     assert identity is not None
     state = machine.state_tree.get_actor(identity)
@@ -404,7 +404,7 @@ def contracts_destroy_themselves_in_a_block_with_payments_to_them(stage: Stage) 
 
 
 def the_pool_is_full_of_what_never_gets_its_turn(stage: Stage) -> Exits:
-    """Nonces ahead of their time, limits of a whole block, creations of contracts that run out."""
+    """Future nonces, gas limits of a whole block, and contract creations that run out of gas."""
     stage.network.automine = False
     nonce = stage.network.nonce(stage.victim.native)
     for _ in range(300):
@@ -441,4 +441,4 @@ ATTACKS: list[Attack] = [
     the_pool_is_full_of_what_never_gets_its_turn,
 ]
 MORE_EVENTS = {miners_crowd_the_cron_queue}
-"""Attacks whose miners have cron events of their own."""
+"""Attacks whose miners have their own cron events."""

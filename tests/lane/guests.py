@@ -14,19 +14,19 @@ MEBIBYTE = 1 << 20
 
 @cache
 def spin() -> bytes:
-    """Never ends."""
+    """A guest that loops forever."""
     return guest("(loop $on (br $on)) unreachable")
 
 
 @cache
 def trap() -> bytes:
-    """Always traps."""
+    """A guest that always traps."""
     return guest("unreachable")
 
 
 @cache
 def liar() -> bytes:
-    """Names a block as its answer that does not exist."""
+    """A guest that returns a nonexistent block."""
     return guest("(i32.const 77)")
 
 
@@ -41,7 +41,7 @@ def glutton() -> bytes:
 
 @cache
 def windbag() -> bytes:
-    """Answers a mebibyte."""
+    """A guest that returns a mebibyte."""
     return guest(
         f"""(drop (call $block_create (i32.const 0) (i64.const 0x55) (i32.const 64) (i32.const {MEBIBYTE})))
         (i32.load (i32.const 0))""",
@@ -52,7 +52,7 @@ def windbag() -> bytes:
 
 @cache
 def flood() -> bytes:
-    """Emits events of eight kibibytes as long as there is gas."""
+    """A guest that emits events of eight kibibytes until its gas is used up."""
     return guest(
         """(i64.store (i32.const 0) (i64.const 3)) (i64.store (i32.const 8) (i64.const 0x55))
         (i32.store (i32.const 16) (i32.const 1)) (i32.store (i32.const 20) (i32.const 8000))
@@ -68,7 +68,7 @@ def flood() -> bytes:
 
 @cache
 def deluge() -> bytes:
-    """Emits two hundred events of eight kibibytes, and ends well."""
+    """A guest that emits two hundred events of eight kibibytes and succeeds."""
     return guest(
         """(i64.store (i32.const 0) (i64.const 3)) (i64.store (i32.const 8) (i64.const 0x55))
         (i32.store (i32.const 16) (i32.const 1)) (i32.store (i32.const 20) (i32.const 8000))
@@ -86,7 +86,7 @@ def deluge() -> bytes:
 
 @cache
 def storm() -> bytes:
-    """Sends to the address in its parameters again and again, with these parameters: to itself, a tree without end."""
+    """A guest that repeatedly sends its parameters to the address in them: to itself, an endless tree."""
     return guest(
         """(if (i32.eqz (local.get 0)) (then (return (i32.const 0))))
         (drop (call $block_read (i32.const 0) (local.get 0) (i32.const 3) (i32.const 100) (i32.const 20)))
@@ -103,7 +103,7 @@ def storm() -> bytes:
 
 @cache
 def vanishing() -> bytes:
-    """Destroys itself, and burns what it has, at any call of method 2; takes everything else."""
+    """A guest that deletes itself and burns its balance on method 2, and accepts all other calls."""
     return guest(
         """(if (local.get 0) (then (drop (call $self_destruct (i32.const 1))))) (i32.const 0)""", "self.self_destruct"
     )
@@ -115,14 +115,14 @@ SPIN = ENDLESS
 REFUSE = bytes.fromhex("5f5ffd")
 VANISH = bytes.fromhex("33ff")
 RECURSE = bytes.fromhex("5f5f5f5f5f305af15f5260205ff3")
-"""Calls itself with all gas, and answers whether that went well."""
+"""Code that calls itself with all gas and returns the success flag."""
 WINDBAG = bytes.fromhex("620fff005ff3")
 CALL_ACTOR_ID = b"\xfe" + bytes(18) + b"\x05"
-"""The precompile through which a contract calls an actor by its number; only by DELEGATECALL."""
+"""Precompile for calls of actors by ID; only by DELEGATECALL."""
 
 
 def times(count: int, body: bytes) -> bytes:
-    """A loop around code that leaves the stack as it is; the count that is left lies on top."""
+    """A loop around code that leaves the stack unchanged; the remaining count is on top."""
     return b"\x61" + count.to_bytes(2, "big") + b"\x5b" + body + bytes.fromhex("6001900380600357" + "00")
 
 
@@ -131,7 +131,7 @@ BLOAT = times(300, bytes.fromhex("808055"))
 
 
 def paying(targets: list[Address]) -> bytes:
-    """Sends each of these actors an attoFIL twice: by an EVM call to its masked ID, and by Filecoin's method 0."""
+    """Code that sends an attoFIL to each of these actors twice: by an EVM call to its masked ID, and by method 0."""
     code = b""
     for target in targets:
         actor = target.actor_id()

@@ -1,7 +1,7 @@
-"""A network under attack, and what its epochs' own messages come to.
+"""A network under attack, and the results of the system's messages.
 
-A miner that produces the blocks has a deadline that ends in the third epoch from the start, so that every attack meets
-a cron event that does something. What the same epochs come to without an attack is known beforehand.
+The block producer has a deadline that ends in the third epoch from the start, so that every attack coincides with an
+effective cron event. The results without an attack are recorded beforehand.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Shape = tuple[int, str, int, int, tuple[Any, ...]]
 
 @dataclass(slots=True)
 class Tick:
-    """An epoch's own messages: how each ended, as a tree, and the reward actor's state after them."""
+    """The system's messages of an epoch: their call trees, and the reward actor's final state."""
 
     epoch: int
     award: CallNode | None = None
@@ -62,7 +62,7 @@ class Tick:
 
 
 class Stage:
-    """The network. Each attack runs inside `attacked`, which takes everything back."""
+    """The network. Each attack runs inside `attacked`, which reverts everything."""
 
     is_armed = False
     watched: frozenset[bytes] = frozenset()
@@ -116,7 +116,7 @@ class Stage:
             tick.reward_state = None if state is None else state.head
 
     def _approach(self) -> None:
-        """Go to two epochs before the end of the producer's deadline, and see what comes without an attack."""
+        """Advance to two epochs before the end of the producer's deadline, and record the results without an attack."""
         start, snapshot = self.network.block_number, self.network.snapshot()
         self.network.mine(null_rounds=130)
         end = next(tick.epoch for tick in self.ticks[5:] if tick.cron and _calls(tick.cron, MINER_EVENT))
@@ -130,7 +130,7 @@ class Stage:
 
     @contextmanager
     def attacked(self) -> Iterator[None]:
-        """Everything inside is taken back at the end."""
+        """Revert everything after the block."""
         snapshot = self.network.snapshot()
         self.ticks.clear()
         try:
@@ -141,7 +141,7 @@ class Stage:
             self.network.revert(snapshot)
 
     def place(self, module: bytes, balance: int = 0) -> Address:
-        """A user's native actor with this module, whose constructor does not run."""
+        """Install a user's native actor with this module without its constructor."""
         machine = self.network.machine
         self._placed += 1
         actor = machine.state_tree.register_address(Address.actor(b"user %d" % self._placed))
@@ -153,7 +153,7 @@ class Stage:
         return address
 
     def contract(self, runtime: bytes, balance: int = 0) -> Address:
-        """A contract with this runtime code."""
+        """Install a contract with this runtime code."""
         size = len(runtime).to_bytes(2, "big")
         init = b"\x61" + size + b"\x80\x60\x0a\x5f\x39\x5f\xf3" + runtime  # PUSH2 size DUP1 PUSH1 10 PUSH0 CODECOPY
         receipt = self.network.send(None, balance, init, sender=self.attacker)
@@ -170,7 +170,7 @@ class Stage:
         gas: int = BLOCK_GAS // 2,
         sender: Account | None = None,
     ) -> None:
-        """Let a native message wait for the next block."""
+        """Add a native message to the mempool."""
         self.network.automine = False
         sender = sender or self.attacker
         message = Message(
@@ -187,7 +187,7 @@ class Stage:
         self._waiting.append(self.network.submit_native(sender.sign_native(message)))
 
     def shoot(self, to: Address, data: bytes = b"", *, value: int = 0, gas: int = BLOCK_GAS // 2) -> None:
-        """Let an Ethereum transaction wait for the next block."""
+        """Add an Ethereum transaction to the mempool."""
         self.network.automine = False
         transaction = Transaction(
             type=DYNAMIC_FEE,
@@ -203,7 +203,7 @@ class Stage:
         self._waiting.append(self.network.submit(self.attacker.sign(transaction).raw()))
 
     def epoch(self) -> list[int]:
-        """Make a block of what waits; the exit codes of what was waiting, -1 for what is not in the block."""
+        """Make a block of the pending messages; return their exit codes, or -1 for those not included."""
         self.network.mine()
         found = [self.network.chain.index.receipt(waiting) for waiting in self._waiting]
         self._waiting.clear()
@@ -249,14 +249,14 @@ class Stage:
             yield f"cron's calls are {calls}, without some of {due}"
 
     def money(self) -> int:
-        """attoFIL of all actors together."""
+        """Return the attoFIL of all actors."""
         tree = self.network.machine.state_tree
         tree.flush()
         return sum(state.balance for _, state in tree.actors())
 
 
 def shape(call: CallNode) -> Shape:
-    """A call tree without values, parameters and gas."""
+    """Return a call tree without values, parameters and gas."""
     exit_code = -1 if call.end is None or call.end.error else call.end.exit_code
     return call.start.from_, str(call.start.to), call.start.method, exit_code, tuple(map(shape, call.calls))
 

@@ -1,6 +1,6 @@
-"""The lane of the system's messages: cron and rewards exit with 0 in every epoch, and do what they always do.
+"""The system's messages under attack: cron and rewards exit with 0 in every epoch, with their usual effects.
 
-Long, but for a few attacks on our own actors: `make lane` runs them all, on both bundles.
+`make lane` runs all attacks on both bundles; `make test` runs a few on our own actors.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def the_stage(stages: dict[str, Stage], kind: str) -> Stage:
 
 
 def award(machine: Hypervisor, receiver: Address) -> ApplyResult:
-    """The message that pays for a block, as the chain sends it."""
+    """Return the chain's message that pays for a block."""
     params = encode([receiver.to_bytes(), encode_bigint(0), encode_bigint(0), 1])
     return machine.apply_implicit(
         Message(REWARD, Address.id(SYSTEM_ACTOR), method=AWARD, params=params, gas_limit=Gas(1 << 30))
@@ -95,7 +95,7 @@ def test_an_attack_exits_alike_on_both_bundles(
 
 
 def _receivers(stage: Stage) -> dict[str, tuple[Address, int, bool]]:
-    """Receivers of a block's reward: how paying them exits, and whether they get it (else it is burnt)."""
+    """Return receivers of a reward with the payment's exit code, and True if they receive it (else it is burnt)."""
     wallet = stage.network.accounts[3]
     newcomer = Address.delegated(10, b"\x77" * 20)
     stage.network.send(newcomer, 1)
@@ -121,7 +121,7 @@ def _receivers(stage: Stage) -> dict[str, tuple[Address, int, bool]]:
 
 @pytest.mark.parametrize("kind", ["own", pytest.param("official", marks=pytest.mark.long)])
 def test_refused_reward_is_burnt_and_message_exits_0(stages: dict[str, Stage], kind: str) -> None:
-    """Only an actor that takes all gas breaks the message, on the network's own actors too: none may be a producer."""
+    """Only an actor that uses up all gas fails the message, on every network: no producer may be such an actor."""
     stage = the_stage(stages, kind)
     machine = stage.network.machine
     with stage.attacked():
@@ -143,7 +143,7 @@ def test_refused_reward_is_burnt_and_message_exits_0(stages: dict[str, Stage], k
 
 
 def test_the_suite_finds_an_actor_that_is_let_into_the_lane(stages: dict[str, Stage]) -> None:
-    """The planted defect: a user's actor produces the blocks. It takes all gas of the reward's message."""
+    """Planted defect: a user's actor produces the blocks and uses up all gas of the reward message."""
     stage = the_stage(stages, "own")
     with stage.attacked():
         stage.network.chain.producer = stage.place(guests.spin())
@@ -154,7 +154,7 @@ def test_the_suite_finds_an_actor_that_is_let_into_the_lane(stages: dict[str, St
 
 
 def test_the_suite_finds_a_cron_that_users_can_enter(stages: dict[str, Stage]) -> None:
-    """The planted defect: a user's actor that traps behind the market's cron."""
+    """Planted defect: a user's actor that traps is called after the market's cron."""
     stage = the_stage(stages, "own")
     tree = stage.network.machine.state_tree
     with stage.attacked():
@@ -168,7 +168,7 @@ def test_the_suite_finds_a_cron_that_users_can_enter(stages: dict[str, Stage]) -
 def test_message_breaking_the_machine_stops_only_one_block(
     stages: dict[str, Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A defect of the machine that one message meets: the pool forgets it, and the next block has all others."""
+    """One message triggers a defect of the machine: the mempool drops it, and the next block has all others."""
     stage = the_stage(stages, "own")
     with stage.attacked():
         monkeypatch.setattr(stage, "breaks", lambda call: call.value == 13)

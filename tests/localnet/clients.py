@@ -1,4 +1,4 @@
-"""Clients of a node at once, each with a connection and an account of its own, for runs that kill it meanwhile."""
+"""Concurrent clients of a node, each with its own connection and account, for runs that kill the node."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Load:
 
 
 class Client:
-    """A connection that is kept, and an account."""
+    """A persistent connection and an account."""
 
     def __init__(self, load: Load, account: Account, randomness: random.Random) -> None:
         self._load, self._account, self._random = load, account, randomness
@@ -42,21 +42,21 @@ class Client:
         self._writer: asyncio.StreamWriter | None = None
 
     async def open(self, port: int) -> None:
-        """Connect, and find out the next nonce."""
+        """Connect, and request the next nonce."""
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
         self._nonce = int(await self.ask("eth_getTransactionCount", as_data(self._account.address), "latest"), 16)
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         if self._writer is not None:
             self._writer.close()
 
     async def ask(self, method: str, *params: Any) -> Any:
-        """The result of a request. Raises ConnectionError where no node answers, RuntimeError for an error."""
+        """Return the result of a request. Raises ConnectionError without a node, RuntimeError for an error response."""
         return _result(method, await self._exchange(_request(method, params)))
 
     async def ask_together(self, method: str, each: Iterable[Sequence[Any]]) -> list[Any]:
-        """The results of one batch of requests of a method. Raises as `ask`."""
+        """Return the results of one batch of requests of a method. Raises as `ask`."""
         answers = await self._exchange([_request(method, params, number) for number, params in enumerate(each)])
         return [_result(method, answer) for answer in sorted(answers, key=itemgetter("id"))]
 
@@ -79,7 +79,7 @@ class Client:
         return answer
 
     async def transact(self) -> None:
-        """A transfer, its receipt, and something else."""
+        """Send a transfer, get its receipt, and send another request."""
         value = self._random.randrange(1, 1000)
         transaction = Transaction(
             DYNAMIC_FEE, DEVNET_CHAIN_ID, self._nonce, _TARGET, value, b"", 5_000_000, 10**9, 10**5

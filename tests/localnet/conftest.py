@@ -1,4 +1,4 @@
-"""Networks for tests: one for each bundle, made once; each test starts from a snapshot of it."""
+"""Networks for tests, made once per bundle; each test starts from a snapshot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START = 1_700_000_000
 
 @dataclass
 class Clock:
-    """A clock that stands still until a test moves it."""
+    """A clock that only tests advance."""
 
     now: float = START
 
@@ -28,46 +28,46 @@ class Clock:
 
 @pytest.fixture(scope="session")
 def own_network() -> Iterator[Network]:
-    """On this project's own bundle."""
+    """Return a network on this project's own bundle."""
     with Network(clock=Clock()) as network:
         yield network
 
 
 @pytest.fixture(scope="session")
 def official_network() -> Iterator[Network]:
-    """On an official bundle; without the test data on our own."""
+    """Return a network on an official bundle; without the test data on our own."""
     with Network(bundle=bundle_file(BUNDLE), clock=Clock()) as network:
         yield network
 
 
 @pytest.fixture
 def network(own_network: Network) -> Iterator[Network]:
-    """The network on our own bundle; what a test does to it is taken back."""
+    """Return the network on our own bundle; changes by a test are reverted."""
     yield from _taken_back(own_network)
 
 
 @pytest.fixture
 def official(official_network: Network) -> Iterator[Network]:
-    """The network on an official bundle; what a test does to it is taken back."""
+    """Return the network on an official bundle; changes by a test are reverted."""
     yield from _taken_back(official_network)
 
 
 @pytest.fixture(params=kinds())
 def either(request: pytest.FixtureRequest) -> Network:
-    """Both networks, one after the other."""
+    """Return each network in turn."""
     found: Network = request.getfixturevalue("network" if request.param == "own" else "official")
     return found
 
 
 @pytest.fixture(params=kinds())
 def before_nv29(request: pytest.FixtureRequest) -> Iterator[Network]:
-    """A network of version 28, on both bundles: DataCap is not frozen yet."""
+    """Return a network of version 28 on each bundle, before DataCap is frozen."""
     with Network(bundle=None if request.param == "own" else bundle_file(BUNDLE), network=28, clock=Clock()) as network:
         yield network
 
 
 def _taken_back(network: Network) -> Iterator[Network]:
-    """Lend a network: what a snapshot does not hold is put back, too."""
+    """Yield a network, and restore also what a snapshot does not contain."""
     snapshot, chain, clock = network.snapshot(), network.chain, network._clock
     interfaces, watchers, now = (
         dict(network._interfaces.known),

@@ -1,14 +1,13 @@
-"""Kills a node under load, again and again on one folder, and looks for receipts that are gone.
+"""Kills of a loaded node on one folder, and a search for lost receipts.
 
-    python -m tests.localnet.kill_run --count 50 --seed 1 [--bundle NAME] [--record FILE]
+python -m tests.localnet.kill_run --count 50 --seed 1 [--bundle NAME] [--record FILE]
 
-Each round starts the node; fifty clients send transactions at once and note each receipt that they are given, until the
-process is killed (SIGKILL). Every other kill comes at a moment drawn from the seed, mostly in the middle of a block;
-the others right after a receipt, where a write that is late is certain to be missed. The next node on the folder is
-asked for every receipt of that round, and for some of those before; each hundredth one for all of them: each must be
-there, unchanged, in a block of the chain. Then the same, shorter, on a node with a planted defect, which writes each
-block to the folder only when a few more came: it must find losses. What it came to is a record (bench.recorded). Ctrl-C
-ends the first part after the kills that it has made, and the record says how many.
+Each round starts the node. Fifty clients send transactions concurrently and record each received receipt, until the
+process is killed (SIGKILL). Every other kill is at a random moment, mostly within a block; the others are right after a
+receipt, where a late write is certainly lost. The next node on the folder is asked for every receipt of that round and
+some earlier ones; every hundredth one for all. Each must exist, unchanged, in a block of the chain. A shorter run on a
+node with a planted defect, which writes each block only after a few more, must find losses. The result is a record
+(bench.recorded). Ctrl-C ends the first part after the current kill, and the record states the number.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ from tests.prepared import LOADED
 
 CLIENTS = 50
 LONGEST = 0.4
-"""Seconds from the first receipt to a kill at any moment, at most."""
+"""Maximum seconds from the first receipt to a kill at a random moment."""
 MAX_SEEN = 60
-"""Receipts of a round before a kill right after one, at most."""
+"""Maximum number of receipts of a round before a kill right after one."""
 SOME, ALL_EACH = 50, 100
 START = 60.0
 DEFECTS = ("write-behind",)
 PLANTED_KILLS = 10
 LATE = 8
-"""Commits that the planted defect holds back."""
+"""Number of commits that the planted defect delays."""
 
 
 @dataclass
@@ -62,7 +61,7 @@ class Run:
     is_ending: bool = False
 
     def end(self) -> None:
-        """Make no more kills."""
+        """Stop after the current kill."""
         self.is_ending = True
 
 
@@ -78,7 +77,7 @@ class Node:
 
 
 def started(folder: Path, serving: Callable[..., None], *arguments: object) -> tuple[BaseProcess, int]:
-    """A process that serves a node, and the node's port, which it writes to a folder's file `ready`."""
+    """Return a process that serves a node, and its port, which it writes to the file `ready` of a folder."""
     ready = folder / "ready"
     ready.unlink(missing_ok=True)
     context = get_context("forkserver")
@@ -94,7 +93,7 @@ def started(folder: Path, serving: Callable[..., None], *arguments: object) -> t
 
 
 def rounds(run: Run, kills: int, seed: int) -> None:
-    """The whole run."""
+    """Run all rounds."""
     randomness = random.Random(seed)
     senders = accounts(TEST_MNEMONIC, run.clients)
     seen: dict[str, Any] = {}
@@ -123,7 +122,7 @@ def rounds(run: Run, kills: int, seed: int) -> None:
 async def _killed(
     run: Run, node: Node, load: Load, clients: list[Client], randomness: random.Random, *, at_any_moment: bool
 ) -> None:
-    """The load, until the node is killed. The first transaction loads the actors' code: the clock starts after it."""
+    """Run the load until the node is killed. The first transaction loads the actors' code; timing starts after it."""
     wanted = 1 if at_any_moment else randomness.randrange(1, MAX_SEEN)
     pause = randomness.random() * LONGEST if at_any_moment else 0.0
 
@@ -140,7 +139,7 @@ async def _killed(
 
 
 async def check(run: Run, port: int, account: Account, receipts: Mapping[str, Any]) -> None:
-    """Every one of the receipts is there, in a block of the chain; what is lost is forgotten, to be said once."""
+    """Check that all receipts exist in a block of the chain; a lost one is reported once."""
     client = Client(Load(), account, random.Random(0))
     await client.open(port)
     head = int(await client.ask("eth_blockNumber"), 16)
@@ -158,7 +157,7 @@ async def check(run: Run, port: int, account: Account, receipts: Mapping[str, An
 
 
 def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int) -> None:
-    """Serve the network in a folder, until killed."""
+    """Serve the network in a folder until killed."""
     from localnet import Network
     from localnet.rpc.server import Server, ready_file
 
@@ -171,7 +170,7 @@ def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int) 
 
 
 def write_behind(network: Any) -> None:
-    """Plant the defect: a commit reaches the folder when `LATE` more are made."""
+    """Plant the defect: a commit is written after `LATE` more."""
     store = network.machine.base
     commit: Any = store.commit
     kept: list[Any] = []
@@ -194,7 +193,7 @@ def write_behind(network: Any) -> None:
 
 
 def play(kills: int, seed: int, bundle: Path | None, defect: str | None) -> Run:
-    """One run on a folder of its own."""
+    """Run once on a new folder."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), bundle, defect)
         before = signal.signal(signal.SIGINT, lambda *_: run.end())
@@ -204,7 +203,7 @@ def play(kills: int, seed: int, bundle: Path | None, defect: str | None) -> Run:
 
 
 def recorded(kills: int, seed: int, bundle: Path | None) -> RunRecord:
-    """A run and, with the same seed, one with the planted defect."""
+    """Return the record of a run and, with the same seed, one with the planted defect."""
     run = play(kills, seed, bundle, None)
     broken = play(PLANTED_KILLS, seed, bundle, DEFECTS[0])
     stages = {"killed": run.kills, "killed with a receipt given since the start": run.with_receipt}
@@ -213,7 +212,7 @@ def recorded(kills: int, seed: int, bundle: Path | None) -> RunRecord:
 
 
 def official(name: str) -> Path:
-    """A bundle of the test data."""
+    """Return a bundle of the test data."""
     folder = fvm_data()
     if folder is None:
         raise SystemExit("--bundle needs the test data: set FVM_DATA to the folder that holds bundles/")
@@ -221,7 +220,7 @@ def official(name: str) -> Path:
 
 
 def main() -> int:
-    """The exit code: 0 where nothing was lost, and losses were found with the planted defect."""
+    """Return the exit code: 0 without losses, if the planted defect caused losses."""
     parser = options(__doc__, 50)
     parser.add_argument("--bundle", metavar="NAME", help="an official one of the test data (FVM_DATA)")
     chosen = parser.parse_args()

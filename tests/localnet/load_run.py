@@ -1,12 +1,11 @@
-"""Two hundred clients ask one node at once; then it is killed under that load, and has every receipt that it gave.
+"""Load of two hundred concurrent clients on one node, which is then killed and must have every receipt it returned.
 
-    python -m tests.localnet.load_run --count 20000 --seed 1 [--record FILE]
+python -m tests.localnet.load_run --count 20000 --seed 1 [--record FILE]
 
-Each client has a connection and an account of its own. It sends transfers, one after the other, waits for each receipt,
-and asks for balances, logs, calls and estimates between them: `--count` transactions in all, shared out between the
-clients. No request may fail. The last tenth of them is cut short: the node is killed (SIGKILL) in its middle, started
-again on its folder, and asked for every receipt that any client has seen. Then the same, shorter, on a node that writes
-each block only when the next one comes (the defect of `tests.localnet.kill_run`), which must lose one.
+Each client has its own connection and account. It sends transfers in sequence, waits for each receipt, and requests
+balances, logs, calls and estimates in between: `--count` transactions in all. No request may fail. In the middle of the
+last tenth the node is killed (SIGKILL), restarted on its folder, and asked for every receipt seen by any client. A
+shorter run on a node that delays writes (the defect of `tests.localnet.kill_run`) must find a loss.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _PLANTED: Final = 400
 
 
 async def _killed_in_the_middle(load: Load, node: Node, clients: list[Client], count: int) -> None:
-    """The load, and the kill when half of it has a receipt."""
+    """Run the load, and kill the node when half of it has a receipt."""
     before = len(load.receipts)
 
     async def killer() -> None:
@@ -41,7 +40,7 @@ async def _killed_in_the_middle(load: Load, node: Node, clients: list[Client], c
 
 
 def play(count: int, seed: int, defect: str | None) -> tuple[Load, list[str]]:
-    """The whole run on a folder of its own; what was seen, and each receipt that was lost."""
+    """Run everything on a new folder; return the observations and the lost receipts."""
     load = Load()
     randomness = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +69,7 @@ async def _lost(load: Load, port: int, account: Account) -> list[str]:
 
 
 def recorded(count: int, seed: int) -> RunRecord:
-    """A run and, shorter, one with the planted defect."""
+    """Return the record of a run and, shorter, one with the planted defect."""
     started = time.monotonic()
     load, lost = play(count, seed, None)
     seconds = time.monotonic() - started
@@ -91,7 +90,7 @@ def recorded(count: int, seed: int) -> RunRecord:
 
 
 def main() -> int:
-    """The command line."""
+    """Parse the command line and run."""
     chosen = options(__doc__ or "", 20_000).parse_args()
     started = time.monotonic()
     return finish(recorded(chosen.count, chosen.seed), chosen, started)

@@ -1,4 +1,4 @@
-"""The node of a long life (`tests.localnet.long_life_run`), with the defects that may be planted in it."""
+"""The node of `tests.localnet.long_life_run`, with its planted defects."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any, Final
 
 RULES: Final = {"folder": "ethereum", "memory": "filecoin"}
-"""The rules of the node in a folder, and of the one in memory."""
+"""Rules of the node in a folder, and of the one in memory."""
 ACCOUNTS: Final = 10
 SUBSCRIPTIONS: Final = 200
 """Maximum number of subscriptions of the node, above the traffic's own."""
 KEPT: Final = 1_000
 _FEWEST: Final = 20
 _LEAK: Final = 2_000
-"""Bytes a transaction."""
+"""Bytes per transaction."""
 
 
 def serve(folder: Path, where: str, share: float, defect: str | None) -> None:
-    """Serve a network, until killed. Its caches, and the states that it keeps, are bounded by this share."""
+    """Serve a network until killed. Its caches and retained states are limited by this share."""
     from localnet import Network
     from localnet.rpc.node import NodeLimits
     from localnet.rpc.server import Server, ready_file
@@ -39,7 +39,7 @@ def serve(folder: Path, where: str, share: float, defect: str | None) -> None:
 
 
 def shrink_caches(share: float) -> None:
-    """Let caches hold this share of what they may."""
+    """Limit caches to this share of their size."""
     from hypervisor.blocks import ScannedBlocks
     from localnet.ledger import index
     from localnet.ledger.log_cache import MAX_BYTES, LogCache
@@ -58,7 +58,7 @@ def shrink_caches(share: float) -> None:
 
 
 def leak(network: Any) -> None:
-    """Something is kept of each transaction."""
+    """Plant the defect that memory is leaked per transaction."""
     kept: list[bytes] = []
     assemble = network.chain.assemble
 
@@ -71,7 +71,7 @@ def leak(network: Any) -> None:
 
 
 def search(_: Any) -> None:
-    """A question about a state reads all heights before."""
+    """Plant the defect that a state query reads all earlier heights."""
     from localnet.chain.view import ChainReader
 
     machine_at = ChainReader.machine_at

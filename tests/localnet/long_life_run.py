@@ -1,20 +1,24 @@
-"""A node's day: whether it needs more memory, or more time for a request, the longer it lives.
+"""Memory and request times of a node over a simulated day.
 
-    python -m tests.localnet.long_life_run --count 1000000 --seed 1 [--record FILE]
+python -m tests.localnet.long_life_run --count 1000000 --seed 1 [--record FILE]
 
-Twenty-four simulated hours of mixed traffic (`tests.localnet.long_life_traffic`), `--count` transactions in all, first
-on a folder with `--keep-states 1000` under Ethereum's rules, then in memory under Filecoin's. At the end of each hour
-the resident memory of the node's process is read (/proc, so on Linux), and the median of what each kind of request has
-cost it, in time of the processor. In a folder no later hour may end with more than 1.2 times the memory that the first
-ended with; in memory there may be 1,000 bytes more for each transaction since. No kind of request may cost more than
-1.5 times as much in the last quarter of the day as in the first, beside what all of them cost more because the machine
-has other work by then, and what is chance where there are few. No request may fail, and no subscription that was
-dropped may report. Then the same, shorter, on nodes with planted defects, each of which must be found: two kilobytes
-kept of each transaction, a balance that is searched through all blocks, subscriptions that stay.
+The run simulates twenty-four hours of mixed traffic (`tests.localnet.long_life_traffic`) with `--count` transactions,
+first on a folder with `--keep-states 1000` under Ethereum's rules, then in memory under Filecoin's. After each hour it
+reads the resident memory of the node's process (/proc, so only on Linux) and the median CPU time of each kind of
+request. Limits:
 
-In a shorter day the bounds of the node's own caches are as much smaller; for those of RocksDB, Python and the runtimes,
-which the first hour of a whole day fills, there may be more memory (`FILLING`). Ctrl-C ends the day after its round,
-and the record says how far it came.
+- In a folder, no hour may end with more than 1.2 times the memory of the first; in memory, 1,000 bytes more are allowed
+per transaction.
+- No kind of request may cost more than 1.5 times as much in the last quarter as in the first, after correction for
+other load on the machine and for chance.
+- No request may fail, and no dropped subscription may report.
+
+Shorter runs with planted defects must find each of them: two kilobytes leaked per transaction, a balance query that
+reads all blocks, subscriptions that are not removed.
+
+In a shorter run the node's own caches are proportionally smaller; memory for those of RocksDB, Python and the runtimes,
+which fill up in the first hour of a full run, is allowed (`FILLING`). Ctrl-C ends the run after its round, and the
+record states how far it came.
 """
 
 from __future__ import annotations
@@ -39,28 +43,28 @@ from tests.localnet.long_life_traffic import Traffic
 
 HOURS: Final = 24
 WHOLE: Final = 1_000_000
-"""Transactions of a whole day."""
+"""Number of transactions of a full run."""
 MAX_MEMORY: Final = 1.2
 MAX_GROWTH: Final = 1_000
-"""Bytes a transaction."""
+"""Maximum growth in bytes per transaction."""
 FILLING: Final = {"folder": 192 << 20, "memory": 16 << 20}
-"""Bytes that caches may take after the first hour of a day that is next to nothing of a whole one."""
+"""Bytes allowed for caches that fill up after the first hour of a short run."""
 MAX_TIME: Final = 1.5
 CHANCE: Final = 2.0
 """Allowed difference between the medians of N requests, divided by the root of N."""
 DRIFT: Final = 1.3
 """Allowed increase of all costs because of other programs."""
 DEFECTS: Final = {"leak": ("memory", 20_000), "slower": ("memory", 4_000), "subscription": ("folder", 2_000)}
-"""Each with the kind of node that it is planted in, and how many transactions that one gets."""
+"""Planted defects with the kind of node, and the number of transactions."""
 _SAID: Final = 3
-"""Failures of a day that the record names."""
+"""Maximum number of failures in the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """An hour at its end: transactions since the beginning, resident bytes, nanoseconds by kind of request, seconds.
+    """Totals at the end of an hour: transactions, resident bytes, nanoseconds by kind of request, seconds.
 
-    `asked` is how often a kind was asked.
+    `asked` is the number of requests by kind.
     """
 
     sent: int
@@ -73,7 +77,7 @@ class Hour:
 
 @dataclass
 class Day:
-    """A node's day, as far as it has come."""
+    """The hours of a node's run so far."""
 
     where: str
     count: int
@@ -90,7 +94,7 @@ class Day:
 
     @property
     def growth(self) -> float:
-        """Bytes that a transaction has added since the first hour."""
+        """Return the bytes that a transaction has added since the first hour."""
         if len(self.hours) < 2:
             return 0.0
         first, last = self.hours[0], self.hours[-1]
@@ -167,7 +171,7 @@ class Day:
 
 
 def play(day: Day, seed: int, defect: str | None = None) -> Day:
-    """Live a day, on a node of its own."""
+    """Run a day on a new node."""
     with tempfile.TemporaryDirectory() as folder:
         share = min(1.0, day.count / WHOLE)
         process, port = started(Path(folder), serve, Path(folder), day.where, share, defect)
@@ -203,7 +207,7 @@ async def _live(day: Day, port: int, process: int, seed: int) -> None:
 
 
 def resident(process: int) -> int:
-    """The bytes of memory that a process holds."""
+    """Return the resident memory of a process in bytes."""
     pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
@@ -212,7 +216,7 @@ def resident(process: int) -> int:
 
 
 def recorded(count: int, seed: int) -> RunRecord:
-    """A day in a folder and one in memory, and shorter ones with the planted defects."""
+    """Return the record of a day in a folder, one in memory, and shorter ones with the planted defects."""
     days = {where: Day(where, count) for where in RULES}
     lives: list[Day] = []
 
@@ -243,7 +247,7 @@ def recorded(count: int, seed: int) -> RunRecord:
 
 
 def main() -> int:
-    """The command line."""
+    """Parse the command line and run."""
     chosen = options(__doc__ or "", WHOLE).parse_args()
     if not Path("/proc/self/statm").exists():
         print(f"{NOT_RUN}this system has no /proc, where the memory of a process is read")

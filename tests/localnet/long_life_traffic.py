@@ -1,9 +1,9 @@
-"""The mixed traffic of a node's long life (`tests.localnet.long_life_run`), and what each request costs the node.
+"""Mixed traffic of `tests.localnet.long_life_run`, and the cost of each request for the node.
 
-A round is twenty transactions (ten alone, ten in a batch; every second calls a contract, which emits an event), one
-request of each other kind, and two subscriptions that are made and dropped. Each fifth round belongs to a snapshot that
-is taken back; one snapshot in ten stays instead. What a request costs is the time of the processor in the node's
-process, so that other programs do not count.
+A round has twenty transactions (ten single, ten in a batch; every second one calls a contract that emits an event), one
+request of each other kind, and two subscriptions that are created and dropped. Each fifth round is inside a snapshot
+that is reverted; one snapshot in ten is kept. The cost is CPU time of the node's process, so that other programs do not
+count.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.localnet.conftest import ARTIFACTS
 T = TypeVar("T")
 
 ROUND: Final = 20
-"""Transactions of a round."""
+"""Number of transactions per round."""
 _ALONE: Final = 10
 _SNAPSHOT_EACH: Final = 5
 _LEFT_EACH: Final = 10
@@ -37,17 +37,17 @@ _LEFT_EACH: Final = 10
 _UNSAID_EACH: Final = 7
 """One in this many rounds leaves its subscriptions open; they end with their connection."""
 _CONNECTION: Final = 40
-"""Rounds of a connection."""
+"""Number of rounds per connection."""
 _TRACE_EACH: Final = 5
 _OLD: Final = 1_000
-"""Transactions that are remembered, to be asked for again."""
+"""Number of recent transactions that later requests use."""
 _GAS: Final = {"filecoin": 100_000_000, "ethereum": 200_000}
 _LOGS: Final = 50
-"""Blocks that are asked for logs."""
+"""Number of blocks in log queries."""
 
 
 class Traffic:
-    """A client of a node. `costs` are nanoseconds of the node's processor by kind, `waits` seconds by the clock."""
+    """A client of a node. `costs` are nanoseconds of the node's CPU time by kind, `waits` wall-clock seconds."""
 
     def __init__(self, port: int, process: int, rules: str, senders: Sequence[Account], seed: int) -> None:
         self._port, self._gas, self._senders = port, _GAS[rules], senders
@@ -66,7 +66,7 @@ class Traffic:
         self.failures: list[str] = []
 
     async def open(self) -> None:
-        """Connect, and deploy the contract."""
+        """Connect and deploy the contract."""
         await self._http.open(self._port)
         self._chain_id = int(await self._http.ask("eth_chainId"), 16)
         code = as_data(self._inbox.interface.encode_constructor(self._inbox.bytecode))
@@ -75,19 +75,19 @@ class Traffic:
         self._contract = (await self._http.ask("eth_getTransactionReceipt", deployed))["contractAddress"]
 
     async def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         if self._socket is not None:
             await self._socket.close()
         self._http.close()
 
     async def next_hour(self) -> None:
-        """Let an hour of the network's time pass, and forget what the last one cost."""
+        """Advance the network's time by an hour and reset the costs."""
         await self._http.ask("evm_increaseTime", 3600)
         self.costs.clear()
         self.waits.clear()
 
     async def round(self) -> None:
-        """A round. What went wrong is one of the failures."""
+        """Run a round and record its failures."""
         self._rounds += 1
         snapshot = None
         if self._rounds % _SNAPSHOT_EACH == 0:
@@ -111,7 +111,7 @@ class Traffic:
             del self._old[left:]
 
     async def _transactions(self) -> str:
-        """Send the transactions of a round; the hash of the last one, which has a receipt."""
+        """Send the transactions of a round; return the hash of the last one, which has a receipt."""
         for number in range(_ALONE):
             raw = self._signed(*self._next(number))
             sent = await self._timed("eth_sendRawTransaction", self._http.ask("eth_sendRawTransaction", raw))
@@ -129,7 +129,7 @@ class Traffic:
         return str(hashes[-1])
 
     async def _questions(self, last: str) -> None:
-        """One of each kind."""
+        """Send one request of each kind."""
         sender = as_data(self._senders[self._random.randrange(len(self._senders))].address)
         call = {"from": sender, "to": self._contract, "data": as_data(self._inbox.interface.encode_call("greetings"))}
         head = int(await self._timed("eth_blockNumber", self._http.ask("eth_blockNumber")), 16)
@@ -150,7 +150,7 @@ class Traffic:
                 self.failures.append(f"{kind}: {method} of {params} answered null")
 
     async def _timed(self, kind: str, asking: Awaitable[T]) -> T:
-        """The answer, and what it cost."""
+        """Return the response and its cost."""
         began, processor = time.monotonic(), time.clock_gettime_ns(self._clock)
         answer = await asking
         self.costs[kind].append(time.clock_gettime_ns(self._clock) - processor)
@@ -158,7 +158,7 @@ class Traffic:
         return answer
 
     async def _subscriber(self) -> Subscriber:
-        """The connection with subscriptions, a new one now and then."""
+        """Return the connection for subscriptions, sometimes a new one."""
         if self._socket is not None and self._rounds % _CONNECTION == 0:
             await self._socket.close()
             self._socket = None
@@ -169,7 +169,7 @@ class Traffic:
     # --- transactions -----------------------------------------------------------------------------------------
 
     def _next(self, number: int) -> tuple[bytes | None, bytes, int]:
-        """Receiver, data and value of a transaction."""
+        """Return receiver, data and value of the next transaction."""
         if number % 2:
             return bytes.fromhex(self._contract[2:]), self._inbox.interface.encode_call("greet", f"{self.sent}"), 0
         return bytes([self._random.randrange(1, 250)] * 20), b"", self._random.randrange(1, 10**9)
@@ -183,7 +183,7 @@ class Traffic:
 
 
 class Subscriber:
-    """A WebSocket, and the notifications of subscriptions that were dropped before."""
+    """A WebSocket, and notifications of dropped subscriptions."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -193,17 +193,17 @@ class Subscriber:
         self._reading = asyncio.create_task(self._read())
 
     async def subscribe(self, kind: str) -> str:
-        """A new subscription's id."""
+        """Return a new subscription's ID."""
         return str(await self._ask("eth_subscribe", kind))
 
     async def unsubscribe(self, subscription: str) -> bool:
-        """Drop it."""
+        """Drop the subscription."""
         dropped = bool(await self._ask("eth_unsubscribe", subscription))
         self._dropped.add(subscription)
         return dropped
 
     async def close(self) -> None:
-        """Let the connection go, with what is open on it."""
+        """Close the connection with its open subscriptions."""
         await self._connection.close()
         self._reading.cancel()
         with suppress(asyncio.CancelledError):

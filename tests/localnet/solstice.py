@@ -1,4 +1,4 @@
-"""A network of version 28 with all that FIP-0118 touches, and questions to its actors before and after the upgrade."""
+"""A network of version 28 with all that FIP-0118 changes, and calls of its actors before and after the upgrade."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Answer = tuple[int, bytes]
 
 @dataclass(frozen=True)
 class Question:
-    """A method of an actor, asked of it by an account; `name` is what the page calls it."""
+    """A method of an actor, called by an account; `name` is that of the documentation."""
 
     name: str
     to: Address
@@ -59,7 +59,7 @@ class Question:
 
 
 class Life:
-    """Two miners with live sectors, one of them producing; a verified client, a verified deal, open allocations."""
+    """Two miners with live sectors, one of them the producer; a verified client, a verified deal, open allocations."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -80,7 +80,7 @@ class Life:
         return found
 
     def _publish(self) -> int:
-        """A verified deal: the market takes its client's DataCap for an allocation that waits for the deal."""
+        """Publish a verified deal: the market takes its client's DataCap for an allocation until the deal starts."""
         network, provider = self.network, self.miner.owner
         network.grant_datacap(self.client.native, 8192)
         for party, payer in ((self.client.native, self.client), (self.miner.address, provider)):
@@ -97,7 +97,7 @@ class Life:
         return storagemarket.ClientDealProposal(wanted, _signed(self.client, wanted.encode()))
 
     def questions(self) -> Iterator[Question]:
-        """All that anybody may ask, and calls that FIP-0118 takes away."""
+        """Return all public methods, and the calls that FIP-0118 removes."""
         me, client, owner = self.stranger.native, self.client.native, self.miner.owner.native
         miner, deal = self.miner.address, self.deal
         yield Question.of("reward.ThisEpochReward", REWARD, reward.this_epoch_reward(), me)
@@ -162,7 +162,7 @@ def answers(machine: Hypervisor, questions: list[Question]) -> dict[str, Answer]
 
 
 def fields_of(machine: Hypervisor, actor: int) -> list[Any]:
-    """The fields of an actor's state."""
+    """Return the fields of an actor's state."""
     state = machine.state_tree.get_actor(ActorID(actor))
     assert state is not None
     fields: list[Any] = get_object(machine.store, state.head)
@@ -176,6 +176,6 @@ def waiting_allocations(machine: Hypervisor) -> list[int]:
 
 
 def total(machine: Hypervisor) -> int:
-    """All attoFIL that there is."""
+    """Return the sum of all balances in attoFIL."""
     machine.state_tree.flush()
     return sum(state.balance for _, state in machine.state_tree.actors())

@@ -1,4 +1,4 @@
-"""The accounts that other development nodes have: against their published keys, and eth-account's derivation."""
+"""Accounts of development nodes, compared with their published keys and eth-account's derivation."""
 
 from __future__ import annotations
 

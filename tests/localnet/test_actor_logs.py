@@ -1,4 +1,4 @@
-"""Tests of native actors' logs: in Python's log, in traces, and in the node's output."""
+"""Logs of native actors: in Python's log, in traces, and in the node's output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMA = "type State any\ntype GreetParams unit representation null\ntype GreetR
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
-    """An actor that logs `hello` whatever it is asked."""
+    """Return an actor that logs `hello` on every call."""
     file = tmp_path / "greeter.wasm"
     file.write_bytes(
         guest("(drop (call $log (i32.const 0) (i32.const 5))) (i32.const 0)", "debug.log", fields=data(0, b"hello"))

@@ -1,4 +1,4 @@
-"""The index by address: it names what a look through the whole chain finds, and is never trusted over the chain."""
+"""The address index: equal to a scan of the whole chain, and verified against it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tipsets(index: ChainIndex) -> list[Tipset]:
 
 
 def concerned(index: ChainIndex, address: EthAddress) -> list[int]:
-    """The heights of the messages of an address, newest first, by looking at all of them."""
+    """Return the heights of the messages of an address by a scan, newest first."""
 
     def has(receipt: TransactionReceipt) -> bool:
         return address in (receipt.execution.sender, receipt.execution.to, receipt.contract_address)
@@ -182,7 +182,7 @@ def test_unwritable_index_path_is_reported(tmp_path: Path) -> None:
 
 
 def test_threads_that_read_at_once_get_their_own_heights() -> None:
-    """Each key is at a hundred heights of its own."""
+    """Each key has a hundred heights of its own."""
     index = AddressIndex()
     rows = [(key, 1_000 * key + height) for key in range(50) for height in range(100)]
     index._database.executemany("INSERT INTO places VALUES (?, ?)", rows)

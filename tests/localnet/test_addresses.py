@@ -1,4 +1,4 @@
-"""Addresses as people give them: what is none is refused with both forms that would do."""
+"""Addresses in user input: an error names both valid forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Amounts of money as people type them."""
+"""Amounts of money in user input."""
 
 from __future__ import annotations
 

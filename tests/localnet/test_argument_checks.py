@@ -1,4 +1,4 @@
-"""Tests that numbers and bytes of wrong types raise a clear error and leave the network unchanged."""
+"""Numbers and bytes of wrong types raise a clear error and leave the network unchanged."""
 
 from __future__ import annotations
 

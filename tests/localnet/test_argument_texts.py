@@ -1,4 +1,4 @@
-"""Functions and arguments as people type them, against the Solidity ABI's own examples and eth-abi."""
+"""Functions and arguments in user input, compared with the Solidity ABI's examples and eth-abi."""
 
 from __future__ import annotations
 

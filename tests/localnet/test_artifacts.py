@@ -1,4 +1,4 @@
-"""Compiled contracts: found by name, code and line in the layouts of Foundry and Hardhat; hostile ones do no harm."""
+"""Compiled contracts by name, code and line in Foundry's and Hardhat's layouts; malformed ones are ignored."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_deployed_contract_matches_by_code_ignoring_immutables(
 
 
 def other_run(root: Path) -> Path:
-    """A project of two runs of the compiler: the second gave another source the number that Lib.sol has in Vault's."""
+    """Create a project of two compiler runs: the second gave another source the ID of Lib.sol in Vault's run."""
     out = foundry(root)
     write(out / "build-info" / "other.json", {"source_id_to_path": {"0": "src/Other.sol", "1": "src/Vault.sol"}})
     (root / "project" / "src" / "Other.sol").write_text("// line\n" * 100, encoding="utf-8")
@@ -270,7 +270,7 @@ def test_entries_that_no_call_has_are_left_out_of_an_abi() -> None:
 
 
 LINKED_LATER = "6080604052__$5a58b8e1b5d8ae7cd9b5d0b1e15d6a8d3c$__6000"
-"""Code as solc leaves it: a library's address is 20 bytes in the place of 40 signs."""
+"""Unlinked code of solc: a library's address is represented by 40 characters for 20 bytes."""
 
 
 @pytest.mark.parametrize(

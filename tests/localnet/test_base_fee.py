@@ -1,4 +1,4 @@
-"""The base fee: the worked values of FIP-0115, and those of the rule before it."""
+"""The base fee: examples of FIP-0115, and the previous rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headers and lists as the network writes them."""
+"""Block headers and lists in the network's encoding."""
 
 from __future__ import annotations
 

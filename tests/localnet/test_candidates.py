@@ -1,4 +1,4 @@
-"""Tests that the transaction of a message is decoded once, before its block and on re-execution."""
+"""The transaction of a message is decoded once, before its block and on re-execution."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.localnet.rpc.conftest import Client
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The hashes of the messages whose transactions were read, one for each time."""
+    """Record the hash of each message whose transaction is decoded."""
     seen: list[bytes] = []
     plain = from_signed_message
 

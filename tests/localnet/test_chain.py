@@ -1,4 +1,4 @@
-"""Tipsets: what they hold, what an epoch does, and going back."""
+"""Tipsets: contents, effects of an epoch, and reverts."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_an_index_with_holes_is_a_damaged_store(network: Network) -> None:
 
 
 class TestGoingBack:
-    """Snapshots."""
+    """Snapshots and reverts."""
 
     def test_revert_drops_state_receipts_and_blocks_of_other_branch(self, either: Network) -> None:
         counter = either.deploy(ARTIFACTS / "Counter.json")
@@ -179,7 +179,7 @@ class TestGoingBack:
 
 
 class TestTime:
-    """Time goes by the clock, and by hand."""
+    """Block times by the clock and by hand."""
 
     def test_block_time_exceeds_parent_with_stopped_clock(self, network: Network) -> None:
         first = network.mine().timestamp
@@ -266,7 +266,7 @@ class TestTime:
 
 
 class TestWaiting:
-    """The mempool, where blocks are made by hand."""
+    """The mempool with manual mining."""
 
     def test_messages_wait_for_a_block(self, network: Network) -> None:
         network.automine = False

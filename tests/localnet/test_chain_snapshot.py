@@ -1,4 +1,4 @@
-"""Snapshots of chains, in both forms of Filecoin's nodes, and networks that begin there."""
+"""Chain snapshots in both forms of Filecoin's nodes, and networks that start from them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COUNTER = ARTIFACTS / "Counter.json"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, Cid, Network]:
-    """A snapshot of a network on official actors; the counter's address, the head's header, the network."""
+    """Create a snapshot of a network on official actors; return the counter's address, the head header, the network."""
     folder = tmp_path_factory.mktemp("made")
     network = Network(folder / "chain", bundle=bundle_file(BUNDLE), clock=Clock())
     with network:
@@ -47,7 +47,7 @@ def run(*arguments: Any) -> Any:
 
 
 def second_form(car: Path, folder: Path) -> Path:
-    """The same snapshot with the map of FRC-0108 as its root."""
+    """Return the same snapshot with the map of FRC-0108 as its root."""
     with car.open("rb") as file:
         reader = read_car(file)
         (head,) = reader.roots

@@ -1,4 +1,4 @@
-"""Tests of conflict reports: the actors, a contract's slots, and a picture."""
+"""Conflict reports: actors, a contract's slots, and a chart."""
 
 from __future__ import annotations
 

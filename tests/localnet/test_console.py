@@ -1,4 +1,4 @@
-"""Tests of a node's console output: failures with calls and lines, contracts' logs, and nothing else."""
+"""Console output of a node: failures with calls and lines, contracts' logs, and nothing else."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OTHER_TEXT = f"0x{OTHER.hex()}"
 
 @contextmanager
 def printing(network: Network, *folders: Path, url: str = DEFAULT_URL) -> Iterator[Console]:
-    """A console that listens."""
+    """Return a console attached to the network."""
     console = Console(network, folders, url)
     console.listen()
     try:
@@ -83,7 +83,7 @@ def test_a_failure_is_printed_with_names_and_the_line(
 
 
 def test_out_of_gas_is_printed_with_limit_and_advice(capsys: pytest.CaptureFixture[str]) -> None:
-    """Use forge's own simulated gas limit: enough for inclusion, too little for execution."""
+    """The gas limit is forge's simulated one: sufficient for inclusion, insufficient for execution."""
     advice = "call eth_estimateGas to get the required limit; forge script does so with --skip-simulation"
     for rules, limit, line in (
         ("filecoin", 2_500_000, f"  its limit of 2,500,000 gas is too low: {advice}\n"),
@@ -100,7 +100,7 @@ def test_out_of_gas_is_printed_with_limit_and_advice(capsys: pytest.CaptureFixtu
 
 
 def test_a_loop_without_end_is_not_advised_to_estimate(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its estimate has the block's gas, and fails, too."""
+    """Its estimate gets the block's gas, and fails, too."""
     network.set_code(OTHER, LOOP)
     with printing(network), pytest.raises(TransactionFailed):
         network.send(OTHER, 0, b"", gas_limit=9_000_000_000)
@@ -307,7 +307,7 @@ def test_an_explanation_takes_a_second_or_twice_the_run() -> None:
 
 
 class Collected:
-    """A background that does nothing by itself."""
+    """A background worker that only collects its tasks."""
 
     def __init__(self) -> None:
         self.work: list[Callable[[], None]] = []
@@ -327,7 +327,7 @@ LOOP = ENDLESS
 def test_an_explanation_ends_when_its_time_is_over(
     asked: str, network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All of it, the trace included: of a clock that goes on by 0.1 s with each look."""
+    """The limit includes the trace; the clock advances by 0.1 s with each read."""
     looks = itertools.count()
     network.set_code(OTHER, LOOP)
     request = CallRequest(OTHER, b"", sender=network.accounts[0].address)
@@ -374,7 +374,7 @@ def test_preempted_explanation_is_silent_and_restarts(network: Network, capsys: 
 def test_other_output_between_lines_adds_hash_to_call_trace(
     network: Network, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Lines are printed at once, the calls of what failed after them: with the hash, where others stand between."""
+    """Lines are printed at once, the calls of failures later: with the hash if other output is in between."""
     vault, background = network.deploy(VAULT, 5), Collected()
     with printing(network, PROJECT / "out") as listener:
         listener.background = background
@@ -406,7 +406,7 @@ def test_failure_in_reverted_block_is_not_explained(network: Network, capsys: py
 def test_source_line_search_is_skipped_without_sources(
     network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """To watch each instruction takes up to a second."""
+    """Watching each instruction takes up to a second."""
     watched: list[float] = []
     monkeypatch.setattr(failure_place, "Counters", lambda limit: watched.append(limit.seconds))
     network.set_code(OTHER, LOOP)

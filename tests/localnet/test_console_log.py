@@ -1,4 +1,4 @@
-"""Lines of `console.log`, by every signature that forge-std's library encodes."""
+"""Lines of `console.log`, for every signature of forge-std's library."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ SIGNATURES = [
     *(f"log({kind})" for kind in ("int256", "bytes", *(f"bytes{size}" for size in range(1, 33)))),
     "log(string,int256)",
 ]
-"""Those that forge-std 1.16.1 encodes, by their rule: up to four plain values in any order, one value of another type,
-and one pair. tests/soltests compares them with the library itself."""
+"""Signatures of forge-std 1.16.1 by their rule: up to four simple values in any order, one value of another type,
+and one pair. tests/soltests compares them with the library itself.
+"""
 
 
 def written(signature: str, values: list[object]) -> str:

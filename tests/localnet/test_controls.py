@@ -1,6 +1,6 @@
-"""States that are changed by hand, and messages in anybody's name.
+"""Manual state changes, and messages from any sender.
 
-What is expected of code and storage is what a contract that was deployed in the ordinary way has.
+Expected code and storage are those of an ordinarily deployed contract.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from tests.localnet.conftest import ARTIFACTS, START, Clock
 COUNTER = ARTIFACTS / "Counter.json"
 NOBODY = EthAddress(b"\x99" * 20)
 CALLER_OF = bytes.fromhex("335f5260205ff3")
-"""CALLER PUSH0 MSTORE PUSH1 32 PUSH0 RETURN: answers who called it."""
+"""CALLER PUSH0 MSTORE PUSH1 32 PUSH0 RETURN: code that returns its caller."""
 
 
 class TestCode:
-    """Given to an address."""
+    """Code of an address."""
 
     def test_an_address_becomes_the_contract_that_a_deployment_makes(self, either: Network) -> None:
         counter = either.deploy(COUNTER)
@@ -95,7 +95,7 @@ class TestCode:
 
 
 class TestStorage:
-    """Given to a contract."""
+    """Storage of a contract."""
 
     def test_contract_reads_slots_set_by_set_storage(self, either: Network) -> None:
         counter = either.deploy(COUNTER)
@@ -118,7 +118,7 @@ class TestStorage:
 
 
 class TestNonce:
-    """Given to an account or a contract."""
+    """Nonces of accounts and contracts."""
 
     def test_an_accounts_next_transaction_has_it(self, either: Network) -> None:
         either.set_nonce(either.accounts[0], 7)
@@ -216,7 +216,7 @@ class TestImpersonation:
 
 
 class TestStateFiles:
-    """A state moves from one network to another."""
+    """State files moved between networks."""
 
     def test_dumped_state_continues_on_another_network(self) -> None:
         with Network(clock=Clock()) as first, Network(clock=Clock()) as second:
@@ -279,7 +279,7 @@ class TestStateFiles:
 
     @pytest.mark.slow
     def test_loaded_state_may_reach_decompressed_size_limit(self, network: Network) -> None:
-        """A bomb of 64 MiB and a byte has 65 KB."""
+        """The data expands from 65 KB to 64 MiB and a byte."""
         with pytest.raises(InvalidInput, match="the decompressed data exceeds 67,108,864 bytes"):
             network.load_state(gzip.compress(bytes((64 << 20) + 1)))
         packed = network.dump_state()

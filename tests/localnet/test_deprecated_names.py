@@ -1,4 +1,4 @@
-"""Public names that 0.2.0 changed: the old ones work for one release, with a warning (CHANGELOG.md lists them)."""
+"""Public names that 0.2.0 changed: the old ones work for one release with a warning (see CHANGELOG.md)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tests of traces of an epoch's implicit messages: awards of nv29 with their streams' events, and cron."""
+"""Traces of an epoch's implicit messages: awards of nv29 with their streams' events, and cron."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHOLE = 10**18
 
 @pytest.fixture(scope="module")
 def upgraded() -> Iterator[Network]:
-    """ALICE is the authority with a timelock of three epochs, BOB writes the shares of stream 2, which CAROL has."""
+    """Create a network: ALICE is the authority (timelock of three epochs), BOB sets the shares of CAROL's stream 2."""
     roles = ALICE.native, BOB.native, CAROL.native
     with Network(network=28, clock=Clock()) as opened:
         opened.set_producer(opened.create_miner().address)
@@ -31,14 +31,14 @@ def upgraded() -> Iterator[Network]:
 
 @pytest.fixture
 def network(upgraded: Network) -> Iterator[Network]:
-    """The network after its upgrade, whatever another test did with it."""
+    """Return the network as it was after its upgrade."""
     mark = upgraded.snapshot()
     yield upgraded
     upgraded.revert(mark)
 
 
 def remove_stream_2(network: Network) -> ChainEpoch:
-    """Its weight makes room for others; the epoch whose award applies that, which is executed."""
+    """Remove stream 2, whose weight becomes available; return the epoch whose award applies that, which is executed."""
     network.invoke(F02, reward.remove_stream(2), sender=ALICE)
     due = ChainEpoch(network.head.height + 3)
     network.mine(3)

@@ -1,4 +1,4 @@
-"""Networks on which built-in actors have Solidity interfaces, and calls of actors by their bindings."""
+"""Networks with Solidity interfaces of built-in actors, and calls of actors by their bindings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def network() -> Network:
 
 
 def wallet(network: Network, *signers: Address) -> ActorID:
-    """A multisig of two."""
+    """Create a multisig of two."""
     params = multisig.ConstructorParams(signers, 2, network.block_number, network.block_number).encode()
     code = network.machine.manifest.code("multisig")
     created = network.invoke(Address.id(INIT_ACTOR), init.exec(code, params), value=10**9)

@@ -1,4 +1,4 @@
-"""A commit that fails (a full disk, an interrupt) leaves the chain, its machine and its snapshots as they were."""
+"""Failing commits (a full disk, an interrupt) leave the chain, its machine and its snapshots unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BEFORE = 7_000
 
 
 class Told:
-    """A watcher that notes the heads that the chain goes back to."""
+    """A watcher that records the heads to which the chain is reverted."""
 
     def __init__(self) -> None:
         self.heads: list[int] = []
@@ -80,7 +80,7 @@ def test_uncommitted_datacap_grant_is_discarded(monkeypatch: pytest.MonkeyPatch)
 def _check_nothing_changes(
     network: Network, action: Callable[[Network], object], error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An action whose commit fails leaves a network as it was; afterwards it can be done."""
+    """Check that an action with a failing commit changes nothing, and that it can be repeated."""
     network.mine()
     network.set_balance(network.accounts[1], BEFORE)
     network.snapshot()

@@ -1,4 +1,4 @@
-"""A network with the features that no network has: code that users install, and actors that upgrade themselves."""
+"""Networks with features that no public network has: users' code installation, and upgrades of actors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORWARDER = (
     "CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY PUSH0 PUSH0 CALLDATASIZE PUSH0 "
     f"{CALL_ACTOR_BY_ID} GAS DELEGATECALL POP RETURNDATASIZE PUSH0 PUSH0 RETURNDATACOPY RETURNDATASIZE PUSH0 RETURN"
 )
-"""Gives its calldata to the precompile that calls an actor by its ID, and answers what that answers."""
+"""Code that forwards its calldata to the precompile for calls of actors by ID, and returns the result."""
 UPGRADING = """(module
     (import "actor" "upgrade_actor" (func $upgrade (param i32 i32 i32) (result i32)))
     (import "ipld" "block_read" (func $read (param i32 i32 i32 i32 i32) (result i32)))
@@ -42,7 +42,7 @@ UPGRADING = """(module
                 (then unreachable))
             (if (call $upgrade (i32.const 0) (i32.const 100) (i32.const 0)) (then unreachable))))
         (i32.const 0)))"""
-"""Takes the CID of the code that it is to have as its parameters."""
+"""An actor that upgrades itself to the code CID in its parameters."""
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def network() -> Iterator[Network]:
 
 
 def answering(text: bytes) -> bytes:
-    """An actor that answers a text, whatever it is asked; its `upgrade` answers nothing."""
+    """Return an actor that returns a text for every method; its `upgrade` returns nothing."""
     body = (
         f"(drop (call $block_create (i32.const 100) (i64.const 0x55) (i32.const 0) (i32.const {len(text)})))"
         "(i32.load (i32.const 100))"
@@ -62,13 +62,13 @@ def answering(text: bytes) -> bytes:
 
 
 def asked(method: int, params: bytes) -> bytes:
-    """The precompile's input for a call of the init actor."""
+    """Return the precompile's input for a call of the init actor."""
     types = ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"]
     return encode_abi(types, [method, 0, 0, CBOR, params, INIT_ACTOR])
 
 
 def through(network: Network, contract: EthAddress, method: int, params: bytes) -> tuple[int, Any]:
-    """A contract calls the init actor in a transaction: the exit code and what that answers, decoded."""
+    """Call the init actor from a contract in a transaction; return the exit code and the decoded result."""
     exit_code, _codec, answer = decode_abi(["int256", "uint64", "bytes"], network.call(contract, asked(method, params)))
     network.send(contract, 0, asked(method, params))
     return exit_code, decode(answer) if answer else None
@@ -86,7 +86,7 @@ def forwarder(network: Network) -> EthAddress:
 
 
 def created(network: Network, contract: EthAddress, module: bytes) -> Address:
-    """Install a module and create an actor of it, both from a contract."""
+    """Install a module and create an actor of it from a contract."""
     code = cid_of(module, RAW)
     assert through(network, contract, INSTALL, encode([module])) == (0, [link(code), True])
     exit_code, (id_address, _robust) = through(network, contract, EXEC, encode([link(code), b""]))

@@ -1,4 +1,4 @@
-"""Networks that begin where another one is. The other one is a second network, which is asked over HTTP as any node."""
+"""Forks of Filecoin networks. The forked one is a second network, accessed over HTTP like any node."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BLOCK = {"Timestamp": 1_800_000_000, "ParentBaseFee": "100"}
 
 
 class Other:
-    """The network that is forked: a counter at 2, a null round, and a transfer."""
+    """The forked network: a counter at 2, a null round, and a transfer."""
 
     def __init__(self, network: Network, url: str) -> None:
         self.network, self.url = network, url
@@ -115,7 +115,7 @@ def test_forked_state_is_fetched_on_first_access(other: Other) -> None:
 
 
 def test_a_fork_in_memory_lets_its_own_old_states_go(other: Other) -> None:
-    """Check that a fork deletes its own old states although it lacks most of the other network's blocks."""
+    """A fork deletes its own old states although it lacks most of the other network's blocks."""
     with Network.fork(other.url, keep_states=3, clock=Clock(START + 100)) as network:
         begun, first = network.block_number, network.balance(network.accounts[3])
         for _ in range(20):
@@ -336,7 +336,7 @@ def test_unreachable_fork_node_error_names_url() -> None:
 
 
 def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.MonkeyPatch, other: Other) -> None:
-    """anvil's answer to a method that it does not have."""
+    """The response is anvil's for an unknown method."""
 
     def ask(self: NodeClient, method: str, *params: Any) -> object:
         raise NodeError(f"{self.name} answered: Method not found", None, code=-32601, answered=True)
@@ -468,7 +468,7 @@ def test_nonexistent_actor_on_fork_has_zero_balance(other: Other) -> None:
 
 @pytest.mark.slow
 def test_a_fork_is_upgraded_in_its_middle_and_its_origin_is_not(tmp_path: Path) -> None:
-    """To network version 29, which reads states of the origin and writes them anew; the folder goes on with it."""
+    """The upgrade to network version 29 reads and migrates states of the origin; the folder continues from there."""
     with Network(network=28, clock=Clock()) as there:
         counter = there.deploy(COUNTER)
         counter.send("increment")

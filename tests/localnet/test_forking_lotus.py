@@ -1,4 +1,4 @@
-"""Forks of a node that answers only Lotus's methods, in the shapes that Lotus documents (lotus_node.py)."""
+"""Forks of a node that only supports Lotus's methods, in the documented shapes (lotus_node.py)."""
 
 from __future__ import annotations
 

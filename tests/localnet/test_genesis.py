@@ -1,4 +1,4 @@
-"""Tests of a new network's state, with the project's own bundle and an official one."""
+"""State of a new network, with the project's own bundle and an official one."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_less_datacap_than_a_client_may_have_is_refused() -> None:
 
 
 def datacap(network: Network, holder: Address) -> int:
-    """Units of the token."""
+    """Return the balance in units of the token."""
     ask = Message(
         Address.id(DATACAP_ACTOR), NO_PRODUCER, method=method_number("Balance"), params=encode(holder.to_bytes())
     )

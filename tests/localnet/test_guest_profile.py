@@ -1,4 +1,4 @@
-"""Gas by function of native actors: beside the charges of the same message, and beside counts by hand."""
+"""Gas by function of native actors, compared with the charges of the same message and with counts by hand."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BODY = """
 MODULE = guest(BODY, "vm.message_context", "vm.exit", fields=FUNCTIONS)
 SUCCEEDS = 7
 THUNK = 56_000
-"""Milligas that the network charges before `invoke` is entered: 14 instructions."""
+"""Milligas charged before `invoke` is entered: 14 instructions."""
 
 
 @pytest.fixture
@@ -116,10 +116,10 @@ def test_a_call_of_another_actor_stands_under_its_syscall(network: Network, acto
 
 
 def test_the_memory_of_a_profile_is_not_the_guest_s(network: Network, actor: NativeActor) -> None:
-    """Check a profile of an actor that grows its memory by 8,150 pages and calls itself.
+    """An actor grows its memory by 8,150 pages and calls itself while profiled.
 
     A message may have 2 GiB, 32,768 pages. For 5 instances of one page and 4 growths of 8,150 pages, 163 pages are
-    left, fewer than a profile has: the fifth instance grows by these, by no more, and exits with its page count.
+    left, fewer than a profile has: the fifth instance grows by exactly these, and exits with its page count.
     """
     before = network.machine.state_tree.lookup_id(actor.address)
     assert before is not None

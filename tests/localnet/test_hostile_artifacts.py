@@ -1,4 +1,4 @@
-"""Whatever strangers write in ABIs, source maps, logs and build infos is read or left out, and raises nothing else."""
+"""Untrusted ABIs, source maps, logs and build infos are read or ignored, and raise no other error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = st.sampled_from(["function", "event", "error", "constructor", "fallback"
 
 
 def _object(**fields: Any) -> Any:
-    """An object in which each field has the kind that it should have, another one, or is absent."""
+    """Generate an object whose fields have a valid value, another kind of value, or are missing."""
     return st.fixed_dictionaries({}, optional={name: kind | JSON for name, kind in fields.items()})
 
 

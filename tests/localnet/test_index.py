@@ -1,4 +1,4 @@
-"""The index of a chain, read from several threads."""
+"""Concurrent reads of a chain's index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from localnet.ledger.index import ChainIndex
 
 @pytest.mark.slow
 def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read from several threads like the server: receipts on the event loop's thread, the rest on the network's."""
+    """The server reads receipts on the event loop's thread, and the rest on the network's."""
     with Network() as network:
         network.mine(20)
         monkeypatch.setattr(index, "MAX_DECODED", 15_000)  # some of the twenty

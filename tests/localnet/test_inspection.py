@@ -1,4 +1,4 @@
-"""Paths into state: what they lead to, by the names of the actors' schemas."""
+"""Paths into state, by the names of the actors' schemas."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIL = 10**18
 
 @pytest.fixture(scope="module")
 def network() -> Any:
-    """A network on the official actors, with a contract whose slot 0 holds 42."""
+    """Return a network on the official actors, with a contract whose slot 0 holds 42."""
     with Network(bundle=bundle_file("bundles/v18-testing-fake-proofs.car")) as network:
         # PUSH1 42 PUSH0 SSTORE STOP
         network.send(None, data=bytes.fromhex("602a5f5500"))

@@ -1,4 +1,4 @@
-"""A node that is killed at any moment has every receipt that it gave, and the test would notice if it had not."""
+"""A killed node keeps every receipt that it returned; a late write is detected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_node_that_writes_late_is_found_out() -> None:
 
 
 def test_a_node_that_ends_by_itself_is_a_failure() -> None:
-    """Check that the run ends; waiting for a receipt from a dead node would never end."""
+    """The run ends instead of waiting for a receipt from a dead node."""
     process = SimpleNamespace(is_alive=lambda: False, exitcode=-11)
     node = cast(Node, SimpleNamespace(process=process, port=1, kill=lambda: None))
     load, run = Load(), Run(Path())

@@ -1,4 +1,4 @@
-"""Finding logs."""
+"""Search for logs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ filters = st.builds(
 
 
 def plainly_matches(wanted: LogFilter, log: EmittedLog) -> bool:
-    """The rule of eth_getLogs, written out: every place with something in it must have one of it."""
+    """Return True if a log matches by a literal implementation of eth_getLogs: every nonempty position must match."""
     if wanted.addresses and log.address not in wanted.addresses:
         return False
     for place, alternatives in enumerate(wanted.topics):
@@ -96,7 +96,7 @@ def test_log_indices_count_through_the_tipset(network: Network, inbox: Contract)
 
 
 class Counted:
-    """Number of calls of a module's functions."""
+    """Counts calls of a module's functions."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.heights = self.executions = self.hashes = 0

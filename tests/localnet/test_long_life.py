@@ -1,4 +1,4 @@
-"""The run of a node's day: what it looks for, on hours that were made up, and days that are short."""
+"""The simulated day of a node: detected problems in synthetic hours, and short runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MB = 1_000_000
 
 
 def whole_day(where: str, resident: list[int], costs: list[float]) -> Day:
-    """A whole day of as many hours: bytes, and nanoseconds of one kind of request beside one that costs the same."""
+    """Return a full day of as many hours: bytes, and nanoseconds of one kind of request beside a constant one."""
     asked = dict.fromkeys(("a call", "another", "a third"), 10**8)
     hours = [
         Hour((number + 1) * WHOLE // len(resident), each, {"a call": cost, "another": 500.0, "a third": 500.0}, asked)
@@ -30,7 +30,7 @@ def test_folder_node_memory_above_120_percent_is_reported() -> None:
 
 
 def test_memory_growth_limit_is_one_kilobyte_per_transaction() -> None:
-    """Expect growth over 750,000 of 1,000,000 transactions, those after the first of four hours."""
+    """The growth is over 750,000 of 1,000,000 transactions, those after the first of four hours."""
     steady = [1_000.0] * 4
     assert whole_day("memory", [100 * MB, 350 * MB, 600 * MB, 850 * MB], steady).findings() == []
     (found,) = whole_day("memory", [100 * MB, 350 * MB, 600 * MB, 851 * MB], steady).findings()
@@ -59,7 +59,7 @@ def test_request_cost_may_grow_by_half_beyond_common_growth() -> None:
 
 
 def test_few_requests_widen_median_limit() -> None:
-    """Expect a limit of 1.5 * (1 + 2 / 2) for four requests in a quarter of the day."""
+    """The limit is 1.5 * (1 + 2 / 2) for four requests in a quarter of the day."""
     hours = [
         Hour(number, MB, {"a call": 1_000.0, "another": 1_000.0, "a third": 1.0}, {"a call": 2}) for number in range(8)
     ]
@@ -81,7 +81,7 @@ def test_failures_are_named_and_counted() -> None:
 @ON_LINUX
 @pytest.mark.parametrize("where", ["folder", "memory"])
 def test_a_short_day_comes_to_its_end(where: str) -> None:
-    """Run a short day without checking speed and memory, for which twenty transactions are too few."""
+    """Speed and memory are not checked, for which twenty transactions are too few."""
     day = play(Day(where, 480), seed=3)
     assert day.failures == []
     assert (len(day.hours), day.sent, day.subscriptions, day.snapshots) == (24, 480, 48, 4)

@@ -1,4 +1,4 @@
-"""Tests of the mempool: the selection of pending messages for a block."""
+"""The mempool: selection of pending messages for a block."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def candidate(sender: int, nonce: int, premium: int, limit: int = 10, cap: int =
 
 
 def plainly(mempool: Mempool, base_fee: int, room: int) -> list[Candidate]:
-    """The rule word by word: again and again the dearest of each sender's next ones, the first sender's of equals."""
+    """Select repeatedly the highest-paying of the senders' next messages; on a tie, that of the first sender."""
     came = {one.hash: place for place, one in enumerate(mempool)}
     queues: dict[Address, list[Candidate]] = {}
     for one in mempool:
@@ -65,7 +65,7 @@ def test_block_takes_highest_paying_executable_transactions() -> None:
 
 @pytest.mark.slow
 def test_many_senders_cost_no_more_than_many_messages() -> None:
-    """With a look at every sender for each message, as many senders took 11 seconds."""
+    """A scan of all senders for each message took 11 seconds."""
     mempool = Mempool()
     for sender in range(5_000):
         mempool.add(candidate(sender, 0, sender), 0)

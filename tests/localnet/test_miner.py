@@ -1,4 +1,4 @@
-"""Tests of a storage miner with sectors, on the own and an official bundle, and of its view from Solidity."""
+"""A storage miner with sectors, on the own and an official bundle, and its view from Solidity."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 
 DEAD, ACTIVE, FAULTY = 0, 1, 2
 PLEDGE = 59_604_643_840
-"""attoFIL that 2 KiB bind, at the cap of 1 FIL for 32 GiB: actors.md 4.15."""
+"""Pledge for 2 KiB in attoFIL, at the cap of 1 FIL for 32 GiB: actors.md 4.15."""
 
 DEFERRED_EVENT = MethodNumber(12)
 ESTIMATE = [encode_bigint(1 << 128), b""]
@@ -36,7 +36,7 @@ ESTIMATE = [encode_bigint(1 << 128), b""]
 
 @dataclass
 class Stage:
-    """A network with a miner of three sectors, and a contract that asks about them."""
+    """A network with a miner of three sectors, and a contract that reads them."""
 
     network: Network
     miner: Miner
@@ -66,7 +66,7 @@ class Stage:
         return interface.decode_result(function, call(machine, request))
 
     def end_of_deadline(self, deadline: int, since: int) -> int:
-        """The last epoch of the first window of a deadline that ends at or after an epoch."""
+        """Return the last epoch of a deadline's first window that ends at or after an epoch."""
         end = self.miner.opening(deadline) + 59
         return end + -(-(since - end) // PROVING_PERIOD) * PROVING_PERIOD
 
@@ -145,7 +145,7 @@ def test_sectors_with_claims_count_tenfold_until_all_do(stage: Stage) -> None:
 
 
 def test_the_deposit_is_part_of_the_networks_pledge(stage: Stage) -> None:
-    """The official actors forget it, and fail when it vests: actors.md 8.4. 5,937,181,320 attoFIL on a fresh chain."""
+    """The official actors omit it and fail when it vests: actors.md 8.4. By hand: 5,937,181,320 attoFIL."""
     before = total_pledge(stage.network)
     stage.network.create_miner(sectors=0)
     assert total_pledge(stage.network) - before == 5_937_181_320
@@ -183,7 +183,7 @@ def test_a_size_that_no_sector_has_is_refused(network: Network) -> None:
 
 @pytest.mark.long
 def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
-    """Deadlines end in the epoch's cron; the one without a proof costs the power."""
+    """Deadlines end in the epoch's cron; a missing proof removes the power."""
     miner = network.create_miner(sectors=1)
     miner.prove()
     network.mine(null_rounds=60)
@@ -234,7 +234,7 @@ def test_from_network_version_29_on_none_is(network: Network) -> None:
 
 
 def test_refused_datacap_grant_leaves_state_unchanged() -> None:
-    """255 bytes are less than a piece; the registry's own root can be no client."""
+    """255 bytes are less than a piece; the registry's own root key cannot be a client."""
     network = Network(network=28, clock=Clock())
     before = network.machine.root
     for client, size in ((network.accounts[2].native, 255), (Address.id(80), 1000)):

@@ -1,4 +1,4 @@
-"""Users' actors on a network: code with its interface, created by hand, called by name with typed values."""
+"""Users' actors on a network: code with its interface, creation, and calls by name with typed values."""
 
 from __future__ import annotations
 

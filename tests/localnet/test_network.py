@@ -1,4 +1,4 @@
-"""A network as Python sees it: accounts, contracts, transactions, on our own bundle and on an official one."""
+"""The Python API of a network: accounts, contracts, transactions, on our own bundle and an official one."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def test_calls_and_estimates_leave_no_state_or_pending_blocks(either: Network) -
 
 
 class TestRefusals:
-    """Transactions that never reach a block, and change nothing."""
+    """Transactions that are rejected without any change."""
 
     def transaction(self, network: Network, **changes: Any) -> Transaction:
         found: dict[str, Any] = {

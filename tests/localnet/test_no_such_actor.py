@@ -1,4 +1,4 @@
-"""A contract pays to an actor ID that does not exist: the call succeeds and moves no money, as on the network."""
+"""A payment from a contract to a nonexistent actor ID: the call succeeds without moving value, as on the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.localnet.conftest import Clock
 from tests.runtimes.evm.assembler import assemble, deployer
 
 PAY = deployer(assemble("0 0 0 0 CALLVALUE 0 CALLDATALOAD GAS CALL 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN"))
-"""Sends the value to the address in the first word; returns CALL's result and the size of what came back."""
+"""Code that sends the value to the address in the first word; returns CALL's result and the return data size."""
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ PAY = deployer(assemble("0 0 0 0 CALLVALUE 0 CALLDATALOAD GAS CALL 0 MSTORE RETU
     ],
 )
 def test_payment_to_missing_actor_succeeds_but_value_stays(rules: str, evm: str) -> None:
-    """Under both rules: tests run under Ethereum's by default, and must not promise a revert that a network lacks."""
+    """It holds under both rules, since tests under Ethereum's rules must not expect a revert that the network lacks."""
     bundle = bundle_file("bundles/v18-devnet.car") if evm == "official" else None
     with Network(bundle=bundle, evm=evm, rules=rules, clock=Clock()) as network:
         payer = network.send(None, 0, PAY).contract_address

@@ -1,4 +1,4 @@
-"""Tests of the node client: invalid URLs, and servers that do not speak JSON-RPC."""
+"""The node client: invalid URLs, and servers that do not speak JSON-RPC."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_errors_show_no_password() -> None:
 
 @contextmanager
 def answering(status: int, body: bytes) -> Iterator[str]:
-    """The URL of a server that answers every request alike, and then closes the connection without saying so."""
+    """Serve the same response to every request, and close the connection without announcing it."""
 
     class Closing(Handler):
         def do_POST(self) -> None:
@@ -102,7 +102,7 @@ def test_unexpected_node_response_is_quoted(status: int, body: bytes, words: str
 
 @pytest.mark.parametrize(("status", "answered"), [(403, True), (404, True), (429, False), (503, False)])
 def test_a_gateway_that_hands_a_method_not_on_has_answered(status: int, answered: bool) -> None:
-    """A fork of a public node asks for the labs that are on there; one that is overloaded says nothing of them."""
+    """A fork of a public node requests the node's labs; an overloaded node's response says nothing about them."""
     with answering(status, b"not allowed") as url, NodeClient(url) as client, pytest.raises(NodeError) as refused:
         client.request("hypervisor_rules")
     assert refused.value.answered is answered
@@ -115,7 +115,7 @@ def test_idle_closed_connection_is_reopened() -> None:
 
 @contextmanager
 def waiting_for_two() -> Iterator[str]:
-    """The URL of a server that answers a request once another one has come, on another connection."""
+    """Serve a request only after another one has arrived on another connection."""
     both = Barrier(2)
 
     class Waiting(Handler):
@@ -133,7 +133,7 @@ def waiting_for_two() -> Iterator[str]:
 
 
 def test_one_threads_question_waits_for_no_other_threads() -> None:
-    """On a fork a call that fetches a block would hold up the chain for as long as the other node takes."""
+    """On a fork, a call that fetches a block would otherwise delay the chain."""
     with waiting_for_two() as url, NodeClient(url) as client, ThreadPoolExecutor(2) as pool:
         started = monotonic()
         assert list(pool.map(client.request, ["one", "other"])) == [7, 7]
@@ -166,7 +166,7 @@ def test_commands_read_answers_as_deep_as_calls_go() -> None:
 
 @contextmanager
 def dripping(seconds: float) -> Iterator[str]:
-    """The URL of a server that sends a byte of a header from time to time."""
+    """Serve a byte of a header from time to time."""
     ended = Event()
 
     def serve(listening: socket) -> None:
@@ -217,7 +217,7 @@ def test_fork_of_silent_server_reports_waiting_and_times_out(monkeypatch: pytest
 def refusing(
     refusals: Sequence[tuple[int, bytes, Mapping[str, str]]], seen: list[tuple[float, Message]]
 ) -> Iterator[str]:
-    """The URL of a server that refuses requests with these answers, one after the other, and then answers 7."""
+    """Refuse requests with these responses in turn, then respond with 7."""
     left = iter(refusals)
 
     class Refusing(Handler):
@@ -301,7 +301,7 @@ def test_client_honors_retry_after_of_node() -> None:
 
 
 def test_requests_are_throttled_after_rate_limit_refusal() -> None:
-    """170 compute units a second are ten requests."""
+    """170 compute units per second allow ten requests."""
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=1, backoff=0, compute_units=170)
     answers = [*[(200, b'{"result": 7}', dict[str, str]())] * 3, (429, b"", {})]

@@ -1,4 +1,4 @@
-"""Tests of notebook views: one line, or a small table that names what it omits."""
+"""Notebook views: one line, or a small table that states what it omits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(scope="module")
 def values(network: Network) -> dict[str, Any]:
-    """Public values after a contract has asked a native actor."""
+    """Return public values after a contract has called a native actor."""
     contract = network.deploy(ARTIFACT)
     receipt = contract.send("keep")
     with pytest.raises(CallFailed) as failure:
@@ -78,7 +78,7 @@ def test_a_balance_can_be_sent_and_set_and_stays_a_number(network: Network) -> N
 
 
 def test_printed_values_are_accepted_as_native_method_params(network: Network) -> None:
-    """Schemas and bindings look at the kind of a value, which is that of its bytes."""
+    """Schemas and bindings check the type of a value, which is a subclass of bytes or int."""
     account, code = network.accounts[0], PrintedCid(network.machine.manifest.code("multisig"))
     assert type(account.address) is PrintedAddress
     assert init.exec(code, account.address) == init.exec(Cid(bytes(code)), bytes(account.address))

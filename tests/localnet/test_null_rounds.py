@@ -1,4 +1,4 @@
-"""Null rounds before a tipset of a stranger's chain are bounded: each is executed, and a header may say any number."""
+"""Null rounds before a tipset of an untrusted chain are limited, since each one is executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network's folder that release 0.1.0 wrote is opened by this one, as it was, and goes on."""
+"""A network's folder written by release 0.1.0 opens and continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network under an overlay: its gas, its folder, its upgrades; and that no cache mixes two price lists."""
+"""A network under an overlay: gas, folder, upgrades; caches do not mix two price lists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runtimes.wasmtime.engine import guest_engine
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 CLZ = bytes.fromhex("60011e5f5260205ff3")
-"""Counts the leading zeros of 1, and returns their number."""
+"""Code that counts the leading zeros of 1 and returns their number."""
 DEARER = Overlay("dearer", 28, None, (("syscall", 3 * NV29.prices.syscall), ("transfer", NV29.prices.transfer + 7_000)))
 WITHOUT_CLZ = Overlay("without CLZ", 28, None, removed=("CLZ",))
 
@@ -37,7 +37,7 @@ def opened(path: str | Path = ":memory:", **options: Any) -> Network:
 
 
 def sent(network: Network) -> int:
-    """The gas of a plain send between accounts that are there."""
+    """Return the gas of a plain send between existing accounts."""
     alice, bob = network.accounts[:2]
     return network.send_native(bob.native, value=1, sender=alice.native).gas_used
 
@@ -75,7 +75,7 @@ def test_engines_do_not_mix_rules_of_two_overlays(engine: str) -> None:
 
 
 def test_one_registry_serves_two_overlays_of_one_version() -> None:
-    """A machine's forks share its runtimes, and what they keep."""
+    """A machine's forks share its runtimes and their caches."""
     counter = b"\x99" * 20
     with opened() as network:
         network.set_code(counter, CLZ)

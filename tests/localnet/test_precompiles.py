@@ -1,6 +1,6 @@
-"""Users' precompiles on a network: under both sets of rules, on both engines, as functions and as modules.
+"""Users' precompiles on a network: both rule sets, both engines, functions and modules.
 
-Expected: what the network's own precompiles cost and do at the same place, SHA-256 of hashlib, sums done by hand.
+Expected: costs and effects of the network's own precompiles, hashlib's SHA-256, sums computed by hand.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble, deployer
 
 PLACE = "0x0000000000000000000000000000000000000a00"
-"""One byte that is not zero, as the network's own: calldata that names it costs the same."""
+"""An address with one nonzero byte like the network's own, so that calldata costs are equal."""
 IDENTITY, CURVE, EMPTY_SLOT = ("0x" + f"{number:040x}" for number in (4, 6, 0xA0))
 RULES = ["filecoin", "ethereum"]
 ENGINES = ["py-evm", "fast", "both"]
@@ -42,7 +42,7 @@ WORD = 32
 CALLEE = "0x" + "cc" * 20
 
 FORWARD = "32 CALLDATASIZE SUB 32 0 CALLDATACOPY"
-"""The calldata behind its first word, which is an address, to the beginning of the memory."""
+"""Code that copies the calldata after its first word, an address, to the start of memory."""
 INPUT = "0 0 32 CALLDATASIZE SUB 0"
 """Stack operands of a call, top first: calldata offset and size, and no space for the output."""
 TO = "0 CALLDATALOAD"
@@ -67,7 +67,7 @@ def module(text: str) -> bytes:
 
 
 def body(text: str) -> bytes:
-    """A module whose `run` has this body."""
+    """Return a module whose `run` has this body."""
     return module(
         '(module (memory (export "memory") 1) (func (export "allocate") (param i32) (result i32) i32.const 16)'
         f' (func (export "run") (param i32 i32) (result i64) {text}))'
@@ -81,7 +81,7 @@ def own(function: Callable[[bytes], Any] | None = None, **fields: Any) -> Precom
 
 @dataclass
 class Asked:
-    """A network with a contract that asks an address."""
+    """A network with a contract that calls an address."""
 
     network: Network
     at: Any
@@ -148,7 +148,7 @@ def test_precompile_cost_matches_network_under_ethereum_rules(asking: Callable[.
 
 @pytest.mark.parametrize("rules", ["filecoin"])
 def test_precompile_cost_is_exchange_rate_price_under_filecoin(asking: Callable[..., Asked]) -> None:
-    """An empty slot of the network's costs nothing by itself, and has as many bytes that are not zero."""
+    """An unused precompile slot of the network costs nothing itself, and has as many nonzero bytes."""
     asked = asking(own(lambda _: b"", gas=1_000_000, gas_per_word=50_000))
     price = (1_000_000 + 2 * 50_000) * DEFAULT_RATE // MILLIGAS_PER_GAS
     assert asked(EMPTY_SLOT, bytes(33)) == asked(PLACE, bytes(33)) == b""
@@ -158,7 +158,7 @@ def test_precompile_cost_is_exchange_rate_price_under_filecoin(asking: Callable[
 
 @pytest.mark.parametrize("opcode", ["EXTCODESIZE", "EXTCODEHASH", "BALANCE", "EXTCODECOPY"])
 def test_custom_precompile_account_matches_network_precompile(asking: Callable[..., Asked], opcode: str) -> None:
-    """Code, hash and balance, and under Ethereum's rules that it is warm: the gas is the same."""
+    """Code, hash and balance are equal; under Ethereum's rules it is warm, so the gas is equal, too."""
     asks = f"5 0 0 {TO} EXTCODECOPY 0 MLOAD" if opcode == "EXTCODECOPY" else f"{TO} {opcode}"
     asked = asking(own(bytes), code=f"{asks} 0 MSTORE 32 0 RETURN")
     assert asked(PLACE) == asked(IDENTITY)
@@ -357,7 +357,7 @@ def test_invalid_precompile_is_refused(fields: dict[str, Any], words: str) -> No
 
 
 def test_a_module_that_is_compiled_for_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulate a module with 142,000 nested loops, whose compilation takes too long."""
+    """The compilation is simulated to take too long, as for a module with 142,000 nested loops."""
     done = Event()
     monkeypatch.setattr(wasm_function, "load_or_compile", lambda *_: done.wait())
     monkeypatch.setattr(wasm_function, "SECONDS", 0.05)
@@ -399,7 +399,7 @@ INSTALLED = own(lambda data: data[::-1], name="backwards")
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package that registers three."""
+    """Register three precompiles as a package would."""
     group = precompile_registration.ENTRY_POINT_GROUP
     values = {"backwards": "INSTALLED", "wrong": "PLACE", "gone": "NOBODY"}
     points = EntryPoints(EntryPoint(name, f"{__name__}:{value}", group) for name, value in values.items())
@@ -471,6 +471,6 @@ def outcome(rules: str, evm: str, code: str, callee: str) -> tuple[Any, ...]:
 def test_random_programs_end_alike_on_both_engines(
     steps: list[str], inner: list[str], ends: tuple[str, str], rules: str
 ) -> None:
-    """Calls in calls, with changes before and behind those of precompiles: the fast engine leaves its trees there."""
+    """Nested calls with changes before and after those of precompiles: the fast engine leaves its call trees there."""
     code, callee = (f"0 {' '.join(body)} {end}" for body, end in zip((steps, inner), ends, strict=True))
     assert outcome(rules, "fast", code, callee) == outcome(rules, "py-evm", code, callee)

@@ -1,4 +1,4 @@
-"""Contracts that are there from genesis on: the code that every chain has, as tools call it; and the chain's id."""
+"""Contracts of genesis: their code equals that on every chain; and the chain ID."""
 
 from __future__ import annotations
 

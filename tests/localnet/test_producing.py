@@ -1,4 +1,4 @@
-"""Tests of block producers and rewards."""
+"""Block producers and rewards."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_snapshot_restores_next_block_producer() -> None:
 
 
 def test_loading_state_resets_block_producer() -> None:
-    """The miner's number may be a user's actor's there, and such a one gets no part in the system's messages."""
+    """The miner's ID may belong to a user's actor in that state, which must not take part in the system's messages."""
     with Network(clock=Clock()) as other, Network(clock=Clock()) as network:
         miner = network.create_miner(sectors=0)
         network.set_producer(miner.address)
@@ -123,7 +123,7 @@ def test_interrupt_mid_block_leaves_chain_unchanged(evm: str) -> None:
 
 
 def transfer(network: Network, to: EthAddress | None, gas: int) -> Transaction:
-    """The next transaction of the first account."""
+    """Return the next transaction of the first account."""
     fee = 2 * network.base_fee + network.rules.fees.premium
     nonce = network.pending_nonce(network.accounts[0].delegated)
     return Transaction(DYNAMIC_FEE, network.chain_id, nonce, to, 1, b"", gas, fee, network.rules.fees.premium)
@@ -168,7 +168,7 @@ def _without_end(_: int, __: FrameType | None) -> None:
 
 
 def _raw(network: Network, sender: Account, to: Account, gas: int = 10_000_000) -> bytes:
-    """The sender's next transaction of nothing."""
+    """Return the sender's next transaction without value."""
     nonce = network.pending_nonce(sender.delegated)
     transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to.address, 0, b"", gas, 10**11, 10**5)
     return sender.sign(transaction).raw()

@@ -1,4 +1,4 @@
-"""Tests of account and storage proofs, verified with only the state root."""
+"""Account and storage proofs, verified with only the state root."""
 
 from __future__ import annotations
 

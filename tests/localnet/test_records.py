@@ -1,4 +1,4 @@
-"""Tests that index entries are decoded to what was encoded."""
+"""Encoding and decoding of index entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chains executed again: each tipset by itself, with the receipts and the state that the chain has."""
+"""Re-executed chains: each tipset has the receipts and the state of the chain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 
 
 def live(network: Network) -> None:
-    """A contract, several messages in a block, null rounds."""
+    """Make a chain with a contract, several messages in a block, and null rounds."""
     counter = network.deploy(ARTIFACTS / "Counter.json")
     counter.send("increment")
     network.mine(null_rounds=2)

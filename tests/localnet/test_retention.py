@@ -1,4 +1,4 @@
-"""Tests of the blocks that a garbage collection keeps."""
+"""Blocks that a garbage collection keeps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def collect(folder: Path, states: int | None = None) -> CollectionResult:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A chain whose second account got 1 FIL in each of five blocks."""
+    """Create a chain whose second account got 1 FIL in each of five blocks."""
     with Network(tmp_path) as network:
         for _ in range(5):
             network.send(network.accounts[1].address, value=FIL)
@@ -151,7 +151,7 @@ def test_a_folder_without_a_chain_names_no_roots_of_its_own(tmp_path: Path) -> N
 
 
 def finished(housekeeper: Housekeeper, states: int | None = None) -> CollectionResult:
-    """A collection in the smallest turns."""
+    """Run a collection in the smallest steps."""
     while (turn := housekeeper.collect(0, states)).done is None:
         pass
     return turn.done
@@ -213,7 +213,7 @@ def test_retention_collects_by_itself_once_it_is_worth_it(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_network_continues_during_folder_compaction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A compaction rewrites the whole folder: minutes, of a large one."""
+    """A compaction rewrites the whole folder, which takes minutes for a large one."""
     may_end, compact = Event(), RocksStore.compact
 
     def held(store: RocksStore) -> None:

@@ -1,4 +1,4 @@
-"""Tests of state differences by actor and path, against the known effects of messages."""
+"""State differences by actor and path, compared with the known effects of messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of state retention in memory: newest blocks, snapshots, and the whole history."""
+"""State retention in memory: newest blocks, snapshots, and the whole history."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
 
 
 def pay(network: Network, times: int) -> None:
-    """Pay 1 FIL to the second account, in a block each."""
+    """Pay 1 FIL to the second account in each of several blocks."""
     for _ in range(times):
         network.send(network.accounts[1].address, value=FIL)
 
 
 def settle(network: Network) -> BoundedStore:
-    """Let the store drop what it is to drop."""
+    """Let the store drop expired states."""
     store = network.machine.base
     if isinstance(store, RemoteStore):  # under Ethereum's rules
         store = store.local
@@ -93,7 +93,7 @@ def test_store_holds_exactly_blocks_reachable_from_kept_states(network: Network)
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_pruned_network_answers_as_full_archive_network(rules: str, tmp_path: Path) -> None:
-    """The same in a folder, whose store is RocksDB: blocks, states, receipts, logs, and the way back."""
+    """The comparison network is in a folder: blocks, states, receipts, logs, and reverts."""
     seen: list[list[Any]] = []
     for path in (":memory:", tmp_path / "folder"):
         options: dict[str, Any] = {"keep_states": 8} if path == ":memory:" else {}
@@ -145,7 +145,7 @@ def test_block_of_pruned_state_is_not_found_with_reason(network: Network) -> Non
 
 
 def test_genesis_state_remains_for_reset(network: Network) -> None:
-    """Check that the first state remains, for anvil_reset."""
+    """anvil_reset needs the first state."""
     network.set_balance(network.accounts[2].address, 5)
     pay(network, 30)
     settle(network)
@@ -189,7 +189,7 @@ def test_rollback_within_state_window_keeps_older_states(network: Network) -> No
 
 
 def test_anvil_state_count_is_default_unless_set(tmp_path: Path) -> None:
-    """500 in memory and 3,600 on the disk: anvil's storage.rs."""
+    """The values are anvil's (storage.rs): 500 in memory and 3,600 on disk."""
     assert DEFAULT_STATES == 4_100
     with pytest.raises(InvalidInput, match="retained states is 0: expected at least 1"):
         Network(keep_states=0)
@@ -205,7 +205,7 @@ def test_anvil_state_count_is_default_unless_set(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_a_transaction_takes_less_than_a_kilobyte_once_it_is_old(rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure what remains of a block with one transaction, by the sizes of pages and directory records."""
+    """The remainder of a block with one transaction is measured by the sizes of pages and directory records."""
     monkeypatch.setattr(opening, "BoundedStore", partial(BoundedStore, recent=0))
     with Network(rules=rules, keep_states=8) as network:
         sizes = []
@@ -249,7 +249,7 @@ def test_query_with_dropped_state_is_to_be_retried() -> None:
 
 @pytest.mark.sampled
 def test_questions_are_answered_while_the_chain_lets_states_go() -> None:
-    """A state that goes while it is read is no answer and no failure: the question is asked again at a newer head."""
+    """A state dropped during a query is neither a result nor a failure: the query is repeated at a newer head."""
     with Network(rules="ethereum", keep_states=2) as network:
         pay(network, 3)
         node, target = Node(network), network.accounts[1].delegated

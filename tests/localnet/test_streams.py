@@ -1,4 +1,4 @@
-"""The block reward's streams, as a network begins with them: at a genesis, and at the upgrade to network version 29."""
+"""Block reward streams at genesis, and at the upgrade to network version 29."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def id_bytes(network: Network, address: Address) -> bytes:
 
 
 def expected(network: Network, begin: int) -> list[Any]:
-    """Compare with a hand computation: 45 % in 90 epochs are half a per cent per epoch."""
+    """Return the weights computed by hand: 45 % in 90 epochs are half a per cent per epoch."""
     step = PERCENT // 2
     sra, first = id_bytes(network, to(SRA)), id_bytes(network, to(FIRST))
     return [
@@ -93,7 +93,7 @@ def test_default_network_has_only_miner_reward_stream() -> None:
 
 
 def test_later_deployed_contract_governs_from_genesis() -> None:
-    """Its address is known before; a placeholder has it, and the contract has the placeholder's ID."""
+    """Its address is known beforehand; a placeholder has it, and the contract gets the placeholder's ID."""
     with Network(clock=Clock()) as network:
         address = network.deploy(ARTIFACTS / "Counter.json").address
     with Network(streams=stream_settings(swa=address), clock=Clock()) as network:
@@ -178,7 +178,7 @@ def test_an_upgrade_that_brings_no_streams_takes_none() -> None:
 
 @pytest.mark.slow
 def test_planned_upgrade_keeps_bundle_of_its_plan(tmp_path: Path) -> None:
-    """Reopen a folder after a rebuild of the own bundle, with a plan that names no bundle."""
+    """The folder is reopened after a rebuild of the own bundle, with a plan that names no bundle."""
     older = stand_in(Bundle.embedded("v19"))
     Network(tmp_path, network=28, upgrades={3: (29, older)}, clock=Clock()).close()
     with pytest.raises(InvalidInput, match="nv29 at epoch 3 is planned with other built-in actors than are asked for"):
@@ -223,7 +223,7 @@ def without_reward(network: Network) -> StreamSettings:
 
 
 def paid_by_channel(network: Network) -> StreamSettings:
-    """A payment channel as the first orchestrator."""
+    """Return a payment channel as the first orchestrator."""
     manifest = network.machine.manifest
     params = encode([SWA.native.to_bytes(), SRA.native.to_bytes()])
     creation = init.exec(manifest.code("paymentchannel"), params)

@@ -1,4 +1,4 @@
-"""The circulating supply: vested and mined, less burnt and pledged."""
+"""The circulating supply: vested and mined minus burnt and pledged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that tests share are handed on as they were."""
+"""Shared networks are restored after each test."""
 
 from __future__ import annotations
 

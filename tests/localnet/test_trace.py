@@ -1,4 +1,4 @@
-"""Call trees, and what they say."""
+"""Call trees and their text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DATACAP, NAME = 7, 48890204
 
 
 def all_calls(trace: Trace) -> list[dict[str, Any]]:
-    """Every call of a trace, each before those under it."""
+    """Yield every call of a trace, parents before children."""
     found, todo = [], list(trace.calls)
     while todo:
         call = todo.pop(0)

@@ -1,4 +1,4 @@
-"""Tests of trace reports: decoded calls, gas by part, the failing call, the flame view."""
+"""Trace reports: decoded calls, gas by part, the failing call, flame graphs."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_receipt_without_network_has_no_trace(network: Network) -> None:
 
 
 def test_the_exit_code_of_a_failed_actor_call_is_named(network: Network) -> None:
-    """`revert Exit(18)`, of a contract whose interface nothing knows."""
+    """The contract reverts with `Exit(18)`, and its interface is unknown."""
     code = f"63c9ed4577{'60e01b5f52'}6012600452{'60245ffd'}"
     reverter = network.accounts[9].address  # becomes a contract
     network.set_code(reverter, bytes.fromhex(code))

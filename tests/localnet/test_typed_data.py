@@ -1,4 +1,4 @@
-"""EIP-712: digests and signatures beside those of eth-account."""
+"""EIP-712: digests and signatures, compared with eth-account's."""
 
 from __future__ import annotations
 

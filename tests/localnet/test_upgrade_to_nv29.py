@@ -1,6 +1,6 @@
-"""A running network becomes one of version 29: our own chain, an official one that goes on with our actors, a fork.
+"""Upgrades of running networks to version 29: our own chain, an official one that switches to our actors, and a fork.
 
-What each actor answers is a table of docs/network-versions.md, the states by hand from the layouts of actors v19.
+Expected results are the table of docs/network-versions.md, and states computed by hand from the layouts of actors v19.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ NEW = Bundle.embedded("v19")
 
 @dataclass
 class Situation:
-    """A network of version 28, and the life on it; on a fork that was lived on the origin."""
+    """A network of version 28 and its history; for a fork, the history is that of the origin."""
 
     network: Network
     life: Life
 
     def machine(self) -> Hypervisor:
-        """A copy of the machine, that has the new actors in its store."""
+        """Return a copy of the machine with the new actors in its store."""
         machine = self.network.machine.fork()
         machine.store.put_many(NEW.blocks)
         return machine
@@ -82,7 +82,7 @@ def situation(first_situation: Situation) -> Iterator[Situation]:
 
 @pytest.mark.slow
 def test_actor_answers_before_and_after_upgrade_match_page(situation: Situation) -> None:
-    """Asked in the same epoch, of the state before the upgrade and of the one behind it."""
+    """The actors are called in the same epoch, on the state before the upgrade and the one after it."""
     machine, questions = situation.machine(), list(situation.life.questions())
     before = answers(machine, questions)
     machine.upgrade(NV29, NEW.manifest)
@@ -96,7 +96,7 @@ def test_actor_answers_before_and_after_upgrade_match_page(situation: Situation)
 
 @pytest.mark.parametrize("name", newer_rows())
 def test_official_bundle_gives_same_answers_and_states(situation: Situation, name: str) -> None:
-    """Beside one that `hypervisor bundle add` keeps: it is not among the test data."""
+    """An installed official bundle of v19 is required; the test data has none."""
     ours, theirs, questions = situation.machine(), situation.machine(), list(situation.life.questions())
     bundle = Bundle.open(name)
     theirs.store.put_many(bundle.blocks)
@@ -116,7 +116,7 @@ def test_official_bundle_gives_same_answers_and_states(situation: Situation, nam
 
 
 def test_every_field_of_the_new_state(situation: Situation) -> None:
-    """Compare all fields: fields 10 and 11 of the reward actor and 12 of the market are dropped; slopes by hand."""
+    """Fields 10 and 11 of the reward actor and 12 of the market are dropped; slopes are computed by hand."""
     machine, epoch = situation.machine(), situation.network.block_number
     reward_before, market_before = fields_of(machine, REWARD_ACTOR), fields_of(machine, MARKET_ACTOR)
     assert (len(reward_before), len(market_before)) == (11, 13)
@@ -158,7 +158,7 @@ def test_every_field_of_the_new_state(situation: Situation) -> None:
 
 
 def test_rewards_are_split_from_first_epoch_preserving_supply(situation: Situation) -> None:
-    """The first stream's weight is 95 % at the first epoch; the second one's 5 % wait for their recipient, f00."""
+    """The first stream's weight is 95 % at the first epoch; the second one's 5 % accrue for their recipient, f00."""
     network, life = situation.network, situation.life
     money = total(network.machine)
     network.set_producer(life.miner.address)
@@ -228,7 +228,7 @@ def test_an_orchestrator_that_is_a_payment_channel_is_refused(situation: Situati
 
 @pytest.mark.slow
 def test_supply_share_chain_upgrades_to_current_pledge_rule() -> None:
-    """On the supply share's chain the first sector is free; afterwards 2 KiB that count tenfold bind the rule's cap."""
+    """On the supply-share chain the first sector is free; afterwards, 2 KiB of tenfold quality need the maximum."""
     with Network(bundle=Bundle.embedded("supply-share"), network=28, clock=Clock()) as network:
         miner = network.create_miner(sectors=1)
         network.set_producer(miner.address)

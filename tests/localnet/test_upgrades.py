@@ -1,4 +1,4 @@
-"""A network becomes one of another version: rules, actors' code, folders, and what was before."""
+"""Upgrades of a network: rules, actors' code, folders, and earlier states."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def first_bundle(kind: str) -> Path | None:
 
 @pytest.fixture
 def old(kind: str) -> Iterator[Network]:
-    """A network of version 27."""
+    """Return a network of version 27."""
     with Network(bundle=first_bundle(kind), network=27, clock=Clock()) as network:
         yield network
 
@@ -207,7 +207,7 @@ def test_base_fee_follows_new_rule_from_upgrade_epoch() -> None:
 
 
 def test_a_state_that_is_loaded_takes_no_upgrades_place() -> None:
-    """An upgrade is due with the next block, which a loaded state would be: it would have new rules and old actors."""
+    """An upgrade is due with the next block; a loaded state would otherwise have new rules and old actors."""
     with Network(network=27, clock=Clock(), upgrades={2: (28, "own-supply-share")}) as network:
         dumped = network.dump_state()
         network.mine(2)

@@ -1,4 +1,4 @@
-"""The template's tip jar gives itself other code: its two versions, as the tutorial builds them."""
+"""The template's tip jar upgrades its own code: its two versions, as built in the tutorial."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_an_upgrade_that_fails_leaves_the_actor_as_it_was(
 
 
 def test_second_version_migrates_only_first_version_state(network: Network, jar: NativeActor) -> None:
-    """Its `upgrade` aborts under a state of its own, here of an actor that got the first code back by hand."""
+    """Its `upgrade` aborts on a state of the second version, here of an actor restored to the first code by hand."""
     second = network.actors.install(SECOND, SECOND_SCHEMA)
     upgrade(jar, second)
     network.actors.replace(jar.address, cid_of(FIRST.read_bytes(), RAW))
@@ -136,7 +136,7 @@ def test_code_that_needs_a_feature_names_it_where_it_runs(boundary: str) -> None
 
 
 def test_reverted_code_install_is_not_found_despite_compilation() -> None:
-    """Compare with a machine that never had the code."""
+    """Expected: the result of a machine that never had the code."""
     asking, module = guest(featured=True), SECOND.read_bytes()
     code = cid_of(module, RAW).ljust(40, b"\0")
     words = [int.from_bytes(code[at : at + 8], "little") for at in range(0, 40, 8)]

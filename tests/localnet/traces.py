@@ -1,4 +1,4 @@
-"""Call trees by hand, as `localnet.traces.trace` writes them."""
+"""Manual call trees in the form of `localnet.traces.trace`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def plain_call(**changes: Any) -> dict[str, Any]:
-    """A transfer of nothing in the native runtime."""
+    """Return a transfer of nothing in the native runtime."""
     return {
         "runtime": "wasm", "from": "f0100", "to": "f0101", "address": None, "actor": "account", "method": 0,
         "value": "0", "params": "0x", "paramsCodec": 0, "readOnly": False, "exitCode": 0, "error": "", "words": "",
@@ -15,7 +15,7 @@ def plain_call(**changes: Any) -> dict[str, Any]:
 
 
 def found(calls: list[dict[str, Any]], exit_code: int = 0, gas: int = 7) -> dict[str, Any]:
-    """A transaction's trace."""
+    """Return a transaction's trace."""
     return {
         "transactionHash": "0x" + "11" * 32, "blockNumber": 1, "exitCode": exit_code, "exit": str(exit_code),
         "gasUsed": gas, "words": "", "reproduced": True, "calls": calls,

@@ -1,4 +1,4 @@
-"""The wheel, built once for the tests of a session."""
+"""Fixtures of the packaging tests: the wheel, built once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.packaging.project import PROJECT
 
 @pytest.fixture(scope="session")
 def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel as the locked hatchling builds it, without a network."""
+    """Build the wheel with the locked hatchling, without a network."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(PROJECT)]
     subprocess.run(command, check=True, capture_output=True)

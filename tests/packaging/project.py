@@ -1,4 +1,4 @@
-"""The project's own files, for tests that read them."""
+"""Access to the project's own files."""
 
 import subprocess
 from pathlib import Path
@@ -8,7 +8,7 @@ PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "fvm_hyperv
 
 
 def own_files(*patterns: str) -> list[Path]:
-    """The files that git knows or would add, matching any of the patterns (git's, as `*.py`)."""
+    """Return the files that git tracks or would add, matching any of the patterns (git's, as `*.py`)."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns],
         cwd=PROJECT,

@@ -1,9 +1,9 @@
-"""`make supply-chain`: the licences of all dependencies, and what is known to be wrong with their versions.
+"""`make supply-chain`: licences of all dependencies, and known vulnerabilities of their versions.
 
-The packages are those of the environment that the tests run in, which has the lock's versions; their licences are read
-from their metadata by cyclonedx-py and held against licences.toml. Known defects are what pip-audit finds for the
-versions of these locks. Exit status: 0 if all is well, 1 with a line for each finding. Where the package index answers
-no such question the last line says that advisories were NOT RUN.
+The packages are those of the test environment, which has the lock's versions. cyclonedx-py reads their licences from
+the metadata; licences.toml lists the allowed ones. pip-audit finds vulnerabilities of the versions in the locks. The
+exit status is 0 without findings, else 1 with a line for each. If the package index offers no advisories, the last line
+says that advisories were NOT RUN.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def main() -> int:
 
 
 def licence_findings(packages: Iterable[Mapping[str, Any]], table: Table, elsewhere: Collection[str] = ()) -> list[str]:
-    """A line for each package (a component of CycloneDX) whose licence is not allowed, or not known.
+    """Return a line for each package (a CycloneDX component) whose licence is not allowed or unknown.
 
-    So, too, for a row of the table that no package needs, unless it is of a package that has another version
-    `elsewhere`, on another Python.
+    A table row that no package needs is a finding, too, unless its package has another version for another Python
+    (`elsewhere`).
     """
     found, needed = [], set()
     for package in packages:
@@ -86,7 +86,7 @@ def licence_findings(packages: Iterable[Mapping[str, Any]], table: Table, elsewh
 
 
 def several_versions(locks: Iterable[Path]) -> set[str]:
-    """The packages that a lock pins to more than one version, each for some of the claimed Pythons."""
+    """Return the packages that a lock pins to more than one version, each for some of the supported Pythons."""
     found: set[str] = set()
     for lock in locks:
         pinned = Counter(re.findall(r"^([\w.-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE))
@@ -119,7 +119,7 @@ def was_run(report: Mapping[str, Any]) -> bool:
 
 
 def advisory_findings(report: Mapping[str, Any]) -> list[str]:
-    """A line for each known defect in a report of pip-audit, with the versions that mend it."""
+    """Return a line for each vulnerability in a report of pip-audit, with the fixed versions."""
     return [
         f"{package['name']} {package['version']}: {defect['id']}, mended in "
         f"{' or '.join(defect['fix_versions']) or 'no version yet'}"
@@ -135,7 +135,7 @@ def _packages() -> Sequence[Mapping[str, Any]]:
 
 
 def _audit(lock: str) -> dict[str, Any]:
-    """pip-audit's report of a lock; one without packages where it ended without any, for which it says its reason."""
+    """Return pip-audit's report of a lock, or one without packages if it failed, after printing its reason."""
     command: list[str | Path] = [
         _TOOLS / "pip-audit",
         "--requirement",

@@ -1,4 +1,4 @@
-"""The bench driver: a miss, a row that was not measured and a row without a target are never passed over."""
+"""The bench driver reports missed targets, unmeasured rows, and rows without a target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.rows import Row
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
-    """The rows of the only area, `made_up`; its targets are at most 10 ms each for `one` and `two`."""
+    """Return the rows of the only area, `made_up`, whose targets are at most 10 ms each for `one` and `two`."""
     rows: list[Row] = []
     module = ModuleType("bench.bench_made_up")
     module.__dict__["rows"] = lambda: rows

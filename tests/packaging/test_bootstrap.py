@@ -1,4 +1,4 @@
-"""The script that makes the environment: which Python it takes, and what it says where it cannot go on."""
+"""The script that creates the environment: supported Pythons, and error messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THIS_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Checkout:
-    """A checkout with the script and what it reads, and a PATH with nothing on it but plain tools."""
+    """A checkout with the script and its inputs, and a PATH with only basic tools."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "checkout"
@@ -43,12 +43,12 @@ class Checkout:
             (self.path / tool).symlink_to(found)
 
     def command(self, name: str, script: str) -> None:
-        """Puts a shell script on the PATH."""
+        """Put a shell script on the PATH."""
         (self.path / name).write_text(f"#!/bin/sh\n{script}\n")
         (self.path / name).chmod(0o755)
 
     def python(self, name: str, version: str) -> None:
-        """Puts a Python on the PATH that only knows its version."""
+        """Put a Python on the PATH that only knows its version."""
         self.command(name, f'[ "$1" = -c ] && echo {version}')
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -66,11 +66,11 @@ class Checkout:
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     def working_python(self, name: str) -> None:
-        """Puts this Python on the PATH."""
+        """Put this Python on the PATH."""
         self.command(name, f'exec {sys.executable} "$@"')
 
     def python_without_venv(self, name: str) -> None:
-        """Puts this Python on the PATH, but for what Debian keeps in a package of its own."""
+        """Put this Python on the PATH without what Debian packages separately."""
         self.command(
             name,
             f'case "$*" in *ensurepip*) exit 1 ;; *sys.executable*) echo {self.path / name} ;; '
@@ -78,7 +78,7 @@ class Checkout:
         )
 
     def uv_that_fails(self, words: str) -> None:
-        """Puts an uv on the PATH that makes environments, and says `words` instead of installing."""
+        """Put a uv on the PATH that makes environments, and fails to install with the message `words`."""
         self.command(
             "uv",
             f"case $1 in --version) ;; python) exit 1 ;; venv) {sys.executable} -m venv --without-pip .venv ;; "
@@ -86,7 +86,7 @@ class Checkout:
         )
 
     def ready_environment(self) -> None:
-        """An environment that the script takes for done: a Python and the stamp, no packages."""
+        """Create an environment that the script accepts as complete: a Python and the stamp, no packages."""
         venv = self.folder / ".venv"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
         inputs = "".join((self.folder / name).read_text() for name in INPUTS)
@@ -112,13 +112,13 @@ def with_pip(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture
 def checkout_with_pip(with_pip: Checkout) -> Checkout:
-    """A checkout whose environment has pip and nothing else, made from another lock."""
+    """Create a checkout whose environment has only pip, made from another lock."""
     with_pip.stamp.write_text(f"{with_pip.folder.resolve()}\nanother lock\n")
     return with_pip
 
 
 def the_error(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line of a failed run, which must be its one sentence."""
+    """Return the last line of a failed run, which must be its only error message."""
     assert done.returncode == 1
     assert done.stdout == ""
     last = done.stderr.splitlines()[-1]
@@ -302,7 +302,7 @@ esac
 
 
 def the_second_of_two(checkout: Checkout, **first_has: str) -> tuple[int, subprocess.CompletedProcess[str]]:
-    """The first run's exit code, and the second one, begun while the first one installs."""
+    """Return the first run's exit code, and the second run, started while the first one installs."""
     checkout.working_python("python3")
     checkout.command("uv", SLOW_UV)
     with checkout.start(**first_has) as first:

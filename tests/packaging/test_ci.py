@@ -1,4 +1,4 @@
-"""Tests of `.ci/run`: its clone follows the README, and sees no data of the current user."""
+"""The clone of `.ci/run` follows the README, and sees no data of the current user."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_clone_sees_no_bundle_and_no_data_of_this_user(tmp_path: Path) -> No
 
 
 def test_the_readmes_two_commands_run_in_the_clone(tmp_path: Path) -> None:
-    """The first as it stands, on the clock; the second on another Python than that of the run with the data."""
+    """The first command runs unchanged with a time limit; the second uses another Python than the run with the data."""
     block = re.search(r"```\w*\n(make demo\n.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert block is not None
     wanted = block[1].splitlines()

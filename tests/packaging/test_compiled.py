@@ -1,4 +1,4 @@
-"""Tests of the modules that `hatch_build.py` compiles, and of the refusal of unusable ones."""
+"""Modules compiled by `hatch_build.py`, and the refusal of unusable ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_name_in_the_list_that_is_not_there_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_modules_unfit_for_mypyc_stay_interpreted() -> None:
-    """Classes that mypyc refuses or understands otherwise, by the words of its documentation."""
+    """The examples are classes that mypyc rejects or compiles differently, according to its documentation."""
     unfit = [path for path in modules(PROJECT) for why in _unfit(PROJECT / path) if why]
     assert unfit == []
 
@@ -124,7 +124,7 @@ def test_hot_class_instances_are_created_by_compiled_code() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder like a checkout where `make compiled` has compiled one module."""
+    """Create a folder like a checkout in which `make compiled` has compiled one module."""
     (tmp_path / "store").mkdir()
     source = tmp_path / "store" / "cid.py"
     source.write_text("VALUE = 1\n")
@@ -261,7 +261,7 @@ def is_odd(number: int) -> bool:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Two modules with the project's own build."""
+    """Create two modules with the project's own build."""
     files = {
         "pyproject.toml": '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
         '[project]\nname = "two"\nversion = "1"\ndependencies = []\n'

@@ -1,4 +1,4 @@
-"""Imports go down only: the tree keeps the contracts of pyproject.toml, and each kind of breach would break one."""
+"""Import layers: the contracts of pyproject.toml hold, and each kind of violation breaks one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ BREACHES = [
 
 
 def lint(folder: Path) -> tuple[int, str]:
-    """Exit code and words of lint-imports on the packages of a folder."""
+    """Return exit code and output of lint-imports on the packages of a folder."""
     command = [str(LINT_IMPORTS), "--config", "pyproject.toml", "--no-cache"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -58,7 +58,7 @@ def lint(folder: Path) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def breached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Run lint-imports on a copy with every breach planted, and return its output by contract."""
+    """Run lint-imports on a copy with all violations, and return its output by contract."""
     folder = tmp_path_factory.mktemp("breached")
     shutil.copy(PROJECT / "pyproject.toml", folder)
     for package in PACKAGES:

@@ -1,4 +1,4 @@
-"""Our packages have plain names: nothing that is installed may bring another one of such a name."""
+"""Names of our packages: no installed distribution or standard module has one of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSTALLED = {distribution.name: distribution for distribution in distributions()
 
 
 def locked() -> Iterator[tuple[str, str]]:
-    """Names and versions of requirements.lock, as far as they are for this Python and this system."""
+    """Return names and versions of requirements.lock for this Python and system."""
     for line in (PROJECT / "requirements.lock").read_text().splitlines():
         if "==" in line and not line.lstrip().startswith("#"):
             requirement = Requirement(line.removesuffix("\\"))
@@ -30,7 +30,7 @@ LOCKED = dict(locked())
 
 
 def top_level(distribution: Distribution) -> set[str]:
-    """The names that a distribution makes importable, from its list of files."""
+    """Return the names that a distribution makes importable, from its list of files."""
     files = distribution.files
     assert files is not None, f"{distribution.name} has no list of files"
     return {file.parts[0].removesuffix(".py") for file in files if file.parts[0] != ".."}

@@ -1,4 +1,4 @@
-"""A user's module that hides one of our packages ends in one error that names the file and the remedy."""
+"""User modules that shadow one of our packages cause one error that names the file and the remedy."""
 
 from __future__ import annotations
 

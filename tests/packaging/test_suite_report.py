@@ -1,4 +1,4 @@
-"""A skip for want of data that is there fails the run, and so do too many skips without data."""
+"""Skipped tests: skips for missing data fail the run if the data exists, and so do too many skips without data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLUGINS = ("__init__.py", "conftest.py", "suite_report.py", "interpreted_only.py
 
 
 def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the tests above in a project of their own that has this project's conftest."""
+    """Run the tests above in a separate project with this project's conftest."""
     suite = folder / "project" / "tests" / "one"
     suite.mkdir(parents=True)
     (suite / "test_it.py").write_text(tests)

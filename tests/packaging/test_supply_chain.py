@@ -1,4 +1,4 @@
-"""`make supply-chain`: a licence that is not allowed or not known, and a known defect, are findings."""
+"""`make supply-chain`: findings for disallowed or unknown licences and known vulnerabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the public names of `hypervisor`, and of the cost of importing them."""
+"""Public names of `hypervisor`, and the cost of importing them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ HEAVY = [
 
 
 def loaded_after(program: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded after a program."""
+    """Return the modules that a fresh interpreter has loaded after a program."""
     done = subprocess.run(
         [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"],
         capture_output=True,

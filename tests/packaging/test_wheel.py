@@ -1,4 +1,4 @@
-"""The wheel carries the packages and their data, and nothing that only this repository needs."""
+"""Contents of the wheel: the packages and their data, without repository-only files."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ DATA = {
     *IMPORTED,
 }
 INTERFACES = "bridge/solidity/"
-"""The built-in actors as Solidity interfaces, with their ABI: for people's own contracts."""
+"""Solidity interfaces of the built-in actors with their ABI, for users' contracts."""
 COMPILED = "fvm_hypervisor/demo/compiled/solidity/artifacts/"
 
 

@@ -1,7 +1,7 @@
-"""The installed wheel works with its declared dependencies only: every module, every command's help, main paths.
+"""The installed wheel with only its declared dependencies: every module, every command's help, main features.
 
-The environment holds the wheel and links to the distributions that its metadata requires, directly or not; packages of
-the development group are not there. No network is needed.
+The environment contains the wheel and links to the distributions that its metadata requires, directly or indirectly,
+but none of the development group. No network is needed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.packaging.project import PROJECT
 pytestmark = pytest.mark.slow
 
 OPTIONAL: Final = {"boa", "eth_tester", "pytest", "web3"}
-"""Distributions that a module may need without declaring them: these modules serve users who have them."""
+"""Undeclared distributions that a module may import: such modules serve users who have them."""
 NAME: Final = "fvm_hypervisor"
 
 
@@ -121,7 +121,7 @@ print(json.dumps(lacking))
 
 
 def modules_of(wheel: Path) -> list[str]:
-    """The modules of the wheel; files of the templates, which become other projects, are none."""
+    """Return the modules of the wheel, without the files of project templates."""
     names = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")]
     dotted = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in names]
     return [name for name in dotted if "template." not in name and not name.endswith(".__main__")]
@@ -152,7 +152,7 @@ for file in Path(sys.argv[1]).resolve().rglob("*.py"):
 print(json.dumps(lacking))
 """
 EXTRAS: Final = {"distributed", "matplotlib", "prompt_toolkit", "pyarrow"}
-"""Distributions of the declared extras; a command that needs one says so."""
+"""Distributions of the declared extras; a command that needs one reports it."""
 
 
 def test_lazy_imports_are_declared_dependencies(alone: Installation, wheel_file: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_keystore_is_opened(alone: Installation, tmp_path: Path) -> None:
 
 @contextmanager
 def node(alone: Installation) -> Iterator[str]:
-    """The URL of a node of the installation, which runs as long as the block."""
+    """Serve a node of the installation until the block ends, and yield its URL."""
     ready = alone.folder / "ready"
     command = [str(alone.command), "node", "--port", "0", "--silent", "--ready-file", str(ready)]
     with subprocess.Popen(command, cwd=alone.folder, env=alone.environment) as process:

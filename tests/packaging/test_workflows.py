@@ -1,4 +1,4 @@
-"""The workflows use targets that exist, and cover the Python versions that the package claims."""
+"""CI workflows use existing targets, and cover the Python versions that the package declares."""
 
 from __future__ import annotations
 

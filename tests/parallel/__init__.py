@@ -1,1 +1,1 @@
-"""Blocks in parallel, held to serial execution."""
+"""Parallel block execution, compared with serial execution."""

@@ -1,7 +1,7 @@
-"""Random blocks whose messages get into each other's way, serially and in parallel, as a recorded run.
+"""Random blocks with conflicting messages, executed serially and in parallel, as a recorded run.
 
-Receipts, gas, events, what a tracer hears and the state must be the same. Then the same, shorter, with defects put into
-the taking over, which must be found. A finding names its block: `--block SEED` plays one.
+Receipts, gas, events, traced events and the state must be equal. A shorter run repeats this with planted defects in the
+merge of workers' results, which must be found. A finding names its block: `--block SEED` executes one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STAGES: Final = ("workers were started", "a message was taken over", "a message 
 MAX_FINDINGS: Final = 20
 PLANTED_BLOCKS: Final = 40
 _APART: Final = 1 << 32
-"""Blocks of one run have seeds that no other run's have."""
+"""Distance between the seeds of runs, so that no two share a block."""
 
 
 def plays(seed: int, count: int, plant: str | None = None) -> Iterator[tuple[int, Played]]:
@@ -31,7 +31,7 @@ def plays(seed: int, count: int, plant: str | None = None) -> Iterator[tuple[int
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit code."""
+    """Run the requested comparison and return the exit code."""
     parser = options(__doc__, 10_000)
     parser.add_argument("--block", type=int, metavar="SEED", help="play one block, and say what it found")
     chosen = parser.parse_args()

@@ -54,12 +54,12 @@ BUSY: Final = assemble("""
     create: 0x5f5ff3 0 MSTORE 1 CALLDATALOAD 3 29 0 CREATE2 3 SSTORE STOP
     spin: 1 1 SSTORE @spin JUMP
 """)
-"""Actions by the first byte of the calldata; the word after it is a slot, an address or a salt."""
+"""Actions by the first byte of the calldata; the following word is a slot, an address or a salt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A state that blocks begin at."""
+    """The initial state of blocks."""
 
     rules: str
     machine: Hypervisor
@@ -70,7 +70,7 @@ class Stage:
 
 @cache
 def stage(rules: str) -> Stage:
-    """The stage of a set of rules."""
+    """Return the initial state for a set of rules."""
     accounts = tuple(EthAddress((0xA << 152 | number).to_bytes(20, "big")) for number in range(ACCOUNTS))
     genesis = Genesis(accounts={to_filecoin(address): TokenAmount(100 * FIL) for address in accounts})
     machine = Hypervisor.open(rules=rules, genesis=genesis, evm="fast")
@@ -87,7 +87,7 @@ def stage(rules: str) -> Stage:
 
 
 def block(random: Random) -> tuple[Stage, list[Message]]:
-    """A block, with the stage for it."""
+    """Return a block with its initial state."""
     on = stage(random.choice(RULES))
     nonces = {
         address: state.nonce for address in on.accounts if (state := on.machine.actor(to_filecoin(address))) is not None
@@ -154,7 +154,7 @@ def _transaction(
 # --- both ways --------------------------------------------------------------------------------------------------------
 
 Outcome = tuple[list[ApplyResult | str], Cid, list[Any]]
-"""The results, of a message that cannot be one its error; the state after them; what a tracer heard."""
+"""Results (or errors of invalid messages), the state after them, and the traced events."""
 
 
 def execute(
@@ -165,9 +165,9 @@ def execute(
     traced: bool = False,
     foresees: bool = True,
 ) -> Outcome:
-    """Execute a block on a fork of its stage, in parallel where that is said.
+    """Execute a block on a fork of its initial state, in parallel if requested.
 
-    Unless it `foresees` whom messages are for, their conflicts are met rather than avoided.
+    Unless it `foresees` the receivers of messages, their conflicts occur instead of being avoided.
     """
     recorder = Recorder() if traced else None
     machine = on.machine.fork()
@@ -199,7 +199,7 @@ def _result(apply: Callable[[], ApplyResult]) -> ApplyResult | str:
 
 
 def _comparable(event: Any) -> Any:
-    """An event without the memory of a guest, and without the words for a lack of gas (`_result`)."""
+    """Return an event without a guest's memory, and without the text of an out-of-gas error (`_result`)."""
     match event:
         case SyscallEntered():
             return event.name, event.arguments
@@ -210,7 +210,7 @@ def _comparable(event: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A block that was executed both ways: what differs in words (nothing: it is the same), and what workers did."""
+    """A block executed both ways: the difference as text (empty if equal), and the workers' statistics."""
 
     difference: str
     parallel: Parallel
@@ -224,7 +224,7 @@ def play(seed: int) -> Played:
 
 
 def played(content: Random, manner: Random) -> Played:
-    """Execute a block with such messages both ways, in parallel in such a manner."""
+    """Execute a block with these messages both ways."""
     on, messages = block(content)
     traced = manner.random() < 0.2
     parallel = Parallel(manner.choice((2, 2, 3)), adaptive=manner.random() < 0.3, takes_part=manner.random() < 0.7)

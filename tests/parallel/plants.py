@@ -1,4 +1,4 @@
-"""Defects put into the taking over of what a worker has done, which a comparison with serial execution finds."""
+"""Planted defects in the merge of workers' results, which a comparison with serial execution finds."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ PLANTS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "no conflict is seen": ("conflict_of", _see_no_conflict),
     "changes by other messages are not seen": ("conflict_of", _look_at_no_change),
 }
-"""The name in `hypervisor.parallel` that is exchanged, and what makes the defective one of it."""
+"""Name in `hypervisor.parallel` and factory of the defective replacement."""
 
 
 def plant(name: str) -> None:
-    """Put the defect of a name into this process."""
+    """Install the named defect in this process."""
     what, make = PLANTS[name]
     setattr(parallel, what, make(getattr(parallel, what)))
 
 
 @contextmanager
 def planted(name: str | None) -> Iterator[None]:
-    """The defect of a name is there inside; nothing for None."""
+    """Install the named defect inside the context; none for None."""
     if name is None:
         yield
         return

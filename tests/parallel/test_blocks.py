@@ -1,4 +1,4 @@
-"""Blocks in parallel come out as serially: random ones, chosen ones, and with workers that die, hang or cannot tell."""
+"""Parallel execution of blocks equals serial execution, also with failing, hanging or limited workers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HERE = os.getpid()
 
 
 def fresh(workers: int = 2, *, takes_part: bool = True) -> Parallel:
-    """For blocks of any length."""
+    """Return an initial state for blocks of any length."""
     return Parallel(workers, adaptive=False, takes_part=takes_part)
 
 
@@ -67,14 +67,14 @@ def test_a_defect_in_taking_over_is_found(plant: str) -> None:
 
 
 def payment(sender: int, to: Address, value: int, nonce: int = 0) -> Message:
-    """A payment of one of the accounts, of which the first has sent three messages before."""
+    """Return a payment of one of the accounts; the first has sent three messages before."""
     from_ = to_filecoin(stage("filecoin").accounts[sender])
     gas, fee = Gas(GAS["filecoin"]), TokenAmount(FEE)
     return Message(to, from_, nonce, TokenAmount(value), gas_limit=gas, gas_fee_cap=fee, gas_premium=fee)
 
 
 def called(sender: int, what: int, word: bytes = bytes(32), nonce: int = 0) -> Message:
-    """A call of the first contract."""
+    """Return a call of the first contract."""
     on = stage("filecoin")
     data = bytes([what]) + word
     transaction = Transaction(DYNAMIC_FEE, 31_415_926, nonce, on.contracts[0], 0, data, GAS["filecoin"], 2 * FEE, FEE)
@@ -82,7 +82,7 @@ def called(sender: int, what: int, word: bytes = bytes(32), nonce: int = 0) -> M
 
 
 def both(messages: list[Message], parallel: Parallel) -> list[ApplyResult | str]:
-    """The results of a block, which are the same both ways."""
+    """Return the results of a block, which are equal both ways."""
     on = stage("filecoin")
     serial = execute(on, messages)
     assert execute(on, messages, parallel, foresees=False) == serial
@@ -132,7 +132,7 @@ def test_messages_of_one_sender_follow_each_other_in_one_worker() -> None:
 
 
 def executed(apply: Callable[[Callable[[], ApplyResult]], ApplyResult], parallel: Parallel) -> int:
-    """The messages, of four, that came out well, each applied by `apply`."""
+    """Return the number of successful messages of four, each executed by `apply`."""
     machine = stage("filecoin").machine.fork()
     messages = [payment(sender, Address.id(99), 0) for sender in range(1, 5)]
     block = [
@@ -190,7 +190,7 @@ def test_hanging_workers_are_not_awaited_sequentially(monkeypatch: pytest.Monkey
 
 
 class Silent(DevelopmentExterns):
-    """A chain that answers this process alone."""
+    """A chain that only responds to this process."""
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
         if os.getpid() != HERE:
@@ -322,14 +322,14 @@ def test_worker_with_only_conflicts_is_stopped() -> None:
 
 
 class Ticking:
-    """A clock of processor time that goes on by the same time with each message."""
+    """A clock of CPU time that advances by a constant with each message."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         monkeypatch.setattr(room, "process_time", lambda: self.now)
 
     def counting(self, count: int, seconds: Callable[[int], float], parallel: Parallel) -> list[int]:
-        """Count in one contract, so that all messages conflict; the messages before which workers started."""
+        """Count in one contract, so that all messages conflict; return the messages before which workers started."""
         machine, block, started = stage("filecoin").machine.fork(), [], list[int]()
 
         def apply(number: int, message: Message) -> ApplyResult:

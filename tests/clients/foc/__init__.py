@@ -1,1 +1,1 @@
-"""Filecoin's onchain cloud on a node: its contracts as they are published, and the library that reads them."""
+"""Filecoin Onchain Cloud on a node: its published contracts, and the library that reads them."""

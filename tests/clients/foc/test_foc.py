@@ -1,7 +1,6 @@
-"""PDPVerifier, FilecoinPay, the provider registry and warm storage, unmodified, on a node: a data set's whole life.
+"""PDPVerifier, FilecoinPay, the provider registry and warm storage, unmodified, on a node: life cycle of a data set.
 
-The programs say what they check. `make clients-foc` installs what they need, first; the contracts' sources are those of
-FVM_SUITES (tests/soltests/folder.py).
+`make clients-foc` installs the dependencies. The contract sources are those of FVM_SUITES (tests/soltests/folder.py).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 
 @pytest.fixture(scope="session")
 def cloud() -> Path:
-    """npm's packages, beside them the programs and the compiled contracts."""
+    """Return a folder with the npm packages, the client programs and the compiled contracts."""
     folder, suites = packages(INSTALLED / "foc", HERE), public_suites()
     for source in (*HERE.glob("*.mjs"), *HERE.glob("*.sol")):
         shutil.copy(source, folder)

@@ -17,7 +17,7 @@ HEAD: Final = 0x36
 """The height of the reference chain's head."""
 
 BLOCK_TIME: Final = 10
-"""Seconds between its blocks, of which the first has time 0."""
+"""Seconds between its blocks; the first block has time 0."""
 
 _TRANSACTIONS: Final = ("eth_getTransactionByHash", "eth_getTransactionReceipt", "debug_traceTransaction")
 _ABSENT: Final = ("notfound", "not-found", "unknown", "nonexistent", "empty-tx")
@@ -25,7 +25,7 @@ _ABSENT: Final = ("notfound", "not-found", "unknown", "nonexistent", "empty-tx")
 
 @dataclass
 class Lived:
-    """The chain, and what is on it: hashes of transactions by type, a block with one, a contract."""
+    """The chain and its contents: transaction hashes by type, a block with a transaction, a contract."""
 
     rpc: Client
     by_type: dict[str, str]
@@ -33,7 +33,7 @@ class Lived:
     contract: str
 
     def own(self, exchange: Exchange) -> dict[str, Any]:
-        """A request with this chain's hashes in place of the reference chain's."""
+        """Replace the reference chain's hashes in a request by this chain's."""
         request = exchange.request
         method, params = request["method"], list(request.get("params", []))
         result = exchange.response.get("result")
@@ -56,7 +56,7 @@ class Lived:
 
 @contextmanager
 def lived() -> Iterator[Lived]:
-    """A chain with transactions of each kind, logs and a failure, up to the reference chain's height."""
+    """Make a chain with transactions of each kind, logs and a failure, up to the reference chain's height."""
     height = 0
     with Network(clock=lambda: float(BLOCK_TIME * height)) as network:
         rpc = Client(Node(network))

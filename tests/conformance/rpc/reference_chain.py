@@ -1,10 +1,13 @@
-"""The chain that the execution-apis' request files were made with, executed again by a network under Ethereum's rules.
+"""The reference chain of the execution-apis' request files, executed by a network under Ethereum's rules.
 
-Its genesis is put into the state by hand, its transactions are sent as they were signed, block by block, at the blocks'
-times and base fees. What differs from the reference: blocks have other hashes (tipsets), the forks before Cancun are
-not there (their gas is the newest one's), blob transactions are left out, as the file has no sidecars of them (their
-senders' nonces go on all the same), the gas limit is 30 million (so the second block's transactions fill some more),
-and miners get no reward.
+The genesis is written into the state. The signed transactions are sent block by block, at the blocks' times and base
+fees. Differences from the reference:
+
+- Blocks have other hashes (tipsets).
+- Forks before Cancun are missing; their gas is that of the newest fork.
+- Blob transactions are omitted, since the file has no sidecars; their senders' nonces still increase.
+- The gas limit is 30 million, so the second block's transactions fill several blocks.
+- Miners get no reward.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ _NUMBER, _TIME, _BASE_FEE = 8, 11, 15
 
 @contextmanager
 def replayed() -> Iterator[Client]:
-    """The reference chain's transactions on a network of ours, and what asks it."""
+    """Execute the reference chain's transactions; return a client."""
     genesis = json.loads((folder() / "tests/genesis.json").read_text(encoding="utf-8"))
     time = 0.0
     chain_id = genesis["config"]["chainId"]
@@ -60,7 +63,7 @@ def _begin(network: Network, alloc: dict[str, dict[str, Any]]) -> None:
 
 
 def _blocks() -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """The header and the transactions of each block; the file is one list after the other."""
+    """Yield header and transactions of each block; the file is a sequence of RLP lists."""
     data, at = (folder() / "tests/chain.rlp").read_bytes(), 0
     while at < len(data):
         width = data[at] - 0xF7

@@ -1,8 +1,8 @@
-"""Ethereum's execution-apis as the outside data have them: the methods' schemas, and the files of requests.
+"""Schemas and request files of Ethereum's execution-apis, from the test data.
 
-The schemas are those of the YAML sources, whose references all lead to `#/components/schemas`. A request file holds
-lines of `>>` requests and `<<` responses of a reference client; `speconly` in its comment says that only the schema of
-the response is to be compared.
+The schemas are those of the YAML sources, whose references all point to `#/components/schemas`. A request file contains
+lines of `>>` requests and `<<` responses of a reference client; `speconly` in its comment means that only the schema of
+the response is compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Exchange:
 
 
 def folder() -> Path:
-    """The execution-apis. Skips without the outside data."""
+    """Return the folder of the execution-apis. Skips the test without the test data."""
     return data_file("vectors/execution-apis")
 
 
@@ -54,13 +54,13 @@ def _schemas() -> dict[str, Any]:
 
 
 def method_names() -> list[str]:
-    """Every method that the execution-apis list."""
+    """Return every method that the execution-apis list."""
     return sorted(_methods())
 
 
 @cache
 def result_validator(method: str) -> Draft202012Validator:
-    """A validator of a method's results."""
+    """Return a validator of a method's results."""
     schema = _methods()[method]["result"]["schema"]
     return Draft202012Validator({**schema, "components": {"schemas": _schemas()}})
 
@@ -72,7 +72,7 @@ def complaints(method: str, result: Any) -> list[str]:
 
 
 def exchanges() -> list[Exchange]:
-    """All requests of all files, with the name of the file; several in a file are numbered."""
+    """Return all requests of all files with the file's name; several in a file are numbered."""
     found = []
     for path in sorted((folder() / "tests").glob("*/*.io")):
         lines = path.read_text(encoding="utf-8").splitlines()

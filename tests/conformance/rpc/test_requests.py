@@ -1,7 +1,7 @@
-"""The request files of the execution-apis, replayed: the same error codes, and results of the same shape.
+"""The execution-apis' request files, replayed under Filecoin's rules: equal error codes, and results of the same shape.
 
-The chain is another one, so values differ; hashes are put in place of theirs. Where the node answers otherwise under
-Filecoin's rules, the reason is below, and one that no longer holds fails.
+The chain is not the reference chain, so only shapes are compared, and hashes are replaced. Known differences are listed
+with reasons; a listed difference that no longer exists fails the test.
 """
 
 from __future__ import annotations
@@ -77,20 +77,21 @@ DIFFERENT = {
         "eth_simulateV1/ethSimulate-overflow-nonce eth_simulateV1/ethSimulate-overflow-nonce-validation"
     ),
 }
-"""Files that are answered otherwise, by the reason."""
+"""Request files with different responses, by reason."""
 
 FORKS = {"blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash", "withdrawals", "withdrawalsRoot"}
-"""Fields of blocks that came with forks which Filecoin did not have."""
+"""Block fields of Ethereum forks that Filecoin does not have."""
 
 MORE = {
     "totalDifficulty", "root", "status", "accessList", "chainId", "maxFeePerGas", "maxPriorityFeePerGas", "yParity",
     "baseFeePerGas", "error", "blobGasPrice", "blockTimestamp",
 }  # fmt: skip
-"""Fields that the node has, and the reference client for some types of transactions, blocks and outcomes only, or that
-anvil has in receipts."""
+"""Fields of the node that the reference client has only for some transactions, blocks and outcomes, or that anvil's
+receipts have.
+"""
 
 NULLABLE = {"to", "contractAddress"}
-"""Fields that are null for a transaction of another kind: the node's transactions are not the reference chain's."""
+"""Fields that are null for other transaction types, since the chain's transactions are not the reference chain's."""
 
 
 @pytest.fixture(scope="module")

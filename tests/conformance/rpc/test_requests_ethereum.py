@@ -1,8 +1,8 @@
-"""The request files of the execution-apis, replayed under Ethereum's rules: error codes, shapes, and values.
+"""The execution-apis' request files, replayed under Ethereum's rules: error codes, shapes and values.
 
-Values are compared field by field, on the reference chain's own transactions (`reference_chain`). What depends on
-how blocks are written (hashes, roots, sizes) is left out. Where the node answers otherwise the reason is below, and one
-that no longer holds fails. Those files are test data; what anvil 1.7.1 answers on a fresh chain (anvil.json) is not.
+Values are compared field by field on the reference chain's transactions (`reference_chain`), except for those that
+depend on the block encoding (hashes, roots, sizes). Known differences are listed with reasons; a listed difference that
+no longer exists fails the test. anvil.json holds anvil 1.7.1's responses on a fresh chain.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ DIFFERENT = {
     FORKS_TO_COME: "eth_config/get-config",
     RANGE: "eth_getLogs/filter-error-future-block-range",
 }
-"""Files that are answered otherwise, by the reason."""
+"""Request files with different responses, by reason."""
 
 NOT_COMPARED = {
     "hash", "blockHash", "parentHash", "mixHash", "stateRoot", "receiptsRoot", "transactionsRoot", "size", "gasLimit",

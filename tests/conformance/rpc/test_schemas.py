@@ -1,4 +1,4 @@
-"""Results of the methods beside their schemas in the execution-apis."""
+"""Results of the methods compared with their schemas in the execution-apis."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BEYOND = {
     "eth_getBlockReceipts": "blockTimestamp",
     "eth_getTransactionReceipt": "blockTimestamp",
 }
-"""Fields that other nodes' results have besides: anvil's receipts."""
+"""Additional fields of other nodes' results: those of anvil's receipts."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def chain() -> Iterator[Lived]:
 
 
 def samples(chain: Lived) -> dict[str, list[list[Any]]]:
-    """Parameters for each method, several where results have several shapes."""
+    """Return parameters for each method, several if its results have several shapes."""
     transactions = [[name] for name in (*chain.by_type.values(), NO_HASH)]
     call = {"from": ALICE, "to": chain.contract, "data": calldata(INBOX, "greet", "x")}
     head = [[], ["latest"]][1:]
@@ -98,7 +98,7 @@ def samples(chain: Lived) -> dict[str, list[list[Any]]]:
 
 
 def specified(method: str, result: Any) -> Any:
-    """A result, or each item of one that is a list, without the field that its method has beyond its schema."""
+    """Return a result, or each item of a list, without the field that extends its schema."""
     if isinstance(result, list):
         return [specified(method, item) for item in result]
     if isinstance(result, dict) and method in BEYOND:
@@ -155,7 +155,7 @@ def test_a_result_that_does_not_fit_is_noticed(chain: Lived) -> None:
 
 
 def test_a_schemas_own_references_and_fields_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Schemas of two lines, written here: what the official ones need of the validator."""
+    """Tests two-line schemas with the validator features that the official schemas need."""
     block = {"type": "object", "required": ["number"], "properties": {"number": {"$ref": "#/components/schemas/uint"}}}
     schemas = {"uint": {"type": "string", "pattern": "^0x(0|[1-9a-f][0-9a-f]*)$"}}
     monkeypatch.setattr("tests.conformance.rpc.spec._schemas", lambda: schemas)

@@ -1,1 +1,1 @@
-"""One module for each target, with its `TARGET`."""
+"""Fuzz targets: one module each, with its `TARGET`."""

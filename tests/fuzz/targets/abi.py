@@ -1,4 +1,4 @@
-"""ABI-encoded calls, results, logs and reverts, by the interface of a contract."""
+"""ABI-encoded calls, results, logs and reverts, by a contract's interface."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A word changed, or words repeated."""
+    """Change a word, or repeat words."""
     if len(data) < 36 or rng.random() < 0.3:
         data = rng.choice(_inputs())
     at = 4 + 32 * rng.randrange((len(data) - 4) // 32 or 1)

@@ -1,7 +1,6 @@
-"""Messages from accounts with any numbers in their fields: refused by name, or applied within their gas.
+"""Messages with arbitrary numbers in their fields: rejected by name, or applied within their gas.
 
-Whatever happens, no money comes or goes: what all actors have together stays the same, but for what is burnt or paid,
-which stays among them.
+The sum of all balances never changes, except for paid and burnt amounts, which stay in it.
 """
 
 from __future__ import annotations
@@ -131,7 +130,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new message, with none, some or many odd fields."""
+    """Return a new message with no, some or many odd fields."""
     fields = _fields(rng, rng.choice((0, 0, 0.1, 0.3)))
     if rng.random() < 0.1:
         at = rng.randrange(len(fields))

@@ -1,4 +1,4 @@
-"""Addresses, as bytes and as text: what is taken leads back to itself."""
+"""Addresses as bytes and text: decoded addresses encode to an equivalent form."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new address, as bytes; one in four as text, or with something wrong."""
+    """Return a new address as bytes; one in four as text, or invalid."""
     number = rng.choice((rng.choice(trees.NUMBERS) % 2**64, rng.getrandbits(rng.randrange(1, 65))))
     address = rng.choice(
         (

@@ -1,4 +1,4 @@
-"""AMT nodes, wired at will: changes and walks end with a value, or with an error of the array."""
+"""AMT nodes with arbitrary links: changes and walks end with a value or an AMT error."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Messages to ApplyAndCall (lab `accounts`): refused with an exit code, or authorizations are applied and a call made.
 
-The first byte says which variant. Either way no money comes or goes, what is no account stays as it is, and what is
-read of the parameters is written as the same bytes' meaning again.
+The first byte selects the variant. The sum of all balances never changes, non-accounts are unchanged, and decoded
+parameters re-encode to the same meaning.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
 
 
 def _money_for_signing() -> None:
-    """An authority gets an attoFIL for each authorization."""
+    """Credit an authority with an attoFIL per authorization."""
     authorize = AccountCalls._authorize
 
     def generous(self: Any, calls: Any, authority: EthAddress, item: Any) -> None:

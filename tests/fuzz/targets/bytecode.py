@@ -1,4 +1,4 @@
-"""EVM bytecode: any program with any input ends with an exit code, within its gas, and leaves no trace if it fails."""
+"""EVM bytecode: any program and input end with an exit code within their gas; failures leave the state unchanged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GAS = (3_000_000, 30_000_000, 200_000_000)
 
 
 def run(data: bytes) -> bool:
-    """[gas, length of the calldata, calldata, code]."""
+    """Run an input: [gas, length of the calldata, calldata, code]."""
     if len(data) < 2:
         return False
     limit, length = GAS[data[0] % len(GAS)], data[1]
@@ -61,7 +61,7 @@ def _machine() -> tuple[Hypervisor, Snapshot]:
 
 
 def _put(machine: Hypervisor, code: bytes) -> None:
-    """A contract with this code, without its constructor."""
+    """Install a contract with this code without its constructor."""
     from store.keccak import keccak
 
     cid = cid_of(code, RAW)
@@ -90,7 +90,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new program, or a known one with some bytes changed."""
+    """Return a new program, or a known one with some bytes changed."""
     if rng.random() < 0.6 or len(data) < 3:
         return _input(rng, program(rng))
     length = data[1]

@@ -1,4 +1,4 @@
-"""CARs of version 1 and 2: what is read can be written, and every block has its hash."""
+"""CARs of version 1 and 2: decoded files re-encode, and every block matches its hash."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new CAR, sometimes with one thing wrong with it."""
+    """Return a new CAR, sometimes with one defect."""
     blocks = [_block(rng.randbytes(rng.randrange(40)), rng.choice((0x71, RAW))) for _ in range(rng.randrange(5))]
     if rng.random() < 0.2:
         blocks.append((cid_of(b"inline", RAW, 0), b"inline"))

@@ -1,4 +1,4 @@
-"""The index of CARs of version 2: whatever it says, a block that is got has its hash."""
+"""Index of CARs of version 2: whatever it contains, a block that is found matches its hash."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _got(car: IndexedCar, cid: Cid) -> bool:
 
 @cache
 def _file() -> Path:
-    """One file for all inputs."""
+    """Return the file shared by all inputs."""
     return Path(mkdtemp(prefix="fuzz-car-")) / "input.car"
 
 
@@ -65,7 +65,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A known file with its index changed somewhere, sometimes its header or a block."""
+    """Return a known file with a changed index, sometimes a changed header or block."""
     car = _car(rng.randrange(1, 4), rng.random() < 0.5)
     index = int.from_bytes(car[43:51], "little")
     match rng.randrange(8):

@@ -1,4 +1,4 @@
-"""CIDs: bytes and text lead to each other, and back."""
+"""CIDs: conversion between bytes and text is reversible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strict DAG-CBOR: what it takes has one encoding, and the two link scanners agree about it."""
+"""Strict DAG-CBOR: accepted data has one encoding, and both link scanners agree."""
 
 from __future__ import annotations
 

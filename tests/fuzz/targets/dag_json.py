@@ -1,4 +1,4 @@
-"""DAG-JSON: what is read has one form, and it says the same."""
+"""DAG-JSON: decoded data has one canonical form with the same value."""
 
 from __future__ import annotations
 

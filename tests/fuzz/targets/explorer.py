@@ -1,7 +1,7 @@
-"""The explorer's templates: whatever strangers wrote, a page has the tags and attributes of a page without it.
+"""Templates of the explorer: with any untrusted text, a page has the tags and attributes of one without it.
 
 An input is DAG-CBOR, a list of texts (or bytes, which need not be UTF-8): callee, function, arguments, result, event,
-how the call ended, a reason, a name.
+outcome of the call, reason, name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HIDDEN = {*map(chr, (*range(9), *range(11, 32), *range(127, 160))), *"\u200e\u20
 
 
 class Shape(HTMLParser):
-    """The tags of a page in their order, with the names of their attributes, and which of these leads where."""
+    """Tags of a page in order, with the names of their attributes, and the targets of links."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -107,13 +107,13 @@ def seeds() -> Iterator[bytes]:
 
 
 def _unescaped() -> None:
-    """Plant: templates that write text as it is."""
+    """Plant: templates do not escape text."""
     rendering._environment().autoescape = False
     rendering._environment().cache.clear()  # type: ignore[union-attr]
 
 
 def _unprintable() -> None:
-    """Plant: what is hidden in a text is let pass."""
+    """Plant: unprintable characters are not replaced."""
     rendering._environment().filters["text"] = lambda value, most=2_000: str(value)[:most]
 
 

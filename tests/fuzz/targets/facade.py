@@ -1,4 +1,4 @@
-"""Calldata and answers of built-in actors through the facade, and the same values through the Python bindings."""
+"""Calldata and return values of built-in actors through the facade, and the same values through the Python bindings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NUMBERS: Final = (0, 1, 2, 31, 32, 33, 64, 96, 128, 2**32, 2**63, 2**64, 2**255
 
 
 def run(data: bytes) -> bool:
-    """The first byte chooses a function, the second what is done with the rest: calldata, or an answer in CBOR."""
+    """Run an input: the first byte selects a function, the second calldata or a CBOR return value."""
     if len(data) < 2:
         return False
     function = _functions()[data[0] % len(_functions())]
@@ -78,7 +78,7 @@ def _bound(function: FacadeFunction, side: str, data: bytes) -> None:
 
 
 def _shortest(returned: bytes, function: FacadeFunction) -> bytes:
-    """Amounts may have zeros before them: what they are after the facade, as it writes them itself."""
+    """Return values without leading zeros in amounts, as the facade writes them."""
     values = decode_strict(returned)
     written = function.results.write(values if function.gives_tuple else [values])
     again = read_all(function.results, written)
@@ -95,7 +95,7 @@ def _functions() -> tuple[FacadeFunction, ...]:
 
 
 def _input(place: int, side: int, rng: Random) -> bytes:
-    """A call of a function, or an answer of it, with values of its types."""
+    """Return a call of a function, or a return value of its types."""
     function = _functions()[place]
     terms = methods(function.actor)[function.method]
     name = terms.params if side else terms.answer
@@ -111,7 +111,7 @@ def _input(place: int, side: int, rng: Random) -> bytes:
 
 
 def _value(actor: str, term: Term, rng: Random, nullable: bool = False) -> Any:
-    """Some data of a type."""
+    """Return data of a type."""
     if nullable and rng.random() < 0.5:
         return None
     schema = actor_schema(actor)
@@ -152,7 +152,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """Other values in the same form; or another word, byte or length."""
+    """Return other values in the same form, or a changed word, byte or length."""
     if len(data) < 2 or rng.random() < 0.6:
         place = data[0] % len(_functions()) if data and rng.random() < 0.5 else rng.randrange(len(_functions()))
         return _input(place, rng.randrange(2), rng)

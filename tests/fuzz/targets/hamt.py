@@ -1,4 +1,4 @@
-"""HAMT nodes, wired at will: changes and walks end with an entry, or with an error of the tree."""
+"""HAMT nodes with arbitrary links: changes and walks end with an entry or a HAMT error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _use(store: lying.LyingStore, width: int, operations: list[Any]) -> None:
 
 
 def _calls(operations: list[Any]) -> Iterator[tuple[int, int, bytes]]:
-    """The operations that are ones."""
+    """Return the valid operations."""
     for operation in operations[:20]:
         match operation:
             case [int(kind), int(number), bytes(name)]:

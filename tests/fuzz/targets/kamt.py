@@ -1,4 +1,4 @@
-"""KAMT nodes, wired at will: changes and walks end with a word, or with an error of the tree."""
+"""KAMT nodes with arbitrary links: changes and walks end with a word or a KAMT error."""
 
 from __future__ import annotations
 

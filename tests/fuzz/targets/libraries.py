@@ -1,9 +1,8 @@
-"""Actors with libraries of the lab `libraries`: refused when installed, or run to an end within their gas.
+"""Actors with libraries of the lab `libraries`: refused on installation, or run to an end within their gas.
 
-A program's modules are installed one by one. They import by `NAMES`, which stand for the CIDs of those before them; a
-name of a later one stays, and names no code. Each module may come with a number of bytes that it has more, so that
-programs are as large as those that no process keeps. Actors over the same libraries take turns: what was linked for
-one is not read again, and not linked again, because another one ran.
+The modules of a program are installed in order. `NAMES` stand for the CIDs of earlier modules; a later module's name is
+kept, and has no code. A module may be padded, so that programs exceed the size that a process caches. Actors over the
+same libraries run in turn: modules linked for one are neither read nor linked again because another one ran.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ RUNS = 100
 """Number of actors that a machine runs before it is replaced, since it caches compiled modules."""
 NAMES = [cid_of(bytes((place,)), RAW) for place in range(8)]
 TURNS = 3
-"""Actors over the same libraries."""
+"""Number of actors over the same libraries."""
 _BESIDE = 1 << 19
 """Allowance in bytes for data of programs besides their modules."""
 _worked = Counter[str]()
@@ -104,7 +103,7 @@ def run(data: bytes) -> bool:
 
 
 def _call(machine: Hypervisor, actor: bytes) -> tuple[int, bytes, int]:
-    """Exit code, answer and gas of a call."""
+    """Return exit code, return value and gas of a call."""
     start = machine.snapshot()
     result = call(machine, place(machine, actor), gas_limit=GAS)
     assert result.fatal is None, result.fatal
@@ -114,7 +113,7 @@ def _call(machine: Hypervisor, actor: bytes) -> tuple[int, bytes, int]:
 
 
 def _modules(data: bytes) -> list[bytes]:
-    """The modules of an input, each with its further bytes; none where it is no list of these."""
+    """Return the modules of an input with their padding; none if it is not a list of these."""
     try:
         items = decode(data)
     except CodecError:
@@ -136,14 +135,14 @@ def _padded(module: bytes, size: int) -> bytes:
 
 
 def _named(module: bytes, codes: Sequence[Cid]) -> bytes:
-    """A module that imports by the CIDs of those before it."""
+    """Return a module that imports by the CIDs of earlier modules."""
     for old, new in zip(NAMES, codes, strict=False):
         module = module.replace(show(old).encode(), show(new).encode())
     return module
 
 
 def generated(rng: Random) -> bytes:
-    """A new program: its libraries and its actor, which import by the names of `NAMES`."""
+    """Return a new program: its libraries and its actor, which import by the names of `NAMES`."""
     made: list[bytes] = []
 
     def install(module: bytes) -> str:
@@ -155,7 +154,7 @@ def generated(rng: Random) -> bytes:
 
 
 def _library(other: int) -> bytes:
-    """A library that imports from another one what it exports."""
+    """Return a library that re-exports imports of another one."""
     text = f'(import "lib:{show(NAMES[other])}" "f0" (func (param i32) (result i32)))'
     return wasm(f'(module {text} (func (export "f1")) (export "f0" (func 0)))')
 
@@ -181,7 +180,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new program, or one with a module changed or in another's place."""
+    """Return a new program, or one with a module changed or moved."""
     if rng.random() < 0.4:
         return generated(rng)
     try:

@@ -1,7 +1,7 @@
-"""The whole machine: guests that try everything, as messages.
+"""The whole machine: messages to guests that execute arbitrary syscalls.
 
-A message ends with an exit code, within its gas, and where that is not 0, the state is as it was; taken back, the state
-is as it was in any case.
+A message ends with an exit code within its gas, and a failing one leaves the state unchanged. Reverting a message
+restores the state.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tests.runtimes.wasm.guests import call, place
 
 GAS = (2_000_000, 20_000_000, 100_000_000, 300_000_000)
 ENTERED = 141_000
-"""Gas that an invocation has used when the guest comes to its first instruction."""
+"""Gas used by an invocation before the guest's first instruction."""
 COMPARED = GAS[0]
-"""Inputs with no more gas run over both boundaries: the plain one is slow, and with more they nest deeply."""
+"""Maximum gas of inputs that run over both boundaries: the plain one is slow, and more gas allows deep nesting."""
 FATAL = ("has no verifier for", "exited with a block that does not exist", "burning the balance")
 """Fatal errors that a guest can cause: verify a proof without a verifier, exit with an unknown block, delete itself
 with too little gas to burn its balance."""
@@ -47,7 +47,7 @@ def run(data: bytes) -> bool:
 
 
 def _compare(program: bytes, limit: int, result: ApplyResult) -> None:
-    """The same over the plain boundary, which has no pointers: its oracle."""
+    """Compare with the plain boundary, which uses no pointers."""
     machine, start = _machine("plain")
     written = len(machine.store.pending)
     plain = call(machine, GUEST, program, limit, 2)
@@ -103,13 +103,13 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """Other instructions and arguments."""
+    """Return other instructions and arguments."""
     gas = data[:1] if data and rng.random() < 0.7 else bytes((rng.randrange(len(GAS)),))
     return gas + write(changed(read(data[1:]), rng))
 
 
 def forgetful() -> None:
-    """A failed call keeps what it has changed."""
+    """Plant: a failed call keeps its changes."""
     setattr(StateTree, "rollback", lambda tree, _mark: tree.commit())  # noqa: B010 - no form that a type checker takes
 
 

@@ -1,6 +1,6 @@
-"""Messages and signed messages, as bytes: what is taken can be written, and says the same.
+"""Messages and signed messages as bytes: decoded ones re-encode to the same meaning.
 
-It need not be the same bytes: as on the network, amounts and numbers in addresses are read in more forms than one.
+The bytes may differ: as on the network, amounts and numbers in addresses have several valid forms.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new message, one in three changed in a field."""
+    """Return a new message, one in three with a changed field."""
     fields = _fields(rng)
     if rng.random() < 0.3:
         at = rng.randrange(10)

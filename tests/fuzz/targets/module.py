@@ -1,4 +1,4 @@
-"""WASM modules: parsed, checked, instrumented; what wasmtime takes before it takes after, and runs to an end."""
+"""WASM modules: parsed, checked and instrumented; what wasmtime accepts stays acceptable, and runs to an end."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _machine() -> Hypervisor:
 
 @cache
 def _real() -> list[bytes]:
-    """Modules of our bundle and, where it is there, of an official one."""
+    """Return modules of our bundle and, if available, of an official one."""
     files = [Path(builtin_actors.__file__).parent / "bundle.car"]
     folder = fvm_data()
     if folder is not None:
@@ -90,14 +90,14 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new module; one in five a known one with a few bytes changed."""
+    """Return a new module; one in five is a known one with a few bytes changed."""
     if rng.random() < 0.8:
         return generated(rng)
     return trees.scrambled(data, rng)
 
 
 def _careless() -> None:
-    """The parser reads a byte without a look at where its section ends."""
+    """Plant: the parser reads a byte without checking the end of its section."""
 
     def byte(reader: BinaryReader) -> int:
         value = reader.data[reader.position]

@@ -79,7 +79,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def _call(rng: Random) -> bytes:
-    """A call of a precompile, or the answer of handle_filecoin_method."""
+    """Return a call of a precompile, or the response of handle_filecoin_method."""
     method = rng.choice((0, 1024, 2**64 - 1, rng.choice(trees.NUMBERS)))
     params = rng.randbytes(rng.randrange(70))
     codec = rng.choice((CBOR, CBOR, CBOR, 0, 0x71))
@@ -93,7 +93,7 @@ def _call(rng: Random) -> bytes:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A changed call, or changed CBOR."""
+    """Return a changed call, or changed CBOR."""
     if rng.random() < 0.5:
         return _call(rng) if rng.random() < 0.7 else trees.scrambled(_call(rng), rng)
     return _changed(data, rng)

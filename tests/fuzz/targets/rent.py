@@ -1,7 +1,7 @@
-"""Messages to the rent actor of the lab `rent`, as CBOR and as calldata: refused with an exit code, or done.
+"""Messages to the rent actor of the lab `rent`, as CBOR and as calldata: refused with an exit code, or executed.
 
-The first byte says which method. What is refused changes nothing; no money comes or goes, and the rent actor holds the
-deposits. A resurrected actor has the state that it had, whatever the bytes were that passed for its proof.
+The first byte selects the method. A refused message changes nothing, the sum of all balances never changes, and the
+rent actor holds the deposits. A resurrected actor has its former state, whatever bytes were accepted as its proof.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from tests.labs.worlds import World
 
 VALUE = 10**12
 _ABI = 0xFF
-"""The first byte of an input that is calldata."""
+"""First byte of an input that is calldata."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Two archived tenants, one of each runtime, with their proofs, and two that pay."""
+    """Two archived tenants, one of each runtime, with their proofs, and two paying tenants."""
 
     world: World
     start: Snapshot
@@ -51,7 +51,7 @@ class Stage:
 
     @property
     def machine(self) -> Hypervisor:
-        """The world's."""
+        """Return the machine of the network."""
         return self.world.machine
 
 
@@ -124,7 +124,7 @@ def _value(data: bytes) -> int:
 
 
 def _money(machine: Hypervisor, here: World) -> int:
-    """attoFIL of all who take part; the rent actor has the deposits, and nothing besides."""
+    """Return attoFIL of all participants; the rent actor holds exactly the deposits."""
     rent = machine.state_tree.existing(RENT)
     deposits = sum(one.deposit for one in RentState(machine.store, rent.head).tenancies().values())
     assert rent.balance == deposits
@@ -168,7 +168,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
 
 
 def _other_proof(proof: bytes, rng: Random) -> bytes:
-    """A CAR with blocks left out, twice, in another order, of another actor, or cut."""
+    """Return a CAR with missing, duplicate or reordered blocks, of another actor, or truncated."""
     reader = read_car(BytesIO(proof))
     roots, blocks = list(reader.roots), list(reader)
     stage, kind = _stage(), rng.randrange(7)
@@ -192,7 +192,7 @@ def _other_proof(proof: bytes, rng: Random) -> bytes:
 
 
 def _loose_proofs() -> None:
-    """The links of a proof are not followed: its root alone is enough."""
+    """Plant: the links of a proof are not followed, so its root suffices."""
     resurrection.links_of = lambda data, codec: []  # type: ignore[attr-defined]
 
 

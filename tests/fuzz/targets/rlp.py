@@ -1,4 +1,4 @@
-"""RLP: what is taken has one encoding, and Ethereum's own library takes the same."""
+"""RLP: accepted data has one encoding, and Ethereum's own library accepts the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies of JSON-RPC requests: every one gets an answer, and none of them says that the node itself is at fault."""
+"""Bodies of JSON-RPC requests: every one gets a response, and none reports an internal error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 
 REQUESTS = 400
-"""Requests that one network answers before a new one takes its place: it keeps all that it mines."""
+"""Number of requests before a network is replaced, since it keeps all its blocks."""
 CHAIN = 31_415_926
 UNREAD = (PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS)
 
@@ -39,7 +39,7 @@ def run(data: bytes) -> bool:
 
 
 def _is_answered(response: dict[str, Any]) -> bool:
-    """True if a method has run."""
+    """Return True if a method was executed."""
     assert response["jsonrpc"] == "2.0"
     assert ("error" in response) != ("result" in response)
     code = response.get("error", {}).get("code")
@@ -48,7 +48,7 @@ def _is_answered(response: dict[str, Any]) -> bool:
 
 
 class _Served:
-    """A network, and its dispatcher."""
+    """A network with its dispatcher."""
 
     def __init__(self) -> None:
         limits = NodeLimits(body=1 << 16, batch=8, response=1 << 20, log_span=50, logs=100, mined=20)
@@ -121,7 +121,7 @@ def _request(rng: Random) -> dict[str, Any]:
 
 
 def _fitting(parameter: str, rng: Random) -> Any:
-    """A value of the kind that a parameter's name suggests; else any."""
+    """Return a value of the kind that a parameter's name suggests, or any other."""
     own, other, call, created, logs = _values()[:5]
     blocks = ("latest", "latest", "0x0", "0x1", "pending", "earliest")
     transactions = (call, created, logs)
@@ -157,7 +157,7 @@ def _fitting(parameter: str, rng: Random) -> Any:
 
 @cache
 def _raw() -> tuple[str, ...]:
-    """Signed transactions, of which the first of each kind is good on a new network."""
+    """Return signed transactions; the first of each kind is valid on a new network."""
     sender, receiver = accounts()[:2]
     made = (
         Transaction(kind, CHAIN, nonce, receiver.address, 1, b"", 100_000_000, 10**9, 10**9 if kind == 0 else 1)
@@ -176,7 +176,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new request, sometimes a batch, sometimes malformed."""
+    """Return a new request, sometimes a batch, sometimes malformed."""
     request = _request(rng)
     match rng.randrange(20):
         case 0:

@@ -1,4 +1,4 @@
-"""The schema language, and data read and written by the types that it declares."""
+"""The schema language, and data read and written by its types."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ type Tree {String:Int} representation advanced HAMT5
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new schema by the grammar, one in three with a token changed."""
+    """Return a new schema by the grammar, one in three with a changed token."""
     text = data.decode(errors="ignore") if rng.random() < 0.1 else _schema(rng)
     if rng.random() < 0.3:
         tokens = _TOKEN.findall(text) or [""]

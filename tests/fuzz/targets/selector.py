@@ -1,4 +1,4 @@
-"""Selectors, and the walks that they make over a small state."""
+"""Selectors, and their walks over a small state."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new selector by the grammar, one in four changed like any data."""
+    """Return a new selector by the grammar, one in four with changed data."""
     selector = encode(_clause(rng, rng.randrange(1, 6), False))
     return _changed(selector if rng.random() < 0.5 else data, rng) if rng.random() < 0.25 else selector
 

@@ -1,4 +1,4 @@
-"""Ethereum's transactions: what is taken has one encoding, and the message made of it leads back to it."""
+"""Ethereum transactions: decoded ones have one encoding, and their message converts back to it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """One field changed, or several."""
+    """Change one or several fields."""
     head, body = (data[:1], data[1:]) if data[:1] in (b"\1", b"\2") else (b"", data)
     try:
         fields = rlp.read_list(rlp.decode(body))

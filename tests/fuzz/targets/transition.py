@@ -1,4 +1,4 @@
-"""Blocks of Ethereum: any accounts, environment and transactions lead to a state, or to a sentence naming a field."""
+"""Ethereum blocks: any accounts, environment and transactions lead to a state or an error that names a field."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WRONG: tuple[Any, ...] = (
     "0x" + "00" * 20,
 )
 ENDLESS = 1 << 22
-"""Gas that a block may ask for: more is time, and nothing else."""
+"""Maximum gas of a block, which bounds the time of an input."""
 
 
 def run(data: bytes) -> bool:
@@ -131,7 +131,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """A new block; one in five with something wrong in it."""
+    """Return a new block; one in five has a defect."""
     parts = _parts(rng)
     if rng.random() < 0.2:
         name = rng.choice(("alloc", "env", "txs"))
@@ -140,7 +140,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
 
 
 def _damaged(value: Any, rng: Random) -> Any:
-    """One value somewhere below replaced."""
+    """Replace a value at any depth."""
     keys = [*value] if isinstance(value, dict) else [*range(len(value))] if isinstance(value, list) else []
     if not keys or rng.random() < 0.1:
         return rng.choice(WRONG) if rng.random() < 0.7 else trees.mutated(value, rng)

@@ -1,8 +1,8 @@
-"""Installs and upgrades: modules that cannot load, upgrades during a call of the same actor, code that is too long.
+"""Installs and upgrades: modules that cannot load, upgrades during a call of the same actor, oversized code.
 
-An input is a few modules and a few steps on a network with the features: the init actor installs a module or creates an
-actor of it, and a guest that follows its parameters (`programs`) upgrades itself. Each step is a message: it ends with
-an exit code, within its gas, and where that is not 0, the state is as it was. The plain boundary answers the same.
+An input consists of modules and steps on a network with the features: the init actor installs a module or creates an
+actor of it, and a guest that executes its parameters (`programs`) upgrades itself. Each step is a message: it ends with
+an exit code within its gas, and a failing one leaves the state unchanged. The plain boundary has the same results.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.runtimes.wasm.guests import guest as plain_guest
 
 INSTALL, CREATE, INVOKE = range(3)
 METHODS = {INSTALL: 4, CREATE: 2}
-"""The init actor's."""
+"""Methods of the init actor."""
 GAS = 20_000_000
 MAX_MODULES, MAX_STEPS, LONGEST = 4, 5, 20_000
 CODE = 3072
@@ -48,7 +48,7 @@ FATAL = (
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Modules, and steps: what is done, with which module, and the guest's program."""
+    """Modules, and steps: an action, its module, and the guest's program."""
 
     modules: list[bytes]
     steps: list[tuple[int, int, bytes]]
@@ -58,7 +58,7 @@ class Input:
 
 
 def parse(data: bytes) -> Input | None:
-    """An input from its bytes; None where they are none."""
+    """Parse an input; return None if it is malformed."""
     try:
         match decode(data):
             case [list(modules), list(steps)]:
@@ -137,7 +137,7 @@ def _machine(boundary: str) -> tuple[Hypervisor, Snapshot]:
 
 @cache
 def _modules() -> list[bytes]:
-    """Modules that take an actor over, that do not, and that cannot."""
+    """Return modules that can, do not, or cannot take over an actor."""
     taking = '(func (export "upgrade") (param i32 i32) (result i32) {})'
     odd = '(func (export "upgrade") (param i32) (result i32) (i32.const 0))'
     answering = plain_guest("(i32.const 0)", fields=taking.format("(i32.const 0)"))
@@ -159,7 +159,7 @@ def _upgrade(at: int = CODE) -> list[Operation]:
 
 
 def _inside(operations: list[Operation]) -> list[Operation]:
-    """A program that calls its own actor, which does what is given there."""
+    """Return a program that calls its own actor, which executes the given program."""
     inner = write(operations)
     send = operation("send.send", BUFFER, SELF, 3, 2, 2, 0, 0, 2**64 - 1, 0)
     head = [operation("ipld.block_create", BUFFER, 0x55, 0, len(inner)), send, operation("return", 0)]
@@ -198,7 +198,7 @@ def _seeds() -> list[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """Other steps, programs and modules."""
+    """Return other steps, programs and modules."""
     found = parse(data) or parse(rng.choice(_seeds()))
     assert found is not None
     modules, steps = list(found.modules), list(found.steps)
@@ -220,7 +220,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
 
 
 def _forgetful() -> None:
-    """A refused upgrade keeps the new code."""
+    """Plant: a refused upgrade keeps the new code."""
     setattr(StateTree, "rollback", lambda tree, _mark: tree.commit())  # noqa: B010 - no form that a type checker takes
 
 

@@ -1,7 +1,7 @@
-"""Message vectors: whatever is wrong in one is said in words, and what can be run has a result.
+"""Message vectors: defects are reported as errors, and valid vectors have a result.
 
-The seeds are vectors of our own over the embedded bundle: a transfer, a question to a built-in actor, a message that is
-refused. What they expect is beside the point: a difference is a result.
+The seeds are our own vectors over the embedded bundle: a transfer, a call of a built-in actor, and a refused message.
+Their expected results do not matter: a difference is a result.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ FILE = Path("vectors.jsonl.gz")
 SENDER = Address.secp256k1(b"\x04" + b"\x07" * 64)
 OTHER = Address.secp256k1(b"\x04" + b"\x08" * 64)
 ENDLESS = 50_000_000
-"""Gas that a message may have: more is time, and nothing else."""
+"""Maximum gas of a message, which bounds the time of an input."""
 LARGEST = 12_000
 NETWORK = 28
-"""The version whose actors are those of the bundle that a runner has."""
+"""Network version of the actors in the runner's bundle."""
 WRONG: tuple[Any, ...] = (None, "1", "", True, -1, 1.5, 1 << 70, 1 << 200, [], {})
 
 
@@ -80,7 +80,7 @@ def _bundles() -> BundleFolder:
 
 @cache
 def _state() -> tuple[str, str]:
-    """A state without the actors' code: the root, and the CAR as vectors carry it."""
+    """Return a state without the actors' code: the root and the CAR in the form of vectors."""
     machine = Hypervisor.open(network=NETWORK, genesis=Genesis("fuzz", {SENDER: TokenAmount(10**20)}))
     root, store = machine.flush(), machine.base
     bundle = {cid for cid, _ in machine_bundle()}
@@ -91,7 +91,7 @@ def _state() -> tuple[str, str]:
 
 
 def machine_bundle() -> list[tuple[Any, bytes]]:
-    """The blocks that a runner has already."""
+    """Return the blocks that a runner already has."""
     from hypervisor.bundle import Bundle
 
     return list(Bundle.embedded().blocks)
@@ -138,7 +138,7 @@ def _message(nonce: int, to: Address, method: int, value: int) -> Message:
 
 
 def vectors() -> list[dict[str, Any]]:
-    """The vectors that inputs are made of."""
+    """Return the vectors from which inputs are made."""
     name = method_number("Name")
     return [
         _vector("transfer", _message(0, OTHER, 0, 5)),
@@ -154,7 +154,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """Other messages or another context; one in four with something wrong in it. The blocks mostly stay."""
+    """Return other messages or another context; one in four with a defect. The blocks mostly stay."""
     try:
         vector = json.loads(data)
     except ValueError:
@@ -194,7 +194,7 @@ def _messages(rng: Random) -> list[dict[str, Any]]:
 
 
 def _context(rng: Random) -> dict[str, Any]:
-    """Other numbers; rarely something that is none."""
+    """Return other numbers; rarely invalid values."""
     before: dict[str, Any] = _vector("context")["preconditions"]
     numbers: dict[str, Any] = {
         name: abs(rng.choice(trees.NUMBERS)) for name in ("basefee", "chain_id", "timestamp", "circ_supply")

@@ -1,4 +1,4 @@
-"""Machines with accounts on the embedded bundle, forked anew for each test."""
+"""Machines with accounts on the embedded bundle, forked for each test."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _ledger(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def staged(first_twins: Twins) -> Twins:
-    """The world of `tests.fvm_hypervisor.builtin_actors.stage`, not to be changed but by `attempt`."""
+    """Return the state of `tests.fvm_hypervisor.builtin_actors.stage`, which only `attempt` may change."""
     twins = first_twins.fork()
     stage.build(twins)
     return twins

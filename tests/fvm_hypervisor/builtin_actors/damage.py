@@ -1,4 +1,4 @@
-"""Parameters that are nearly right: one place of a CBOR value replaced, or the bytes cut, stretched or flipped."""
+"""Slightly invalid parameters: one place of a CBOR value replaced, or the bytes truncated, extended or flipped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STRANGE: tuple[Any, ...] = (
 
 
 def damaged(params: bytes, random: Random) -> bytes:
-    """One damaged form of an encoded value."""
+    """Return one damaged form of an encoded value."""
     kind = random.randrange(8)
     if kind == 0:
         return params[: random.randrange(len(params))]
@@ -31,7 +31,7 @@ def damaged(params: bytes, random: Random) -> bytes:
 
 
 def _replace(value: Any, random: Random) -> Any:
-    """The value with one place of it changed; lists are mostly gone into."""
+    """Return the value with one place changed; lists are mostly descended into."""
     if isinstance(value, list) and value and random.random() < 0.85:
         place = random.randrange(len(value))
         return _in_list(value, place, random)

@@ -1,8 +1,8 @@
-"""The exit codes that the official actors are documented to end with, by method: 0 and every refusal of their own.
+"""Documented exit codes of the official actors by method: 0 and every refusal of their own.
 
-16 for parameters where there are none (or none where there are some), 21 for parameters that are no such thing, and 18
-for callers that may not use internal numbers are every method's and stand here only where a rule of the method's own
-says so. Source: the methods' descriptions in builtin-actors v18.
+The codes 16 (parameters present or absent by mistake), 21 (undecodable parameters) and 18 (caller may not use internal
+numbers) apply to every method and are only listed for a rule of the method itself. Source: the methods' descriptions in
+builtin-actors v18.
 """
 
 from __future__ import annotations

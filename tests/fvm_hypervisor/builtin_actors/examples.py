@@ -1,7 +1,7 @@
-"""For each method of each actor a call of it in the world of `tests.fvm_hypervisor.builtin_actors.stage`, as data.
+"""A call of each method of each actor on the state of `tests.fvm_hypervisor.builtin_actors.stage`, as data.
 
-The tests of callers and of bad parameters make their calls out of these, and docs/actors.md asks them what each method
-is tested with. Rules and numbers: the official actors' own, as the schemas name them.
+The tests of callers and of bad parameters derive their calls from these, and docs/actors.md lists them. Rules and
+numbers are those of the official actors, with the names of the schemas.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from tests.fvm_hypervisor.builtin_actors.test_same_sectors import ESTIMATES
 
 @dataclass(frozen=True)
 class Code:
-    """Stands for a link to the code of a built-in actor, which each bundle has another one for."""
+    """A link to the code of a built-in actor, which differs by bundle."""
 
     name: str
 
@@ -76,30 +76,30 @@ class Example:
 
     @property
     def numbers(self) -> tuple[MethodNumber, ...]:
-        """The numbers that the method goes by."""
+        """Return the method's numbers."""
         named = [number for number, method in methods(self.actor).items() if method.name == self.method]
         own = [number for number in named if number < FIRST_EXPORTED_METHOD]
         return tuple(sorted([*own, *(method_number(self.method) for _ in range(self.exported or not own))]))
 
     def encoded(self, manifest: Manifest) -> bytes:
-        """The parameters, with a bundle's own links."""
+        """Return the parameters with a bundle's own links."""
         return b"" if self.params is ABSENT else encoded(resolved(self.params, manifest))
 
     @property
     def schema_type(self) -> str | None:
-        """The type of its parameters in the actor's schema."""
+        """Return the type of its parameters in the actor's schema."""
         method = actor_method(self.actor, self.numbers[0])
         assert method is not None, f"{self.actor}.{self.method} is not in the schema"
         return method.params
 
 
 def encoded(value: Any) -> bytes:
-    """CBOR of anything, also of what no strict encoder would write."""
+    """Encode any value as CBOR, including what a strict encoder rejects."""
     return cbor2.dumps(value)
 
 
 def resolved(value: Any, manifest: Manifest) -> Any:
-    """A value with the bundle's own links in the places of `Code`."""
+    """Replace each `Code` in a value by the bundle's own link."""
     if isinstance(value, Code):
         return link(manifest.code(value.name))
     if isinstance(value, CBORTag) and isinstance(value.value, Code):
@@ -118,7 +118,7 @@ def _signed(signer: Address, message: bytes) -> bytes:
 
 
 def _removal(verifier: Address) -> list[bytes]:
-    """A verifier's word that 1,000 bytes of BOB's are to be taken away."""
+    """Return a verifier's signature for the removal of 1,000 bytes of BOB's."""
     message = b"fil_removedatacap:" + packed(_id(101), amount(1000), [0])
     return [raw(verifier), _signed(verifier, message)]
 
@@ -270,7 +270,7 @@ CALLERS: Final = {
     "Ethereum account": 104, "worker": 105, "multisig": 107, "payment channel": 108, "contract": 110,
     "placeholder": 111, "miner": 112, "other miner": 113, "user's actor": 114,
 }  # fmt: skip
-"""Actors of every kind by their ids; people's roles are in `tests.fvm_hypervisor.builtin_actors.stage`."""
+"""Actors of every kind by ID; roles are listed in `tests.fvm_hypervisor.builtin_actors.stage`."""
 
 
 def of_actor(actor: str) -> tuple[Example, ...]:

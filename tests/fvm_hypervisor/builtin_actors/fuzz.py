@@ -1,12 +1,12 @@
-"""Random parameters for every method, made from the schemas, to our actors and the official ones: a recorded run.
+"""Random parameters for every method, from the schemas, to our actors and the official ones: a recorded run.
 
-    python -m tests.fvm_hypervisor.builtin_actors.fuzz --count 100000 --seed 1
+python -m tests.fvm_hypervisor.builtin_actors.fuzz --count 100000 --seed 1
 
-Each input starts at a method's example in the world of `tests.fvm_hypervisor.builtin_actors.stage`. Its fields get
-other values of their types
-(people, amounts, numbers and pieces that mean something there, and some that mean nothing), its lists lose, double and
-shuffle their items, or its bytes are damaged; mostly the right caller sends it. Both sides must answer the same, and a
-call that fails must leave nothing behind. The planted defect is a decoder that does not look behind the value.
+Each input starts from a method's example on the state of `tests.fvm_hypervisor.builtin_actors.stage`. Its fields get
+other values of their types (addresses, amounts, numbers and pieces that exist in that state, and some that do not), its
+lists lose, duplicate and reorder items, or its bytes are damaged. The caller is mostly a valid one. Both sides must
+return the same, and a failing call must not change the state. The planted defect is a decoder that ignores trailing
+bytes.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from tests.fvm_hypervisor.builtin_actors.twins import Twins
 
 DEFECT: Final = "a decoder that does not look behind the value"
 UNDECODED: Final = (21, 22)
-"""Exit codes of calls whose parameters no method has seen."""
+"""Exit codes of calls whose parameters were not decoded."""
 
 TRUSTED: Final = ("Exec4",)
-"""The EAM alone may call it, and names the EVM's code. A code that is not there would be fatal, on both sides."""
+"""Methods that only the EAM may call, with the EVM's code; a missing code would be fatal on both sides."""
 
 _IDS: Final = [Address.id(actor) for actor in CALLERS.values()]
 _AMOUNTS: Final = (0, 1, 5, 700, 10**9, BYTE, KIB * BYTE, 5 * KIB * BYTE, 10**24, 2048, -1, -2048)
@@ -62,7 +62,7 @@ _POOLS["TokenAmount"] = _POOLS["DataCap"] = _POOLS["BigInt"]
 
 
 def varied(actor: str, term: Term, value: Any, random: Random, often: float) -> Any:
-    """Good parameters with some of their leaves and lists replaced; `often`: the share of leaves."""
+    """Return good parameters with some leaves and lists replaced; `often` is the share of leaves."""
     kind = actor_schema(actor).type_of(term)
     if isinstance(kind, Struct) and isinstance(value, list):
         fields = zip(kind.fields, value, strict=True)
@@ -105,7 +105,7 @@ def _leaf(actor: str, term: Term, value: Any, random: Random) -> Any:
 
 
 def parameters(example: Example, twins: Twins, random: Random) -> bytes:
-    """One input's parameters."""
+    """Return one input's parameters."""
     if example.params is ABSENT:
         return random.choice((b"", b"", b"", b"\x80", b"\xff"))
     value, kind = example.params, random.randrange(4)
@@ -116,7 +116,7 @@ def parameters(example: Example, twins: Twins, random: Random) -> bytes:
 
 
 class Careless:
-    """Our machine, but with actors that do not see what follows their parameters."""
+    """Our machine with actors that ignore trailing bytes of their parameters."""
 
     def __init__(self, machine: Hypervisor) -> None:
         self.machine = machine
@@ -139,7 +139,7 @@ def _first_item(data: bytes) -> bytes:
 
 
 def run(twins: Twins, count: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Stages, and what differed."""
+    """Run the comparison; return stages and differences."""
     random, passed, found = Random(seed), Counter[str](), list[str]()
     for _ in range(count):
         example = random.choice(EXAMPLES)
@@ -160,7 +160,7 @@ def run(twins: Twins, count: int, seed: int) -> tuple[Counter[str], list[str]]:
 
 
 def main() -> int:
-    """The exit code of the recorded run."""
+    """Return the exit code of the recorded run."""
     chosen = options(__doc__, 100_000).parse_args()
     started = time.monotonic()
     twins = Twins.at_genesis(GENESIS)

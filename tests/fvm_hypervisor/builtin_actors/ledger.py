@@ -20,8 +20,9 @@ from bridge.actor_schemas import actor_method
 from tests.fvm_hypervisor.builtin_actors.documented import EXITS
 
 KINDS: Final = ("script", "caller", "params", "damaged", "random")
-"""A message of a script; a method's example by each caller, or with each bad form of its parameters; a randomly damaged
-form of a message of a script; a message of a random sequence."""
+"""Kinds of steps: a script's message; a method's example by each caller, or with each bad form of its parameters; a
+randomly damaged form of a script's message; a message of a random sequence.
+"""
 
 STEPS: Final = KINDS[:3]
 """Kinds of steps that are deterministic, the same in each run."""
@@ -35,13 +36,13 @@ class Ledger:
     """Counts over a whole run."""
 
     compared: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Steps by official bundle, actor and kind."""
+    """Number of steps by official bundle, actor and kind."""
     differing: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Differing steps by official bundle and actor."""
+    """Number of differing steps by official bundle and actor."""
     exits: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    """Steps by actor, method name and exit code."""
+    """Number of steps by actor, method name and exit code."""
     gas: dict[tuple[str, int], list[int]] = field(default_factory=dict)
-    """Successful runs, gas of the official actor and gas of ours, by actor and method."""
+    """Number of successful runs, gas of the official actor and of ours, by actor and method."""
 
     def step(self, bundle: str, actor: str, kind: str, equal: bool) -> None:
         self.compared[bundle, actor, kind] += 1
@@ -62,7 +63,7 @@ class Ledger:
     # --- what a run came to -----------------------------------------------------------------------------------
 
     def steps(self) -> str:
-        """A line for each bundle and actor: steps by kind, and how many of them differ; then the sums."""
+        """Return a line for each bundle and actor with steps by kind and differences, then the totals."""
         lines = [f"{'official bundle':24}{'actor':18}" + "".join(f"{kind:>9}" for kind in KINDS) + f"{'differing':>11}"]
         for bundle, actor in sorted({(bundle, actor) for bundle, actor, _ in self.compared}):
             counts = [self.compared[bundle, actor, kind] for kind in KINDS]
@@ -72,7 +73,7 @@ class Ledger:
         return "\n".join([*lines, sums]) + "\n"
 
     def costs(self) -> str:
-        """A line for each method: runs, gas of the official actors, ours, and the quotient."""
+        """Return a line for each method with runs, official gas, our gas, and the ratio."""
         lines = [f"{'actor':18}{'method':>10}{'runs':>8}{'official gas':>14}{'own gas':>14}"]
         for (actor, method), (runs, official, own) in sorted(self.gas.items()):
             means = f"{official // runs:14}{own // runs:14}"
@@ -80,7 +81,7 @@ class Ledger:
         return "\n".join(lines) + "\n"
 
     def problems(self) -> Iterator[str]:
-        """Why a whole run does not show what it should, in sentences."""
+        """Return the reasons for which a whole run is incomplete, as sentences."""
         for bundle in sorted({bundle for bundle, _, _ in self.compared}):
             scripted = sum(count for (at, _, kind), count in self.compared.items() if (at, kind) == (bundle, "script"))
             if scripted < FEWEST:
@@ -116,7 +117,7 @@ LEDGER: Final = Ledger()
 
 
 def main() -> int:
-    """The exit code of the second half of `make equality`."""
+    """Return the exit code of the second half of `make equality`."""
     ledger = Ledger.from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     print(ledger.costs(), ledger.steps(), sep="\n", end="")
     problems = list(ledger.problems())

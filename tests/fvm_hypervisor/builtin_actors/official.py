@@ -1,8 +1,8 @@
-"""The official bundles that our actors are compared with, and the known differences of each.
+"""Official bundles that our actors are compared with, and the known differences of each.
 
-Two builds of actors v18 (other constants), and the versions before it. Where an official actor does something else by
-design (another version, another constant), the test that shows it is left out for that bundle, with the reason; the
-same reasons are rows of docs/fidelity.md.
+There are two builds of actors v18 with other constants, and earlier versions. If an official actor differs by design
+(another version, another constant), the test is skipped for that bundle with the reason, which is also a row of
+docs/fidelity.md.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from tests.conftest import data_file, network_of, newer_names
 
 @dataclass(frozen=True)
 class Official:
-    """An official bundle: its file's name, the network version that runs it, the actors that both sides have of it."""
+    """An official bundle: its file name, its network version, and the actors that both sides share."""
 
     name: str
     network: int = 28
     shared: frozenset[str] = frozenset()
     left_out: dict[str, str] = field(default_factory=dict)
-    """Tests that are not run, by function (or module), each with the reason."""
+    """Skipped tests by function (or module), with reasons."""
 
     without: frozenset[tuple[str, str]] = frozenset()
-    """Actors' methods that it does not have yet."""
+    """Actors' methods that it does not have."""
 
     own: str | None = None
-    """Our own set that stands beside it, as `Bundle.embedded` takes it."""
+    """Our own bundle for the comparison, as an argument of `Bundle.embedded`."""
 
     alone: bool = False
-    """There is no official bundle: ours stand on both sides, on other boundaries and EVM engines."""
+    """True without an official bundle: both sides use our actors, with other boundaries and EVM engines."""
 
     def bundle(self) -> Bundle:
-        """The official bundle: of the test data, or one that `hypervisor bundle add` keeps."""
+        """Return the official bundle from the test data or the installed ones."""
         return (
             Bundle.open(self.name) if self.name in newer_names() else Bundle.open(data_file(f"bundles/{self.name}.car"))
         )
 
     def reason(self, module: str, function: str) -> str | None:
-        """Why a test is left out, if it is."""
+        """Return the reason for skipping a test, or None."""
         return self.left_out.get(function) or self.left_out.get(module)
 
 
 V18: Final = Official("v18-testing-fake-proofs")
-"""The one that ours are made after."""
+"""The bundle that our actors implement."""
 
 COLLATERAL: Final = "a devnet has a floor for a provider's collateral"
 SIZES: Final = "a devnet has two sizes of sectors"

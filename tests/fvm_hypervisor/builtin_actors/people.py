@@ -35,13 +35,13 @@ GENESIS = Genesis(accounts={address: TokenAmount(1_000_000 * FIL) for address in
 
 
 def signature(signer: Address, message: bytes) -> bytes:
-    """The bare signature of a key account over a message."""
+    """Return the bare signature of a key account over a message."""
     digest = hashlib.blake2b(message, digest_size=32).digest()
     return coincurve.PrivateKey(SECRETS[signer]).sign_recoverable(digest, hasher=None)
 
 
 def amount(number: int) -> bytes:
-    """A token amount in attoFIL, or any other big integer, as it is written in CBOR."""
+    """Return a token amount in attoFIL, or any big integer, in its CBOR form."""
     from hypervisor.bigint import encode_bigint
 
     return encode_bigint(number)
@@ -52,5 +52,5 @@ def raw(address: Address) -> bytes:
 
 
 def packed(*values: object) -> bytes:
-    """A tuple in CBOR."""
+    """Return a tuple in CBOR."""
     return encode(list(values))

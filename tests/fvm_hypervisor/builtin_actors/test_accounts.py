@@ -1,4 +1,4 @@
-"""Accounts: the key address, signatures, and the friendly answer to exported methods that they do not have."""
+"""Accounts: the key address, signatures, and the response to unknown exported methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The build tool where there is no compiler, and the formats that it writes."""
+"""The build tool without a compiler, and its output formats."""
 
 from __future__ import annotations
 

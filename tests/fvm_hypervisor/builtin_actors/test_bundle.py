@@ -1,4 +1,4 @@
-"""The embedded bundle is what it says: read with other people's CBOR and CID libraries, held against the official."""
+"""The embedded bundle, decoded with other CBOR and CID libraries and compared with the official one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import bundle_file
 
 
 def car_blocks(data: bytes) -> Iterator[tuple[CID | None, bytes]]:
-    """The sections of a CARv1: the header without a CID, then each block with its own."""
+    """Return the sections of a CARv1: the header without a CID, then each block with its own."""
     rest = memoryview(data)
     while rest:
         length, _, rest = varint.decode_raw(rest)

@@ -1,7 +1,7 @@
-"""The crate `contract_calls`: an actor calls contracts with it, on this project's own bundle and on the official one.
+"""The crate `contract_calls`, with which an actor calls contracts, on the project's own bundle and the official one.
 
-What must come of each call is FIP-0054's; the contract called is that of `examples/solidity/contracts/Inbox.sol`. The
-crate's own tests are run too, and what they expect is held against the bridge.
+Expected results follow FIP-0054; the called contract is `examples/solidity/contracts/Inbox.sol`. The crate's own tests
+run, too, and their expected values are compared with the bridge.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def test_read_only_call_cannot_change_state(caller: Caller) -> None:
 
 
 def test_gas_can_be_limited(caller: Caller) -> None:
-    """The callee runs out of it; its caller goes on."""
+    """The callee runs out of gas; its caller continues."""
     greet = interface("Inbox").encode_call("greet", "hello")
     assert caller.call(greet, gas=1_000_000) == [EXITED, 7, b"", "the contract exited with code 7"]
     assert caller.call(greet, gas=100_000_000)[0] == RETURNED

@@ -1,4 +1,4 @@
-"""The example contracts: the two worlds calling each other, compiled by solc, run on the machine."""
+"""The example contracts, compiled by solc: calls between contracts and native actors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example actor: what a user's own native code can do on the machine, and how it fails."""
+"""The example actor: features available to users' native code, and its failures."""
 
 from __future__ import annotations
 

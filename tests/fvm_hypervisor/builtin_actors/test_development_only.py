@@ -1,4 +1,4 @@
-"""The two methods of our miner that no official one has: bad parameters and forged callers change nothing either."""
+"""The two development-only methods of our miner: bad parameters and unauthorized callers change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The EAM: who may deploy, and where. The addresses are Ethereum's; what deployment does is in the official cases."""
+"""The EAM: allowed callers and contract addresses, which are Ethereum's; the official cases cover deployment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CREATOR = ActorID(700)
 
 
 def contract_at(world: World, address: bytes) -> None:
-    """An actor with a contract's code at an address: all that the EAM looks at."""
+    """Create an actor with a contract's code at an address, as far as the EAM checks it."""
     delegated = to_filecoin(EthAddress(address))
     state = ActorState(world.machine.manifest.code("evm"), delegated_address=delegated)
     world.machine.state_tree.set_actor(CREATOR, state)
@@ -119,7 +119,7 @@ def test_value_reaches_the_new_contract(world: World) -> None:
 
 
 def test_a_constructor_that_breaks_off_is_reported_as_23(world: World) -> None:
-    """Reading memory at 600 MiB is exit 4 of the contract; Init may not use that code, nor may the EAM."""
+    """Reading memory at 600 MiB exits the contract with 4; neither Init nor the EAM may use that code."""
     read_at_600_mib = bytes.fromhex("632580000051")  # PUSH4 0x25800000 MLOAD
     result = world.send(EAM, CREATE_EXTERNAL_METHOD, encode(read_at_600_mib), sender=ETH_ACCOUNT)
     assert result.exit_code == 23

@@ -1,4 +1,4 @@
-"""The checks on a whole run of the equality tests."""
+"""Checks of a whole run of the comparison with official actors."""
 
 from __future__ import annotations
 

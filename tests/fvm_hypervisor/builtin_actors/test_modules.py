@@ -23,7 +23,7 @@ def module_of(name: str) -> bytes:
 
 
 def quick_engine() -> wasmtime.Engine:
-    """For modules that are looked at and never run: wasmtime keeps what it compiles from run to run."""
+    """Return an engine for modules that are only inspected, since wasmtime keeps compiled modules."""
     config = wasmtime.Config()
     config.cache = True
     return wasmtime.Engine(config)

@@ -1,9 +1,9 @@
-"""Our system, init, account, ethaccount, placeholder and EAM in the place of the official ones, in recorded cases.
+"""Our system, init, account, ethaccount, placeholder and EAM actors in recorded cases of the official ones.
 
-The cases were recorded with the official actors: every exit code, return value, event, balance and state head must be
-the same. Contracts run on the official EVM actor here, so that our guests are all that is new. The recorded states
-name the official code CIDs, so our modules are put under them. Without the test data the cases are the few that
-tests/conformance/fevm_cases.py has recorded, on our own bundle.
+Every exit code, return value, event, balance and state head must equal those of the official actors. Contracts run on
+the official EVM actor, so that only our guests differ. The recorded states name the official code CIDs, so our modules
+are installed under them. Without the test data the cases are those recorded by tests/conformance/fevm_cases.py, on our
+own bundle.
 """
 
 from __future__ import annotations

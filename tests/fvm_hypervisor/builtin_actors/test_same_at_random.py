@@ -1,4 +1,4 @@
-"""Random sequences of messages to both sides, per actor: whatever order they come in, nothing may differ."""
+"""Random message sequences per actor, on our actors and the official ones: all results must be equal."""
 
 from __future__ import annotations
 

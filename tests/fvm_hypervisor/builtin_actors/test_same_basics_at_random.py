@@ -1,4 +1,4 @@
-"""Random sequences for the actors that every network has from the start: system, init, accounts, cron, EAM."""
+"""Random message sequences for the actors of every genesis: system, init, accounts, cron, EAM."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ values = st.sampled_from((0, 0, 1, 5, 10**30))
 
 
 class Basics(Sequences):
-    """On the world of `tests.fvm_hypervisor.builtin_actors.stage`."""
+    """Runs on the state of `tests.fvm_hypervisor.builtin_actors.stage`."""
 
     def send_as(self, sender: int, to: Address | int, method: int, params: bytes = b"", value: int = 0) -> Any:
         receiver = Address.id(to) if isinstance(to, int) else to
@@ -180,7 +180,7 @@ class Crons(Basics):
 
     @rule(by=st.sampled_from((0, 0, 0, 3)), entries=st.lists(st.tuples(receivers, numbers), max_size=4))
     def construct(self, by: int, entries: list[tuple[Address, int]]) -> None:
-        """On an actor that has no state: the first one holds."""
+        """Construct a stateless actor; later calls do not change it."""
         params = packed([[raw(to), method] for to, method in entries])
         self.send_as(by, RAW_ACTOR["cron"], 1, params)
 
@@ -224,7 +224,7 @@ class Eams(Basics):
 
     @rule(data=st.data(), by=people)
     def call_contract(self, data: Any, by: Address) -> None:
-        """Some destroy themselves: then their address can be deployed to again."""
+        """Call a contract; some destroy themselves, so that their address can be deployed to again."""
         self.twins.send(Address.id(data.draw(st.sampled_from(self.made))), INVOKE_EVM, encode(b""), 0, by)
 
     @rule(by=anybody, method=numbers, params=junk, value=values)

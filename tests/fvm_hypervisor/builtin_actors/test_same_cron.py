@@ -1,4 +1,4 @@
-"""Cron: ours and the official one, step by step."""
+"""Cron: our actor compared with the official one."""
 
 from __future__ import annotations
 

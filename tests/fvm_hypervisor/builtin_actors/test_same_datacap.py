@@ -1,4 +1,4 @@
-"""The datacap token: ours and the official one, step by step."""
+"""The DataCap token: our actor compared with the official one."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_governor_pays_out(token: Token, twins: Twins) -> None:
     token.mint(wallet.address, 3 * BYTE)
 
     def hold(machine: Any) -> None:
-        """Gives the registry datacap of its own, which it gets by its hook only: its hook stays out of this test."""
+        """Give the registry DataCap of its own, which it gets only by its hook; the hook is not part of this test."""
         state = machine.state_tree.get_actor(GOVERNOR)
         account = machine.state_tree.get_actor(twins.official.state_tree.lookup_id(ALICE))
         machine.state_tree.set_actor(GOVERNOR, account)

@@ -1,4 +1,4 @@
-"""Every method beside the official one: its example, by every kind of caller, and with every bad form of parameters."""
+"""Every method compared with the official actor: its example by every caller, and every bad form of parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.fvm_hypervisor.builtin_actors.twins import GAS_LIMIT, Twins
 
 
 def offered(actor: str, of: Official) -> list[Example]:
-    """The examples of an actor, without the methods that another version of it does not have."""
+    """Return the examples of an actor without methods that its other version lacks."""
     if actor in of.shared:
         pytest.skip(f"{of.name}: both sides have the official {actor}")
     return [example for example in of_actor(actor) if (actor, example.method) not in of.without]
@@ -51,7 +51,7 @@ def test_method_gas_exceeds_official_by_at_most_ten_percent(staged: Twins, actor
 @pytest.mark.slow
 @pytest.mark.parametrize("actor", ACTORS)
 def test_every_caller_is_answered_the_same(staged: Twins, actor: str) -> None:
-    """Each method by each caller, by exported and internal numbers."""
+    """Each method is called by each caller, by exported and internal numbers."""
     codes: Counter[int] = Counter()
     for example in offered(actor, staged.of):
         params = example.encoded(staged.official.manifest)

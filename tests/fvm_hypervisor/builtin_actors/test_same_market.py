@@ -1,4 +1,4 @@
-"""The storage market: ours and the official one, step by step, from paying in to settling."""
+"""The storage market: our actor compared with the official one, from deposits to settlement."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Deal:
 
 
 class Market:
-    """A market with a miner of ALICE's and paid-in money of BOB's and of the miner's."""
+    """A market with a miner of ALICE's, and deposits of BOB and the miner."""
 
     def __init__(self, twins: Twins) -> None:
         self.twins = twins
@@ -105,7 +105,7 @@ class Market:
         return self.as_miner(TERMINATE, packed(epoch, bitfield(*sectors)))
 
     def cron(self, epoch: int) -> None:
-        """The end of an epoch; what lies between this and the tick before is taken to be empty, if it is long."""
+        """End an epoch; a long interval since the last tick is taken to be empty."""
         self.twins.advance(epoch=epoch)
         self.twins.change(lambda machine: _skip(machine, epoch - 100))
         assert self.twins.send_as(CRON_ACTOR, MARKET, CRON_TICK).exit_code == 0
@@ -130,7 +130,7 @@ def _skip(machine: Hypervisor, epoch: int) -> None:
 
 
 def bitfield(*numbers: int) -> bytes:
-    """RLE+ with every run in the long form, which is always allowed."""
+    """Return RLE+ with every run in the long form, which is always valid."""
     bits: list[int] = [0, 0]
     runs: list[int] = []
     position = 0

@@ -1,4 +1,4 @@
-"""The storage miner without sectors: ours and the official one, step by step."""
+"""The storage miner without sectors: our actor compared with the official one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Miner:
         return int(self.twins.send(self.address, number, params, value, sender).exit_code)
 
     def look(self) -> None:
-        """Ask everything that can be asked without sectors."""
+        """Call every getter that works without sectors."""
         for name in GETTERS:
             assert self.send(BOB, name) == 0
         assert self.send(BOB, CONTROL) == 0
@@ -73,7 +73,7 @@ def miner(twins: Twins) -> Miner:
 
 
 def pledge_something(twins: Twins, miner: int) -> None:
-    """A miner's deposit is taken from power's total of pledges as it vests, but was never added: it needs more."""
+    """Add a pledge to power's total, from which a vesting deposit is subtracted although it was never added."""
     assert twins.send_as(miner, Address.id(POWER_ACTOR), UPDATE_PLEDGE, encode(amount(FIL))).exit_code == 0
 
 
@@ -216,7 +216,7 @@ def test_rewards_vest_over_half_a_year(miner: Miner) -> None:
 
 
 def test_funds_are_free_from_the_epoch_after_theirs_on(miner: Miner) -> None:
-    """At the very epoch of the second entry, which is not free yet, and of a later one, with a reward."""
+    """The withdrawal is in the epoch of the second entry, which is still locked, and in a later one, with a reward."""
     miner.award(3)
     epochs = vesting_epochs(miner)
     for epoch in (epochs[1], epochs[1] + 1, epochs[2], epochs[3] + 1, epochs[5]):
@@ -266,7 +266,7 @@ def test_rewards_come_from_the_reward_actor(miner: Miner) -> None:
 
 
 def test_a_reward_while_another_is_owed(twins: Twins) -> None:
-    """The deposit alone cannot pay, and power's total of pledges must not become negative."""
+    """The deposit alone cannot pay the debt, and power's total of pledges must not become negative."""
     miner = Miner(twins, value=5_937_181_320)
     twins.advance(epoch=DAY * 3)
     miner.award(1, penalty=100 * FIL)

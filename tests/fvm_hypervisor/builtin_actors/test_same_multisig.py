@@ -1,4 +1,4 @@
-"""Multisigs: ours and the official one, step by step."""
+"""Multisigs: our actor compared with the official one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def exec_actor(twins: Twins, name: str, constructor: bytes, value: int = 0, send
 
 
 def code_of(result: Any) -> int:
-    """The exit code of the call that a proposal or approval made; -1 if it made none."""
+    """Return the exit code of the call made by a proposal or approval, or -1 if there was none."""
     applied, code = decode(result.return_data)[-3:-1]
     return int(code) if applied else -1
 

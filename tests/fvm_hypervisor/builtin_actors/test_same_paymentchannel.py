@@ -1,4 +1,4 @@
-"""Payment channels: ours and the official one, step by step."""
+"""Payment channels: our actor compared with the official one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UPDATE, SETTLE, COLLECT = 2, 3, 4
 
 @dataclass(frozen=True)
 class Voucher:
-    """The eleven fields; who signs is said when it is shown."""
+    """The eleven fields of a voucher; `show` determines the signer."""
 
     channel: Address
     from_epoch: int = 0

@@ -1,4 +1,4 @@
-"""Power: ours and the official one, step by step, with miners of the same code on both sides."""
+"""Power: our actor compared with the official one, with miners of the same code on both sides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WINDOW_2K = 10
 
 
 def create_miner(twins: Twins, owner: Address = ALICE, value: int = FIL, **fields: Any) -> Any:
-    """A miner through the power actor; `fields` replace worker, proof, peer or multiaddrs."""
+    """Create a miner through the power actor; `fields` replace worker, proof, peer or multiaddrs."""
     wanted = {"worker": raw(WORKER), "proof": WINDOW_2K, "peer": b"peer", "multiaddrs": [b"somewhere"], **fields}
     method = fields.get("method", CREATE_MINER)
     params = packed(raw(owner), *(wanted[name] for name in ("worker", "proof", "peer", "multiaddrs")))
@@ -30,7 +30,7 @@ def create_miner(twins: Twins, owner: Address = ALICE, value: int = FIL, **field
 
 
 def miner_of(result: Any) -> int:
-    """The new miner's id."""
+    """Return the new miner's ID."""
     assert result.exit_code == 0, result.message
     actor = Address.from_bytes(decode(result.return_data)[0]).actor_id()
     assert actor is not None
@@ -38,7 +38,7 @@ def miner_of(result: Any) -> int:
 
 
 def look(twins: Twins, *miners: int) -> None:
-    """Ask everything that can be asked."""
+    """Call every getter."""
     for name in GETTERS:
         twins.send(POWER, method_number(name), b"", 0, BOB)
     twins.send(POWER, TOTAL, b"", 0, BOB)
@@ -96,7 +96,7 @@ def test_claims_below_and_above_the_minimum(twins: Twins) -> None:
 
 
 def test_unknown_miner_can_enroll_cron_but_not_claim_power(twins: Twins) -> None:
-    """Miners that the power actor does not know: made by hand, or out of office."""
+    """The power actor does not know these miners: one was created by hand, the other removed."""
 
     def make(machine: Hypervisor) -> None:
         state = ActorState(machine.manifest.code("storageminer"))
@@ -148,7 +148,7 @@ def test_the_tick_is_crons(twins: Twins) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [500, pytest.param(5000, marks=pytest.mark.long)])
 def test_thousands_of_epochs_of_power_and_reward(twins: Twins, epochs: int) -> None:
-    """Power comes and goes, blocks are won; every seventh epoch is a null round."""
+    """Power changes and blocks are won; every seventh epoch is a null round."""
     miners = [miner_of(create_miner(twins)) for _ in range(5)]
     twins.shakes = 0
     twins.advance(circulating_supply=TokenAmount(10**26))

@@ -1,4 +1,4 @@
-"""Contracts that call back while an actor waits for them: token hooks, signatures, notices, what wallets pay for."""
+"""Contracts that call back into a waiting actor: token hooks, signatures, notifications, multisig payments."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.fvm_hypervisor.builtin_actors.test_same_registry import (
 from tests.fvm_hypervisor.builtin_actors.twins import Twins
 
 YES: Final = encode_abi(["uint32", "uint64", "bytes"], [0, CBOR, b"\xf5"])
-"""Return data of a contract for CBOR `true`, in answer to a Filecoin method."""
+"""CBOR `true` as a contract's response to a Filecoin method."""
 
 _REQUEST = [MINER, piece(8), KIB, TERM_MIN, TERM_MAX, 50 * DAY]
 CALLS_BACK: Final[dict[str, tuple[int, int, bytes, int]]] = {
@@ -63,7 +63,7 @@ CALLS_BACK: Final[dict[str, tuple[int, int, bytes, int]]] = {
 
 
 def good(result: ApplyResult) -> None:
-    """The actor that was called back goes on, whatever became of the call."""
+    """Check that the reentered actor continues, whatever the result of the call."""
     assert result.exit_code == 0, result.message
 
 
@@ -133,7 +133,7 @@ def test_contract_call_from_token_hook_takes_effect(staged: Twins) -> None:
 
 
 def test_a_hook_that_calls_the_hook_again(staged: Twins) -> None:
-    """The tokens that a contract sends to itself from its hook: only the governor may be sent any."""
+    """A contract sends tokens to itself from its hook; only the governor may receive any."""
     twins = staged.fork()
     account = twins.official.actor(ETHEL)
     assert account is not None

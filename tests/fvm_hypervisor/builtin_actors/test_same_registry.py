@@ -1,4 +1,4 @@
-"""The verified registry: ours and the official one, step by step, with the datacap token beside it."""
+"""The verified registry with the DataCap token: our actors compared with the official ones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ KIB = 1024
 
 
 def piece(number: int) -> Any:
-    """A link to a piece: fil-commitment-unsealed, sha2-256-trunc254-padded."""
+    """Return a link to a piece: fil-commitment-unsealed, sha2-256-trunc254-padded."""
     digest = bytearray(hashlib.sha256(bytes([number])).digest())
     digest[-1] &= 0x3F
     return link(Cid(bytes.fromhex("0181e203922020") + bytes(digest)))
@@ -227,7 +227,7 @@ def test_miners_claim_stored_allocations(registry: Registry, twins: Twins) -> No
 
 
 def claimed(registry: Registry, count: int) -> None:
-    """Allocations 1 to `count`, claimed in sectors 0, 1, ... at the present epoch."""
+    """Claim allocations 1 to `count` in sectors 0, 1, ... at the present epoch."""
     registry.allocate(count)
     expiry = registry.twins.own.context.epoch + TERM_MIN
     sectors = ([number, expiry, [registry.stored(number + 1, number)]] for number in range(count))
@@ -308,7 +308,7 @@ def test_datacap_buys_longer_terms(registry: Registry, twins: Twins) -> None:
 
 
 def test_contracts_ask_and_change(registry: Registry, twins: Twins) -> None:
-    """Read-only calls break off at the first thing that would change: an event (24), or the state (25)."""
+    """Read-only calls fail at the first change: an event (24) or the state (25)."""
     contract = Forwarder(twins)
     claimed(registry, 3)
     registry.root(ADD_VERIFIER, raw(contract.address), amount(10**5))

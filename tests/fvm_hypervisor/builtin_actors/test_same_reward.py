@@ -1,4 +1,4 @@
-"""Reward: ours and the official one, step by step."""
+"""Reward: our actor compared with the official one."""
 
 from __future__ import annotations
 

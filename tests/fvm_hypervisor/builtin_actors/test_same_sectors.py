@@ -1,4 +1,4 @@
-"""A miner's sectors: brought in by the official actor, then left to ours and the official one, step by step."""
+"""Sectors of a miner: committed by the official actor, then handled by ours and the official one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.fvm_hypervisor.builtin_actors.world import World
 DAY = 2880
 WINDOW_2K = 10
 SECTORS = 7
-"""Five are empty, two hold a verified piece each; two fit into a partition."""
+"""Five sectors are empty, two hold a verified piece each; a partition has two sectors."""
 
 ESTIMATES = (
     [amount(36_266_260_308_195_979_333 << 128), amount(-109_897_758_509 << 128)],
@@ -61,7 +61,7 @@ class Sectors:
         return Sectors(self.twins.fork(shakes), self.miner.id)
 
     def place(self, number: int) -> tuple[int, int]:
-        """Deadline and partition."""
+        """Return deadline and partition."""
         answer = self.twins.world().send_as(
             100, self.miner.address, method_number("GenerateSectorLocation"), packed(number)
         )
@@ -74,7 +74,7 @@ class Sectors:
         return int(decode(answer.return_data)[0])
 
     def look(self) -> None:
-        """Ask everything about miner and sectors."""
+        """Call every getter of miner and sectors."""
         self.miner.look()
         look(self.twins, self.miner.id)
         for number in range(SECTORS + 1):
@@ -97,12 +97,12 @@ class Sectors:
         return end + -(-(now - end) // DAY) * DAY
 
     def declare(self, *numbers: int, by: Address = ALICE) -> int:
-        """Declare faults, each where it is."""
+        """Declare faults in the sectors' partitions."""
         faults = [[*self.places[number], bitfield(number)] for number in numbers]
         return self.miner.send(by, DECLARE_FAULTS, packed(faults))
 
     def pass_deadlines(self, since: int, periods: int) -> int:
-        """The events at the end of each deadline that holds sectors, without the other epochs' cron; the last one."""
+        """Run the end of each deadline with sectors, without the other epochs' cron; return the last one."""
         epoch = since
         deadlines = sorted({deadline for deadline, _ in self.places.values()})
         for _ in range(periods):
@@ -112,14 +112,14 @@ class Sectors:
 
 
 def end_deadline(miner: Miner, epoch: int) -> None:
-    """The event that power would bring at the end of a deadline."""
+    """Run the deadline event that the power actor sends."""
     miner.twins.advance(epoch=epoch)
     event = packed(packed(1), *ESTIMATES)
     assert miner.twins.send_as(POWER_ACTOR, miner.address, EVENT, event).exit_code == 0
 
 
 def bitfield(*numbers: int) -> bytes:
-    """RLE+ of a few small numbers, each run written out (fvm_ipld_bitfield)."""
+    """Return RLE+ of a few small numbers with each run written out (fvm_ipld_bitfield)."""
     bits = [0, 0]  # version
     wanted, last = set(numbers), max(numbers)
     runs: list[tuple[bool, int]] = []
@@ -169,7 +169,7 @@ def bring_in(machine: Hypervisor, miner: int, pieces: dict[int, Piece]) -> None:
 
 @pytest.fixture(scope="module")
 def first_sectors(first_twins: Twins, request: pytest.FixtureRequest) -> Sectors:
-    """Brought in by the official miner; where there is none, by the methods of ours for development."""
+    """Create sectors with the official miner, or without it with our development methods."""
     if first_twins.of.alone:
         alone: Sectors = request.getfixturevalue("first_development_sectors")
         return alone
@@ -248,7 +248,7 @@ def test_fault_declaration_fails_after_cutoff_before_deadline(sectors: Sectors) 
 
 @pytest.mark.slow
 def test_sectors_that_stay_faulty_are_terminated(sectors: Sectors) -> None:
-    """After 42 days: their deals end, a fee is paid, the pledge comes back."""
+    """After 42 days their deals end, a fee is paid, and the pledge is returned."""
     sectors.twins.shakes = 0
     sectors.declare(0, 5)
     since = sectors.pass_deadlines(now(sectors), 3)
@@ -262,7 +262,7 @@ def test_sectors_that_stay_faulty_are_terminated(sectors: Sectors) -> None:
 
 
 def test_sectors_expire(sectors: Sectors) -> None:
-    """Cron has not run for long: the first proof is missed in the period in which the sectors end."""
+    """Cron has not run for long: the first missed proof is in the proving period in which the sectors expire."""
     sectors.twins.shakes = 0
     end = EXPIRATION - EXPIRATION % DAY - DAY
     since = sectors.pass_deadlines(end, 1)
@@ -293,7 +293,7 @@ def test_money_of_a_miner_with_sectors(sectors: Sectors) -> None:
 
 @pytest.fixture(scope="module")
 def first_development_sectors(first_twins: Twins) -> Sectors:
-    """Sectors from the development-only method of our miner, left to the official actor too."""
+    """Create sectors with our miner's development-only method, also for the official actor."""
     twins = first_twins.fork()
     twins.advance(epoch=COMMITTED, circulating_supply=TokenAmount(10**26))
     registry = Registry(twins)
@@ -321,7 +321,7 @@ def development_sectors(first_development_sectors: Sectors) -> Sectors:
 
 
 def test_development_sectors_match_official_actor_sectors(development_sectors: Sectors, sectors: Sectors) -> None:
-    """All but the replica, the time of activation and what follows from that."""
+    """All fields but the replica, the activation epoch and derived values must be equal."""
     ours, theirs = (stage.info(number) for stage in (development_sectors, sectors) for number in (0,))
     places = (0, 1, 3, 5, 6, 8, 9, 10, 12, 13, 14, 15)
     assert [ours[place] for place in places] == [theirs[place] for place in places]
@@ -370,7 +370,7 @@ def test_unfulfilled_pre_commit_forfeits_its_deposit(first_twins: Twins) -> None
 
 
 def test_rewards_keep_power_and_pledge_in_step(sectors: Sectors) -> None:
-    """The reward actor's own path, with a deadline's event in between."""
+    """Uses the reward actor's own code path, with a deadline event in between."""
     epoch = now(sectors)
     sectors.twins.shakes = 0
     for step in range(6):
@@ -383,7 +383,7 @@ def test_rewards_keep_power_and_pledge_in_step(sectors: Sectors) -> None:
 
 
 class Lives(Sequences):
-    """Sectors in whatever happens to them."""
+    """Sectors under random events."""
 
     stage: Sectors
 

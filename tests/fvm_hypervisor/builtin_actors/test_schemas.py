@@ -1,4 +1,4 @@
-"""The actors' schemas: constructor states of the official actors, states of the main network, method numbers."""
+"""Schemas of the actors: constructor states of the official actors, main network states, method numbers."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_schema_encoded_constructor_state_has_official_cid(name: str, state: dic
 
 
 def actors_of(store: MemoryStore, root: Cid) -> list[tuple[str, Cid]]:
-    """The name and the state of each recorded actor of a main network state, as its own manifest names them."""
+    """Return name and state of each recorded actor of a main network state, according to its manifest."""
     _, tree, _ = decode_strict(store.get(root))
     found = Hamt(store, unlink(tree))
     actor = found.get(b"\x00\x00")

@@ -1,4 +1,4 @@
-"""Sectors at network version 29: new ones count tenfold, older ones are upgraded by the miner's method 37."""
+"""Sectors at network version 29: quality is tenfold for new ones, and for older ones after the miner's method 37."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture
 def miner(network: Network) -> Miner:
-    """One with two sectors of 2 KiB from before the upgrade, which count once."""
+    """Create a miner with two 2 KiB sectors from before the upgrade, with simple quality."""
     made = network.create_miner(sectors=2)
     network.mine()
     network.upgrade(29, "own-v19")
@@ -51,7 +51,7 @@ def test_new_sectors_count_tenfold(network: Network, miner: Miner) -> None:
 
 
 def test_an_upgraded_sector_counts_tenfold(miner: Miner) -> None:
-    """And binds what a tenfold one binds now: more than before, which was less than that."""
+    """Its pledge is that of a new tenfold sector, which is more than before."""
     before = miner.pledge()
     upgrade(miner, 0)
     assert miner.power() == (2 * SIZE, 11 * SIZE)
@@ -115,7 +115,7 @@ def test_only_its_people_upgrade_a_miners_sectors(miner: Miner) -> None:
 
 
 def test_the_upgraded_power_is_lost_and_found_as_a_whole(miner: Miner) -> None:
-    """The partition's totals agree with its sectors: a fault removes the tenfold power."""
+    """The partition's totals match its sectors: a fault removes the tenfold power."""
     upgrade(miner, 0, 1)
     miner.declare_faults(0)
     assert miner.power() == (SIZE, 10 * SIZE)

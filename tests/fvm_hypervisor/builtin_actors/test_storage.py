@@ -1,4 +1,4 @@
-"""An actor's state from Python (`Hypervisor.storage`): what is committed is what the actor reads, and the other way."""
+"""State of an actor from Python (`Hypervisor.storage`): commits are visible to the actor, and vice versa."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Pledges as a share of the network's money: the numbers of docs/actors.md, worked out by hand.
+"""Pledges as a share of the supply: the example of docs/actors.md, computed by hand.
 
-1,000,000 FIL are available, of which all miners hold 200,000 FIL by their power and 50,000 FIL in equal parts.
+1,000,000 FIL are available; all miners hold 200,000 FIL by power and 50,000 FIL in equal parts.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from tests.fvm_hypervisor.builtin_actors.world import World
 COMMIT = method_number("DevelopmentOnlyCommitSectors")
 AVAILABLE = 1_000_000 * FIL
 DEPOSIT = 5_937_181_320
-"""attoFIL of a new miner's deposit, which is collateral too: actors.md 8.4."""
+"""Deposit of a new miner in attoFIL, which is also collateral: actors.md 8.4."""
 
 LOCKED, PLEDGE = 2, 5
 
 
 class Network:
-    """A machine whose actors go by the rule, with a share of the money that stays the same."""
+    """A machine with the supply-share rule and a constant supply share."""
 
     def __init__(self, machine: Hypervisor) -> None:
         self.world, self.epoch = World(machine), 1
         self.advance()
 
     def advance(self, available: int = AVAILABLE) -> None:
-        """The end of an epoch. What is locked does not circulate."""
+        """End an epoch. Locked funds do not circulate."""
         assert self.world.send_as(SYSTEM_ACTOR, Address.id(CRON_ACTOR), 2).exit_code == 0
         self.epoch += 1
         locked = decode_bigint(self.world.state_of(POWER_ACTOR)[4])
@@ -48,24 +48,24 @@ class Network:
         return Address.from_bytes(decode(created.return_data)[0])
 
     def commit(self, miner: Address, owner: Address, sectors: int = 1, value: int = 0) -> int:
-        """Commit sectors, with attoFIL sent along; the exit code."""
+        """Commit sectors with attoFIL attached; return the exit code."""
         params = packed([[]] * sectors, 600_000)
         return int(self.world.send(miner, COMMIT, params, value, owner).exit_code)
 
     def bound(self, miner: Address) -> tuple[int, int]:
-        """attoFIL of pledge, and of what is locked until it vests."""
+        """Return the pledge in attoFIL, and the amount locked until it vests."""
         state = self.world.state_of(self.world.id_of(miner))
         return decode_bigint(state[PLEDGE]), decode_bigint(state[LOCKED])
 
     def award(self, miner: Address) -> int:
-        """One won block; attoFIL of the reward."""
+        """Win a block and return the reward in attoFIL."""
         before = self.world.balance_of(miner)
         params = packed(raw(miner), amount(0), amount(0), 1)
         assert self.world.send_as(SYSTEM_ACTOR, Address.id(REWARD_ACTOR), 2, params).exit_code == 0
         return self.world.balance_of(miner) - before
 
     def withdraw(self, miner: Address, owner: Address) -> int:
-        """Take out all that can be; attoFIL."""
+        """Withdraw the available balance and return it in attoFIL."""
         answer = self.world.send(miner, method_number("WithdrawBalance"), packed(amount(10**30)), 0, owner)
         assert answer.exit_code == 0, answer.message
         return decode_bigint(decode(answer.return_data))
@@ -84,7 +84,7 @@ def network(first_machine: Hypervisor) -> Network:
 
 @pytest.fixture
 def two(network: Network) -> tuple[Network, Address, Address]:
-    """ALICE's miner has the network's only sector, which nothing was required for; BOB's has none."""
+    """ALICE's miner has the network's only sector, which required no pledge; BOB's has none."""
     first, second = network.create_miner(ALICE), network.create_miner(BOB)
     assert network.commit(first, ALICE) == 0
     assert network.bound(first) == (0, DEPOSIT)
@@ -94,14 +94,14 @@ def two(network: Network) -> tuple[Network, Address, Address]:
 
 @pytest.mark.slow
 def test_sector_commit_locks_pledge_beyond_miner_deposit(two: tuple[Network, Address, Address]) -> None:
-    """Half of the power and one of two miners: 100,000 + 25,000 FIL, of which the deposit is there."""
+    """Half of the power and one of two miners: 100,000 + 25,000 FIL, minus the existing deposit."""
     network, _, second = two
     assert network.commit(second, BOB, value=125_000 * FIL) == 0
     assert network.bound(second) == (124_999_999_999_994_062_818_680, DEPOSIT)
 
 
 def test_a_sector_is_refused_without_collateral(two: tuple[Network, Address, Address]) -> None:
-    """One attoFIL short: 1 FIL came with the miner, of which the deposit is locked."""
+    """One attoFIL is missing: the miner started with 1 FIL, of which the deposit is locked."""
     network, _, second = two
     needed = 124_999_999_999_994_062_818_680 - (FIL - DEPOSIT)
     assert network.commit(second, BOB, value=needed - 1) == 19
@@ -119,7 +119,7 @@ def test_parts_are_rounded_down(two: tuple[Network, Address, Address]) -> None:
 
 
 def test_rewards_of_undercollateralized_miner_are_garnished(two: tuple[Network, Address, Address]) -> None:
-    """The first miner lacks 225,000 FIL: nothing of its reward is free, and nothing else that it has."""
+    """The first miner lacks 225,000 FIL, so none of its reward and balance is available."""
     network, first, _ = two
     reward = network.award(first)
     assert reward > 7 * FIL
@@ -128,7 +128,7 @@ def test_rewards_of_undercollateralized_miner_are_garnished(two: tuple[Network, 
 
 
 def test_reward_is_garnished_only_up_to_missing_collateral(two: tuple[Network, Address, Address]) -> None:
-    """8 FIL more are available: 0.1 and 0.025 of them are the second miner's to hold, 1 FIL."""
+    """8 FIL more are available: the second miner must hold 0.1 and 0.025 of them, 1 FIL."""
     network, _, second = two
     assert network.commit(second, BOB, value=125_000 * FIL) == 0
     network.advance()
@@ -143,7 +143,7 @@ def test_reward_is_garnished_only_up_to_missing_collateral(two: tuple[Network, A
 
 
 def test_free_funds_stay_while_collateral_is_missing(two: tuple[Network, Address, Address]) -> None:
-    """16 FIL more are available: 2 FIL are missing, and 3 FIL are free."""
+    """16 FIL more are available: 2 FIL are missing, and 3 FIL are available."""
     network, _, second = two
     assert network.commit(second, BOB, value=125_002 * FIL) == 0
     network.advance(AVAILABLE + 16 * FIL)
@@ -152,7 +152,7 @@ def test_free_funds_stay_while_collateral_is_missing(two: tuple[Network, Address
 
 
 def test_more_miners_need_less_each(two: tuple[Network, Address, Address]) -> None:
-    """A third miner: 16,666.66.. FIL instead of 25,000 FIL, and nothing of a reward is garnished."""
+    """A third miner: 16,666.66.. FIL instead of 25,000 FIL, and nothing is garnished."""
     network, _, second = two
     assert network.commit(second, BOB, value=125_000 * FIL) == 0
     network.create_miner(ALICE)
@@ -172,7 +172,7 @@ def test_the_rules_differ_in_the_miner_alone() -> None:
 
 
 def test_todays_rule_binds_a_sectors_own_pledge(first_machine: Hypervisor) -> None:
-    """The same first sector on the bundle's own rule: 59,604,643,840 attoFIL, actors.md 4.15."""
+    """The first sector under the bundle's own rule: 59,604,643,840 attoFIL, actors.md 4.15."""
     with Hypervisor.open(bundle=Bundle.embedded(), genesis=GENESIS) as machine:
         network = Network(machine)
         miner = network.create_miner(ALICE)

@@ -1,7 +1,7 @@
-"""Two machines of one state: the official actors on the first, ours in their places on the second.
+"""Two machines with one state: official actors on the first, ours on the second.
 
-Our modules lie under the official code CIDs, so that the two states may not differ in a single byte. Every message goes
-to both; exit code, return value, events and state root must be the same, or the step fails with what differs.
+Our modules are installed under the official code CIDs, so the two states must be equal byte for byte. Every message
+goes to both; exit code, return value, events and state root must be equal, or the step fails with the differences.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from tests.fvm_hypervisor.builtin_actors.world import World
 
 GAS_LIMIT = Gas(10**13)
 DAMAGED_LIMIT = Gas(2 * 10**9)
-"""For damaged messages: a bitfield can ask for more than ever comes to an end."""
+"""Gas limit of damaged messages, since a bitfield can request a practically endless computation."""
 
 
 class Twins:
-    """The two machines; `send` and `send_as` give the answer that both have given."""
+    """The two machines; `send` and `send_as` return the common result."""
 
     def __init__(self, of: Official, official: Hypervisor, own: Hypervisor, shakes: int = 0) -> None:
-        """`shakes`: how many damaged forms of each message are tried out before it, on the state that it meets."""
+        """`shakes` is the number of damaged forms of each message to try before it, on the same state."""
         self.of, self.official, self.own, self.shakes = of, official, own, shakes
         self.random, self.kind = Random(1), "script"
         assert official.root == own.root, "the two first states differ"
 
     @classmethod
     def at_genesis(cls, genesis: Genesis, of: Official = V18) -> Twins:
-        """Both machines, fresh. Our modules lie under the CIDs of others here."""
+        """Return both machines at genesis, with our modules under the official CIDs."""
         if of.alone:
             ours = Bundle.embedded(of.own)
             plain = _machine(ours, genesis, of, evm="py-evm", options={"boundary": "plain"})
@@ -56,7 +56,7 @@ class Twins:
         return cls(of, official, own)
 
     def fork(self, shakes: int = 0, kind: str = "script") -> Twins:
-        """A copy, whose messages are counted as of a kind of `ledger.KINDS`."""
+        """Return a copy whose messages are counted as a kind of `ledger.KINDS`."""
         copy = Twins(self.of, self.official.fork(), self.own.fork(), shakes)
         copy.kind = kind
         return copy
@@ -64,14 +64,14 @@ class Twins:
     # --- messages ---------------------------------------------------------------------------------------------
 
     def send(self, to: Address, method: int, params: bytes, value: int, sender: Address) -> ApplyResult:
-        """A chain message from an account."""
+        """Send a chain message from an account."""
         account = self.official.actor(sender)
         nonce = account.nonce if account else 0
         message = Message(to, sender, nonce, TokenAmount(value), MethodNumber(method), params, gas_limit=GAS_LIMIT)
         return self._both(message, lambda machine: machine.apply(message))
 
     def send_as(self, sender: int, to: Address, method: int, params: bytes = b"", value: int = 0) -> ApplyResult:
-        """The same call as if an actor of any kind had made it."""
+        """Send the call as an implicit message of any actor."""
         message = Message(
             to, Address.id(sender), 0, TokenAmount(value), MethodNumber(method), params, gas_limit=GAS_LIMIT
         )
@@ -136,19 +136,19 @@ class Twins:
             what(machine)
 
     def only_official(self, what: Callable[[Hypervisor], None]) -> None:
-        """Let the official actors do what ours do not offer; ours go on from the state that this has left."""
+        """Execute on the official actors what ours do not support; both continue from the resulting state."""
         what(self.official)
         self.own.restore(self.official.snapshot())
         self.own.context = self.official.context
 
     def only_own(self, what: Callable[[Hypervisor], None]) -> None:
-        """The same the other way round."""
+        """Execute on our actors what the official ones do not support."""
         what(self.own)
         self.official.restore(self.own.snapshot())
         self.official.context = self.own.context
 
     def world(self) -> World:
-        """The own machine, for reading."""
+        """Return our machine, for reading."""
         return World(self.own)
 
     # --- differences ------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def _machine(
 
 
 def in_place_of(official: Bundle, own: Bundle, shared: frozenset[str] = frozenset()) -> Bundle:
-    """The official bundle with our module behind each of its code CIDs, but for contracts and those that are shared."""
+    """Return the official bundle with our modules under its code CIDs, except for contracts and shared actors."""
     modules = dict(own.blocks)
     ours: Mapping[Cid, bytes] = {
         official.manifest.code(name): modules[own.manifest.code(name)]
@@ -220,6 +220,6 @@ def _plain(value: Any) -> Any:
 
 
 def actor_name(machine: Hypervisor, actor: ActorID) -> str | None:
-    """The built-in actor's name behind an id."""
+    """Return the built-in actor's name of an ID."""
     state = machine.state_tree.get_actor(actor)
     return machine.manifest.name_of(state.code) if state else None

@@ -29,7 +29,7 @@ NOBODY = Address.id(12_345)
 
 
 class World:
-    """A machine, and shorter words for what is done with it."""
+    """A machine with helpers to send messages."""
 
     def __init__(self, machine: Hypervisor) -> None:
         self.machine = machine
@@ -40,7 +40,7 @@ class World:
     def send(
         self, to: Address, method: int, params: bytes = b"", value: int = 0, sender: Address = KEY_ACCOUNT
     ) -> ApplyResult:
-        """A chain message from an account."""
+        """Send a chain message from an account."""
         account = self.machine.actor(sender)
         message = Message(
             to=to,
@@ -56,7 +56,7 @@ class World:
     def send_as(
         self, sender: ActorID | int, to: Address, method: int, params: bytes = b"", value: int = 0
     ) -> ApplyResult:
-        """The same call as if an actor of any kind had made it."""
+        """Send the call as an implicit message of any actor."""
         message = Message(
             to, Address.id(sender), 0, TokenAmount(value), MethodNumber(method), params, gas_limit=Gas(10**13)
         )
@@ -70,7 +70,7 @@ class World:
         return actor
 
     def state_of(self, actor: int) -> Any:
-        """The decoded state object of an actor."""
+        """Return the decoded state of an actor."""
         state = self.machine.state_tree.get_actor(ActorID(actor))
         assert state is not None
         self.machine.state_tree.flush()
@@ -91,7 +91,7 @@ class World:
         return Address.id(self.counter)
 
     def call_counter(self, method: str, *params: object, value: int = 0) -> ApplyResult:
-        """A chain message to a method of the counter; several parameters make an array."""
+        """Send a message to a method of the counter; several parameters become an array."""
         data = b"" if not params else encode(params[0] if len(params) == 1 else list(params))
         return self.send(Address.id(self.counter), method_number(method), data, value)
 
@@ -103,13 +103,13 @@ class World:
         return CreateReturn.decode(result.return_data).eth_address
 
     def call(self, contract: EthAddress, name: str, function: str, *arguments: Any, value: int = 0) -> ApplyResult:
-        """A transaction of the Ethereum account."""
+        """Send a transaction of the Ethereum account."""
         calldata = interface(name).encode_call(function, *arguments)
         to = to_filecoin(contract)
         return self.send(to, method_number("InvokeEVM"), invoke_params(calldata), value, ETH_ACCOUNT)
 
     def ask(self, contract: EthAddress, name: str, function: str, *arguments: Any, value: int = 0) -> Any:
-        """The same, for the answer of a transaction that succeeds."""
+        """Send a transaction that must succeed, and return its result."""
         result = self.call(contract, name, function, *arguments, value=value)
         assert result.exit_code == 0, result.message
         return interface(name).decode_result(function, invoke_return(result.return_data))
@@ -117,7 +117,7 @@ class World:
 
 @cache
 def artifact(name: str) -> dict[str, Any]:
-    """The committed artifact of an example contract."""
+    """Return the committed artifact of an example contract."""
     data: dict[str, Any] = json.loads((EXAMPLES / "solidity" / "artifacts" / f"{name}.json").read_text())
     return data
 
@@ -127,6 +127,6 @@ def interface(name: str) -> ContractInterface:
 
 
 def answer(result: ApplyResult) -> Any:
-    """The decoded return value of a message that succeeded."""
+    """Return the decoded return value of a successful message."""
     assert result.exit_code == 0, result.message
     return decode(result.return_data) if result.return_data else None

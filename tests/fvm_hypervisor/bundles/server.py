@@ -1,4 +1,4 @@
-"""A web server on this machine with one file, which misbehaves in the way that a test asks for."""
+"""A local web server for one file, with configurable misbehaviour."""
 
 from __future__ import annotations
 

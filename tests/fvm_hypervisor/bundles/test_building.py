@@ -1,4 +1,4 @@
-"""`hypervisor bundle build`: another bundle with some code exchanged, whose name is what its content says."""
+"""`hypervisor bundle build`: a bundle with some code replaced, and its name."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Command = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command as a shell runs it: its status, and what it prints on both channels."""
+    """Run the command in an empty folder; return its status, output and error output."""
     monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "bundles"))
 
     def run(*arguments: object) -> tuple[int, str]:

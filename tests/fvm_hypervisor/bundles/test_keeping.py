@@ -1,4 +1,4 @@
-"""The user's folder of bundles: only a whole release with the pinned manifest gets in, nothing half-written stays."""
+"""The user's bundle folder: only complete releases with the pinned manifest are stored, and no partial files remain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.fvm_hypervisor.bundles.server import Site, serving
 from tests.stand_in import write_stand_in
 
 OFFICIAL = bundle_file("bundles/v18-devnet.car")
-"""The file of the release. Without the test data it is our own bundle, which is pinned in the official one's place."""
+"""File of the release. Without the test data it is our own bundle, pinned in place of the official one."""
 ROOT = show(Bundle.from_file(OFFICIAL).root)
 DEVNET = replace(releases()["v18-devnet"], manifest_root=ROOT) if fvm_data() is None else releases()["v18-devnet"]
 
@@ -58,7 +58,7 @@ def names(folder: Path) -> list[str]:
 
 
 def car(bundle: Bundle, *, without: str = "", more: bytes = b"") -> bytes:
-    """A bundle's CAR, without the code of one actor or with a block more."""
+    """Return a bundle's CAR, without the code of one actor or with an additional block."""
     left_out = bundle.manifest.code(without) if without else None
     blocks = [(cid, block) for cid, block in bundle.blocks if cid != left_out]
     if more:
@@ -190,7 +190,7 @@ def test_a_newer_release_is_added_under_the_name_that_is_given(library: Path, tm
 
 
 def test_a_release_that_is_not_pinned_here_has_no_url(library: Path, tmp_path: Path, official: bytes) -> None:
-    """Its tag is not known: v19 was released as v19.0.1, not as v19.0.0."""
+    """The tag is not known: v19 was released as v19.0.1, not as v19.0.0."""
     (tmp_path / "known.car").write_bytes(official)
     write_stand_in(tmp_path / "known.car", tmp_path / "newer.car")
     release, path = add(tmp_path / "newer.car", "v19-devnet")

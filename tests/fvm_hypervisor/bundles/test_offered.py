@@ -1,7 +1,7 @@
-"""A newer official release, once it is added, is offered by every suite that runs beside official bundles.
+"""Tests that compare with official bundles also offer a newer release once it is added.
 
-There is none of v19 among the test data, so one of v18 under other code CIDs stands in for it (`tests.stand_in`). What
-is looked at is which tests there are: what they would find is the release's to say.
+The test data has no bundle of v19, so v18 under other code CIDs replaces it (`tests.stand_in`). Only the collection of
+tests is checked.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_official_bundle_suites_offer_added_release(kept: Path) -> None:
 
 
 def test_contracts_are_held_against_its_evm_actor(kept: Path) -> None:
-    """The generated contracts (`make differential`) and the limits of live frames take the newest one at hand."""
+    """Generated contracts (`make differential`) and the frame limits use the newest available bundle."""
     asked = "from tests.conftest import newest_bundle; print(newest_bundle('bundles/v18-devnet.car'))"
     assert run(kept, "-c", asked).strip() == str(kept / f"{DEVNET}.car")
 

@@ -1,4 +1,4 @@
-"""The stage, made once."""
+"""The debugged network, created once."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Debug = Callable[..., Session]
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
-    """A network in memory."""
+    """Return the network in memory."""
     with Network() as network:
         yield prepare(network)
 
 
 @pytest.fixture
 def debug(stage: Stage) -> Iterator[Debug]:
-    """Sessions, each closed at the test's end: of the payment that fails, or of another subject."""
+    """Return a function that opens sessions on the failing payment or another message, closed after the test."""
     made: list[Session] = []
 
     def session(subject: Subject | None = None) -> Session:
@@ -39,7 +39,7 @@ def debug(stage: Stage) -> Iterator[Debug]:
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stage]:
-    """The stage's chain in a folder, which nothing has open."""
+    """Return a closed folder with the chain of the debugged network."""
     folder = tmp_path_factory.mktemp("stepped") / "chain"
     with Network(folder) as network:
         return folder, prepare(network)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 
 class DapClient:
-    """Asks one request after the other; events that come meanwhile are kept."""
+    """Sends requests one at a time; events received meanwhile are stored."""
 
     def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
         self._reader, self._writer = reader, writer
@@ -15,7 +15,7 @@ class DapClient:
         self.events: list[dict[str, Any]] = []
 
     def send(self, command: str, **arguments: Any) -> int:
-        """Send a request; its number."""
+        """Send a request and return its number."""
         self._number += 1
         request = {"seq": self._number, "type": "request", "command": command, "arguments": arguments}
         data = json.dumps(request).replace("Infinity", "1e999").encode()
@@ -24,7 +24,7 @@ class DapClient:
         return self._number
 
     def read(self) -> dict[str, Any] | None:
-        """The next message; None at the end."""
+        """Return the next message, or None at the end."""
         length = None
         while line := self._reader.readline().strip():
             name, _, value = line.partition(b": ")
@@ -36,14 +36,14 @@ class DapClient:
         return message
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """The body of an answer that is a success."""
+        """Return the body of a successful response."""
         answer = self.answer(command, **arguments)
         assert answer["success"], answer
         body: dict[str, Any] = answer["body"]
         return body
 
     def answer(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """The answer to a request."""
+        """Return the response to a request."""
         number = self.send(command, **arguments)
         while True:
             message = self.read()
@@ -54,7 +54,7 @@ class DapClient:
             self.events.append(message)
 
     def event(self, name: str) -> dict[str, Any]:
-        """The body of the next event of a name."""
+        """Return the body of the next event of a name."""
         while True:
             for place, message in enumerate(self.events):
                 if message.get("event") == name:
@@ -66,13 +66,13 @@ class DapClient:
             self.events.append(found)
 
     def launch(self, **arguments: Any) -> None:
-        """Initialize and launch; breakpoints are to be set now."""
+        """Initialize and launch, up to the setting of breakpoints."""
         assert self.ask("initialize", adapterID="hypervisor")["supportsStepBack"]
         self.ask("launch", **arguments)
         self.event("initialized")
 
     def variables(self, reference: int) -> dict[str, dict[str, Any]]:
-        """Variables by their names."""
+        """Return variables by name."""
         return {each["name"]: each for each in self.ask("variables", variablesReference=reference)["variables"]}
 
     def scope(self, frame: int, name: str) -> dict[str, dict[str, Any]]:

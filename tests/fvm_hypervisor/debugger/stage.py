@@ -1,6 +1,6 @@
-"""A contract that pays through a native actor which fails, on a network: what the debugger's tests step through.
+"""The network of the debugger tests: a contract that pays through a failing native actor.
 
-`project/out` was compiled with solc 0.8 of npm from `project/src`, without the optimizer, as forge writes artifacts.
+`project/out` was compiled with solc 0.8 of npm from `project/src`, without the optimizer, in forge's layout.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GAS = 10**9
 
 @dataclass(frozen=True)
 class Stage:
-    """The network, the contract, the native actor's ID, and the transaction that fails."""
+    """The network, the contract, the native actor's ID, and the failing transaction."""
 
     network: Network
     teller: Contract
@@ -36,7 +36,7 @@ class Stage:
 
 
 def prepare(network: Network, schema: Path = SCHEMA) -> Stage:
-    """Deploy both, and let one fail in the other."""
+    """Deploy contract and actor, and send the failing transaction."""
     teller = network.deploy(TELLER)
     code = network.actors.install(COUNTER, schema)
     counter = network.machine.create(code).id

@@ -30,7 +30,7 @@ def launch(chain: tuple[Path, Stage]) -> dict[str, object]:
 
 @pytest.fixture
 def client() -> Iterator[DapClient]:
-    """Over standard streams; the program ends by itself once it is disconnected."""
+    """Start a client over standard streams; the program ends after disconnecting."""
     program = subprocess.Popen([HYPERVISOR, "step", "--dap"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     yield DapClient(cast(BinaryIO, program.stdout), cast(BinaryIO, program.stdin))
     assert program.stdin is not None
@@ -184,7 +184,7 @@ def test_invalid_frame_is_refused_and_session_continues(client: DapClient, launc
 
 
 def nested(depth: int) -> bytes:
-    """A message whose lists nothing closes."""
+    """Return a message with unclosed lists."""
     data = b"[" * depth
     return b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
 
@@ -226,7 +226,7 @@ def test_a_defect_ends_one_conversation_only(
 
 @pytest.mark.slow
 def test_editor_breakpoints_keep_launch_breakpoints(client: DapClient, launch: dict[str, object]) -> None:
-    """Editors send all three requests before the message begins, with what they have themselves: often nothing."""
+    """Editors send all three breakpoint requests before the message starts, often empty ones."""
     client.launch(**launch, breakpoints=["exit any"])
     client.ask("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[])
     client.ask("setFunctionBreakpoints", breakpoints=[{"name": "syscall vm::exit"}])
@@ -241,7 +241,7 @@ def test_editor_breakpoints_keep_launch_breakpoints(client: DapClient, launch: d
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [b"POST / HTTP/1.1", b"X-Header: y", b"Content-Length" + b" " * 2000])
 def test_http_post_of_web_page_is_not_an_adapter_request(client: DapClient, first: bytes) -> None:
-    """A page's POST has Content-Length among its header lines, and a body of the page's choice."""
+    """A page's POST has Content-Length among its headers, and a body chosen by the page."""
     body = b'{"type": "request", "seq": 1, "command": "initialize"}'
     client._writer.write(b"%s\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s" % (first, len(body), body))
     client._writer.flush()
@@ -271,7 +271,7 @@ def test_pause_stops_running_program_and_is_not_remembered(
 
 @pytest.mark.slow
 def test_a_pause_right_after_a_request_is_for_that_one(client: DapClient, launch: dict[str, object]) -> None:
-    """Both are sent at once, so that the pause may be read before the request is begun: the message stops or ends."""
+    """Both are sent together, so the pause may be read before the request starts: the message stops or ends."""
     client.launch(**launch)
     client.ask("configurationDone")
     client.event("stopped")

@@ -1,4 +1,4 @@
-"""A message under the debugger: a Solidity call that reaches a native actor that fails, forwards and backwards."""
+"""A debugged message: a Solidity call of a failing native actor, stepped forwards and backwards."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SOURCE = (PROJECT / "src" / "Teller.sol").read_text().splitlines()
 
 
 def line_of(text: str) -> int:
-    """The number of the first line of the source with a text."""
+    """Return the number of the first source line with a text."""
     return next(number for number, line in enumerate(SOURCE, 1) if text in line)
 
 
@@ -46,7 +46,7 @@ def stopped(state: Stop | End) -> Stop:
 
 
 def here(session: Session) -> tuple[str, int]:
-    """Path and line of the innermost frame."""
+    """Return path and line of the innermost frame."""
     frame = views.frames(session)[0]
     return frame.path, frame.line
 
@@ -206,7 +206,7 @@ def test_backwards_to_the_breakpoint_before(debug: Debug) -> None:
 
 
 def test_back_command_reaching_message_start_resets_frame(debug: Debug) -> None:
-    """`back 100` from a native actor comes to the message's beginning, where there is one call."""
+    """`back 100` from a native actor reaches the start of the message, with one call."""
     session = debug()
     session.breakpoints.add("exit any")
     session.start()
@@ -282,7 +282,7 @@ def test_pause_while_reversing_from_end_is_a_stop(debug: Debug, monkeypatch: pyt
 
 
 def paused_while_it_runs(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """The next executions are paused as often as this, each time at a place after their first one."""
+    """Pause the next executions this many times, each after its first instruction."""
     ask, left = StepListener._ask, [times]
 
     def asked(self: StepListener, site: StopSite) -> None:

@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
 
 
 class Screen:
-    """A program on a pseudo-terminal: what it prints is waited for, and lines are typed."""
+    """A program on a pseudo-terminal."""
 
     def __init__(self, arguments: list[str]) -> None:
         self._terminal, inner = pty.openpty()
@@ -55,7 +55,7 @@ class Screen:
         os.write(self._terminal, line.encode() + b"\n")
 
     def close(self) -> None:
-        """End the program, if it runs."""
+        """End the program if it is running."""
         if self.program.poll() is None:
             self.program.kill()
         self.program.wait()

@@ -1,4 +1,4 @@
-"""A visitor of the pages in this process: no sockets, the same bytes; what it gets is read as a browser reads it."""
+"""A client of the pages in this process, without sockets, which parses responses like a browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.localnet.conftest import Clock
 
 @dataclass
 class Visit(HTMLParser):
-    """An answer: its status and headers, and of its page the tags with their attributes, and the text."""
+    """A response: status, headers, tags with attributes, and text."""
 
     status: int
     headers: dict[str, str]
@@ -53,7 +53,7 @@ class Visit(HTMLParser):
 
 @dataclass
 class Visitor:
-    """Asks for pages. `node` is what they show."""
+    """Requests pages. `node` is the served node."""
 
     node: Node
 
@@ -100,7 +100,7 @@ def planted_network() -> Iterator[Stage]:
 
 @pytest.fixture
 def stage(planted_network: Stage) -> Iterator[Stage]:
-    """The demonstration's network; what a test does to it is taken back."""
+    """Return the demo's network; changes by a test are reverted."""
     network = planted_network.network
     snapshot, interfaces = network.snapshot(), dict(network._interfaces.known)
     yield planted_network

@@ -1,4 +1,4 @@
-"""Forms made of an actor's interface: what they answer, and the request that sends it; the page of controls."""
+"""Forms from an actor's interface: their results and the requests that they send; the page of controls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def at(stage: Stage, **query: str) -> str:
 
 
 def request_of(page: Visit) -> tuple[str, Any]:
-    """The request that the page's button sends."""
+    """Return the request that the page's button sends."""
     (button,) = (attrs for tag, attrs in page.tags if tag == "button" and "data-rpc" in attrs)
     return str(button["data-rpc"]), json.loads(button["data-params"] or "")
 

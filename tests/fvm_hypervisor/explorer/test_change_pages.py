@@ -1,4 +1,4 @@
-"""The pages of what changed: of a message, of an epoch, since an older one."""
+"""Pages of state changes: by a message, by an epoch, and between epochs."""
 
 from __future__ import annotations
 

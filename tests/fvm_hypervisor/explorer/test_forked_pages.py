@@ -24,7 +24,7 @@ from tests.localnet.conftest import Clock
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The node that is forked: blocks 1 to 7, with a counter."""
+    """Serve the forked node: blocks 1 to 7, with a counter."""
     with Network(rules="ethereum", chain_id=777, clock=Clock()) as network, serving(network) as served:
         chains.build(served, CREATION, 8601)
         yield served
@@ -38,7 +38,7 @@ def remote(url: str) -> Iterator[NodeClient]:
 
 @pytest.fixture
 def visit(url: str) -> Iterator[Visitor]:
-    """The pages of the fork after block 7, at block 8."""
+    """Return a client of the fork after block 7, at block 8."""
     with Network.fork(url, rules="ethereum", clock=Clock()) as network:
         network.mine()
         found = Node(network)

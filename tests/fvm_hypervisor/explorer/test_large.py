@@ -18,7 +18,7 @@ from tests.localnet.conftest import Clock
 
 @pytest.fixture(scope="module")
 def roomy() -> Iterator[Network]:
-    """A network whose messages may use any gas."""
+    """Return a network whose messages may use any gas."""
     with Network(clock=Clock(), rules="ethereum", hardfork="Prague") as network:
         network.set_default_block_gas_limit(LARGEST_GAS_LIMIT)
         network.set_balance(network.accounts[0], 1 << 100)

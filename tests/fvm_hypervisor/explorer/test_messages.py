@@ -1,4 +1,4 @@
-"""The page of a message: why it failed, its calls, what strangers wrote, what it copies."""
+"""The page of a message: failure reasons, calls, untrusted text, and copied code."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_pictures_are_well_formed_and_by_charge_shows_charges(stage: Stage, visi
 
 
 def test_copied_test_reproduces_message(stage: Stage, visit: Visitor, tmp_path: Any) -> None:
-    """The test in Python is run: on the chain as it was before the message, it ends as the message did."""
+    """The copied Python test runs on the chain before the message and ends like the message."""
     at = f"/tx/{stage.messages['out of gas']}/again"
     program = visit(f"{at}/python").body.decode()
     ast.parse(program)
@@ -123,7 +123,7 @@ def test_copied_test_reproduces_message(stage: Stage, visit: Visitor, tmp_path: 
 
 
 class Lent:
-    """A network that stays open."""
+    """A network that is not closed."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -200,7 +200,7 @@ def test_long_revert_reason_is_truncated_and_full_on_call_page(stage: Stage, vis
 
 
 def tree(depth: int, width: int = 0) -> dict[str, Any]:
-    """An explained trace: calls under each other, the deepest with others beside it."""
+    """Return an explained trace: nested calls, the deepest with siblings."""
 
     def call(inner: list[dict[str, Any]]) -> dict[str, Any]:
         decoded: dict[str, Any] = {
@@ -224,7 +224,7 @@ def tree(depth: int, width: int = 0) -> dict[str, Any]:
 
 
 class Nesting(HTMLParser):
-    """Holds each end of a fold against its beginning."""
+    """A parser that checks the nesting of folded elements."""
 
     deepest = open = 0
 

@@ -1,4 +1,4 @@
-"""The frame around all pages: addresses, refusals, headers, what a browser is let do."""
+"""The pages' common frame: addresses, errors, headers, browser permissions."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def test_a_search_finds_a_contract_by_its_own_name(stage: Stage, visit: Visitor)
 
 
 def test_names_of_contracts_outlive_the_node(tmp_path: Path) -> None:
-    """Those that it was given, from the folder; those of compiled contracts, by the code that runs."""
+    """Given names are stored in the folder; names of compiled contracts are found by their code."""
     code = bytes.fromhex(json.loads((ARTIFACTS / "DataCapName.json").read_text(encoding="utf-8"))["bytecode"][2:])
     with Network(tmp_path / "chain") as network:
         given = network.deploy(ARTIFACTS / "Inbox.json")

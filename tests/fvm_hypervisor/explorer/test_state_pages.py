@@ -1,4 +1,4 @@
-"""The state of actors as a tree: by the names of schemas, page by page, with proofs."""
+"""The state of actors as a tree: schema names, paging, proofs."""
 
 from __future__ import annotations
 

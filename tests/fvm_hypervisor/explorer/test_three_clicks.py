@@ -1,4 +1,4 @@
-"""Three planted failures, found from the home page by its links alone: what failed, and why, within three clicks."""
+"""Three planted failures, found from the home page by links only: cause and location within three clicks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ CAUSES = {
     "wrong method": ("exit 22 USR_UNHANDLED_MESSAGE, the actor has no such method", "this actor has no method"),
     "out of gas": ("exit 7 SYS_OUT_OF_GAS", "increment"),
 }
-"""A native abort inside a caught Solidity call, a wrong method number, an out-of-gas in a nested call: what explains
-each of them."""
+"""Expected explanations: a native abort inside a caught Solidity call, a wrong method number, a nested out-of-gas."""
 
 
 def clicks_to(visit: Visitor, found: Callable[[str, Visit], bool]) -> int | None:

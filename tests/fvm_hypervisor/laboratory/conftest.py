@@ -13,7 +13,7 @@ from tests.localnet.conftest import ARTIFACTS, Clock
 
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A chain of our own actors: a contract is deployed and called, money is sent, epochs pass."""
+    """Return a chain of our own actors: a contract is deployed and called, FIL is sent, epochs pass."""
     folder = tmp_path_factory.mktemp("lab") / "chain"
     with Network(folder, clock=Clock()) as network:
         counter = network.deploy(ARTIFACTS / "Counter.json")
@@ -26,7 +26,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A chain on a bundle with the small actor, which is called three times."""
+    """Return a chain on a bundle with the small actor, which is called three times."""
     folder = tmp_path_factory.mktemp("lab")
     with Network(folder / "chain", bundle=SmallActor().bundle(folder / "small.car"), clock=Clock()) as network:
         for _ in range(3):

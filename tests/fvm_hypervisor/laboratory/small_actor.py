@@ -1,7 +1,7 @@
-"""A small actor in the place of a built-in one, with knobs: what a proposal changes, without a Rust toolchain.
+"""A small actor that replaces a built-in one, with parameters for its costs; it needs no Rust toolchain.
 
-Each call runs a loop, writes blocks to the state, emits an event and returns nothing; method numbers are all the same
-to it. Written as text: the machine's instructions and syscalls, no more.
+Each call runs a loop, writes blocks to the state, emits an event and returns nothing, for every method number. It is
+written as text in the machine's instructions and syscalls.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hypervisor.bundle import Bundle
 from tests.runtimes.wasm.guests import data, guest
 
 NAME = "datacap"
-"""The built-in actor that it takes the place of: f07, which no other one needs in these tests."""
+"""The built-in actor that it replaces: f07, which these tests do not need otherwise."""
 ADDRESS = "f07"
 METHOD = 2
 _IMPORTS = ("ipld.block_create", "ipld.block_link", "self.set_root", "event.emit_event")
@@ -23,14 +23,14 @@ _ENTRY, _KEY, _VALUE, _BLOCK, _CID, _ID = 0, 100, 200, 300, 400, 500
 
 @dataclass(frozen=True)
 class SmallActor:
-    """The knobs: turns of the loop, blocks that are written, and the event's value."""
+    """Parameters: iterations of the loop, number of written blocks, and the event's value."""
 
     turns: int = 100
     blocks: int = 1
     said: bytes = b"hello"
 
     def module(self) -> bytes:
-        """The module."""
+        """Return the module."""
         entry = (3).to_bytes(8, "little") + (0x55).to_bytes(8, "little")
         entry += len(b"kind").to_bytes(4, "little") + len(self.said).to_bytes(4, "little")
         fields = data(_ENTRY, entry) + data(_KEY, b"kind") + data(_VALUE, self.said)
@@ -53,6 +53,6 @@ class SmallActor:
         return guest(body, *_IMPORTS, fields=fields, locals_="(local $turn i32)")
 
     def bundle(self, file: Path) -> Path:
-        """Our own bundle with this actor, as a file."""
+        """Return our own bundle with this actor, as a file."""
         file.write_bytes(build(Bundle.embedded("v19"), {NAME: self.module()}))
         return file

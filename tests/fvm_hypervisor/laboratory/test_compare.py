@@ -1,4 +1,4 @@
-"""`hypervisor compare`: sources and sides, what is the same, what differs, and what is refused."""
+"""`hypervisor compare`: sources and sides, equal and different results, and refused input."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def table(found: dict[str, Any], name: str) -> dict[str, tuple[list[int], list[i
 
 @pytest.fixture
 def vector(tmp_path: Path) -> Path:
-    """One golden vector, as a file of its own, as official ones are."""
+    """Return one golden vector as a file, in the form of official ones."""
     file = tmp_path / "one.json"
     file.write_text(json.dumps(next(iter(read_vectors(SEND)))), encoding="utf-8")
     return file
@@ -132,7 +132,7 @@ def test_vectors_and_processes(chain: Path, vector: Path) -> None:
 
 @pytest.fixture(scope="module")
 def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some golden vectors in which no built-in actor runs, as one file: they need no official bundle."""
+    """Return golden vectors that execute no built-in actor, as one file; they need no official bundle."""
     kept = [vector for vector in read_vectors(SEND) if not name_of(vector).startswith(BUILT_IN_ACTORS_RUN)]
     file = tmp_path_factory.mktemp("vectors") / "some.jsonl.gz"
     file.write_bytes(gzip.compress("".join(json.dumps(vector) + "\n" for vector in kept[::5]).encode()))
@@ -302,7 +302,7 @@ def calls_of(work: Callable[[], object]) -> int:
 
 @pytest.mark.slow
 def test_compare_makes_at_most_2_3_times_calls_of_single_run(vectors: Path) -> None:
-    """Most messages differ, which is the most work."""
+    """Most messages differ, which is the worst case."""
     sides = two_sides(Choices(prices=["message_compute=1", "invoke.flat=1"]))
     folder = BundleFolder(bundle_folder())
 

@@ -1,4 +1,4 @@
-"""Three changes are planted in a bundle; what `compare` prints alone says which one it is, and where."""
+"""Three changes planted in a bundle; the output of `compare` identifies and locates each."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def run(*arguments: object) -> Any:
 
 
 def compared(chain: Path, folder: Path, after: SmallActor) -> list[str]:
-    """The lines of the report, without the spaces of its columns."""
+    """Return the lines of the report without column spaces."""
     done = run("compare", str(chain), "--bundle", str(after.bundle(folder / "after.car")), "--workers", "1")
     assert done.exit_code == FAILED, done.stderr
     return [" ".join(line.split()) for line in done.stdout.splitlines()]
 
 
 def part(lines: list[str], title: str) -> list[str]:
-    """The lines of a table, or nothing where it is not there."""
+    """Return the lines of a table, or none if it is missing."""
     found = [number for number, line in enumerate(lines) if line.startswith(title)]
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""The world that tests run in: its changes for one deployment end with it."""
+"""State of Solidity tests: changes made for one deployment are reverted after it."""
 
 from __future__ import annotations
 

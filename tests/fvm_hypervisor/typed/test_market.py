@@ -1,4 +1,4 @@
-"""Market's wrapper, as its users have it: mypy sees this file, so what is written here has the types that are meant."""
+"""Typed use of Market's wrapper: mypy checks this file, so the types in it are those of the wrapper."""
 
 from __future__ import annotations
 

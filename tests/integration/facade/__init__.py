@@ -1,4 +1,4 @@
-"""Contracts that call built-in actors through the facade: `Relay` hands on bytes, `Typed` uses the interfaces.
+"""Contracts that call built-in actors through the facade: `Relay` forwards bytes, `Typed` uses the interfaces.
 
-`compiled/` is what solc made of them and of bridge/solidity; compile.mjs makes it again.
+`compiled/` contains solc's output for them and for bridge/solidity; compile.mjs regenerates it.
 """

@@ -1,4 +1,4 @@
-"""The stage of the facade's tests: each of our bundles, and who runs the contracts."""
+"""Machines of the facade tests, for each of our bundles and each runner of contracts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.integration.filecoin_solidity.stage import APIS, Stage
 
 @pytest.fixture(scope="module", params=kinds("its EVM actor"))
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A machine with miners, deals and claims, on which every caller is a Relay, and the facade is on."""
+    """Return a machine with miners, deals and claims, on which every caller is a Relay, and the facade is on."""
     bundle = Bundle.embedded() if request.param == "own" else Bundle.open(data_file(table.OFFICIAL))
     artifacts = tmp_path_factory.mktemp("relays")
     for api in APIS:
@@ -38,7 +38,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def typed(stage: Stage) -> tuple[Address, ContractInterface]:
-    """`Typed`, deployed."""
+    """Deploy `Typed`."""
     artifact = json.loads((FOLDER / "compiled" / "Typed.json").read_text())
     code = encode(bytes.fromhex(artifact["bytecode"].removeprefix("0x")))
     created = stage.apply(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, code, 0, ETHEL)

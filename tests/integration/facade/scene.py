@@ -1,4 +1,4 @@
-"""A machine with the facade on and everything that methods need, and what tests of the facade do with it."""
+"""A machine with the facade and the state that methods need, and helpers of the facade tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ask(stage: Stage, typed: tuple[Address, ContractInterface], name: str, *argu
 
 
 def multisig(stage: Stage, *signers: Address) -> int:
-    """A wallet with a threshold of two."""
+    """Create a multisig with a threshold of two."""
     code = stage.machine.manifest.code("multisig")
     constructor = packed([raw(signer) for signer in signers], 2, 0, 0)
     created, _ = stage.send(Address.id(INIT_ACTOR), 2, packed(link(code), constructor), 10**9)
@@ -41,7 +41,7 @@ def multisig(stage: Stage, *signers: Address) -> int:
 
 
 def relayed(stage: Stage, function: str, target: bytes, data: bytes, value: int | None = None) -> tuple[bool, str]:
-    """A call of a Relay's: whether it succeeded, and its revert data in words (its answer in hex)."""
+    """Call through a Relay; return True and the result in hex, or False and the revert data as text."""
     given = () if value is None else (value,)
     call = RELAY.encode_call(function, "0x" + target.hex(), data, *given)
     result = stage.apply(stage.address("SendAPI"), INVOKE_EVM, invoke_params(call), 0, ETHEL)

@@ -1,4 +1,4 @@
-"""Every method through its interface, beside the same call made natively; contracts and wallets that use interfaces."""
+"""Every method by its Solidity interface, compared with the native call; contracts and wallets that use interfaces."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _is_formed(function: FacadeFunction, params: bytes) -> bool:
 
 
 def _calldata(function: FacadeFunction, params: bytes) -> bytes:
-    """The same values as ABI; that its words are eth-abi's is `tests/bridge/test_strict_abi.py`'s business."""
+    """Return the same values as ABI words; `tests/bridge/test_strict_abi.py` compares these with eth-abi."""
     values = decode(params) if params else []
     values = values if function.takes_tuple or not params else [values]
     return function.selector + function.arguments.write(values)

@@ -1,4 +1,4 @@
-"""Errors of the facade: what it rejects, and what it passes on."""
+"""Errors of the facade: rejected calls, and calls that it passes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every function of the Solidity libraries on both bundles, held against docs/bridge.md; `--write` renews its table."""
+"""Comparison of every function of the Solidity libraries on both bundles with docs/bridge.md; `--write` updates it."""
 
 from __future__ import annotations
 

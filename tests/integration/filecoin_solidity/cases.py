@@ -1,7 +1,7 @@
 """Cases for each function of the libraries: at least one success, and one that the actor rejects.
 
-A case gives the function's arguments and, written independently of the library, the native call that means the same:
-parameters in CBOR as the actors specify them. Expected exits are the ones that the built-in actors document.
+A case gives the function's arguments and, independently of the library, the equivalent native call with parameters in
+CBOR according to the actors' specification. Expected exit codes are the documented ones of the built-in actors.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FORBIDDEN, NO_FUNDS, GARBLED = ExitCode.USR_FORBIDDEN, ExitCode.USR_INSUFFICIENT
 NOBODY_THERE: Final = -ErrorNumber.NOT_FOUND
 NOBODY: Final = 99_999
 BROKEN: Final = b"\x09broken"
-"""Bytes that are no address."""
+"""Bytes that are not an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class NativeCall:
 class Case:
     """A call of a function.
 
-    `arguments` are the Solidity function's; `exit_code` is what the library reports (negative: the send was refused),
-    or the name of the error with which it reverts before there is any call. `refused` are the exit codes of the single
-    items where a call refuses those only. `wrapped`: the actor answers with a tuple of one, the library with its
-    content. `new_actor`: the answer holds an address that depends on who began the message. `caller`: another one of
-    the stage's than that of the API. `hidden_behind`: the library fails over the empty answer with these words before
-    it looks at the exit. `misread`: the library takes negative numbers for others (-1 for 0).
+    `arguments` are those of the Solidity function; `exit_code` is the reported one (negative for a refused send), or
+    the name of the error with which the library reverts before a call. `refused` are the exit codes of single items if
+    only those are refused. `wrapped`: the actor returns a tuple of one, the library its content. `new_actor`: the
+    result is an address that depends on the message's origin. `caller`: a caller of the stage other than that of the
+    API. `hidden_behind`: the library fails with these words on the empty return value before it checks the exit code.
+    `misread`: the library decodes negative numbers incorrectly (-1 for 0).
     """
 
     api: str
@@ -78,7 +78,7 @@ class Case:
 
     @property
     def by(self) -> str:
-        """The name of the stage's caller that is used."""
+        """Name of the used caller of the stage."""
         return self.caller or self.api
 
     @property
@@ -87,23 +87,23 @@ class Case:
 
     @property
     def method(self) -> str:
-        """The name under which the table lists it."""
+        """Name in the table."""
         return f"{self.api}.{self.function}"
 
 
 def fil(address: Address | bytes) -> tuple[bytes]:
-    """CommonTypes.FilAddress."""
+    """Return a CommonTypes.FilAddress."""
     return (address.to_bytes() if isinstance(address, Address) else address,)
 
 
 def big(number: int) -> tuple[bytes, bool]:
-    """CommonTypes.BigInt."""
+    """Return a CommonTypes.BigInt."""
     magnitude = abs(number)
     return magnitude.to_bytes((magnitude.bit_length() + 7) // 8 or 1, "big"), number < 0
 
 
 def cases(stage: Stage) -> list[Case]:
-    """All cases; IDs are those of a stage, and the same on every bundle."""
+    """Return all cases; IDs are those of a stage, equal on every bundle."""
     made = (
         account,
         datacap,
@@ -201,7 +201,7 @@ def deals(stage: Stage) -> Iterable[Case]:
 
 
 def _offer(deal: Deal) -> Any:
-    """MarketTypes.ClientDealProposal."""
+    """Return a MarketTypes.ClientDealProposal."""
     label = deal.label.encode() if isinstance(deal.label, str) else deal.label
     fields, sealed = deal.signed()
     proposal = (
@@ -316,7 +316,7 @@ def _at(epoch: int) -> Callable[[Stage], object]:
 
 
 def addresses(stage: Stage) -> Iterable[Case]:
-    """Without a native call: what the state tree says is the measure."""
+    """Return cases without a native call; the expected results come from the state tree."""
     for address in (BOB, WORKER, ETHEL, Address.id(7), Address.id(NOBODY)):
         yield Case("PrecompilesAPI", "resolveAddress", (fil(address),), None)
     yield Case("PrecompilesAPI", "resolveAddress", (fil(STRANGER),), None, "none")
@@ -341,5 +341,5 @@ _NAMES: Final = {"changePeerId": "ChangePeerID", "getPeerId": "GetPeerID", "chan
 
 
 def _number(function: str) -> int:
-    """The number of the method behind a function of the library."""
+    """Return the method number of a function of the library."""
     return method_number(_NAMES.get(function, function[0].upper() + function[1:]))

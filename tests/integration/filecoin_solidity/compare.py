@@ -1,7 +1,7 @@
-"""One case both ways, from the same state: through the library, and as the caller's own native call.
+"""Comparison of one case from the same state: through the library, and as the caller's own native call.
 
-Exit code, answer, every actor's state and the events must be the same. Answers are compared in plain values: what the
-library returns by the types that its ABI names, what the actor returns by the same types.
+Exit code, result, every actor's state and the events must be equal. Results are compared as plain values of the types
+in the library's ABI.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Compared:
 
     @property
     def missing(self) -> bool:
-        """True where the actor does not have the method."""
+        """True if the actor does not have the method."""
         return self.answer.exit_code == UNHANDLED
 
 
 def compare(stage: Stage, case: Case) -> Compared:
-    """Do a case both ways; the stage is afterwards as it was."""
+    """Execute a case both ways; the stage is restored afterwards."""
     before, context = stage.machine.snapshot(), stage.machine.context
     try:
         if case.before is not None:
@@ -161,7 +161,7 @@ def _differences(case: Case, library: Answer, native: Answer) -> Iterator[str]:
 
 
 def _shortcomings(case: Case, library: Answer, answered: bool, first: Mapping[ActorID, ActorState]) -> Iterator[str]:
-    """Why a case proves less than it should."""
+    """Return the reasons for which a case is not conclusive."""
     if library.exit_code == UNHANDLED:
         yield "the actor has no such method (exit 22)"
     effect = library.actors != first
@@ -174,14 +174,14 @@ def _shortcomings(case: Case, library: Answer, answered: bool, first: Mapping[Ac
 
 
 def _codes(value: Any) -> list[int]:
-    """The exit codes of refused items: the pairs in a batch's second half."""
+    """Return the exit codes of refused items: the pairs in a batch's second half."""
     if isinstance(value, list) and len(value) == 2 and isinstance(value[0], int) and isinstance(value[1], list):
         return [code for _, code in value[1]]
     return [code for item in value for code in _codes(item)] if isinstance(value, list) else []
 
 
 def _actors(stage: Stage) -> dict[ActorID, ActorState]:
-    """All actors, but without the nonce of the account that sends transactions."""
+    """Return all actors, without the nonce of the sending account."""
     stage.machine.state_tree.flush()
     actors = dict(stage.machine.state_tree.actors())
     sender = ActorID(stage.id_of(ETHEL))
@@ -193,7 +193,7 @@ def _actors(stage: Stage) -> dict[ActorID, ActorState]:
 
 
 def _entries(stage: Stage, case: Case, kind: str) -> list[Mapping[str, Any]]:
-    """The ABI's "inputs" or "outputs" of a case's function."""
+    """Return "inputs" or "outputs" of a case's function from the ABI."""
     caller = stage.callers[case.by]
     name = caller.function(case.function).partition("(")[0]
     named = [entry for entry in caller.interface.abi if entry.get("name") == name and entry["type"] == "function"]
@@ -201,7 +201,7 @@ def _entries(stage: Stage, case: Case, kind: str) -> list[Mapping[str, Any]]:
 
 
 def _arguments(stage: Stage, case: Case) -> tuple[Any, ...]:
-    """A case's arguments; a list in a struct of its own where this library wants it so."""
+    """Return a case's arguments; a list is wrapped in a struct if this library requires it."""
     inputs = _entries(stage, case, "inputs")
     pairs = zip(inputs, case.arguments, strict=True)
     return tuple((value,) if entry["type"] == "tuple" and isinstance(value, list) else value for entry, value in pairs)

@@ -1,7 +1,7 @@
-"""A machine on which every function of the libraries has something to do: miners, deals, claims, allowances.
+"""A machine with miners, deals, claims and allowances for every function of the libraries.
 
-The callers are deployed and have funds; each is given what its API needs, such as a miner of its own. What only one
-case needs is done before that case.
+The callers are deployed and funded; each gets what its API needs, such as its own miner. State for a single case is
+made before that case.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ APIS: Final = (
     "AccountAPI", "DataCapAPI", "MarketAPI", "MinerAPI", "PowerAPI", "PrecompilesAPI", "SendAPI", "VerifRegAPI",
 )  # fmt: skip
 VERIFIER: Final = "verifier"
-"""A second caller of VerifRegAPI, since a verifier may hold no datacap itself."""
+"""A second caller of VerifRegAPI, since a verifier may not hold DataCap itself."""
 APPLY_REWARDS: Final = 14
 MARKET, POWER = Address.id(MARKET_ACTOR), Address.id(POWER_ACTOR)
 REGISTRY, DATACAP = Address.id(VERIFIED_REGISTRY_ACTOR), Address.id(DATACAP_ACTOR)
@@ -62,7 +62,7 @@ REGISTRY, DATACAP = Address.id(VERIFIED_REGISTRY_ACTOR), Address.id(DATACAP_ACTO
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A contract that passes on calls to one API."""
+    """A contract that forwards calls to one API."""
 
     address: Address
     id: ActorID
@@ -70,7 +70,7 @@ class Caller:
     code: bytes
 
     def function(self, name: str) -> str:
-        """The contract's own name of an API's function: test contracts write get_owner for getOwner."""
+        """Return the contract's own name of an API's function: test contracts write get_owner for getOwner."""
         names = {entry.get("name") for entry in self.interface.abi}
         plain, bracket, types = name.partition("(")
         snake = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", plain)
@@ -78,8 +78,9 @@ class Caller:
 
 
 class Stage:
-    """The machine, and who is on it. `mine` belongs to the caller of MinerAPI, `seller` to MarketAPI's, `theirs` to
-    ALICE; `theirs` provides deal 0, claims 1 (BOB's) and 4 (of VerifRegAPI's caller)."""
+    """The machine and its actors. `mine` belongs to the caller of MinerAPI, `seller` to MarketAPI's, `theirs` to ALICE;
+    `theirs` provides deal 0, claims 1 (BOB's) and 4 (of VerifRegAPI's caller).
+    """
 
     def __init__(self, bundle: Bundle, artifacts: Path, evm: str = "py-evm") -> None:
         self.machine = Hypervisor.open(bundle=bundle, genesis=GENESIS, evm=evm, proofs=AcceptProofs())
@@ -108,19 +109,19 @@ class Stage:
     # --- messages ---------------------------------------------------------------------------------------------
 
     def apply(self, to: Address, method: int, params: bytes, value: int, sender: Address) -> ApplyResult:
-        """A chain message of an account's, without fees."""
+        """Send a chain message from an account, without fees."""
         account = self.machine.actor(sender)
         nonce = account.nonce if account else 0
         message = Message(to, sender, nonce, TokenAmount(value), MethodNumber(method), params, gas_limit=GAS_LIMIT)
         return self.machine.apply(message)
 
     def call(self, caller: Caller, function: str, arguments: tuple[Any, ...]) -> ApplyResult:
-        """A transaction of ETHEL's to a function of a caller."""
+        """Call a function of a caller in a transaction of ETHEL."""
         calldata = caller.interface.encode_call(caller.function(function), *arguments)
         return self.apply(caller.address, INVOKE_EVM, invoke_params(calldata), 0, ETHEL)
 
     def implicit(self, sender: int, to: Address, method: int, params: bytes = b"", value: int = 0) -> ApplyResult:
-        """The same call as if an actor of any kind had made it."""
+        """Send the call as an implicit message of any actor."""
         message = Message(
             to, Address.id(sender), 0, TokenAmount(value), MethodNumber(method), params, gas_limit=GAS_LIMIT
         )
@@ -137,8 +138,10 @@ class Stage:
     # --- preparations -----------------------------------------------------------------------------------------
 
     def _reserve(self, artifact: Path, nonce: int) -> Caller:
-        """Pay the place where a contract will be: a placeholder takes whatever it is given, also what the contract
-        would refuse. A contract without code stands in for a caller that is not compiled."""
+        """Pay to the address of a future contract, since a placeholder accepts what the contract would refuse.
+
+        A contract without code replaces a caller that is not compiled.
+        """
         content: dict[str, Any] = {"abi": [], "bytecode": "0x"}
         if artifact.exists():
             content = json.loads(artifact.read_text())
@@ -166,11 +169,11 @@ class Stage:
         self.send(DATACAP, method_number("IncreaseAllowance"), allowed, sender=BOB)
 
     def allocation(self, number: int) -> list[Any]:
-        """A request that ends with the 60th day, for a piece of a KiB to be kept for 180 days at `theirs`."""
+        """Return a request that expires after 60 days, to store a piece of a KiB for 180 days at `theirs`."""
         return [self.theirs, piece(number), KIB, TERM_MIN, TERM_MIN + DAY, 60 * DAY]
 
     def _make_claims(self) -> None:
-        """Allocations 1 to 3 are BOB's, 4 and 5 of VerifRegAPI's caller; 1 and 4 are claimed."""
+        """Create allocations 1 to 3 of BOB, 4 and 5 of VerifRegAPI's caller; claim 1 and 4."""
         bob, client = self.id_of(BOB), self.callers["VerifRegAPI"].id
         for holder, numbers in ((bob, (1, 2, 3)), (client, (4, 5))):
             wanted = packed([self.allocation(number) for number in numbers], [])
@@ -187,7 +190,7 @@ class Stage:
         self.send_as(self.theirs, MARKET, ACTIVATE, packed([[7, SEAL_2K, 1300 * DAY, [0]]], False))
 
     def owe(self) -> None:
-        """Leave `mine` with a debt that it could pay from what is sent to it then."""
+        """Give `mine` a debt that it could pay from the value sent to it."""
         # What a miner locks at its creation is in no total of pledges, but is taken out of it when it is slashed.
         self.send_as(self.mine, POWER, UPDATE_PLEDGE, encode(amount(100 * FIL)))
         self.send_as(REWARD_ACTOR, Address.id(self.mine), APPLY_REWARDS, packed(amount(0), amount(1000 * FIL)))

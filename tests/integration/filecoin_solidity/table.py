@@ -1,8 +1,8 @@
-"""The table of docs/bridge.md: successes and rejections of each function, and whether results are equal.
+"""Table of docs/bridge.md: successes and rejections of each function, and whether results are equal.
 
-A column is a library on a bundle, with one of the two EVM runtimes. A cell is `equal` if every case of the function has
+A column is a library on a bundle with one of the two EVM runtimes. A cell is `equal` if every case of the function has
 the result of the native call, `missing` if the actor has no such method, and `library` if the library cannot decode the
-return value, which is the same with the official EVM actor.
+return value, also with the official EVM actor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TESTS: Final = f"{OLDER}/tests"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A library on a machine; `own` bundle or the official one, and who runs contracts."""
+    """A library on a machine: `own` or official bundle, and the runner of contracts."""
 
     title: str
     package: str
@@ -38,7 +38,7 @@ class Column:
     evm: str = "py-evm"
 
     def run(self, artifacts: Path) -> list[tuple[Case, Compared]]:
-        """All cases."""
+        """Run all cases."""
         bundle = Bundle.embedded() if self.own else Bundle.open(data_file(OFFICIAL))
         stage = Stage(bundle, artifacts / self.package, self.evm)
         try:
@@ -60,7 +60,7 @@ _JUDGES: Final = {library: Column("", library, own=False, evm="official") for li
 
 
 def run(artifacts: Path) -> tuple[dict[str, list[str]], list[str]]:
-    """The table's rows by function, and what is not as it should be."""
+    """Return the table's rows by function, and the failures."""
     results = {column: column.run(artifacts) for column in COLUMNS}
     judged = {library: [result for _, result in judge.run(artifacts)] for library, judge in _JUDGES.items()}
     rows: dict[str, list[str]] = {}
@@ -94,31 +94,31 @@ def _cells(
 
 
 def rendered(rows: Mapping[str, list[str]]) -> str:
-    """The table in Markdown."""
+    """Return the table in Markdown."""
     titles = ["function", "succeed", "refused", *(column.title for column in COLUMNS)]
     lines = [titles, ["---"] * len(titles), *([f"`{method}`", *row] for method, row in rows.items())]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def documented() -> str:
-    """The table that the document has."""
+    """Return the table of the document."""
     return _parts()[1]
 
 
 def write(table: str) -> None:
-    """Put the table into the document."""
+    """Write the table into the document."""
     before, _, after = _parts()
     DOCUMENT.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
 
 
 def _parts() -> tuple[str, str, str]:
-    """The document before the table, the table, and what follows."""
+    """Return the document before the table, the table, and the rest."""
     found = re.fullmatch(f"(.*){re.escape(BEGIN)}\n(.*)\n{re.escape(END)}(.*)", DOCUMENT.read_text(), re.DOTALL)
     assert found, f"{DOCUMENT.name} has no place for the table"
     return found[1], found[2], found[3]
 
 
 def documented_rows() -> dict[str, list[str]]:
-    """The rows of the document's table by function."""
+    """Return the rows of the document's table by function."""
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in documented().splitlines()[2:]]
     return {line[0].strip("`"): line[1:] for line in lines}

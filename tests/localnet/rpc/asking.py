@@ -20,14 +20,14 @@ def calldata(artifact: Artifact, function: str, *arguments: Any) -> str:
 
 
 def deploy(rpc: Client, artifact: Artifact) -> str:
-    """The address of a contract that the first account deploys."""
+    """Deploy a contract from the first account and return its address."""
     sent = rpc("eth_sendTransaction", {"from": ALICE, "data": "0x" + artifact.bytecode.hex()})
     address: str = rpc("eth_getTransactionReceipt", sent)["contractAddress"]
     return address
 
 
 def greet(rpc: Client, inbox: str, text: str = "hi", **fields: str) -> str:
-    """The hash of a transaction that emits a log."""
+    """Send a transaction that emits a log and return its hash."""
     request = {"from": ALICE, "to": inbox, "data": calldata(INBOX, "greet", text), **fields}
     sent: str = rpc("eth_sendTransaction", request)
     return sent

@@ -1,4 +1,4 @@
-"""A client that speaks to the dispatcher in this process: no sockets, the same bytes."""
+"""A client of the dispatcher in this process, without sockets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Failed(Exception):
 
 @dataclass
 class Client:
-    """Requests and their answers. `node` is what they work on."""
+    """A client of the dispatcher; `node` is the served node."""
 
     node: Node
 
@@ -36,12 +36,12 @@ class Client:
         self._dispatcher = Dispatcher(self.node, _at_once)
 
     def send(self, body: bytes) -> Any:
-        """The decoded response to any bytes; None for an empty one."""
+        """Return the decoded response to any bytes; None for an empty one."""
         answer = asyncio.run(self._dispatcher.answer(body))
         return json.loads(answer) if answer else None
 
     def __call__(self, method: str, *params: Any) -> Any:
-        """The result of a method. Raises Failed."""
+        """Return the result of a method. Raises Failed."""
         response = self.send(json.dumps({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).encode())
         assert (response["jsonrpc"], response["id"]) == ("2.0", 7)
         if "error" in response:
@@ -55,19 +55,19 @@ async def _at_once(work: Callable[[], Any]) -> Any:
 
 @pytest.fixture
 def rpc(network: Network) -> Iterator[Client]:
-    """A client of the network on our own bundle."""
+    """Return a client of the network on our own bundle."""
     yield from _closed(Client(Node(network)))
 
 
 @pytest.fixture
 def official_rpc(official: Network) -> Iterator[Client]:
-    """A client of the network on an official bundle."""
+    """Return a client of the network on an official bundle."""
     yield from _closed(Client(Node(official)))
 
 
 @pytest.fixture
 def narrow_rpc(network: Network) -> Iterator[Client]:
-    """A client of a node with small limits."""
+    """Return a client of a node with small limits."""
     yield from _closed(Client(Node(network, NodeLimits(batch=3, response=2_000, log_span=5, logs=2, mined=10))))
 
 
@@ -78,6 +78,6 @@ def _closed(client: Client) -> Iterator[Client]:
 
 @pytest.fixture
 def fresh() -> Iterator[Client]:
-    """A client of a network that no other test goes on with: it may go back to where it began."""
+    """Return a client of a network that other tests do not use, so that it may be reset to genesis."""
     with Network(clock=Clock()) as network:
         yield Client(Node(network))

@@ -1,4 +1,4 @@
-"""Users' native actors on a running node: their code, new actors, and other code for those that are there."""
+"""Users' native actors on a running node: code, new actors, and replacement of code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of anvil's state files. `anvil_state.json.gz` holds one of anvil 1.7, and anvil's answers to requests."""
+"""anvil's state files. `anvil_state.json.gz` holds one of anvil 1.7 with anvil's responses to requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OURS = frozenset(
      "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas", "accessList", "blobGasPrice", "blobGasUsed", "withdrawals",
      "blockTimestamp", "impersonated")
 )  # fmt: skip
-"""Fields that are not compared: roots, which this network does not have, and the fields of an impersonated sender."""
+"""Fields not compared: roots, which this network does not have, and fields of an impersonated sender."""
 
 
 def compared(value: Any) -> Any:
@@ -102,7 +102,7 @@ def test_a_loaded_state_outlives_the_process(tmp_path: Path) -> None:
 
 
 def test_a_dump_of_a_loaded_state_holds_the_same(rpc: Client) -> None:
-    """Accounts, slots, blocks, transactions, receipts and logs, but for what a trace tells."""
+    """Compares accounts, slots, blocks, transactions, receipts and logs, except for traces."""
     rpc.node.network.load_state(FILE)
     dumped = json.loads(anvil_state(rpc.node.network))
     given = {address: account for address, account in STATE["accounts"].items() if address in dumped["accounts"]}

@@ -1,4 +1,4 @@
-"""Methods about blobs under Ethereum's rules, and their refusal under Filecoin's. Figures by hand from EIP-4844."""
+"""Methods about blobs under Ethereum's rules, and their refusal under Filecoin's; computed by hand from EIP-4844."""
 
 from __future__ import annotations
 

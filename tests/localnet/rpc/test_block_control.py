@@ -1,6 +1,7 @@
-"""Tests of block settings under Ethereum's rules: effect from the next block, storage in the folder, and revert.
+"""Block settings under Ethereum's rules: effect from the next block, storage in the folder, and revert.
 
-anvil answers the same for coinbase, gas limit and chain id, also in calls at the head; a revert leaves its chain id.
+anvil's results are the same for coinbase, gas limit and chain ID, also in calls at the head; a revert keeps its chain
+ID.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tests.localnet.rpc.conftest import Client, Failed
 GWEI = 10**9
 READER = "0x" + "cc" * 20
 READER_CODE = "0x415f52456020524660405244606052" + "60805ff3"
-"""COINBASE, GASLIMIT, CHAINID and PREVRANDAO, a word each."""
+"""Code that returns COINBASE, GASLIMIT, CHAINID and PREVRANDAO, a word each."""
 ANY = "0x" + "5a" * 32
 
 
@@ -40,7 +41,7 @@ def prepared(network: Network) -> Client:
 
 
 def seen(rpc: Client) -> list[int]:
-    """Coinbase, gas limit, chain id and randomness, as a contract sees them."""
+    """Return coinbase, gas limit, chain ID and randomness as seen by a contract."""
     found = rpc("eth_call", {"to": READER})
     return [int(found[2 + 64 * place : 66 + 64 * place], 16) for place in range(4)]
 
@@ -118,7 +119,7 @@ def test_transaction_below_minimum_gas_price_is_rejected(rpc: Client) -> None:
 
 
 def test_client_fee_caps_from_suggestions_reach_min_gas_price(rpc: Client) -> None:
-    """The caps by the rules of alloy (cast, forge), ethers, viem and web3.py, after cheaper blocks."""
+    """The fee caps follow the rules of alloy (cast, forge), ethers, viem and web3.py, after cheaper blocks."""
     for _ in range(12):
         rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
     least = 3 * GWEI
@@ -186,7 +187,7 @@ SETTERS = {
 
 
 def state(rpc: Client) -> list[Any]:
-    """All that is set; of randomness, the block that has it."""
+    """Return all settings; for randomness, the block that has it."""
     rpc("evm_mine")
     return [rpc("eth_coinbase"), seen(rpc), rpc("eth_chainId"), rpc("eth_gasPrice"), latest(rpc)["mixHash"]]
 
@@ -254,7 +255,7 @@ def test_a_new_beginning_is_without_it(rpc: Client) -> None:
 
 
 def test_node_gas_limit_applies_where_no_other_is_set(tmp_path: Path) -> None:
-    """Behind a reset, below the block at which the node began, and in what is executed again later."""
+    """It applies after a reset, below the node's first block, and on re-execution."""
     with Network(tmp_path / "chain", clock=Clock(), rules="ethereum") as network:
         rpc = prepared(network)
         rpc("anvil_setBlockGasLimit", hex(6_000_000))

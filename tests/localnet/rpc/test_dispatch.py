@@ -1,4 +1,4 @@
-"""The protocol: JSON-RPC 2.0, its errors, batches, notifications, limits."""
+"""JSON-RPC 2.0: errors, batches, notifications, limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHAIN_ID = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}
 
 
 def error_of(response: Any) -> tuple[int, Any]:
-    """Code and id of an error response."""
+    """Return code and ID of an error response."""
     assert set(response) == {"jsonrpc", "id", "error"}
     return response["error"]["code"], response["id"]
 
@@ -88,7 +88,7 @@ def test_a_notification_has_no_answer(rpc: Client) -> None:
 
 
 class TestBatches:
-    """Lists of requests."""
+    """Batch requests."""
 
     def test_batch_responses_are_ordered_and_may_mix_errors(self, rpc: Client) -> None:
         batch = [CHAIN_ID, {**CHAIN_ID, "method": "eth_nothing", "id": 2}, 5, {**CHAIN_ID, "id": "three"}]

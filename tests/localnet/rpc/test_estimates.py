@@ -1,7 +1,7 @@
-"""Estimates of gas where some of it is refunded: what a transaction must have is more than what it uses.
+"""Gas estimates with refunds: the required gas limit exceeds the gas used.
 
-The figures are anvil's, within the one gas by which its search may stop above the least; by hand: 21,000 for a
-transaction, 25,000 for each authorization, 5,000 for a slot that is cleared, refunds of 12,500 and 4,800.
+The figures are anvil's, whose search may stop one gas above the minimum. By hand: 21,000 for a transaction, 25,000 for
+each authorization, 5,000 for a cleared slot, refunds of 12,500 and 4,800.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.localnet.rpc.conftest import Client, Failed
 
 SETTER = "0x" + "cc" * 20
 SETTER_CODE = "0x6020356000355500"
-"""Stores the second word of the calldata in the slot that the first one names."""
+"""Code that stores the second word of the calldata in the slot named by the first."""
 CLEAR = "0x" + "00" * 64
 
 

@@ -1,4 +1,4 @@
-"""Forks of an Ethereum network: the node that is forked is this program's own, under Ethereum's rules."""
+"""Forks of an Ethereum network; the forked node is this program's own, under Ethereum's rules."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PREFUNDED = f"0x{create_address(ACCOUNT, 9).hex()}"
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The forked node: blocks 1 to 7, with a counter at 86016."""
+    """Serve the forked node: blocks 1 to 7, with a counter at 86016."""
     with Network(rules="ethereum", chain_id=777, clock=Clock()) as network:
         network.set_balance(EthAddress(bytes.fromhex(PREFUNDED[2:])), 77)
         with serving(network) as served:
@@ -139,7 +139,7 @@ def test_pre_fork_blocks_and_transactions_are_found_by_hash(rpc: Client, remote:
 @pytest.mark.slow
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
 def test_transactions_on_a_fork_end_as_on_the_network_itself(evm: str) -> None:
-    """Receipts, with gas and logs: of slots that are changed, cleared and set again, of transfers and of creations."""
+    """Receipts with gas and logs for changed, cleared and reset slots, transfers and creations."""
     with Network(rules="ethereum", chain_id=777, clock=Clock(), evm=evm) as there, serving(there) as url:
         chains.build(url, CREATION, 8601)
         with NodeClient(url) as original, fork(url, evm=evm) as network:
@@ -199,7 +199,7 @@ def test_contracts_see_the_hashes_of_blocks_before_the_fork(rpc: Client, remote:
 
 
 def test_an_account_that_is_destroyed_does_not_come_back(rpc: Client) -> None:
-    """It has money on the forked network; the contract that is created there destroys itself in its constructor."""
+    """It has a balance on the forked network; the contract created there destroys itself in its constructor."""
     assert rpc("eth_getBalance", PREFUNDED) == hex(77)
     receipt = rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {"from": DEV, "data": "0x33ff"}))
     assert (receipt["contractAddress"], receipt["status"]) == (PREFUNDED, "0x1")
@@ -291,7 +291,7 @@ def test_a_served_fork_answers_on_every_thread(url: str, remote: NodeClient) -> 
 
 
 def test_a_fork_may_begin_after_a_transaction(url: str, remote: NodeClient) -> None:
-    """Block 6 has three that each add one: after the second one the counter is two ahead of block 5."""
+    """Block 6 has three transactions that each add one: after the second one the counter is two ahead of block 5."""
     block = remote.request("eth_getBlockByNumber", "0x6", False)
     source = ForkSource(url, transaction=bytes.fromhex(block["transactions"][1][2:]))
     with Network(rules="ethereum", fork=source, clock=Clock()) as network:
@@ -432,7 +432,7 @@ def test_a_hostile_answer_is_an_error_that_names_it(
 
 
 def test_remote_failure_mid_transaction_leaves_chain_unchanged() -> None:
-    """The node fails in the middle of a block; the next transaction goes through once it answers again."""
+    """The node fails within a block; the next transaction succeeds once it responds again."""
     answers = dict(SOUND)
     with (
         node(answers) as url,

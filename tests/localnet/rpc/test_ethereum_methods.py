@@ -1,7 +1,7 @@
 """eth_config, eth_getAccount, eth_fillTransaction, and geth's 4byteTracer and muxTracer.
 
-Figures are anvil's (1.7.1) for the same requests, but for what is not there: fork ids are of this chain's first block,
-and no consensus layer has contracts that could be named. anvil has neither tracer: their rules are go-ethereum's.
+Figures are anvil's (1.7.1) for the same requests, except that fork IDs are of this chain's first block, and there are
+no system contracts of a consensus layer. anvil has neither tracer: their rules are go-ethereum's.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PINNED = {
     "BPO1": ((10, 15, 8_346_193), 0x100),
     "BPO2": ((14, 21, 11_684_671), 0x100),
 }
-"""The blobs' target, maximum and fraction (EIP-4844, 7691, 7892) and the last precompile of a fork."""
+"""Blob target, maximum and fraction (EIP-4844, 7691, 7892), and the last precompile of a fork."""
 
 
 @pytest.mark.parametrize("hardfork", PINNED)
@@ -111,7 +111,7 @@ def test_a_transaction_is_filled_in_and_not_sent(rpc: Client, fields: dict[str, 
 
 
 def test_the_bytes_of_a_transaction_that_is_filled_in_are_anvils(rpc: Client) -> None:
-    """anvil 1.7.1's answer to the same request at its first account's nonce 9."""
+    """Expected: anvil 1.7.1's response to the same request at its first account's nonce 9."""
     request = {"to": BOB, "value": "0x1", "nonce": "0x9", "maxFeePerGas": "0xb2d05e00", "gas": "0x5208"}
     filled = rpc("eth_fillTransaction", request)
     assert filled["raw"] == (
@@ -183,7 +183,7 @@ def test_call_tracer_frames_cover_every_call_and_create_opcode(rpc: Client) -> N
 
 @pytest.mark.parametrize(("rules", "hardfork"), [("filecoin", ""), ("ethereum", "Cancun"), ("ethereum", "Prague")])
 def test_empty_authorization_list_is_refused_as_in_raw_form(rules: str, hardfork: str) -> None:
-    """go-ethereum's `TransactionArgs` make type 4 of any list that is there; a block holds none with an empty one."""
+    """go-ethereum's `TransactionArgs` make type 4 of any present list; no block contains one with an empty list."""
     with Network(clock=Clock(), rules=rules, hardfork=hardfork) as network:
         rpc, alice = Client(Node(network)), network.accounts[0]
         bare = Transaction(SET_CODE, network.chain_id, 0, network.accounts[1].address, 0, b"", 100_000, 10**10, 10**9)

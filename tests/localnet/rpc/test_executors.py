@@ -1,4 +1,4 @@
-"""Questions run beside the chain: none holds up a block, and each is answered as on an idle node."""
+"""Queries beside the chain's thread: none delays a block, and each gets the result of an idle node."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ from store.remote import RemoteStore
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 
 HASHING = "0x5b6201000060002050600056"
-"""KECCAK256 of 64 KiB, without an end."""
+"""KECCAK256 of 64 KiB in an endless loop."""
 
 KEEPS = "0x5f5480155f526001015f5560205ff3"
-"""Adds one to slot 0; returns whether it was 0."""
+"""Code that adds one to slot 0 and returns True if it was 0."""
 READS = "0x5f545f5260205ff3"
-"""Returns slot 0."""
+"""Code that returns slot 0."""
 _SOON = 20.0
 
 
@@ -72,7 +72,7 @@ def executors(network: Network) -> Iterator[Executors]:
 
 
 def ask(executors: Executors, method: str, *params: Any) -> Any:
-    """The answer of a request, whose thread this is."""
+    """Return the response to a request, executed on the calling thread."""
     return json.loads(asyncio.run(executors.dispatcher.answer(body(method, *params))))
 
 
@@ -81,7 +81,7 @@ def body(method: str, *params: Any) -> bytes:
 
 
 def ask_together(executors: Executors, requests: list[tuple[str, list[Any]]]) -> list[Any]:
-    """The answers of requests that arrive at once."""
+    """Return the responses to concurrent requests."""
 
     async def answers() -> list[bytes]:
         return await asyncio.gather(
@@ -112,7 +112,7 @@ def test_a_transaction_is_answered_while_a_question_has_no_end(executors: Execut
 
 
 def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -> None:
-    """A wallet asks for the nonce and an estimate before it sends."""
+    """A wallet requests the nonce and an estimate before it sends."""
     begun, go_on = threading.Semaphore(0), threading.Event()
 
     def endless(_: object) -> bool:
@@ -141,7 +141,7 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
 
 @pytest.mark.slow
 def test_a_call_that_runs_long_does_not_delay_a_transaction(network: Network) -> None:
-    """The call uses up the gas of a block; a transaction and its receipt are there long before."""
+    """The call uses up the gas of a block; a transaction and its receipt are available long before."""
     with serving(network) as url, NodeClient(url) as client, NodeClient(url) as other, ThreadPoolExecutor(1) as pool:
         client.request("anvil_setCode", NOBODY, HASHING)
         client.request("eth_sendTransaction", {"from": ALICE, "to": ALICE})
@@ -154,7 +154,7 @@ def test_a_call_that_runs_long_does_not_delay_a_transaction(network: Network) ->
 
 
 def test_client_reads_its_own_writes(executors: Executors) -> None:
-    """The view follows the chain before the request that changed it is answered: blocks, changes by hand, reverts."""
+    """The view is updated before a changing request is answered: blocks, manual changes, reverts."""
     for code, value in ((READS, 7), (READS, 8)):
         ask(executors, "anvil_setCode", NOBODY, code)
         ask(executors, "anvil_setStorageAt", NOBODY, hex(0), f"0x{value:064x}")
@@ -256,7 +256,7 @@ def test_query_is_repeated_after_concurrent_reorg(network: Network, executors: E
 
 
 def test_execution_and_block_range_queries_run_beside_the_chain(network: Network, executors: Executors) -> None:
-    """The answers are those of the chain's thread."""
+    """The results equal those on the chain's thread."""
     sent = ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**7)})["result"]
     network.mine()
     receipt = network.find_receipt(bytes.fromhex(sent[2:]))
@@ -294,7 +294,7 @@ def test_execution_and_block_range_queries_run_beside_the_chain(network: Network
 
 
 class Reports:
-    """A console that keeps what it is asked to print."""
+    """A console that records its requests."""
 
     enabled = True
 
@@ -317,7 +317,7 @@ class Reports:
 
 
 def on_the_chains_thread(executors: Executors, work: Callable[[], Any]) -> Any:
-    """Do something there, of a question that waits for it."""
+    """Run an action on the chain's thread for a waiting query."""
     return asyncio.run(executors.chain.run(work))
 
 
@@ -325,7 +325,7 @@ def on_the_chains_thread(executors: Executors, work: Callable[[], Any]) -> Any:
 def test_repeated_query_is_reported_once_with_its_own_head(
     network: Network, executors: Executors, monkeypatch: MonkeyPatch, method: str, report: str
 ) -> None:
-    """The chain goes back while it is answered, and on while it is answered again."""
+    """The chain is reverted during the query, and continues during its repetition."""
     reports = executors.dispatcher._node.console = Reports()
     if report == "failed":
         ask(executors, "anvil_setCode", NOBODY, "0x5f5ffd")
@@ -348,7 +348,7 @@ def test_repeated_query_is_reported_once_with_its_own_head(
 
 
 def test_query_during_constant_reorgs_is_refused(network: Network, executors: Executors) -> None:
-    """An answer from two chains is none; and on the chain's thread the question would hold up a block."""
+    """Results from two chains are inconsistent, and on the chain's thread the query would delay a block."""
     seen = list[str]()
 
     def question(reader: Any) -> str:
@@ -366,7 +366,7 @@ def test_query_during_constant_reorgs_is_refused(network: Network, executors: Ex
 def test_pending_nonce_matches_state_of_mempool(
     network: Network, executors: Executors, monkeypatch: MonkeyPatch
 ) -> None:
-    """A block takes a transaction out of the mempool while a question looks there from the state before the block."""
+    """A block takes a transaction from the mempool while a query reads it with the state before the block."""
     ask(executors, "evm_setAutomine", False)
     nonce = int(ask(executors, "eth_getTransactionCount", ALICE)["result"], 16)
     ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**7)})
@@ -395,7 +395,7 @@ def test_machine_at_older_block_stays_when_view_advances(network: Network) -> No
 
 
 def test_a_view_reads_logs_again_after_the_chain_went_back(network: Network) -> None:
-    """They may have been read while their heights were made anew: another block's logs under the name of theirs."""
+    """Logs may have been read while their heights were replaced, and cached under the wrong block."""
     view = network.chain.view(network.chain.point())
     wrong = (cast(FoundLog, "another block's"),)
     view.index._logs = cast(LogCache, SimpleNamespace(get=lambda _: wrong))
@@ -425,7 +425,7 @@ def _fail(*_: object) -> None:
 
 
 def test_ids_are_the_heads_while_a_block_is_made(network: Network, executors: Executors) -> None:
-    """The event loop answers them while the chain's thread has the machine in another epoch's context."""
+    """The event loop answers while the chain's thread has the machine in another epoch's context."""
     methods = ("eth_protocolVersion", "eth_chainId", "net_version")
     before, machine = [ask(executors, method) for method in methods], network.machine
     versions = machine.context.network
@@ -437,7 +437,7 @@ def test_ids_are_the_heads_while_a_block_is_made(network: Network, executors: Ex
 
 
 def test_every_method_that_reads_is_a_question_to_a_reader() -> None:
-    """A handler's type says what it may touch: mypy holds it to that."""
+    """A handler's type states its access, which mypy checks."""
     for method in method_table().values():
         first = next(iter(inspect.signature(method.handler).parameters.values()))
         assert method.reads == (first.annotation == "NodeReader"), method.name
@@ -445,7 +445,7 @@ def test_every_method_that_reads_is_a_question_to_a_reader() -> None:
 
 @pytest.mark.parametrize(("rules", "times"), [("filecoin", 1), ("ethereum", 2)])
 def test_questions_about_the_block_to_come_hold_up_no_block(rules: str, times: int) -> None:
-    """Under Filecoin's rules the tag means the head; else the question is asked again with what waits."""
+    """Under Filecoin's rules the tag means the head; else the query is repeated with the pending transactions."""
     seen = list[str]()
 
     def balance(reader: NodeReader, owner: EthAddress, at: BlockRef) -> str:
@@ -470,7 +470,7 @@ def test_questions_about_the_block_to_come_hold_up_no_block(rules: str, times: i
 def test_pending_query_keeps_its_plan_though_a_block_is_mined(
     monkeypatch: MonkeyPatch,
 ) -> None:
-    """The block that it asks about is the head's successor, whatever head the plan was made at."""
+    """The block in question is the head's successor, whatever head the plan was made at."""
     with Network(rules="ethereum") as network:
         executors = Executors(Node(network))
         plan = Node.pending_plan
@@ -491,7 +491,7 @@ def test_pending_query_keeps_its_plan_though_a_block_is_mined(
 
 
 def test_receipt_belongs_to_requested_transaction_despite_reorg(monkeypatch: MonkeyPatch) -> None:
-    """Look-ups of receipts run beside the chain: it may go back between the height and the execution that they read."""
+    """Receipt look-ups run beside the chain, which may be reverted between reading the height and the execution."""
     with Network(rules="ethereum") as network:
         alice, bob = network.accounts[:2]
         before = network.snapshot()
@@ -513,7 +513,7 @@ def test_receipt_belongs_to_requested_transaction_despite_reorg(monkeypatch: Mon
 def test_rewrite_count_increases_before_change_is_readable(
     network: Network, monkeypatch: MonkeyPatch, change: str
 ) -> None:
-    """Else a question that reads the change between the two would be answered as if nothing had happened."""
+    """Otherwise a query that reads the change in between would be answered as if nothing had changed."""
     snapshot, chain, counts = network.snapshot(), network.chain, list[int]()
     network.mine()
     store = network.machine.base

@@ -1,7 +1,7 @@
-"""Tests of fee suggestions under Ethereum's rules against recorded responses of anvil 1.7.1.
+"""Fee suggestions under Ethereum's rules, compared with recorded responses of anvil 1.7.1.
 
-cast takes the median reward of the last ten blocks as its tip, 1 wei where they are all 0, so its users pay what they
-pay at anvil only where the rewards equal anvil's.
+cast takes the median reward of the last ten blocks as its tip, or 1 wei if all are 0, so its users pay the same as on
+anvil only if the rewards equal anvil's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def rpc() -> Iterator[Client]:
 
 
 def paid(rpc: Client, tip: int) -> int:
-    """The price of a transaction with this tip."""
+    """Return the price of a transaction with this tip."""
     fees = {"maxPriorityFeePerGas": hex(tip), "maxFeePerGas": hex(20 * GWEI)}
     sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1", "gas": "0x5208", **fees})
     return int(rpc("eth_getTransactionReceipt", sent)["effectiveGasPrice"], 16)

@@ -1,4 +1,4 @@
-"""Filecoin's methods: shapes as lotus' OpenRPC document has them, facts as the chain and other libraries have them."""
+"""Filecoin's methods: shapes from lotus' OpenRPC document, values from the chain and other libraries."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def transfer(rpc: Client, **fields: Any) -> dict[str, Any]:
 
 
 def pushed(rpc: Client, **fields: Any) -> dict[str, Any]:
-    """A message that the node has filled in, signed and taken."""
+    """Return a message that the node has filled in, signed and accepted."""
     found: dict[str, Any] = lotus(rpc, "MpoolPushMessage", transfer(rpc, **fields), None)
     return found
 
@@ -164,7 +164,7 @@ class TestChain:
 
 
 class TestState:
-    """Actors, addresses, the network."""
+    """Actors, addresses, and the network."""
 
     def test_an_actor_as_the_state_tree_has_it(self, rpc: Client) -> None:
         actor = lotus(rpc, "StateGetActor", delegated(rpc), None)
@@ -352,7 +352,7 @@ class TestMessages:
 
 
 class TestMempool:
-    """Estimates, and what waits."""
+    """Estimates and pending messages."""
 
     def test_gas_is_filled_in_where_it_is_zero(self, rpc: Client) -> None:
         used = lotus(rpc, "GasEstimateGasLimit", transfer(rpc), None)

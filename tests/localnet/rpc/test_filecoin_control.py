@@ -17,7 +17,7 @@ CLZ = "0x60011e5f5260205ff3"
 
 @pytest.fixture
 def older() -> Iterator[Client]:
-    """A client of a network of version 27."""
+    """Return a client of a network of version 27."""
     with Network(network=27, clock=Clock()) as network:
         yield Client(Node(network))
 

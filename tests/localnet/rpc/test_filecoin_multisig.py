@@ -1,4 +1,4 @@
-"""Filecoin's methods about multisigs, on our own actors and on the official ones."""
+"""Filecoin's methods about multisigs, on our own actors and the official ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rpc(either: Network) -> Client:
 
 
 def multisig(network: Network, unlock_duration: int = 0, start: int = 0) -> Address:
-    """A multisig of the first two accounts, of which both have to approve, with some attoFIL."""
+    """Create a funded multisig of the first two accounts, both of which have to approve."""
     signers = [account.native.to_bytes() for account in network.accounts[:2]]
     constructor = encode([signers, 2, unlock_duration, start])
     params = encode([link(network.machine.manifest.code("multisig")), constructor])

@@ -1,4 +1,4 @@
-"""StateGetNetworkParams: names and the order of heights as lotus' development networks have them."""
+"""StateGetNetworkParams: names and order of heights as on lotus' development networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOTUS = {
     "Thunder": -23, "Watermelon": -24, "Dragon": -25, "Phoenix": -26, "Waffle": -27, "Tuktuk": -28, "Teep": -29,
     "Tock": -30, "GoldenWeek": -31,
 }  # fmt: skip
-"""The heights of lotus build/buildconstants/params_2k.go at network version 27."""
+"""Heights of lotus build/buildconstants/params_2k.go at network version 27."""
 NEVER = 9_999_999_999
 
 

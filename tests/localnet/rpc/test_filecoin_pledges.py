@@ -1,4 +1,4 @@
-"""StateMinerInitialPledgeForSector: a tenth more than what the miner actor binds for such a sector, in any network."""
+"""StateMinerInitialPledgeForSector: a tenth more than the miner actor's pledge for the sector, on any network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.localnet.rpc.conftest import Client, Failed
 
 SIZE, LIFE = 2048, 540 * 2880
 CAP = 59_604_643_840
-"""attoFIL of 2 KiB at the most: 1 FIL for 32 GiB."""
+"""Maximum pledge for 2 KiB in attoFIL: 1 FIL for 32 GiB."""
 SMOOTHED, RAMP_START, RAMP_EPOCHS = 8, 11, 12
 REWARD_SMOOTHED, BASELINE = 5, 6
 
@@ -39,7 +39,7 @@ def pledge(network: Network, verified: int = 0, size: int = SIZE, duration: int 
 
 
 def change(network: Network, actor: int, fields: dict[int, object]) -> None:
-    """Give a state other fields, by their places."""
+    """Replace fields of a state by position."""
     machine = network.machine
     state = machine.state_tree.get_actor(ActorID(actor))
     assert state is not None
@@ -74,7 +74,7 @@ def test_small_sector_pledge_is_capped_and_tenfold_if_verified(network: Network,
 def test_estimated_pledge_is_that_of_miner_actor_plus_margin(
     network: Network, miner: Miner, power: int, velocity: int, ramp: tuple[int, int]
 ) -> None:
-    """Our actor's pledge is held against the official one's; here a network with more power than a test can make."""
+    """The network's power is higher than tests can create; other tests compare our actor with the official one."""
     change(network, POWER_ACTOR, {SMOOTHED: estimate(power, velocity), RAMP_START: ramp[0], RAMP_EPOCHS: ramp[1]})
     baseline = encode_bigint(1 << 69)
     change(network, REWARD_ACTOR, {REWARD_SMOOTHED: estimate(10**20 << 128, -(10**8) << 128), BASELINE: baseline})
@@ -88,7 +88,7 @@ def test_estimated_pledge_is_that_of_miner_actor_plus_margin(
 
 @pytest.mark.slow
 def test_before_fip_0081_there_is_no_ramp() -> None:
-    """Compute by hand: 10^20 attoFIL per epoch for 20 days, 2 KiB of 2^66; 3/10 of 2 * 10^23, 2 KiB of 2^69."""
+    """Computed by hand: 10^20 attoFIL per epoch for 20 days, 2 KiB of 2^66; 3/10 of 2 * 10^23, 2 KiB of 2^69."""
     with Network(network=23, bundle=data_file("bundles/v14-testing-fake-proofs.car"), clock=Clock()) as network:
         change(network, POWER_ACTOR, {SMOOTHED: estimate(1 << 66 + 128, 0)})
         baseline = encode_bigint(1 << 69)

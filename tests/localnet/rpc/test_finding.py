@@ -1,4 +1,4 @@
-"""Finding traces and events: by address and range, beside the traces of transactions and the logs of receipts."""
+"""Search for traces and events by address and range, compared with traces of transactions and logs of receipts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def everything(rpc: Client, **fields: Any) -> list[dict[str, Any]]:
 
 
 class TestTraces:
-    """trace_filter and its relatives."""
+    """trace_filter and related methods."""
 
     def test_all_traces_of_a_range_are_those_of_its_blocks(self, rpc: Client) -> None:
         greet(rpc, deploy(rpc, INBOX))

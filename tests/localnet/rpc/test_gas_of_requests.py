@@ -1,6 +1,6 @@
-"""Tests of the gas cap of requests without effect, which a missing block gas limit does not lift.
+"""Gas cap of requests without effect, which a missing block gas limit does not lift.
 
-The cap is geth's (`--rpc.gascap`, 50,000,000 by default); gas by hand where it is counted.
+The cap is geth's (`--rpc.gascap`, 50,000,000 by default); counted gas is computed by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CAP = 50_000_000
 SAYS_ITS_GAS = "0x5a5f5260205ff3"
 LEFT_AT_ITS_FIRST_OPCODE = CAP - 21_000 - 2
 FAILS_ABOVE_THE_CAP = "0x6302faf0805a11600b57005bfe"
-"""INVALID where GAS is more than 50,000,000."""
+"""Code with INVALID if GAS is more than 50,000,000."""
 USES_UP_ALL = "0xfe"
 
 

@@ -1,4 +1,4 @@
-"""Clients that send without end, never finish, or never read: others are answered, and memory has its bounds."""
+"""Hostile clients that send endlessly, never finish, or never read: others are served, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def port_of(limits: NodeLimits) -> Iterator[int]:
 
 
 def sent(client: socket.socket, part: bytes, size: int) -> None:
-    """Send a part again and again, as long as the server lets us."""
+    """Send a part repeatedly until the server closes the connection."""
     with suppress(OSError):
         for _ in range(size // len(part)):
             client.sendall(part)
 
 
 def call(method: bytes, *params: bytes, times: int = 1) -> bytes:
-    """The bytes of a request, or of a batch of the same ones."""
+    """Return the bytes of a request, or of a batch of equal ones."""
     one = b'{"jsonrpc":"2.0","id":1,"method":"%b","params":["%b"]}' % (method, b'","'.join(params))
     body = one if times == 1 else b"[" + b",".join([one] * times) + b"]"
     return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -137,7 +137,7 @@ def test_incomplete_bodies_share_total_memory_limit() -> None:
 
 
 def unread(port: int, opened: ExitStack) -> socket.socket:
-    """A connection whose client takes as little as it can."""
+    """Open a connection that receives as little as possible."""
     client = opened.enter_context(socket.socket())
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(30)
@@ -147,7 +147,7 @@ def unread(port: int, opened: ExitStack) -> socket.socket:
 
 @pytest.fixture
 def dropped(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
-    """Waits until the server has broken a connection."""
+    """Wait until the server closes a connection."""
     seen, drop = threading.Event(), UnreadResponses.drop
 
     def noted(self: UnreadResponses, transport: asyncio.Transport) -> None:
@@ -176,7 +176,7 @@ def test_answers_that_are_never_read_are_dropped(limits: NodeLimits, dropped: Ca
 
 
 def received_length(client: socket.socket) -> bytes:
-    """The bytes of an answer, whose length its head says."""
+    """Return the length of a response, which its header states."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += client.recv(1 << 16)
@@ -190,7 +190,7 @@ def received_length(client: socket.socket) -> bytes:
 
 
 def upgraded(client: socket.socket) -> socket.socket:
-    """The same connection, as a WebSocket."""
+    """Upgrade the connection to a WebSocket."""
     key = base64.b64encode(bytes(16))
     client.sendall(
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -201,7 +201,7 @@ def upgraded(client: socket.socket) -> socket.socket:
 
 
 def framed(body: bytes) -> bytes:
-    """A frame of text, masked by zeros."""
+    """Return a text frame masked by zeros."""
     return b"\x81\xff" + len(body).to_bytes(8, "big") + bytes(4) + body
 
 
@@ -219,13 +219,13 @@ def test_answers_on_websockets_that_are_never_read_are_dropped(dropped: Callable
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory."""
+    """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say what a process holds")
 def test_short_answers_that_wait_hold_no_more_than_their_bytes() -> None:
-    """30,000 of 70 bytes held 120 MB: what a client may leave unread was counted 28 times too low."""
+    """30,000 responses of 70 bytes once held 120 MB, since unread data was counted 28 times too low."""
 
     async def wait() -> int:
         connection, before = Connection(1 << 30), resident()
@@ -238,7 +238,7 @@ def test_short_answers_that_wait_hold_no_more_than_their_bytes() -> None:
 
 @pytest.mark.slow
 def test_frames_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frame may be of six bytes: 256 KiB of them held up everything for two seconds."""
+    """A frame may have six bytes: 256 KiB of them once blocked the server for two seconds."""
     sizes: list[int] = []
     read = SocketProtocol.data_received
 

@@ -1,4 +1,4 @@
-"""The HTTP server: over a real socket on this machine."""
+"""The HTTP server over a real socket."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def request(url: str, method: str, path: str, body: Any = None, **headers: str) 
 
 
 def ask(url: str, method: str, *params: Any) -> Any:
-    """The result of a method."""
+    """Return the result of a method."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     return json.loads(request(url, "POST", "/", body)[2])["result"]
 
@@ -232,11 +232,11 @@ def test_concurrent_clients_lose_no_transactions(url: str) -> None:
 
 
 LOOP = f"0x{ENDLESS.hex()}"
-"""Init code that ends when its gas does: JUMPDEST, PUSH1 0, JUMP."""
+"""Init code that loops until its gas is used up: JUMPDEST, PUSH1 0, JUMP."""
 
 
 def _loop(url: str, gas: int) -> dict[str, Any]:
-    """The error that an estimate of the loop within so much gas ends with."""
+    """Return the error of an estimate of the loop with this gas limit."""
     call = {"from": "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266", "data": LOOP, "gas": hex(gas)}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_estimateGas", "params": [call]})
     error: dict[str, Any] = json.loads(request(url, "POST", "/", body)[2])["error"]
@@ -244,7 +244,7 @@ def _loop(url: str, gas: int) -> dict[str, Any]:
 
 
 def _wait_until_it_executes() -> None:
-    """Return once py-evm executes on some thread: all the gas of a block takes it a second or more."""
+    """Wait until py-evm executes on some thread: a block's gas takes it a second or more."""
     end = perf_counter() + 60 * slowness()
     while not any(_is_in_py_evm(frame) for frame in sys._current_frames().values()):
         assert perf_counter() < end, "nothing was executed"
@@ -394,7 +394,7 @@ def test_repeated_housekeeping_failure_is_logged_once(
 
 
 def test_a_server_ends_at_once_with_connections_open() -> None:
-    """uvicorn by itself looks for the end every 100 ms, and waits another 100 ms for connections to close."""
+    """uvicorn polls for its end every 100 ms, and waits another 100 ms for connections to close."""
 
     def seconds_to_end() -> float:
         with Network() as network:

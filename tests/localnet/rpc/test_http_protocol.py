@@ -1,4 +1,4 @@
-"""Tests that inline and queued responses look the same to a client, over real sockets."""
+"""Inline and queued responses look the same to a client over real sockets."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def connection() -> Iterator[socket.socket]:
 
 
 def post(method: str, number: int = 1, *headers: str, path: str = "/", version: str = "1.1", more: str = "") -> bytes:
-    """The bytes of a request; `more` is put behind its body."""
+    """Return the bytes of a request; `more` follows its body."""
     body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method}) + more
     lines = [f"POST {path} HTTP/{version}", "Host: localhost", f"Content-Length: {len(body)}", *headers, "", body]
     return "\r\n".join(lines).encode()
 
 
 def answers(connection: socket.socket, count: int) -> list[tuple[int, dict[str, object]]]:
-    """Status and body of the next responses."""
+    """Return status and body of the next responses."""
     found: list[tuple[int, dict[str, object]]] = []
     data = b""
     while len(found) < count:
@@ -218,7 +218,7 @@ class TestSlowClients:
     def test_request_completed_after_408_is_not_executed(
         self, port: int, padding: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A client that asks again, as 408 says it may, would have its transaction twice."""
+        """A client that retries after 408 would otherwise have its transaction executed twice."""
         request = post("evm_mine", more=padding)
         with connected(port) as first:
             first.sendall(post("eth_blockNumber"))
@@ -236,7 +236,7 @@ class TestSlowClients:
 
     @pytest.mark.slow
     def test_status_408_is_sent_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        """Also where others are refused for want of room meanwhile, which looks at the same connections."""
+        """It is sent once even if other connections are refused meanwhile because of the limit."""
         limits = NodeLimits(silence=1.5, clients=4)
         with Network() as network, serving(network, limits=limits) as url, ExitStack() as opened:
             clients = [opened.enter_context(connected(urlsplit(url).port or 0)) for _ in range(limits.clients + 1)]
@@ -300,12 +300,12 @@ class TestSlowClients:
 
 
 def connected(port: int) -> socket.socket:
-    """A connection to the server."""
+    """Connect to the server."""
     return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def received(client: socket.socket) -> bytes:
-    """Whatever comes until the server closes."""
+    """Return all data until the server closes the connection."""
     data = b""
     while part := client.recv(1 << 16):
         data += part

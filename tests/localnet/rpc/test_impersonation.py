@@ -1,4 +1,4 @@
-"""Senders without keys: accounts and contracts that are impersonated, and their nonces."""
+"""Senders without keys: impersonated accounts and contracts, and their nonces."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class TestImpersonation:
 
 FACTORY_CODE = "0x5f5f5ff05f5260205ff3"
 
-"""PUSH0 PUSH0 PUSH0 CREATE, and the new contract's address as the answer."""
+"""PUSH0 PUSH0 PUSH0 CREATE; returns the new contract's address."""
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_a_contract_that_is_impersonated_has_one_nonce(rules: str) -> None:
-    """Nonces and addresses of new contracts are anvil's: a transaction uses up the nonce before it is executed."""
+    """Nonces and new contracts' addresses are anvil's: a transaction uses up the nonce before its execution."""
     with Network(clock=Clock(), rules=rules) as network:
         rpc = Client(Node(network))
         init = f"0x69{FACTORY_CODE[2:]}5f52600a6016f3"  # returns the code that it pushed
@@ -70,7 +70,7 @@ def test_a_contract_that_is_impersonated_has_one_nonce(rules: str) -> None:
         owner = EthAddress(bytes.fromhex(factory[2:]))
 
         def carry_out(request: dict[str, str]) -> dict[str, Any]:
-            """A transaction from the contract as a client makes it, with the nonce that it gets as an answer."""
+            """Send a transaction from the contract as a client does, with the reported nonce."""
             nonces = {rpc("eth_getTransactionCount", factory, tag) for tag in ("latest", "pending")}
             nonces.add(hex(rpc("Filecoin.MpoolGetNonce", str(to_filecoin(owner)))))
             nonce = nonces.pop()
@@ -119,7 +119,7 @@ def test_pending_transactions_of_contract_have_successive_nonces(rules: str) -> 
 
 
 def test_accounts_that_are_impersonated_are_listed_as_anvil_does(rpc: Client) -> None:
-    """ethers' `getSigner` refuses what eth_accounts does not list. anvil lists no account for auto-impersonation."""
+    """ethers' `getSigner` refuses accounts that eth_accounts does not list. anvil lists none for auto-impersonation."""
     own = rpc("eth_accounts")
     rpc("anvil_impersonateAccount", NOBODY)
     rpc("anvil_impersonateAccount", ALICE)

@@ -1,4 +1,4 @@
-"""A node's index by address follows its chain beside the requests, and is closed with it."""
+"""A node's address index follows its chain beside the requests, and is closed with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Balances and values of 256 bits under Ethereum's rules, as anvil takes them, and Filecoin's smaller limits."""
+"""Balances and values of 256 bits under Ethereum's rules, as in anvil, and Filecoin's smaller limits."""
 
 from __future__ import annotations
 

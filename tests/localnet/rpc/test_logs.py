@@ -1,4 +1,4 @@
-"""Tests of eth_getLogs and filters."""
+"""eth_getLogs and filters."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class TestLogs:
 
     @pytest.mark.slow
     def test_least_recently_used_filter_is_evicted(self, rpc: Client) -> None:
-        """The one that was asked least recently goes."""
+        """The least recently polled filter is evicted."""
         first, second, *others = [rpc("eth_newBlockFilter") for _ in range(MAX_FILTERS)]
         rpc("eth_getFilterChanges", first)
         rpc("eth_newFilter", {})

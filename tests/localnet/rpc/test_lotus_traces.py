@@ -1,6 +1,6 @@
-"""Execution traces: the reference machine's for golden vectors, and the shapes that Lotus gives them.
+"""Execution traces: the reference's traces of golden vectors, in Lotus's form.
 
-`reference_traces.jsonl.gz` is what `tests/oracle run --trace` prints (ref-fvm 4.8.4) for the vectors that it names.
+`reference_traces.jsonl.gz` contains the output of `tests/oracle run --trace` (ref-fvm 4.8.4) for the named vectors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.localnet.rpc.conftest import Client
 
 TRACES = Path(__file__).with_name("reference_traces.jsonl.gz")
 EXITS_OF_ERRORS = {5: 6, 6: 5}
-"""filecoin-ffi: insufficient funds, not found; every other error number is exit 10."""
+"""Exit codes of filecoin-ffi: insufficient funds, not found; every other error number is exit code 10."""
 
 
 def reference() -> dict[str, Any]:
@@ -40,7 +40,7 @@ def reference() -> dict[str, Any]:
 
 
 def lotus_of(events: list[Any]) -> dict[str, Any]:
-    """A message's trace as filecoin-ffi builds it of the machine's events and Lotus writes it, without zero charges."""
+    """Return a trace in Lotus's form, built like filecoin-ffi from the machine's events, without zero charges."""
     start = next(place for place, event in enumerate(events) if isinstance(event, dict))
     stream = iter([*events[start:start + 1], *events[:start], *events[start + 1:]])  # fmt: skip
     return _call(next(stream), stream)
@@ -92,7 +92,7 @@ def _call(begun: dict[str, Any], stream: Iterator[Any]) -> dict[str, Any]:
 
 
 def without_delegated(trace: dict[str, Any]) -> dict[str, Any]:
-    """The reference's events do not say an actor's delegated address."""
+    """Remove delegated addresses, which the reference's events do not contain."""
     for call in flat(trace):
         call.get("InvokedActor", {"State": {}})["State"].pop("DelegatedAddress", None)
     return trace
@@ -105,7 +105,7 @@ def flat(trace: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def traced(name: str) -> list[dict[str, Any]]:
-    """The traces of a golden vector's messages on this machine."""
+    """Return the traces of a golden vector's messages on this machine."""
     path = next(path for path in MESSAGE_FILES if path.name.startswith(name.partition("/")[0]))
     vector = next(vector for vector in read_vectors(path) if vector["_meta"]["id"] == name)
     traces = ExecutionTraces()
@@ -115,7 +115,7 @@ def traced(name: str) -> list[dict[str, Any]]:
 
 
 def names() -> list[str]:
-    """The vectors that can be run here: those in which built-in actors run need the official ones."""
+    """Return the executable vectors: those that run built-in actors need the official ones."""
     plain = [name for name in reference() if not name.startswith(BUILT_IN_ACTORS_RUN)]
     return [*plain, *with_data(*(name for name in reference() if name not in plain))]
 

@@ -1,4 +1,4 @@
-"""Tests of JSON-RPC methods."""
+"""JSON-RPC methods."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A transaction keeps the chain id of its block: its bytes and its hash are found after `anvil_setChainId` too.
+"""The chain ID of a transaction is that of its block: its bytes and hash are found after `anvil_setChainId`, too.
 
-The signed bytes come from eth_account, so what the node gives back is compared with bytes that it has not made.
+The signed bytes come from eth_account, so the node's output is compared with independent bytes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def signed(shape: str) -> tuple[str, str]:
-    """The hash and the bytes of a first transaction."""
+    """Return hash and bytes of a first transaction."""
     fields = {"to": "0x" + "22" * 20, "value": 1, "gas": 21_000, "nonce": 0, **SHAPES[shape]}
     made = EthAccount.sign_transaction(fields, ALICE_KEY)
     return f"0x{made.hash.hex()}", f"0x{made.raw_transaction.hex()}"
 
 
 def answers(rpc: Client, sent: str, message: dict[str, str]) -> list[Any]:
-    """All that depends on the chain id of a transaction, of the first block."""
+    """Return everything that depends on the chain ID of a transaction of the first block."""
     return [
         rpc("eth_getRawTransactionByHash", sent),
         rpc("eth_getRawTransactionByBlockNumberAndIndex", "0x1", "0x0"),

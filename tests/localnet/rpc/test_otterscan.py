@@ -1,4 +1,4 @@
-"""Otterscan's methods: what anvil 1.7 answered to the same transactions, and the pages of an address's history."""
+"""Otterscan's methods: anvil 1.7's responses for the same transactions, and pages of an address's history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, NOBODY, deploy
 from tests.localnet.rpc.conftest import Client, Failed
 
 CHILD = "600160005360016000f3"
-"""Init code of a contract of one byte."""
+"""Init code of a contract with one byte of code."""
 FACTORY = (
     f"69{CHILD}600052" + "600a60166000f050" + "6007600a60166000f550" + "6000600060006000600560995af150" + "00"
 )  # CREATE, CREATE2 with the salt 7, 5 wei to 0x99
@@ -25,7 +25,7 @@ LIMITS = {"filecoin": hex(2 * 10**9), "ethereum": hex(10**7)}
 
 
 def init_code(runtime: str) -> str:
-    """Init code that returns a runtime code."""
+    """Return init code that returns a runtime code."""
     size = f"{len(runtime) // 2:02x}"
     return f"0x60{size}600c60003960{size}6000f3{runtime}"
 
@@ -51,7 +51,7 @@ def follow(rpc: Client) -> None:
 
 
 def made(rpc: Client, rules: str, runtime: str) -> tuple[str, str]:
-    """A contract and the transaction that created it."""
+    """Return a contract and the transaction that created it."""
     sent = rpc("eth_sendTransaction", {"from": ALICE, "data": init_code(runtime), "gas": LIMITS[rules]})
     return rpc("eth_getTransactionReceipt", sent)["contractAddress"], sent
 

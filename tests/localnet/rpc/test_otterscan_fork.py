@@ -1,4 +1,4 @@
-"""Tests of Otterscan's methods and the explorer on a fork, for blocks before the fork: as the forked node answers."""
+"""Otterscan's methods and the explorer on a fork, for blocks before the fork: equal to the forked node's responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.localnet.rpc.conftest import Client, Failed
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The node that is forked: blocks 1 to 7, with a counter."""
+    """Serve the forked node: blocks 1 to 7, with a counter."""
     with Network(rules="ethereum", chain_id=777, clock=Clock()) as network, serving(network) as served:
         chains.build(served, CREATION, 8601)
         yield served
@@ -87,7 +87,7 @@ def test_searches_continue_before_fork_block(rpc: Client, remote: NodeClient) ->
 
 
 def test_searches_without_the_nodes_help_are_of_the_fork(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """geth, for example, has none of Otterscan's methods."""
+    """geth, for example, has no Otterscan methods."""
     ask = RemoteHistory.forward
 
     def forward(self: RemoteHistory, method: str, *params: Any) -> Any:

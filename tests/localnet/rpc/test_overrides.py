@@ -1,4 +1,4 @@
-"""Calls that suppose other accounts and another block, and lists of what a call touches."""
+"""Calls with overridden accounts and blocks, and access lists."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TestAccounts:
 
 
 class TestBlocks:
-    """Account overrides."""
+    """Block overrides."""
 
     @pytest.mark.parametrize(
         ("code", "block", "expected"),
@@ -136,7 +136,7 @@ class TestBlocks:
 
 
 class TestAccessLists:
-    """eth_createAccessList. What is expected follows EIP-2930 and go-ethereum's tracer."""
+    """eth_createAccessList. Expected results follow EIP-2930 and go-ethereum's tracer."""
 
     def test_slots_that_are_read_and_written(self, rpc: Client) -> None:
         counter = deploy(rpc, COUNTER)

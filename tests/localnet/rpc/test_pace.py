@@ -1,7 +1,7 @@
-"""Blocks that the clock makes, and receipts that come one block later.
+"""Blocks at intervals, and receipts that are available one block later.
 
-What is expected of deferred execution is what lotus answers: `latest` is the newest tipset whose state is known,
-`pending` the newest tipset.
+Expected results of deferred execution are lotus': `latest` is the newest tipset with a known state, `pending` the
+newest tipset.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.localnet.rpc.conftest import Client, Failed
 
 @pytest.fixture
 def deferred() -> Iterator[Client]:
-    """A client of a network with deferred execution, whose blocks a test makes itself."""
+    """Return a client of a network with deferred execution, whose blocks tests make."""
     with Network(clock=Clock(), deferred=True) as network:
         network.automine = False
         yield Client(Node(network))
@@ -101,7 +101,7 @@ class TestDeferred:
 
 
 class TestIntervals:
-    """Epochs by the clock."""
+    """Blocks at intervals of the clock."""
 
     @pytest.mark.slow
     def test_blocks_come_by_themselves(self) -> None:
@@ -178,7 +178,7 @@ class TestIntervals:
 
 
 def _run_until(server: Server, done: Callable[[], bool]) -> None:
-    """Serve from a thread until a condition holds, for ten seconds at most."""
+    """Serve from a thread until a condition holds, for at most ten seconds."""
     thread = threading.Thread(target=server.run)
     thread.start()
     deadline = time.monotonic() + 10

@@ -1,4 +1,4 @@
-"""The tag `pending`: the block to come under Ethereum's rules, as in anvil; under Filecoin's the head, as in Lotus."""
+"""The tag `pending`: the next block under Ethereum's rules, as in anvil; the head under Filecoin's, as in Lotus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.localnet.rpc.asking import ALICE, BOB, FUNDS, NOBODY
 from tests.localnet.rpc.conftest import Client
 
 READER_CODE = "0x435f52426020525f5460405260605ff3"
-"""NUMBER, TIMESTAMP and slot 0."""
+"""Code that returns NUMBER, TIMESTAMP and slot 0."""
 
 
 @pytest.fixture

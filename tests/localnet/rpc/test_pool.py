@@ -1,4 +1,4 @@
-"""Tests of pending transactions, raw transactions, headers, uncles, and methods without a Filecoin equivalent."""
+"""Pending transactions, raw transactions, headers, uncles, and methods without a Filecoin equivalent."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.localnet.rpc.conftest import Client, Failed
 
 
 def waiting(rpc: Client, *nonces: int) -> list[str]:
-    """The hashes of transactions with these nonces that wait."""
+    """Send transactions with these nonces that stay pending; return their hashes."""
     rpc("evm_setAutomine", False)
     requests = ({"from": ALICE, "to": BOB, "value": "0x5", "nonce": hex(nonce), "gas": "0x500000"} for nonce in nonces)
     return [rpc("eth_sendTransaction", request) for request in requests]
 
 
 class TestThePool:
-    """txpool_ and its relatives."""
+    """txpool_ and related methods."""
 
     def test_gapless_nonces_are_pending_and_others_queued(self, rpc: Client) -> None:
         hashes = waiting(rpc, 0, 1, 3)
@@ -54,7 +54,7 @@ class TestThePool:
 
 
 class TestRawTransactions:
-    """The bytes that were signed."""
+    """Signed bytes of transactions."""
 
     def test_raw_transactions_match_sent_bytes_pending_and_mined(self, rpc: Client) -> None:
         transaction = {
@@ -82,7 +82,7 @@ class TestRawTransactions:
 
 
 class TestHeadersAndUncles:
-    """A block without its transactions, and no uncles."""
+    """Block headers, and absent uncles."""
 
     def test_a_header_is_the_block_without_its_body(self, rpc: Client) -> None:
         rpc("evm_mine")

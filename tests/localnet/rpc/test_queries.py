@@ -1,4 +1,4 @@
-"""Tests of queries: time limits, cancellation on disconnect, and no delay for short requests.
+"""Queries: time limits, cancellation on disconnect, and no delay of short requests.
 
 The error text is geth's (internal/ethapi/api.go `execution aborted (timeout = %v)`), followed by the option.
 """
@@ -41,11 +41,11 @@ from tests.patience import slowness
 
 SHORT = NodeLimits(query=0.3, trace=0.3)
 SPINS = "0x60005b600101600256"
-"""PUSH1 0, then without an end: JUMPDEST, PUSH1 1, ADD, PUSH1 2, JUMP."""
+"""Endless loop: PUSH1 0, then JUMPDEST, PUSH1 1, ADD, PUSH1 2, JUMP."""
 COUNTS = "0x60c85b600190038060025700"
 """Loop from 200 down to 0: PUSH1 200, then JUMPDEST, PUSH1 1, SWAP1, SUB, DUP1, PUSH1 2, JUMPI; STOP."""
 HASHING = "0x5b6201000060002050600056"
-"""KECCAK256 of 64 KiB, without an end."""
+"""KECCAK256 of 64 KiB in an endless loop."""
 INVOKES: dict[str, Any] = {"Method": INVOKE_EVM, "Params": "QA==", "Value": "0"}
 INVOKES |= {
     name: "t" + str(to_filecoin(eth_address(bytes.fromhex(owner[2:]))))[1:]
@@ -107,7 +107,7 @@ def answering(server: Server) -> int:
     ids=["a call", "prestateTracer", "struct logs"],
 )
 def test_a_question_without_an_end_has_its_time(question: tuple[Any, ...], option: str) -> None:
-    """The error's code is one after which no client asks again: alloy and viem do after -32005, viem after -32603."""
+    """Clients do not retry after the error's code: alloy and viem do after -32005, viem after -32603."""
     with served(SHORT) as server, NodeClient(server.url) as client:
         client.request("anvil_setCode", BOB, SPINS)
         began = time.monotonic()
@@ -121,7 +121,7 @@ def test_a_question_without_an_end_has_its_time(question: tuple[Any, ...], optio
 
 @pytest.mark.slow
 def test_query_looping_in_python_has_time_limit(executors: Executors) -> None:
-    """Check the time limit of a query that loops in Python; its thread is discarded, and another one responds."""
+    """The thread of a query that loops in Python is discarded, and another one continues."""
     threads = list[threading.Thread]()
 
     def endless(_: NodeReader) -> None:
@@ -137,7 +137,7 @@ def test_query_looping_in_python_has_time_limit(executors: Executors) -> None:
 
 @pytest.mark.slow
 def test_client_may_disconnect_at_query_timeout(executors: Executors) -> None:
-    """Clients have the same limits of time, 30 s among them; what `leave` raised would keep the connection counted."""
+    """Clients often have the same timeout, such as 30 s; an exception in `leave` would keep the connection counted."""
     client = RequestingClient()
 
     async def ask() -> None:
@@ -160,7 +160,7 @@ def test_client_may_disconnect_at_query_timeout(executors: Executors) -> None:
 
 @pytest.mark.slow
 def test_queries_time_out_independently(executors: Executors) -> None:
-    """One timer serves all: it goes off for the shorter one though the longer one set it."""
+    """One timer serves all queries: it fires for the shorter limit although the longer one set it."""
     begun = time.monotonic()
     ended: dict[QueryKind, float] = {}
     executors._node.limits = replace(SHORT, query=0.2, trace=0.6)
@@ -180,7 +180,7 @@ def test_queries_time_out_independently(executors: Executors) -> None:
 
 @pytest.mark.slow
 def test_retried_query_has_only_remaining_time(executors: Executors) -> None:
-    """The chain goes back under it each time, so it begins anew, three times at most."""
+    """The chain is reverted during each attempt, so the query restarts, at most three times."""
     executors._node.limits = replace(SHORT, query=2.0)
     begun = list[float]()
 
@@ -202,7 +202,7 @@ def test_retried_query_has_only_remaining_time(executors: Executors) -> None:
 
 
 def over_http(url: str, requests: Any, padding: int = 0) -> Callable[[], None]:
-    """Ask over HTTP; what closes the connection."""
+    """Send a request over HTTP; return a function that closes the connection."""
     text = json.dumps(requests).encode() + b" " * padding
     place = urlsplit(url)
     connection = socket.create_connection((place.hostname or "", place.port or 0))
@@ -211,7 +211,7 @@ def over_http(url: str, requests: Any, padding: int = 0) -> Callable[[], None]:
 
 
 def over_a_socket(url: str, requests: Any) -> Callable[[], None]:
-    """Ask over a WebSocket; what closes it."""
+    """Send a request over a WebSocket; return a function that closes it."""
     with ExitStack() as stack:
         client = stack.enter_context(websockets.sync.client.connect(url.replace("http", "ws")))
         client.send(json.dumps(requests))
@@ -241,7 +241,7 @@ def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> Non
 
 @pytest.mark.slow
 def test_sent_transaction_executes_after_client_disconnects() -> None:
-    """Check a batch of a query and a transaction: the query is cancelled, the transaction is executed."""
+    """In a batch of a query and a transaction, the query is cancelled and the transaction is executed."""
     with served(NodeLimits(query=3600)) as server:
         requests = [body("eth_call", {"to": NOBODY}, "latest"), body("eth_call", {"to": NOBODY}, "latest")]
         requests += [body("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})]
@@ -253,7 +253,7 @@ def test_sent_transaction_executes_after_client_disconnects() -> None:
 
 
 def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> None:
-    """Beside as many traces as there may be a call is answered; beside as many calls it has its turn."""
+    """A call is answered beside the maximum number of traces; a trace is started beside as many calls."""
     begun, go_on = {kind: threading.Semaphore(0) for kind in QueryKind}, threading.Event()
 
     def endless(kind: QueryKind) -> asyncio.Task[bool]:
@@ -288,7 +288,7 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
 
 @pytest.mark.slow
 def test_queued_query_runs_after_abandoned_ones_end(executors: Executors) -> None:
-    """Unless its client has gone meanwhile: for that nothing is begun."""
+    """If its client disconnects meanwhile, the query is not started."""
     go_on, asked, client = threading.Event(), list[str](), RequestingClient()
 
     async def ask(name: str, client: RequestingClient | None = None) -> None:
@@ -393,7 +393,7 @@ def test_interrupted_trace_releases_its_turn(where: str, monkeypatch: MonkeyPatc
     ],
 )
 def test_pending_calls_and_estimates_have_query_time_limit(rules: str, request_: tuple[Any, ...]) -> None:
-    """A call at the block to come, the estimate of a transaction that the node is to send: they hold up no block."""
+    """Calls at the pending block and estimates of unsigned transactions do not delay blocks."""
     with served(NodeLimits(query=0.2, trace=0.2), rules) as server, NodeClient(server.url) as client:
         client.request("anvil_setCode", BOB, SPINS)
         with pytest.raises(NodeError, match="execution aborted"):
@@ -410,9 +410,9 @@ def quantile(times: list[float]) -> float:
 @pytest.mark.oracle
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_endless_calls_and_traces_do_not_delay_fast_requests(rules: str) -> None:
-    """The 99th percentile of what a wallet asks for: below 100 ms, or near what it is without them.
+    """The 99th percentile of a wallet's requests is below 100 ms, or close to that of an idle node.
 
-    The best of three spans: other tests share the machine, and what holds requests up does so in each.
+    The best of three intervals counts, since other tests share the machine; a real delay occurs in each.
     """
     with served(NodeLimits(), rules) as server:
         with NodeClient(server.url) as client:
@@ -437,7 +437,7 @@ def test_endless_calls_and_traces_do_not_delay_fast_requests(rules: str) -> None
 
 
 def ask_on(url: str, question: tuple[Any, ...], ended: threading.Event) -> None:
-    """Ask the same again and again, whatever the answer is."""
+    """Send the same request repeatedly, ignoring the response."""
     with NodeClient(url) as client:
         while not ended.is_set():
             with pytest.raises(NodeError):

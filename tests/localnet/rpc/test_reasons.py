@@ -1,4 +1,4 @@
-"""The innermost reason of a failure is in the message of the JSON-RPC error, under both rules."""
+"""The innermost failure reason is in the message of the JSON-RPC error, under both rules."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
 
 
 def calling(actor: int, method: int, precompile: str = CALL_ACTOR_ID, opcode: str = "f4") -> bytes:
-    """Init code that asks call_actor_id for a call without parameters, and reverts without data.
+    """Return init code that calls an actor by call_actor_id without parameters, and reverts without data.
 
     The arguments are method, value, flags, codec, the place of the parameters, the actor, and their length.
     """
@@ -54,7 +54,7 @@ def test_code_above_the_limit_names_its_size_and_the_limit(network: Network) -> 
 
 
 CREATING = bytes.fromhex("64") + LARGE + bytes.fromhex("5f526005601b5ff0503d5f5f3e3d5ffd")
-"""Creates such a contract, and reverts with what its revert gave: nothing."""
+"""Code that creates such a contract and reverts with its (empty) revert data."""
 
 
 @pytest.mark.parametrize("asked", ["estimate_gas", "call"])
@@ -102,7 +102,7 @@ def test_a_failure_that_was_followed_by_a_success_is_not_blamed(network: Network
 
 
 def reverting_with(data: bytes) -> bytes:
-    """Code that reverts with data."""
+    """Return code that reverts with data."""
     padded = data + bytes(-len(data) % 32)
     stored = b"".join(
         b"\x7f" + padded[at : at + 32] + b"\x61" + at.to_bytes(2, "big") + b"\x52" for at in range(0, len(padded), 32)
@@ -111,7 +111,7 @@ def reverting_with(data: bytes) -> bytes:
 
 
 def caught(actor: int) -> bytes:
-    """Init code that asks for a call of an actor and goes on, whatever the answer."""
+    """Return init code that calls an actor and ignores the result."""
     return calling(actor, 0).removesuffix(bytes.fromhex("5f5ffd"))
 
 

@@ -1,4 +1,4 @@
-"""Tests of the order of a client's pipelined requests, while estimates run beside the chain's thread."""
+"""Order of a client's pipelined requests, while estimates run beside the chain's thread."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 def code() -> bytes:
-    """CALLDATASIZE, PUSH1 9, JUMPI; slot 0 becomes 1, STOP; at 9, unless slot 0 is set, REVERT; STOP."""
+    """Return code: CALLDATASIZE, PUSH1 9, JUMPI; set slot 0 to 1, STOP; at 9, REVERT unless slot 0 is set; STOP."""
     return bytes.fromhex("36600957" + "60015f5500" + "5b" + "5f54601357" + "5f5ffd" + "00" + "5b00")
 
 
 def exchange(server: Server, requests: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """The answers to requests that are sent at once, in the order of the requests."""
+    """Return the responses to pipelined requests in the order of the requests."""
     with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:
         for number, (method, *params) in enumerate(requests):
             client.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
@@ -45,7 +45,7 @@ def exchange(server: Server, requests: list[tuple[Any, ...]]) -> list[dict[str, 
 
 
 def test_send_sees_effects_of_previous_send(server: Server) -> None:
-    """The second one's estimate fails on the state before the first one."""
+    """The second one's estimate would fail on the state before the first one."""
     sets = ("eth_sendTransaction", {"from": ALICE, "to": NOBODY})
     needs = ("eth_sendTransaction", {"from": BOB, "to": NOBODY, "data": "0x01"})
     assert all("result" in answer for answer in exchange(server, [sets, needs]))
@@ -67,7 +67,7 @@ def test_mined_block_includes_transactions_requested_before_it(server: Server) -
 
 
 def test_concurrent_sends_of_one_account_get_distinct_nonces(server: Server) -> None:
-    """Each is estimated after the ones before it."""
+    """Each is estimated after the previous ones."""
 
     def send(_: int) -> str:
         with NodeClient(server.url) as client:

@@ -1,4 +1,4 @@
-"""Tests of `anvil_reset` under Ethereum's rules: to another block, to another node, and to a network of its own."""
+"""`anvil_reset` under Ethereum's rules: to another block, to another node, and to a new network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NUMBER = {"to": COUNTER, "data": "0x8381f58a"}
 
 @pytest.fixture(scope="module")
 def urls() -> Iterator[tuple[str, str]]:
-    """Two nodes at block 7, with chain IDs 777 and 888 and the same contract in another state."""
+    """Serve two nodes at block 7, with chain IDs 777 and 888 and the same contract in different states."""
     with (
         Network(rules="ethereum", chain_id=777, clock=Clock()) as first,
         Network(rules="ethereum", chain_id=888, clock=Clock()) as second,

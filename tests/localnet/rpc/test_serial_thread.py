@@ -1,4 +1,4 @@
-"""One job after the other on a thread: whatever becomes of a job, the next one is done."""
+"""Sequential jobs on a thread: after any outcome of a job, the next one runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Precompiles in the name of contracts that run elsewhere: named states, money that moves, contracts' answers."""
+"""Precompiles called for contracts that run elsewhere: named states, transfers, responses of contracts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CBOR_CODEC, NO_CODEC = 0x51, 0
 
 
 def delegated(address: str) -> bytes:
-    """The bytes of the f410 address: protocol 4, namespace 10, the subaddress."""
+    """Return the bytes of the f410 address: protocol 4, namespace 10, the subaddress."""
     return b"\x04\x0a" + bytes.fromhex(address[2:])
 
 
 def call_actor(method: int, actor: int, params: bytes = b"", value: int = 0, read_only: bool = False) -> str:
-    """The input of call_actor_id."""
+    """Return the input of call_actor_id."""
     codec = CBOR_CODEC if params else NO_CODEC
     words = ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"]
     return "0x" + encode(words, [method, value, int(read_only), codec, params, actor]).hex()
@@ -63,7 +63,7 @@ def side(rpc: Client) -> Side:
 
 
 def answer_of(output: bytes | None) -> tuple[int, bytes]:
-    """Exit code and data of call_actor's output."""
+    """Return exit code and data of call_actor's output."""
     assert output is not None
     exit_code, _, data = decode(["int256", "uint64", "bytes"], output)
     return exit_code, data

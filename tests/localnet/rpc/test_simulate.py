@@ -1,4 +1,4 @@
-"""Blocks of calls that are executed and forgotten. The cases are those of the execution-apis, in Filecoin's gas."""
+"""Simulated blocks of calls. The cases are those of the execution-apis, with Filecoin's gas."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class TestCalls:
 
 
 class TestBlocks:
-    """Positions and fields of simulated blocks."""
+    """Numbers and fields of simulated blocks."""
 
     def test_numbers_and_times_are_chosen(self, rpc: Client) -> None:
         head = rpc.node.network.head
@@ -152,7 +152,7 @@ class TestBlocks:
 
 
 class TestValidation:
-    """Checks that only validation adds, and checks of all calls."""
+    """Checks with validation only, and checks of all calls."""
 
     def test_funds_for_the_value(self, rpc: Client) -> None:
         assert refused(rpc, {"calls": [{"from": FIRST, "to": SECOND, "value": "0x1"}]})[0] == -38014
@@ -183,7 +183,7 @@ class TestValidation:
 
 
 class TestTransfers:
-    """Logs of value that moves. Their form: the execution-apis' cases of traceTransfers."""
+    """Logs of transfers in the form of the execution-apis' traceTransfers cases."""
 
     def test_each_is_a_log(self, rpc: Client) -> None:
         # Forwards the value that it gets to THIRD.
@@ -216,7 +216,7 @@ def test_official_actors_simulate_too(official_rpc: Client) -> None:
 
 
 def test_simulated_block_overrides_are_in_header_and_hash() -> None:
-    """Check against geth: a block's overrides are in its header, and the next block has the base's values."""
+    """As in geth, a block's overrides are in its header, and the next block has the base's values."""
     with Network(clock=Clock(), rules="ethereum") as network:
         rpc = Client(Node(network))
         supposed = {"feeRecipient": NOBODY, "prevRandao": word(7), "gasLimit": hex(20_000_000)}

@@ -1,4 +1,4 @@
-"""States that are changed by hand over RPC, and senders without keys."""
+"""Manual state changes over RPC, and senders without keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONE = f"0x{1:064x}"
 
 
 class TestChanges:
-    """anvil's and Hardhat's names of them."""
+    """Methods by the names of anvil and Hardhat."""
 
     def test_code_storage_and_nonce(self, rpc: Client) -> None:
         counter = deploy(rpc, COUNTER)
@@ -58,7 +58,7 @@ class TestChanges:
 
 
 class TestTheChain:
-    """Blocks that go, and what waits."""
+    """Reverted blocks and pending transactions."""
 
     def test_blocks_are_rolled_back(self, fresh: Client) -> None:
         before = fresh("eth_getBlockByNumber", "latest", False)
@@ -141,14 +141,14 @@ TOKEN = Artifact.load(
 
 
 def _token(rpc: Client) -> str:
-    """The address of a token whose whole supply, 1,000, the first account has."""
+    """Deploy a token whose whole supply, 1,000, belongs to the first account."""
     data = TOKEN.interface.encode_constructor(TOKEN.bytecode, 1_000)
     sent = rpc("eth_sendTransaction", {"from": ALICE, "data": f"0x{data.hex()}"})
     return str(rpc("eth_getTransactionReceipt", sent)["contractAddress"])
 
 
 class TestTokens:
-    """Balances and allowances, as anvil sets them: null there, true here."""
+    """Balances and allowances set as in anvil, whose result is null; here it is true."""
 
     def test_erc20_balance_equals_dealt_amount(self, rpc: Client) -> None:
         token = _token(rpc)
@@ -173,7 +173,7 @@ class TestTokens:
 
     def test_deal_erc20_tries_at_most_one_hundred_slots(self, rpc: Client) -> None:
         def answering_200_behind(others: int) -> str:
-            """Code that reads other slots (PUSH1, SLOAD, POP) before the one that it answers, 200."""
+            """Return code that reads other slots (PUSH1, SLOAD, POP) before the one that it returns, 200."""
             return "0x" + "".join(f"60{slot:02x}5450" for slot in range(others)) + "60c8545f5260205ff3"
 
         rpc("anvil_setCode", NOBODY, answering_200_behind(MAX_SLOTS - 1))
@@ -195,7 +195,7 @@ class TestTokens:
 
 
 class TestReorganisation:
-    """anvil_reorg: other blocks in the place of the newest ones."""
+    """anvil_reorg: replacement of the newest blocks."""
 
     def test_anvil_reorg_replaces_blocks_at_same_heights(self, fresh: Client) -> None:
         counter = deploy(fresh, COUNTER)
@@ -268,7 +268,7 @@ def test_a_transaction_and_its_receipt_are_one_request(rpc: Client) -> None:
 
 
 def test_blocks_at_an_interval_advance_the_clock_before_each(rpc: Client) -> None:
-    """anvil_mine(10, 60) is 600 seconds in anvil, whose clock runs ahead by a minute before the first block, too."""
+    """anvil_mine(10, 60) takes 600 seconds in anvil, which advances the clock before the first block, too."""
 
     def time() -> int:
         return int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
@@ -288,7 +288,7 @@ def test_evm_set_time_returns_seconds_to_new_time(rpc: Client) -> None:
 
 
 def test_receipts_have_anvils_fields_under_ethereums_rules() -> None:
-    """The keys are those of a receipt of anvil 1.7.1, which writes the block's time as a number."""
+    """The keys are those of a receipt of anvil 1.7.1, whose block timestamp is a number."""
     with Network(clock=Clock(), rules="ethereum") as network:
         rpc = Client(Node(network))
         access: dict[str, Any] = {"gasPrice": hex(3 * 10**9), "accessList": []}

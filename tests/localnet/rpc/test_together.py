@@ -1,4 +1,4 @@
-"""Transactions of one batch share blocks, and are answered as if each had come alone."""
+"""Transactions of one batch share blocks, with the results of separate requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def raw(network: Network, sender: Account, nonce: int, to: Account, value: int =
 
 
 def batch(rpc: Client, *requests: tuple[str, list[Any]]) -> list[Any]:
-    """Results, and the codes of errors."""
+    """Return results, or codes of errors."""
     body = [
         {"jsonrpc": "2.0", "id": at, "method": name, "params": params} for at, (name, params) in enumerate(requests)
     ]
@@ -149,7 +149,7 @@ def test_batched_transactions_wait_without_automine(rpc: Client) -> None:
 
 
 def asks(network: Network, *senders: int, **fields: str) -> list[tuple[str, list[Any]]]:
-    """One eth_sendTransaction of each of these accounts."""
+    """Return an eth_sendTransaction from each of these accounts."""
     to = "0x" + network.accounts[9].address.hex()
     return [
         ("eth_sendTransaction", [{"from": "0x" + network.accounts[sender].address.hex(), "to": to, **fields}])
@@ -159,7 +159,7 @@ def asks(network: Network, *senders: int, **fields: str) -> list[tuple[str, list
 
 @pytest.mark.parametrize("senders", [range(10), [0] * 10, [1, 2, 1, 1, 2]], ids=["ten", "one", "two"])
 def test_those_that_the_node_signs_share_it_too(rpc: Client, senders: list[int]) -> None:
-    """Check against anvil, where transactions of ten accounts with gas limits share one block."""
+    """As in anvil, transactions of ten accounts with gas limits share one block."""
     network = rpc.node.network
     height = network.block_number
     hashes = batch(rpc, *asks(network, *senders, gas="0x989680"))

@@ -1,7 +1,7 @@
 """Traces of transactions and calls in geth's and Parity's forms, over both runtimes.
 
-Shapes: geth's page on built-in tracers, the execution-apis, and what Filecoin's nodes answer (facts of lotus
-node/impl/eth/trace.go): calldata of handle_filecoin_method for a native call, 0xfe for code that a creation made.
+Shapes follow geth's page on built-in tracers, the execution-apis, and Filecoin's nodes (lotus node/impl/eth/trace.go):
+calldata of handle_filecoin_method for a native call, 0xfe for created code.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def word(number: int) -> str:
 
 
 def deploy(network: Network, program: str) -> EthAddress:
-    """The address of a contract with a program of mnemonics."""
+    """Deploy a program of mnemonics and return its address."""
     init = deployer(assemble(program))
     receipt = network.send(None, 0, init, gas_limit=10**9)
     assert receipt.contract_address is not None
@@ -43,7 +43,7 @@ def deploy(network: Network, program: str) -> EthAddress:
 
 
 def transaction(network: Network, to: EthAddress, data: bytes = b"", value: int = 0) -> str:
-    """The hash of a transaction, whether it fails or not."""
+    """Send a transaction and return its hash, also if it fails."""
     sender = network.accounts[0]
     nonce = network.pending_nonce(to_filecoin(sender.address))
     call = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to, value, data, 10**9, 10**9, 10**5)
@@ -51,7 +51,7 @@ def transaction(network: Network, to: EthAddress, data: bytes = b"", value: int 
 
 
 def at(address: bytes) -> str:
-    """The address as a program pushes it."""
+    """Return the address as a push operand."""
     return hexed(address)
 
 
@@ -59,7 +59,7 @@ def at(address: bytes) -> str:
 
 
 def test_a_tree_of_calls_with_its_logs_and_failures(either: Network) -> None:
-    """One contract calls another in each way; what fails below takes its logs along."""
+    """A contract makes each kind of call; failures below drop their logs."""
     rpc = Client(Node(either))
     callee = deploy(either, "0 0 LOG0 CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 RETURN")
     failing = deploy(either, f"0 0 LOG0 0 0 0 0 0 {at(callee)} GAS CALL POP 0xdead 0 MSTORE 2 30 REVERT")
@@ -178,7 +178,7 @@ def test_frame_errors_use_geth_messages(network: Network, program: str, error: s
 
 
 def test_prestate_and_poststate_of_transaction_are_traced(network: Network) -> None:
-    """One contract has slots read, written and written to 0, asks for a balance, and pays an account that is new."""
+    """One contract has slots read, written and cleared, reads a balance, and pays a new account."""
     rpc = Client(Node(network))
     heir, asked = EthAddress(b"\x55" * 20), network.accounts[4].address
     code = assemble(f"1 SLOAD POP 0 2 SSTORE 9 3 SSTORE {at(asked)} BALANCE POP 0 0 0 0 7 {at(heir)} GAS CALL STOP")
@@ -245,7 +245,7 @@ def test_a_call_that_cannot_be_made_has_a_frame_with_the_reason(
 
 @pytest.fixture
 def asking(either: Network) -> tuple[Network, Contract]:
-    """A contract that calls native actors."""
+    """Return a contract that calls native actors."""
     return either, either.deploy(Artifact.load(ARTIFACTS / "Bridge.json"))
 
 
@@ -392,7 +392,7 @@ def test_genesis_and_unknown_transactions_are_not_traceable(rpc: Client) -> None
 
 
 LONG = "0 131072 MSTORE again: @again JUMP"
-"""Endless, and its log with memory is soon too long: 128 KiB in each line."""
+"""An endless program with a large instruction log: 128 KiB of memory per entry."""
 
 
 def test_oversized_instruction_log_is_refused_unless_limited(network: Network) -> None:
@@ -407,7 +407,7 @@ def test_oversized_instruction_log_is_refused_unless_limited(network: Network) -
 
 
 def test_instruction_log_ends_in_native_frames_without_effects(network: Network) -> None:
-    """A constructor runs below the address manager and the init actor, both WASM here."""
+    """A constructor runs below the address manager and the init actor, both of them WASM."""
     rpc, before = Client(Node(network)), network.machine.root
     init = hexed(assemble("1 2 3 4 5 POP POP 0 0 RETURN"))
     logs = rpc("debug_traceCall", {"data": init}, "latest", {"limit": 3})

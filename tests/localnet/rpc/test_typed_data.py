@@ -1,4 +1,4 @@
-"""Signatures of typed data, beside those of eth-account."""
+"""Signatures of typed data, compared with eth-account's."""
 
 from __future__ import annotations
 

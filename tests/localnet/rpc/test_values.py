@@ -1,4 +1,4 @@
-"""JSON values: what is read, and what is refused with -32602."""
+"""JSON values: accepted forms, and those refused with -32602."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ class TestLogFilters:
 
 
 class TestAnswers:
-    """Answers as JSON."""
+    """Results as JSON."""
 
     @given(value=ANYTHING)
     def test_a_deep_answer_is_written_as_a_shallow_one_is(self, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""WebSockets: over a real socket on this machine, with the client of another library."""
+"""WebSockets over a real socket, with another library as client."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PATIENCE = 300  # seconds until a node counts as hanging, on a machine of any s
 
 
 class Client:
-    """A connection: requests with their answers, and the notifications between them."""
+    """A connection: requests with their responses, and the notifications in between."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -63,18 +63,18 @@ class Client:
             self.notices.append(message)
 
     def __call__(self, method: str, *params: Any) -> Any:
-        """The result of a method."""
+        """Return the result of a method."""
         self.send(method, *params)
         return self.response()["result"]
 
     def error(self, method: str, *params: Any) -> dict[str, Any]:
-        """The error of a method."""
+        """Return the error of a method."""
         self.send(method, *params)
         error: dict[str, Any] = self.response()["error"]
         return error
 
     def notice(self) -> Any:
-        """The next notification."""
+        """Return the next notification."""
         if not self.notices:
             message = json.loads(self.socket.recv(timeout=_PATIENCE))
             assert "id" not in message
@@ -122,7 +122,7 @@ def pay(client: Client, to: str = BOB) -> str:
 
 
 class TestRequests:
-    """The protocol is that of HTTP."""
+    """Requests as over HTTP."""
 
     @pytest.mark.parametrize("path", ["/", "/rpc/v0", "/rpc/v1"])
     def test_requests_are_answered_at_common_node_paths(self, url: str, path: str) -> None:
@@ -510,7 +510,7 @@ def answer_to(client: Client, method: str, *params: Any) -> dict[str, Any]:
 
 
 def closed_with(client: Client, code: int) -> str:
-    """The reason with which the server closed the connection."""
+    """Return the close reason sent by the server."""
     with pytest.raises(ConnectionClosed) as closed:
         _read_on(client.socket)
     assert closed.value.rcvd is not None
@@ -532,7 +532,7 @@ def can_connect(url: str) -> bool:
 
 
 def eventually(condition: Any) -> None:
-    """Wait until something holds, ten seconds at most."""
+    """Wait until a condition holds, for at most ten seconds."""
     end = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < end
@@ -540,7 +540,7 @@ def eventually(condition: Any) -> None:
 
 
 def raw_socket(url: str, receive_buffer: int | None = None) -> socket.socket:
-    """A socket behind its handshake, without a library that answers pings."""
+    """Open a socket after its handshake, without a library that answers pings."""
     raw = socket.socket()
     if receive_buffer is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -559,14 +559,14 @@ def raw_socket(url: str, receive_buffer: int | None = None) -> socket.socket:
 
 
 def masked(payload: bytes) -> bytes:
-    """A text frame of a client, with a mask of zeros."""
+    """Return a client's text frame with a mask of zeros."""
     size = len(payload)
     head = bytes([0x81, 0x80 | size]) if size < 126 else b"\x81\xfe" + struct.pack("!H", size)
     return head + bytes(4) + payload
 
 
 def frame(raw: socket.socket) -> tuple[int, bytes]:
-    """Opcode and payload of the server's next frame."""
+    """Return opcode and payload of the server's next frame."""
     first, size = _exactly(raw, 2)
     if size == 126:
         (size,) = struct.unpack("!H", _exactly(raw, 2))
@@ -590,7 +590,7 @@ def subscribed(raw: socket.socket, count: int) -> bool:
 
 
 def close_code(raw: socket.socket) -> int:
-    """The code of the close frame that ends the connection; what comes before it is passed over."""
+    """Return the code of the close frame; earlier frames are ignored."""
     while True:
         opcode, payload = frame(raw)
         if opcode == 8:

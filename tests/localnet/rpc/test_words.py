@@ -1,4 +1,4 @@
-"""Tests of failure texts for clients and the node's log, under both rules; Ethereum's are those of anvil 1.7.1."""
+"""Failure texts for clients and the node's log, under both rules; Ethereum's are those of anvil 1.7.1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thread that a network belongs to: clients are answered first, and work in the background comes after that."""
+"""The thread of a network: requests have priority over background work."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.localnet.rpc.asking import ALICE, NOBODY
 from tests.patience import slowness
 
 _SOON = 20.0
-"""Seconds after which a test that waits in vain ends."""
+"""Timeout in seconds of waits in tests."""
 
 
 def test_response_is_sent_before_deferred_work() -> None:
@@ -122,7 +122,7 @@ def test_preempted_work_is_restarted_after_request() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("gives_way", [False, True])
 def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
-    """Check that stopping ends the current work, discards the rest, and runs nothing on the caller's thread."""
+    """Stopping ends the current work, discards the rest, and runs nothing on the caller's thread."""
     worker, begun, threads = RequestThread(), threading.Event(), set[str]()
 
     def work() -> None:
@@ -150,7 +150,7 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
 def test_importing_or_logging_thread_is_interrupted_later(
     work: str, tmp_path: Path, monkeypatch: MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """Check that threads which import or log are interrupted later, since their locks would stay acquired."""
+    """Threads that import or log are interrupted later, since their locks would stay acquired."""
     begun, go_on, ended = threading.Event(), threading.Event(), list[str]()
 
     def slow() -> None:
@@ -195,7 +195,7 @@ def test_importing_or_logging_thread_is_interrupted_later(
 
 
 def test_an_execution_begins_on_the_worker_itself() -> None:
-    """Check that no other thread is woken for an execution, and that a nested one has its own stack."""
+    """No other thread is woken for an execution, and a nested one has its own stack."""
     worker, stacks = RequestThread(), Stacks()
 
     def work() -> tuple[int, int, int]:
@@ -208,7 +208,7 @@ def test_an_execution_begins_on_the_worker_itself() -> None:
 
 
 def test_an_execution_that_is_interrupted_ends_by_itself() -> None:
-    """Check that an interrupted execution stops at a safe point, and no exception is raised inside an actor."""
+    """An interrupted execution stops at a safe point, and no exception is raised inside an actor."""
     worker, begun, ended = RequestThread(), threading.Event(), threading.Event()
 
     def execution() -> None:
@@ -233,7 +233,7 @@ def test_an_execution_that_is_interrupted_ends_by_itself() -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.001, 0.05])
 def test_an_interrupt_may_come_as_the_work_ends(monkeypatch: MonkeyPatch, delay: float) -> None:
-    """Between the two it has nothing to interrupt; what it raises must not end the thread, which goes on to stop."""
+    """There is nothing to interrupt at that time; the exception must not end the thread."""
     worker, begun, go_on = RequestThread(), threading.Event(), threading.Event()
 
     def work() -> str:
@@ -284,7 +284,7 @@ def test_the_chain_is_interrupted_though_the_questions_cannot_be(monkeypatch: Mo
 
 @contextmanager
 def served(network: Network) -> Iterator[tuple[NodeClient, Console]]:
-    """A node with a console, and a client of it."""
+    """Serve a node with a console; return a client."""
     server, ready = Server(network, 0), threading.Event()
     console = Console(network, ())
     console.listen()
@@ -305,7 +305,7 @@ def served(network: Network) -> Iterator[tuple[NodeClient, Console]]:
 def test_failed_transaction_is_answered_before_explanation(
     rules: str, monkeypatch: MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The answer, and the receipt, are there while the execution again has not even begun."""
+    """The response and the receipt are available before the re-execution starts."""
     answered = threading.Event()
     waited: list[bool] = []
 
@@ -325,9 +325,9 @@ def test_failed_transaction_is_answered_before_explanation(
 
 
 HASHING = "0x5b6201000060002050600056"
-"""KECCAK256 of 64 KiB, without an end."""
+"""KECCAK256 of 64 KiB in an endless loop."""
 COUNTING = "0x5b600054600101600055600056"
-"""`n++` in storage, without an end."""
+"""`n++` in storage in an endless loop."""
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
-"""A network under Ethereum's rules: what its blocks and transactions are, and what of Filecoin is still there.
+"""A network under Ethereum's rules: blocks, transactions, and the available features of Filecoin.
 
-Gas by the yellow paper and the EIPs, by hand; beside anvil in tests/clients, beside geth in tests/conformance/rpc.
+Gas is computed by hand from the yellow paper and the EIPs; tests/clients compares with anvil, tests/conformance/rpc
+with geth.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ class TestTransactions:
         ids=["a delegation", "cut short", "a contract", "before delegations"],
     )
     def test_account_with_code_sends_only_if_delegated_in_fork(self, hardfork: str, code: str, sends: bool) -> None:
-        """EIP-3607 and EIP-7702: what no block can hold is refused, and does not wait for one."""
+        """EIP-3607 and EIP-7702: what no block can contain is refused instead of staying pending."""
         with Network(rules="ethereum", hardfork=hardfork) as network:
             alice, bob = network.accounts[:2]
             network.set_code(alice.address, bytes.fromhex(code))

@@ -1,4 +1,4 @@
-"""Tests of failures in Python: texts of the rules, and a contract's errors by name.
+"""Failures in Python: error texts of the rules, and a contract's errors by name.
 
 Ethereum's are those of anvil for the same calls (`execution reverted: not today`), and geth's `out of gas`.
 """

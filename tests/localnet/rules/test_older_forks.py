@@ -38,7 +38,7 @@ def test_a_transaction_with_fees_of_london_is_refused(hardfork: str) -> None:
 
 
 def test_transaction_gas_follows_the_fork() -> None:
-    """A byte that is not zero costs 68 gas, and 16 since Istanbul (EIP-2028)."""
+    """A nonzero byte costs 68 gas, and 16 since Istanbul (EIP-2028)."""
     used = {}
     for hardfork in ("frontier", "istanbul"):
         with Network(rules="ethereum", hardfork=hardfork) as network:

@@ -1,4 +1,4 @@
-"""A set of rules is registered once, with the machine's part and the network's, and is then a choice everywhere."""
+"""A rule set is registered once, with its machine part and network part, and is then selectable everywhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHEAP = TokenAmount(7)
 
 
 class CheapExecutor:
-    """The machine's own executor, before which a third package would have put something."""
+    """The machine's executor, wrapped as by a third package."""
 
     def __init__(self, machine: MachineState) -> None:
         self._executor = Executor(machine)
@@ -39,7 +39,7 @@ class CheapExecutor:
 
 
 class Impersonal(FilecoinMessages):
-    """Each part stands for itself: this one takes no transaction with a value."""
+    """A network part that accepts no transaction with a value."""
 
     def check(self, machine: Hypervisor, candidate: Any, base_fee: TokenAmount) -> None:
         if candidate.bare.value:
@@ -58,7 +58,7 @@ CHEAP_SET = RuleSet(machine=f"{__name__}:CheapExecutor", network=f"{__name__}:ch
 
 @pytest.fixture
 def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A made-up set, as an installed package would register it."""
+    """Register a rule set as an installed package would."""
     added = EntryPoint("cheap", f"{__name__}:CHEAP_SET", ENTRY_POINT_GROUP)
     installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), added))
     monkeypatch.setattr(rules, "registered", lambda **given: installed.select(**given))

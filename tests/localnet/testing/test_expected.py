@@ -1,4 +1,4 @@
-"""Failures that tests expect."""
+"""Expected failures in tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages to native actors in tests: what they answer, what they change, and the calls that they make."""
+"""Messages to native actors in tests: results, changes, and nested calls."""
 
 from __future__ import annotations
 

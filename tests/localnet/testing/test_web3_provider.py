@@ -18,7 +18,7 @@ COUNTER = ARTIFACTS / "Counter.json"
 
 @pytest.fixture
 def w3(network: Network) -> Web3:
-    """web3.py's own object."""
+    """Return a Web3 object."""
     return Web3(NetworkProvider(network))
 
 

@@ -16,7 +16,7 @@ from tests.runtimes.evm.tree_twins import ENGINES, LEFT, Twins
 
 @pytest.fixture
 def trees(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count completed and given-up trees. All of them have a host: none runs alone."""
+    """Count completed and abandoned trees. All of them have a host: none runs alone."""
     counted: Counter[str] = Counter()
     run = FastEngine._run_as_tree
 

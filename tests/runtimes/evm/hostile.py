@@ -1,7 +1,7 @@
-"""Hostile bytecode in a process of little memory: `python -m tests.runtimes.evm.hostile RULES EVM [BUNDLE]`.
+"""Hostile bytecode in a process with limited memory: `python -m tests.runtimes.evm.hostile RULES EVM [BUNDLE]`.
 
-Prints one JSON object: what became of each program, the most memory that the process held (MiB), and whether the
-interpreter's recursion limit is what it was.
+Prints one JSON object: the end of each program, the process's peak memory (MiB), and whether the interpreter's
+recursion limit is unchanged.
 """
 
 from __future__ import annotations

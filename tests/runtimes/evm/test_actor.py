@@ -195,9 +195,9 @@ DEPTHS = [
 def test_recursion_ends_where_the_official_actors_does(
     chain: Chain, program: bytes, unlimited: int, with_a_blocks_gas: int
 ) -> None:
-    """The innermost delegate call asks for the code first, a call too deep, and takes its frame down with it.
+    """The innermost delegate call requests the code first, which exceeds the depth and fails its frame.
 
-    With a block's gas it is 63/64 at every level that ends it, so the depth measures what a frame costs.
+    With a block's gas, the 63/64 rule ends it at every level, so the depth measures the cost of a frame.
     """
     contract = chain.deploy(program)
     assert abs(int.from_bytes(chain.call(contract), "big") - with_a_blocks_gas) <= 5

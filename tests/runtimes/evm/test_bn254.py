@@ -1,4 +1,4 @@
-"""The curve of precompiles 6, 7 and 8 compared with py-evm on py_ecc, and with EIP-196 and EIP-197."""
+"""The curve of precompiles 6, 7 and 8, compared with py-evm on py_ecc, and with EIP-196 and EIP-197."""
 
 from __future__ import annotations
 

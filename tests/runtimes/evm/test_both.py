@@ -202,7 +202,7 @@ def watched() -> Iterator[dict[str, Hypervisor]]:
 def test_traced_transactions_match_each_engine(
     watched: dict[str, Hypervisor], trees: Counter[str], before: str, leaves: str
 ) -> None:
-    """The tree ends, is left, or is not tried again, with ample gas, exactly the gas used, and one less."""
+    """The tree completes, is abandoned, or is not retried, with ample gas, exactly the gas used, and one less."""
     twins, program = Twins(watched, trees), f"{before} {leaves} 3 0 MSTORE {call(CALLEE)} 2 SSTORE 96 0 RETURN"
     used = twins.on("py-evm", program, CALLED).result.gas_used
     for gas in (12_000_000, 12_000_000, used + used // 4, used, used - 1, 30_000):
@@ -243,7 +243,7 @@ def test_interrupt_of_fast_engine_stops_plain_engine(
 
 @pytest.mark.slow
 def test_an_interrupt_meanwhile_ends_the_second_engine_too() -> None:
-    """A loop of 11 gas for each of 65,536 turns, which the first engine has run to its end."""
+    """The first engine has completed a loop of 65,536 iterations with 11 gas each."""
     host, ended = FakeHost(), list[OutOfGas]()
 
     class Interrupted(Bent):

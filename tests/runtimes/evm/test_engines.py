@@ -1,4 +1,4 @@
-"""Engines by name: a missing one is reported in a sentence by all commands."""
+"""Engines by name: all commands report a missing one in one line."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def both(contract: str, callee: str = "", gas: int = 10_000_000, times: int = 2) -> None:
-    """Both engines must make the same of some messages: exits, gas, events, every account."""
+    """Run messages on both engines and assert equal exit codes, gas, events and accounts."""
     results: list[Any] = []
     for evm in ("py-evm", "fast"):
         with machine(contract, callee, evm) as made:
@@ -127,7 +127,7 @@ def test_exception_between_parts_keeps_state_and_engine_intact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Rung(BaseException):
-        """An interrupt."""
+        """Exception raised by the alarm."""
 
     tell, rings = FastInstance.supply, [1]
 

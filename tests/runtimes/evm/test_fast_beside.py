@@ -1,6 +1,6 @@
-"""Messages of two machines at once: what one does on the engine's instances the other does not notice.
+"""Concurrent messages of two machines on the engine's instances do not affect each other.
 
-While a frame of the first message waits for its callee, a frame of the second begins.
+While a frame of the first message waits for its callee, a frame of the second starts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.runtimes.evm.test_fast_robust import open_under
 
 _SOON = 10.0
 _LEAVES = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP "
-"""A native actor's balance: under Ethereum's rules, too, the frame waits for its callees from now on."""
+"""Code that reads a native actor's balance, after which the frame waits for its callees in every rule set."""
 _CALLS = _LEAVES + "0 0 0 0 0 0x{0} GAS CALL 0 MSTORE 32 0 RETURN"
 """A contract that returns whether its call succeeded."""
 _INNER, _BESIDE = assemble("1 5 SSTORE"), assemble(_LEAVES + "1 6 SSTORE")

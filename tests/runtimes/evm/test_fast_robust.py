@@ -1,4 +1,4 @@
-"""The fast engine when its artifact, its module or an instance is not as it should be, and in many threads at once."""
+"""The fast engine with damaged artifacts, modules and instances, and in many threads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TINY = bytes.fromhex("0061736d01000000")
 
 @pytest.fixture
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The modules that are compiled."""
+    """Record the compiled modules."""
     compiled: list[bytes] = []
     compile_ = WasmtimeEngine.compile
 
@@ -138,13 +138,13 @@ def bad_answer(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
 
 
 DEEP = "7 5 SSTORE 2 6 TSTORE 3 0 0 LOG1 0 0 0 0 1 0x{0} GAS CALL 0 SSTORE"
-"""Writes, and calls a contract with money, which writes and then fails."""
+"""Code that writes, and calls a contract with value, which writes and then fails."""
 FAILING = "9 5 SSTORE 77 BALANCE"
-"""The last instruction asks, at 7."""
+"""Code whose last instruction, at 7, makes a host call."""
 
 
 def open_under(rules: str) -> Hypervisor:
-    """A machine under these rules, with a block that has room for any message."""
+    """Return a machine under these rules, with a block that has gas for any message."""
     block = EthereumBlock("Cancun", gas_limit=1 << 40) if rules == "ethereum" else None
     context = MachineContext(base_fee=TokenAmount(0), block=block)
     return open_machine(evm="fast", rules=rules, context=context)

@@ -25,7 +25,7 @@ _GAS = 1_000_000
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each answer to the guest; a new guest has no cached words."""
+    """Record each response to the guest; a new guest has no cached words."""
     pool.cache_clear()
     counted: list[int] = []
     tell = FastInstance.supply

@@ -1,7 +1,7 @@
-"""Calls within a tree: how deep they go, the memory of all, in whose name code runs, and lent code (EIP-7702).
+"""Calls within a tree: depth, total memory, execution contexts, and delegated code (EIP-7702).
 
-Each scenario runs once as one tree, and once with a first frame that is left, so that its calls are trees of their own
-which begin below it. Expected: the plain engine's results, and what EIPs say, by hand.
+Each scenario runs once as one tree, and once with an abandoned first frame, so that its calls are separate trees.
+Expected: the plain engine's results, and values by hand from the EIPs.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from tests.runtimes.evm.tree_twins import (
 # --- depth ------------------------------------------------------------------------------------------------------------
 
 COUNT = "32 0 0 0 0 ADDRESS GAS CALL POP 1 0 MLOAD ADD 0 MSTORE 32 0 RETURN"
-"""Calls itself with all gas, and answers how many frames there were from it downwards."""
+"""Code that calls itself with all gas, and returns the number of frames from it downwards."""
 DEEP = 10**13
-"""Gas for a thousand frames, of which each keeps a 64th."""
+"""Gas for a thousand frames, each of which keeps a 64th."""
 
 
 def test_a_tree_has_1024_frames_below_the_transactions_first(twins: Twins, begins: str) -> None:
@@ -45,7 +45,7 @@ def test_a_tree_has_1024_frames_below_the_transactions_first(twins: Twins, begin
 
 @pytest.mark.parametrize(("below", "allowed"), [(1022, True), (1023, False)])
 def test_the_deepest_frame_neither_creates_nor_calls(twins: Twins, begins: str, below: int, allowed: bool) -> None:
-    """The callee calls itself so often; the last frame tries, and loses no gas and no nonce."""
+    """The callee calls itself that often; the last frame's attempt costs no gas and no nonce."""
     callee = f"""0 CALLDATALOAD DUP1 @call JUMPI
         0 0 0 CREATE 0 SSTORE 0 0 0 0 4 GAS STATICCALL 1 SSTORE {call(OTHER)} 3 SSTORE STOP
         call: 1 SWAP1 SUB 0 MSTORE 0 0 32 0 0 ADDRESS GAS CALL"""
@@ -66,7 +66,7 @@ PAGE = 1 << 14
 
 @pytest.mark.parametrize(("pages", "fits"), [(4, True), (5, False)])
 def test_memory_of_all_frames_is_counted_together(twins: Twins, begins: str, pages: int, fits: bool) -> None:
-    """The frames of a message hold 2 GiB; here all but eight pages are taken before it begins."""
+    """The frames of a message hold 2 GiB; here all but eight pages are already used."""
     takes = f"1 {4 * PAGE - 32} MSTORE"
     callee = f"1 {pages * PAGE - 32} MSTORE"
     with nearly_full(twins, free=8 * PAGE):
@@ -120,7 +120,7 @@ def test_code_of_another_runs_in_its_callers_name(twins: Twins, begins: str) -> 
 def test_money_has_its_price_and_its_stipend_comes_back(
     twins: Twins, begins: str, kind: str, to: EthAddress, price: int
 ) -> None:
-    """EIP-150, 161, 2929: nothing runs there, so the stipend is left."""
+    """EIP-150, 161, 2929: no code runs there, so the stipend is returned."""
     pushes = 4 * 2 + 3 + 3 + 2 + 2  # zeros, value, address, zero gas; GAS
     callee = f"GAS 0 0 0 0 1 {word(to)} 0 {kind} POP GAS SWAP1 SUB 2 SSTORE"
     after = twins.run(f"{begins} {call(CALLEE)} POP", callee)
@@ -128,7 +128,7 @@ def test_money_has_its_price_and_its_stipend_comes_back(
 
 
 CALLEES_NUMBER = FIRST_DYNAMIC_ACTOR + 2
-"""It is the third account that is installed."""
+"""ID of the callee, the third installed account."""
 
 
 @pytest.mark.parametrize("looks", [f"{word(CALLEE)} BALANCE POP", f"{call(CALLEE, 1)} POP"])

@@ -1,7 +1,7 @@
 """Changes of a call tree: every kind of change, committed and rolled back, and created contracts.
 
-Each scenario runs once as one tree, and once with a first frame that is left, so that its calls are trees of their own
-which must know what those before them did. Expected: the plain engine's results, and what EIPs say, by hand.
+Each scenario runs once as one tree, and once with an abandoned first frame, so that its calls are separate trees that
+must see earlier changes. Expected: the plain engine's results, and values by hand from the EIPs.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ EFFECTS = {
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
 def test_call_effects_are_kept_or_reverted_with_call(twins: Twins, begins: str, does: str, ends: str) -> None:
-    """The callee does it, ends this way, does it again and succeeds; then the caller looks."""
+    """The callee makes the change, ends this way, makes it again and succeeds; then the caller reads the state."""
     callee = f"{does} CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
     looks = " ".join(
         f"{word(address)} BALANCE {word(address)} EXTCODEHASH XOR {number} SSTORE"
@@ -88,9 +88,9 @@ def test_call_effects_are_kept_or_reverted_with_call(twins: Twins, begins: str, 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
 def test_reverted_effects_are_absent(twins: Twins, begins: str, does: str, ends: str) -> None:
-    """The callee does it once, in vain; then the caller looks at who could have come into being, calls and pays them.
+    """The callee's change is reverted; then the caller reads, calls and pays the accounts that could exist.
 
-    An account that has money alone has the hash of no code (EIP-1052).
+    An account with only a balance has the hash of empty code (EIP-1052).
     """
     looks = " ".join(
         f"{word(address)} EXTCODESIZE {word(address)} EXTCODEHASH ADD {number} SSTORE {call(address)} POP "
@@ -106,7 +106,7 @@ def test_reverted_effects_are_absent(twins: Twins, begins: str, does: str, ends:
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
 def test_new_contract_survives_reverted_selfdestruct(twins: Twins, begins: str, ends: str) -> None:
-    """EIP-6780: made in the transaction, it goes with it, unless the call in which it went failed."""
+    """EIP-6780: a contract created in the transaction is deleted with it, unless the destroying call failed."""
     made = create2_address(CONTRACT, (3).to_bytes(32, "big"), deployer(RUNTIME))
     after = twins.run(f"{begins} {create(deployer(RUNTIME), 1, salt=3)} POP {call(CALLEE)} POP", f"{call(made)} {ends}")
     assert (made in after.accounts) == (ends != "STOP")
@@ -114,7 +114,7 @@ def test_new_contract_survives_reverted_selfdestruct(twins: Twins, begins: str, 
 
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
 def test_first_frame_effects_match_plain_engine(twins: Twins, begins: str, does: str) -> None:
-    """Behind a frame that is left, only what it creates and calls runs as trees."""
+    """After an abandoned frame, only its creations and calls run as trees."""
     after = twins.run(f"{begins} {does} {does}")
     assert after.result.success
 
@@ -146,7 +146,7 @@ def test_delegated_code_effects_match_in_first_frame(twins: Twins, begins: str, 
 )
 @pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT"])
 def test_an_empty_account_that_is_touched_goes(twins: Twins, begins: str, does: str, stays: bool, ends: str) -> None:
-    """A call with or without value touches it, or a SELFDESTRUCT to it; a reverted touch does not count."""
+    """A call with or without value touches it, as does a SELFDESTRUCT to it; a reverted touch does not count."""
     heir = {CALLEE: AllocAccount(0, 1, assemble(f"{word(EMPTY)} SELFDESTRUCT"))}
     outer = {OTHER: AllocAccount(3, 1, assemble(f"{does} {ends}"))}
     after = twins.run(f"{begins} {call(OTHER)} 2 SSTORE", "", heir | outer)
@@ -176,7 +176,7 @@ AT = create2_address(CONTRACT, (3).to_bytes(32, "big"), FIVE)
 def test_nothing_is_created_where_nonce_code_or_slots_are(
     twins: Twins, begins: str, there: AllocAccount, made: bool, listed: Slots
 ) -> None:
-    """EIP-684, EIP-7610. That a slot was touched is no slot; a creation that may not be takes its gas."""
+    """EIP-684, EIP-7610. A merely touched slot does not count; a forbidden creation uses up its gas."""
     maker = f"{create(FIVE, salt=3)} 2 SSTORE {word(AT)} BALANCE POP"
     after = twins.run(f"{begins} {maker}", "", {AT: there}, listed=listed)
     assert after.slots.get(2, 0) == (int.from_bytes(AT, "big") if made else 0)
@@ -189,7 +189,7 @@ def test_nothing_is_created_where_nonce_code_or_slots_are(
 
 @pytest.mark.parametrize(("nonce", "made"), [(LAST_NONCE - 1, True), (LAST_NONCE, False)])
 def test_account_at_maximum_nonce_cannot_create_contract(twins: Twins, begins: str, nonce: int, made: bool) -> None:
-    """EIP-2681; gas is left to it."""
+    """EIP-2681; its gas is returned."""
     creator = {TAKEN: AllocAccount(0, nonce, assemble(f"{create(FIVE)} 2 SSTORE"))}
     after = twins.run(f"{begins} {call(TAKEN)} 2 SSTORE", "", creator)
     assert after.slots[2] == 1
@@ -199,7 +199,7 @@ def test_account_at_maximum_nonce_cannot_create_contract(twins: Twins, begins: s
 
 @pytest.mark.parametrize("limit", [MAX_CODE_SIZE, 100, None])
 def test_code_and_init_code_have_limits(twins: Twins, begins: str, limit: int | None) -> None:
-    """EIP-170 and EIP-3860; a block may have others, or none."""
+    """EIP-170 and EIP-3860; a block may set other limits, or none."""
     block = EthereumBlock("Prague", gas_limit=1 << 60, code_limit=limit)
     size = MAX_CODE_SIZE if limit is None else limit
     for more, made in ((0, True), (1, limit is None)):
@@ -228,7 +228,7 @@ def test_access_listed_slot_of_created_contract_is_warm(twins: Twins, begins: st
 
 
 def test_access_listed_empty_slot_does_not_block_create(twins: Twins, begins: str) -> None:
-    """The address has got money by then, so there is an account; no slot of it was ever written."""
+    """The address has got a balance by then, so the account exists, but no slot was ever written."""
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), FIVE)
     callee = f"{call(at, 1)} POP {create(FIVE, salt=3)} 2 SSTORE"
     after = twins.run(f"{begins} {call(CALLEE)} POP", callee, listed=((at, (7,)),))

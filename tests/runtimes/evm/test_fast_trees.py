@@ -1,4 +1,4 @@
-"""Whole trees of calls in the fast engine: when they are tried, when they are left, and what comes of them then.
+"""Whole call trees in the fast engine: when they are tried or abandoned, and their results.
 
 Expected: the plain engine's results, the host's own hashes, and hashlib's and eth_hash's.
 """
@@ -114,7 +114,7 @@ class Watching:
         return proceed(call)
 
     def on_event(self, calls: CallManager, event: object) -> None:
-        """Not looked at here."""
+        """Ignore the event."""
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_failed_creation_writes_are_discarded() -> None:
 
 
 def test_later_frames_see_effects_of_earlier_call_tree(trees: Counter[str]) -> None:
-    """The first frame's tree is left: its calls are trees of their own, each of which begins where others ended."""
+    """The first frame's tree is abandoned: its calls are separate trees, each starting after the previous one."""
     other = f"0x{'dd' * 20}"
     init = assemble("5 5 SSTORE 1 0 0 LOG1 ADDRESS SELFDESTRUCT")
     callee = f"""
@@ -199,7 +199,7 @@ def test_hashes_of_the_guest_are_the_libraries(asking: Callable[[int, bytes], by
 def test_two_word_hash_cache_returns_exact_hashes(
     asking: Callable[[int, bytes], bytes | None],
 ) -> None:
-    """More pairs than are kept, some of them alike but for one byte; all of them, and all again."""
+    """There are more pairs than cache entries, some of them differing in one byte; all are hashed twice."""
     pairs = [bytes(31) + bytes([key]) + bytes(31) + bytes([slot]) for key in range(20) for slot in range(20)]
     pairs += [bytes(place) + b"\x01" + bytes(63 - place) for place in range(64)]
     for data in (*pairs, *pairs, *(pair for pair in pairs[:40] for _ in range(2))):

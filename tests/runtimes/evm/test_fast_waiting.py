@@ -61,16 +61,16 @@ class Between:
         return proceed(call)
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
-        """Not looked at here."""
+        """Ignore the event."""
 
     def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
         self.told.append((calls.accounts.address_of(emitter), log))
 
     def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        """Not looked at here."""
+        """Ignore the hash."""
 
     def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
-        """Not looked at here."""
+        """Ignore the access."""
 
     def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
         if isinstance(inputs, CallInputs) and inputs.address == CHEAT:

@@ -1,7 +1,7 @@
-"""Gas limits at the ends of what numbers hold, under both rules and on every engine.
+"""Gas limits at the ends of number ranges, under both rules and on every engine.
 
 Expected: Ethereum's transaction tests (ttGasLimit: a limit of 2^64 is GASLIMIT_OVERFLOW) and ref-fvm's messages, whose
-limit is a signed number of 64 bits.
+limit is a signed 64-bit number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Bytecode that means harm: the right end, bounded memory (the process has a limit), no RecursionError.
+"""Hostile bytecode: expected end, bounded memory (of the process, too), no RecursionError.
 
-What ends how: the yellow paper and EIP-170 and 6780 under Ethereum's rules; under Filecoin's the official EVM actor,
-which runs the same programs where its bundle is at hand.
+Expected ends follow the yellow paper, EIP-170 and EIP-6780 under Ethereum's rules; under Filecoin's, the official EVM
+actor, which runs the same programs if its bundle is available.
 """
 
 from __future__ import annotations

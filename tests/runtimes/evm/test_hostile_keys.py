@@ -28,7 +28,7 @@ CHOSEN = {
 """Code that maps a number to a slot; the last one prepends a limb that cancels the state of an unseeded hash."""
 GAS = 1_000_000
 MAX = 4
-"""Times as long. A map of which every key has one hash takes ten times as long and more."""
+"""Maximum ratio of times. A map whose keys share one hash takes at least ten times as long."""
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_new_call_tree_reads_no_earlier_journal_entries(monkeypatch: pytest.Monk
 
 
 def many(slots: int, calls: int) -> str:
-    """Leaves the tree, writes slots, then calls."""
+    """Code that leaves the tree, writes slots, then calls."""
     return f"""
         0x{masked_id(INIT_ACTOR).hex()} BALANCE
         {slots} write: DUP1 DUP1 TSTORE 1 SWAP1 SUB DUP1 @write JUMPI

@@ -45,7 +45,7 @@ def chain() -> Iterator[Chain]:
 
 
 def exit_of(chain: Chain, end: int | SyscallError) -> int:
-    """The exit code of a frame that asks for a contract's code and gets this."""
+    """Return the exit code of a frame that requests a contract's code and gets this."""
     other = chain.deploy(assemble("STOP"))
     asking = chain.deploy(assemble(f"0x{other.hex()} EXTCODESIZE"))
     assert chain.invoke(asking).exit_code == 0

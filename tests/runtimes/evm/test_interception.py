@@ -1,7 +1,6 @@
 """Interception of frames: calls, delegate calls and creations for another account, other blocks.
 
-Expected: what the execution specifications say of a call, a delegate call or a creation of the account in whose name
-it is made.
+Expected: the execution specifications for a call, delegate call or creation by the account in whose name it is made.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ethereum's precompiles against py-evm, eth-keys, py_ecc and Python itself; `test_bn254` has those on that curve."""
+"""Ethereum's precompiles, compared with py-evm, eth-keys, py_ecc and Python; `test_bn254` covers that curve."""
 
 from __future__ import annotations
 

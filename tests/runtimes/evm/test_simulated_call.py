@@ -1,6 +1,6 @@
-"""A call from outside, of which nothing is kept: it says what a transaction would do, and writes nothing.
+"""Simulated calls: the result of the transaction without any write.
 
-Expected: what the same call does as a transaction.
+Expected: the result of the same call as a transaction.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ WRITES = "7 1 SSTORE 1 SLOAD 0 MSTORE 9 32 0 LOG1 32 0 RETURN"
 
 
 class Deaf:
-    """A tracer."""
+    """A tracer that ignores all events."""
 
     def event(self, event: Any, /) -> None:
         """Ignore the event."""
 
 
 def head(made: Hypervisor) -> Cid:
-    """The contract's state, as it is written now."""
+    """Return the contract's state as currently written."""
     actor = made.actor(to_filecoin(CONTRACT))
     assert actor is not None
     return actor.head

@@ -1,4 +1,4 @@
-"""State between head block and memory: when it is written, when it is read again. One test a row of the rules."""
+"""Storage of a contract between head block and memory: when it is written and reread. One test per rule."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ME_AGAIN = "0 0 0 0 0 ADDRESS GAS CALL"
 
 
 def slots(chain: Chain, contract: bytes) -> dict[int, int]:
-    """A contract's storage as its head says."""
+    """Return a contract's storage according to its head."""
     return dict(Kamt(chain.machine.store, chain.state(contract).storage).items())  # type: ignore[arg-type]
 
 
 def reentering(inner: str, outer: str) -> bytes:
-    """A program that runs `inner` when it is called by itself and `outer` otherwise."""
+    """Return a program that runs `inner` if called by itself, and `outer` otherwise."""
     return assemble(f"CALLER ADDRESS EQ @inner JUMPI {outer} STOP inner: {inner} STOP")
 
 

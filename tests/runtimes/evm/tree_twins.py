@@ -1,4 +1,4 @@
-"""Two machines under Ethereum's rules, on the plain engine and on the fast one, that must come to the same."""
+"""Two machines under Ethereum's rules, on the plain and the fast engine, whose results must be equal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SENDER, CONTRACT, CALLEE, OTHER, EMPTY, NOBODY, KILLER, LENDER, TAKEN, WRITER = 
 )
 IDENTITY, PAIRING, BLAKE, P256 = (EthAddress(number.to_bytes(20, "big")) for number in (4, 8, 9, 0x100))
 LEFT = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP "
-"""A tree that looks at a masked ID is left."""
+"""Words that read a masked ID, after which a tree is abandoned."""
 ENGINES = ("py-evm", "fast")
 LAST_NONCE = (1 << 64) - 1
 GAS_LIMIT = 12_000_000
@@ -41,13 +41,13 @@ def word(address: EthAddress) -> str:
 
 
 def call(address: EthAddress, value: int = 0, kind: str = "CALL", gas: str = "2000000", size: int = 0) -> str:
-    """Words that call, and leave whether it succeeded."""
+    """Return words that call and push the success flag."""
     money = f" {value}" if kind in ("CALL", "CALLCODE") else ""
     return f"0 0 {size} 0{money} {word(address)} {gas} {kind}"
 
 
 def create(init: bytes, value: int = 0, salt: int | None = None) -> str:
-    """Words that create a contract by init code of up to 32 bytes, and leave its address."""
+    """Return words that create a contract by init code of up to 32 bytes, and push its address."""
     salted = ("", "CREATE") if salt is None else (f"{salt} ", "CREATE2")
     return f"0x{init.hex() or 0} 0 MSTORE {salted[0]}{len(init)} {32 - len(init)} {value} {salted[1]}"
 
@@ -66,7 +66,7 @@ class After:
 
 @dataclass
 class Twins:
-    """Both engines, which must come to the same."""
+    """Both engines, whose results must be equal."""
 
     machines: dict[str, Hypervisor]
     trees: Counter[str]
@@ -90,7 +90,7 @@ class Twins:
         value: int = 0,
         block: EthereumBlock | None = None,
     ) -> After:
-        """Run it on one; the machine is put back."""
+        """Run it on one machine, which is restored."""
         machine = self.machines[engine]
         before, context = machine.snapshot(), machine.context
         try:
@@ -116,7 +116,7 @@ class Twins:
 
 @dataclass
 class NearlyFull(Frames):
-    """Takes memory before a message's first call, and sees nothing else."""
+    """Uses memory before a message's first call, and sees no other calls."""
 
     is_armed: bool = False
     taken: int = 0

@@ -11,13 +11,13 @@ from hypervisor.machine import Hypervisor
 
 @pytest.fixture(params=["raw", "plain"])
 def boundary(request: pytest.FixtureRequest) -> str:
-    """Both boundaries: whatever is expected of a guest is expected over each."""
+    """Return each boundary: expected results are those of both."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def machine(boundary: str) -> Iterator[Hypervisor]:
-    """A machine in memory with the embedded bundle and the newest rules."""
+    """Return a machine in memory with the embedded bundle and the newest rules."""
     with Hypervisor.open(options={"boundary": boundary}) as machine:
         yield machine

@@ -47,12 +47,12 @@ IMPORTS = {
 
 
 def wasm(text: str) -> bytes:
-    """A module from its text."""
+    """Compile a module from its text."""
     return bytes(wat2wasm(text))
 
 
 def imports(*names: str) -> str:
-    """Import declarations; `ipld.block_open` is called as `$block_open`."""
+    """Return import declarations; `ipld.block_open` is called as `$block_open`."""
     lines = []
     for name in names:
         module, function = name.split(".")
@@ -62,7 +62,7 @@ def imports(*names: str) -> str:
 
 
 def guest(body: str, *names: str, fields: str = "", pages: str = "1", locals_: str = "") -> bytes:
-    """An actor whose `invoke` is `body` (its parameter is local 0, the block of the message's parameters)."""
+    """Return an actor whose `invoke` is `body` (its parameter is local 0, the block of the message's parameters)."""
     return wasm(f"""(module
         {imports(*names)}
         (memory (export "memory") {pages})
@@ -71,7 +71,7 @@ def guest(body: str, *names: str, fields: str = "", pages: str = "1", locals_: s
 
 
 def probe(call: str, *names: str, show: tuple[int, int] = (0, 0), fields: str = "", before: str = "") -> bytes:
-    """An actor that makes one syscall and exits with 1000 + its error number, returning a slice of its memory."""
+    """Return an actor that makes one syscall and exits with 1000 + its error number and a slice of its memory."""
     offset, length = show
     body = f"""{before}
         (local.set $errno {call})
@@ -84,18 +84,18 @@ def probe(call: str, *names: str, show: tuple[int, int] = (0, 0), fields: str = 
 
 
 def answer(machine: Hypervisor, *args: str, **options: Any) -> tuple[int, bytes]:
-    """Exit code (1000 + error number) and the shown memory of a probe."""
+    """Return exit code (1000 + error number) and the returned memory of a probe."""
     result = run(machine, probe(*args, **options))
     return result.exit_code, result.return_data
 
 
 def data(offset: int, content: bytes) -> str:
-    """A data segment."""
+    """Return a data segment."""
     return f'(data (i32.const {offset}) "{"".join(f"{chr(92)}{byte:02x}" for byte in content)}")'
 
 
 def place(machine: Hypervisor, module: bytes, actor: int = FIRST_ID, balance: int = 0) -> Address:
-    """Put an actor with this module into the state, without a constructor."""
+    """Install an actor with this module without its constructor."""
     code = cid_of(module, RAW)
     machine.store.put(code, module)
     machine.state_tree.set_actor(ActorID(actor), ActorState(code, balance=TokenAmount(balance)))
@@ -105,7 +105,7 @@ def place(machine: Hypervisor, module: bytes, actor: int = FIRST_ID, balance: in
 def run(
     machine: Hypervisor, module: bytes, params: bytes = b"", gas_limit: int = GAS_LIMIT, method: int = 2
 ) -> ApplyResult:
-    """Place an actor and call it once, as an implicit message of the system actor."""
+    """Install an actor and call it once, as an implicit message of the system actor."""
     return call(machine, place(machine, module), params, gas_limit, method)
 
 
@@ -118,7 +118,7 @@ def call(
 
 
 def bundle_modules(path: Path) -> Iterator[bytes]:
-    """The modules of a bundle in the manifest's order."""
+    """Return the modules of a bundle in the manifest's order."""
     with path.open("rb") as file:
         for _, block in read_car(file):
             if block.startswith(b"\0asm"):

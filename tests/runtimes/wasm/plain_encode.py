@@ -1,7 +1,7 @@
-"""An instrumented module in the network's own form: charges are calls of a function, the stack is counted around calls.
+"""An instrumented module in the network's own form: charges are function calls, and the stack is counted around calls.
 
-The oracle of `runtimes.wasm.encode`, which writes other code of the same effect: either run both (`network_form`), or
-read ours back into this form (`read_back`).
+The oracle of `runtimes.wasm.encode`, which writes different code with the same effect: tests run both (`network_form`),
+or convert ours back into this form (`read_back`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CHARGE_BODY = bytes.fromhex("00 2300 2000 7d 2400 2300 4200 53 0440 00 0b 0b")
 
 
 def assemble(code: list[Instruction]) -> bytes:
-    """The bytes of instructions: the inverse of `disassemble`."""
+    """Return the bytes of instructions: the inverse of `disassemble`."""
     out = bytearray()
     for op, operands in code:
         out.append(op)
@@ -34,7 +34,7 @@ def assemble(code: list[Instruction]) -> bytes:
 
 
 def network_form(module: WasmModule) -> bytes:
-    """The module as the network's passes write it, but for the gas counter, which it exports like ours."""
+    """Return the module as written by the network's passes, except that it exports the gas counter like ours."""
     codes, callees = metered(module)
     defined = len(module.imported_functions) + len(module.bodies)
     thunks = {callee: defined + place for place, callee in enumerate(callees)}
@@ -89,10 +89,10 @@ def _types(module: WasmModule) -> list[bytes]:
 
 
 def read_back(module: WasmModule, result: WasmModule) -> list[list[Instruction]]:
-    """The code of every function of our instrumented module in the network's form.
+    """Return the code of every function of our instrumented module in the network's form.
 
-    Asserts on the way that every piece of ours is the one that belongs there. `return` comes back as a branch to the
-    function's label, which is what ours are.
+    Asserts that every part of ours belongs there. `return` is converted to a branch to the function's label, which ours
+    uses.
     """
     costs = stack_costs(module)
     counter = len(module.globals) + 1
@@ -111,7 +111,7 @@ def read_back(module: WasmModule, result: WasmModule) -> list[list[Instruction]]
 
 
 def with_branches_for_returns(code: list[Instruction]) -> list[Instruction]:
-    """The same code, each `return` written as a branch to the function's label."""
+    """Return the same code with each `return` written as a branch to the function's label."""
     out, depth = [], 0
     for op, operands in code:
         out.append((0x0C, (depth,)) if op == 0x0F else (op, operands))

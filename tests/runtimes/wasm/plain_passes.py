@@ -1,7 +1,7 @@
-"""The two passes written down a second time, plainly and slowly: one instruction at a time, one pass after the other.
+"""A second, simple implementation of the two passes: one instruction at a time, one pass after the other.
 
-The oracle of `runtimes.wasm.instrument`: nothing is shared with it but the parser of sections. An instruction is
-(opcode, operands); a two-byte one has the opcode 0xFC and its second byte as the first operand.
+The oracle of `runtimes.wasm.instrument`; it only shares the parser of sections. An instruction is (opcode, operands); a
+two-byte one has the opcode 0xFC and its second byte as the first operand.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_number(code: bytes, at: int, is_signed: bool = False) -> tuple[int, int
 
 
 def disassemble(code: bytes) -> list[Instruction]:
-    """The instructions of a function body."""
+    """Return the instructions of a function body."""
     result: list[Instruction] = []
     at = 0
     while at < len(code):
@@ -109,7 +109,7 @@ def stack_effect(op: int, operands: tuple[int, ...]) -> tuple[list[int], int]:
 
 
 class Heights:
-    """The greatest height of a function's stack."""
+    """Maximum height of a function's stack."""
 
     def __init__(self, module: WasmModule, results: int) -> None:
         self.module = module
@@ -238,7 +238,7 @@ class Meter:
             self.finish(index)
 
     def run(self, code: list[Instruction], with_default: bool = False) -> list[tuple[int, int]]:
-        """(instruction index, cost) of every charge."""
+        """Yield (instruction index, cost) of every charge."""
         previous: Instruction | None = None
         for index, (op, operands) in enumerate(code):
             cost = self.cost(op, operands, previous, index)
@@ -269,7 +269,7 @@ class Meter:
 
 
 def stack_costs(module: WasmModule) -> list[int]:
-    """The stack cost of every function, 0 for imported ones."""
+    """Return the stack cost of every function, 0 for imported ones."""
     costs = [0] * len(module.imported_functions)
     for type_index, body in zip(module.functions, module.bodies, strict=True):
         heights = Heights(module, len(module.types[type_index].results))

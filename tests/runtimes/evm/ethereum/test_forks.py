@@ -1,4 +1,4 @@
-"""Forks are rows: no module outside their table names one, and a new row works everywhere."""
+"""Forks of Ethereum are table rows: a new row works everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts of a message around inner transactions; expected by hand from EIP-2929 and EIP-3529."""
+"""Accounts of a message around inner transactions; expected results by hand from EIP-2929 and EIP-3529."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The cache of contracts across messages changes nothing but speed.
+"""The cache of contracts across messages only changes speed.
 
-Expected: what executors do that begin with nothing known.
+Expected: the results of executors without a cache.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from store.walk import reachable
 from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
 
 COUNTS = "0 CALLDATALOAD SLOAD 32 CALLDATALOAD ADD 0 CALLDATALOAD SSTORE"
-"""Adds the second word to the slot that the first one names."""
+"""Code that adds the second word to the slot named by the first."""
 
 
 def add(executor: EthereumExecutor, slot: int, number: int) -> None:
-    """One transaction with this calldata."""
+    """Execute one transaction with this calldata."""
     machine = executor._machine
     actor = executor._accounts().find(SENDER)
     nonce = 0 if actor is None else executor._accounts().nonce(actor)
@@ -39,7 +39,7 @@ Step = Callable[[Hypervisor, Callable[[], EthereumExecutor]], None]
 
 
 def steps(drawn: random.Random) -> list[Step]:
-    """Transactions that stay and such that are taken back, by a trial and by a way back, between flushes."""
+    """Execute kept and reverted transactions (by trials and by restores) between flushes."""
 
     def stays(numbers: tuple[int, int]) -> Step:
         return lambda _, executor: add(executor(), *numbers)

@@ -1,8 +1,8 @@
-"""Contracts and native actors under Ethereum's rules: gas, value, refusals and depth across that border.
+"""Contracts and native actors under Ethereum's rules: gas, value, refusals and depth of calls between them.
 
-The native actor is the puppet of the crossing trees, which does what its parameters say. Expected: Ethereum's gas on
-one side, the network's milligas on the other, 444,000 of these for one of those, rounded up (FIP-0057's average, as
-under Filecoin's rules).
+The native actor is the puppet of the crossing trees, which executes its parameters. Expected: Ethereum's gas on one
+side, the network's milligas on the other, 444,000 of these per unit of gas, rounded up (FIP-0057's average, as under
+Filecoin's rules).
 """
 
 from __future__ import annotations
@@ -383,7 +383,7 @@ def test_value_in_a_read_only_call_is_refused() -> None:
 
 
 def recursive() -> Machine:
-    """A contract that calls the puppet, which calls the contract, without end."""
+    """Create a contract that calls the puppet, which calls the contract, without end."""
     return Machine({CALLER: calls(padded(script(to=to_filecoin(CALLER))))})
 
 
@@ -457,7 +457,7 @@ def test_native_caller_cannot_construct_existing_contract() -> None:
 
 
 def test_an_account_has_its_methods_for_native_calls() -> None:
-    """The account actor judges signatures; under Ethereum's rules, too, silence would be a yes to some callers."""
+    """The account actor checks signatures; silent success would count as approval for some callers."""
     authenticate = method_number("AuthenticateMessage")
     actor = Hypervisor.open(
         rules="ethereum", genesis=Genesis("test", {KEY_ACCOUNT: TokenAmount(1)})

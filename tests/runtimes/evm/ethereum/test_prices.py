@@ -1,4 +1,4 @@
-"""Gas by hand, from the tables of the proposals and from py-evm."""
+"""Gas computed by hand from the proposals' tables, and compared with py-evm."""
 
 from __future__ import annotations
 

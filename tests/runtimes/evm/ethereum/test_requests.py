@@ -1,6 +1,6 @@
-"""Requests at a block's end: a contract that keeps them must be there and must not fail (EIP-7002, EIP-7251).
+"""Requests at a block's end: a missing or failing request contract invalidates the block (EIP-7002, EIP-7251).
 
-Expected: the EIPs' own words ("the corresponding block MUST be marked invalid"), and EIP-7685's form of a list.
+Expected: the EIPs ("the corresponding block MUST be marked invalid"), and EIP-7685's list format.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.runtimes.evm.assembler import assemble
 
 NOTHING = assemble("STOP")
 NEEDED = {"withdrawals": [], "parentBeaconBlockRoot": "0x" + "00" * 32}
-"""Fields of an environment that blocks have from Cancun on."""
+"""Environment fields of blocks from Cancun on."""
 ONE = assemble("0xabcd 0 MSTORE 2 30 RETURN")
 REFUSAL, HALT = assemble("0 0 REVERT"), assemble("INVALID")
 KEEPERS = [WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS]

@@ -85,7 +85,7 @@ def test_compiled_sum_matches_python() -> None:
     ],
 )
 def test_a_jump_lands_only_where_the_code_lets_it(destination: str, why: str) -> None:
-    """0 SLOAD is at 1 and 2, the landing at 4; the destination is not known when the region is compiled."""
+    """0 SLOAD is at 1 and 2, the landing at 4; the destination is unknown when the region is compiled."""
     assert jump_to(COMPILE, destination) == jump_to(INTERPRET, destination), why
     assert jump_to(COMPILE, destination)[0] == "BAD_JUMPDEST", why
     assert jump_to(COMPILE, "4") == jump_to(INTERPRET, "4")
@@ -101,7 +101,7 @@ def jump_to(engine: str, destination: str) -> tuple[str, bytes, int, dict[int, i
 
 @pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 64])
 def test_calldata_ends_where_it_ends(size: int) -> None:
-    """At every place from a word before their beginning on; the guest's memory behind them is not zero."""
+    """Tests every position from a word before its start on; the guest's memory after it is not zero."""
     data = bytes(range(1, size + 1))
     for start in range(-34, size + 2):
         code = assemble(f"{start % (1 << 256)} CALLDATASIZE ADD CALLDATALOAD 0 MSTORE 32 0 RETURN")
@@ -112,7 +112,7 @@ def test_calldata_ends_where_it_ends(size: int) -> None:
 
 @pytest.mark.parametrize("opcode", ["SDIV", "SAR", "DIV", "MOD", "BYTE", "ADDMOD"])
 def test_words_moved_across_interpreter_call_are_preserved(opcode: str) -> None:
-    """The region has them on the stack as they were before it, moves them, and moves them back."""
+    """The region has the words on the stack, moves them, and moves them back."""
     moves = ("SWAP1", "SWAP2", "SWAP1 SWAP2", "DUP2 SWAP2", "SWAP2 SWAP1", "DUP1 SWAP2 POP")
     for before, after in product(moves, (*moves, "")):
         code = assemble(

@@ -100,7 +100,7 @@ def test_each_tier_has_a_pool_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
-    """Every landing asks: each region would reach up to 800 instructions, most of which others have, too."""
+    """Every landing requests a region of up to 800 instructions, most of them shared with others."""
     loops = b"".join(b"\x5b" + assemble("7 MUL " * 600 + f"0 {number} MSTORE") for number in range(60))
     compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
     found = compiler.regions(loops, RULES)
@@ -112,7 +112,7 @@ def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
 
 
 def test_all_codes_together_come_to_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Codes that are known already grow, too: the one that was asked for longest ago loses its regions."""
+    """Known code grows, too: the least recently used code loses its regions."""
     codes = [assemble(f"{number + 256} POP " + _LOOP.format(3)) for number in range(6)]
     compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
     known = [compiler.regions(code, RULES) for code in codes]

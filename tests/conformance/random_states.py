@@ -1,7 +1,7 @@
 """Random states for the comparison of whole messages with the reference (`tests.conformance.oracle_messages`).
 
-Every world has accounts of each kind of key, a placeholder, wallets that one signer commands and that two do, a
-payment channel, DataCap, two actors of users' code, and contracts: of fixed code, which pass calls on, and of random.
+Every state has accounts of each kind of key, a placeholder, multisigs with one and two required signers, a payment
+channel, DataCap, two actors of users' code, and contracts with fixed (call-forwarding) and random code.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ CHAIN_ID: Final = 314
 SUPPLY: Final = TokenAmount(600_000_000 * FIL)
 
 DAVE: Final = to_filecoin(EthAddress(b"\xda" * 20))
-"""A placeholder with money."""
+"""A placeholder with a balance."""
 SENDERS: Final = (ALICE, BOB, CAROL, ETHEL, WORKER, OTHER_WORKER, DAVE)
-"""Accounts whose messages a chain accepts; ALICE is f0100, and so on."""
+"""Accounts that can send chain messages; ALICE is f0100, and so on."""
 
 RELAY = ActorID(1000)
-"""A user's actor that makes the call which its parameters describe (`Relayed`)."""
+"""A user's actor that makes the call encoded in its parameters (`Relayed`)."""
 CALL_BY_ID, CALL_BY_ADDRESS, PASS_ON, CREATE, CREATE2 = (EthAddress(bytes([0xF0 + index]) * 20) for index in range(5))
-"""Contracts that hand their calldata to a precompile that calls actors; that call the address which it begins with,
-with the rest; that create a contract of it.
+"""Contracts: three pass their calldata to a precompile that calls actors, or to the address at its start; two create a
+contract from it.
 """
 GENERATED: Final = tuple(EthAddress(bytes([0xC0 + index]) * 20) for index in range(6))
 _FIXED: Final = {
@@ -90,18 +90,18 @@ _FIXED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A state, its blocks that are in no bundle, and a machine at the state."""
+    """A state, its blocks outside of bundles, and a machine at the state."""
 
     machine: Hypervisor
     root: Cid
     blocks: Mapping[Cid, bytes]
     contracts: tuple[EthAddress, ...]
     places: Mapping[str, Address]
-    """The wallets, the channel and the counter, a user's actor, by name."""
+    """Actor IDs by name: multisigs, payment channel, counter, and a user's actor."""
 
 
 class Ground:
-    """The common beginning of all states of a network version, created once."""
+    """The initial state shared by all random states of a network version, created once."""
 
     def __init__(self, network: NetworkVersion, bundle: Bundle) -> None:
         self.network, self.bundle = network, bundle
@@ -119,7 +119,7 @@ class Ground:
         self._base.put_many(self._own_blocks(machine).items())
 
     def world(self, random: Random, base_fee: int) -> World:
-        """A world with contracts of its own."""
+        """Return a state with its own random contracts."""
         machine = self.machine_at(self._root, {}, base_fee)
         accounts = contracts(random)
         install_contracts(machine, accounts)
@@ -127,20 +127,20 @@ class Ground:
         return World(machine, root, self._own_blocks(machine), tuple(accounts), self.places)
 
     def at(self, network: NetworkVersion) -> Ground:
-        """The same state at another network version."""
+        """Return the same state at another network version."""
         other = copy(self)
         other.network = network
         return other
 
     def machine_at(self, root: Cid, blocks: Mapping[Cid, bytes], base_fee: int) -> Hypervisor:
-        """A fresh machine at a state, of which the ground lacks these blocks."""
+        """Return a fresh machine at a state; `blocks` are those missing from the initial state."""
         store = OverlayStore(self._base)
         store.put_many(blocks.items())
         context = context_at(self.network, base_fee)
         return Hypervisor.at(store, root, context, externs=ReplayExterns(self._vector), proofs=ReplayFault(None))
 
     def _own_blocks(self, machine: Hypervisor) -> dict[Cid, bytes]:
-        """The blocks of a machine's state that the bundle does not hold."""
+        """Return the blocks of a machine's state that the bundle does not contain."""
         below = blocks_below(machine.store, [machine.root])
         return {cid: data for cid, data in below if cid not in self._theirs}
 
@@ -149,22 +149,22 @@ NEWEST_WITH_BUNDLE: Final = 28
 
 
 def bundle_actors(network: NetworkVersion) -> int:
-    """The version of the official actors that worlds of a network version have: of v19 no bundle is at hand."""
+    """Return the actors version used at a network version; v19 has no available bundle."""
     return min(network.actors, network_version(NEWEST_WITH_BUNDLE).actors)
 
 
 def context_at(network: NetworkVersion, base_fee: int) -> MachineContext:
-    """The epoch's context of all worlds."""
+    """Return the epoch context of all states."""
     return MachineContext(network, EPOCH, TIMESTAMP, TokenAmount(base_fee), CHAIN_ID, SUPPLY)
 
 
 def tipsets() -> list[dict[str, Any]]:
-    """The chain before, as a vector names it."""
+    """Return the previous tipsets in the form of a vector."""
     return [{"epoch": epoch, "cid": {"/": show(cid_of(encode(epoch)))}} for epoch in range(EPOCH)]
 
 
 def contracts(random: Random) -> dict[EthAddress, AllocAccount]:
-    """Contracts of random code, and the fixed ones."""
+    """Create contracts with random code, and the fixed ones."""
     targets = (*GENERATED[:2], *_FIXED, *helpers(), *GENERATED[2:])
     codes = [assemble(Grammar(random, random.choice([*THEMES]), targets).program()) for _ in GENERATED[1:]]
     accounts = {
@@ -184,7 +184,7 @@ def _slots(random: Random) -> dict[int, int]:
 
 
 def _furnish(machine: Hypervisor) -> dict[str, Address]:
-    """Wallets, a channel, DataCap, a placeholder and users' actors."""
+    """Create multisigs, a payment channel, DataCap, a placeholder and users' actors."""
     signers = [raw(signer) for signer in (ALICE, BOB, CAROL)]
     places = {
         "wallet": _created(machine, 0, "multisig", packed(signers, 1, 0, 0)),
@@ -223,7 +223,7 @@ def _send(
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """Instructions for the relay: a call, and what follows it (`END`)."""
+    """Instructions for the relay actor: a call, and the action after it (`END`)."""
 
     to: bytes
     method: int = 0
@@ -235,7 +235,7 @@ class Relayed:
     end: int = 0
 
     def encode(self) -> bytes:
-        """Return the encoding that the relay reads."""
+        """Return the encoding that the relay actor reads."""
         head = struct.pack(
             "<BBBBIQQQ", len(self.to), self.flags, self.codec, self.end, 0, self.method, self.value, self.gas_limit
         )
@@ -243,8 +243,8 @@ class Relayed:
 
 
 ENDS: Final = ("return", "exit", "keep", "twice", "destroy", "trap", "event")
-"""Actions of the relay after its call: return the result; exit with a code; store the result as its state; repeat the
-call; delete itself; trap; emit an event.
+"""Actions of the relay actor after its call: return the result; exit with a code; store the result as its state; repeat
+the call; delete itself; trap; emit an event.
 """
 
 
