@@ -15,6 +15,12 @@ ETHEREUM: Final = "ethereum"
 BLOCK_HASHES: Final = EthAddress(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
 """Address of the contract with the hashes of earlier blocks (EIP-2935)."""
 
+SYSTEM_ADDRESS: Final = EthAddress(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
+"""Caller of system contracts (EIP-4788), and emitter of the logs of transfers (EIP-7708)."""
+
+TRANSFER_EVENT: Final = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
+"""First topic of the log of a transfer: the hash of `Transfer(address,address,uint256)`."""
+
 BLOCK_HASHES_KEPT: Final = 8191
 """Number of block hashes that it stores."""
 

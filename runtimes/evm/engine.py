@@ -93,6 +93,14 @@ class TreeRules(Protocol):
     def destroys_new_only(self) -> bool:
         """True if SELFDESTRUCT only removes contracts of the same transaction (EIP-6780)."""
 
+    @property
+    def transfer_logs(self) -> bool:
+        """True if a transfer of value emits a log (EIP-7708)."""
+
+    @property
+    def burns_balance(self) -> bool:
+        """True if SELFDESTRUCT burns the balance of a removed contract, False if its account keeps it (EIP-8246)."""
+
 
 class EngineRules(Protocol):
     """The rules that an engine needs."""

@@ -51,6 +51,18 @@ class GasTable:
     """Refund of SELFDESTRUCT, once per contract; removed by EIP-3529."""
     heir_account: int = 25_000
     """Price of SELFDESTRUCT if it creates the account of the beneficiary (EIP-150)."""
+    cold_write: int = 2100
+    """Price of writing a cold slot, beyond that of a warm one (EIP-2929)."""
+    code_read: int = 0
+    """Price of reading the code of another account, beyond the access to the account (EIP-8038)."""
+    code_word: int = 0
+    """Price of a word of new code (EIP-8037)."""
+    state_byte: int = 0
+    """State gas of a byte of new state (EIP-8037); 0 if there is no state gas."""
+    account_bytes: int = 120
+    """Bytes of state that a new account counts for."""
+    slot_bytes: int = 64
+    """Bytes of state that a new slot counts for."""
 
     def memory(self, count: int) -> int:
         """Return the total gas for a memory of `count` words."""
@@ -79,6 +91,12 @@ class GasTable:
         if original == new:
             refund += (self.set_slot if original == 0 else self.reset_slot) - self.dirty_slot
         return self.dirty_slot, refund
+
+    def slot_growth(self, original: int, current: int, new: int) -> int:
+        """Return the state gas of writing a slot: positive if it is new, negative if that is taken back (EIP-8037)."""
+        if not self.state_byte or original or (current == 0) == (new == 0):
+            return 0
+        return self.slot_bytes * self.state_byte if new else -self.slot_bytes * self.state_byte
 
 
 CANCUN_GAS: Final = GasTable()

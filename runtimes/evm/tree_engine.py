@@ -14,6 +14,7 @@ from hypervisor.events import StampedEvent
 from hypervisor.types import ActorID
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineRules, Frame, FrameOutcome, Host, TxContext
+from runtimes.evm.state_gas import StateGasMeter
 from store.cid import Cid
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class TreeHost(Protocol):
     address: EthAddress
     depth_left: int
     """Number of further nested calls allowed."""
+    meter: StateGasMeter | None
+    """The meter of state gas, if the fork has it."""
     code_limits: tuple[int | None, int | None]
     """Maximum sizes of created code and of init code in bytes; None for no limit."""
 

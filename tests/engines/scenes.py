@@ -20,8 +20,7 @@ from hypervisor.network_versions import network_version
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.engine import EngineRules
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.forks import FORKS
-from runtimes.evm.ethereum.prices import AUTHORIZATION
+from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
 from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from store.keccak import keccak
 from tests.differential.generator import SENDER, helpers
@@ -196,7 +195,7 @@ def _call(random: Random, rules: str, place: EthAddress, accounts: Mapping[EthAd
     if rules in ETHEREUM[1:] and random.randrange(6) == 0:
         signed = tuple(_authorization(random, accounts) for _ in range(random.randint(1, 3)))
         to = random.choice((place, place, *signers(rules)))
-        return Call(to, data, value, gas + AUTHORIZATION * len(signed), listed, signed)
+        return Call(to, data, value, gas + LATEST_FORK.authorization * len(signed), listed, signed)
     if rules in ETHEREUM[1:] and random.randrange(12) == 0:
         return Call(random.choice((*_delegates(rules), NOTHING, _IDENTITY)), data, value, gas, listed)
     if random.randrange(12) == 0:

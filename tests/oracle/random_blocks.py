@@ -19,11 +19,11 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_signatures import key_address
-from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE
+from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE, Authorization
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.opening import OWN_EVM
-from hypervisor.secp256k1 import public_key
-from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork
+from hypervisor.secp256k1 import public_key, sign
+from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork, fork_named
 from tests.differential.grammar import THEMES, Grammar
 from tests.oracle.system_contracts import system_accounts
 from tests.runtimes.evm.assembler import NUMBERS, assemble
@@ -34,16 +34,21 @@ CONTRACTS: Final = tuple(EthAddress(bytes([number]) * 20) for number in (0xA1, 0
 COINBASE: Final = "0x" + "c1" * 20
 _TRANSACTIONS: Final = 6
 _GAS: Final = (60_000, 150_000, 400_000, 1_000_000)
+_MORE_GAS: Final = (*_GAS, 22_000, 300_000, 3_000_000, (1 << 24) + 50_000, (1 << 24) + 400_000, 20_000_000)
+"""Gas limits of forks with state gas: some fill the reservoir."""
+SIGNERS: Final = tuple("0x" + f"{number:02x}" * 32 for number in (0x45, 0x51, 0x52))
+"""Keys of authorizations: the sender's, that of an account without funds, that of an account which delegates."""
+RICH: Final = EthAddress(key_address(public_key(bytes.fromhex(SIGNERS[2][2:]))))
 _NAMES: Final = {name: alias for alias, name in ALIASES.items()}
 _UNKNOWN: Final = 0.03
 """Share of the statements with opcodes that a fork does not have which are kept."""
 _ZERO_HASH: Final = "0x" + "00" * 32
 
 
-def block(seed: int) -> dict[str, Any]:
-    """Return the input of a block: its fork, accounts, environment and transactions."""
+def block(seed: int, name: str = "") -> dict[str, Any]:
+    """Return the input of a block: its fork (by default a random one), accounts, environment and transactions."""
     rng = Random(seed)
-    fork = rng.choice([*FORKS.values()])
+    fork = fork_named(name) if name else rng.choice([*FORKS.values()])
     return {
         "fork": _NAMES.get(fork.name, fork.name),
         "alloc": accounts(rng, fork),
@@ -70,8 +75,10 @@ def _code(rng: Random, fork: Fork, statements: int) -> bytes:
 
 def accounts(rng: Random, fork: Fork) -> dict[str, Any]:
     """Return the accounts before a block."""
+    delegates = {f"0x{RICH.hex()}": {"balance": "0x1", "code": f"0xef0100{CONTRACTS[1].hex()}"}}
     return {
         SENDER: {"balance": hex(10**24)},
+        **(delegates if fork.delegations and rng.randrange(2) else {}),
         COINBASE: {"balance": rng.choice(("0x0", "0x1"))},
         **system_accounts(),
         **{
@@ -92,7 +99,7 @@ def environment(fork: Fork) -> dict[str, Any]:
     """Return a block's environment."""
     values: dict[str, Any] = {
         "currentCoinbase": COINBASE,
-        "currentGasLimit": "0x1c9c380",
+        "currentGasLimit": "0x1c9c380" if fork.execution_gas_cap is None else "0x5f5e100",
         "currentNumber": "0x5",
         "currentTimestamp": "0x3e8",
         "currentDifficulty": None if fork.proof_of_stake else "0x20000",
@@ -121,8 +128,9 @@ def transactions(rng: Random, fork: Fork) -> Iterator[dict[str, Any]]:
         )
         made: dict[str, Any] = {
             "type": hex(kind), "chainId": "0x1", "nonce": hex(nonce), "v": "0x0", "r": "0x0", "s": "0x0",
-            "value": hex(rng.choice((0, 0, 1, 10**18))), "gas": hex(rng.choice(_GAS)), "secretKey": KEY,
-            "to": None if creates else f"0x{rng.choice(CONTRACTS).hex()}",
+            "value": hex(rng.choice((0, 0, 1, 10**18))), "secretKey": KEY,
+            "gas": hex(rng.choice(_GAS if fork.execution_gas_cap is None else _MORE_GAS)),
+            "to": None if creates else _receiver(rng),
         }  # fmt: skip
         data = _code(rng, fork, rng.randint(1, 6)) if creates else rng.randbytes(rng.choice((0, 4, 36)))
         made["input"] = f"0x{data.hex()}"
@@ -136,9 +144,27 @@ def transactions(rng: Random, fork: Fork) -> Iterator[dict[str, Any]]:
             listed = {"address": f"0x{rng.choice(CONTRACTS).hex()}", "storageKeys": [_ZERO_HASH]}
             made["accessList"] = [listed][: rng.randrange(2)]
         if kind == SET_CODE:
-            given = {"chainId": "0x1", "address": f"0x{CONTRACTS[0].hex()}", "nonce": "0x1"}
-            made["authorizationList"] = [{**given, "yParity": "0x0", "r": "0x1", "s": "0x1"}]
+            made["authorizationList"] = [authorization(rng, nonce + 1) for _ in range(rng.randint(1, 3))]
         yield made
+
+
+def _receiver(rng: Random) -> str:
+    """Return a contract, mostly; else the sender, an account that may delegate, a precompile, or an empty account."""
+    others = SENDER, f"0x{RICH.hex()}", "0x" + "00" * 19 + "04", f"0x{rng.getrandbits(160):040x}"
+    return rng.choice(others) if rng.randrange(6) == 0 else f"0x{rng.choice(CONTRACTS).hex()}"
+
+
+def authorization(rng: Random, sender_nonce: int) -> dict[str, Any]:
+    """Return an authorization of one of few accounts, mostly with the nonce of its first one, or a random one."""
+    given = {"chainId": "0x1", "address": f"0x{rng.choice((*CONTRACTS, EthAddress(bytes(20)))).hex()}", "nonce": "0x1"}
+    key = rng.choice((*SIGNERS, ""))
+    if not key:
+        return {**given, "yParity": "0x0", "r": "0x1", "s": "0x1"}
+    number = sender_nonce if key == KEY else rng.choice((0, 0, 1))
+    unsigned = Authorization(1, EthAddress(bytes.fromhex(given["address"][2:])), number, 0, 0, 0)
+    signed = sign(bytes.fromhex(key[2:]), unsigned.digest())
+    r, s, parity = int.from_bytes(signed[:32], "big"), int.from_bytes(signed[32:64], "big"), signed[64]
+    return {**given, "nonce": hex(number), "yParity": hex(parity), "r": hex(r), "s": hex(s)}
 
 
 def expected(evm: str, given: dict[str, Any], folder: str) -> dict[str, Any]:
@@ -156,6 +182,12 @@ def expected(evm: str, given: dict[str, Any], folder: str) -> dict[str, Any]:
     return found
 
 
+def without_access_list(output: dict[str, Any]) -> None:
+    """Remove the access list from go-ethereum's output."""
+    for name in ("blockAccessList", "blockAccessListHash"):
+        output["result"].pop(name, None)
+
+
 def main() -> int:
     """Compare blocks; return the number of those that differ."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -163,13 +195,18 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--engine", default=OWN_EVM)
+    parser.add_argument("--fork", default="", help="the fork of all blocks (default: random ones)")
+    parser.add_argument("--ours", default="", help="the fork's name on our side, such as BPO2+7708 (default: the same)")
     given = parser.parse_args()
     differ, blocks, accepted = 0, Counter[str](), 0
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(given.seed, given.seed + given.count):
-            made = block(seed)
+            made = block(seed, given.fork)
             theirs = expected(given.evm, made, folder)
-            done = transition(made["alloc"], made["env"], made["txs"], made["fork"], evm=given.engine)
+            ours_name = given.ours or made["fork"]
+            done = transition(made["alloc"], made["env"], made["txs"], ours_name, evm=given.engine)
+            if not fork_named(ours_name).access_lists:
+                without_access_list(theirs)
             ours = {"alloc": done.alloc, "result": done.result, "body": done.body}
             blocks[made["fork"]] += 1
             accepted += len(theirs["result"]["receipts"])

@@ -98,11 +98,12 @@ _TEXTS: Final[Mapping[str, Callable[[Rejection], str]]] = MappingProxyType({
         else f"insufficient funds for gas * price + value: address {at.who} required balance exceeds 256 bits"
     ),
     "INTRINSIC_GAS_TOO_LOW": lambda at: (
-        f"intrinsic gas too low: have {at.transaction.gas_limit}, want {intrinsic_gas(at.transaction, at.run.fork)}"
+        f"intrinsic gas too low: have {at.transaction.gas_limit}, "
+        f"want {intrinsic_gas(at.transaction, at.run.fork, at.sender)}"
     ),
     "INTRINSIC_GAS_BELOW_FLOOR_GAS_COST": lambda at: (
         f"insufficient gas for floor data gas cost: have {at.transaction.gas_limit}, "
-        f"want {floor_gas(at.transaction, at.run.fork)}"
+        f"want {floor_gas(at.transaction, at.run.fork, at.sender)}"
     ),
 })  # fmt: skip
 """Texts by exception name, in the order of go-ethereum's checks."""

@@ -74,11 +74,13 @@ class Accounts:
         filecoin_addresses: bool,
         known: ContractCache | None = None,
         clears_empty: bool = True,
+        burns_balance: bool = True,
     ) -> None:
         """`filecoin_addresses` is True if a masked ID stands for an actor.
 
         `known` caches contracts across messages; contracts that are read and written here are added to it. If
-        `clears_empty` is False (before EIP-161), empty accounts exist, and new contracts have nonce 0.
+        `clears_empty` is False (before EIP-161), empty accounts exist, and new contracts have nonce 0. If
+        `burns_balance` is False (EIP-8246), the account of a removed contract remains if it has a balance.
         """
         self._tree = machine.state_tree
         self._store = machine.store
@@ -89,7 +91,7 @@ class Accounts:
         self.form = contracts.form
         self._journal = self.journal = journal
         self._masked = filecoin_addresses
-        self._clears_empty = clears_empty
+        self._clears_empty, self._burns_balance = clears_empty, burns_balance
         self._touched_ripemd160 = False
         """True if the message has touched `_RIPEMD160`, even if that was rolled back."""
         self._early = False
@@ -466,7 +468,7 @@ class Accounts:
 
         They begin with the state, to which `commit_part` writes the changes of this message so far.
         """
-        return Accounts(self._machine, Journal(), self._masked, self._known, self._clears_empty)
+        return Accounts(self._machine, Journal(), self._masked, self._known, self._clears_empty, self._burns_balance)
 
     def commit_part(self) -> None:
         """Write the changes since the last part to the state, for an inner transaction that begins with it.
@@ -547,7 +549,7 @@ class Accounts:
                 case ("touched", bytes() as address):
                     touched.append(EthAddress(address))
         for actor in removed:
-            self._tree.delete_actor(actor)
+            self._remove(actor)
             changed.pop(actor, None)
         for actor, slots in changed.items():
             is_new = entries is not None and self.was_created(actor)  # its code is written when the message ends
@@ -555,6 +557,15 @@ class Accounts:
         if self._touched_ripemd160:
             touched.append(_RIPEMD160)
         self._remove_empty(touched)
+
+    def _remove(self, actor: ActorID) -> None:
+        """Remove a destroyed contract. Under EIP-8246, an account with its balance remains."""
+        state = self._tree.existing(actor)
+        if self._burns_balance or not state.balance or state.delegated_address is None:
+            self._tree.delete_actor(actor)
+        else:
+            code = self._manifest.code("ethaccount")
+            self._tree.set_actor(actor, replace(state, code=code, head=EMPTY_ARRAY_CID, nonce=0))
 
     def _remove_empty(self, touched: Iterable[EthAddress]) -> None:
         for address in touched:

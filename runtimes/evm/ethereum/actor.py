@@ -40,6 +40,7 @@ from runtimes.evm.engine import (
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.prices import words
 from runtimes.evm.ethereum.recording import RecordingHost
 from runtimes.evm.ethereum.subcalls import execute_subcall, returned
 from runtimes.evm.inspection import GET_BYTECODE, GET_BYTECODE_HASH
@@ -163,16 +164,18 @@ class EthereumInvocation:
         fork = self._calls.environment.fork
         if fork.reserves_0xef and code[:1] == bytes([_RESERVED_BYTE]):
             return self._failure(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, "code begins with the reserved byte 0xef")
-        price = fork.gas.code_byte * len(code)
+        price = fork.gas.code_byte * len(code) + fork.gas.code_word * words(len(code))
         if not fork.pays_for_creation and price > gas.available:
             return Outcome(ExitCode.OK)  # the contract exists without code
         gas.charge("OnCodeDeposit", price)
+        if self._calls.state_gas is not None:
+            gas.charge("OnStateGas", self._calls.state_gas.charge(fork.gas.state_byte * len(code)))
         block = self._calls.environment.block
         longest = None if block.exempt == accounts.address_of(self._actor) else code_limits(block, fork)[0]
         if longest is not None and len(code) > longest:
-            words = code_too_long(len(code), longest)
-            self._calls.backtrace.set_cause(words)
-            raise OutOfGas(words)
+            reason = code_too_long(len(code), longest)
+            self._calls.backtrace.set_cause(reason)
+            raise OutOfGas(reason)
         if code:
             accounts.set_code(self._actor, code)
         if self._calls.tracer is not None:

@@ -3,14 +3,13 @@
 Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.addresses import EthAddress, create_address
 from bridge.cbor import byte_string
-from bridge.delegations import authority_of, is_delegation
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum_block import SYSTEM_ADDRESS, EthereumBlock
 from bridge.events import Log, entries_to_log
 from bridge.method_numbers import INVOKE_EVM
 from bridge.transactions import BLOB, GAS_PER_BLOB, Transaction
@@ -29,19 +28,23 @@ from hypervisor.types import (
     TokenAmount,
 )
 from runtimes.evm.engine import TxContext
-from runtimes.evm.ethereum import prices, validation
+from runtimes.evm.ethereum import validation
 from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot
 from runtimes.evm.ethereum.addresses import delegated_address
+from runtimes.evm.ethereum.authorizations import Authorizations
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.contract_states import may_send
 from runtimes.evm.ethereum.first_call import send_first
 from runtimes.evm.ethereum.forks import Fork, fork_with
 from runtimes.evm.ethereum.messages import Entry
+from runtimes.evm.ethereum.metered_calls import MeteredCalls
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
+from runtimes.evm.state_gas import StateGas
 from store.cid import RAW
 
-SYSTEM_ADDRESS: Final = EthAddress(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
+SYSTEM_CALL_GAS: Final = 30_000_000
+"""Execution gas of a system call."""
 
 _TOP_LEVEL = {
     ErrorNumber.INSUFFICIENT_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
@@ -63,6 +66,10 @@ class TransactionResult:
     message: Final[str]
     reason: Final[str]
     gas: Final[GasOutputs]
+    execution_gas: Final[int]
+    """Gas that counts for the block: before refunds under EIP-7778, without state gas under EIP-8037."""
+    state_gas: Final[int]
+    """Gas for new state that counts for the block (EIP-8037)."""
 
     def __init__(
         self,
@@ -76,6 +83,8 @@ class TransactionResult:
         message: str,
         reason: str,
         gas: GasOutputs,
+        execution_gas: int = 0,
+        state_gas: int = 0,
     ) -> None:
         self.success = success
         self.gas_used = gas_used
@@ -87,6 +96,8 @@ class TransactionResult:
         self.message = message
         self.reason = reason
         self.gas = gas
+        self.execution_gas = execution_gas
+        self.state_gas = state_gas
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +139,12 @@ class Application:
         self._fork = fork_of(machine, self._block)
         self._limits = limits or block_limits(machine, self._block, self._fork)
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
-        self._required = validation.required_gas(transaction, self._fork)
+        self._required = validation.required_gas(transaction, self._fork, sender)
         self._paid = paid
         self._kept = True
         self._price = validation.gas_price(transaction, machine.context.base_fee) if paid else 0
-        self._calls = EthereumCalls(
+        self._is_capped = True
+        self._calls = (MeteredCalls if self._fork.gas.state_byte else EthereumCalls)(
             machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, self._environment(), accounts
         )
         self._accounts = self._calls.accounts
@@ -147,7 +159,7 @@ class Application:
 
         Unless the result is `kept`, changes are not written and logs are not reported.
         """
-        self._kept = kept
+        self._kept, self._is_capped = kept, False
         transaction, accounts = self._transaction, self._accounts
         validation.check_size(transaction, self._fork, self._required, is_capped=False)
         if self._paid:
@@ -162,9 +174,14 @@ class Application:
         self._calls.origin = sender
         self._prepay(sender)
         self._warm_up()
-        refund = self._authorize()
+        refund = 0
+        if self._transaction.authorizations and self._calls.state_gas is None:
+            refund = self._authorize()
         result, created = self._call(sender)
         return self._settle(sender, result, created, refund)
+
+    def _authorize(self) -> int:
+        return Authorizations(self._calls, self._transaction, self._sender, self._fork).apply()
 
     @property
     def accounts(self) -> Accounts:
@@ -236,6 +253,7 @@ class Application:
     def apply_system_call(self) -> TransactionResult:
         """Call from the system address, which has no account; the machine's system actor stands for it."""
         self._calls.origin = SYSTEM_ACTOR
+        self._reserve(self._gas.limit - SYSTEM_CALL_GAS)
         self._accounts.name(SYSTEM_ACTOR, SYSTEM_ADDRESS)
         result, created = self._call(SYSTEM_ACTOR)
         return self._finish(result, created, self._gas.used, GasOutputs())
@@ -263,7 +281,7 @@ class Application:
                 lambda: self._check_code(sender),
             )
         )
-        return validation.refusals(transaction, fork, limits) + of_sender
+        return validation.refusals(transaction, fork, limits, self._required) + of_sender
 
     def _check_nonce(self, sender: ActorID | None) -> None:
         given, nonce = self._transaction.nonce, 0 if sender is None else self._accounts.nonce(sender)
@@ -295,6 +313,16 @@ class Application:
             self._accounts.add_balance(sender, -cost)
         self._accounts.set_nonce(sender, transaction.nonce + 1)
         self._gas.charge("OnIntrinsicGas", self._required[0])
+        cap = self._fork.execution_gas_cap
+        if cap is not None and self._is_capped:
+            self._reserve(transaction.gas_limit - cap)
+
+    def _reserve(self, gas: int) -> None:
+        """Move gas to the reservoir of state gas, which execution does not use."""
+        meter = self._calls.state_gas
+        if meter is not None and gas > 0:
+            self._gas.charge("OnStateGasReservoir", gas)
+            meter.now = StateGas(left=gas)
 
     def _warm_up(self) -> None:
         transaction, accounts = self._transaction, self._accounts
@@ -307,29 +335,6 @@ class Application:
             for slot in slots:
                 accounts.warm_slot(address, slot)
 
-    def _authorize(self) -> int:
-        """Set delegations; return the gas to refund for existing accounts. Invalid authorizations are skipped."""
-        refund = 0
-        for authorization in self._transaction.authorizations:
-            signer = authority_of(authorization, self._machine.context.chain_id)
-            if signer is None:
-                continue
-            accounts = self._accounts
-            accounts.warm(signer)
-            actor = accounts.find(signer)
-            code = accounts.code(actor)
-            if code and not is_delegation(code):
-                continue
-            if authorization.nonce != (0 if actor is None else accounts.nonce(actor)):
-                continue
-            if actor is None:
-                actor = accounts.create_account(signer)
-            else:
-                refund += prices.AUTHORIZATION_REFUND
-            accounts.set_delegation(actor, authorization.address if any(authorization.address) else None)
-            accounts.set_nonce(actor, authorization.nonce + 1)
-        return refund
-
     # --- the call ---------------------------------------------------------------------------------------------
 
     def _call(self, sender: ActorID) -> tuple[CallResult, EthAddress | None]:
@@ -339,11 +344,22 @@ class Application:
             return self._send(Call(sender, self._entry.to, self._entry.method, self._entry.params, value)), None
         params = Block(RAW, data) if data else None
         if transaction.to is not None:
+            to = accounts.filecoin_address(transaction.to)
+            call = Call(sender, to, INVOKE_EVM, params, value)
+            if self._fork.transaction_call or self._calls.state_gas is not None:
+                return self._with_charges(self._charge_receiver, lambda: (self._send(call), None))
             delegate = accounts.delegate_of(accounts.find(transaction.to)) if self._fork.delegations else None
             if delegate is not None:
                 accounts.warm(delegate)
-            to = accounts.filecoin_address(transaction.to)
-            return self._send(Call(sender, to, INVOKE_EVM, params, value)), None
+            return self._send(call), None
+        if self._calls.state_gas is None:
+            return self._create(sender)
+        return self._with_charges(self._charge_creation, lambda: self._create(sender))
+
+    def _create(self, sender: ActorID) -> tuple[CallResult, EthAddress | None]:
+        transaction, accounts = self._transaction, self._accounts
+        value, data = TokenAmount(transaction.value), transaction.data
+        params = Block(RAW, data) if data else None
         address = create_address(self._sender, transaction.nonce)
         accounts.warm(address)
         there = accounts.find(address)
@@ -353,6 +369,50 @@ class Application:
         creation = self._calls.creation(Call(sender, delegated_address(address), METHOD_CONSTRUCTOR, params, value))
         result = self._send(creation)
         return result, address if result.exit_code == ExitCode.OK else None
+
+    def _with_charges(
+        self, charge: Callable[[], bool], send: Callable[[], tuple[CallResult, EthAddress | None]]
+    ) -> tuple[CallResult, EthAddress | None]:
+        """Make the first call after charges that depend on the state; `charge` returns True for a new account."""
+        try:
+            with self._calls.atomically():
+                is_new = charge()
+        except OutOfGas as error:
+            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error)), None
+        result, created = send()
+        meter, gas = self._calls.state_gas, self._fork.gas
+        if is_new and meter is not None and result.exit_code != ExitCode.OK:
+            self._gas.used -= meter.refund(gas.account_bytes * gas.state_byte)
+            if result.exit_code != ExitCode.EVM_CONTRACT_REVERTED:
+                self._calls.exhaust()
+        return result, created
+
+    def _charge_receiver(self) -> bool:
+        """Charge for a receiver that the value creates, and for its delegate (EIP-2780); set delegations before."""
+        transaction, accounts, gas = self._transaction, self._accounts, self._fork.gas
+        assert transaction.to is not None
+        if self._calls.state_gas is not None:
+            self._authorize()
+        is_new = bool(transaction.value) and not accounts.is_alive(transaction.to)
+        if is_new:
+            self._charge_account()
+        delegate = accounts.delegate_of(accounts.find(transaction.to)) if self._fork.delegations else None
+        if delegate is not None:
+            self._gas.charge("OnDelegate", gas.warm if accounts.warm(delegate) else gas.cold_account)
+            accounts.find(delegate)
+        return is_new
+
+    def _charge_creation(self) -> bool:
+        is_new = not self._accounts.is_alive(create_address(self._sender, self._transaction.nonce))
+        if is_new:
+            self._charge_account()
+        return is_new
+
+    def _charge_account(self) -> None:
+        """Charge for a new account."""
+        meter, gas = self._calls.state_gas, self._fork.gas
+        state = 0 if meter is None else meter.charge(gas.account_bytes * gas.state_byte)
+        self._gas.charge("OnNewAccount", gas.new_account + state)
 
     def _send(self, call: Call) -> CallResult:
         try:
@@ -369,20 +429,31 @@ class Application:
     ) -> TransactionResult:
         """Refund, pay the coinbase, burn the base fee, and write changes."""
         transaction, accounts = self._transaction, self._accounts
-        refund += accounts.refund
-        used = self._after_refund(self._gas.used, refund)
+        meter = self._calls.state_gas
+        state = StateGas() if meter is None else meter.now
+        before = self._gas.used - state.left
+        used = self._after_refund(before, refund + accounts.refund)
         rest = (transaction.gas_limit - used) * self._price
         accounts.add_balance(sender, rest)
         tip, burnt = self._pay_coinbase(used)
         accounts.touch(self._sender)
         gas = GasOutputs(base_fee_burn=TokenAmount(burnt), miner_tip=TokenAmount(tip), refund=TokenAmount(rest))
-        return self._finish(result, created, used, gas)
+        counted = before if self._fork.gas_before_refunds else used
+        execution = max(counted - state.used, self._required[1])
+        return self._finish(result, created, used, gas, (execution, state.used))
 
     def _after_refund(self, used: int, refund: int) -> int:
         used -= min(used // self._fork.refund_quotient, refund)
         return max(used, self._required[1])
 
-    def _finish(self, result: CallResult, created: EthAddress | None, used: int, gas: GasOutputs) -> TransactionResult:
+    def _finish(
+        self,
+        result: CallResult,
+        created: EthAddress | None,
+        used: int,
+        gas: GasOutputs,
+        block_gas: tuple[int, int] = (0, 0),
+    ) -> TransactionResult:
         logs: tuple[tuple[EthAddress, Log], ...] = ()
         if self._kept:
             logs = tuple(self._logs())  # before their emitters are removed
@@ -398,6 +469,8 @@ class Application:
             message=result.message,
             reason=self._calls.backtrace.reason,
             gas=gas,
+            execution_gas=block_gas[0],
+            state_gas=block_gas[1],
         )
 
     def _pay_coinbase(self, used: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 It does the work of a transition tool: from accounts, a block's environment and transactions to receipts, rejections
 and the accounts afterwards. Rules: the execution specifications' `apply_body`; EIP-4788 (beacon roots), 2935 (block
-hashes), 4895 (withdrawals), 6110, 7002, 7251 and 7685 (requests), 7918 (the blob base fee's bound), 7928 (access
+hashes), 4895 (withdrawals), 6110, 7002, 7251, 7685 and 8282 (requests), 7918 (the blob base fee's bound), 7928 (access
 lists).
 """
 
@@ -32,6 +32,11 @@ from store.keccak import keccak
 BEACON_ROOTS: Final = EthAddress(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
 WITHDRAWAL_REQUESTS: Final = EthAddress(bytes.fromhex("00000961ef480eb55e80d19ad83579a64c007002"))
 CONSOLIDATION_REQUESTS: Final = EthAddress(bytes.fromhex("0000bbddc7ce488642fb579f8b00f3a590007251"))
+BUILDERS: Final = (
+    EthAddress(bytes.fromhex("0000bff46984e3725691fa540a8c7589300d8282")),
+    EthAddress(bytes.fromhex("000064d678505ad48f8ccb093bc65613800e8282")),
+)
+"""Contracts with the requests of builders: deposits and exits (EIP-8282)."""
 DEPOSIT_CONTRACT: Final = EthAddress(bytes.fromhex("00000000219ab540356cbb839cbe05303d7705fa"))
 DEPOSIT_EVENT: Final = bytes.fromhex("649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5")
 
@@ -95,7 +100,10 @@ class BlockRun:
 
     machine: MachineState
     applied: list[AppliedTransaction] = field(default_factory=list)
-    gas_used: int = 0
+    cumulative_gas: int = 0
+    """Gas that the senders paid, after refunds."""
+    execution_gas: int = 0
+    state_gas: int = 0
     blob_gas_used: int = 0
     requests: list[bytes] | None = None
     roots: StateRoots = field(default_factory=StateRoots)
@@ -112,6 +120,11 @@ class BlockRun:
         """The accesses so far, or None in a fork without access lists."""
         recorder = self.executor.recorder
         return None if recorder is None else recorder.accesses
+
+    @property
+    def gas_used(self) -> int:
+        """The gas that counts for the block's limit and base fee: the larger one of execution and new state."""
+        return max(self.execution_gas, self.state_gas)
 
     @property
     def fork(self) -> Fork:
@@ -131,10 +144,12 @@ class BlockRun:
         self._record_at(len(self.applied) + 1)
         sender = self._sender(signed)
         result = self.executor.apply_transaction(signed.transaction, sender, self._limits())
-        self.gas_used += result.gas_used
+        self.cumulative_gas += result.gas_used
+        self.execution_gas += result.execution_gas
+        self.state_gas += result.state_gas
         self.blob_gas_used += signed.transaction.blob_gas
         root = None if self.fork.receipt_status else self.roots.root(self.machine)
-        applied = AppliedTransaction(signed, sender, result, self.gas_used, root)
+        applied = AppliedTransaction(signed, sender, result, self.cumulative_gas, root)
         self.applied.append(applied)
         return applied
 
@@ -151,11 +166,12 @@ class BlockRun:
         """Return the remaining limits of the block."""
         whole = block_limits(self.machine, block_of(self.machine), self.fork)
         return BlockLimits(
-            gas=whole.gas - self.gas_used,
+            gas=whole.gas - self.execution_gas,
             blob_gas=whole.blob_gas - self.blob_gas_used,
             base_fee=whole.base_fee,
             blob_base_fee=whole.blob_base_fee,
             chain_id=whole.chain_id,
+            state_gas=whole.gas - self.state_gas,
         )
 
     def _sender(self, signed: SignedTransaction) -> EthAddress:
@@ -194,11 +210,8 @@ class BlockRun:
         self._record_at(len(self.applied) + 1)
         executor.pay((withdrawal.address, withdrawal.amount * _GWEI) for withdrawal in withdrawals)
         if self.fork.requests:
-            found = (
-                b"".join(self._deposits()),
-                executor.checked_system_call(WITHDRAWAL_REQUESTS),
-                executor.checked_system_call(CONSOLIDATION_REQUESTS),
-            )
+            called = (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS, *(BUILDERS if self.fork.builder_requests else ()))
+            found = b"".join(self._deposits()), *map(executor.checked_system_call, called)
             self.requests = [bytes([kind]) + data for kind, data in enumerate(found) if data]
 
     def _deposits(self) -> list[bytes]:

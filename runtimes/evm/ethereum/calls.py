@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from bridge.addresses import EthAddress
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum_block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
 from bridge.events import Log, entries_to_log, log_to_entries
 from hypervisor.address import Address
 from hypervisor.call import Call, CallResult
@@ -24,7 +24,7 @@ from hypervisor.journal import Journal
 from hypervisor.machine_state import MachineState
 from hypervisor.network_versions import LATEST
 from hypervisor.tracing import EventEmitted
-from hypervisor.types import MAX_BALANCE, ActorID, TokenAmount
+from hypervisor.types import MAX_BALANCE, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.call_rules import FREE, EthereumCallRules
@@ -32,6 +32,7 @@ from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.interception import stands_between_frames
 from runtimes.evm.precompiles.filecoin import FILECOIN
+from runtimes.evm.state_gas import StateGasMeter
 
 MAX_FRAMES: Final = 1025
 """Maximum number of nested frames: a transaction's first frame and 1,024 below it."""
@@ -81,11 +82,16 @@ class EthereumCalls(CallManager):
         accounts: Accounts | None = None,
     ) -> None:
         """`accounts` are those of the message, if they are in use already."""
-        filecoin_addresses = environment.block.filecoin_addresses
-        clears_empty = environment.fork.clears_empty
-        self.accounts = accounts or Accounts(machine, Journal(), filecoin_addresses, clears_empty=clears_empty)
+        filecoin_addresses, fork = environment.block.filecoin_addresses, environment.fork
+        self.accounts = accounts or Accounts(
+            machine, Journal(), filecoin_addresses, None, fork.clears_empty, fork.burns_balance
+        )
         self.ethereum_rules = rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
         super().__init__(machine, rules, gas, origin, origin_address, None, nonce, journal=self.accounts.journal)
+        if fork.transfer_logs:
+            self.accounts.name(SYSTEM_ACTOR, SYSTEM_ADDRESS)
+        self.state_gas: StateGasMeter | None = None
+        """The meter of state gas, if the fork has it (`runtimes.evm.ethereum.metered_calls`)."""
         self.prices = FREE
         self.charges_access = False
         self.max_depth = MAX_FRAMES
@@ -136,6 +142,8 @@ class EthereumCalls(CallManager):
             self.exhaust()
             raise OutOfGas(reason)
         super().transfer(from_, to, value)
+        if from_ != to and self.environment.fork.transfer_logs:
+            self.log_transfer(from_, to, value)
 
     def creation(self, call: Call) -> Call:
         """Mark a call as a contract's creation. Apart from it, only the init actor may construct a contract."""
@@ -204,6 +212,11 @@ class EthereumCalls(CallManager):
             self.rollback(mark)
 
     # --- logs -------------------------------------------------------------------------------------------------
+
+    def log_transfer(self, from_: ActorID, to: ActorID, value: int) -> None:
+        """Emit the log of a transfer (EIP-7708)."""
+        ends = (bytes(12) + self.accounts.address_of(actor) for actor in (from_, to))
+        self.log(SYSTEM_ACTOR, Log((TRANSFER_EVENT, *ends), value.to_bytes(32, "big")))
 
     def log(self, emitter: ActorID, log: Log) -> None:
         """Emit a contract's log of any size as an event."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.addresses import EthAddress
-from bridge.ethereum_block import BLOCK_HASHES, ETHEREUM
+from bridge.ethereum_block import BLOCK_HASHES, ETHEREUM, SYSTEM_ADDRESS
 from bridge.ethereum_execution import BlobRules, ForkFacts, SimulatedCall
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
@@ -27,7 +27,7 @@ from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.application import (
-    SYSTEM_ADDRESS,
+    SYSTEM_CALL_GAS,
     Application,
     TransactionResult,
     block_limits,
@@ -44,7 +44,8 @@ from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check, required_gas
 
 _MAX_I64 = (1 << 63) - 1
-SYSTEM_CALL_GAS: Final = 30_000_000
+_SYSTEM_CALL_SLOTS: Final = 16
+"""Number of new slots that a system call has state gas for (EIP-8037)."""
 
 _EXIT_CODES = {
     RejectionReason.SENDER_NOT_EOA: ExitCode.SYS_SENDER_INVALID,
@@ -83,12 +84,14 @@ class EthereumExecutor:
 
         Returns its data, or None if there is no contract or the call failed.
         """
-        system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, SYSTEM_CALL_GAS, 0, 0)
+        gas = fork_of(self._machine).gas
+        limit = SYSTEM_CALL_GAS + _SYSTEM_CALL_SLOTS * gas.slot_bytes * gas.state_byte
+        system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, limit, 0, 0)
         result = self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_system_call)
         return unwrap_return(result.output) if result.success else None
 
     def checked_system_call(self, to: EthAddress) -> bytes:
-        """Make a system call that a valid block requires (EIP-7002, EIP-7251). Raises InvalidBlock."""
+        """Make a system call that a valid block requires (EIP-7002, EIP-7251, EIP-8282). Raises InvalidBlock."""
         accounts = self._accounts()
         if not accounts.code(accounts.find(to)):
             message = f"a block requires a contract at 0x{to.hex()}, which does not exist"
@@ -222,10 +225,11 @@ class EthereumExecutor:
         """Return the accounts of a message, with the cache of earlier messages."""
         self._known.trim()
         block = block_of(self._machine)
-        clears_empty = fork_named(block.fork).clears_empty
+        fork = fork_named(block.fork)
+        common = block.filecoin_addresses, self._known, fork.clears_empty, fork.burns_balance
         if recorded and self.recorder is not None:
-            return RecordingAccounts(self._machine, block.filecoin_addresses, self._known, clears_empty, self.recorder)
-        return Accounts(self._machine, Journal(), block.filecoin_addresses, self._known, clears_empty)
+            return RecordingAccounts(self._machine, self.recorder, *common)
+        return Accounts(self._machine, Journal(), *common)
 
     def _application(
         self,

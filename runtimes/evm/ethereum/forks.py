@@ -4,7 +4,7 @@ A fork defines the opcodes with their static gas, the precompiles, the types and
 of a block. Rules: the Ethereum execution specifications of each fork; EIP-7691 and EIP-7892 for the numbers of blobs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import lru_cache
@@ -17,6 +17,7 @@ from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile, PrecompileTable
 from runtimes.evm.ethereum import fork_opcodes as opcodes
+from runtimes.evm.ethereum import proposals
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
 from runtimes.evm.opcodes import Opcode
@@ -63,10 +64,26 @@ class Fork:
     blobs: BlobSchedule = NO_BLOBS
     gas: GasTable = CANCUN_GAS
     """Dynamic gas prices of opcodes."""
+    transaction: int = 21_000
+    """Price of a transaction."""
     transaction_create: int = 32_000
-    """Price of a transaction that creates a contract (EIP-2)."""
+    """Price of a transaction that creates a contract, beyond that of any (EIP-2, EIP-2780)."""
+    transaction_call: int = 0
+    """Price of a transaction to another account than the sender, beyond that of any (EIP-2780)."""
+    transaction_value: int = 0
+    """Price of the value of such a transaction (EIP-2780)."""
     calldata_nonzero: int = 16
     """Price of a non-zero byte of calldata (EIP-2028)."""
+    access_list_address: int = 2400
+    """Price of an address in an access list (EIP-2930)."""
+    access_list_slot: int = 1900
+    """Price of a slot in an access list (EIP-2930)."""
+    access_list_byte: int = 0
+    """Price of a byte of the access list, which counts for the floor, too (EIP-7981)."""
+    floor_zero: int = 10
+    """Floor price of a zero byte of calldata (EIP-7623)."""
+    floor_nonzero: int = 40
+    """Floor price of a non-zero byte of calldata (EIP-7623)."""
     refund_quotient: int = 5
     """Divisor that limits the refund: at most the used gas divided by it (EIP-3529)."""
     transaction_types: tuple[int, ...] = (LEGACY,)
@@ -106,6 +123,14 @@ class Fork:
     """True if blocks have blobs and the root of their beacon block (EIP-4844, EIP-4788)."""
     destroys_new_only: bool = True
     """True if SELFDESTRUCT only removes contracts of the same transaction (EIP-6780)."""
+    burns_balance: bool = True
+    """True if SELFDESTRUCT burns the balance of a removed contract, False if its account keeps it (EIP-8246)."""
+    transfer_logs: bool = False
+    """True if a transfer of value emits a log (EIP-7708)."""
+    gas_before_refunds: bool = False
+    """True if a block counts gas before refunds (EIP-7778)."""
+    builder_requests: bool = False
+    """True if blocks carry the requests of builders (EIP-8282)."""
     calldata_floor: bool = False
     """True if a transaction pays at least a floor price for its calldata (EIP-7623)."""
     delegations: bool = False
@@ -116,6 +141,12 @@ class Fork:
     """True if blocks carry requests to the consensus layer (EIP-7685)."""
     transaction_gas_cap: int | None = None
     """Maximum gas limit of a transaction (EIP-7825), or None."""
+    execution_gas_cap: int | None = None
+    """Maximum execution gas of a transaction with state gas (EIP-8037), or None for no other limit than all gas."""
+    authorization: int = 25_000
+    """Price of an authorization (EIP-7702)."""
+    account_write: int = 0
+    """Price of the first write to an account that an authorization changes (EIP-8038)."""
     block_size_limit: int | None = None
     """Maximum size of an encoded block (EIP-7934), or None."""
     repriced_modexp: bool = True
@@ -190,6 +221,7 @@ FRONTIER: Final = Fork(
         exp_byte=10,
         cold_account=0,
         cold_slot=0,
+        cold_write=0,
         warm=0,
         reset_slot=5000,
         clear_refund=15_000,
@@ -284,7 +316,9 @@ MUIR_GLACIER: Final = ISTANBUL.successor("MuirGlacier", bomb_delay=9_000_000)
 BERLIN: Final = MUIR_GLACIER.successor(
     "Berlin",
     opcodes=opcodes.BERLIN_OPCODES,
-    gas=replace(MUIR_GLACIER.gas, cold_account=2600, cold_slot=2100, warm=100, reset_slot=2900, dirty_slot=100),
+    gas=replace(
+        MUIR_GLACIER.gas, cold_account=2600, cold_slot=2100, cold_write=2100, warm=100, reset_slot=2900, dirty_slot=100
+    ),
     transaction_types=(LEGACY, ACCESS_LIST),
     repriced_modexp=True,
 )
@@ -344,6 +378,21 @@ OSAKA: Final = PRAGUE.successor(
 BPO1: Final = OSAKA.successor("BPO1", blobs=replace(OSAKA.blobs, target=10, maximum=15, update_fraction=8_346_193))
 BPO2: Final = BPO1.successor("BPO2", blobs=replace(BPO1.blobs, target=14, maximum=21, update_fraction=11_684_671))
 
+
+def with_proposals(fork: Fork, name: str, numbers: Collection[int]) -> Fork:
+    """Return a fork with proposals added, in the order of their numbers."""
+    for number in sorted(numbers):
+        proposal = proposals.PROPOSALS[number]
+        fork = fork.successor(
+            name,
+            opcodes=opcodes.with_opcodes(fork.opcodes, proposal.opcodes),
+            gas=replace(fork.gas, **proposal.gas),
+            **proposal.rules,
+        )
+    return fork
+
+
+
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({
     fork.name: fork
     for fork in (
@@ -370,8 +419,6 @@ _BPO3: Final = BPO2.successor("BPO3", blobs=replace(BPO2.blobs, target=21, maxim
 _BPO4: Final = _BPO3.successor("BPO4", blobs=replace(BPO2.blobs, update_fraction=13_739_630))
 _FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4)})
 """Forks that only the fixtures of go-ethereum and of the execution specifications use."""
-_PROPOSED_RULES: Final[Mapping[int, Mapping[str, Any]]] = MappingProxyType({7928: {"access_lists": True}})
-"""Changes of EIPs other than opcodes that can be added to any fork, by the number of the EIP."""
 _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
     {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN)}
 )
@@ -395,28 +442,25 @@ def fork_names() -> tuple[str, ...]:
 def known_fork(name: str) -> Fork | None:
     """Return the fork of this name or alias, or None.
 
-    This includes forks that only fixtures use, and forks with the opcodes of an EIP (`Osaka+8024`), as in go-ethereum's
-    tools.
+    This includes forks that only fixtures use, and forks with proposals (`Osaka+8024`), as in go-ethereum's tools.
     """
     found = FORKS.get(ALIASES.get(name, name)) or _FOR_FIXTURES.get(name)
     if found is not None or "+" not in name:
         return found
-    before, _, number = name.rpartition("+")
+    before, *numbers = name.split("+")
     fork = known_fork(before)
-    if fork is None or not number.isascii() or not number.isdecimal():
+    if fork is None or not all(number.isascii() and number.isdecimal() for number in numbers):
         return None
-    if int(number) in _PROPOSED_RULES:
-        return fork.successor(name, **_PROPOSED_RULES[int(number)])
-    rows = opcodes.PROPOSED_OPCODES.get(int(number))
-    return None if rows is None else fork.successor(name, opcodes=opcodes.with_opcodes(fork.opcodes, rows))
+    chosen = {int(number) for number in numbers}
+    return with_proposals(fork, name, chosen) if chosen <= proposals.PROPOSALS.keys() else None
 
 
 def known_names() -> str:
     """Return the names of all forks for an error text, with aliases in parentheses."""
     others = {fork: alias for alias, fork in ALIASES.items()}
-    proposals = ", ".join(map(str, sorted({*opcodes.PROPOSED_OPCODES, *_PROPOSED_RULES})))
+    numbers = ", ".join(map(str, sorted(proposals.PROPOSALS)))
     names = ", ".join(f"{name} ({others[name]})" if name in others else name for name in FORKS)
-    return f"{names}; with the opcodes of a proposal as in Osaka+8024 ({proposals})"
+    return f"{names}; with a proposal as in Osaka+8024 ({numbers})"
 
 
 def with_case(name: str) -> str:

@@ -21,6 +21,7 @@ from runtimes.evm.engine import TreeMode, TxContext
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.ethereum.tree_host import EthereumTreeHost
+from runtimes.evm.state_gas import StateGasMeter
 from store.cid import split_cid
 from store.keccak import keccak
 
@@ -98,6 +99,18 @@ class EthereumHost(EthereumTreeHost):
             gas.overdraw(amount)
         gas.remaining -= amount
 
+    def charge_new_account(self) -> None:
+        """Charge the state gas of a new account, if the fork has state gas; raises OutOfGas."""
+        meter = self.meter
+        if meter is not None:
+            self.charge(meter.charge(self.prices.account_bytes * self.prices.state_byte))
+
+    def refund_new_account(self) -> None:
+        """Give the state gas of a new account back that was not created after all."""
+        meter = self.meter
+        if meter is not None:
+            self.gas.remaining += meter.refund(self.prices.account_bytes * self.prices.state_byte)
+
     def access(self, address: EthAddress) -> int:
         """Return the price of accessing an address, and warm it."""
         return self.prices.warm if self.accounts.warm(address) else self.prices.cold_account
@@ -141,13 +154,23 @@ class EthereumHost(EthereumTreeHost):
         if self.frames is not None and self.frames.is_armed:
             self.frames.on_storage_access(self, key, value)
         current, warm = self.accounts.load(self.actor, key)
-        cost, refund = self.prices.sstore(self.accounts.original(self.actor, key), current, value)
-        self.charge(cost if warm else cost + self.prices.cold_slot)
+        original = self.accounts.original(self.actor, key)
+        cost, refund = self.prices.sstore(original, current, value)
+        self.charge(cost if warm else cost + self.prices.cold_write)
+        if self.meter is not None:
+            self._count_growth(self.meter, self.prices.slot_growth(original, current, value))
         self.accounts.add_refund(refund)
         if value != current:
             self.accounts.store(self.actor, key, value)
             if self.calls.tracer is not None:
                 self.calls.tracer.event(SlotWritten(key, current, value, refund))
+
+    def _count_growth(self, meter: StateGasMeter, growth: int) -> None:
+        """Charge or refund the state gas of a written slot; raises OutOfGas."""
+        if growth > 0:
+            self.charge(meter.charge(growth))
+        elif growth:
+            self.gas.remaining += meter.refund(-growth)
 
     def get_transient_storage(self, key: int) -> int:
         """Return the word in a transient slot."""
@@ -170,7 +193,7 @@ class EthereumHost(EthereumTreeHost):
 
     def get_code_size(self, address: EthAddress) -> int:
         """Return the length of the code at an address."""
-        self.charge(self.access(address))
+        self.charge(self.access(address) + self.prices.code_read)
         return len(self.accounts.code(self.accounts.find(address)))
 
     def get_code_hash(self, address: EthAddress) -> bytes:
@@ -183,7 +206,7 @@ class EthereumHost(EthereumTreeHost):
 
     def copy_code(self, address: EthAddress) -> bytes:
         """Return the code at an address."""
-        self.charge(self.access(address))
+        self.charge(self.access(address) + self.prices.code_read)
         return self.accounts.code(self.accounts.find(address))
 
     # --- transaction and block --------------------------------------------------------------------------------
@@ -245,6 +268,7 @@ class EthereumHost(EthereumTreeHost):
         self.charge(0 if accounts.warm(beneficiary) else self.prices.cold_account)
         if (balance or not self.fork.clears_empty) and not accounts.exists(beneficiary):
             self.charge(self.prices.heir_account)
+            self.charge_new_account()
         accounts.touch(beneficiary)
         if balance:
             heir = accounts.find(beneficiary)
@@ -252,8 +276,11 @@ class EthereumHost(EthereumTreeHost):
                 heir = accounts.create_account(beneficiary)
             accounts.add_balance(self.actor, -balance)
             accounts.add_wrapped(heir, balance)  # as in geth and revm, where only calls check for an overflow
+            if self.fork.transfer_logs and heir != self.actor:
+                self.calls.log_transfer(self.actor, heir, balance)
         if not self.fork.destroys_new_only or accounts.was_created(self.actor):
             if not accounts.was_destroyed(self.actor):
                 accounts.add_refund(self.prices.destroy_refund)
-            accounts.add_balance(self.actor, -accounts.balance(self.actor))
+            if self.fork.burns_balance:
+                accounts.add_balance(self.actor, -accounts.balance(self.actor))
             accounts.destroy(self.actor)

@@ -6,14 +6,9 @@ specifications and the proposals named at each amount.
 
 from typing import Final
 
-TRANSACTION: Final = 21_000
 CALLDATA_ZERO: Final = 4
-FLOOR_PER_TOKEN: Final = 10  # EIP-7623
-TOKENS_NONZERO: Final = 4
-ACCESS_LIST_ADDRESS: Final = 2400  # EIP-2930
-ACCESS_LIST_SLOT: Final = 1900
-AUTHORIZATION: Final = 25_000  # EIP-7702: the price of one that creates a new account
-AUTHORIZATION_REFUND: Final = AUTHORIZATION - 12_500
+AUTHORIZATION_REFUND: Final = 12_500  # EIP-7702: for an account that exists
+DELEGATION_BYTES: Final = 23  # EIP-8037: bytes of state that a new delegation counts for
 
 MIN_BLOB_BASE_FEE: Final = 1
 

@@ -43,12 +43,13 @@ class RecordingAccounts(Accounts):
     def __init__(
         self,
         machine: MachineState,
+        recorder: AccessRecorder,
         filecoin_addresses: bool,
         known: ContractCache,
         clears_empty: bool,
-        recorder: AccessRecorder,
+        burns_balance: bool,
     ) -> None:
-        super().__init__(machine, Journal(), filecoin_addresses, known, clears_empty)
+        super().__init__(machine, Journal(), filecoin_addresses, known, clears_empty, burns_balance)
         self._recorder = recorder
         self._before: dict[EthAddress, _Basics] = {}
         """The touched accounts, as they were before the message."""

@@ -83,8 +83,25 @@ def _execute_call(host: EthereumHost, inputs: CallInputs, who: CallingAccount, s
             host.accounts.find(delegate)
             code_address = delegate
     may_create = inputs.kind is CallKind.CALL and (inputs.value or not host.fork.clears_empty)
-    if may_create and not host.accounts.exists(inputs.address):
+    is_new = bool(may_create) and not host.accounts.exists(inputs.address)
+    if is_new:
         cost += _charged(host, host.prices.new_account)
+        host.charge_new_account()
+    outcome = _send_paid(host, inputs, code_address, cost, who, send)
+    if is_new and not outcome.success:
+        host.refund_new_account()
+    return outcome
+
+
+def _send_paid(
+    host: EthereumHost,
+    inputs: CallInputs,
+    code_address: EthAddress,
+    cost: int,
+    who: CallingAccount,
+    send: SendSubcall,
+) -> SubcallOutcome:
+    """Execute a call whose price, `cost`, has been charged."""
     limit = min(inputs.gas, _subcall_gas(host, inputs.gas))
     if host.steps is not None:
         host.steps.step(EvmCost(cost + limit))
@@ -157,8 +174,7 @@ def _execute_create(host: EthereumHost, inputs: CreateInputs, who: CallingAccoun
     host.charge(cost)
     if host.steps is not None:
         host.steps.step(EvmCost(cost))
-    limit = _subcall_gas(host)
-    accounts, calls = host.accounts, host.calls
+    accounts, calls, limit = host.accounts, host.calls, _subcall_gas(host)
     nonce = accounts.nonce(who.actor)
     balance = accounts.balance(who.actor)
     if inputs.value > balance:
@@ -169,8 +185,23 @@ def _execute_create(host: EthereumHost, inputs: CreateInputs, who: CallingAccoun
     if nonce >= MAX_NONCE or calls.depth >= calls.max_depth:
         return SubcallOutcome(False)
     address = _created_address(inputs, who, nonce)
+    is_new = calls.state_gas is not None and not accounts.exists(address)
+    if is_new:
+        host.charge_new_account()
+        limit = _subcall_gas(host)
+    outcome = _send_creation(host, inputs, who, address, limit, send)
+    if is_new and not outcome.success:
+        host.refund_new_account()
+    return outcome
+
+
+def _send_creation(
+    host: EthereumHost, inputs: CreateInputs, who: CallingAccount, address: EthAddress, limit: int, send: SendSubcall
+) -> SubcallOutcome:
+    """Execute a creation whose price has been charged, with `limit` gas."""
+    accounts, calls = host.accounts, host.calls
     accounts.warm(address)
-    accounts.set_nonce(who.actor, nonce + 1)
+    accounts.set_nonce(who.actor, accounts.nonce(who.actor) + 1)
     there = accounts.find(address)
     if there is not None and accounts.collides(there):
         if calls.tracer is not None:

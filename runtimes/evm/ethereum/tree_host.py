@@ -27,6 +27,7 @@ class EthereumTreeHost:
         self.actor = actor
         self.address = address
         self.message = calls.identity
+        self.meter = calls.state_gas
         self.depth_left = calls.max_depth - calls.depth
         self.code_limits = code_limits(calls.environment.block, self.fork)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from bridge.addresses import EthAddress
 from bridge.ethereum_execution import RefusedTransaction
 from bridge.kzg import VERSIONED_HASH
 from bridge.transactions import BLOB, SET_CODE, Transaction
@@ -18,6 +19,8 @@ from runtimes.evm.ethereum.forks import Fork
 
 MAX_NONCE: Final = (1 << 64) - 1
 MAX_GAS: Final = (1 << 64) - 1
+_ADDRESS_BYTES: Final = 20
+_SLOT_BYTES: Final = 32
 
 
 class RejectionReason(Enum):
@@ -61,35 +64,51 @@ class InvalidTransaction(RefusedTransaction):
         self.refusal = refusal
 
 
-def intrinsic_gas(transaction: Transaction, fork: Fork) -> int:
-    """Return the gas charged before execution."""
+def intrinsic_gas(transaction: Transaction, fork: Fork, sender: EthAddress | None = None) -> int:
+    """Return the gas charged before execution. Without a `sender`, the receiver is assumed to be another account."""
     data = transaction.data
     zeros = data.count(0)
-    gas = prices.TRANSACTION + prices.CALLDATA_ZERO * zeros + fork.calldata_nonzero * (len(data) - zeros)
+    gas = fork.transaction + prices.CALLDATA_ZERO * zeros + fork.calldata_nonzero * (len(data) - zeros)
     if transaction.to is None:
         gas += fork.transaction_create + fork.gas.init_code_word * prices.words(len(data))
+    elif fork.transaction_call:
+        gas += _receiver_gas(transaction, fork, sender)
     for _, slots in transaction.access_list:
-        gas += prices.ACCESS_LIST_ADDRESS + prices.ACCESS_LIST_SLOT * len(slots)
-    return gas + prices.AUTHORIZATION * len(transaction.authorizations)
+        gas += fork.access_list_address + fork.access_list_slot * len(slots)
+        gas += fork.access_list_byte * (_ADDRESS_BYTES + _SLOT_BYTES * len(slots))
+    return gas + fork.authorization * len(transaction.authorizations)
 
 
-def floor_gas(transaction: Transaction, fork: Fork) -> int:
-    """Return the minimum gas charged for the transaction: one token for a zero byte of data, four for any other."""
+def _receiver_gas(transaction: Transaction, fork: Fork, sender: EthAddress | None) -> int:
+    """Return the price of the receiver and the value, which is 0 for the sender itself (EIP-2780)."""
+    if transaction.to == sender:
+        return 0
+    return fork.transaction_call + (fork.transaction_value if transaction.value else 0)
+
+
+def floor_gas(transaction: Transaction, fork: Fork, sender: EthAddress | None = None) -> int:
+    """Return the minimum gas charged for the transaction, which depends on its data and access list."""
     if not fork.calldata_floor:
         return 0
     data = transaction.data
     zeros = data.count(0)
-    tokens = zeros + prices.TOKENS_NONZERO * (len(data) - zeros)
-    return prices.TRANSACTION + prices.FLOOR_PER_TOKEN * tokens
+    gas = fork.transaction + fork.floor_zero * zeros + fork.floor_nonzero * (len(data) - zeros)
+    if fork.transaction_call:
+        gas += fork.transaction_create if transaction.to is None else _receiver_gas(transaction, fork, sender)
+    if fork.access_list_byte:
+        gas += fork.access_list_byte * sum(
+            _ADDRESS_BYTES + _SLOT_BYTES * len(slots) for _, slots in transaction.access_list
+        )
+    return gas
 
 
 RequiredGas = tuple[int, int]
 """Intrinsic gas of a transaction, and the minimum charged for it."""
 
 
-def required_gas(transaction: Transaction, fork: Fork) -> RequiredGas:
+def required_gas(transaction: Transaction, fork: Fork, sender: EthAddress | None = None) -> RequiredGas:
     """Return the gas that the gas limit of a transaction must cover."""
-    return intrinsic_gas(transaction, fork), floor_gas(transaction, fork)
+    return intrinsic_gas(transaction, fork, sender), floor_gas(transaction, fork, sender)
 
 
 def gas_price(transaction: Transaction, base_fee: int) -> int:
@@ -99,13 +118,15 @@ def gas_price(transaction: Transaction, base_fee: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BlockLimits:
-    """A block's limits for a transaction: remaining gas, remaining blob gas, and base fees."""
+    """A block's limits for a transaction: remaining execution gas, remaining blob gas, and base fees."""
 
     gas: int
     blob_gas: int
     base_fee: int
     blob_base_fee: int
     chain_id: int
+    state_gas: int | None = None
+    """Remaining gas for new state; None for no limit besides that of all gas (EIP-8037)."""
 
 
 def check(transaction: Transaction, fork: Fork, block: BlockLimits, required: RequiredGas) -> None:
@@ -121,12 +142,12 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits, required: Re
         _check_authorizations(transaction)
 
 
-def refusals(transaction: Transaction, fork: Fork, block: BlockLimits) -> list[str]:
+def refusals(transaction: Transaction, fork: Fork, block: BlockLimits, required: RequiredGas) -> list[str]:
     """Return the names of all rules that a transaction breaks, without those that need an account."""
     found = names_of_failures(
         (
             lambda: _check_type(transaction, fork),
-            lambda: check_size(transaction, fork, required_gas(transaction, fork)),
+            lambda: check_size(transaction, fork, required),
             lambda: _check_block_limits(transaction, fork, block),
             lambda: check_fees(transaction, block),
             lambda: check_blobs(transaction, fork, block) if transaction.type == BLOB else None,
@@ -194,6 +215,11 @@ def check_size(transaction: Transaction, fork: Fork, required: RequiredGas, *, i
             RejectionReason.INITCODE_SIZE_EXCEEDED,
             f"init code of {len(transaction.data):,} bytes, the limit is {longest:,}",
         )
+    if is_capped and fork.execution_gas_cap is not None and max(required) > fork.execution_gas_cap:
+        raise InvalidTransaction(
+            RejectionReason.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST,
+            f"intrinsic gas {intrinsic} or floor {floor} exceeds the cap {fork.execution_gas_cap}",
+        )
     if is_capped and fork.transaction_gas_cap is not None and limit > fork.transaction_gas_cap:
         raise InvalidTransaction(
             RejectionReason.GAS_LIMIT_EXCEEDS_MAXIMUM, f"gas limit {limit} exceeds the cap {fork.transaction_gas_cap}"
@@ -201,9 +227,15 @@ def check_size(transaction: Transaction, fork: Fork, required: RequiredGas, *, i
 
 
 def _check_block_limits(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
-    if transaction.gas_limit > block.gas:
+    limit, cap = transaction.gas_limit, fork.execution_gas_cap
+    if (limit if cap is None else min(limit, cap)) > block.gas:
         raise InvalidTransaction(
-            RejectionReason.GAS_ALLOWANCE_EXCEEDED, f"gas limit {transaction.gas_limit}, the block has {block.gas} left"
+            RejectionReason.GAS_ALLOWANCE_EXCEEDED, f"gas limit {limit}, the block has {block.gas} left"
+        )
+    if block.state_gas is not None and limit > block.state_gas:
+        raise InvalidTransaction(
+            RejectionReason.GAS_ALLOWANCE_EXCEEDED,
+            f"gas limit {limit}, the block has {block.state_gas} left for new state",
         )
     count, blobs = len(transaction.blob_hashes), fork.blobs
     if blobs.per_transaction is None and count > blobs.maximum:  # the block's limit applies to each transaction

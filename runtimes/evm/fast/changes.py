@@ -9,9 +9,10 @@ from struct import Struct
 from typing import Final
 
 from bridge.addresses import EthAddress
+from bridge.ethereum_block import SYSTEM_ADDRESS
 from bridge.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, entry_of_log
 from hypervisor.events import EventEntry, StampedEvent
-from hypervisor.types import ActorID
+from hypervisor.types import SYSTEM_ACTOR, ActorID
 from runtimes.evm.fast.numbers import ChangeFlag
 from runtimes.evm.tree_engine import TreeHost
 from store.cid import RAW
@@ -22,6 +23,7 @@ _ACCOUNT: Final = Struct("<20s12xQQ32sQ")
 _SLOT: Final = Struct("<20s12x32s32s")
 _LOG: Final = Struct("<20s12xQQ")
 _TOPIC: Final = 32
+_SYSTEM: Final = SYSTEM_ADDRESS[::-1]
 _stamped: Final = partial(tuple.__new__, StampedEvent)
 """Create an event from its two parts, as `entry_of_log` creates its entries."""
 _SEEN: Final = ChangeFlag.WARM | ChangeFlag.TOUCHED
@@ -120,7 +122,8 @@ class Changes:
             if size:
                 entries.append(entry_of_log((INDEXED_FLAGS, DATA_KEY, RAW, data[at : at + size])))
                 at += size
-            events.append(_stamped((self._actors.get(raw) or self._actor(raw), tuple(entries))))
+            emitter = SYSTEM_ACTOR if raw == _SYSTEM else self._actors.get(raw) or self._actor(raw)
+            events.append(_stamped((emitter, tuple(entries))))
         return events
 
     def _actor(self, raw: bytes) -> ActorID:

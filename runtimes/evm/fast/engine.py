@@ -29,7 +29,7 @@ from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.instance import FastInstance, address_of
 from runtimes.evm.fast.numbers import GuestCommand, GuestExit, TreeFlag
 from runtimes.evm.fast.pool import INTERPRETED, Pool, Tier, pool
-from runtimes.evm.fast.tree import Trees, features, put_outcome, put_tree_start
+from runtimes.evm.fast.tree import Trees, features, put_outcome, put_tree_start, take_state_gas
 from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError
 
@@ -136,6 +136,8 @@ class FastEngine:
                 table.trees.alone.add(code)
                 return None
             data, changes, length = instance.ended()
+            if host.meter is not None:
+                take_state_gas(instance, host.meter)
             if status is Status.SUCCESS:
                 Changes(instance.read(changes, length), host).write()
             else:
@@ -196,6 +198,8 @@ class FastEngine:
             host.gas.refill()  # in slices again: the frame may take long
             self._table.trees.left(self._code, host)
             return None
+        if host.meter is not None:
+            take_state_gas(instance, host.meter)
         if exit_code in (GuestExit.ASK, GuestExit.HALTED):
             return self._hand_back(instance, host, exit_code)
         if exit_code == GuestExit.NO_ROOM:

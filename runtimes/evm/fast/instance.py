@@ -31,6 +31,9 @@ _HEAD: Final = 11  # gas, host call, failed, seven numbers, position
 _POSITION: Final = 10
 _ENDED: Final = Struct("<QQ8xQQ")
 """Layout of the numbers after a frame's end."""
+_STATE_GAS: Final = Struct("<QqQ")
+_STATE_GAS_WORD: Final = 4
+"""Index of the mailbox word with the state gas after a tree's end."""
 _WORD: Final = 32
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
@@ -270,6 +273,11 @@ class FastInstance:
         """Return the data of the frame that ended, and address and size of a tree's changes."""
         place, size, changes, length = _ENDED.unpack_from(self._view, self._numbers_at)
         return self.read(place, size), changes, length
+
+    def state_gas(self) -> tuple[int, int, int]:
+        """Return the state gas at a tree's end: left, used since the start, and borrowed by the first frame."""
+        left, used, borrowed = _STATE_GAS.unpack_from(self._words, _STATE_GAS_WORD * _WORD)
+        return left, used, borrowed
 
     def run_alone(self, command: int, gas: int) -> tuple[int, int]:
         """Run a tree until it ends or needs an answer; return the guest's exit and the remaining gas."""

@@ -74,6 +74,8 @@ class TreeFlag:
     PAYS_FOR_CREATION: Final = 2048
     RESERVES_0XEF: Final = 4096
     DESTROYS_NEW_ONLY: Final = 8192
+    TRANSFER_LOGS: Final = 16_384
+    BURNS_BALANCE: Final = 32_768
 
 
 class AccountFlag:

@@ -19,17 +19,22 @@ from runtimes.evm.engine import EngineRules, Frame, Host, SubcallOutcome, TreeMo
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.numbers import AccountFlag, TreeFlag
 from runtimes.evm.rules import P256_ADDRESS
+from runtimes.evm.state_gas import StateGas, StateGasMeter
 from runtimes.evm.tree_engine import AccountView, TreeHost
 from store.cid import USUAL_PREFIX
 from store.kamt import EMPTY_KAMT
 
 _ANY_CODE: Final = 1 << 24
 """Value that stands for no code size limit."""
-_BEGINNING: Final = Struct("<7QQ20s12x20s12x32s4Q32s32s32s32s")
-"""Layout of the mailbox at a tree's start: the numbers, the program counter, and the words."""
+_BEGINNING: Final = Struct("<7QQ20s4xQ20s4xQ32s4Q32s32s32s32s")
+"""Layout of the mailbox at a tree's start: the numbers, the program counter, and the words.
+
+The first two words end with the state gas that is left and borrowed.
+"""
 _ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
 """Layout of the mailbox with an account."""
 _ZERO: Final = bytes(32)
+_NO_STATE_GAS: Final = StateGas()
 _AccountFields = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
 """Fields of an account: flags, nonce, code size; then, in the guest's byte order, balance, code hash, code key,
 delegate, storage root.
@@ -142,11 +147,19 @@ def _put(
     account, nonce, size, balance, code_hash, key, _, root = _account_fields(guest, host.address, host, found)
     if not account & (AccountFlag.LEAVE | AccountFlag.DELEGATES):
         flags |= TreeFlag.TOLD
+    state = _NO_STATE_GAS if host.meter is None else host.meter.now
     guest.put_all(
         _BEGINNING,
-        *(*head, len(data), size, host.depth_left, precompiles, flags | way, 0, *words),
+        *(*head, len(data), size, host.depth_left, precompiles, flags | way, 0),
+        *(words[0], state.left, words[1], state.borrowed, words[2]),
         *(host.memory_used, limits, account, nonce, balance, code_hash, key, root),
     )
+
+
+def take_state_gas(guest: FastInstance, meter: StateGasMeter) -> None:
+    """Note the state gas at the end of a tree, or where it stops, before its changes are kept or rolled back."""
+    left, used, borrowed = guest.state_gas()
+    meter.now = StateGas(left, meter.now.used + used, borrowed)
 
 
 def features(rules: EngineRules) -> tuple[int, int]:
@@ -167,6 +180,8 @@ def features(rules: EngineRules) -> tuple[int, int]:
         (TreeFlag.PAYS_FOR_CREATION, fork.pays_for_creation),
         (TreeFlag.RESERVES_0XEF, fork.reserves_0xef),
         (TreeFlag.DESTROYS_NEW_ONLY, fork.destroys_new_only),
+        (TreeFlag.TRANSFER_LOGS, fork.transfer_logs),
+        (TreeFlag.BURNS_BALANCE, fork.burns_balance),
     )
     return precompiles, sum(bit for bit, has in more if has)
 

@@ -70,7 +70,7 @@ def test_both_spellings_name_the_same_fork(alias: str, name: str) -> None:
 def test_unknown_fork_names_the_known_ones() -> None:
     with pytest.raises(
         InvalidInput,
-        match=r"'Fronter' is not known: choose one of Frontier, .*\(EIP150\).* BPO2; with the opcodes of a proposal",
+        match=r"'Fronter' is not known: choose one of Frontier, .*\(EIP150\).* BPO2; with a proposal",
     ):
         fork_named("Fronter")
 

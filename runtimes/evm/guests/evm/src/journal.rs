@@ -67,7 +67,7 @@ pub struct Slot {
 }
 
 pub struct Log {
-    pub account: u32,
+    pub address: U256,
     pub topics: Vec<U256>,
     pub data: Vec<u8>,
 }
@@ -86,7 +86,26 @@ enum Undo {
     SlotWord(u32, U256),
     Transient(u32, U256, U256),
     Refund(i64),
+    State(StateGas),
 }
+
+/// State gas (`runtimes/evm/state_gas.py`): what is left in the reservoir, what was used net since the tree began, and what
+/// the running frame has borrowed from its execution gas.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub struct StateGas {
+    pub left: u64,
+    pub used: i64,
+    pub borrowed: u64,
+}
+
+/// The emitter of the logs of transfers, and their first topic (EIP-7708).
+const SYSTEM: U256 = U256::from_limbs([0xffff_ffff_ffff_fffe, u64::MAX, 0xffff_ffff, 0]);
+const TRANSFER: U256 = U256::from_limbs([
+    0x28f5_5a4d_f523_b3ef,
+    0x952b_a7f1_63c4_a116,
+    0x69c2_b068_fc37_8daa,
+    0xddf2_52ad_1be2_c89b,
+]);
 
 /// A point to go back to.
 #[derive(Clone, Copy)]
@@ -106,6 +125,9 @@ pub struct Journal {
     pub brought: Vec<u32>,
     pub logs: Vec<Log>,
     pub refund: i64,
+    pub state: StateGas,
+    /// True if a transfer emits a log.
+    pub logs_transfers: bool,
     /// True before EIP-161: a touched account exists, and a new contract has nonce 0.
     pub keeps_empty: bool,
     /// Whether `KEPT_TOUCH` was touched, even if that was taken back.
@@ -178,6 +200,7 @@ impl Journal {
                 self.transient.insert((at, Key(key)), word);
             }
             Undo::Refund(refund) => self.refund = refund,
+            Undo::State(state) => self.state = state,
         }
     }
 
@@ -241,6 +264,10 @@ impl Journal {
             self.set_balance(from, left);
             let sum = words::add(&self.at(to).balance, value);
             self.set_balance(to, sum);
+            if self.logs_transfers {
+                let topics = vec![TRANSFER, self.at(from).address, self.at(to).address];
+                self.logs.push(Log { address: SYSTEM, topics, data: value.to_be_bytes::<32>().to_vec() });
+            }
         }
     }
 
@@ -308,6 +335,49 @@ impl Journal {
         }
     }
 
+    // --- state gas ---------------------------------------------------------------------------------------------------
+
+    fn set_state(&mut self, state: StateGas) {
+        if state != self.state {
+            self.changes.push(Undo::State(self.state));
+            self.state = state;
+        }
+    }
+
+    /// Use state gas; the execution gas that the frame must pay for it.
+    pub fn charge_state(&mut self, amount: u64) -> u64 {
+        let StateGas { left, used, borrowed } = self.state;
+        let missing = amount.saturating_sub(left);
+        let left = left - (amount - missing);
+        self.set_state(StateGas { left, used: used + amount as i64, borrowed: borrowed + missing });
+        missing
+    }
+
+    /// Give state gas back; the execution gas that the frame gets of it.
+    pub fn refund_state(&mut self, amount: u64) -> u64 {
+        let StateGas { left, used, borrowed } = self.state;
+        let repaid = amount.min(borrowed);
+        let left = left + amount - repaid;
+        self.set_state(StateGas { left, used: used - amount as i64, borrowed: borrowed - repaid });
+        repaid
+    }
+
+    /// Begin a call, after its mark; the caller's state gas for `absorb_state`.
+    pub fn enter_state(&mut self) -> StateGas {
+        let outer = self.state;
+        self.set_state(StateGas { borrowed: 0, ..outer });
+        outer
+    }
+
+    /// End a call that succeeded; the execution gas that its caller gets, repaid from the reservoir.
+    pub fn absorb_state(&mut self, outer: StateGas) -> u64 {
+        let StateGas { left, used, borrowed } = self.state;
+        let borrowed = borrowed + outer.borrowed;
+        let repaid = left.min(borrowed);
+        self.set_state(StateGas { left: left - repaid, used, borrowed: borrowed - repaid });
+        repaid
+    }
+
     // --- for the host ------------------------------------------------------------------------------------------------
 
     /// Everything that changed, as `runtimes/evm/fast/changes.py` reads it: 64-bit numbers and words, little-endian; the
@@ -324,7 +394,7 @@ impl Journal {
         self.write_transient(out);
         number(out, self.logs.len() as u64);
         for log in &self.logs {
-            word(out, &self.accounts[log.account as usize].address);
+            word(out, &log.address);
             number(out, log.topics.len() as u64);
             number(out, log.data.len() as u64);
             log.topics.iter().for_each(|topic| out.extend_from_slice(&topic.to_be_bytes::<32>()));

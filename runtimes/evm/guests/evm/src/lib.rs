@@ -22,6 +22,7 @@ mod words;
 
 use frame::*;
 use host::{EXCHANGE, Outside, mailbox};
+use journal::StateGas;
 use revm_primitives::U256;
 use std::rc::Rc;
 use tables::{GAS_PRICES, GasTable, command::*, tree_flag};
@@ -78,6 +79,12 @@ pub extern "C" fn enter(command: u32) -> u32 {
 /// What came in: `size` bytes in the exchange, or in the room that was reserved for them.
 fn incoming(guest: &Guest, size: usize) -> &[u8] {
     if size <= EXCHANGE { &mailbox().exchange[..size] } else { &guest.incoming[..size] }
+}
+
+/// The address in a word whose last 64 bits are another number.
+fn address_in(word: U256) -> U256 {
+    let limbs = word.as_limbs();
+    U256::from_limbs([limbs[0], limbs[1], limbs[2], 0])
 }
 
 fn keep<T>(items: &mut Vec<Option<T>>, free: &mut Vec<usize>, item: T) -> usize {
@@ -193,13 +200,15 @@ impl Guest {
     }
 
     /// numbers: rules, code, size of the calldata, size of the account's code, levels, precompiles, flags (`tree_flag`);
-    /// words: address, caller, value, a word of four numbers (memory in use, the longest code and init code in 32 bits each,
-    /// flags and nonce of the account), and the account's balance, code's hash and key, storage's root; calldata come in. Afterwards numbers: output, its size, position, changes, their size.
+    /// words: address, caller (the last 64 bits of both: state gas left in the reservoir, and borrowed), value, a word of four numbers (memory in use, the longest code and init code in 32 bits each,
+    /// flags and nonce of the account), and the account's balance, code's hash and key, storage's root; calldata come in. Afterwards numbers: output, its size, position, changes, their size;
+    /// the fifth word: state gas left, used and borrowed.
     fn start_tree(&mut self) -> Exit {
         let [rules, code, size, _, _, _, flags] = mailbox().numbers;
         let Some(code) = self.codes[code as usize].clone() else { return NO_ROOM };
         let mut frame = self.new_frame(self.rules[rules as usize].clone(), code);
-        [frame.address, frame.caller, frame.value, ..] = mailbox().words;
+        let [address, caller, value, ..] = mailbox().words;
+        (frame.address, frame.caller, frame.value) = (address_in(address), address_in(caller), value);
         frame.is_static = flags & tree_flag::STATIC != 0;
         frame.calldata.extend_from_slice(incoming(self, size as usize));
         self.run_tree(frame, None)
@@ -209,7 +218,7 @@ impl Guest {
     /// `start_tree`; words: the address of what was created, the others so too; output comes in.
     fn resume_tree(&mut self) -> Exit {
         let [place, success, size, ..] = mailbox().numbers;
-        let created = mailbox().words[0];
+        let created = address_in(mailbox().words[0]);
         let Some(mut frame) = self.frames[place as usize].take() else { return NO_ROOM };
         self.free_frames.push(place as usize);
         frame.context = None; // whoever answered may have changed the block
@@ -220,7 +229,7 @@ impl Guest {
 
     fn run_tree(&mut self, frame: Box<Frame>, answer: Option<(bool, U256)>) -> Exit {
         let [_, _, _, code_size, levels, precompiles, flags] = mailbox().numbers;
-        let [_, _, _, numbers, balance, code_hash, code_key, root] = mailbox().words;
+        let [left, borrowed, _, numbers, balance, code_hash, code_key, root] = mailbox().words;
         let [memory, limits, account, nonce] = *numbers.as_limbs();
         mailbox().alone = flags & tree_flag::ALONE != 0;
         let ended = self.tree.run(Beginning {
@@ -238,6 +247,7 @@ impl Guest {
             memory,
             most_code: limits & u32::MAX as u64,
             most_init_code: limits >> 32,
+            state: StateGas { left: left.as_limbs()[3], used: 0, borrowed: borrowed.as_limbs()[3] },
             account: (flags & tree_flag::TOLD != 0).then_some(Told {
                 flags: account,
                 nonce,
@@ -268,6 +278,8 @@ impl Guest {
         let granted = frame.granted;
         let exit = self.end(frame, exit);
         mailbox().gas = left;
+        let StateGas { left, used, borrowed } = self.tree.state_gas();
+        mailbox().words[4] = U256::from_limbs([left, used as u64, borrowed, 0]);
         if matches!(exit, ASK | HALTED) {
             self.tree.write_changes(&mut self.changes);
             let changes = [self.changes.as_ptr() as u64, self.changes.len() as u64, granted];

@@ -92,6 +92,8 @@ pub mod tree_flag {
     pub const PAYS_FOR_CREATION: u64 = 2048;
     pub const RESERVES_0XEF: u64 = 4096;
     pub const DESTROYS_NEW_ONLY: u64 = 8192;
+    pub const TRANSFER_LOGS: u64 = 16384;
+    pub const BURNS_BALANCE: u64 = 32768;
 }
 
 pub mod account {
@@ -117,7 +119,7 @@ pub mod change {
     pub const CODE: u64 = 64;
 }
 
-pub const GAS_PRICES: usize = 32;
+pub const GAS_PRICES: usize = 38;
 
 #[derive(Clone, Copy, Default)]
 pub struct GasTable {
@@ -153,6 +155,12 @@ pub struct GasTable {
     pub slot_sentry: u64,
     pub destroy_refund: u64,
     pub heir_account: u64,
+    pub cold_write: u64,
+    pub code_read: u64,
+    pub code_word: u64,
+    pub state_byte: u64,
+    pub account_bytes: u64,
+    pub slot_bytes: u64,
 }
 
 impl GasTable {
@@ -190,6 +198,12 @@ impl GasTable {
             slot_sentry: numbers[29],
             destroy_refund: numbers[30],
             heir_account: numbers[31],
+            cold_write: numbers[32],
+            code_read: numbers[33],
+            code_word: numbers[34],
+            state_byte: numbers[35],
+            account_bytes: numbers[36],
+            slot_bytes: numbers[37],
         }
     }
 }

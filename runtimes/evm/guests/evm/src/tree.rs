@@ -11,7 +11,7 @@ mod stored;
 use crate::frame::*;
 use crate::host::{Answer, Host};
 use crate::interpreter;
-use crate::journal::{Journal, Mark};
+use crate::journal::{Journal, Mark, StateGas};
 use crate::keccak::keccak256;
 use crate::keyed::{Key, Map};
 use crate::resume;
@@ -39,6 +39,10 @@ struct Level {
     mark: Mark,
     memory: u64,
     creates: bool,
+    /// True if the caller has paid for a new account.
+    is_new: bool,
+    /// The caller's state gas.
+    outer: StateGas,
 }
 
 /// How a tree begins.
@@ -59,6 +63,7 @@ pub struct Beginning {
     pub memory: u64,
     pub most_code: u64,
     pub most_init_code: u64,
+    pub state: StateGas,
     /// What the first frame, which goes on then, has been answered: success, and what was created.
     pub answer: Option<(bool, U256)>,
     /// The first frame's account, if the host supplied it at the start.
@@ -132,6 +137,8 @@ impl Tree {
         (self.first, self.paused, self.restarts) = (None, None, 0);
         self.features = beginning.features;
         self.journal.keeps_empty = !self.has(tree_flag::CLEARS_EMPTY);
+        self.journal.logs_transfers = self.has(tree_flag::TRANSFER_LOGS);
+        self.journal.state = beginning.state;
         (self.may_wait, self.asks) = (beginning.may_wait, beginning.asks);
         (self.answer, self.asking) = (beginning.answer, None);
         self.slice = if beginning.alone { SLICE_ALONE } else { SLICE };
@@ -156,7 +163,7 @@ impl Tree {
         };
         self.me = me;
         let mark = self.journal.mark();
-        self.run_level(Level { frame, me, kept: 0, mark, memory, creates: false })
+        self.run_level(Level { frame, me, kept: 0, mark, memory, creates: false, is_new: false, outer: StateGas::default() })
     }
 
     fn run_level(&mut self, mut level: Level) -> Option<Ended> {
@@ -240,6 +247,11 @@ impl Tree {
         self.journal.kept_touch
     }
 
+    /// The state gas at the end.
+    pub fn state_gas(&self) -> StateGas {
+        self.journal.state
+    }
+
     /// Write what changed for the host.
     pub fn write_changes(&mut self, out: &mut Vec<u8>) {
         self.journal.write_changes(out);
@@ -254,6 +266,9 @@ impl Tree {
         }
         self.memory = level.memory;
         if exit != SUCCESS && !self.levels.is_empty() {
+            if exit == REVERT {
+                left += self.journal.state.borrowed;
+            }
             self.journal.roll_back(level.mark);
         }
         match exit {
@@ -269,7 +284,8 @@ impl Tree {
         if self.has(tree_flag::RESERVES_0XEF) && code.first() == Some(&RESERVED_BYTE) {
             return INVALID_INSTRUCTION;
         }
-        let price = self.prices.code_byte * code.len() as u64;
+        let size = code.len() as u64;
+        let price = self.prices.code_byte * size + self.prices.code_word * size.div_ceil(32);
         if price > *left && !self.has(tree_flag::PAYS_FOR_CREATION) {
             return SUCCESS; // the contract exists without code
         }
@@ -277,6 +293,11 @@ impl Tree {
             return OUT_OF_GAS;
         }
         *left -= price;
+        let missing = self.journal.charge_state(self.prices.state_byte * size);
+        if missing > *left {
+            return OUT_OF_GAS;
+        }
+        *left -= missing;
         if !code.is_empty() {
             let hash = U256::from_be_bytes(keccak256(code));
             self.journal.set_code(level.me, Rc::new(Code::new(code)), hash);
@@ -294,8 +315,11 @@ impl Tree {
         };
         level.frame.return_data = returned;
         self.me = level.me;
-        let total = child.kept + left;
-        self.allot(&mut level.frame, total);
+        let repaid = if success { self.journal.absorb_state(child.outer) } else { 0 };
+        self.allot(&mut level.frame, child.kept + left + repaid);
+        if child.is_new && !success {
+            self.refund_new_account();
+        }
         let word = if child.creates && success { self.journal.at(child.me).address } else { ZERO };
         self.keep_idle(child.frame);
         (success, word)
@@ -333,6 +357,27 @@ impl Tree {
         let total = frame.gas + self.rest;
         (frame.gas, self.rest) = (0, 0);
         total
+    }
+
+    /// Charge state gas. What the reservoir lacks comes from the frame's gas, at first from what is beyond its slice.
+    fn charge_state(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {
+        let missing = self.journal.charge_state(amount);
+        let beyond = missing.min(self.rest);
+        if missing - beyond > frame.gas {
+            return Err(OUT_OF_GAS);
+        }
+        self.rest -= beyond;
+        frame.gas -= missing - beyond;
+        Ok(())
+    }
+
+    fn charge_new_account(&mut self, frame: &mut Frame) -> Answer<()> {
+        self.charge_state(frame, self.prices.account_bytes * self.prices.state_byte)
+    }
+
+    /// Give the running frame the state gas of a new account back.
+    fn refund_new_account(&mut self) {
+        self.rest += self.journal.refund_state(self.prices.account_bytes * self.prices.state_byte);
     }
 
     fn charge(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {

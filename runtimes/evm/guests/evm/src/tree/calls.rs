@@ -44,10 +44,26 @@ impl Tree {
         if valued {
             cost += self.prices.call_value;
         }
-        if ask.opcode == 0xf1 && (valued || !self.has(tree_flag::CLEARS_EMPTY)) && !self.exists(callee) {
+        let is_new =
+            ask.opcode == 0xf1 && (valued || !self.has(tree_flag::CLEARS_EMPTY)) && !self.exists(callee);
+        if is_new {
             cost += self.prices.new_account;
         }
         self.charge(&mut level.frame, cost)?;
+        if is_new {
+            self.charge_new_account(&mut level.frame)?;
+        }
+        let begun = self.begin_paid(level, callee, runs, is_new)?;
+        if is_new && matches!(begun, Begun::Done(false, _)) {
+            self.refund_new_account();
+        }
+        Ok(begun)
+    }
+
+    /// Begin a call whose price is paid. `runs` is the account whose code runs.
+    fn begin_paid(&mut self, level: &mut Level, callee: u32, runs: u32, is_new: bool) -> Answer<Begun> {
+        let ask = level.frame.ask;
+        let valued = !words::is_zero(&ask.value);
         let mut left = self.collect(&mut level.frame);
         if !self.has(tree_flag::KEEPS_64TH) && words::small(&ask.gas).is_none_or(|gas| gas > left) {
             return Err(OUT_OF_GAS);
@@ -101,7 +117,8 @@ impl Tree {
         };
         self.allot(&mut frame, limit);
         let who = if here { callee } else { me };
-        self.levels.push(Level { frame, me: who, kept, mark, memory: self.memory, creates: false });
+        let (memory, outer) = (self.memory, self.journal.enter_state());
+        self.levels.push(Level { frame, me: who, kept, mark, memory, creates: false, is_new, outer });
         Ok(Begun::Child)
     }
 
@@ -171,8 +188,7 @@ impl Tree {
         let salted = ask.opcode == 0xf5;
         let each = self.prices.init_code_word + if salted { self.prices.keccak_word } else { 0 };
         self.charge(&mut level.frame, each * (size as u64).div_ceil(32))?;
-        let left = self.collect(&mut level.frame);
-        let limit = self.most_to_give(left);
+        let mut left = self.collect(&mut level.frame);
         let me = level.me;
         let nonce = self.journal.at(me).nonce;
         if words::less(&self.journal.at(me).balance, &ask.value) || nonce == u64::MAX || self.is_too_deep() {
@@ -187,6 +203,13 @@ impl Tree {
         };
         let init_code = Rc::new(Code::new(init_code));
         let at = self.account(&mut level.frame, &address)?;
+        let is_new = self.prices.state_byte != 0 && !self.exists(at);
+        if is_new {
+            self.allot(&mut level.frame, left);
+            self.charge_new_account(&mut level.frame)?;
+            left = self.collect(&mut level.frame);
+        }
+        let limit = self.most_to_give(left);
         self.journal.warm(at);
         self.journal.set_nonce(me, nonce + 1);
         let kept = left - limit;
@@ -194,9 +217,13 @@ impl Tree {
         let collides = there.exists && (there.nonce != 0 || there.code_size != 0 || there.had_slots);
         if collides || self.journal.overflows(me, at, &ask.value) {
             self.allot(&mut level.frame, kept);
+            if is_new {
+                self.refund_new_account();
+            }
             return Ok(Begun::Done(false, Vec::new()));
         }
         let mark = self.journal.mark();
+        let outer = self.journal.enter_state();
         self.journal.touch(at);
         self.journal.create(at);
         if !words::is_zero(&ask.value) {
@@ -206,7 +233,7 @@ impl Tree {
         (frame.address, frame.caller, frame.value) = (address, level.frame.address, ask.value);
         frame.is_static = false;
         self.allot(&mut frame, limit);
-        self.levels.push(Level { frame, me: at, kept, mark, memory: self.memory, creates: true });
+        self.levels.push(Level { frame, me: at, kept, mark, memory: self.memory, creates: true, is_new, outer });
         Ok(Begun::Child)
     }
 }

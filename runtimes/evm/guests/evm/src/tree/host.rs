@@ -85,11 +85,18 @@ impl Host for Tree {
             return Err(OUT_OF_GAS);
         }
         let at = self.slot(frame, key)?;
-        let cold = if self.journal.warm_slot(at) { 0 } else { self.prices.cold_slot };
+        let cold = if self.journal.warm_slot(at) { 0 } else { self.prices.cold_write };
         let slot = &self.journal.slots[at as usize];
         let (price, refund) = sstore(&self.prices, &slot.original, &slot.current, value);
         let changes = !words::equal(&slot.current, value);
+        let (was_zero, is_zero) = (words::is_zero(&slot.current), words::is_zero(value));
+        let grows = words::is_zero(&slot.original) && was_zero != is_zero;
         self.charge(frame, price + cold)?;
+        if grows && was_zero {
+            self.charge_state(frame, self.prices.slot_bytes * self.prices.state_byte)?;
+        } else if grows {
+            self.rest += self.journal.refund_state(self.prices.slot_bytes * self.prices.state_byte);
+        }
         self.journal.add_refund(refund);
         if changes {
             self.journal.set_slot(at, *value);
@@ -129,7 +136,7 @@ impl Host for Tree {
 
     fn code_size(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
         let (at, price) = self.access(frame, address)?;
-        self.charge(frame, price)?;
+        self.charge(frame, price + self.prices.code_read)?;
         Ok(U256::from(self.journal.at(at).code_size))
     }
 
@@ -141,7 +148,7 @@ impl Host for Tree {
 
     fn load_code(&mut self, frame: &mut Frame, address: &U256) -> Answer<()> {
         let (at, price) = self.access(frame, address)?;
-        self.charge(frame, price)?;
+        self.charge(frame, price + self.prices.code_read)?;
         self.copied = Some(self.code_of(frame, at)?);
         Ok(())
     }
@@ -198,7 +205,8 @@ impl Host for Tree {
     fn log(&mut self, frame: &mut Frame, region: (usize, usize), topics: &[U256]) -> Answer<()> {
         self.charge(frame, self.prices.log_byte * region.1 as u64)?;
         let data = frame.region(region).to_vec();
-        self.journal.logs.push(Log { account: self.me, topics: topics.to_vec(), data });
+        let address = self.journal.at(self.me).address;
+        self.journal.logs.push(Log { address, topics: topics.to_vec(), data });
         Ok(())
     }
 
@@ -207,10 +215,14 @@ impl Host for Tree {
         let balance = self.journal.at(me).balance;
         let heir = self.account(frame, beneficiary)?;
         let mut cost = if self.journal.warm(heir) { 0 } else { self.prices.cold_account };
-        if (!words::is_zero(&balance) || !self.has(tree_flag::CLEARS_EMPTY)) && !self.exists(heir) {
+        let is_new = (!words::is_zero(&balance) || !self.has(tree_flag::CLEARS_EMPTY)) && !self.exists(heir);
+        if is_new {
             cost += self.prices.heir_account;
         }
         self.charge(frame, cost)?;
+        if is_new {
+            self.charge_new_account(frame)?;
+        }
         self.journal.touch(heir);
         if !words::is_zero(&balance) {
             self.journal.transfer(me, heir, &balance);
@@ -219,7 +231,9 @@ impl Host for Tree {
             if !self.journal.at(me).destroyed {
                 self.journal.add_refund(self.prices.destroy_refund as i64);
             }
-            self.journal.set_balance(me, ZERO);
+            if self.has(tree_flag::BURNS_BALANCE) {
+                self.journal.set_balance(me, ZERO);
+            }
             self.journal.destroy(me);
         }
         Ok(())

@@ -1,0 +1,55 @@
+"""The calls of a transaction with state gas (`runtimes.evm.state_gas`)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from bridge.addresses import EthAddress
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import Mark
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import ActorID
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.state_gas import StateGasMeter
+
+
+class MeteredCalls(EthereumCalls):
+    """Calls whose frames use state gas. A frame that reverts returns what it borrowed; one that fails does not."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.state_gas = self._meter = StateGasMeter(self.journal)
+        self._returned = 0
+        """Execution gas that the frame borrowed which was rolled back last."""
+
+    def with_transaction(self, call: Call) -> CallResult:
+        """Make a call that is rolled back unless it exits with 0."""
+        result = self._within_frame(partial(super().with_transaction, call))
+        assert result is not None
+        return result
+
+    def send_first_call(
+        self, call: Call, actor: ActorID, address: EthAddress, run: Callable[[], CallResult | None]
+    ) -> CallResult | None:
+        """Run a transaction's first call without kernel and dispatch."""
+        return self._within_frame(partial(super().send_first_call, call, actor, address, run))
+
+    def rollback(self, mark: Mark) -> None:
+        """Undo the changes since the checkpoint."""
+        before = self._meter.now.borrowed
+        super().rollback(mark)
+        self._returned = before - self._meter.now.borrowed
+
+    def _within_frame(self, run: Callable[[], CallResult | None]) -> CallResult | None:
+        outer = self._meter.enter()
+        result = None
+        try:
+            result = run()
+        finally:
+            if result is None or result.exit_code != ExitCode.OK:
+                self._meter.now = outer
+        if result is not None and result.exit_code == ExitCode.OK:
+            self.gas.used -= self._meter.absorb(outer)
+        elif result is not None and result.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+            self.gas.used -= self._returned
+        return result

@@ -1,0 +1,28 @@
+"""Proposals (EIPs) that can be added to any fork by their numbers, as in `Osaka+7954`.
+
+Each row lists only the changes of its proposal. Amounts in gas, sizes in bytes. Sources: the proposals, and
+go-ethereum v1.17.10 for their numbers.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from runtimes.evm.ethereum.fork_opcodes import PROPOSED_OPCODES
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Proposal(NamedTuple):
+    """The changes of one EIP: opcodes with their static gas, fields of `GasTable`, fields of `Fork`."""
+
+    opcodes: str = ""
+    gas: Mapping[str, int] = _NOTHING
+    rules: Mapping[str, Any] = _NOTHING
+
+
+PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
+    **{number: Proposal(rows) for number, rows in PROPOSED_OPCODES.items()},
+    7928: Proposal(rules={"access_lists": True}),
+})  # fmt: skip
+"""Proposals by number."""
