@@ -25,5 +25,6 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     **{number: Proposal(rows) for number, rows in PROPOSED_OPCODES.items()},
     7928: Proposal(rules={"access_lists": True}),
     7954: Proposal(rules={"code_limit": 1 << 16, "init_code_limit": 1 << 17}),
+    7976: Proposal(rules={"floor_zero": 64, "floor_nonzero": 64}),
 })  # fmt: skip
 """Proposals by number."""
