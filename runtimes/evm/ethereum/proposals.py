@@ -26,5 +26,6 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     7928: Proposal(rules={"access_lists": True}),
     7954: Proposal(rules={"code_limit": 1 << 16, "init_code_limit": 1 << 17}),
     7976: Proposal(rules={"floor_zero": 64, "floor_nonzero": 64}),
+    7981: Proposal(rules={"access_list_byte": 64}),
 })  # fmt: skip
 """Proposals by number."""
