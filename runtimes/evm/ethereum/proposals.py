@@ -23,6 +23,11 @@ class Proposal(NamedTuple):
 
 PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     **{number: Proposal(rows) for number, rows in PROPOSED_OPCODES.items()},
+    2780: Proposal(
+        rules={
+            "transaction": 12_000, "transaction_create": 12_000, "transaction_call": 3000, "transaction_value": 6000,
+        },
+    ),
     7928: Proposal(rules={"access_lists": True}),
     7954: Proposal(rules={"code_limit": 1 << 16, "init_code_limit": 1 << 17}),
     7976: Proposal(rules={"floor_zero": 64, "floor_nonzero": 64}),
