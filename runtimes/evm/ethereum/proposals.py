@@ -28,6 +28,7 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
             "transaction": 12_000, "transaction_create": 12_000, "transaction_call": 3000, "transaction_value": 6000,
         },
     ),
+    7708: Proposal(rules={"transfer_logs": True}),
     7928: Proposal(rules={"access_lists": True}),
     7954: Proposal(rules={"code_limit": 1 << 16, "init_code_limit": 1 << 17}),
     7976: Proposal(rules={"floor_zero": 64, "floor_nonzero": 64}),
