@@ -33,5 +33,6 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     7954: Proposal(rules={"code_limit": 1 << 16, "init_code_limit": 1 << 17}),
     7976: Proposal(rules={"floor_zero": 64, "floor_nonzero": 64}),
     7981: Proposal(rules={"access_list_byte": 64}),
+    8246: Proposal(rules={"burns_balance": False}),
 })  # fmt: skip
 """Proposals by number."""
