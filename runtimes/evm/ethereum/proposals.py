@@ -33,6 +33,7 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     7954: Proposal(rules={"code_limit": 1 << 16, "init_code_limit": 1 << 17}),
     7976: Proposal(rules={"floor_zero": 64, "floor_nonzero": 64}),
     7981: Proposal(rules={"access_list_byte": 64}),
+    7997: Proposal(),  # a contract in the genesis of a chain; a local network has it under every fork
     8246: Proposal(rules={"burns_balance": False}),
 })  # fmt: skip
 """Proposals by number."""
