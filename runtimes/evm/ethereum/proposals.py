@@ -29,6 +29,7 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
         },
     ),
     7708: Proposal(rules={"transfer_logs": True}),
+    7778: Proposal(rules={"gas_before_refunds": True}),
     7928: Proposal(rules={"access_lists": True}),
     7954: Proposal(rules={"code_limit": 1 << 16, "init_code_limit": 1 << 17}),
     7976: Proposal(rules={"floor_zero": 64, "floor_nonzero": 64}),
