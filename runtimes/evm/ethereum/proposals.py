@@ -35,6 +35,14 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     7976: Proposal(rules={"floor_zero": 64, "floor_nonzero": 64}),
     7981: Proposal(rules={"access_list_byte": 64}),
     7997: Proposal(),  # a contract in the genesis of a chain; a local network has it under every fork
+    8038: Proposal(
+        "f0 CREATE 12000  f5 CREATE2 12000",
+        gas={
+            "cold_account": 3000, "cold_write": 2000, "code_read": 100, "call_value": 11_300,
+            "set_slot": 10_100, "reset_slot": 10_100, "clear_refund": 11_616,
+        },
+        rules={"access_list_address": 2900, "access_list_slot": 2000, "account_write": 9000},
+    ),
     8246: Proposal(rules={"burns_balance": False}),
 })  # fmt: skip
 """Proposals by number."""
