@@ -35,6 +35,15 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     7976: Proposal(rules={"floor_zero": 64, "floor_nonzero": 64}),
     7981: Proposal(rules={"access_list_byte": 64}),
     7997: Proposal(),  # a contract in the genesis of a chain; a local network has it under every fork
+    8037: Proposal(
+        gas={
+            "state_byte": 1530,
+            "set_slot": 2900, "new_account": 0, "heir_account": 9000, "code_byte": 0, "code_word": 6,
+        },
+        rules={
+            "transaction_gas_cap": (1 << 32) - 1, "execution_gas_cap": 1 << 24, "authorization": 7816,
+        },
+    ),
     8038: Proposal(
         "f0 CREATE 12000  f5 CREATE2 12000",
         gas={
