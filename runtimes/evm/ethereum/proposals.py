@@ -53,5 +53,6 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
         rules={"access_list_address": 2900, "access_list_slot": 2000, "account_write": 9000},
     ),
     8246: Proposal(rules={"burns_balance": False}),
+    8282: Proposal(rules={"builder_requests": True}),
 })  # fmt: skip
 """Proposals by number."""
