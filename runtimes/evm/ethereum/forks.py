@@ -392,6 +392,7 @@ def with_proposals(fork: Fork, name: str, numbers: Collection[int]) -> Fork:
     return fork
 
 
+AMSTERDAM: Final = replace(with_proposals(BPO2, "Amsterdam", proposals.AMSTERDAM), slot_number=True)
 
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({
     fork.name: fork
@@ -417,7 +418,7 @@ TEST_PARIS: Final = TEST_SHANGHAI.successor(
 """`TEST_SHANGHAI` without gas per word of init code (EIP-3860) and without a warm coinbase (EIP-3651)."""
 _BPO3: Final = BPO2.successor("BPO3", blobs=replace(BPO2.blobs, target=21, maximum=32, update_fraction=20_609_697))
 _BPO4: Final = _BPO3.successor("BPO4", blobs=replace(BPO2.blobs, update_fraction=13_739_630))
-_FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4)})
+_FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4, AMSTERDAM)})
 """Forks that only the fixtures of go-ethereum and of the execution specifications use."""
 _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
     {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN)}

@@ -56,3 +56,6 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
     8282: Proposal(rules={"builder_requests": True}),
 })  # fmt: skip
 """Proposals by number."""
+
+AMSTERDAM: Final = (2780, 7708, 7778, 7843, 7928, 7954, 7976, 7981, 7997, 8024, 8037, 8038, 8246, 8282)
+"""The proposals of Amsterdam (EIP-7773) that concern the execution layer."""

@@ -1,0 +1,97 @@
+"""Blocks of Amsterdam equal go-ethereum's; `python -m tests.oracle.amsterdam` records its output.
+
+Each planted defect, a missing proposal or another number, must make a difference to one of these blocks.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import runtimes.evm.ethereum.forks
+from fvm_hypervisor.laboratory.vectors.t8n import transition
+from runtimes.evm.ethereum.forks import AMSTERDAM, FORKS, Fork
+from runtimes.evm.ethereum.proposals import AMSTERDAM as NUMBERS
+from runtimes.evm.ethereum.proposals import PROPOSALS
+from tests.oracle.random_blocks import without_access_list
+
+GOLDEN: Final = Path(__file__).parents[1] / "golden" / "ethereum" / "amsterdam.json.gz"
+BLOCK: Final = "proposals"
+FINDERS: Final = {7778: "refunds"}
+"""Blocks that find that a proposal is missing, if it is not `BLOCK`: state gas is most of the gas there."""
+WITHOUT_RULES: Final = (7997,)
+"""Proposals that change no rule: a contract in the genesis of a chain."""
+
+
+@cache
+def golden() -> dict[str, Any]:
+    cases: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+    return cases
+
+
+def spelled(*omitted: int) -> str:
+    """Return the name of Amsterdam's rules as a fork with proposals, without some of them."""
+    return "+".join(("BPO2", *(str(number) for number in NUMBERS if number not in omitted)))
+
+
+def run(name: str, fork: str, evm: str) -> Mapping[str, Any]:
+    case = golden()[name]
+    done = transition(case["alloc"], case["env"], case["txs"], fork, evm=evm)
+    return {"alloc": done.alloc, "result": done.result, "body": done.body}
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast", "fast:compile"])
+@pytest.mark.parametrize("name", golden())
+def test_a_block_is_that_of_go_ethereum(name: str, evm: str) -> None:
+    assert run(name, spelled(), evm) == golden()[name]["expected"]
+
+
+@pytest.mark.parametrize("evm", ["fast", "fast:compile"])
+@pytest.mark.parametrize("name", golden())
+def test_a_block_in_whole_call_trees_is_that_of_go_ethereum(name: str, evm: str) -> None:
+    """Under rules with access lists, the engine runs each frame on its own."""
+    expected = json.loads(json.dumps(golden()[name]["expected"]))
+    without_access_list(expected)
+    assert run(name, spelled(7928), evm) == expected
+
+
+# --- planted defects --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [each for each in NUMBERS if each not in WITHOUT_RULES])
+def test_a_missing_proposal_is_found(number: int) -> None:
+    block = FINDERS.get(number, BLOCK)
+    assert run(block, spelled(number), "py-evm") != golden()[block]["expected"]
+
+
+def planted() -> dict[str, Fork]:
+    """Return forks with one other number each."""
+    changes: dict[str, Any] = {
+        field: {field: value + 1}
+        for field in _changed("rules")
+        if isinstance(value := getattr(AMSTERDAM, field), int) and not isinstance(value, bool)
+    }
+    for field in (*_changed("gas"), "account_bytes", "slot_bytes"):
+        changes[field] = {"gas": replace(AMSTERDAM.gas, **{field: getattr(AMSTERDAM.gas, field) + 1})}
+    return {field: AMSTERDAM.successor(f"Amsterdam, other {field}", **change) for field, change in changes.items()}
+
+
+def _changed(part: str) -> list[str]:
+    return sorted({field for number in NUMBERS for field in getattr(PROPOSALS[number], part)})
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("field", planted())
+def test_another_number_is_found(field: str, evm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = replace(planted()[field], access_lists=False)
+    monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
+    expected = json.loads(json.dumps(golden()[BLOCK]["expected"]))
+    without_access_list(expected)
+    assert run(BLOCK, fork.name, evm) != expected
