@@ -26,7 +26,7 @@ from runtimes.evm.fast.pool import TIERED, Pool, pool
 from tests.differential.generator import SENDER
 from tests.engines.revm import Revm, pyrevm
 from tests.engines.scenes import Call
-from tests.engines.worlds import EthereumWorld, Outcome
+from tests.engines.worlds import EthereumMachine, Outcome
 
 ROUNDS: Final = 5
 _RPC_GAS: Final = hex(16_700_000)
@@ -135,7 +135,7 @@ class TimedMachine:
     """A machine that measures the calls of transactions."""
 
     def __init__(self, engine: str) -> None:
-        self._world = EthereumWorld(engine, RULES)
+        self._world = EthereumMachine(engine, RULES)
         self._world.begin(batch())
 
     def time(self, call: Call, rounds: int) -> tuple[float, Outcome, float]:

@@ -19,7 +19,7 @@ from store.keccak import keccak
 from tests.differential.generator import SENDER
 from tests.differential.scenarios import Artifacts
 from tests.engines.scenes import Batch, Call
-from tests.engines.worlds import EthereumWorld
+from tests.engines.worlds import EthereumMachine
 from tests.runtimes.evm.assembler import deployer
 
 RULES: Final = "Cancun"
@@ -112,7 +112,7 @@ def _workload(name: str, contract: str, at: EthAddress, function: str, *argument
 def _runtime(name: str) -> bytes:
     """Return the code that a creation deploys."""
     creation = Call(None, artifacts().bytecode(name, {}), 0, GAS)
-    world = EthereumWorld("fast", RULES)
+    world = EthereumMachine("fast", RULES)
     world.begin(Batch(name, RULES, False, {SENDER: AllocAccount(_RICH)}, ()))
     made = world.after(creation, creation.gas_limit)
     return next(account.code for account in made.values() if account.code)

@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Deselect the tests."""
     if not compiled_modules():
         return
-    left = [item for item in items if _place(item) in interpreted_only() or _file(item) in interpreted_only()]
+    left = [item for item in items if _location(item) in interpreted_only() or _file(item) in interpreted_only()]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
@@ -33,5 +33,5 @@ def _file(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[0]
 
 
-def _place(item: pytest.Item) -> str:
+def _location(item: pytest.Item) -> str:
     return item.nodeid.partition("[")[0]

@@ -12,7 +12,7 @@ Hits = dict[tuple[str, str], dict[str, int]]
 """Hits by line (DA) or function (FNDA), by file and kind of record."""
 
 
-def both(clients: Path, project: Path, *options: str) -> tuple[Hits, Hits]:
+def hits_of_both_runners(clients: Path, project: Path, *options: str) -> tuple[Hits, Hits]:
     """Return the hits of both runners with these options; all tests must pass. `clients` holds the npm packages."""
     solc = clients / "node_modules" / "solc"
     ours = start(

@@ -53,7 +53,7 @@ def cast(clients: Path, node: NodeClient, file: Path, *options: str) -> str:
     return sent.strip()
 
 
-def alike(answers: tuple[Any, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def assert_equal_on_both(answers: tuple[Any, Any], names: tuple[str, ...]) -> dict[str, Any]:
     theirs, ours = ({name: answer.get(name) for name in names} for answer in answers)
     assert ours == theirs
     return ours
@@ -65,11 +65,11 @@ def test_cast_sends_blobs_as_to_anvil(clients: Path, both: Both, tmp_path: Path)
     hashes = [cast(clients, node, file, "--gas-limit", "30000") for node in (both.theirs, both.ours)]
     sent = hashes[1]
     assert hashes == [sent, sent]
-    shown = alike(both.each("eth_getTransactionByHash", sent), TRANSACTION)
+    shown = assert_equal_on_both(both.each("eth_getTransactionByHash", sent), TRANSACTION)
     assert (shown["type"], len(shown["blobVersionedHashes"])) == ("0x3", 2)
-    receipt = alike(both.each("eth_getTransactionReceipt", sent), RECEIPT)
+    receipt = assert_equal_on_both(both.each("eth_getTransactionReceipt", sent), RECEIPT)
     assert (receipt["blobGasUsed"], receipt["status"]) == ("0x40000", "0x1")
-    alike(both.each("eth_getBlockByNumber", "latest", False), BLOCK)
+    assert_equal_on_both(both.each("eth_getBlockByNumber", "latest", False), BLOCK)
     both.ask("eth_getBalance", shown["from"], "latest")
     assert len(both.ask("anvil_getBlobsByTransactionHash", sent)) == 2
     for blob_hash in shown["blobVersionedHashes"]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.coverage import both
+from tests.clients.coverage import hits_of_both_runners
 
 pytestmark = pytest.mark.long
 PROJECT = Path(__file__).resolve().parent / "covered"
@@ -30,7 +30,7 @@ def test_line_and_function_coverage_matches_forge(
     shutil.copytree(PROJECT, project)
     with (project / "foundry.toml").open("a", encoding="utf-8") as config:
         config.write(settings)
-    ours, theirs = both(clients, project, *options)
+    ours, theirs = hits_of_both_runners(clients, project, *options)
     assert not (project / "out").exists()
     assert ours.keys() == theirs.keys()
     assert len([key for key in ours if key[0].startswith("src/")]) == 6

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.forge_names import asked, recorded
+from tests.docs.forge_names import names_of_program, recorded
 
 pytestmark = pytest.mark.long
 
 
 def test_the_recorded_names_are_forges(clients: Path) -> None:
-    found = asked(str(clients / "node_modules" / ".bin" / "forge"))
+    found = names_of_program(str(clients / "node_modules" / ".bin" / "forge"))
     assert found == recorded(), "python -m tests.docs.forge_names FORGE > tests/docs/forge_names.toml"

@@ -124,7 +124,7 @@ def our_answers(case: MessageCase) -> Answers:
         return {"raised": f"{type(error).__name__}: {error}"}
 
 
-class Answering(Protocol):
+class VectorExecutor(Protocol):
     """Executes vectors: the reference, or in tests a machine that replaces it."""
 
     def ask(self, vector: Mapping[str, Any]) -> None:

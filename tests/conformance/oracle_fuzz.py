@@ -56,7 +56,7 @@ def main() -> int:
     try:
         for version in VERSIONS:
             batch = [list(islice(stream, IN_A_MESSAGE)) for _ in range(messages)]
-            vectors = answered(version, batch)
+            vectors = with_reference_results(version, batch)
             found = list(differences(version, batch, vectors))
             for words in found:
                 print(f"nv{version}: {words}")
@@ -81,12 +81,12 @@ def differences(version: int, messages: Sequence[list[Probe]], vectors: Sequence
     for asked, result in zip(messages, machine(vectors), strict=True):
         if result.passed:
             continue
-        alone = zip(asked, machine(answered(version, [[probe] for probe in asked])), strict=True)
+        alone = zip(asked, machine(with_reference_results(version, [[probe] for probe in asked])), strict=True)
         different = [f"{probe}: {'; '.join(one.differences)}" for probe, one in alone if not one.passed]
         yield from different or [f"only in company: {'; '.join(result.differences)[:500]}"]
 
 
-def answered(version: int, messages: Sequence[list[Probe]]) -> list[Vector]:
+def with_reference_results(version: int, messages: Sequence[list[Probe]]) -> list[Vector]:
     """Yield each message as a vector with the reference's result."""
     base = _base(version)
     vectors = [with_guest(base, str(index), module_of(asked)) for index, asked in enumerate(messages)]
@@ -117,7 +117,7 @@ def with_guest(base: Mapping[str, Any], name: str, module: bytes) -> Vector:
     """Return the vector with another module as its guest, under another name."""
     vector = copy.deepcopy(dict(base))
     blocks = dict(read_car(io.BytesIO(gzip.decompress(base64.b64decode(vector["car"])))))
-    store = _Remembering(blocks)
+    store = _ListingStore(blocks)
     tree = StateTree(store, parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"]))
     guest = tree.get_actor(GUEST)
     assert guest is not None
@@ -132,7 +132,7 @@ def with_guest(base: Mapping[str, Any], name: str, module: bytes) -> Vector:
     return vector
 
 
-class _Remembering(MemoryStore):
+class _ListingStore(MemoryStore):
     """A store that can list its blocks."""
 
     def __init__(self, blocks: Mapping[Cid, bytes]) -> None:

@@ -37,10 +37,10 @@ from store.cid import Cid
 from tests.conformance.golden import VERSIONS
 from tests.conformance.message_cases import (
     REFUSED,
-    Answering,
     Answers,
     MessageCase,
     Reference,
+    VectorExecutor,
     answers_of,
     differences,
     our_answers,
@@ -96,7 +96,7 @@ class Tally:
 class Run:
     """Both machines at every network version."""
 
-    def __init__(self, reference: Answering, versions: tuple[int, ...] = VERSIONS) -> None:
+    def __init__(self, reference: VectorExecutor, versions: tuple[int, ...] = VERSIONS) -> None:
         self.reference, self.versions = reference, versions
         self._bundles = {path.stem: path for path in sorted(bundle_folder().glob("*.car"))}
         self._grounds: dict[int, Ground] = {}

@@ -39,7 +39,7 @@ def as_printed(result: VectorResult) -> str:
 
 
 @pytest.fixture
-def alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def oracle_copies_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the oracle return this machine's results, before a defect is planted."""
     asking = oracle_fuzz.machine
 
@@ -55,7 +55,7 @@ def alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["oracle-fuzz", "--count", "160"])
 
 
-@pytest.mark.usefixtures("alike")
+@pytest.mark.usefixtures("oracle_copies_machine")
 def test_equal_answers_are_equal_and_a_gas_too_much_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert oracle_fuzz.main() == 0
     assert "160 syscalls in 4 messages, 4 of them to the end: 0 differences" in (out := capsys.readouterr().out)
@@ -63,11 +63,11 @@ def test_equal_answers_are_equal_and_a_gas_too_much_is_found(capsys: pytest.Capt
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("alike")
+@pytest.mark.usefixtures("oracle_copies_machine")
 def test_the_syscall_that_differs_is_named_with_its_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answered, hash_ = oracle_fuzz.answered, CryptoOps.hash
+    answered, hash_ = oracle_fuzz.with_reference_results, CryptoOps.hash
 
     def wrong(crypto: CryptoOps, code: int, data: bytes) -> bytes:
         digest = hash_(crypto, code, data)
@@ -78,7 +78,7 @@ def test_the_syscall_that_differs_is_named_with_its_input(
             patch.setattr(CryptoOps, "hash", hash_)
             return answered(*arguments)
 
-    monkeypatch.setattr(oracle_fuzz, "answered", planted)
+    monkeypatch.setattr(oracle_fuzz, "with_reference_results", planted)
     monkeypatch.setattr(CryptoOps, "hash", wrong)
     assert oracle_fuzz.main() == 1
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("nv")]

@@ -72,7 +72,7 @@ def blocks_file_of(version: int) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class GeneratedVectors:
     """Vectors of one chain: its tipsets, tipsets of several blocks made from its messages, and some message vectors."""
 
     tipsets: list[Vector]
@@ -80,7 +80,7 @@ class Made:
     messages: list[Vector]
 
 
-def made(version: int) -> Made:
+def generate(version: int) -> GeneratedVectors:
     """Generate the vectors of a chain at a network version. Raises CannotRun."""
     bundle = bundle_of(version)
     with TemporaryDirectory(prefix="life-") as name:
@@ -92,7 +92,7 @@ def made(version: int) -> Made:
             tipsets = [*_tipsets(folder)]
             messages = [f"0x{one.hex()}" for tipset in tipsets for one in tipset.transactions]
             step = max(1, len(messages) // MESSAGES)
-            return Made(
+            return GeneratedVectors(
                 [extract_tipset(source, bundles, tipset.height).vector for tipset in tipsets if tipset.height != FIRST],
                 [*_of_several_blocks(source, bundles, tipsets)],
                 [extract_message(source, bundles, one).vector for one in messages[::step]],
@@ -138,7 +138,7 @@ def _of_several_blocks(source: FolderSource, bundles: BundleFolder, tipsets: lis
         yield vector_of(source, bundles, replace(past, work=work), f"blocks-{tipset.height}").vector
 
 
-def answered(reference: Reference, vector: Vector) -> Vector:
+def with_reference_results(reference: Reference, vector: Vector) -> Vector:
     """Return the vector with the reference's results instead of ours, without error texts."""
     reference.ask(vector)
     (answer,) = reference.answers()
@@ -149,13 +149,13 @@ def answered(reference: Reference, vector: Vector) -> Vector:
 
 def compare(reference: Reference, version: int, write: bool) -> tuple[int, list[str]]:
     """Return the number of a version's vectors that were executed, and the differences, as sentences."""
-    found = made(version)
+    found = generate(version)
     problems: list[str] = []
     count = 0
 
     def answers(vectors: list[Vector]) -> list[Vector]:
         nonlocal count, problems
-        theirs = [answered(reference, vector) for vector in vectors]
+        theirs = [with_reference_results(reference, vector) for vector in vectors]
         for answer, vector in zip(theirs, vectors, strict=True):
             name = vector["_meta"]["id"]
             problems += [f"{name}: {words}" for words in differences(answer, vector, "the reference's answer")]

@@ -80,7 +80,7 @@ def _compared(
     kept = set(store.cids())
     roots = [Cid(store.metadata(HEAD) or b""), Cid(store.metadata(b"pin/state") or b"")]
     live = reachable(store, roots) | {Cid(store.index(b"header") or b"")}
-    fresh = afresh(store, roots, place)
+    fresh = size_of_fresh_copy(store, roots, place)
     ratio = second.size_after / fresh
     findings = [
         *([f"kept {len(kept)} blocks, a traversal finds {len(live)}"] if kept != live else []),
@@ -163,7 +163,7 @@ def _leaves(rng: random.Random, count: int) -> Iterator[tuple[Cid, bytes]]:
         yield cid_of(data), data
 
 
-def afresh(store: RocksStore, roots: list[Cid], place: Path) -> int:
+def size_of_fresh_copy(store: RocksStore, roots: list[Cid], place: Path) -> int:
     """Return the size in bytes of a new folder with the same state."""
     with (place / "state.car").open("wb") as file:
         export_car(store, roots, file)

@@ -61,14 +61,14 @@ class Undisturbed:
 
 def undisturbed(place: Path, epochs: int) -> Undisturbed:
     """Run the network without kills, on the unmodified store."""
-    end = life.begin(place / "first", epochs)
+    end = life.start_network(place / "first", epochs)
     shutil.copytree(place / "first", place / "whole")
     with Network(place / "whole", clock=Clock()) as network:
         while network.block_number < end:
-            life.step(network)
+            life.make_tipset(network)
         if network.version != life.LAST_VERSION:
             raise RuntimeError("the upgrade has not come")
-        return Undisturbed(place / "first", end, life.states(network))
+        return Undisturbed(place / "first", end, life.tipset_positions(network))
 
 
 def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect: bool, result: Killing) -> None:
@@ -91,7 +91,7 @@ def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect
         told, words = _check(whole, _everything(pipe), told)
         process.join()
         with Network(folder, clock=Clock()) as network:
-            if words or life.states(network) != whole.tipsets or network.machine.root != network.head.state:
+            if words or life.tipset_positions(network) != whole.tipsets or network.machine.root != network.head.state:
                 result.findings.append(f"a run does not end with the uninterrupted chain: {words}")
             else:
                 result.ended += kills
@@ -102,7 +102,7 @@ def _start(folder: Path, end: int, defect: bool) -> tuple[BaseProcess, Connectio
     context = get_context("forkserver")  # a process that never opened a store makes the others, in milliseconds
     context.set_forkserver_preload(["tests.crash.life", "runtimes.evm.py_evm"])
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=life.live, args=(str(folder), end, defect, theirs))
+    process = context.Process(target=life.run_until_killed, args=(str(folder), end, defect, theirs))
     process.start()
     theirs.close()
     return process, ours

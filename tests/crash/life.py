@@ -23,11 +23,11 @@ FIRST_VERSION, LAST_VERSION = 28, 29
 _COUNTER = EthAddress(bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3"))
 """Address of the first account's first contract."""
 
-Place = tuple[int, bytes, bytes, bytes]
+Position = tuple[int, bytes, bytes, bytes]
 """A height, the tipset's key and state there, and the state of the machine."""
 
 
-def begin(folder: Path, epochs: int) -> int:
+def start_network(folder: Path, epochs: int) -> int:
     """Start a network for this many epochs, with an upgrade in the middle; return its final height.
 
     There are a contract, and a miner with three sectors that produces the blocks.
@@ -48,7 +48,7 @@ def upgrades(start: int, epochs: int) -> UpgradePlan:
     return {start + epochs // 2: LAST_VERSION} if epochs > 1 else NO_UPGRADES
 
 
-def live(folder: str, end: int, defect: bool, pipe: Connection) -> None:
+def run_until_killed(folder: str, end: int, defect: bool, pipe: Connection) -> None:
     """Run the process to be killed; print when the folder is open, and each block after its commit.
 
     With the planted defect, a block is written only when the next one is made.
@@ -56,19 +56,19 @@ def live(folder: str, end: int, defect: bool, pipe: Connection) -> None:
     with Network(folder, clock=Clock()) as network:
         if defect:
             write_behind(network)
-        pipe.send(place(network))
+        pipe.send(position(network))
         while network.block_number < end:
-            step(network)
+            make_tipset(network)
             pipe.send(network.block_number)
     pipe.send("closed")
 
 
-def place(network: Network) -> Place:
+def position(network: Network) -> Position:
     """Return the position of a network."""
     return network.block_number, network.head.key, network.head.state, network.machine.root
 
 
-def step(network: Network) -> None:
+def make_tipset(network: Network) -> None:
     """Make the next tipset."""
     height = network.block_number
     sender = network.accounts[height % 7]
@@ -84,12 +84,12 @@ def step(network: Network) -> None:
         case 5 if height % 40 == 5:
             network.deploy(ARTIFACTS / "Inbox.json", sender=sender)
         case 6:
-            _several(network, height)
+            _block_of_five(network, height)
         case _:
             network.mine()
 
 
-def _several(network: Network, height: int) -> None:
+def _block_of_five(network: Network, height: int) -> None:
     """Return a block of five messages, of which one fails."""
     network.automine = False
     for number, sender in enumerate(network.accounts[:5]):
@@ -109,7 +109,7 @@ def _several(network: Network, height: int) -> None:
     network.automine = True
 
 
-def states(network: Network) -> list[tuple[int, Cid, Cid]]:
+def tipset_positions(network: Network) -> list[tuple[int, Cid, Cid]]:
     """Return height, key and state of all tipsets, newest first."""
     found: list[tuple[int, Cid, Cid]] = []
     tipset = network.head

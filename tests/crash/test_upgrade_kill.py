@@ -33,7 +33,7 @@ PLACES = {
 """Function at whose call the process is killed in the upgrade's block, and True if it is killed after the call."""
 
 
-def dying(folder: str, target: str, behind: bool) -> None:
+def kill_during_upgrade(folder: str, target: str, behind: bool) -> None:
     """Advance the chain to the upgrade and kill the process at a call of `target` in the upgrade's block."""
     real: Callable[..., Any] = resolve_name(target)
 
@@ -45,9 +45,9 @@ def dying(folder: str, target: str, behind: bool) -> None:
     with Network(folder, clock=Clock()) as network:
         due = network.chain.record.upgrades.planned[0].epoch
         while network.block_number < due:
-            life.step(network)
+            life.make_tipset(network)
         with mock.patch(target, killing):
-            life.step(network)
+            life.make_tipset(network)
 
 
 def whole_or_not_at_all(network: Network) -> bool:
@@ -62,27 +62,27 @@ def whole_or_not_at_all(network: Network) -> bool:
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, list[Any]]:
+def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, list[Any]]:
     """Create a folder with a scheduled upgrade; return its final height and the tipsets of the uninterrupted chain."""
     place = tmp_path_factory.mktemp("upgrade")
-    end = life.begin(place / "first", EPOCHS)
+    end = life.start_network(place / "first", EPOCHS)
     shutil.copytree(place / "first", place / "whole")
     with Network(place / "whole", clock=Clock()) as network:
         while network.block_number < end:
-            life.step(network)
+            life.make_tipset(network)
         assert whole_or_not_at_all(network)
-        return place / "first", end, life.states(network)
+        return place / "first", end, life.tipset_positions(network)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", PLACES)
 def test_network_killed_during_upgrade_recovers_the_same_chain(
-    begun: tuple[Path, int, list[Any]], tmp_path: Path, where: str
+    prepared_folder: tuple[Path, int, list[Any]], tmp_path: Path, where: str
 ) -> None:
-    first, end, tipsets = begun
+    first, end, tipsets = prepared_folder
     folder = tmp_path / "life"
     shutil.copytree(first, folder)
-    process = get_context("spawn").Process(target=dying, args=(str(folder), *PLACES[where]))
+    process = get_context("spawn").Process(target=kill_during_upgrade, args=(str(folder), *PLACES[where]))
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
@@ -92,6 +92,6 @@ def test_network_killed_during_upgrade_recovers_the_same_chain(
         assert (head.height, head.key, head.state) in tipsets
         assert whole_or_not_at_all(network) == (where == "behind the commit")
         while network.block_number < end:
-            life.step(network)
+            life.make_tipset(network)
         assert whole_or_not_at_all(network)
-        assert life.states(network) == tipsets
+        assert life.tipset_positions(network) == tipsets

@@ -12,7 +12,7 @@ from hypervisor.tracing import CallNode, Recorder, call_tree
 from tests.crossing.puppet import puppet
 from tests.crossing.trees import FUNDS, PUPPETS, Tree
 from tests.differential.twins import RUNNERS, Compared, Twin, Twins
-from tests.runtimes.wasm.guests import place
+from tests.runtimes.wasm.guests import install_actor
 
 RAN, CROSSED, TWICE = "ran on both", "crossed the border", "crossed it twice or more"
 BELOW = "refused below a border"
@@ -25,7 +25,7 @@ class Stage(Twin):
     def __init__(self, bundle: Bundle, evm: str) -> None:
         super().__init__(bundle, evm)
         for actor in PUPPETS:
-            place(self.machine, puppet(), actor, FUNDS)
+            install_actor(self.machine, puppet(), actor, FUNDS)
         self._empty = self.machine.snapshot()
 
     @contextmanager
@@ -51,10 +51,10 @@ class Stages(Twins):
         assert isinstance(self.ours, Stage)
         with self.ours.recorded() as calls:
             compared = self.compare(tree.case)
-        return compared, seen(calls)
+        return compared, call_counts(calls)
 
 
-def seen(calls: list[CallNode]) -> Counter[str]:
+def call_counts(calls: list[CallNode]) -> Counter[str]:
     """Counts for call trees: calls, calls to the other runtime, and calls rejected below such a call."""
     found: Counter[str] = Counter()
     open_ = [(node, "", 0) for node in calls]  # whoever sent the message is on no side

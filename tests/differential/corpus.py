@@ -39,7 +39,7 @@ def main() -> int:
     fillers = Tally()
     for part in run_all(run_fillers, files[:: chosen.every], chosen.workers, "files of state tests"):
         fillers.merge(part)
-    sys.stdout.writelines(f"{line}\n" for line in (*told("Solidity", solidity), *told("state tests", fillers)))
+    sys.stdout.writelines(f"{line}\n" for line in (*summary("Solidity", solidity), *summary("state tests", fillers)))
     sys.stdout.writelines(f"NOT AS MEANT: {words}\n" for words in broken)
     return int(bool(solidity.findings or fillers.findings or broken or not fillers.count))
 
@@ -63,7 +63,7 @@ def run_fillers(path: Path) -> Tally:
     return run(twins(NONE), read_fillers(path))
 
 
-def told(what: str, tally: Tally) -> Iterator[str]:
+def summary(what: str, tally: Tally) -> Iterator[str]:
     """Return the results of a part for display."""
     messages = sum(tally.exits.values())
     yield f"{what}: {tally.count} cases, {messages} messages, {len(tally.findings)} differ"

@@ -36,7 +36,7 @@ _SEE: Final = "RETURNDATASIZE 0 8192 RETURNDATACOPY RETURNDATASIZE 8160 MSTORE R
 _ECHO: Final = int.from_bytes(next(iter(helpers())), "big")
 
 
-def older(seed: int, index: int) -> Case:
+def older_case(seed: int, index: int) -> Case:
     """Return the case of this number for this seed."""
     random = Random(f"older {seed}:{index}")
     theme = [*_THEMES][index % len(_THEMES)]

@@ -20,7 +20,7 @@ from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.rules import EvmRules
 from tests.conftest import data_file, with_data
 from tests.differential.generator import generate
-from tests.differential.older import older
+from tests.differential.older import older_case
 from tests.differential.twins import Case, Twins
 
 CASES = 150
@@ -31,30 +31,30 @@ CHANGED = ("creation_returns", "tombstone_reloads", "getters_ignore_params", "de
 """Rules of the EVM actor that differ between the two; `bytecode_codec` differs only in v11."""
 
 
-def kept(version: int) -> list[Path]:
+def installed_releases(version: int) -> list[Path]:
     """Return the installed releases of a version."""
     return [path for name, path in downloaded_releases().items() if name.startswith(f"v{version}-")][:1]
 
 
-def numbers() -> list[int]:
+def comparable_versions() -> list[int]:
     """Return the network versions with an available official module."""
     rows = [row for row in NETWORK_VERSIONS.values() if FIRST <= row.number <= LAST]
-    return [*with_data(*(row.number for row in rows if row.actors in DATA or kept(row.actors)))]
+    return [*with_data(*(row.number for row in rows if row.actors in DATA or installed_releases(row.actors)))]
 
 
 @lru_cache(1)
 def twins(number: int) -> Twins:
     network = network_version(number)
-    path = data_file(DATA[network.actors]) if network.actors in DATA else kept(network.actors)[0]
+    path = data_file(DATA[network.actors]) if network.actors in DATA else installed_releases(network.actors)[0]
     return Twins(Bundle.open(path), network=network)
 
 
 def cases() -> Iterator[Case]:
-    return (older(1, number) for number in range(CASES))
+    return (older_case(1, number) for number in range(CASES))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", numbers())
+@pytest.mark.parametrize("number", comparable_versions())
 def test_each_older_version_matches_its_official_module(number: int) -> None:
     compared = [twins(number).compare(case) for case in cases()]
     assert not [found.difference for found in compared if found.difference]
@@ -62,7 +62,7 @@ def test_each_older_version_matches_its_official_module(number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", numbers())
+@pytest.mark.parametrize("number", comparable_versions())
 def test_programs_of_the_grammar_do_the_same_on_both(number: int) -> None:
     compared = [twins(number).compare(generate(7, case)) for case in range(GENERATED)]
     assert not [found.difference for found in compared if found.difference and not found.gas_decided]

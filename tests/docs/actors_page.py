@@ -164,7 +164,7 @@ class Probe:
         return self.machine.call(Message(to, sender, method=MethodNumber(number), params=params)).exit_code
 
 
-def says(before: Probe, probe: Probe, method: str, actor: str, numbers: list[int]) -> str:
+def support_cell(before: Probe, probe: Probe, method: str, actor: str, numbers: list[int]) -> str:
     """Return the table cell about a method in a set of actors that follows another set."""
     if not any(probe.has(actor, number) for number in numbers):
         return "no: 22"
@@ -186,7 +186,7 @@ def rows(official: Probe, own: Probe, later: Probe) -> Iterator[Row]:
         for name, numbers in by_name.items():
             answers = [{probe.has(actor, number) for number in numbers} for probe in (official, own)]
             assert all(len(answer) == 1 for answer in answers), f"{actor}.{name}: one of {numbers} is unlike the others"
-            told = says(own, later, name, actor, numbers)
+            told = support_cell(own, later, name, actor, numbers)
             yield Row(actor, name, tuple(numbers), answers[0] == {True}, answers[1] == {True}, told)
 
 

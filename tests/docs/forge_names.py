@@ -49,7 +49,7 @@ def keys_of(config: Mapping[str, Any]) -> list[str]:
     return sorted(found)
 
 
-def asked(forge: str) -> dict[str, Any]:
+def names_of_program(forge: str) -> dict[str, Any]:
     """Return a program's output in the form of `recorded`."""
     found: dict[str, Any] = {"version": _output(forge, "--version").split()[2]}
     for command in COMMANDS:
@@ -73,4 +73,4 @@ def _text(found: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(_text(asked(sys.argv[1])))
+    sys.stdout.write(_text(names_of_program(sys.argv[1])))

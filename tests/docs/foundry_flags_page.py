@@ -64,7 +64,7 @@ def replaced(page: str) -> str:
     names = recorded()
     others = [*names["coverage"], *names["snapshot"]]
     rows = {
-        "options of forge test": ((option, _here(option)) for option in names["test"]),
+        "options of forge test": ((option, _supported(option)) for option in names["test"]),
         "options of forge coverage and snapshot": ((option, ELSEWHERE.get(option, "yes")) for option in others),
         "keys of foundry.toml": (
             (key, _IN_PART.get(key, "yes") if reads(key) else NOT_READ[key]) for key in names["keys"]
@@ -86,7 +86,7 @@ _OTHER_MEANING: Final = {
 }
 
 
-def _here(option: str) -> str:
+def _supported(option: str) -> str:
     if option in _OTHER_MEANING:
         return _OTHER_MEANING[option]
     reasons: Mapping[str, str] = {**NOT_HERE, **{alias: NOT_HERE[name] for alias, name in ALIASES.items()}}

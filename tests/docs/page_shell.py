@@ -138,11 +138,11 @@ def _script(page: str, port: int) -> Iterator[str]:
             yield f"printf %s {shlex.quote(written[rest])} > {shlex.quote(rest)}"
             continue
         yield f"printf '{_BEGINS}'"
-        yield _here(REPLACED.get(command, command), port)
+        yield _with_port(REPLACED.get(command, command), port)
         yield f"printf '{_ENDS}%s\\n' $?"
 
 
-def _here(command: str, port: int) -> str:
+def _with_port(command: str, port: int) -> str:
     """Return a command with this port, and a foreground node in the background."""
     command = re.sub(r"127\.0\.0\.1:8545|localhost:8545", f"127.0.0.1:{port}", command)
     apart = _FOREGROUND.fullmatch(command)

@@ -20,7 +20,7 @@ from tests.engines import revm
 from tests.engines.plants import NONE, PLANTS
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.tally import Tally
-from tests.engines.worlds import EthereumWorld, Outcome, World, world
+from tests.engines.worlds import EngineMachine, EthereumMachine, Outcome, machine_for
 
 ENGINES: Final = ("py-evm", "fast")
 RAN, FINISHED = "ran on both engines", "came to an end of their own"
@@ -70,10 +70,10 @@ def _compare_in_worker(seed: int, count: int, plant: str, start: int) -> Tally:
 
 
 @cache
-def worlds(rules: str, plant: str) -> tuple[World, ...]:
+def worker_machines(rules: str, plant: str) -> tuple[EngineMachine, ...]:
     """Return a worker's machines, reused for its chunks; planted defects get their own."""
     del plant
-    return tuple(world(engine, rules) for engine in ENGINES)
+    return tuple(machine_for(engine, rules) for engine in ENGINES)
 
 
 class Comparison:
@@ -83,7 +83,7 @@ class Comparison:
         self._batch = drawn
         self._tally = tally
         self._random = Random(drawn.name)
-        self._plain, self._fast = worlds(drawn.rules, plant)
+        self._plain, self._fast = worker_machines(drawn.rules, plant)
         module = revm.pyrevm() if drawn.rules == revm.RULES and plant == NONE else None
         self._revm = None if module is None else revm.Revm(module, drawn.accounts)
 
@@ -126,7 +126,7 @@ class Comparison:
         if self._revm is not None and call.to is not None and plain.exit_code >= 0:
             self._tally.counts["runs on pyrevm"] += 1
             others = self._revm.differences(call, gas_limit, plain)
-            if self._random.randrange(_ALL_ACCOUNTS) == 0 and isinstance(self._plain, EthereumWorld):
+            if self._random.randrange(_ALL_ACCOUNTS) == 0 and isinstance(self._plain, EthereumMachine):
                 others += self._revm.other_accounts(call, gas_limit, self._plain.after(call, gas_limit))
             if others:
                 self._found(number, gas_limit, "; ".join(others))
@@ -141,7 +141,7 @@ class Comparison:
 def watched(seed: int, number: int, program: int, gas_limit: int) -> str:
     """Return the first difference between the engines in a program, instruction by instruction; empty if equal."""
     drawn = batch(seed, number)
-    both = world("both", drawn.rules)
+    both = machine_for("both", drawn.rules)
     both.begin(drawn)
     try:
         both.attempt(drawn.calls[program], gas_limit)

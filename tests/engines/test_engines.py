@@ -20,7 +20,7 @@ from tests.engines import frames, revm
 from tests.engines.compare import STAGES, compare, watched
 from tests.engines.plants import MARK, NONE, PLANTS
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch, rules_by_name
-from tests.engines.worlds import EthereumWorld, world
+from tests.engines.worlds import EthereumMachine, machine_for
 from tests.runtimes.evm.assembler import assemble
 
 CONTRACT = EthAddress(b"\xaa" * 20)
@@ -92,7 +92,7 @@ def test_a_case_shows_where_the_engines_part() -> None:
 def test_both_engines_together_match_single_engine(number: int) -> None:
     """Each runs twice: an abandoned tree is not retried. In the last batch, memory grows before a call."""
     drawn = batch(909, number)
-    plain, both = (world(engine, drawn.rules) for engine in ("py-evm", "both"))
+    plain, both = (machine_for(engine, drawn.rules) for engine in ("py-evm", "both"))
     plain.begin(drawn)
     both.begin(drawn)
     for call in drawn.calls:
@@ -129,7 +129,7 @@ def test_a_listed_slot_of_a_contract_that_may_come_into_being(does: str, ends: s
     )
     outcomes = []
     for engine in ("py-evm", "fast"):
-        machine = EthereumWorld(engine, drawn.rules)
+        machine = EthereumMachine(engine, drawn.rules)
         machine.begin(drawn)
         outcomes.append(machine.attempt(call, call.gas_limit))
     assert outcomes[0].exit_code == 0
@@ -144,7 +144,7 @@ def test_frames_nest_as_deep_as_their_limit(frames: int, sees: bool) -> None:
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, code)}
     call = Call(CONTRACT, b"", 0, 3_000_000)
     for engine in ("py-evm", "fast"):
-        machine = EthereumWorld(engine, "Prague")
+        machine = EthereumMachine(engine, "Prague")
         machine.begin(Batch("deep", "Prague", False, accounts, (call,), sees=sees, frames=frames))
         assert machine.after(call, call.gas_limit)[CONTRACT].storage == {0: frames, 1: 1}
 
@@ -157,7 +157,7 @@ def test_pyrevm_agrees_on_storage_refunds_and_logs() -> None:
     accounts = {SENDER: AllocAccount(10**18), CONTRACT: AllocAccount(9, 1, code, {1: 8})}
     call = Call(CONTRACT, b"", 1, 100_000, ((CONTRACT, ()),))
     drawn = Batch("one", "Cancun", False, accounts, (call,))
-    machine = EthereumWorld("py-evm", drawn.rules)
+    machine = EthereumMachine("py-evm", drawn.rules)
     machine.begin(drawn)
     outcome = machine.attempt(call, call.gas_limit)
     other = revm.Revm(module, accounts)

@@ -125,7 +125,7 @@ class _Listener:
         """Ignore storage accesses."""
 
 
-class World(Protocol):
+class EngineMachine(Protocol):
     """One machine."""
 
     def begin(self, batch: Batch) -> None:
@@ -135,12 +135,12 @@ class World(Protocol):
         """Return the effects that a transaction would have."""
 
 
-def world(engine: str, rules: str) -> World:
+def machine_for(engine: str, rules: str) -> EngineMachine:
     """Return a machine whose contracts run on an engine, under Ethereum's rules or those of a network version."""
-    return EthereumWorld(engine, rules) if rules in ETHEREUM else FilecoinWorld(engine, rules)
+    return EthereumMachine(engine, rules) if rules in ETHEREUM else FilecoinMachine(engine, rules)
 
 
-class EthereumWorld:
+class EthereumMachine:
     """Ethereum's rules: transactions with fees."""
 
     def __init__(self, engine: str, rules: str) -> None:
@@ -215,7 +215,7 @@ class EthereumWorld:
         )
 
 
-class FilecoinWorld:
+class FilecoinMachine:
     """Filecoin's rules: messages of an account with an Ethereum address."""
 
     def __init__(self, engine: str, rules: str) -> None:

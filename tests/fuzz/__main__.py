@@ -21,7 +21,7 @@ from time import monotonic
 from bench.data import PROJECT
 from bench.recorded import RunRecord, finish, options
 from tests.fuzz.coverage import Coverage, read_coverage
-from tests.fuzz.target import keep, kept, load, names
+from tests.fuzz.target import load, names, store_inputs, stored_inputs
 
 FOUND = PROJECT / "build" / "fuzz"
 FEWEST = 10_000
@@ -62,7 +62,7 @@ def main() -> int:
         outcomes = {name: future.result() for name, future in waiting.items()}
     if chosen.keep:
         for name, outcome in outcomes.items():
-            keep(name, [*kept(name), *outcome.interesting][:KEPT])
+            store_inputs(name, [*stored_inputs(name), *outcome.interesting][:KEPT])
     record = summary(outcomes, chosen.seed)
     for name, outcome in outcomes.items():
         for plant in load(name).plants:

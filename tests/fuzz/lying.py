@@ -21,11 +21,11 @@ MAX_ITEMS = 60
 """Maximum number of blocks read: a cycle only ends at the depth limit, which two links per level make unreachable."""
 
 
-class Enough(Exception):
+class NodeLimitReached(Exception):
     """Raised when an input has read the maximum number of nodes."""
 
 
-class LyingStore(MemoryStore):
+class ArbitraryLinkStore(MemoryStore):
     """Blocks by the last byte of a CID, until one is stored under its own CID."""
 
     def __init__(self, nodes: list[Any]) -> None:
@@ -37,7 +37,7 @@ class LyingStore(MemoryStore):
         """Return the block; raises Enough after the limit."""
         self._reads += 1
         if self._reads > MAX_READS:
-            raise Enough
+            raise NodeLimitReached
         if self.has(cid):
             return super().get(cid)
         if cid[-1] >= len(self._nodes):
@@ -45,23 +45,23 @@ class LyingStore(MemoryStore):
         return self._nodes[cid[-1]]
 
 
-def place(number: int) -> Cid:
+def node_cid(number: int) -> Cid:
     """Return the CID that links to an input's node of this number."""
     return Cid(cid_of(b"")[:-1] + bytes((number,)))
 
 
-def run(data: bytes, use: Callable[[LyingStore, int, list[Any]], None]) -> bool:
+def run(data: bytes, use: Callable[[ArbitraryLinkStore, int, list[Any]], None]) -> bool:
     """Decode an input and use it; return True if the root was decoded."""
     try:
         number, nodes, operations = decode_strict(data)
-        store = LyingStore(nodes)
+        store = ArbitraryLinkStore(nodes)
     except (CodecError, ValueError, TypeError):
         return False
     if type(number) is not int or not nodes or type(operations) is not list:
         return False
     try:
         use(store, number, operations)
-    except Enough:
+    except NodeLimitReached:
         return True
     except StoreError:
         return store._reads > 1
@@ -72,7 +72,7 @@ def renamed(root: Cid, store: MemoryStore, number: int, operations: list[Any]) -
     """Return a valid tree as an input."""
     cids = [root, *(cid for cid in store._blocks if cid != root)]
     blocks = [decode(store.get(cid)) for cid in cids]
-    places = {cid: place(at) for at, cid in enumerate(cids)}
+    places = {cid: node_cid(at) for at, cid in enumerate(cids)}
     return encode([number, [_relinked(block, places) for block in blocks], operations])
 
 
@@ -114,5 +114,5 @@ def _rewired(value: Any, rng: Random, count: int) -> Any:
     if isinstance(value, list):
         return [_rewired(item, rng, count) for item in value]
     if hasattr(value, "tag") and rng.random() < 0.3:
-        return link(place(rng.randrange(count + 1)))
+        return link(node_cid(rng.randrange(count + 1)))
     return value

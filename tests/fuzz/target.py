@@ -58,14 +58,14 @@ def load(name: str) -> Target:
     return target
 
 
-def kept(name: str) -> list[bytes]:
+def stored_inputs(name: str) -> list[bytes]:
     """Return the stored inputs of a target: they reached new branches, or were a finding."""
     file = CORPUS / f"{name}.gz"
     inputs: list[bytes] = decode(gzip.decompress(file.read_bytes())) if file.exists() else []
     return inputs
 
 
-def keep(name: str, inputs: Iterable[bytes]) -> None:
+def store_inputs(name: str, inputs: Iterable[bytes]) -> None:
     """Replace the stored inputs of a target."""
     CORPUS.mkdir(exist_ok=True)
     data = encode(sorted(set(inputs), key=lambda item: (len(item), item)))

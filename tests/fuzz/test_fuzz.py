@@ -11,7 +11,7 @@ import pytest
 from bench.data import PROJECT
 from tests.fuzz.__main__ import of_turn
 from tests.fuzz.coverage import Coverage, read_coverage
-from tests.fuzz.target import kept, load, names
+from tests.fuzz.target import load, names, stored_inputs
 
 LARGEST = 4000
 """Maximum length; longer seeds (modules of real actors) only run in long runs."""
@@ -20,7 +20,7 @@ LARGEST = 4000
 @pytest.mark.parametrize("name", names())
 def test_known_inputs_yield_no_finding(name: str) -> None:
     target = load(name)
-    inputs = [data for data in (*target.seeds(), *kept(name)) if len(data) <= LARGEST]
+    inputs = [data for data in (*target.seeds(), *stored_inputs(name)) if len(data) <= LARGEST]
     passed = sum(target.run(data) for data in inputs)
     assert passed >= len(inputs) / 10
 

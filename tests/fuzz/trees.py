@@ -32,7 +32,7 @@ def _once(value: Any, rng: Random) -> Any:
         return rng.choice(([value], {"a": value}, [value, value], [[[[value]]]]))
     if rng.random() < 0.85:
         return _like(value, rng)
-    return anything(rng)
+    return random_value(rng)
 
 
 def _list(items: list[Any], rng: Random) -> list[Any]:
@@ -45,7 +45,7 @@ def _list(items: list[Any], rng: Random) -> list[Any]:
         case 2:
             items[at], items[other] = items[other], items[at]
         case 3:
-            items[at] = anything(rng)
+            items[at] = random_value(rng)
         case 4 if len(items) < 64:
             items *= 2
         case _:
@@ -63,7 +63,7 @@ def _map(entries: dict[Any, Any], rng: Random) -> dict[Any, Any]:
         case 2:
             entries[key] = entries[other]
         case 3:
-            entries[key] = anything(rng)
+            entries[key] = random_value(rng)
         case _:
             entries[key] = _once(entries[key], rng)
     return entries
@@ -81,7 +81,7 @@ def _like(value: Any, rng: Random) -> Any:
         return scrambled(value, rng)
     if isinstance(value, str):
         return text(rng, value)
-    return anything(rng)
+    return random_value(rng)
 
 
 def number(rng: Random, near: int = 0) -> int:
@@ -127,7 +127,7 @@ def scrambled(data: bytes, rng: Random) -> bytes:
             return data[:at]
 
 
-def anything(rng: Random) -> Any:
+def random_value(rng: Random) -> Any:
     """Return a small value of any kind."""
     choices: tuple[Callable[[], Any], ...] = (
         lambda: rng.choice(NUMBERS),

@@ -30,7 +30,7 @@ FORMED = 0.6
 OURS = ["store", "hypervisor", "runtimes", "bridge", "localnet"]
 
 with atheris.instrument_imports(include=OURS):  # the packages' modules are imported here, and with the target
-    from tests.fuzz.target import Target, kept, load
+    from tests.fuzz.target import Target, load, stored_inputs
 
 
 class Worker:
@@ -42,7 +42,7 @@ class Worker:
         self._count: int | None = options.count
         self._until = None if options.seconds is None else monotonic() + options.seconds
         self._out: Path = options.out
-        self._seeds = [*target.seeds(), *kept(name)]
+        self._seeds = [*target.seeds(), *stored_inputs(name)]
         self._done = self._passed = 0
 
     def one(self, data: bytes) -> None:

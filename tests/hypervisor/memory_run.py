@@ -28,7 +28,7 @@ from store.blockstore import StoreError
 from store.cid import CidError, cid_of
 from store.codec import CodecError, decode_strict, encode
 from store.compiled import form
-from tests.runtimes.wasm.guests import guest, place, probe
+from tests.runtimes.wasm.guests import guest, install_actor, probe
 
 MORE: Final = 0.02
 """Maximum growth of memory after the warm-up, as a fraction."""
@@ -101,7 +101,8 @@ class Failures:
             "refused": probe("(call $block_open (i32.const 0) (i32.const 128))", "ipld.block_open", show=(0, 4)),
         }
         self._actors = {
-            name: place(machine, module, 5_000 + number) for number, (name, module) in enumerate(modules.items())
+            name: install_actor(machine, module, 5_000 + number)
+            for number, (name, module) in enumerate(modules.items())
         }
         self._reverting = self._deploy(bytes.fromhex("60006000fd"))
         self._invalid = self._deploy(bytes.fromhex("fe"))

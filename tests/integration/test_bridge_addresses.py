@@ -58,7 +58,7 @@ NOBODY: Final = EthAddress(bytes(19) + b"\x77")
 NO_HASH, EMPTY_HASH = bytes(32), keccak(b"")
 
 
-class Place:
+class AddressMachine:
     """A machine with the contracts above."""
 
     def __init__(self, evm: str) -> None:
@@ -70,7 +70,7 @@ class Place:
         install_alloc(self.machine, accounts)
         self._start = self.machine.snapshot()
 
-    def again(self) -> Place:
+    def again(self) -> AddressMachine:
         """Return a fresh copy."""
         self.machine.restore(self._start)
         return self
@@ -123,14 +123,14 @@ def word(address: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module", params=evms())
-def opened(request: pytest.FixtureRequest) -> Iterator[Place]:
-    place = Place(request.param)
+def opened(request: pytest.FixtureRequest) -> Iterator[AddressMachine]:
+    place = AddressMachine(request.param)
     yield place
     place.machine.close()
 
 
 @pytest.fixture
-def place(opened: Place) -> Place:
+def place(opened: AddressMachine) -> AddressMachine:
     return opened.again()
 
 
@@ -138,7 +138,7 @@ def place(opened: Place) -> Place:
 
 
 @pytest.mark.parametrize("address", [to_filecoin(NOBODY), KEY_ACCOUNT], ids=["f410", "f1"])
-def test_bridge_addresses_resolve_from_the_first_money_on(place: Place, address: Address) -> None:
+def test_bridge_addresses_resolve_from_the_first_money_on(place: AddressMachine, address: Address) -> None:
     assert place.resolve(address) is None
     assert place.send(address, value=5, method=0).exit_code == ExitCode.OK
     actor = place.machine.state_tree.lookup_id(address)
@@ -148,7 +148,7 @@ def test_bridge_addresses_resolve_from_the_first_money_on(place: Place, address:
     assert place.look(masked_id(actor)) == (5, 0, EMPTY_HASH)
 
 
-def test_bridge_addresses_of_new_contracts_match_prediction(place: Place) -> None:
+def test_bridge_addresses_of_new_contracts_match_prediction(place: AddressMachine) -> None:
     runtime = assemble(CODES[WHO])
     code = deployer(runtime)
     predicted = (create2_address(MAKE, (7).to_bytes(32, "big"), code), create_address(MAKE, 1))
@@ -164,7 +164,7 @@ def test_bridge_addresses_of_new_contracts_match_prediction(place: Place) -> Non
         assert place.look(address) == place.look(masked_id(actor)) == (0, len(runtime), keccak(runtime))
 
 
-def test_bridge_address_of_contract_keeps_prior_balance(place: Place) -> None:
+def test_bridge_address_of_contract_keeps_prior_balance(place: AddressMachine) -> None:
     code = deployer(assemble(CODES[WHO]))
     address = create_address(MAKE, 1)
     place.send(to_filecoin(address), value=9)
@@ -176,7 +176,7 @@ def test_bridge_address_of_contract_keeps_prior_balance(place: Place) -> None:
     assert place.look(address)[1] > 0
 
 
-def test_bridge_addresses_of_ids_resolve_without_actor(place: Place) -> None:
+def test_bridge_addresses_of_ids_resolve_without_actor(place: AddressMachine) -> None:
     for actor in (0, 1, 5, 99, 77_777, 2**64 - 1):
         assert place.resolve(Address.id(actor)) == actor
         assert place.delegated(actor) == b""
@@ -189,11 +189,11 @@ def test_bridge_addresses_of_ids_resolve_without_actor(place: Place) -> None:
     "data",
     [b"", b"\x00", b"\x01" + bytes(19), b"\x05" + bytes(20), b"\x03" + bytes(47), b"\x04", b"\x00" + b"\xff" * 11],
 )
-def test_bridge_addresses_that_are_none_fail(place: Place, data: bytes) -> None:
+def test_bridge_addresses_that_are_none_fail(place: AddressMachine, data: bytes) -> None:
     assert place.ask(RESOLVE, data) == FAILED
 
 
-def test_bridge_addresses_of_out_of_range_ids_are_rejected(place: Place) -> None:
+def test_bridge_addresses_of_out_of_range_ids_are_rejected(place: AddressMachine) -> None:
     assert place.ask(DELEGATED, (2**64).to_bytes(32, "big")) == FAILED
     assert place.ask(DELEGATED, b"\xff" * 32) == FAILED
 
@@ -201,7 +201,7 @@ def test_bridge_addresses_of_out_of_range_ids_are_rejected(place: Place) -> None
 # --- one actor under two addresses --------------------------------------------------------------------------------
 
 
-def test_bridge_addresses_of_one_contract_reach_same_f410_actor(place: Place) -> None:
+def test_bridge_addresses_of_one_contract_reach_same_f410_actor(place: AddressMachine) -> None:
     actor = place.resolve(to_filecoin(WHO))
     assert actor is not None
     by_sender = [place.call(address, value=3) for address in (WHO, masked_id(actor))]
@@ -212,7 +212,7 @@ def test_bridge_addresses_of_one_contract_reach_same_f410_actor(place: Place) ->
     assert place.look(WHO) == place.look(masked_id(actor))
 
 
-def test_bridge_address_of_account_without_f410_is_masked_id(place: Place) -> None:
+def test_bridge_address_of_account_without_f410_is_masked_id(place: AddressMachine) -> None:
     place.send(KEY_ACCOUNT, value=10**18, method=0)
     actor = place.machine.state_tree.lookup_id(KEY_ACCOUNT)
     assert actor is not None
@@ -223,7 +223,7 @@ def test_bridge_address_of_account_without_f410_is_masked_id(place: Place) -> No
     assert answer[32:64] == word(masked_id(actor))
 
 
-def test_bridge_f410_with_masked_payload_is_distinct_actor(place: Place) -> None:
+def test_bridge_f410_with_masked_payload_is_distinct_actor(place: AddressMachine) -> None:
     """f410 with the payload ff..05 is not f05: a send creates a placeholder, which is seen under its own ID."""
     forged = Address.delegated(10, masked_id(MARKET_ACTOR))
     assert place.resolve(forged) is None
@@ -236,7 +236,7 @@ def test_bridge_f410_with_masked_payload_is_distinct_actor(place: Place) -> None
     assert place.look(masked_id(MARKET_ACTOR))[0] == 0
 
 
-def test_bridge_addresses_of_the_other_side_name_another_actor(place: Place) -> None:
+def test_bridge_addresses_of_the_other_side_name_another_actor(place: AddressMachine) -> None:
     """The masked ID of an actor, wrapped as f410 by a contract, does not reach the actor."""
     actor = place.resolve(to_filecoin(WHO))
     assert actor is not None
@@ -247,7 +247,7 @@ def test_bridge_addresses_of_the_other_side_name_another_actor(place: Place) -> 
 
 
 @pytest.mark.parametrize("number", [1, 5, 6, 17])
-def test_bridge_precompile_addresses_hold_balance_like_accounts(place: Place, number: int) -> None:
+def test_bridge_precompile_addresses_hold_balance_like_accounts(place: AddressMachine, number: int) -> None:
     precompile = EthAddress(b"\xfe" + bytes(18) + bytes([number]))
     place.send(to_filecoin(precompile), value=4, method=0)
     assert place.look(precompile)[0] == 4
@@ -267,7 +267,7 @@ addresses = st.one_of(
 
 @settings(max_examples=samples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(addresses, min_size=1, max_size=8, unique=True))
-def test_bridge_addresses_match_actors_after_any_payments(place: Place, paid: list[EthAddress]) -> None:
+def test_bridge_addresses_match_actors_after_any_payments(place: AddressMachine, paid: list[EthAddress]) -> None:
     place = place.again()
     for address in paid:
         place.send(to_filecoin(address), value=1, method=0)
@@ -290,7 +290,7 @@ def test_bridge_addresses_match_actors_after_any_payments(place: Place, paid: li
             assert place.look(masked_id(there))[0] == balance
 
 
-def test_bridge_addresses_from_create_external_use_message_nonce(place: Place) -> None:
+def test_bridge_addresses_from_create_external_use_message_nonce(place: AddressMachine) -> None:
     sender = place.machine.actor(to_filecoin(SENDER))
     assert sender is not None
     result = place.send(Address.id(EAM_ACTOR), deployer(assemble(CODES[WHO])), method=CREATE_EXTERNAL_METHOD)

@@ -23,7 +23,7 @@ from store.cid import codec_of
 from store.links import links_of
 from tests.conftest import bundle_file, evms
 from tests.crossing.trees import SENDER, Tree
-from tests.crossing.twins import Stage, seen
+from tests.crossing.twins import Stage, call_counts
 from tests.differential.comparison import BUNDLE
 from tests.differential.twins import GAS_LIMIT
 
@@ -120,7 +120,7 @@ def test_bridge_gas_is_swept_over_trees_that_go_to_and_fro(number: int) -> None:
     prepare(stage, Tree(SEED, number))
     result, events = send(stage, Tree(SEED, number))
     assert result.exit_code == ExitCode.OK
-    assert seen(call_tree(events))["deepest"] >= 3
+    assert call_counts(call_tree(events))["deepest"] >= 3
     stage.machine.close()
 
 

@@ -83,12 +83,12 @@ def test_bridge_storage_matches_model_after_nested_native_call(
         for slot in {*model, *dict(below), 3}:
             expected = model.get(slot, 0)
             assert int.from_bytes(storage_of(machine, to_filecoin(WRITER), slot), "big") == expected
-            assert asked(machine, slot) == expected
+            assert storage_at(machine, slot) == expected
         assert dict(read_alloc(machine))[WRITER].storage == {slot: value for slot, value in model.items() if value}
     assert len(roots) == 1
 
 
-def asked(machine: Hypervisor, slot: int) -> int:
+def storage_at(machine: Hypervisor, slot: int) -> int:
     """Return the result of method 5 for the system actor; a key may have leading zeros."""
     params = encode([slot.to_bytes(32, "big")])
     message = Message(

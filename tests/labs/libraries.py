@@ -39,7 +39,7 @@ from runtimes.wasmtime.linked import ImportSource
 from store.cid import show
 from tests.labs.linked_programs import Program, generated
 from tests.labs.random_programs import RandomPrograms, Shown
-from tests.runtimes.wasm.guests import FIRST_ID, call, place
+from tests.runtimes.wasm.guests import FIRST_ID, call, install_actor
 
 GAS: Final = 300_000_000
 STAGES: Final = ("is as the static form", "called a library", "answered")
@@ -103,7 +103,7 @@ class End:
     def of(cls, machine: Hypervisor, module: bytes, gas: int = GAS) -> End:
         """Install an actor with a module and call it; the state is reverted."""
         start = machine.snapshot()
-        result: ApplyResult = call(machine, place(machine, module), gas_limit=gas)
+        result: ApplyResult = call(machine, install_actor(machine, module), gas_limit=gas)
         if result.fatal is not None:
             raise result.fatal
         actor = machine.state_tree.get_actor(ActorID(FIRST_ID))

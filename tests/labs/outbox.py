@@ -42,7 +42,7 @@ from hypervisor.types import (
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
 from tests.labs.random_programs import RandomPrograms, Shown
-from tests.labs.worlds import World, made_world
+from tests.labs.worlds import LabNetwork, make_lab_network
 
 EXAMPLE: Final = PROJECT / "examples" / "lab-async"
 STAGES: Final = ("kept every invariant", "posted a message", "had one delivered", "had one in both runtimes")
@@ -58,9 +58,9 @@ _POST_TYPES: Final = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64",
 
 
 @cache
-def world() -> World:
+def world() -> LabNetwork:
     """Return the network, made once per process."""
-    return made_world("lab:async", EXAMPLE / "Relay.json", EXAMPLE / "relay.wasm", FUNDS)
+    return make_lab_network("lab:async", EXAMPLE / "Relay.json", EXAMPLE / "relay.wasm", FUNDS)
 
 
 @dataclass(slots=True)
@@ -240,7 +240,7 @@ def _look_back(machine: Hypervisor, program: Program, played: Play, before: dict
 
 def _look_at_values(
     machine: Hypervisor,
-    here: World,
+    here: LabNetwork,
     played: Play,
     messages: dict[int, OutboxEntry],
     ran: Counter[int],
@@ -268,7 +268,7 @@ def _id(address: bytes) -> ActorID:
     return Address.from_bytes(address).actor_id() or ActorID(0)
 
 
-def _tag(here: World, entry: OutboxEntry) -> int | None:
+def _tag(here: LabNetwork, entry: OutboxEntry) -> int | None:
     """Return the number of the run that a message requests from a relay."""
     receiver = _id(entry.to)
     if receiver in here.natives:
@@ -280,7 +280,7 @@ def _tag(here: World, entry: OutboxEntry) -> int | None:
     return int(decode_strict(entry.params)[4:36].hex(), 16)
 
 
-def _notes(machine: Hypervisor, here: World, relay: ActorID) -> tuple[list[int], list[list[Any]]]:
+def _notes(machine: Hypervisor, here: LabNetwork, relay: ActorID) -> tuple[list[int], list[list[Any]]]:
     """Return a relay's records: the numbers of its runs, and its receipts."""
     state = machine.state_tree.get_actor(relay)
     assert state is not None, "relays are never deleted"
@@ -301,7 +301,7 @@ def _until_it_fails(ask: Any, name: str) -> Iterator[Any]:
         place += 1
 
 
-def _ask(machine: Hypervisor, here: World, relay: ActorID, name: str, *arguments: Any) -> Any:
+def _ask(machine: Hypervisor, here: LabNetwork, relay: ActorID, name: str, *arguments: Any) -> Any:
     message = Message(
         Address.id(relay), Address.id(here.account), method=INVOKE_EVM, gas_limit=Gas(10**10),
         params=invoke_params(here.interface.encode_call(name, *arguments)),
@@ -310,11 +310,11 @@ def _ask(machine: Hypervisor, here: World, relay: ActorID, name: str, *arguments
     return None if result.exit_code else here.interface.decode_result(name, decode_strict(result.return_data))
 
 
-def _balances(machine: Hypervisor, here: World) -> dict[ActorID, int]:
+def _balances(machine: Hypervisor, here: LabNetwork) -> dict[ActorID, int]:
     return {actor: int(machine.balance(Address.id(actor))) for actor in (*here.actors, here.account, BURNT_FUNDS_ACTOR)}
 
 
-def _money(machine: Hypervisor, here: World) -> int:
+def _money(machine: Hypervisor, here: LabNetwork) -> int:
     """Return the attoFIL of all participants."""
     others = int(machine.balance(FRESH)) + int(machine.balance(Address.id(OUTBOX)))
     return others + sum(_balances(machine, here).values())

@@ -11,7 +11,7 @@ from hypervisor.address import Address
 from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID
 from store.cid import Cid
 from store.walk import blocks_below, reachable
-from tests.labs.worlds import World, made_world
+from tests.labs.worlds import LabNetwork, make_lab_network
 
 EXAMPLE: Final = PROJECT / "examples" / "lab-rent"
 RATE, PERIOD, GRACE = 7, 3, 2
@@ -19,10 +19,10 @@ FUNDS: Final = 10**20
 
 
 @cache
-def world() -> World:
+def world() -> LabNetwork:
     """Return the network, made once per process."""
     rules = f"lab:rent=own/{RATE}/{PERIOD}/{GRACE}"
-    return made_world(rules, EXAMPLE / "Tenant.json", EXAMPLE / "tenant.wasm", FUNDS)
+    return make_lab_network(rules, EXAMPLE / "Tenant.json", EXAMPLE / "tenant.wasm", FUNDS)
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Gone:
 class Ledger:
     """Literal implementation of the rules: payers, balances, archived actors."""
 
-    def __init__(self, here: World) -> None:
+    def __init__(self, here: LabNetwork) -> None:
         self.here, self.machine = here, here.machine
         self.entries: dict[ActorID, Entry] = {}
         self.gone: dict[ActorID, Gone] = {}

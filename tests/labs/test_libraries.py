@@ -39,7 +39,7 @@ from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode
 from tests.labs.libraries import PLANTS, play
 from tests.labs.libraries import run as run_programs
-from tests.runtimes.wasm.guests import call, data, guest, imports, place, wasm
+from tests.runtimes.wasm.guests import call, data, guest, imports, install_actor, wasm
 
 GAS = 100_000_000
 LIBRARY = """(module
@@ -84,7 +84,7 @@ def machine() -> Hypervisor:
 
 def end(machine: Hypervisor, module: bytes, gas: int = GAS) -> ApplyResult:
     machine.install(module)
-    return call(machine, place(machine, module), gas_limit=gas)
+    return call(machine, install_actor(machine, module), gas_limit=gas)
 
 
 class TestCalls:
@@ -153,7 +153,7 @@ class TestCalls:
         assert found == [101, 99]
 
     def test_a_library_that_is_an_actor_s_code_is_not_entered(self, machine: Hypervisor) -> None:
-        assert call(machine, place(machine, wasm(LIBRARY))).exit_code == ExitCode.SYS_INVALID_RECEIVER
+        assert call(machine, install_actor(machine, wasm(LIBRARY))).exit_code == ExitCode.SYS_INVALID_RECEIVER
 
     def test_an_upgrade_may_be_linked(self, machine: Hypervisor) -> None:
         code = machine.install(wasm(LIBRARY))
@@ -203,10 +203,10 @@ class TestLibrariesOfLibraries:
     @pytest.mark.parametrize("count", [MAX_LIBRARIES, MAX_LIBRARIES + 1])
     def test_there_are_so_many_and_no_more(self, machine: Hypervisor, count: int) -> None:
         codes = [
-            machine.install(wasm(f'(module (func (export "f{place}") (result i32) (i32.const {place})))'))
-            for place in range(count)
+            machine.install(wasm(f'(module (func (export "f{number}") (result i32) (i32.const {number})))'))
+            for number in range(count)
         ]
-        imported = [from_library(code, f"f{place}") for place, code in enumerate(codes)]
+        imported = [from_library(code, f"f{number}") for number, code in enumerate(codes)]
         module = actor("(call $f3)", *imported)
         if count > MAX_LIBRARIES:
             with pytest.raises(InvalidModule, match="needs more than 16 libraries"):
@@ -350,13 +350,13 @@ class TestInstalled:
         module = actor("(call $count)", from_library(cid_of(library, RAW), "count"))
         with pytest.raises(InvalidModule, match="is not installed: install it first"):
             machine.install(module)
-        result = call(machine, place(machine, module))
+        result = call(machine, install_actor(machine, module))
         assert "is not installed: install it first" in str(result.fatal)
 
     def test_installed_library_survives_flush_before_linking(self, machine: Hypervisor) -> None:
         module = actor("(call $count)", from_library(machine.install(wasm(LIBRARY)), "count"))
         machine.install(module)
-        to = place(machine, module)
+        to = install_actor(machine, module)
         machine.flush()
         assert call(machine, to).exit_code == 101
 
@@ -369,12 +369,12 @@ class TestInstalled:
             if stray:
                 machine.store.put(cid_of(library, RAW), library)
             assert install_by_message(machine, module).exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
-            refused = call(machine, place(machine, module))
+            refused = call(machine, install_actor(machine, module))
             assert refused.exit_code == ExitCode.SYS_INVALID_RECEIVER
             assert "is not installed: install it first" in refused.message
         for code in (library, module):
             assert install_by_message(machine, code).exit_code == 0
-        assert call(machine, place(machine, module)).exit_code == 101
+        assert call(machine, install_actor(machine, module)).exit_code == 101
 
     @pytest.mark.parametrize(
         "module",
@@ -388,12 +388,12 @@ class TestInstalled:
         function = "invoke_twice" if b"invoke_twice" in module else "f"
         code = machine.install(module)
         assert end(machine, actor(f"(call ${function})", from_library(code, function))).exit_code == 107
-        assert call(machine, place(machine, module)).exit_code == ExitCode.SYS_INVALID_RECEIVER
+        assert call(machine, install_actor(machine, module)).exit_code == ExitCode.SYS_INVALID_RECEIVER
 
 
 def exporting(count: int) -> bytes:
     """Return a library with `count` exports of functions that return 7."""
-    exports = " ".join(f'(export "f{place}")' for place in range(count))
+    exports = " ".join(f'(export "f{index}")' for index in range(count))
     return wasm(f"(module (func {exports} (result i32) (i32.const 7)))")
 
 
@@ -469,7 +469,7 @@ class TestWork:
         with patch.object(LinkedModules, "link", counting), counted_reads() as read:
             ends = [end(machine, module, 10**9) for module in modules]
             assert (linked, len(read)) == ([17] * 5, 5), "the libraries were read when they were installed"
-            again = [call(machine, place(machine, module), gas_limit=10**9) for module in modules]
+            again = [call(machine, install_actor(machine, module), gas_limit=10**9) for module in modules]
             assert (linked, len(read)) == ([17] * 5, 5)
         assert [one.exit_code for one in ends] == [100, 101, 102, 103, 104]
         assert again == ends
@@ -482,7 +482,7 @@ class TestWork:
         machine.install(module)
         linked_modules.linked_modules.cache_clear()
         machine = reopened_with(library)
-        to = place(machine, module)
+        to = install_actor(machine, module)
         with counted_reads() as read:
             assert call(machine, to, gas_limit=600_000).exit_code == ExitCode.SYS_OUT_OF_GAS
             assert read == [len(module)]
@@ -496,7 +496,7 @@ class TestWork:
         machine.install(above)
         module = actor("(call $f)", from_library(cid_of(above, RAW), "f"), from_library(cid_of(library, RAW), "count"))
         machine.install(module)
-        to, seen = place(machine, module), []
+        to, seen = install_actor(machine, module), []
         for _ in range(2):
             tracer = machine.tracer = Charges()
             assert call(machine, to).exit_code == 101
@@ -509,8 +509,8 @@ class TestWork:
         """The maximum numbers of imports and exports would take a million steps with a linear search."""
         code = machine.install(exporting(MAX_EXPORTS))
         imported = [
-            f'(import "lib:{show(code)}" "f{MAX_EXPORTS - 1 - place}" (func (result i32)))'
-            for place in range(MAX_IMPORTS - 1)
+            f'(import "lib:{show(code)}" "f{MAX_EXPORTS - 1 - index}" (func (result i32)))'
+            for index in range(MAX_IMPORTS - 1)
         ]
         module = actor("(i32.const 0)", *imported)
         known = {cid_of(wasm, RAW): read_module(wasm) for wasm in (module, exporting(MAX_EXPORTS))}
@@ -537,7 +537,7 @@ class TestWork:
             locals_="(local $times i32)",
         )
         with counted_reads() as read:
-            assert call(machine, place(machine, looping)).exit_code == 0
+            assert call(machine, install_actor(machine, looping)).exit_code == 0
         assert read == []
         assert tracer.seen == [100 * len(module), 2_000, 100 * len(library)] * 3
 
@@ -555,7 +555,7 @@ def test_a_library_that_a_state_has_lost_is_a_clear_error(machine: Hypervisor) -
     module = actor("(call $count)", from_library(machine.install(wasm(LIBRARY)), "count"))
     assert end(machine, module).exit_code == 101
     other = Hypervisor.open(rules="lab:libraries")
-    result = call(other, place(other, module))
+    result = call(other, install_actor(other, module))
     assert result.fatal is not None
     assert "is not installed: install it first" in str(result.fatal)
 

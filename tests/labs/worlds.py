@@ -14,7 +14,7 @@ from localnet import Network
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class LabNetwork:
     """A network's machine with two actors of each runtime and an account, restored before each program."""
 
     network: Network
@@ -32,7 +32,7 @@ class World:
         return (*self.contracts, *self.natives)
 
 
-def made_world(rules: str, artifact: Path, module: Path, funds: int) -> World:
+def make_lab_network(rules: str, artifact: Path, module: Path, funds: int) -> LabNetwork:
     """Return a network under these rules; each of the four actors has `funds` attoFIL."""
     network = Network(rules=rules)
     machine, contracts = network.machine, list[ActorID]()
@@ -47,6 +47,6 @@ def made_world(rules: str, artifact: Path, module: Path, funds: int) -> World:
         assert state is not None, "it was made just now"
         machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(funds)))
     epoch = machine.context.epoch + 1
-    return World(
+    return LabNetwork(
         network, machine, tuple(contracts), tuple(natives), account, contract.interface, machine.snapshot(), epoch
     )

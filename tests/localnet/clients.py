@@ -120,7 +120,7 @@ def _result(method: str, answer: Any) -> Any:
     return answer["result"]
 
 
-async def hold(load: Load, port: int, clients: list[Client], count: int) -> None:
+async def run_load(load: Load, port: int, clients: list[Client], count: int) -> None:
     """Run all clients until they have sent `count` transactions together, or the node stops responding."""
     left = count
 

@@ -43,13 +43,13 @@ def official_network() -> Iterator[Network]:
 @pytest.fixture
 def network(own_network: Network) -> Iterator[Network]:
     """Return the network on our own bundle; changes by a test are reverted."""
-    yield from _taken_back(own_network)
+    yield from _restored(own_network)
 
 
 @pytest.fixture
 def official(official_network: Network) -> Iterator[Network]:
     """Return the network on an official bundle; changes by a test are reverted."""
-    yield from _taken_back(official_network)
+    yield from _restored(official_network)
 
 
 @pytest.fixture(params=kinds())
@@ -66,7 +66,7 @@ def before_nv29(request: pytest.FixtureRequest) -> Iterator[Network]:
         yield network
 
 
-def _taken_back(network: Network) -> Iterator[Network]:
+def _restored(network: Network) -> Iterator[Network]:
     """Yield a network, and restore also what a snapshot does not contain."""
     snapshot, chain, clock = network.snapshot(), network.chain, network._clock
     interfaces, watchers, now = (

@@ -29,7 +29,7 @@ from typing import Any
 from bench.recorded import RunRecord, finish, options
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from tests.conftest import fvm_data
-from tests.localnet.clients import Client, Load, hold
+from tests.localnet.clients import Client, Load, run_load
 from tests.prepared import LOADED
 
 CLIENTS = 50
@@ -134,7 +134,7 @@ async def _killed(
             load.failures.append(f"the node ended by itself, with status {node.process.exitcode}")
         node.kill()
 
-    await asyncio.gather(hold(load, node.port, clients, sys.maxsize), killer())
+    await asyncio.gather(run_load(load, node.port, clients, sys.maxsize), killer())
     run.counts["kills at any moment" if at_any_moment else "kills right after a receipt"] += 1
 
 

@@ -20,7 +20,7 @@ from typing import Final
 
 from bench.recorded import RunRecord, finish, options
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
-from tests.localnet.clients import Client, Load, hold
+from tests.localnet.clients import Client, Load, run_load
 from tests.localnet.kill_run import Node, Run
 
 CLIENTS: Final = 200
@@ -36,7 +36,7 @@ async def _killed_in_the_middle(load: Load, node: Node, clients: list[Client], c
             await asyncio.sleep(0.001)
         node.kill()
 
-    await asyncio.gather(hold(load, node.port, clients, count), killer())
+    await asyncio.gather(run_load(load, node.port, clients, count), killer())
 
 
 def play(count: int, seed: int, defect: str | None) -> tuple[Load, list[str]]:
@@ -49,7 +49,7 @@ def play(count: int, seed: int, defect: str | None) -> tuple[Load, list[str]]:
         clients = [Client(load, sender, random.Random(randomness.random())) for sender in senders]
         node = Node(run)
         last = count // 10
-        asyncio.run(hold(load, node.port, clients, count - last))
+        asyncio.run(run_load(load, node.port, clients, count - last))
         asyncio.run(_killed_in_the_middle(load, node, clients, last))
         node = Node(run)
         lost = asyncio.run(_lost(load, node.port, senders[0]))

@@ -16,7 +16,7 @@ from tests.localnet.conftest import Clock
 BEFORE = 7_000
 
 
-class Told:
+class ReorgRecorder:
     """A watcher that records the heads to which the chain is reverted."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ def _check_nothing_changes(
     network.snapshot()
     network.mine()
     network.set_balance(network.accounts[1], BEFORE + 1)
-    before, told = _facts(network), Told()
+    before, told = _facts(network), ReorgRecorder()
     network.chain.watchers.append(told)
 
     def refuse(*_: object) -> None:
@@ -110,7 +110,7 @@ def _check_nothing_changes(
 
 def test_watchers_hear_of_going_back_once_it_is_done(network: Network) -> None:
     network.mine(3)
-    told, height = Told(), network.block_number
+    told, height = ReorgRecorder(), network.block_number
     network.chain.watchers.append(told)
     network.go_back(network.block(height - 2))
     network.chain.watchers.remove(told)

@@ -51,7 +51,7 @@ def network() -> Iterator[Network]:
         yield opened
 
 
-def answering(text: bytes) -> bytes:
+def constant_actor(text: bytes) -> bytes:
     """Return an actor that returns a text for every method; its `upgrade` returns nothing."""
     body = (
         f"(drop (call $block_create (i32.const 100) (i64.const 0x55) (i32.const 0) (i32.const {len(text)})))"
@@ -61,16 +61,18 @@ def answering(text: bytes) -> bytes:
     return guest(body, "ipld.block_create", fields=data(0, text) + upgrade)
 
 
-def asked(method: int, params: bytes) -> bytes:
+def init_call_input(method: int, params: bytes) -> bytes:
     """Return the precompile's input for a call of the init actor."""
     types = ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"]
     return encode_abi(types, [method, 0, 0, CBOR, params, INIT_ACTOR])
 
 
-def through(network: Network, contract: EthAddress, method: int, params: bytes) -> tuple[int, Any]:
+def call_init_from_contract(network: Network, contract: EthAddress, method: int, params: bytes) -> tuple[int, Any]:
     """Call the init actor from a contract in a transaction; return the exit code and the decoded result."""
-    exit_code, _codec, answer = decode_abi(["int256", "uint64", "bytes"], network.call(contract, asked(method, params)))
-    network.send(contract, 0, asked(method, params))
+    exit_code, _codec, answer = decode_abi(
+        ["int256", "uint64", "bytes"], network.call(contract, init_call_input(method, params))
+    )
+    network.send(contract, 0, init_call_input(method, params))
     return exit_code, decode(answer) if answer else None
 
 
@@ -85,17 +87,17 @@ def forwarder(network: Network) -> EthAddress:
     return address
 
 
-def created(network: Network, contract: EthAddress, module: bytes) -> Address:
+def create_actor(network: Network, contract: EthAddress, module: bytes) -> Address:
     """Install a module and create an actor of it from a contract."""
     code = cid_of(module, RAW)
-    assert through(network, contract, INSTALL, encode([module])) == (0, [link(code), True])
-    exit_code, (id_address, _robust) = through(network, contract, EXEC, encode([link(code), b""]))
+    assert call_init_from_contract(network, contract, INSTALL, encode([module])) == (0, [link(code), True])
+    exit_code, (id_address, _robust) = call_init_from_contract(network, contract, EXEC, encode([link(code), b""]))
     assert exit_code == 0
     return Address.from_bytes(id_address)
 
 
 def test_a_contract_installs_a_module_and_creates_an_actor_of_it(network: Network, contract: EthAddress) -> None:
-    actor = created(network, contract, answering(b"hello"))
+    actor = create_actor(network, contract, constant_actor(b"hello"))
     assert actor_answer(network, actor) == b"hello"
 
 
@@ -104,32 +106,35 @@ def actor_answer(network: Network, actor: Address) -> bytes:
 
 
 def test_code_is_installed_once(network: Network, contract: EthAddress) -> None:
-    module = answering(b"hello")
-    through(network, contract, INSTALL, encode([module]))
-    assert through(network, contract, INSTALL, encode([module])) == (0, [link(cid_of(module, RAW)), False])
+    module = constant_actor(b"hello")
+    call_init_from_contract(network, contract, INSTALL, encode([module]))
+    assert call_init_from_contract(network, contract, INSTALL, encode([module])) == (
+        0,
+        [link(cid_of(module, RAW)), False],
+    )
 
 
 def test_invalid_module_is_not_installed(network: Network, contract: EthAddress) -> None:
-    exit_code, _ = through(network, contract, INSTALL, encode([b"no module"]))
+    exit_code, _ = call_init_from_contract(network, contract, INSTALL, encode([b"no module"]))
     assert exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
 
 
 def test_actor_of_uninstalled_code_cannot_be_created(network: Network, contract: EthAddress) -> None:
-    exit_code, _ = through(network, contract, EXEC, encode([link(cid_of(b"else", RAW)), b""]))
+    exit_code, _ = call_init_from_contract(network, contract, EXEC, encode([link(cid_of(b"else", RAW)), b""]))
     assert exit_code == ExitCode.USR_FORBIDDEN
 
 
 def test_init_actor_lacks_install_method_without_feature() -> None:
     with Network() as network:
         contract = forwarder(network)
-        exit_code, _ = through(network, contract, INSTALL, encode([answering(b"hello")]))
+        exit_code, _ = call_init_from_contract(network, contract, INSTALL, encode([constant_actor(b"hello")]))
         assert exit_code == ExitCode.USR_UNHANDLED_MESSAGE
 
 
 def test_an_installed_actor_upgrades_itself(network: Network, contract: EthAddress) -> None:
-    actor = created(network, contract, wasm(UPGRADING))
-    later = answering(b"later")
-    through(network, contract, INSTALL, encode([later]))
+    actor = create_actor(network, contract, wasm(UPGRADING))
+    later = constant_actor(b"later")
+    call_init_from_contract(network, contract, INSTALL, encode([later]))
     network.actors.unknown(actor).send(2, cbor=cid_of(later, RAW))
     assert actor_answer(network, actor) == b"later"
 
@@ -138,7 +143,7 @@ def test_a_folder_has_its_features_for_good(tmp_path: Path) -> None:
     both = with_features(["m2-native", "upgrade-actor"])
     with Network(tmp_path, overlay=both) as network:
         contract = forwarder(network)
-        actor = created(network, contract, answering(b"hello"))
+        actor = create_actor(network, contract, constant_actor(b"hello"))
     with Network(tmp_path, overlay=both) as network:
         assert actor_answer(network, actor) == b"hello"
     options = "--feature m2-native --feature upgrade-actor"
@@ -164,7 +169,7 @@ def test_labs_go_with_them_and_a_folder_keeps_both(tmp_path: Path) -> None:
     both = with_features(["m2-native", "upgrade-actor"])
     with Network(tmp_path, rules="lab:async,libraries", overlay=both) as network:
         contract = forwarder(network)
-        actor = created(network, contract, answering(b"hello"))
+        actor = create_actor(network, contract, constant_actor(b"hello"))
     with Network(tmp_path, rules="lab:async,libraries", overlay=both) as network:
         assert actor_answer(network, actor) == b"hello"
         assert network.rules.name == "lab:async,libraries"

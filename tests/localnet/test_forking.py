@@ -31,7 +31,7 @@ from store.remote import RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
 from tests.localnet.rpc.conftest import Client, Failed
-from tests.localnet.test_node_client import answering
+from tests.localnet.test_node_client import constant_server
 
 COUNTER = ARTIFACTS / "Counter.json"
 BLOCK = {"Timestamp": 1_800_000_000, "ParentBaseFee": "100"}
@@ -355,7 +355,7 @@ def test_a_node_without_filecoins_methods_is_named_as_such(monkeypatch: pytest.M
 )
 def test_refusing_node_is_not_taken_for_ethereum_only_node(status: int, error: dict[str, object]) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
-    with answering(status, body) as url, pytest.raises(NodeError, match=str(error["message"])) as refused:
+    with constant_server(status, body) as url, pytest.raises(NodeError, match=str(error["message"])) as refused:
         find_fork_point(ForkSource(url))
     assert "Ethereum nodes have no actors" not in str(refused.value)
 

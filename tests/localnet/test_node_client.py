@@ -63,7 +63,7 @@ def test_errors_show_no_password() -> None:
 
 
 @contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
+def constant_server(status: int, body: bytes) -> Iterator[str]:
     """Serve the same response to every request, and close the connection without announcing it."""
 
     class Closing(Handler):
@@ -95,7 +95,7 @@ def answering(status: int, body: bytes) -> Iterator[str]:
 )
 def test_unexpected_node_response_is_quoted(status: int, body: bytes, words: str) -> None:
     limit = sys.getrecursionlimit()
-    with answering(status, body) as url, NodeClient(url) as client, pytest.raises(NodeError, match=words):
+    with constant_server(status, body) as url, NodeClient(url) as client, pytest.raises(NodeError, match=words):
         client.request("eth_chainId")
     assert sys.getrecursionlimit() == limit, "it is the process's"
 
@@ -103,18 +103,18 @@ def test_unexpected_node_response_is_quoted(status: int, body: bytes, words: str
 @pytest.mark.parametrize(("status", "answered"), [(403, True), (404, True), (429, False), (503, False)])
 def test_a_gateway_that_hands_a_method_not_on_has_answered(status: int, answered: bool) -> None:
     """A fork of a public node requests the node's labs; an overloaded node's response says nothing about them."""
-    with answering(status, b"not allowed") as url, NodeClient(url) as client, pytest.raises(NodeError) as refused:
+    with constant_server(status, b"not allowed") as url, NodeClient(url) as client, pytest.raises(NodeError) as refused:
         client.request("hypervisor_rules")
     assert refused.value.answered is answered
 
 
 def test_idle_closed_connection_is_reopened() -> None:
-    with answering(200, b'{"result": 7}') as url, NodeClient(url) as client:
+    with constant_server(200, b'{"result": 7}') as url, NodeClient(url) as client:
         assert [client.request("eth_chainId") for _ in range(3)] == [7, 7, 7]
 
 
 @contextmanager
-def waiting_for_two() -> Iterator[str]:
+def pairing_server() -> Iterator[str]:
     """Serve a request only after another one has arrived on another connection."""
     both = Barrier(2)
 
@@ -134,7 +134,7 @@ def waiting_for_two() -> Iterator[str]:
 
 def test_one_threads_question_waits_for_no_other_threads() -> None:
     """On a fork, a call that fetches a block would otherwise delay the chain."""
-    with waiting_for_two() as url, NodeClient(url) as client, ThreadPoolExecutor(2) as pool:
+    with pairing_server() as url, NodeClient(url) as client, ThreadPoolExecutor(2) as pool:
         started = monotonic()
         assert list(pool.map(client.request, ["one", "other"])) == [7, 7]
         assert monotonic() - started < 16
@@ -143,7 +143,7 @@ def test_one_threads_question_waits_for_no_other_threads() -> None:
 @pytest.mark.slow
 def test_timed_out_request_leaves_other_threads_connection_open() -> None:
     with (
-        waiting_for_two() as url,
+        pairing_server() as url,
         NodeClient(url, options=RequestOptions(timeout=0.2)) as client,
         ThreadPoolExecutor(1) as pool,
     ):
@@ -158,14 +158,14 @@ def test_timed_out_request_leaves_other_threads_connection_open() -> None:
 def test_commands_read_answers_as_deep_as_calls_go() -> None:
     limit = sys.getrecursionlimit()
     try:
-        with answering(200, b'{"result": ' + b'{"calls": [' * 1_050 + b"]}" * 1_050 + b"}") as url:
+        with constant_server(200, b'{"result": ' + b'{"calls": [' * 1_050 + b"]}" * 1_050 + b"}") as url:
             assert ask(url, "hypervisor_trace")
     finally:
         sys.setrecursionlimit(limit)
 
 
 @contextmanager
-def dripping(seconds: float) -> Iterator[str]:
+def slow_server(seconds: float) -> Iterator[str]:
     """Serve a byte of a header from time to time."""
     ended = Event()
 
@@ -193,7 +193,7 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
     monkeypatch.setattr(timed_socket, "_PATIENCE", 0.02)
     reports, began = list[float](), monotonic()
     with (
-        dripping(pause) as url,
+        slow_server(pause) as url,
         NodeClient(url, options=RequestOptions(timeout=0.5), waited=reports.append) as client,
         pytest.raises(NodeError, match=rf"{url} has not answered eth_chainId within 0\.5 s: see whether a node runs"),
     ):
@@ -206,7 +206,7 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
 @pytest.mark.slow
 def test_fork_of_silent_server_reports_waiting_and_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timed_socket, "_PATIENCE", 0.1)
-    with dripping(60) as url:
+    with slow_server(60) as url:
         result = CliRunner().invoke(app, ["node", "--fork-url", url, "--port", "0", "--timeout", "500"])
     assert result.exit_code == 2
     assert f"waiting for {url} for 0 s" in result.stderr
@@ -214,7 +214,7 @@ def test_fork_of_silent_server_reports_waiting_and_times_out(monkeypatch: pytest
 
 
 @contextmanager
-def refusing(
+def refusing_server(
     refusals: Sequence[tuple[int, bytes, Mapping[str, str]]], seen: list[tuple[float, Message]]
 ) -> Iterator[str]:
     """Refuse requests with these responses in turn, then respond with 7."""
@@ -259,7 +259,7 @@ _ONE_RETRY = RequestOptions(timeout=20, retries=1, backoff=0.05)
 )
 def test_a_request_that_is_refused_for_now_is_sent_again(status: int, body: bytes) -> None:
     seen: list[tuple[float, Message]] = []
-    with refusing([(status, body, {})], seen) as url, NodeClient(url, options=_ONE_RETRY) as client:
+    with refusing_server([(status, body, {})], seen) as url, NodeClient(url, options=_ONE_RETRY) as client:
         assert client.request("eth_chainId") == 7
     assert len(seen) == 2
     assert seen[1][0] - seen[0][0] >= 0.05
@@ -272,7 +272,7 @@ def test_a_request_that_is_refused_for_now_is_sent_again(status: int, body: byte
 def test_other_refusals_are_final(status: int, body: bytes) -> None:
     seen: list[tuple[float, Message]] = []
     with (
-        refusing([(status, body, {})], seen) as url,
+        refusing_server([(status, body, {})], seen) as url,
         NodeClient(url, options=_ONE_RETRY) as client,
         pytest.raises(NodeError),
     ):
@@ -284,7 +284,7 @@ def test_last_refusal_reports_retry_count() -> None:
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=2, backoff=0)
     with (
-        refusing([(429, b"slow down", {})] * 5, seen) as url,
+        refusing_server([(429, b"slow down", {})] * 5, seen) as url,
         NodeClient(url, options=options) as client,
         pytest.raises(NodeError, match=r"answered 429 Too Many Requests: slow down \(after 2 retries\)$"),
     ):
@@ -295,7 +295,7 @@ def test_last_refusal_reports_retry_count() -> None:
 def test_client_honors_retry_after_of_node() -> None:
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=1, backoff=30)
-    with refusing([(429, b"", {"retry-after": "1"})], seen) as url, NodeClient(url, options=options) as client:
+    with refusing_server([(429, b"", {"retry-after": "1"})], seen) as url, NodeClient(url, options=options) as client:
         assert client.request("eth_chainId") == 7
     assert 1 <= seen[1][0] - seen[0][0] < 1 + 10 * slowness()
 
@@ -305,7 +305,7 @@ def test_requests_are_throttled_after_rate_limit_refusal() -> None:
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(retries=1, backoff=0, compute_units=170)
     answers = [*[(200, b'{"result": 7}', dict[str, str]())] * 3, (429, b"", {})]
-    with refusing(answers, seen) as url, NodeClient(url, options=options) as client:
+    with refusing_server(answers, seen) as url, NodeClient(url, options=options) as client:
         for _ in range(6):
             client.request("eth_chainId")
     times = [at for at, _ in seen]
@@ -316,7 +316,7 @@ def test_requests_are_throttled_after_rate_limit_refusal() -> None:
 def test_headers_are_sent_with_each_request() -> None:
     seen: list[tuple[float, Message]] = []
     options = RequestOptions(headers=headers(["Authorization: Bearer a:b", "x-client:me"]))
-    with refusing([], seen) as url, NodeClient(url, options=options) as client:
+    with refusing_server([], seen) as url, NodeClient(url, options=options) as client:
         client.request("eth_chainId")
     ((_, sent),) = seen
     assert (sent["authorization"], sent["x-client"], sent["content-type"]) == ("Bearer a:b", "me", "application/json")

@@ -80,7 +80,7 @@ def own(function: Callable[[bytes], Any] | None = None, **fields: Any) -> Precom
 
 
 @dataclass
-class Asked:
+class PrecompileCaller:
     """A network with a contract that calls an address."""
 
     network: Network
@@ -110,27 +110,27 @@ def evm(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def asking(rules: str, evm: str) -> Iterator[Callable[..., Asked]]:
+def precompile_caller(rules: str, evm: str) -> Iterator[Callable[..., PrecompileCaller]]:
     made: list[Network] = []
 
-    def make(*rows: Precompile, code: str = ANSWERS) -> Asked:
+    def make(*rows: Precompile, code: str = ANSWERS) -> PrecompileCaller:
         network = Network(rules=rules, evm=evm, precompiles=rows)
         made.append(network)
         receipt = network.send(None, 0, deployer(assemble(code)))
-        return Asked(network, receipt.contract_address)
+        return PrecompileCaller(network, receipt.contract_address)
 
     yield make
     for network in made:
         network.close()
 
 
-def test_function_precompile_answers_contracts(asking: Callable[..., Asked]) -> None:
-    asked = asking(own(lambda data: hashlib.sha256(data).digest()))
+def test_function_precompile_answers_contracts(precompile_caller: Callable[..., PrecompileCaller]) -> None:
+    asked = precompile_caller(own(lambda data: hashlib.sha256(data).digest()))
     assert asked(PLACE, b"hello") == hashlib.sha256(b"hello").digest() == asked("0x" + "00" * 19 + "02", b"hello")
 
 
-def test_wasm_precompile_answers_contracts(asking: Callable[..., Asked]) -> None:
-    asked = asking(own(module=module(INVERTS)))
+def test_wasm_precompile_answers_contracts(precompile_caller: Callable[..., PrecompileCaller]) -> None:
+    asked = precompile_caller(own(module=module(INVERTS)))
     data = bytes(range(256)) * 5
     assert asked(PLACE, data) == bytes(255 - byte for byte in data)
     assert asked(PLACE) == b""
@@ -138,18 +138,22 @@ def test_wasm_precompile_answers_contracts(asking: Callable[..., Asked]) -> None
 
 @pytest.mark.parametrize("rules", ["ethereum"])
 @pytest.mark.parametrize("size", [0, 1, 32, 33, 1000])
-def test_precompile_cost_matches_network_under_ethereum_rules(asking: Callable[..., Asked], size: int) -> None:
+def test_precompile_cost_matches_network_under_ethereum_rules(
+    precompile_caller: Callable[..., PrecompileCaller], size: int
+) -> None:
     """The identity costs 15 gas and 3 for each word."""
-    asked = asking(own(bytes))
+    asked = precompile_caller(own(bytes))
     data = bytes([7]) * size
     assert asked(PLACE, data) == data
     assert asked.gas(PLACE, data) == asked.gas("0x" + "00" * 19 + "04", data)
 
 
 @pytest.mark.parametrize("rules", ["filecoin"])
-def test_precompile_cost_is_exchange_rate_price_under_filecoin(asking: Callable[..., Asked]) -> None:
+def test_precompile_cost_is_exchange_rate_price_under_filecoin(
+    precompile_caller: Callable[..., PrecompileCaller],
+) -> None:
     """An unused precompile slot of the network costs nothing itself, and has as many nonzero bytes."""
-    asked = asking(own(lambda _: b"", gas=1_000_000, gas_per_word=50_000))
+    asked = precompile_caller(own(lambda _: b"", gas=1_000_000, gas_per_word=50_000))
     price = (1_000_000 + 2 * 50_000) * DEFAULT_RATE // MILLIGAS_PER_GAS
     assert asked(EMPTY_SLOT, bytes(33)) == asked(PLACE, bytes(33)) == b""
     found = asked.gas(PLACE, bytes(33)) - asked.gas(EMPTY_SLOT, bytes(33))
@@ -157,18 +161,22 @@ def test_precompile_cost_is_exchange_rate_price_under_filecoin(asking: Callable[
 
 
 @pytest.mark.parametrize("opcode", ["EXTCODESIZE", "EXTCODEHASH", "BALANCE", "EXTCODECOPY"])
-def test_custom_precompile_account_matches_network_precompile(asking: Callable[..., Asked], opcode: str) -> None:
+def test_custom_precompile_account_matches_network_precompile(
+    precompile_caller: Callable[..., PrecompileCaller], opcode: str
+) -> None:
     """Code, hash and balance are equal; under Ethereum's rules it is warm, so the gas is equal, too."""
     asks = f"5 0 0 {TO} EXTCODECOPY 0 MLOAD" if opcode == "EXTCODECOPY" else f"{TO} {opcode}"
-    asked = asking(own(bytes), code=f"{asks} 0 MSTORE 32 0 RETURN")
+    asked = precompile_caller(own(bytes), code=f"{asks} 0 MSTORE 32 0 RETURN")
     assert asked(PLACE) == asked(IDENTITY)
     assert asked.gas(PLACE) == asked.gas(IDENTITY)
 
 
 @pytest.mark.parametrize("kind", ["CALL", "CALLCODE", "DELEGATECALL", "STATICCALL"])
-def test_every_call_opcode_reaches_custom_precompile(asking: Callable[..., Asked], rules: str, kind: str) -> None:
+def test_every_call_opcode_reaches_custom_precompile(
+    precompile_caller: Callable[..., PrecompileCaller], rules: str, kind: str
+) -> None:
     value = "0" if kind in ("CALL", "CALLCODE") else ""
-    asked = asking(
+    asked = precompile_caller(
         own(lambda data: data[::-1]),
         code=f"{FORWARD} {INPUT} {value} {TO} GAS {kind} @good JUMPI 0 0 REVERT good: {OUTPUT}",
     )
@@ -179,8 +187,8 @@ def test_every_call_opcode_reaches_custom_precompile(asking: Callable[..., Asked
     assert asked(PLACE, b"abc") == b"cba"
 
 
-def test_money_stays_at_its_address(asking: Callable[..., Asked]) -> None:
-    asked = asking(own(bytes), code=f"{FORWARD} {INPUT} 5 {TO} GAS CALL 0 MSTORE 32 0 RETURN")
+def test_money_stays_at_its_address(precompile_caller: Callable[..., PrecompileCaller]) -> None:
+    asked = precompile_caller(own(bytes), code=f"{FORWARD} {INPUT} 5 {TO} GAS CALL 0 MSTORE 32 0 RETURN")
     network = asked.network
     network.send(asked.at, 5, _calldata(PLACE, b"abc"))
     assert network.balance(network.address(PLACE)) == 5
@@ -216,9 +224,9 @@ FAILURES = [
 
 @pytest.mark.parametrize(("fields", "words"), FAILURES)
 def test_precompile_failure_fails_only_call_and_is_traced(
-    asking: Callable[..., Asked], rules: str, fields: dict[str, Any], words: str
+    precompile_caller: Callable[..., PrecompileCaller], rules: str, fields: dict[str, Any], words: str
 ) -> None:
-    asked = asking(own(**fields), code=f"{ASK} 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN")
+    asked = precompile_caller(own(**fields), code=f"{ASK} 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN")
     assert asked(PLACE, b"abc") == bytes(64)
     receipt = asked.network.send(asked.at, 0, _calldata(PLACE, b"abc"))
     shown = str(asked.network.trace(receipt.hash))
@@ -227,30 +235,36 @@ def test_precompile_failure_fails_only_call_and_is_traced(
 
 
 @pytest.mark.parametrize("rules", ["ethereum"])
-def test_precompile_failure_takes_all_gas_under_ethereum_rules(asking: Callable[..., Asked]) -> None:
+def test_precompile_failure_takes_all_gas_under_ethereum_rules(
+    precompile_caller: Callable[..., PrecompileCaller],
+) -> None:
     """Compare with a network precompile that fails: a point that is not on its curve."""
     code = f"{FORWARD} {INPUT} {TO} 100000 STATICCALL 0 MSTORE 32 0 RETURN"
-    asked = asking(own(raises), code=code)
+    asked = precompile_caller(own(raises), code=code)
     point = (1).to_bytes(WORD, "big") * 2
     assert asked(PLACE, point) == asked(CURVE, point) == bytes(WORD)
     assert asked.gas(PLACE, point) == asked.gas(CURVE, point)
 
 
 @pytest.mark.parametrize("rules", ["filecoin"])
-def test_precompile_failure_costs_at_most_price_under_filecoin(asking: Callable[..., Asked]) -> None:
+def test_precompile_failure_costs_at_most_price_under_filecoin(
+    precompile_caller: Callable[..., PrecompileCaller],
+) -> None:
     code = f"{FORWARD} {INPUT} {TO} 100000 STATICCALL POP 32 0 RETURN"
-    failing, working = asking(own(raises), code=code), asking(own(lambda _: b""), code=code)
+    failing, working = precompile_caller(own(raises), code=code), precompile_caller(own(lambda _: b""), code=code)
     assert failing.gas(PLACE, b"abc") == working.gas(PLACE, b"abc")
 
 
-def test_precompile_without_enough_gas_does_not_run(asking: Callable[..., Asked], rules: str) -> None:
+def test_precompile_without_enough_gas_does_not_run(
+    precompile_caller: Callable[..., PrecompileCaller], rules: str
+) -> None:
     ran: list[bytes] = []
 
     def notes(data: bytes) -> bytes:
         ran.append(data)
         return b""
 
-    asked = asking(own(notes, gas=1 << 60), code=f"{ASK} 0 MSTORE 32 0 RETURN")
+    asked = precompile_caller(own(notes, gas=1 << 60), code=f"{ASK} 0 MSTORE 32 0 RETURN")
     if rules == "ethereum":
         assert asked(PLACE) == bytes(WORD)
     else:
@@ -262,12 +276,12 @@ def test_precompile_without_enough_gas_does_not_run(asking: Callable[..., Asked]
 # --- traces ----------------------------------------------------------------------------------------------------------
 
 
-def test_precompile_trace_shows_name_arguments_and_result(asking: Callable[..., Asked]) -> None:
+def test_precompile_trace_shows_name_arguments_and_result(precompile_caller: Callable[..., PrecompileCaller]) -> None:
     def add(data: bytes) -> bytes:
         words = data[-2 * WORD :]
         return (int.from_bytes(words[:WORD], "big") + int.from_bytes(words[WORD:], "big")).to_bytes(WORD, "big")
 
-    asked = asking(own(add, name="adder", signature="add(uint256,uint256)(uint256)"))
+    asked = precompile_caller(own(add, name="adder", signature="add(uint256,uint256)(uint256)"))
     network, numbers = asked.network, (40).to_bytes(WORD, "big") + (2).to_bytes(WORD, "big")
     selector = bytes(keccak(b"add(uint256,uint256)"))[:4]
     for data in (numbers, selector + numbers):
@@ -280,10 +294,10 @@ def test_precompile_trace_shows_name_arguments_and_result(asking: Callable[..., 
         )  # fmt: skip
 
 
-def test_a_network_without_precompiles_has_none(asking: Callable[..., Asked], rules: str) -> None:
+def test_a_network_without_precompiles_has_none(precompile_caller: Callable[..., PrecompileCaller], rules: str) -> None:
     with Network(rules=rules) as other:
         assert other.machine.context.precompiles is None
-    asked = asking(code=f"{ASK} 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN")
+    asked = precompile_caller(code=f"{ASK} 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN")
     assert asked(PLACE, b"abc") == (1).to_bytes(WORD, "big") + bytes(WORD)  # no actor there: the call succeeds
 
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 
 from localnet import Network
-from tests.localnet.conftest import START, Clock, _taken_back
-from tests.localnet.test_failing_commits import Told
+from tests.localnet.conftest import START, Clock, _restored
+from tests.localnet.test_failing_commits import ReorgRecorder
 
 
 @pytest.mark.slow
 def test_state_outside_snapshot_is_restored_too() -> None:
     clock = Clock()
     with Network(clock=clock) as shared:
-        lent = _taken_back(shared)
+        lent = _restored(shared)
         network = next(lent)
         network.automine = False
         network.chain.deferred = True
         network.set_block_interval(7)
         network.add_interface([], "Nobody")
-        network.chain.watchers.append(Told())
+        network.chain.watchers.append(ReorgRecorder())
         clock.now += 100
         network.mine(2)
         assert next(lent, None) is None

@@ -19,7 +19,7 @@ from runtimes.wasm.module import parse_module
 from store.cid import RAW, Cid, cid_of
 from store.codec import link
 from tests.fuzz.programs import BUFFER, GUEST, guest, operation, write
-from tests.runtimes.wasm.guests import call, place, run
+from tests.runtimes.wasm.guests import call, install_actor, install_and_call
 
 FOLDER = build.TEMPLATE
 FIRST, SECOND = build.module_file(FOLDER, "upgradable"), build.module_file(FOLDER, "v2")
@@ -131,7 +131,7 @@ def test_module_of_missing_feature_is_refused_with_its_name() -> None:
 @pytest.mark.parametrize("boundary", ["raw", "plain"])
 def test_code_that_needs_a_feature_names_it_where_it_runs(boundary: str) -> None:
     with Hypervisor.open(options={"boundary": boundary}) as machine:
-        result = run(machine, FIRST.read_bytes())
+        result = install_and_call(machine, FIRST.read_bytes())
         assert "`hypervisor node --feature upgrade-actor`" in str(result.fatal)
 
 
@@ -143,7 +143,7 @@ def test_reverted_code_install_is_not_found_despite_compilation() -> None:
     stored = [operation("store", BUFFER + 8 * at, word) for at, word in enumerate(words)]
     program = write([*stored, operation("actor.upgrade_actor", 0, BUFFER, 0)])
     with Hypervisor.open(overlay=with_features(["m2-native", "upgrade-actor"])) as machine:
-        place(machine, asking)
+        install_actor(machine, asking)
         start, written = machine.snapshot(), len(machine.store.pending)
         never_had_it = call(machine, GUEST, program)
         machine.restore(start)

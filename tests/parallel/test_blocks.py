@@ -81,7 +81,7 @@ def called(sender: int, what: int, word: bytes = bytes(32), nonce: int = 0) -> M
     return message_from(transaction, to_filecoin(on.accounts[sender]))
 
 
-def both(messages: list[Message], parallel: Parallel) -> list[ApplyResult | str]:
+def execute_both_ways(messages: list[Message], parallel: Parallel) -> list[ApplyResult | str]:
     """Return the results of a block, which are equal both ways."""
     on = stage("filecoin")
     serial = execute(on, messages)
@@ -92,7 +92,7 @@ def both(messages: list[Message], parallel: Parallel) -> list[ApplyResult | str]
 def test_messages_that_create_one_address_conflict() -> None:
     nobody = Address.delegated(10, b"\x0e" * 20)
     parallel = fresh()
-    results = both([payment(sender, nobody, FIL) for sender in range(1, 7)], parallel)
+    results = execute_both_ways([payment(sender, nobody, FIL) for sender in range(1, 7)], parallel)
     assert [getattr(result, "exit_code", None) for result in results] == [0] * 6
     first = parallel.conflicts[0]
     assert first.actor == INIT_ACTOR or first.address == nobody
@@ -102,7 +102,7 @@ def test_messages_that_spend_one_balance_conflict_at_its_actor() -> None:
     parallel = fresh()
     receiver = to_filecoin(stage("filecoin").accounts[7])
     richer = [payment(sender, receiver, FIL) for sender in range(1, 5)]
-    both([*richer, payment(7, Address.id(99), 101 * FIL)], parallel)
+    execute_both_ways([*richer, payment(7, Address.id(99), 101 * FIL)], parallel)
     actor = stage("filecoin").machine.state_tree.lookup_id(receiver)
     assert [conflict for conflict in parallel.conflicts if conflict.actor == actor and "balance" in conflict.fields]
 
@@ -111,20 +111,20 @@ def test_messages_that_kill_the_actor_of_others() -> None:
     heir = bytes(12) + stage("filecoin").accounts[2]
     kill, again = called(1, KILL, heir), called(1, KILL, heir, nonce=1)
     parallel = fresh()
-    both([kill, called(2, COUNT), called(3, COUNT), again, called(4, COUNT)], parallel)
+    execute_both_ways([kill, called(2, COUNT), called(3, COUNT), again, called(4, COUNT)], parallel)
     assert parallel.again
 
 
 def test_the_fees_of_messages_are_no_conflict() -> None:
     parallel = fresh()
-    both([payment(sender, Address.id(1), 0) for sender in range(1, 5)], parallel)
+    execute_both_ways([payment(sender, Address.id(1), 0) for sender in range(1, 5)], parallel)
     assert (parallel.conflicts, parallel.again, parallel.taken) == ([], 0, 2)
 
 
 def test_messages_of_one_sender_follow_each_other_in_one_worker() -> None:
     one = [payment(1, Address.id(1), 1, nonce) for nonce in range(4)]
     parallel = fresh(takes_part=False)
-    both([*one, payment(2, Address.id(1), 1)], parallel)
+    execute_both_ways([*one, payment(2, Address.id(1), 1)], parallel)
     assert parallel.taken == 5
 
 
@@ -422,7 +422,7 @@ def test_machines_unfit_for_parallel_workers_are_detected() -> None:
 
 def test_small_blocks_are_executed_serially() -> None:
     parallel = Parallel(2)
-    both([payment(sender, Address.id(99), 0) for sender in range(1, 5)], parallel)
+    execute_both_ways([payment(sender, Address.id(99), 0) for sender in range(1, 5)], parallel)
     assert parallel.blocks == 0
 
 

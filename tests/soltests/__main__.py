@@ -127,7 +127,7 @@ def _with_real_actors(name: str, run: Chosen, mocked: Mapping[Key, End], evm: st
     real = hypervisor(run, "--evm", evm, "--real-filecoin")
     for key, end in sorted(real.items()):
         if key in mocked and end.status != mocked[key].status:
-            result.lines.append(f"{name} {key[0]} {key[1]}: real actors {_told(end)}, mocks {_told(mocked[key])}")
+            result.lines.append(f"{name} {key[0]} {key[1]}: real actors {_text(end)}, mocks {_text(mocked[key])}")
     return sum(key in mocked and end.status == mocked[key].status for key, end in real.items())
 
 
@@ -159,7 +159,7 @@ def _figures(
     alike = {key for key in both if theirs[key].status == ours[key].status}
     known = 0
     for key in sorted(theirs.keys() | ours.keys()):
-        told = f"{name} {key[0]} {key[1]}: forge {_told(theirs.get(key))}, here {_told(ours.get(key))}"
+        told = f"{name} {key[0]} {key[1]}: forge {_text(theirs.get(key))}, here {_text(ours.get(key))}"
         result.lines.append(told)
         if key not in alike:
             known += (name, f"{key[0]} {key[1]}") in KNOWN
@@ -176,7 +176,7 @@ def _figures(
     }.items()
 
 
-def _told(end: End | None) -> str:
+def _text(end: End | None) -> str:
     return "not run" if end is None else f"{end.status}{f' ({end.reason[:160]})' if end.reason else ''}"
 
 

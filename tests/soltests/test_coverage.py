@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import installed
-from tests.clients.coverage import both
+from tests.clients.coverage import hits_of_both_runners
 from tests.soltests.folder import SuitesMissing
 from tests.soltests.stage import INSTALLED, stage
 
@@ -31,7 +31,7 @@ def suite(tmp_path: Path) -> Path:
 
 
 def test_line_coverage_of_public_suite_matches_forge(suite: Path) -> None:
-    found, expected = both(installed(INSTALLED, Path(__file__).resolve().parent), suite)
+    found, expected = hits_of_both_runners(installed(INSTALLED, Path(__file__).resolve().parent), suite)
     assert {key: set(hits) for key, hits in found.items()} == {key: set(expected[key]) for key in found}
     lines = [(hits[line], expected[key][line]) for key, hits in found.items() if key[1] == "DA" for line in hits]
     functions = [(hits[name], expected[key][name]) for key, hits in found.items() if key[1] == "FNDA" for name in hits]

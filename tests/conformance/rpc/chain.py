@@ -24,7 +24,7 @@ _ABSENT: Final = ("notfound", "not-found", "unknown", "nonexistent", "empty-tx")
 
 
 @dataclass
-class Lived:
+class ChainContents:
     """The chain and its contents: transaction hashes by type, a block with a transaction, a contract."""
 
     rpc: Client
@@ -55,7 +55,7 @@ class Lived:
 
 
 @contextmanager
-def lived() -> Iterator[Lived]:
+def make_chain() -> Iterator[ChainContents]:
     """Make a chain with transactions of each kind, logs and a failure, up to the reference chain's height."""
     height = 0
     with Network(clock=lambda: float(BLOCK_TIME * height)) as network:
@@ -80,4 +80,4 @@ def lived() -> Iterator[Lived]:
         while network.block_number < HEAD:
             next_time()
             network.mine()
-        yield Lived(rpc, by_type, block, contract)
+        yield ChainContents(rpc, by_type, block, contract)

@@ -14,7 +14,7 @@ import pytest
 
 from localnet.rpc.method_table import method_table
 from localnet.rpc.refused import REASONS
-from tests.conformance.rpc.chain import Lived, lived
+from tests.conformance.rpc.chain import ChainContents, make_chain
 from tests.conformance.rpc.spec import Exchange, exchanges
 
 NO_FUNDS = "the sender has funds on the reference chain only"
@@ -95,8 +95,8 @@ NULLABLE = {"to", "contractAddress"}
 
 
 @pytest.fixture(scope="module")
-def chain() -> Iterator[Lived]:
-    with lived() as found:
+def chain() -> Iterator[ChainContents]:
+    with make_chain() as found:
         yield found
 
 
@@ -105,7 +105,7 @@ def offered() -> list[Exchange]:
     return [exchange for exchange in exchanges() if exchange.request["method"] in table]
 
 
-def differences(chain: Lived, exchange: Exchange) -> list[str]:
+def differences(chain: ChainContents, exchange: Exchange) -> list[str]:
     """Return the differences from the reference client's response; the request's changes are rolled back."""
     snapshot = chain.rpc("evm_snapshot")
     response = chain.rpc.send(json.dumps(chain.own(exchange)).encode())
@@ -133,7 +133,7 @@ def _shape(expected: Any, found: Any, path: str) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_responses_match_reference_client(chain: Lived) -> None:
+def test_responses_match_reference_client(chain: ChainContents) -> None:
     found = {exchange.name: words for exchange in offered() if (words := differences(chain, exchange))}
     known = {name for names in DIFFERENT.values() for name in names.split()}
     assert {name: words for name, words in found.items() if name not in known} == {}

@@ -12,7 +12,7 @@ from localnet import Network
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS
-from tests.conformance.rpc.chain import Lived, lived
+from tests.conformance.rpc.chain import ChainContents, make_chain
 from tests.conformance.rpc.spec import complaints, method_names
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, calldata
 from tests.localnet.rpc.conftest import Client
@@ -38,12 +38,12 @@ BEYOND = {
 
 
 @pytest.fixture(scope="module")
-def chain() -> Iterator[Lived]:
-    with lived() as found:
+def chain() -> Iterator[ChainContents]:
+    with make_chain() as found:
         yield found
 
 
-def samples(chain: Lived) -> dict[str, list[list[Any]]]:
+def samples(chain: ChainContents) -> dict[str, list[list[Any]]]:
     """Return parameters for each method, several if its results have several shapes."""
     transactions = [[name] for name in (*chain.by_type.values(), NO_HASH)]
     call = {"from": ALICE, "to": chain.contract, "data": calldata(INBOX, "greet", "x")}
@@ -107,7 +107,7 @@ def specified(method: str, result: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_results_fit_their_schemas(chain: Lived) -> None:
+def test_results_fit_their_schemas(chain: ChainContents) -> None:
     wrong = {}
     for method, calls in samples(chain).items():
         found = [
@@ -118,7 +118,7 @@ def test_results_fit_their_schemas(chain: Lived) -> None:
     assert set(wrong) == set(DIFFERENT), wrong
 
 
-def test_results_of_sending_and_of_filters_fit_theirs(chain: Lived) -> None:
+def test_results_of_sending_and_of_filters_fit_theirs(chain: ChainContents) -> None:
     rpc = chain.rpc
     snapshot = rpc("evm_snapshot")
     filters = [rpc("eth_newFilter", {}), rpc("eth_newBlockFilter"), rpc("eth_newPendingTransactionFilter")]
@@ -141,14 +141,14 @@ def test_results_of_sending_and_of_filters_fit_theirs(chain: Lived) -> None:
     assert not wrong
 
 
-def test_every_method_is_compared_refused_or_known_to_be_missing(chain: Lived) -> None:
+def test_every_method_is_compared_refused_or_known_to_be_missing(chain: ChainContents) -> None:
     sent = {"eth_sendRawTransaction", "eth_sendTransaction", "eth_getFilterChanges", "eth_getFilterLogs"}
     offered = set(method_names()) & set(method_table())
     assert offered - set(REASONS) == set(samples(chain)) | sent
     assert set(method_names()) - set(method_table()) == set(MISSING)
 
 
-def test_a_result_that_does_not_fit_is_noticed(chain: Lived) -> None:
+def test_a_result_that_does_not_fit_is_noticed(chain: ChainContents) -> None:
     block = chain.rpc("eth_getBlockByNumber", "latest", False)
     assert complaints("eth_getBlockByNumber", {**block, "number": 5})
     assert complaints("eth_getBlockByNumber", {name: block[name] for name in block if name != "hash"})

@@ -16,8 +16,8 @@ def run(data: bytes) -> bool:
     return lying.run(data, _use)
 
 
-def _use(store: lying.LyingStore, _width: int, operations: list[Any]) -> None:
-    array = Amt(store, lying.place(0))
+def _use(store: lying.ArbitraryLinkStore, _width: int, operations: list[Any]) -> None:
+    array = Amt(store, lying.node_cid(0))
     for operation in operations[:20]:
         match operation:
             case [0, int(index), bytes(value)] if 0 <= index <= MAX_INDEX:

@@ -51,7 +51,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
     try:
         value = decode_json(data)
     except CodecError:
-        value = trees.anything(rng)
+        value = trees.random_value(rng)
     try:
         text = encode_json(trees.mutated(value, rng))
     except CodecError:

@@ -16,9 +16,9 @@ def run(data: bytes) -> bool:
     return lying.run(data, _use)
 
 
-def _use(store: lying.LyingStore, width: int, operations: list[Any]) -> None:
+def _use(store: lying.ArbitraryLinkStore, width: int, operations: list[Any]) -> None:
     bits = width if 1 <= width <= 8 else 5
-    tree = Hamt(store, lying.place(0), bits)
+    tree = Hamt(store, lying.node_cid(0), bits)
     for kind, number, name in _calls(operations):
         key = name or b"%d" % number
         if kind == 0:

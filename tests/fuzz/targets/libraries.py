@@ -30,12 +30,12 @@ from store.codec import CodecError, decode, encode
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.labs import linked_programs
-from tests.runtimes.wasm.guests import call, place, wasm
+from tests.runtimes.wasm.guests import call, install_actor, wasm
 
 GAS = 200_000_000
 RUNS = 100
 """Number of actors that a machine runs before it is replaced, since it caches compiled modules."""
-NAMES = [cid_of(bytes((place,)), RAW) for place in range(8)]
+NAMES = [cid_of(bytes((number,)), RAW) for number in range(8)]
 TURNS = 3
 """Number of actors over the same libraries."""
 _BESIDE = 1 << 19
@@ -105,7 +105,7 @@ def run(data: bytes) -> bool:
 def _call(machine: Hypervisor, actor: bytes) -> tuple[int, bytes, int]:
     """Return exit code, return value and gas of a call."""
     start = machine.snapshot()
-    result = call(machine, place(machine, actor), gas_limit=GAS)
+    result = call(machine, install_actor(machine, actor), gas_limit=GAS)
     assert result.fatal is None, result.fatal
     assert 0 <= result.gas_used <= GAS
     machine.restore(start)
@@ -172,8 +172,8 @@ def seeds() -> Iterator[bytes]:
             f'(module (import "lib:{show(NAMES[chain - 1])}" "f0" (func (param i32) (result i32))) (memory (export '
             '"memory") 1) (func (export "invoke") (param i32) (result i32) (call 0 (local.get 0))))'
         )
-        yield encode([bottom, *(_library(place) for place in range(chain - 1)), above])
-        yield encode([bottom, 1 << 19, *(_library(place) for place in range(chain - 1)), 1 << 16, above])
+        yield encode([bottom, *(_library(number) for number in range(chain - 1)), above])
+        yield encode([bottom, 1 << 19, *(_library(number) for number in range(chain - 1)), 1 << 16, above])
     yield encode([_library(1), _library(0), actor])
     yield encode([actor])
     yield encode([actor, actor])

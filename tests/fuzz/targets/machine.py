@@ -16,7 +16,7 @@ from hypervisor.machine_state import Snapshot
 from hypervisor.state_tree import StateTree
 from tests.fuzz.programs import BUFFER, CONTENT, GUEST, NAMES, SELF, START, changed, guest, operation, read, write
 from tests.fuzz.target import MACHINE, Target
-from tests.runtimes.wasm.guests import call, place
+from tests.runtimes.wasm.guests import call, install_actor
 
 GAS = (2_000_000, 20_000_000, 100_000_000, 300_000_000)
 ENTERED = 141_000
@@ -72,7 +72,7 @@ def _check(result: ApplyResult, limit: int) -> None:
 @cache
 def _machine(boundary: str = "raw") -> tuple[Hypervisor, Snapshot]:
     machine = Hypervisor.open(options={"boundary": boundary})
-    place(machine, guest(), balance=10**18)
+    install_actor(machine, guest(), balance=10**18)
     return machine, machine.snapshot()
 
 

@@ -22,7 +22,7 @@ from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.fuzz.wasm_modules import generated
 from tests.runtimes.wasm.guests import guest
-from tests.runtimes.wasm.guests import run as run_on
+from tests.runtimes.wasm.guests import install_and_call as run_on
 
 LARGEST = 110_000
 GAS = 20_000_000
@@ -30,7 +30,7 @@ RUNS = 100
 """Number of modules that a machine runs before it is replaced, since it caches compiled modules."""
 
 
-def run(data: bytes) -> bool:
+def install_and_call(data: bytes) -> bool:
     engine = guest_engine()
     try:
         module = parse_module(data)
@@ -108,5 +108,11 @@ def _careless() -> None:
 
 
 TARGET = Target(
-    run, seeds, mutate, share=10, longest=LARGEST, memory=MACHINE, plants={"a section's end is not seen": _careless}
+    install_and_call,
+    seeds,
+    mutate,
+    share=10,
+    longest=LARGEST,
+    memory=MACHINE,
+    plants={"a section's end is not seen": _careless},
 )

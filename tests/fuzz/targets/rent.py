@@ -33,7 +33,7 @@ from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.labs.rent import KEEP, car
 from tests.labs.rent_ledger import GRACE, world
-from tests.labs.worlds import World
+from tests.labs.worlds import LabNetwork
 
 VALUE = 10**12
 _ABI = 0xFF
@@ -44,7 +44,7 @@ _ABI = 0xFF
 class Stage:
     """Two archived tenants, one of each runtime, with their proofs, and two paying tenants."""
 
-    world: World
+    world: LabNetwork
     start: Snapshot
     epoch: int
     proofs: tuple[tuple[ActorID, bytes], ...]
@@ -123,7 +123,7 @@ def _value(data: bytes) -> int:
     return 0 if looks and len(data) % 8 else VALUE
 
 
-def _money(machine: Hypervisor, here: World) -> int:
+def _money(machine: Hypervisor, here: LabNetwork) -> int:
     """Return attoFIL of all participants; the rent actor holds exactly the deposits."""
     rent = machine.state_tree.existing(RENT)
     deposits = sum(one.deposit for one in RentState(machine.store, rent.head).tenancies().values())

@@ -27,7 +27,7 @@ from tests.fuzz import trees
 from tests.fuzz.programs import BUFFER, GUEST, SELF, START, Operation, changed, guest, operation, read, write
 from tests.fuzz.target import MACHINE, Target
 from tests.fuzz.wasm_modules import generated
-from tests.runtimes.wasm.guests import call, place
+from tests.runtimes.wasm.guests import call, install_actor
 from tests.runtimes.wasm.guests import guest as plain_guest
 
 INSTALL, CREATE, INVOKE = range(3)
@@ -131,7 +131,7 @@ def _check(result: ApplyResult) -> None:
 @cache
 def _machine(boundary: str) -> tuple[Hypervisor, Snapshot]:
     machine = Hypervisor.open(overlay=with_features(FEATURES), options={"boundary": boundary})
-    place(machine, guest(featured=True), balance=10**18)
+    install_actor(machine, guest(featured=True), balance=10**18)
     return machine, machine.snapshot()
 
 

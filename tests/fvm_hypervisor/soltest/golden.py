@@ -45,7 +45,7 @@ def of_forge(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def answered(folder: Path, name: str) -> Any:
+def printed_json(folder: Path, name: str) -> Any:
     """Return the JSON that forge printed, as a file of the folder."""
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 

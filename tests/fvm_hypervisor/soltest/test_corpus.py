@@ -54,7 +54,7 @@ def nested() -> list[str]:
     return [*body, "5f5ffd"]
 
 
-def kept(root: Path, contract: str = "Suite", test: str = "testFuzz") -> list[Path]:
+def stored_inputs(root: Path, contract: str = "Suite", test: str = "testFuzz") -> list[Path]:
     return sorted((root / "cache" / "corpus" / contract / test / "worker0" / "corpus").glob("*"))
 
 
@@ -70,7 +70,7 @@ def test_corpus_guided_fuzzing_finds_nested_bytes_blind_misses(run_contracts: Ru
     guided = found(GUIDED)
     assert guided.status is CaseStatus.FAILURE
     assert guided.counterexample[0].arguments == "155, 61, 103"
-    assert 3 <= len(kept(tmp_path)) <= 8
+    assert 3 <= len(stored_inputs(tmp_path)) <= 8
     again = found(GUIDED)  # one of the stored inputs is that one
     assert (again.status, again.runs) == (CaseStatus.FAILURE, 0)
 
@@ -108,7 +108,7 @@ def test_constructor_arguments_add_no_edges(run_contracts: Run, tmp_path: Path, 
     # the dispatchers of both contracts and the constructor, each with one jump; unknown code is one
     assert found.edges is not None
     assert found.edges[::2] == (3, 1)
-    assert len(kept(tmp_path)) == 1
+    assert len(stored_inputs(tmp_path)) == 1
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_stored_failure_that_passes_runs_before_corpus(run_contracts: Run, tmp_p
     found = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast", seed=3)["Suite"][NESTED]
     assert (found.status, found.counterexample[0].arguments) == (CaseStatus.FAILURE, "155, 61, 103")
     assert found.gases[0] == min(found.gases)  # the stored input, which ends at the first comparison
-    assert kept(tmp_path)
+    assert stored_inputs(tmp_path)
 
 
 def test_oldest_input_is_evicted_if_none_was_mutated_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_an_input_of_forges_corpus_is_run_first(run_contracts: Run, tmp_path: Pa
 
 def test_files_are_of_forges_form(run_contracts: Run, tmp_path: Path) -> None:
     run_contracts({"Suite": {NESTED: nested()}}, project=Project(tmp_path, fuzz=replace(GUIDED, runs=20)), evm="fast")
-    files = kept(tmp_path)
+    files = stored_inputs(tmp_path)
     assert files
     for file in files:
         assert re.fullmatch(
@@ -333,7 +333,7 @@ def test_corpus_sequences_are_stored_and_replayed(run_contracts: Run, tmp_path: 
     first = found(1)
     assert (first.status, first.runs > 0) == (CaseStatus.FAILURE, True)
     assert [step.arguments for step in first.counterexample] == ["155, 61"]
-    rows = [json.loads(file.read_text(encoding="utf-8")) for file in kept(tmp_path, "Suite", "invariantFew")]
+    rows = [json.loads(file.read_text(encoding="utf-8")) for file in stored_inputs(tmp_path, "Suite", "invariantFew")]
     assert {row["target"] for sequence in rows for row in sequence} == {first.counterexample[0].address.lower()}
     again = found(7)  # one of the stored sequences is that one
     assert (again.status, again.runs) == (CaseStatus.FAILURE, 0)

@@ -40,7 +40,7 @@ def prepared(network: Network) -> Client:
     return client
 
 
-def seen(rpc: Client) -> list[int]:
+def block_values(rpc: Client) -> list[int]:
     """Return coinbase, gas limit, chain ID and randomness as seen by a contract."""
     found = rpc("eth_call", {"to": READER})
     return [int(found[2 + 64 * place : 66 + 64 * place], 16) for place in range(4)]
@@ -59,7 +59,7 @@ def test_a_coinbase_gets_the_tips_from_the_next_block_on(rpc: Client) -> None:
     rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
     assert latest(rpc)["miner"] == NOBODY
     assert int(rpc("eth_getBalance", NOBODY), 16) == 21_000 * GWEI
-    assert seen(rpc)[0] == int(NOBODY, 16)
+    assert block_values(rpc)[0] == int(NOBODY, 16)
 
 
 def test_block_takes_transactions_up_to_its_gas_limit(rpc: Client) -> None:
@@ -71,7 +71,7 @@ def test_block_takes_transactions_up_to_its_gas_limit(rpc: Client) -> None:
     blocks = rpc("evm_mine_detailed", {"blocks": 2})
     assert [len(block["transactions"]) for block in blocks] == [2, 1]
     assert {block["gasLimit"] for block in blocks} == {hex(50_000)}
-    assert seen(rpc)[1] == 50_000
+    assert block_values(rpc)[1] == 50_000
     with pytest.raises(Failed, match="exceeds block gas limit"):
         rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(50_001)})
     # EIP-1559 by hand: 42,000 used of a target of 25,000; then 21,000.
@@ -84,14 +84,14 @@ def test_block_takes_transactions_up_to_its_gas_limit(rpc: Client) -> None:
 
 
 def test_randomness_is_of_the_next_block_only(rpc: Client) -> None:
-    usual = seen(rpc)[3]
+    usual = block_values(rpc)[3]
     assert rpc("hardhat_setPrevRandao", ANY) is None
-    assert seen(rpc)[3] == usual
+    assert block_values(rpc)[3] == usual
     rpc("evm_mine")
-    assert (latest(rpc)["mixHash"], seen(rpc)[3]) == (ANY, int(ANY, 16))
+    assert (latest(rpc)["mixHash"], block_values(rpc)[3]) == (ANY, int(ANY, 16))
     rpc("evm_mine")
     assert latest(rpc)["mixHash"] != ANY
-    assert seen(rpc)[3] == int(latest(rpc)["mixHash"], 16)
+    assert block_values(rpc)[3] == int(latest(rpc)["mixHash"], 16)
     with pytest.raises(Failed, match="is not a valid hash"):
         rpc("anvil_setNextBlockPrevRandao", "0x01")
 
@@ -160,7 +160,7 @@ def test_a_chain_id_is_for_signatures_and_contracts(rpc: Client, caplog: pytest.
     with caplog.at_level(logging.WARNING):
         assert rpc("anvil_setChainId", 77) is None
     assert "is signed for chain id 31337, the chain id is 77 now" in caplog.text
-    assert (rpc("eth_chainId"), rpc("net_version"), seen(rpc)[2]) == ("0x4d", "77", 77)
+    assert (rpc("eth_chainId"), rpc("net_version"), block_values(rpc)[2]) == ("0x4d", "77", 77)
     assert rpc("eth_getTransactionByHash", waiting) is None
     rpc("evm_mine")
     assert [rpc("eth_getTransactionReceipt", hash_)["status"] for hash_ in (kept, unsigned)] == ["0x1", "0x1"]
@@ -189,7 +189,7 @@ SETTERS = {
 def state(rpc: Client) -> list[Any]:
     """Return all settings; for randomness, the block that has it."""
     rpc("evm_mine")
-    return [rpc("eth_coinbase"), seen(rpc), rpc("eth_chainId"), rpc("eth_gasPrice"), latest(rpc)["mixHash"]]
+    return [rpc("eth_coinbase"), block_values(rpc), rpc("eth_chainId"), rpc("eth_gasPrice"), latest(rpc)["mixHash"]]
 
 
 def test_a_revert_takes_all_of_it_back(rpc: Client) -> None:
@@ -263,7 +263,7 @@ def test_node_gas_limit_applies_where_no_other_is_set(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock()) as network:
         rpc = Client(Node(network))
         network.set_default_block_gas_limit(5_000_000)
-        assert seen(rpc)[1] == 5_000_000
+        assert block_values(rpc)[1] == 5_000_000
         snapshot = rpc("evm_snapshot")
         rpc("evm_setBlockGasLimit", hex(20_000_000))
         rpc("evm_mine")
@@ -271,7 +271,7 @@ def test_node_gas_limit_applies_where_no_other_is_set(tmp_path: Path) -> None:
         for method, given in (("evm_revert", snapshot), ("anvil_reset", None)):
             rpc(method, given)
             rpc("anvil_setCode", READER, READER_CODE)  # a reset forgets it
-            assert seen(rpc)[1] == 5_000_000
+            assert block_values(rpc)[1] == 5_000_000
             assert rpc("eth_getBlockByNumber", "pending", False)["gasLimit"] == hex(5_000_000)
             rpc("evm_mine")
             assert latest(rpc)["gasLimit"] == hex(5_000_000)

@@ -91,7 +91,7 @@ def until(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-def answering(server: Server) -> int:
+def executing_queries(server: Server) -> int:
     """Return the number of executing queries, including abandoned ones."""
     return sum(thread.is_busy for thread in tuple(server._executors.queries.threads))
 
@@ -115,7 +115,7 @@ def test_a_question_without_an_end_has_its_time(question: tuple[Any, ...], optio
             client.request(*question)
         assert failed.value.code == -32000
         assert time.monotonic() - began < 3 * slowness()
-        assert until(lambda: not answering(server)), "it goes on though nobody waits for it"
+        assert until(lambda: not executing_queries(server)), "it goes on though nobody waits for it"
         assert int(client.request("eth_getBalance", ALICE, "latest"), 16)
 
 
@@ -231,11 +231,11 @@ WAYS: dict[str, Callable[[str, Any], Callable[[], None]]] = {
 def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> None:
     with served(NodeLimits(query=3600, trace=3600)) as server:
         close = WAYS[way](server.url, body(method, {"to": NOBODY, "gas": hex(10**10)}, "latest"))
-        assert until(lambda: answering(server) == 1)
+        assert until(lambda: executing_queries(server) == 1)
         server._executors.queries.stop = lambda: None  # type: ignore[method-assign]  # the test waits by itself
         close()
         began = time.monotonic()
-        assert until(lambda: not answering(server))
+        assert until(lambda: not executing_queries(server))
         assert time.monotonic() - began < slowness()
 
 
@@ -246,7 +246,7 @@ def test_sent_transaction_executes_after_client_disconnects() -> None:
         requests = [body("eth_call", {"to": NOBODY}, "latest"), body("eth_call", {"to": NOBODY}, "latest")]
         requests += [body("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})]
         close = over_http(server.url, requests)
-        assert until(lambda: answering(server) == 1)
+        assert until(lambda: executing_queries(server) == 1)
         height = server.network.head.height
         close()
         assert until(lambda: server.network.head.height == height + 1)
@@ -375,7 +375,7 @@ def test_interrupted_trace_releases_its_turn(where: str, monkeypatch: MonkeyPatc
             client.request(*trace)
         client.request("anvil_setCode", BOB, COUNTS)
         assert interrupted.wait(_SOON)
-        assert until(lambda: not answering(server))
+        assert until(lambda: not executing_queries(server))
         server._executors.dispatcher._node.limits = NodeLimits()
         assert client.request(*trace)
         assert until(lambda: not server._executors.queries._traces)
@@ -426,7 +426,7 @@ def test_endless_calls_and_traces_do_not_delay_fast_requests(rules: str) -> None
         for thread in threads:
             thread.start()
         try:
-            assert until(lambda: answering(server) >= 4)
+            assert until(lambda: executing_queries(server) >= 4)
             beside = min(quantile(paced_requests(server.url, 3.0)) for _ in range(3))
         finally:
             ended.set()

@@ -45,7 +45,7 @@ def twins(machines: dict[str, Hypervisor], trees: Counter[str]) -> Twins:
 
 
 @pytest.fixture(params=["", LEFT], ids=["one tree", "a tree for each call"])
-def begins(request: pytest.FixtureRequest) -> str:
+def prefix(request: pytest.FixtureRequest) -> str:
     """Code at the beginning of the first frame."""
     chosen: str = request.param
     return chosen

@@ -22,9 +22,9 @@ COINBASE = EthAddress(b"\xc0" * 20)
 
 
 @pytest.mark.parametrize("code", [b"", assemble("1 1 SSTORE")], ids=["an account", "a contract"])
-def test_value_call_overflowing_balance_fails_and_burns_its_gas(twins: Twins, begins: str, code: bytes) -> None:
+def test_value_call_overflowing_balance_fails_and_burns_its_gas(twins: Twins, prefix: str, code: bytes) -> None:
     pre = {OTHER: AllocAccount(MAX_BALANCE - 1, 1, code)}
-    fits, fails = (f"{begins} GAS {call(OTHER, value, gas='50000')} {KEEP} GAS SWAP1 SUB 4 SSTORE" for value in (1, 2))
+    fits, fails = (f"{prefix} GAS {call(OTHER, value, gas='50000')} {KEEP} GAS SWAP1 SUB 4 SSTORE" for value in (1, 2))
     after = twins.run(fits, "", pre)
     assert (after.slots[2], after.slots[3], after.accounts[OTHER].balance) == (1, 99, MAX_BALANCE)
     after = twins.run(fails, "", pre)
@@ -33,22 +33,22 @@ def test_value_call_overflowing_balance_fails_and_burns_its_gas(twins: Twins, be
     assert after.slots[4] > 2_600 + 9_000 + 50_000
 
 
-def test_precompile_with_overflowing_balance_is_not_called(twins: Twins, begins: str) -> None:
-    after = twins.run(f"{begins} {call(IDENTITY, 1, gas='50000')} {KEEP}", "", {IDENTITY: AllocAccount(MAX_BALANCE)})
+def test_precompile_with_overflowing_balance_is_not_called(twins: Twins, prefix: str) -> None:
+    after = twins.run(f"{prefix} {call(IDENTITY, 1, gas='50000')} {KEEP}", "", {IDENTITY: AllocAccount(MAX_BALANCE)})
     assert (after.slots.get(2, 0), after.slots[3], after.accounts[IDENTITY].balance) == (0, 100, MAX_BALANCE)
 
 
 @pytest.mark.parametrize("kind", ["CALL", "CALLCODE"])
-def test_a_value_that_stays_where_it_is_does_not_overflow(twins: Twins, begins: str, kind: str) -> None:
+def test_a_value_that_stays_where_it_is_does_not_overflow(twins: Twins, prefix: str, kind: str) -> None:
     to = CONTRACT if kind == "CALL" else OTHER
-    contract = f"CALLVALUE @called JUMPI {begins} {call(to, 5, kind=kind)} {KEEP} called: STOP"
+    contract = f"CALLVALUE @called JUMPI {prefix} {call(to, 5, kind=kind)} {KEEP} called: STOP"
     after = twins.run(contract, "", {CONTRACT: AllocAccount(MAX_BALANCE, 1, assemble(contract)), **FULL})
     assert (after.slots[2], after.slots[3]) == (1, MAX_BALANCE)
 
 
-def test_create_overflowing_balance_fails_but_uses_its_nonce(twins: Twins, begins: str) -> None:
+def test_create_overflowing_balance_fails_but_uses_its_nonce(twins: Twins, prefix: str) -> None:
     made = create_address(CONTRACT, 1)
-    contract = f"{begins} 0 0 1 CREATE {KEEP} 0 0 0 CREATE 5 SSTORE"
+    contract = f"{prefix} 0 0 1 CREATE {KEEP} 0 0 0 CREATE 5 SSTORE"
     after = twins.run(contract, "", {made: AllocAccount(MAX_BALANCE)}, gas=16_000_000)
     assert (after.slots.get(2, 0), after.slots[3], after.accounts[made]) == (0, 100, AllocAccount(MAX_BALANCE))
     assert after.accounts[CONTRACT].nonce == 3
@@ -56,9 +56,9 @@ def test_create_overflowing_balance_fails_but_uses_its_nonce(twins: Twins, begin
     assert after.result.gas_used > 15_000_000
 
 
-def test_selfdestruct_balance_overflow_wraps_around(twins: Twins, begins: str) -> None:
+def test_selfdestruct_balance_overflow_wraps_around(twins: Twins, prefix: str) -> None:
     after = twins.run(
-        f"{begins} {call(CALLEE)} {KEEP} {word(OTHER)} BALANCE 4 SSTORE", f"{word(OTHER)} SELFDESTRUCT", FULL
+        f"{prefix} {call(CALLEE)} {KEEP} {word(OTHER)} BALANCE 4 SSTORE", f"{word(OTHER)} SELFDESTRUCT", FULL
     )
     assert (after.slots[2], after.slots[4], after.accounts[OTHER].balance) == (1, 49, 49)
     assert after.accounts[CALLEE].balance == 0
@@ -82,7 +82,7 @@ def test_a_full_coinbase_stays_full(twins: Twins) -> None:
     assert (after.slots[2], after.accounts[COINBASE].balance) == (MAX_BALANCE, MAX_BALANCE)
 
 
-def test_balances_of_all_bits_are_read(twins: Twins, begins: str) -> None:
-    contract = f"{begins} {word(OTHER)} BALANCE 2 SSTORE {word(NOBODY)} BALANCE 3 SSTORE SELFBALANCE 4 SSTORE"
+def test_balances_of_all_bits_are_read(twins: Twins, prefix: str) -> None:
+    contract = f"{prefix} {word(OTHER)} BALANCE 2 SSTORE {word(NOBODY)} BALANCE 3 SSTORE SELFBALANCE 4 SSTORE"
     after = twins.run(contract, "", {**FULL, NOBODY: AllocAccount(1 << 255)})
     assert (after.slots[2], after.slots[3], after.slots[4]) == (MAX_BALANCE, 1 << 255, 100)

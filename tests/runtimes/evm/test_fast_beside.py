@@ -98,7 +98,7 @@ def test_a_message_has_one_instance_however_many_are_free(monkeypatch: pytest.Mo
     with open_under("filecoin") as machine:
         chain = Chain(machine)
         contract = chain.deploy(assemble(_CALLS.format(chain.deploy(_INNER).hex())))
-        first = pool(TIERED).take(chain)  # held while the message begins, and free when its callee does
+        first = pool(TIERED).take(chain)  # held while the message prefix, and free when its callee does
         monkeypatch.setattr(Pool, "take", noted)
         start = FastEngine._start
 

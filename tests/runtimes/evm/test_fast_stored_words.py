@@ -15,7 +15,7 @@ from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import pool
 from tests.differential.generator import SENDER
 from tests.engines.scenes import Batch, Call
-from tests.engines.worlds import EthereumWorld, output_of
+from tests.engines.worlds import EthereumMachine, output_of
 from tests.runtimes.evm.assembler import assemble
 
 ONE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xB1, 0xB2))
@@ -24,7 +24,7 @@ _GAS = 1_000_000
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def guest_responses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record each response to the guest; a new guest has no cached words."""
     pool.cache_clear()
     counted: list[int] = []
@@ -38,64 +38,64 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counted
 
 
-def worlds(code: bytes, other: dict[int, int]) -> list[EthereumWorld]:
+def worlds(code: bytes, other: dict[int, int]) -> list[EthereumMachine]:
     """Return the plain and the fast engine, with a contract of slots 1 and 2 and another of the same code."""
-    made = [EthereumWorld(engine, "Osaka") for engine in ("py-evm", "fast")]
+    made = [EthereumMachine(engine, "Osaka") for engine in ("py-evm", "fast")]
     contracts = {ONE: AllocAccount(0, 1, code, {1: 5, 2: 6}), OTHER: AllocAccount(0, 1, code, other)}
     for world in made:
         world.begin(Batch("words", "Osaka", False, {SENDER: AllocAccount(10**20), **contracts}, ()))
     return made
 
 
-def alike(made: list[EthereumWorld], call: Call) -> None:
+def alike(made: list[EthereumMachine], call: Call) -> None:
     """Check that both give the same result for a transaction, which is rolled back."""
     plain, fast = (world.attempt(call, _GAS) for world in made)
     assert fast == plain
     assert fast.exit_code == 0
 
 
-def test_storage_word_is_fetched_once_per_storage(told: list[int]) -> None:
+def test_storage_word_is_fetched_once_per_storage(guest_responses: list[int]) -> None:
     made = worlds(_SLOTS, {1: 7})
     alike(made, Call(ONE, b"", 0, _GAS))
-    assert len(told) == 4  # a slot for each: 1, 2, 3, 4
+    assert len(guest_responses) == 4  # a slot for each: 1, 2, 3, 4
     alike(made, Call(ONE, b"", 0, _GAS))
-    assert len(told) == 4
+    assert len(guest_responses) == 4
     alike(made, Call(OTHER, b"", 0, _GAS))  # the same slots of another storage
-    assert len(told) == 8
+    assert len(guest_responses) == 8
 
 
-def test_the_same_slots_of_two_storages_are_apart(told: list[int]) -> None:
+def test_the_same_slots_of_two_storages_are_apart(guest_responses: list[int]) -> None:
     call_other = f"32 0 0 0 0 0x{OTHER.hex()} GAS CALL POP 0 MLOAD 1 SLOAD ADD 1 SSTORE"
     made = worlds(assemble(f"CALLER 0x{SENDER.hex()} EQ @outer JUMPI 1 SLOAD 0 MSTORE 32 0 RETURN outer: {call_other}"),
                   {1: 7, 2: 8})  # fmt: skip
     for _ in range(2):
         alike(made, Call(ONE, b"", 0, _GAS))
-    assert told
+    assert guest_responses
 
 
 @pytest.mark.parametrize("listed", [(1,), (1, 2, 3, 4), (9,)])
-def test_access_list_slots_with_known_values_are_warm(told: list[int], listed: tuple[int, ...]) -> None:
+def test_access_list_slots_with_known_values_are_warm(guest_responses: list[int], listed: tuple[int, ...]) -> None:
     made = worlds(_SLOTS, {})
     alike(made, Call(ONE, b"", 0, _GAS))
-    known = len(told)
+    known = len(guest_responses)
     alike(made, Call(ONE, b"", 0, _GAS, ((ONE, listed),)))
-    assert len(told) > known
+    assert len(guest_responses) > known
     alike(made, Call(ONE, b"", 0, _GAS))
 
 
-def test_a_storage_that_changed_has_its_new_words(told: list[int]) -> None:
+def test_a_storage_that_changed_has_its_new_words(guest_responses: list[int]) -> None:
     made = worlds(_SLOTS, {})
     alike(made, Call(ONE, b"", 0, _GAS))
     for world in made:
         changed = world.after(Call(ONE, b"", 0, _GAS), _GAS)
         world.begin(Batch("changed", "Osaka", False, {**changed, SENDER: AllocAccount(10**20)}, ()))
-    known = len(told)
+    known = len(guest_responses)
     alike(made, Call(ONE, b"", 0, _GAS))
-    assert len(told) > known
+    assert len(guest_responses) > known
 
 
 @pytest.mark.slow
-def test_storages_beyond_cache_limit_have_separate_slots(told: list[int]) -> None:
+def test_storages_beyond_cache_limit_have_separate_slots(guest_responses: list[int]) -> None:
     count = 1_100
     first = 0xC0 << 152
     calls = f"32 0 0 0 0 DUP6 0x{first:040x} ADD GAS CALL POP 0 MLOAD 32 MLOAD ADD 32 MSTORE"
@@ -109,7 +109,7 @@ def test_storages_beyond_cache_limit_have_separate_slots(told: list[int]) -> Non
 
 
 @pytest.mark.slow
-def test_slots_beyond_cache_limit_are_reloaded_correctly(told: list[int]) -> None:
+def test_slots_beyond_cache_limit_are_reloaded_correctly(guest_responses: list[int]) -> None:
     count = 17_000
     reads = "DUP1 SLOAD 32 MLOAD ADD 32 MSTORE"
     code = assemble(f"0 loop: {reads} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
@@ -119,7 +119,7 @@ def test_slots_beyond_cache_limit_are_reloaded_correctly(told: list[int]) -> Non
 
 def sums(contracts: dict[EthAddress, AllocAccount]) -> list[int]:
     """Return what one of the contracts returns in two calls on the fast engine."""
-    world = EthereumWorld("fast", "Cancun")
+    world = EthereumMachine("fast", "Cancun")
     world.begin(Batch("many", "Cancun", False, {SENDER: AllocAccount(10**20), **contracts}, ()))
     call = Call(ONE, b"", 0, 100_000_000)
     return [int.from_bytes(output_of(world.attempt(call, call.gas_limit)), "big") for _ in range(2)]

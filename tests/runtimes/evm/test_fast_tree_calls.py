@@ -38,18 +38,18 @@ DEEP = 10**13
 """Gas for a thousand frames, each of which keeps a 64th."""
 
 
-def test_a_tree_has_1024_frames_below_the_transactions_first(twins: Twins, begins: str) -> None:
-    contract = f"{begins} 32 0 0 0 0 {word(CALLEE)} GAS CALL POP 0 MLOAD 2 SSTORE"
+def test_a_tree_has_1024_frames_below_the_transactions_first(twins: Twins, prefix: str) -> None:
+    contract = f"{prefix} 32 0 0 0 0 {word(CALLEE)} GAS CALL POP 0 MLOAD 2 SSTORE"
     assert twins.on("fast", contract, COUNT, gas=DEEP, fork="Prague").slots[2] == 1024
 
 
 @pytest.mark.parametrize(("below", "allowed"), [(1022, True), (1023, False)])
-def test_the_deepest_frame_neither_creates_nor_calls(twins: Twins, begins: str, below: int, allowed: bool) -> None:
+def test_the_deepest_frame_neither_creates_nor_calls(twins: Twins, prefix: str, below: int, allowed: bool) -> None:
     """The callee calls itself that often; the last frame's attempt costs no gas and no nonce."""
     callee = f"""0 CALLDATALOAD DUP1 @call JUMPI
         0 0 0 CREATE 0 SSTORE 0 0 0 0 4 GAS STATICCALL 1 SSTORE {call(OTHER)} 3 SSTORE STOP
         call: 1 SWAP1 SUB 0 MSTORE 0 0 32 0 0 ADDRESS GAS CALL"""
-    contract = f"{begins} {below} 0 MSTORE 0 0 32 0 0 {word(CALLEE)} GAS CALL 2 SSTORE"
+    contract = f"{prefix} {below} 0 MSTORE 0 0 32 0 0 {word(CALLEE)} GAS CALL 2 SSTORE"
     account = twins.on(
         "fast", contract, callee, {CALLEE: AllocAccount(0, 1, assemble(callee))}, gas=DEEP, fork="Prague"
     )
@@ -65,39 +65,39 @@ PAGE = 1 << 14
 
 
 @pytest.mark.parametrize(("pages", "fits"), [(4, True), (5, False)])
-def test_memory_of_all_frames_is_counted_together(twins: Twins, begins: str, pages: int, fits: bool) -> None:
+def test_memory_of_all_frames_is_counted_together(twins: Twins, prefix: str, pages: int, fits: bool) -> None:
     """The frames of a message hold 2 GiB; here all but eight pages are already used."""
     takes = f"1 {4 * PAGE - 32} MSTORE"
     callee = f"1 {pages * PAGE - 32} MSTORE"
     with nearly_full(twins, free=8 * PAGE):
-        after = twins.run(f"{begins} {takes} {call(CALLEE)} 2 SSTORE {call(CALLEE)} 3 SSTORE", callee)
+        after = twins.run(f"{prefix} {takes} {call(CALLEE)} 2 SSTORE {call(CALLEE)} 3 SSTORE", callee)
     assert (after.slots.get(2, 0), after.slots.get(3, 0)) == (fits, fits)
 
 
 @pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT", "INVALID"])
-def test_memory_of_a_frame_that_has_ended_is_given_back(twins: Twins, begins: str, ends: str) -> None:
+def test_memory_of_a_frame_that_has_ended_is_given_back(twins: Twins, prefix: str, ends: str) -> None:
     callee = f"1 {2 * PAGE - 32} MSTORE CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
     with nearly_full(twins, free=3 * PAGE):
-        after = twins.run(f"{begins} {call(CALLEE)} POP {call(CALLEE)} POP {call(CALLEE, size=1)} 2 SSTORE", callee)
+        after = twins.run(f"{prefix} {call(CALLEE)} POP {call(CALLEE)} POP {call(CALLEE, size=1)} 2 SSTORE", callee)
     assert after.slots[2] == 1
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_written_below_a_static_call(twins: Twins, begins: str) -> None:
+def test_nothing_is_written_below_a_static_call(twins: Twins, prefix: str) -> None:
     after = twins.run(
-        f"{begins} {call(CALLEE, kind='STATICCALL')} 2 SSTORE", f"{call(WRITER)} @bad JUMPI STOP bad: INVALID"
+        f"{prefix} {call(CALLEE, kind='STATICCALL')} 2 SSTORE", f"{call(WRITER)} @bad JUMPI STOP bad: INVALID"
     )
     assert after.slots[2] == 1
     assert not after.accounts[WRITER].storage
 
 
-def test_code_of_another_runs_in_its_callers_name(twins: Twins, begins: str) -> None:
+def test_code_of_another_runs_in_its_callers_name(twins: Twins, prefix: str) -> None:
     shown = {TAKEN: AllocAccount(0, 1, assemble("CALLER 10 SSTORE CALLVALUE 11 SSTORE ADDRESS 12 SSTORE"))}
     for kind, caller in (("DELEGATECALL", CONTRACT), ("CALLCODE", CALLEE)):
         callee = call(TAKEN, 2, kind=kind)
-        after = twins.run(f"{begins} {call(CALLEE, 3)} POP", callee, shown)
+        after = twins.run(f"{prefix} {call(CALLEE, 3)} POP", callee, shown)
         storage = after.accounts[CALLEE].storage
         value = 3 if kind == "DELEGATECALL" else 2
         assert [storage[slot] for slot in (10, 11, 12)] == [
@@ -118,12 +118,12 @@ def test_code_of_another_runs_in_its_callers_name(twins: Twins, begins: str) -> 
     ],
 )
 def test_money_has_its_price_and_its_stipend_comes_back(
-    twins: Twins, begins: str, kind: str, to: EthAddress, price: int
+    twins: Twins, prefix: str, kind: str, to: EthAddress, price: int
 ) -> None:
     """EIP-150, 161, 2929: no code runs there, so the stipend is returned."""
     pushes = 4 * 2 + 3 + 3 + 2 + 2  # zeros, value, address, zero gas; GAS
     callee = f"GAS 0 0 0 0 1 {word(to)} 0 {kind} POP GAS SWAP1 SUB 2 SSTORE"
-    after = twins.run(f"{begins} {call(CALLEE)} POP", callee)
+    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee)
     assert after.accounts[CALLEE].storage[2] == price + pushes + 2
 
 
@@ -146,9 +146,9 @@ WHO = "ADDRESS 30 SSTORE CALLER 31 SSTORE CALLVALUE 32 SSTORE"
 
 @pytest.mark.parametrize("fork", ["Prague", "Osaka"])
 @pytest.mark.parametrize("kind", ["CALL", "CALLCODE", "DELEGATECALL", "STATICCALL"])
-def test_a_lender_runs_the_code_that_it_borrows(twins: Twins, begins: str, fork: str, kind: str) -> None:
+def test_a_lender_runs_the_code_that_it_borrows(twins: Twins, prefix: str, fork: str, kind: str) -> None:
     lender = {LENDER: AllocAccount(7, 1, DELEGATION_PREFIX + TAKEN, {}), TAKEN: AllocAccount(0, 1, assemble(WHO))}
-    after = twins.run(f"{begins} {call(CALLEE)} POP", f"{call(LENDER, 1, kind=kind)} 2 SSTORE", lender, fork=fork)
+    after = twins.run(f"{prefix} {call(CALLEE)} POP", f"{call(LENDER, 1, kind=kind)} 2 SSTORE", lender, fork=fork)
     assert after.accounts[CALLEE].storage.get(2, 0) == (kind != "STATICCALL")
     assert not after.accounts[TAKEN].storage
     ran_as = {"CALL": LENDER, "CALLCODE": CALLEE, "DELEGATECALL": CALLEE, "STATICCALL": None}[kind]
@@ -168,7 +168,7 @@ def test_a_lender_runs_the_code_that_it_borrows(twins: Twins, begins: str, fork:
     ids=["no code", "precompile", "the caller", "code", "a second lender"],
 )
 def test_delegated_code_is_resolved_and_charged(
-    twins: Twins, begins: str, to: EthAddress, price: int, succeeds: bool
+    twins: Twins, prefix: str, to: EthAddress, price: int, succeeds: bool
 ) -> None:
     again = EthAddress(b"\xee" * 20)
     lenders = {
@@ -176,22 +176,22 @@ def test_delegated_code_is_resolved_and_charged(
         again: AllocAccount(0, 1, DELEGATION_PREFIX + KILLER),
     }
     callee = f"GAS {call(LENDER, gas='0')} POP GAS SWAP1 SUB 2 SSTORE {call(LENDER, gas='0')} 3 SSTORE"
-    storage = twins.run(f"{begins} {call(CALLEE)} POP", callee, lenders).accounts[CALLEE].storage
+    storage = twins.run(f"{prefix} {call(CALLEE)} POP", callee, lenders).accounts[CALLEE].storage
     assert storage[2] == price + 5 * 2 + 3 + 2 + 2 + 2  # zeros, address, zero gas; POP, GAS
     assert storage.get(3, 0) == succeeds
 
 
-def test_delegation_reads_as_23_bytes_of_code(twins: Twins, begins: str) -> None:
+def test_delegation_reads_as_23_bytes_of_code(twins: Twins, prefix: str) -> None:
     lender = {LENDER: AllocAccount(0, 1, DELEGATION_PREFIX + TAKEN), TAKEN: AllocAccount(0, 1, assemble(WHO))}
     callee = f"{word(LENDER)} EXTCODESIZE 2 SSTORE 32 0 0 {word(LENDER)} EXTCODECOPY 0 MLOAD 3 SSTORE"
-    after = twins.run(f"{begins} {call(CALLEE)} POP", callee, lender)
+    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee, lender)
     storage = after.accounts[CALLEE].storage
     assert storage[2] == 23
     assert storage[3].to_bytes(32, "big") == DELEGATION_PREFIX + TAKEN + bytes(9)
 
 
-def test_before_prague_a_delegation_is_no_code_that_runs(twins: Twins, begins: str) -> None:
+def test_before_prague_a_delegation_is_no_code_that_runs(twins: Twins, prefix: str) -> None:
     lender = {LENDER: AllocAccount(0, 1, DELEGATION_PREFIX + TAKEN), TAKEN: AllocAccount(0, 1, assemble("1 2 SSTORE"))}
-    after = twins.run(f"{begins} {call(LENDER)} 2 SSTORE", "", lender, fork="Cancun")
+    after = twins.run(f"{prefix} {call(LENDER)} 2 SSTORE", "", lender, fork="Cancun")
     assert after.slots.get(2, 0) == 0
     assert not after.accounts[LENDER].storage

@@ -70,24 +70,24 @@ EFFECTS = {
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_call_effects_are_kept_or_reverted_with_call(twins: Twins, begins: str, does: str, ends: str) -> None:
+def test_call_effects_are_kept_or_reverted_with_call(twins: Twins, prefix: str, does: str, ends: str) -> None:
     """The callee makes the change, ends this way, makes it again and succeeds; then the caller reads the state."""
     callee = f"{does} CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
     looks = " ".join(
         f"{word(address)} BALANCE {word(address)} EXTCODEHASH XOR {number} SSTORE"
         for number, address in enumerate((OTHER, EMPTY, NOBODY, MADE, CALLEE), 20)
     )
-    contract = f"{begins} {call(CALLEE)} 2 SSTORE {call(CALLEE, size=1)} 3 SSTORE {looks}"
+    contract = f"{prefix} {call(CALLEE)} 2 SSTORE {call(CALLEE, size=1)} 3 SSTORE {looks}"
     after = twins.run(contract, callee)
     assert after.result.success
     assert after.slots.get(2, 0) == (ends == "STOP")
     assert after.slots[3] == 1
-    assert twins.trees["ended"] == (2 if begins else 1)
+    assert twins.trees["ended"] == (2 if prefix else 1)
 
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_reverted_effects_are_absent(twins: Twins, begins: str, does: str, ends: str) -> None:
+def test_reverted_effects_are_absent(twins: Twins, prefix: str, does: str, ends: str) -> None:
     """The callee's change is reverted; then the caller reads, calls and pays the accounts that could exist.
 
     An account with only a balance has the hash of empty code (EIP-1052).
@@ -97,7 +97,7 @@ def test_reverted_effects_are_absent(twins: Twins, begins: str, does: str, ends:
         f"{call(address, 1)} POP {word(address)} EXTCODEHASH {number + 10} SSTORE"
         for number, address in enumerate((NOBODY, MADE, create_address(CALLEE, 1)), 20)
     )
-    after = twins.run(f"{begins} {call(CALLEE)} POP {looks}", f"{does} {ends}")
+    after = twins.run(f"{prefix} {call(CALLEE)} POP {looks}", f"{does} {ends}")
     assert after.result.success
     no_code = int.from_bytes(keccak(b""), "big")
     assert dict(after.slots) == {1: 5, 30: no_code, 31: no_code, 32: no_code}
@@ -105,25 +105,25 @@ def test_reverted_effects_are_absent(twins: Twins, begins: str, does: str, ends:
 
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
-def test_new_contract_survives_reverted_selfdestruct(twins: Twins, begins: str, ends: str) -> None:
+def test_new_contract_survives_reverted_selfdestruct(twins: Twins, prefix: str, ends: str) -> None:
     """EIP-6780: a contract created in the transaction is deleted with it, unless the destroying call failed."""
     made = create2_address(CONTRACT, (3).to_bytes(32, "big"), deployer(RUNTIME))
-    after = twins.run(f"{begins} {create(deployer(RUNTIME), 1, salt=3)} POP {call(CALLEE)} POP", f"{call(made)} {ends}")
+    after = twins.run(f"{prefix} {create(deployer(RUNTIME), 1, salt=3)} POP {call(CALLEE)} POP", f"{call(made)} {ends}")
     assert (made in after.accounts) == (ends != "STOP")
 
 
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_first_frame_effects_match_plain_engine(twins: Twins, begins: str, does: str) -> None:
+def test_first_frame_effects_match_plain_engine(twins: Twins, prefix: str, does: str) -> None:
     """After an abandoned frame, only its creations and calls run as trees."""
-    after = twins.run(f"{begins} {does} {does}")
+    after = twins.run(f"{prefix} {does} {does}")
     assert after.result.success
 
 
 @pytest.mark.parametrize("kind", ["DELEGATECALL", "CALLCODE"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_delegated_code_effects_match_in_first_frame(twins: Twins, begins: str, does: str, kind: str) -> None:
+def test_delegated_code_effects_match_in_first_frame(twins: Twins, prefix: str, does: str, kind: str) -> None:
     lent = {TAKEN: AllocAccount(0, 1, assemble(does))}
-    after = twins.run(f"{begins} {call(TAKEN, 1, kind)} 2 SSTORE {call(TAKEN, 1, kind)} 3 SSTORE", "", lent)
+    after = twins.run(f"{prefix} {call(TAKEN, 1, kind)} 2 SSTORE {call(TAKEN, 1, kind)} 3 SSTORE", "", lent)
     assert after.result.success
     assert after.slots.get(3) == 1
     assert after.accounts[TAKEN] == lent[TAKEN]
@@ -145,11 +145,11 @@ def test_delegated_code_effects_match_in_first_frame(twins: Twins, begins: str, 
     ],
 )
 @pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT"])
-def test_an_empty_account_that_is_touched_goes(twins: Twins, begins: str, does: str, stays: bool, ends: str) -> None:
+def test_an_empty_account_that_is_touched_goes(twins: Twins, prefix: str, does: str, stays: bool, ends: str) -> None:
     """A call with or without value touches it, as does a SELFDESTRUCT to it; a reverted touch does not count."""
     heir = {CALLEE: AllocAccount(0, 1, assemble(f"{word(EMPTY)} SELFDESTRUCT"))}
     outer = {OTHER: AllocAccount(3, 1, assemble(f"{does} {ends}"))}
-    after = twins.run(f"{begins} {call(OTHER)} 2 SSTORE", "", heir | outer)
+    after = twins.run(f"{prefix} {call(OTHER)} 2 SSTORE", "", heir | outer)
     assert (EMPTY in after.accounts) == (stays or ends != "STOP")
     assert after.accounts.get(EMPTY, AllocAccount()).balance == (does == call(EMPTY, value=1) and ends == "STOP")
 
@@ -174,13 +174,13 @@ AT = create2_address(CONTRACT, (3).to_bytes(32, "big"), FIVE)
 )
 @pytest.mark.parametrize("listed", [(), ((AT, (7,)),)], ids=["", "listed"])
 def test_nothing_is_created_where_nonce_code_or_slots_are(
-    twins: Twins, begins: str, there: AllocAccount, made: bool, listed: Slots
+    twins: Twins, prefix: str, there: AllocAccount, made: bool, listed: Slots
 ) -> None:
     """EIP-684, EIP-7610. A merely touched slot does not count; a forbidden creation uses up its gas."""
     maker = f"{create(FIVE, salt=3)} 2 SSTORE {word(AT)} BALANCE POP"
-    after = twins.run(f"{begins} {maker}", "", {AT: there}, listed=listed)
+    after = twins.run(f"{prefix} {maker}", "", {AT: there}, listed=listed)
     assert after.slots.get(2, 0) == (int.from_bytes(AT, "big") if made else 0)
-    inner = {CONTRACT: AllocAccount(100, 1, assemble(f"{begins} {call(TAKEN)} POP 1 2 SSTORE"))}
+    inner = {CONTRACT: AllocAccount(100, 1, assemble(f"{prefix} {call(TAKEN)} POP 1 2 SSTORE"))}
     elsewhere = create2_address(TAKEN, (3).to_bytes(32, "big"), FIVE)
     inner[TAKEN] = AllocAccount(0, 1, assemble(maker))
     after = twins.run("", "", inner | {elsewhere: there}, listed=((elsewhere, (7,)),) if listed else ())
@@ -188,49 +188,49 @@ def test_nothing_is_created_where_nonce_code_or_slots_are(
 
 
 @pytest.mark.parametrize(("nonce", "made"), [(LAST_NONCE - 1, True), (LAST_NONCE, False)])
-def test_account_at_maximum_nonce_cannot_create_contract(twins: Twins, begins: str, nonce: int, made: bool) -> None:
+def test_account_at_maximum_nonce_cannot_create_contract(twins: Twins, prefix: str, nonce: int, made: bool) -> None:
     """EIP-2681; its gas is returned."""
     creator = {TAKEN: AllocAccount(0, nonce, assemble(f"{create(FIVE)} 2 SSTORE"))}
-    after = twins.run(f"{begins} {call(TAKEN)} 2 SSTORE", "", creator)
+    after = twins.run(f"{prefix} {call(TAKEN)} 2 SSTORE", "", creator)
     assert after.slots[2] == 1
     assert bool(after.accounts[TAKEN].storage.get(2, 0)) == made
     assert after.accounts[TAKEN].nonce == nonce + made
 
 
 @pytest.mark.parametrize("limit", [MAX_CODE_SIZE, 100, None])
-def test_code_and_init_code_have_limits(twins: Twins, begins: str, limit: int | None) -> None:
+def test_code_and_init_code_have_limits(twins: Twins, prefix: str, limit: int | None) -> None:
     """EIP-170 and EIP-3860; a block may set other limits, or none."""
     block = EthereumBlock("Prague", gas_limit=1 << 60, code_limit=limit)
     size = MAX_CODE_SIZE if limit is None else limit
     for more, made in ((0, True), (1, limit is None)):
         init = assemble(f"{size + more} 0 RETURN")
-        maker = f"{begins} {create(init)} EXTCODESIZE 2 SSTORE"
+        maker = f"{prefix} {create(init)} EXTCODESIZE 2 SSTORE"
         assert (twins.run(maker, block=block, gas=20_000_000).slots.get(2, 0) != 0) == made
         # zeros as init code: they stop
         long = {TAKEN: AllocAccount(0, 1, assemble(f"{2 * size + more} 0 0 CREATE 2 SSTORE"))}
-        after = twins.run(f"{begins} {call(TAKEN)} 2 SSTORE", "", long, block=block)
+        after = twins.run(f"{prefix} {call(TAKEN)} 2 SSTORE", "", long, block=block)
         assert after.slots.get(2, 0) == made
 
 
-def test_failed_create_address_stays_warm(twins: Twins, begins: str) -> None:
+def test_failed_create_address_stays_warm(twins: Twins, prefix: str) -> None:
     failing = assemble("INVALID")
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), failing)
     callee = f"{create(failing, salt=3)} POP GAS {word(at)} BALANCE POP GAS SWAP1 SUB 2 SSTORE"
-    after = twins.run(f"{begins} {call(CALLEE)} POP", callee)
+    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee)
     assert after.accounts[CALLEE].storage[2] == 100 + 3 + 2 + 2  # EIP-2929; PUSH20, POP, GAS
 
 
-def test_access_listed_slot_of_created_contract_is_warm(twins: Twins, begins: str) -> None:
+def test_access_listed_slot_of_created_contract_is_warm(twins: Twins, prefix: str) -> None:
     init = assemble("GAS 7 SLOAD POP GAS SWAP1 SUB 2 SSTORE")
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), init)
-    after = twins.run(f"{begins} {call(CALLEE)} POP", f"{create(init, salt=3)} POP", listed=((at, (7,)),))
+    after = twins.run(f"{prefix} {call(CALLEE)} POP", f"{create(init, salt=3)} POP", listed=((at, (7,)),))
     assert after.accounts[at].storage[2] == 100 + 3 + 2 + 2
 
 
-def test_access_listed_empty_slot_does_not_block_create(twins: Twins, begins: str) -> None:
+def test_access_listed_empty_slot_does_not_block_create(twins: Twins, prefix: str) -> None:
     """The address has got a balance by then, so the account exists, but no slot was ever written."""
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), FIVE)
     callee = f"{call(at, 1)} POP {create(FIVE, salt=3)} 2 SSTORE"
-    after = twins.run(f"{begins} {call(CALLEE)} POP", callee, listed=((at, (7,)),))
+    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee, listed=((at, (7,)),))
     assert after.accounts[CALLEE].storage[2] == int.from_bytes(at, "big")
     assert after.accounts[at].balance == 1

@@ -83,9 +83,9 @@ def probe(call: str, *names: str, show: tuple[int, int] = (0, 0), fields: str = 
     return guest(body, *names, fields=fields, locals_="(local $errno i32)")
 
 
-def answer(machine: Hypervisor, *args: str, **options: Any) -> tuple[int, bytes]:
+def probe_result(machine: Hypervisor, *args: str, **options: Any) -> tuple[int, bytes]:
     """Return exit code (1000 + error number) and the returned memory of a probe."""
-    result = run(machine, probe(*args, **options))
+    result = install_and_call(machine, probe(*args, **options))
     return result.exit_code, result.return_data
 
 
@@ -94,7 +94,7 @@ def data(offset: int, content: bytes) -> str:
     return f'(data (i32.const {offset}) "{"".join(f"{chr(92)}{byte:02x}" for byte in content)}")'
 
 
-def place(machine: Hypervisor, module: bytes, actor: int = FIRST_ID, balance: int = 0) -> Address:
+def install_actor(machine: Hypervisor, module: bytes, actor: int = FIRST_ID, balance: int = 0) -> Address:
     """Install an actor with this module without its constructor."""
     code = cid_of(module, RAW)
     machine.store.put(code, module)
@@ -102,11 +102,11 @@ def place(machine: Hypervisor, module: bytes, actor: int = FIRST_ID, balance: in
     return Address.id(actor)
 
 
-def run(
+def install_and_call(
     machine: Hypervisor, module: bytes, params: bytes = b"", gas_limit: int = GAS_LIMIT, method: int = 2
 ) -> ApplyResult:
     """Install an actor and call it once, as an implicit message of the system actor."""
-    return call(machine, place(machine, module), params, gas_limit, method)
+    return call(machine, install_actor(machine, module), params, gas_limit, method)
 
 
 def call(

@@ -19,13 +19,13 @@ from tests.runtimes.wasm.guests import (
     ILLEGAL_ARGUMENT,
     IMPORTS,
     OK,
-    answer,
     call,
     data,
     guest,
-    place,
+    install_actor,
+    install_and_call,
     probe,
-    run,
+    probe_result,
     wasm,
 )
 
@@ -41,13 +41,13 @@ def test_gas_charge_is_named_and_rounded_down() -> None:
         machine.tracer = recorder
         charge = "(call $charge (i32.const 100) (i32.const 3) (i64.const 5000))"
         module = probe(charge, "gas.charge", fields=data(100, b"fee"))
-        assert run(machine, module).exit_code == OK
+        assert install_and_call(machine, module).exit_code == OK
         assert GasCharged("fee", 5_000_000) in recorder.events
         for bad in ("(i32.const 65535) (i32.const 3)", "(i32.const 200) (i32.const 1)"):
             refused = probe(f"(call $charge {bad} (i64.const 1))", "gas.charge", fields=data(200, b"\xff"))
-            assert run(machine, refused).exit_code == ILLEGAL_ARGUMENT
+            assert install_and_call(machine, refused).exit_code == ILLEGAL_ARGUMENT
         greedy = probe("(call $charge (i32.const 0) (i32.const 0) (i64.const -1))", "gas.charge")
-        assert run(machine, greedy, gas_limit=10**9).exit_code == 7
+        assert install_and_call(machine, greedy, gas_limit=10**9).exit_code == 7
 
 
 def test_available_gas_matches_hand_computed_value(machine: Hypervisor) -> None:
@@ -61,33 +61,35 @@ def test_available_gas_matches_hand_computed_value(machine: Hypervisor) -> None:
         "ipld.block_create",
     )
     limit = 1_000_000
-    result = run(machine, module, gas_limit=limit)
+    result = install_and_call(machine, module, gas_limit=limit)
     used = 75_000 + 26_214.4 + 56 + 4 * (1 + 1 + 4 + 1 + 1 + 1) + 14_000
     assert int.from_bytes(result.return_data, "little") == int(limit - used)
 
 
 def test_debug_is_silent_unless_the_machine_listens(machine: Hypervisor) -> None:
-    assert answer(machine, "(call $enabled (i32.const 0))", "debug.enabled", show=(0, 4)) == (OK, b"\xff" * 4)
+    assert probe_result(machine, "(call $enabled (i32.const 0))", "debug.enabled", show=(0, 4)) == (OK, b"\xff" * 4)
     # not even the memory is looked at
     for quiet in ("(call $log (i32.const -1) (i32.const -1))", "(call $store_artifact" + " (i32.const -1)" * 4 + ")"):
-        assert answer(machine, quiet, "debug.log", "debug.store_artifact")[0] == OK
+        assert probe_result(machine, quiet, "debug.log", "debug.store_artifact")[0] == OK
 
 
 def test_debug_syscalls_report_to_tracer() -> None:
     recorder = Recorder()
     with Hypervisor.open(actor_debugging=True) as machine:
         machine.tracer = recorder
-        assert answer(machine, "(call $enabled (i32.const 0))", "debug.enabled", show=(0, 4)) == (OK, bytes(4))
+        assert probe_result(machine, "(call $enabled (i32.const 0))", "debug.enabled", show=(0, 4)) == (OK, bytes(4))
         fields = data(100, b"hello") + data(200, b"../x") + data(300, b"\xff")
         log = "(call $log (i32.const {at}) (i32.const 5))"
-        assert answer(machine, log.format(at=100), "debug.log", fields=fields)[0] == OK
-        assert answer(machine, log.format(at=300), "debug.log", fields=fields)[0] == ILLEGAL_ARGUMENT
-        assert answer(machine, log.format(at=65535), "debug.log", fields=fields)[0] == ILLEGAL_ARGUMENT
+        assert probe_result(machine, log.format(at=100), "debug.log", fields=fields)[0] == OK
+        assert probe_result(machine, log.format(at=300), "debug.log", fields=fields)[0] == ILLEGAL_ARGUMENT
+        assert probe_result(machine, log.format(at=65535), "debug.log", fields=fields)[0] == ILLEGAL_ARGUMENT
         store = "(call $store_artifact (i32.const {at}) (i32.const {length}) (i32.const 100) (i32.const 5))"
         names = "debug.store_artifact"
-        assert answer(machine, store.format(at=100, length=5), names, fields=fields)[0] == OK
+        assert probe_result(machine, store.format(at=100, length=5), names, fields=fields)[0] == OK
         for at, length in [(200, 4), (100, 0), (0, 257), (65535, 3)]:
-            assert answer(machine, store.format(at=at, length=length), names, fields=fields)[0] == ILLEGAL_ARGUMENT
+            assert (
+                probe_result(machine, store.format(at=at, length=length), names, fields=fields)[0] == ILLEGAL_ARGUMENT
+            )
     logs = [event.text for event in recorder.events if isinstance(event, DebugLog)]
     assert logs == ["hello", "artifact hello: 5 bytes"]
 
@@ -107,12 +109,12 @@ def test_result_pointer_out_of_memory_is_refused_first(machine: Hypervisor, name
     constants = {"i": "(i32.const 0)", "I": "(i32.const 0)", "q": "(i64.const 0)", "Q": "(i64.const 0)"}
     arguments = " ".join(constants[letter] for letter in IMPORTS[name][1:])
     function = name.split(".")[1]
-    assert answer(machine, f"(call ${function} (i32.const {pointer}) {arguments})", name)[0] == ILLEGAL_ARGUMENT
+    assert probe_result(machine, f"(call ${function} (i32.const {pointer}) {arguments})", name)[0] == ILLEGAL_ARGUMENT
 
 
 def gas_of_one_syscall(machine: Hypervisor, pointer: int) -> float:
     module = guest(f"(drop (call $enabled (i32.const {pointer}))) (i32.const 0)", "debug.enabled")
-    return run(machine, module).gas_used
+    return install_and_call(machine, module).gas_used
 
 
 def test_bad_result_pointer_charges_prior_work_twice(machine: Hypervisor) -> None:
@@ -127,7 +129,7 @@ def test_an_exit_has_the_work_before_it_charged_once(machine: Hypervisor) -> Non
     module = guest(
         "(drop (call $exit (i32.const 16) (i32.const 0) (i32.const 0) (i32.const 0))) unreachable", "vm.exit"
     )
-    assert run(machine, module).gas_used == -(-(SYSTEM_GAS + 56 + 20 + 14_000) // 1)
+    assert install_and_call(machine, module).gas_used == -(-(SYSTEM_GAS + 56 + 20 + 14_000) // 1)
 
 
 # --- machine version 3 ----------------------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ def test_randomness_was_drawn_by_the_host(machine_v3: Hypervisor) -> None:
             (i32.load (i32.const 64))))""")
     digest = machine_v3.externs.beacon_randomness(ChainEpoch(900))
     drawn = (5).to_bytes(8, "big") + digest + (900).to_bytes(8, "big") + b"entropy"
-    result = run(machine_v3, module)
+    result = install_and_call(machine_v3, module)
     assert result.return_data == hashlib.blake2b(drawn, digest_size=32).digest()
 
 
@@ -166,7 +168,7 @@ def test_events_came_as_cbor_and_self_destruct_named_an_heir(machine_v3: Hypervi
             (if (call $emit (i32.const 100) (i32.const {len(event)})) (then unreachable))
             (if (call $destroy (i32.const 200) (i32.const {len(heir)})) (then unreachable))
             (i32.const 0)))""")
-    result = call(machine_v3, place(machine_v3, module, balance=50))
+    result = call(machine_v3, install_actor(machine_v3, module, balance=50))
     assert result.exit_code == 0
     assert [(entry.key, entry.value) for entry in result.events[0].entries] == [("a", b"x")]
     burnt = machine_v3.actor(Address.id(99))
@@ -177,8 +179,8 @@ def test_events_came_as_cbor_and_self_destruct_named_an_heir(machine_v3: Hypervi
 
 def test_a_module_of_the_other_revision_is_fatal(machine: Hypervisor, machine_v3: Hypervisor) -> None:
     module = guest("(i32.const 0)", "crypto.verify_bls_aggregate")
-    assert run(machine, module).exit_code == 0
-    result = run(machine_v3, module)
+    assert install_and_call(machine, module).exit_code == 0
+    result = install_and_call(machine_v3, module)
     assert result.exit_code == 10
     assert result.fatal is not None
     assert "verify_bls_aggregate" in str(result.fatal)

@@ -18,7 +18,7 @@ from runtimes.wasm.module import parse_module
 from runtimes.wasm.plain import PlainBoundary
 from runtimes.wasmtime.engine import guest_engine, own_engine
 from store.cid import Cid
-from tests.runtimes.wasm.guests import guest, imports, run, wasm
+from tests.runtimes.wasm.guests import guest, imports, install_and_call, wasm
 
 # One guest that crosses the boundary in every way: all widths of arguments, results, pointers at the very end of
 # memory and behind it, growth between two syscalls, error numbers.
@@ -54,7 +54,7 @@ def told(boundary: str, module: bytes, gas_limit: int) -> Told:
     recorder = Recorder()
     with Hypervisor.open(options={"boundary": boundary}) as machine:
         machine.tracer = recorder
-        result = run(machine, module, gas_limit=gas_limit)
+        result = install_and_call(machine, module, gas_limit=gas_limit)
         return (result.receipt, result.message, machine.root), recorder.events
 
 

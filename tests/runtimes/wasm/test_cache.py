@@ -27,7 +27,7 @@ from runtimes.wasmtime.cache import ModuleCache, cache_key, default_folder
 from runtimes.wasmtime.engine import guest_engine, own_engine
 from store.cid import RAW, cid_of
 from tests.localnet.conftest import ARTIFACTS
-from tests.runtimes.wasm.guests import call, guest, run
+from tests.runtimes.wasm.guests import call, guest, install_and_call
 
 KEY = cache_key(b"some", b"key")
 MODULE = guest("(i32.const 0)")
@@ -354,10 +354,10 @@ def test_a_module_that_runs_outlives_its_place_in_memory(monkeypatch: pytest.Mon
 
 def test_machines_of_one_process_load_a_module_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with Hypervisor.open() as machine:
-        first = run(machine, MODULE)
+        first = install_and_call(machine, MODULE)
     monkeypatch.setattr(GuestModules, "_from_disk", lambda *_: pytest.fail("it is loaded"))
     with Hypervisor.open() as machine:
-        assert run(machine, MODULE).receipt == first.receipt
+        assert install_and_call(machine, MODULE).receipt == first.receipt
 
 
 def test_machines_with_different_modules_per_cid_run_their_own() -> None:
@@ -388,14 +388,14 @@ def test_machine_prepares_bundle_and_installed_modules(tmp_path: Path, monkeypat
 
 
 def test_an_actor_runs_from_the_disk_as_it_ran_before(machine: Hypervisor) -> None:
-    first = run(machine, MODULE)
+    first = install_and_call(machine, MODULE)
     with Hypervisor.open() as other:
-        assert run(other, MODULE).receipt == first.receipt
+        assert install_and_call(other, MODULE).receipt == first.receipt
 
 
 @pytest.mark.oracle
 def test_module_cache_can_be_turned_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FVM_CACHE_DIR", str(tmp_path / "modules"))
     with Hypervisor.open(options={"module_cache": "off"}) as machine:
-        assert run(machine, MODULE).exit_code == 0
+        assert install_and_call(machine, MODULE).exit_code == 0
     assert not (tmp_path / "modules").exists()

@@ -20,7 +20,7 @@ from runtimes.wasmtime.encoding import section, signed, u32
 from runtimes.wasmtime.engine import guest_engine
 from tests.conftest import bundle_file, samples
 from tests.patience import slowness
-from tests.runtimes.wasm.guests import bundle_modules, run, wasm
+from tests.runtimes.wasm.guests import bundle_modules, install_and_call, wasm
 
 SMALL = wasm(
     """(module (import "vm" "exit" (func $exit (param i32 i32 i32 i32) (result i32)))
@@ -248,7 +248,7 @@ def test_changed_modules_are_refused_or_run_to_an_end(machine: Hypervisor) -> No
         except InvalidModule:
             continue
         executed += 1
-        exit_code = run(machine, changed, gas_limit=1_000_000).exit_code
+        exit_code = install_and_call(machine, changed, gas_limit=1_000_000).exit_code
         assert exit_code in (0, 4, 5, 7, 9, 10, 11) or exit_code >= 16
     assert drawn < 2000
 

@@ -7,7 +7,7 @@ import pytest
 from hypervisor.machine import Hypervisor
 from runtimes.wasm.names import MAX_NAME_LENGTH, function_label, function_names
 from runtimes.wasmtime.encoding import name, section, u32, vector
-from tests.runtimes.wasm.guests import guest, run
+from tests.runtimes.wasm.guests import guest, install_and_call
 
 MODULE = guest("(call $outer) (i32.const 0)", fields="(func $outer (call $inner)) (func $inner unreachable)")
 UNNAMED = MODULE[: MODULE.index(b"\x04name") - 2]  # the section's number and size stand before its name
@@ -20,27 +20,27 @@ def named(*names: tuple[int, str]) -> bytes:
 
 
 def test_a_trap_names_the_functions_that_the_guest_was_in(machine: Hypervisor) -> None:
-    result = run(machine, MODULE)
+    result = install_and_call(machine, MODULE)
     assert result.exit_code == 4
     assert result.message == "unreachable instruction executed in inner, called by outer, invoke"
 
 
 def test_a_guest_without_names_has_numbers_and_exports(machine: Hypervisor) -> None:
-    assert run(machine, UNNAMED).message == (
+    assert install_and_call(machine, UNNAMED).message == (
         "unreachable instruction executed in function 1, called by function 0, invoke"
     )
 
 
 def test_a_start_function_that_traps_is_named(machine: Hypervisor) -> None:
     module = guest("(i32.const 0)", fields="(func $begin unreachable) (start $begin)")
-    assert run(machine, module).message == (
+    assert install_and_call(machine, module).message == (
         "the actor cannot be instantiated: unreachable instruction executed in begin"
     )
 
 
 def test_import_is_not_a_frame_and_later_functions_keep_index(machine: Hypervisor) -> None:
     module = guest("(call $fails) (i32.const 0)", "gas.available", fields="(func $fails unreachable)")
-    assert run(machine, module).message.startswith("unreachable instruction executed in fails, called by ")
+    assert install_and_call(machine, module).message.startswith("unreachable instruction executed in fails, called by ")
 
 
 def test_rust_hash_is_stripped_and_unsafe_names_are_sanitized() -> None:

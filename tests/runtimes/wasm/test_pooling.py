@@ -27,7 +27,7 @@ from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import GUEST_SETTINGS, CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.pooling import POOL_SIZE, can_reserve
 from runtimes.wasmtime.raw import Instance, library
-from tests.runtimes.wasm.guests import guest, run, wasm
+from tests.runtimes.wasm.guests import guest, install_and_call, wasm
 from tests.runtimes.wasm.test_raw import on_a_thread
 
 NO_KERNEL = cast(Kernel, None)
@@ -132,7 +132,7 @@ def test_a_place_is_free_again_when_its_guest_could_not_be_made() -> None:
 
 def receipt(boundary: str, module: bytes) -> tuple[Receipt, str, bytes]:
     with Hypervisor.open(options={"boundary": boundary}) as machine:
-        result = run(machine, module)
+        result = install_and_call(machine, module)
         return result.receipt, result.message, machine.root
 
 
@@ -182,7 +182,7 @@ def test_wasmtime_instance_shortage_is_fatal_not_actor_exit(monkeypatch: pytest.
     monkeypatch.setattr(runtime, "_modules", lambda *_: modules)
     with Hypervisor.open() as machine:
         engine._free.append(None)  # one that wasmtime does not have
-        result = run(machine, CALLS_ITSELF)
+        result = install_and_call(machine, CALLS_ITSELF)
         assert result.exit_code == 10
         assert "an actor cannot be instantiated: " in str(result.fatal)
 

@@ -11,7 +11,7 @@ from hypervisor.deep_stack import ExecutionThread, large_stacks
 from hypervisor.gil import GIL_POLICY
 from hypervisor.machine import Hypervisor
 from hypervisor.profile import profiled
-from tests.runtimes.wasm.guests import call, guest, place
+from tests.runtimes.wasm.guests import call, guest, install_actor
 
 ENDLESS = guest(
     "(drop (call $message_context (i32.const 200))) (loop $on (br $on)) (i32.const 0)", "vm.message_context"
@@ -24,7 +24,7 @@ _SOON = 60.0
 def test_computing_guest_stops_soon_after_profile_is_cancelled() -> None:
     with Hypervisor.open() as machine, profiled(machine) as recorder, GIL_POLICY.releasing():
         own, interrupted = ExecutionThread(), threading.Event()
-        address = place(machine, ENDLESS)
+        address = install_actor(machine, ENDLESS)
 
         def profile() -> None:
             own.adopt()

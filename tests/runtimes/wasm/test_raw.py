@@ -30,7 +30,7 @@ from runtimes.wasmtime.engine import LinkedModule, Linker, WasmtimeEngine, guest
 from runtimes.wasmtime.raw import HostFunction, Instance, Trap, WasmtimeUnusable, check_version, library
 from store.cid import RAW, cid_of
 from tests.runtimes.wasm.guests import call as call_actor
-from tests.runtimes.wasm.guests import guest, imports, place, probe, run, wasm
+from tests.runtimes.wasm.guests import guest, imports, install_actor, install_and_call, probe, wasm
 
 T = TypeVar("T")
 I32 = b"\x7f"
@@ -184,8 +184,8 @@ def test_rule_2_syscall_exception_propagates_through_guest(
     with monkeypatch.context() as patch:
         patch.setattr(Kernel, "debug_enabled", property(fails))
         with pytest.raises(type(error)):
-            run(machine, module)
-    assert run(machine, module).exit_code == 1000
+            install_and_call(machine, module)
+    assert install_and_call(machine, module).exit_code == 1000
 
 
 def test_rule_3_a_guest_is_not_entered_on_the_main_thread() -> None:
@@ -203,7 +203,7 @@ def test_rule_3_ctrl_c_during_guest_raises_keyboard_interrupt(machine: Hyperviso
     endless = guest("(loop (drop (call $enabled (i32.const 8))) (br 0)) (i32.const 0)", "debug.enabled")
     before = machine.root
     timer = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])
-    address = place(machine, endless)
+    address = install_actor(machine, endless)
     mark, interrupted = machine.root, False
 
     def call() -> None:
@@ -222,7 +222,7 @@ def test_rule_3_ctrl_c_during_guest_raises_keyboard_interrupt(machine: Hyperviso
         call()
     assert interrupted
     assert machine.root == mark != before
-    assert run(machine, guest("(i32.const 0)")).exit_code == 0
+    assert install_and_call(machine, guest("(i32.const 0)")).exit_code == 0
 
 
 @pytest.mark.slow
@@ -246,7 +246,7 @@ def test_rule_5_a_grown_memory_is_seen_in_the_same_invocation(machine: Hyperviso
         show=(16, 8),
         before="(drop (memory.grow (i32.const 1))) (i32.store16 (i32.const 70000) (i32.const 0x6400))",
     )
-    result = run(machine, module)
+    result = install_and_call(machine, module)
     assert (result.exit_code, result.return_data) == (1000, (100).to_bytes(8, "little"))
 
 
@@ -295,7 +295,7 @@ def test_rule_6_empty_memory_is_readable_only_at_offset_zero(machine: Hypervisor
     empty = wasm(f"""(module {imports("debug.log", "vm.exit")} (memory (export "memory") 0)
         (func (export "invoke") (param i32) (result i32)
             (drop (call $exit (i32.const 77) (i32.const 0) (i32.const 0) (i32.const 0))) unreachable))""")
-    assert run(machine, empty).exit_code == 77
+    assert install_and_call(machine, empty).exit_code == 77
     memory = GuestMemory(lambda: (0, 0))
     memory.write(0, b"")
     assert memory.read(0, 0) == b""
@@ -472,7 +472,9 @@ def test_nan_has_one_bit_pattern_whatever_made_it() -> None:
 
 
 def test_live_invocations_are_forgotten(machine: Hypervisor) -> None:
-    run(machine, guest("(drop (call $enabled (i32.const 0))) unreachable", "debug.enabled"), gas_limit=10**9)
+    install_and_call(
+        machine, guest("(drop (call $enabled (i32.const 0))) unreachable", "debug.enabled"), gas_limit=10**9
+    )
     _, runtime = machine.registry.runtime_for(cid_of(b"", RAW))
     for boundary in runtime._modules._boundaries.values():  # type: ignore[attr-defined]
         assert boundary.live == {}
@@ -482,12 +484,12 @@ def test_live_invocations_are_forgotten(machine: Hypervisor) -> None:
 def test_an_error_in_another_guest_is_not_taken_for_ones_own(machine: Hypervisor) -> None:
     """Machines on several threads share a boundary."""
     trapping = guest("unreachable")
-    assert run(machine, trapping).exit_code == 4
+    assert install_and_call(machine, trapping).exit_code == 4
     _, runtime = machine.registry.runtime_for(cid_of(b"", RAW))
     boundary = runtime._modules._boundaries[machine.context.network.rules.abi]  # type: ignore[attr-defined]
     boundary.strays[1] = LookupError("of a start function on another thread")
     try:
-        assert run(machine, trapping).exit_code == 4
+        assert install_and_call(machine, trapping).exit_code == 4
         assert boundary.strays.keys() == {1}
     finally:
         del boundary.strays[1]  # all machines of this process share it

@@ -10,7 +10,7 @@ from runtimes.wasm.code import decode
 from runtimes.wasm.module import parse_module
 from runtimes.wasm.stack_limiter import stack_cost
 from tests.conftest import data_file
-from tests.runtimes.wasm.guests import bundle_modules, run, wasm
+from tests.runtimes.wasm.guests import bundle_modules, install_and_call, wasm
 
 
 def costs(data: bytes) -> list[int]:
@@ -98,14 +98,14 @@ RECURSION = """(module (memory (export "memory") 1)
 
 
 def test_511_calls_of_cost_4_pass_and_512_trap(machine: Hypervisor) -> None:
-    assert run(machine, wasm(RECURSION.format(depth=510))).exit_code == 0
-    assert run(machine, wasm(RECURSION.format(depth=511))).exit_code == 4
+    assert install_and_call(machine, wasm(RECURSION.format(depth=510))).exit_code == 0
+    assert install_and_call(machine, wasm(RECURSION.format(depth=511))).exit_code == 4
 
 
 def test_calls_through_the_table_are_counted_too(machine: Hypervisor) -> None:
     endless = """(module (memory (export "memory") 1) (table 1 funcref) (elem (i32.const 0) $f) (type $t (func))
         (func $f (call_indirect (type $t) (i32.const 0)))
         (func (export "invoke") (param i32) (result i32) (call $f) (i32.const 0)))"""
-    result = run(machine, wasm(endless))
+    result = install_and_call(machine, wasm(endless))
     assert result.exit_code == 4
     assert result.gas_used < 300_000

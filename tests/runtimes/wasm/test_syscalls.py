@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypervisor.machine import Hypervisor
-from tests.runtimes.wasm.guests import data, guest, run
+from tests.runtimes.wasm.guests import data, guest, install_and_call
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from tests.runtimes.wasm.guests import data, guest, run
 def test_exit_message_is_read_from_memory(machine: Hypervisor, offset: int, length: int, message: str) -> None:
     arguments = f"(i32.const 16) (i32.const 0) (i32.const {offset}) (i32.const {length})"
     module = guest(f"(drop (call $exit {arguments})) unreachable", "vm.exit", fields=data(0, b"\xffab" + b"x" * 3000))
-    assert run(machine, module).message == message
+    assert install_and_call(machine, module).message == message

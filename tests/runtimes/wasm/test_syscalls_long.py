@@ -15,7 +15,7 @@ from hypervisor.kernel import proof_inputs, proofs
 from hypervisor.machine import Hypervisor
 from runtimes.wasm.memory import GuestMemory
 from store.codec import encode
-from tests.runtimes.wasm.guests import ILLEGAL_ARGUMENT, LIMIT_EXCEEDED, OK, answer, data
+from tests.runtimes.wasm.guests import ILLEGAL_ARGUMENT, LIMIT_EXCEEDED, OK, data, probe_result
 
 LONG = 4 << 20
 GROW = "(drop (memory.grow (i32.const 63)))"
@@ -59,7 +59,7 @@ def test_rejected_syscall_data_is_not_copied(
 ) -> None:
     copied.clear()
     fields = data(100, b"\0\x01")  # f01
-    assert answer(machine, call, syscall, fields=fields, before=GROW)[0] == refusal
+    assert probe_result(machine, call, syscall, fields=fields, before=GROW)[0] == refusal
     assert max(copied, default=0) <= max(MAX_BLOCK_SIZE + 1, MAX_ADDRESS + 1)
     if syscall != "ipld.block_create":
         assert max(copied, default=0) <= 255 * 24
@@ -76,5 +76,5 @@ def test_a_batch_of_seals_is_decoded_once(machine: Hypervisor, monkeypatch: pyte
     monkeypatch.setattr(proofs, "read_proof_input", counted)
     none = encode([])
     call = f"(call $batch_verify_seals {numbers(100, len(none), 0)})"
-    assert answer(machine, call, "crypto.batch_verify_seals", fields=data(100, none))[0] == OK
+    assert probe_result(machine, call, "crypto.batch_verify_seals", fields=data(100, none))[0] == OK
     assert decoded == [none]

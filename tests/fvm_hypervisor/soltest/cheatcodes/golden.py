@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.fvm_hypervisor.soltest.golden import answered, artifacts, of_forge, store, stored
+from tests.fvm_hypervisor.soltest.golden import artifacts, of_forge, printed_json, store, stored
 
 HERE: Final = Path(__file__).parent
 FILE: Final = HERE / "golden.json.xz"
@@ -30,7 +30,7 @@ GOLDEN: Final = stored(FILE)
 
 if __name__ == "__main__":
     made = Path(sys.argv[1])
-    runs = [of_forge(answered(made, f"forge{number}")) for number in range(len(RUNS))]
+    runs = [of_forge(printed_json(made, f"forge{number}")) for number in range(len(RUNS))]
     found = artifacts(made, [f"{source}.t.sol" for source in SOURCES])
     found |= artifacts(made, ["Slots.t.sol"], keeps=("storageLayout",))
     store(FILE, {"artifacts": found, "forge": dict(sorted({**runs[0], **runs[1]}.items()))})

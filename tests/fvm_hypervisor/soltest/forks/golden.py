@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.fvm_hypervisor.soltest.golden import answered, artifacts, configuration, of_forge, store, stored
+from tests.fvm_hypervisor.soltest.golden import artifacts, configuration, of_forge, printed_json, store, stored
 
 HERE: Final = Path(__file__).parent
 FILE: Final = HERE / "golden.json.xz"
@@ -27,5 +27,5 @@ GOLDEN: Final = stored(FILE)
 
 if __name__ == "__main__":
     made = Path(sys.argv[1])
-    forges = {name: of_forge(answered(made, name)) for name in ("forge", "url")}
-    store(FILE, {"artifacts": artifacts(made, SOURCES), "block": answered(made, "block"), **forges})
+    forges = {name: of_forge(printed_json(made, name)) for name in ("forge", "url")}
+    store(FILE, {"artifacts": artifacts(made, SOURCES), "block": printed_json(made, "block"), **forges})

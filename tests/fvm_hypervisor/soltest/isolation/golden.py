@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from tests.fvm_hypervisor.soltest.golden import answered, artifacts, configuration, of_forge, store, stored
+from tests.fvm_hypervisor.soltest.golden import artifacts, configuration, of_forge, printed_json, store, stored
 
 HERE: Final = Path(__file__).parent
 FILE: Final = HERE / "golden.json.xz"
@@ -38,5 +38,5 @@ GOLDEN: Final = stored(FILE)
 if __name__ == "__main__":
     made = Path(sys.argv[1])
     found = artifacts(made, ["Isolated.t.sol"], keeps=("linkReferences",))
-    forges, gas = of_forge(answered(made, "forge")), gas_of_forge(answered(made, "gas"))
+    forges, gas = of_forge(printed_json(made, "forge")), gas_of_forge(printed_json(made, "gas"))
     store(FILE, {"artifacts": found, "forge": forges, "gas": gas})

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from tests.fvm_hypervisor.soltest.golden import answered, artifacts, configuration, store, stored
+from tests.fvm_hypervisor.soltest.golden import artifacts, configuration, printed_json, store, stored
 
 HERE: Final = Path(__file__).parent
 FILE: Final = HERE / "golden.json.xz"
@@ -40,4 +40,4 @@ GOLDEN: Final = stored(FILE)
 
 if __name__ == "__main__":
     made = Path(sys.argv[1])
-    store(FILE, {"artifacts": artifacts(made, ["Traced.t.sol"]), "forge": of_forge(answered(made, "forge"))})
+    store(FILE, {"artifacts": artifacts(made, ["Traced.t.sol"]), "forge": of_forge(printed_json(made, "forge"))})

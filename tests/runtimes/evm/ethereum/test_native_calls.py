@@ -35,7 +35,7 @@ from store.cid import CBOR
 from store.codec import encode
 from tests.crossing.puppet import Script, puppet
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.wasm.guests import place
+from tests.runtimes.wasm.guests import install_actor
 
 RATE = 444_000
 SENDER, CALLER, STORER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
@@ -60,7 +60,7 @@ class Machine:
             STORER: AllocAccount(0, 1, STORES_AND_LOGS),
             **{address: AllocAccount(FUNDS, 1, code) for address, code in self.contracts.items()},
         })  # fmt: skip
-        place(self.machine, puppet(), PUPPET, FUNDS)
+        install_actor(self.machine, puppet(), PUPPET, FUNDS)
         self.before = self.machine.snapshot()
 
     def invoke(self, to: Address, data: bytes = b"", value: int = 0, gas: int = 5_000_000) -> ApplyResult:
@@ -147,10 +147,10 @@ def answer(result: ApplyResult) -> tuple[int, bytes]:
 
 def words(data: bytes) -> list[int]:
     """Return the puppet's output, four bytes each."""
-    return [int.from_bytes(data[place : place + 4], "little") for place in range(0, len(data), 4)]
+    return [int.from_bytes(data[index : index + 4], "little") for index in range(0, len(data), 4)]
 
 
-def said(data: bytes) -> list[int]:
+def puppet_output(data: bytes) -> list[int]:
     """Return the puppet's output from CBOR with a length of two bytes."""
     return words(data[3:])
 
@@ -166,11 +166,11 @@ def charged(events: list[TraceEvent], name: str) -> list[int]:
 def test_a_native_call_costs_its_milligas_by_the_rate_rounded_up() -> None:
     world = Machine({CALLER: calls(padded(script(event=True)))})
     events = world.traced(to_filecoin(CALLER))
-    begun = next(place for place, event in enumerate(events) if isinstance(event, CallStarted) and event.from_ != 0)
+    begun = next(index for index, event in enumerate(events) if isinstance(event, CallStarted) and event.from_ != 0)
     inner = next(
-        place for place, event in enumerate(events) if isinstance(event, CallStarted) and event.to == Address.id(PUPPET)
+        index for index, event in enumerate(events) if isinstance(event, CallStarted) and event.to == Address.id(PUPPET)
     )
-    end = next(place for place, event in enumerate(events) if getattr(event, "name", "") == "OnNativeCall")
+    end = next(index for index, event in enumerate(events) if getattr(event, "name", "") == "OnNativeCall")
     assert begun <= inner < end
     milligas = sum(event.milligas for event in events[inner:end] if isinstance(event, GasCharged))
     cost = events[end]
@@ -285,7 +285,7 @@ def test_money_that_is_not_there_is_refused_on_either_side() -> None:
     assert answer(world.invoke(to_filecoin(CALLER))) == (0, b"")
     assert world.facts() == before
     result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), value=FUNDS + 1)))
-    assert said(result.return_data)[:2] == [ErrorNumber.INSUFFICIENT_FUNDS, 0]
+    assert puppet_output(result.return_data)[:2] == [ErrorNumber.INSUFFICIENT_FUNDS, 0]
     assert world.facts() == before
 
 
@@ -332,7 +332,7 @@ def test_contract_revert_is_exit_code_for_native_caller() -> None:
     world = Machine({refuser: assemble("1 0 SSTORE 0 0 LOG0 7 0 MSTORE 32 0 REVERT")})
     before = world.facts()
     result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(refuser), value=4)))
-    error, exit_code, *_ = said(result.return_data)
+    error, exit_code, *_ = puppet_output(result.return_data)
     assert (result.exit_code, error, exit_code) == (0, 0, 33)
     assert world.facts() == before
     assert result.events == ()
@@ -375,7 +375,7 @@ def test_value_in_a_read_only_call_is_refused() -> None:
     world = Machine()
     before = world.facts()
     result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), value=1, read_only=True)))
-    assert said(result.return_data)[:2] == [ErrorNumber.READ_ONLY, 0]
+    assert puppet_output(result.return_data)[:2] == [ErrorNumber.READ_ONLY, 0]
     assert world.facts() == before
 
 
@@ -443,7 +443,7 @@ def test_wrong_parameters_have_the_actors_exit(actor: int, method: int, params: 
 def test_a_contract_refuses_parameters_that_are_no_bytes(params: bytes) -> None:
     world = Machine()
     result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), params=params)))
-    _made, error, exit_code, *_ = said(result.return_data)
+    _made, error, exit_code, *_ = puppet_output(result.return_data)
     assert (error, exit_code) == (0, 21)
 
 
@@ -451,7 +451,7 @@ def test_native_caller_cannot_construct_existing_contract() -> None:
     world = Machine()
     before = world.facts()
     result = world.invoke(Address.id(PUPPET), padded(script(to=to_filecoin(STORER), method=1, params=encode(b"\x00"))))
-    _made, error, exit_code, *_ = said(result.return_data)
+    _made, error, exit_code, *_ = puppet_output(result.return_data)
     assert (error, exit_code) == (0, 18)
     assert world.facts() == before
 
