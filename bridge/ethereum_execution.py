@@ -56,6 +56,7 @@ class ForkFacts:
     """Properties of a fork. Blob target and maximum are numbers of blobs; the update fraction is in blob gas.
 
     `transaction_gas_cap` is the maximum gas limit of a transaction (EIP-7825), or None if only the block limits it.
+    `draft` is the date of the specification that a fork follows which may still change, else empty.
     """
 
     precompiles: frozenset[EthAddress]
@@ -65,6 +66,7 @@ class ForkFacts:
     keeps_block_hashes: bool
     has_delegations: bool
     transaction_gas_cap: int | None
+    draft: str
 
 
 class BlobRules(Protocol):

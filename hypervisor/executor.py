@@ -37,7 +37,8 @@ class ApplyResult:
 
     `message` comes from the first call, `reason` describes the original failure if that explains it
     (`hypervisor.backtrace`). `fatal` is set if execution could not continue; the receipt then has exit code 10 and uses
-    the whole gas limit, as on the network, and the error has the context.
+    the whole gas limit, as on the network, and the error has the context. `block_gas` is the gas of execution and of
+    new state that counts for the block, or None if the receipt's gas does.
     """
 
     receipt: Final[Receipt]
@@ -46,6 +47,7 @@ class ApplyResult:
     message: Final[str]
     reason: Final[str]
     fatal: Final[Fatal | None]
+    block_gas: Final[tuple[int, int] | None]
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class ApplyResult:
         message: str = "",
         reason: str = "",
         fatal: Fatal | None = None,
+        block_gas: tuple[int, int] | None = None,
     ) -> None:
         self.receipt = receipt
         self.gas = gas
@@ -62,6 +65,7 @@ class ApplyResult:
         self.message = message
         self.reason = reason
         self.fatal = fatal
+        self.block_gas = block_gas
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.exit_code)}"

@@ -301,6 +301,7 @@ def packed_result(result: ApplyResult) -> PackedResult:
         [(event.emitter, _packed_entries(event.entries)) for event in result.events],
         result.message,
         result.reason,
+        result.block_gas,
     )
 
 
@@ -310,7 +311,7 @@ def _packed_entries(entries: Iterable[EventEntry]) -> list[tuple[int, str, int, 
 
 def unpacked_result(packed: PackedResult) -> ApplyResult:
     """Convert a tuple to a result."""
-    exit_code, data, used, root, gas, events, message, reason = packed
+    exit_code, data, used, root, gas, events, message, reason, block_gas = packed
     return ApplyResult(
         Receipt(exit_code, data, Gas(used), None if root is None else Cid(root)),
         GasOutputs(*gas),
@@ -320,4 +321,5 @@ def unpacked_result(packed: PackedResult) -> ApplyResult:
         ),
         message,
         reason,
+        block_gas=None if block_gas is None else (block_gas[0], block_gas[1]),
     )

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from bridge.addresses import EthAddress, create_address, from_delegated, masked_id
 from bridge.apply_and_call import APPLY_AND_CALL, decode_answer
 from bridge.cbor import CborReader, ParamsError
+from bridge.ethereum_block import SYSTEM_ADDRESS
 from bridge.events import Log, entries_to_log
 from bridge.evm_steps import CodeBorrowed
 from bridge.filecoin_call import NO_CODEC, encode_call_return, encode_method_calldata
@@ -35,7 +36,7 @@ from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, MessageEnded, TraceEvent, call_tree
-from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID
 from store.cid import RAW, Cid
 
 UNKNOWN_CODE: Final = b"\xfe"
@@ -196,7 +197,8 @@ class _Fold:
             for event, before in zip(node.events, node.calls_before, strict=True):
                 log = entries_to_log([EventEntry(*entry) for entry in event.entries])
                 if log is not None:
-                    frame.logs.append(FrameLog(self._name(event.emitter), log, places[before]))
+                    address = SYSTEM_ADDRESS if event.emitter == SYSTEM_ACTOR else self._name(event.emitter)
+                    frame.logs.append(FrameLog(address, log, places[before]))
 
     def _frame(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
         """Return a call's frame and the call with its subcalls; None if Ethereum does not know the call."""

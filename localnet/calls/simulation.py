@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.addresses import EthAddress, to_ethereum, to_filecoin
+from bridge.ethereum_block import SYSTEM_ADDRESS
 from bridge.events import Log, entries_to_log
 from bridge.receipts import EmittedLog
 from bridge.transactions import BLOB, GAS_PER_BLOB, SET_CODE, SignedTransaction, Transaction
@@ -20,7 +21,7 @@ from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
-from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.calls.pace import adapted
 from localnet.chain.admission import from_impersonated
@@ -293,7 +294,8 @@ def _with_transfers(machine: Hypervisor, events: Sequence[TraceEvent]) -> list[E
             case EventEmitted():
                 log = entries_to_log(tuple(EventEntry(*entry) for entry in event.entries))
                 if log is not None:
-                    logs.append(EmittedLog(_shown(machine, event.emitter), log))
+                    address = SYSTEM_ADDRESS if event.emitter == SYSTEM_ACTOR else _shown(machine, event.emitter)
+                    logs.append(EmittedLog(address, log))
             case _:
                 pass
     return logs

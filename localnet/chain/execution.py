@@ -13,16 +13,13 @@ from contextlib import suppress
 from typing import Protocol
 
 from bridge.addresses import to_ethereum
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum_block import SYSTEM_ADDRESS, EthereumBlock
 from bridge.transactions import BLOB
 from hypervisor.address import Address
 from hypervisor.events import StampedEvent
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
-from hypervisor.types import (
-    ChainEpoch,
-    TokenAmount,
-)
+from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from localnet.chain.supply import supply_of
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
@@ -206,10 +203,13 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
         events=tuple(_receipt_event(machine, event) for event in result.events),
         words=result.reason or result.message,
+        block_gas=result.block_gas,
     )
 
 
 def _receipt_event(machine: Hypervisor, event: StampedEvent) -> Emitted:
+    if event.emitter == SYSTEM_ACTOR:  # only Ethereum's rules emit logs in its name
+        return Emitted(event.emitter, SYSTEM_ADDRESS, event.entries)
     actor = machine.state_tree.get_actor(event.emitter)
     address = to_ethereum(event.emitter, None if actor is None else actor.delegated_address)
     return Emitted(event.emitter, address, event.entries)

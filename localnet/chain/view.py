@@ -120,11 +120,13 @@ class ChainReader:
         )  # fmt: skip
         block = header.put(blocks)
         bids = [_bid(execution.message.message) for execution in executions]
-        gas_used = Gas(sum(execution.receipt.gas_used for execution in executions))
-        blob_gas = 0
+        execution_gas = state_gas = blob_gas = 0
         for execution in executions:
+            counted = execution.block_gas or (execution.receipt.gas_used, 0)
+            execution_gas, state_gas = execution_gas + counted[0], state_gas + counted[1]
             if execution.kind == BLOB:
                 blob_gas += execution.blob_gas
+        gas_used = Gas(max(execution_gas, state_gas))
         next_settings = parent.next_settings.of_the_next_block()
         if blob_gas or next_settings.excess_blob_gas:
             excess = rules.next_excess_blob_gas(next_settings.excess_blob_gas, blob_gas, base_fee)

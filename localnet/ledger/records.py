@@ -148,7 +148,8 @@ class Execution:
     """An executed message: the message, its hash, its receipt, and its gas costs.
 
     `kind` is the type of the transaction, `NATIVE` or `IMPERSONATED`. `sender` and `to` are Ethereum addresses; `to` is
-    None for a contract creation. `paid` is in attoFIL; `words` is the machine's message about a failure.
+    None for a contract creation. `paid` is in attoFIL; `words` is the machine's message about a failure. `block_gas` is
+    that of `ApplyResult`; it is not stored.
     """
 
     hash: bytes
@@ -160,6 +161,7 @@ class Execution:
     paid: TokenAmount
     events: tuple[Emitted, ...]
     words: str
+    block_gas: tuple[int, int] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.receipt.exit_code)}"

@@ -26,7 +26,10 @@ PRECOMPILES: Final = {
 
 
 def config(node: Node) -> dict[str, Any]:
-    """Return the fork, active from the first block on, with its precompiles and system contracts."""
+    """Return the fork, active from the first block on, with its precompiles and system contracts.
+
+    A fork that may still change has the field `draft`, with the date of the specification that it follows.
+    """
     network = node.network
     facts = network.rules.settings.fork_facts(network.machine)
     if facts is None:
@@ -48,6 +51,8 @@ def config(node: Node) -> dict[str, Any]:
         "precompiles": {names[at]: as_data(at) for at in sorted(facts.precompiles)},
         "systemContracts": {"HISTORY_STORAGE_ADDRESS": as_data(BLOCK_HASHES)} if facts.keeps_block_hashes else {},
     }
+    if facts.draft:
+        current["draft"] = facts.draft
     return {"current": current, "next": None, "last": None}
 
 

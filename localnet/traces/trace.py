@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn
 
 from bridge.addresses import from_delegated, to_ethereum
+from bridge.ethereum_block import SYSTEM_ADDRESS
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
@@ -21,7 +22,7 @@ from hypervisor.markup import tree
 from hypervisor.message import Receipt
 from hypervisor.printed import one_line
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
-from hypervisor.types import ActorID, ChainEpoch
+from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch
 from localnet.calls.pace import adapted
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute
@@ -335,7 +336,9 @@ def _event(machine: Hypervisor, event: EventEmitted) -> dict[str, Any]:
         {"flags": flags, "key": key, "codec": codec, "value": f"0x{value.hex()}"}
         for flags, key, codec, value in event.entries
     ]
-    return {"emitter": f"f0{event.emitter}", "address": _ethereum(machine, event.emitter), "entries": entries}
+    is_system = event.emitter == SYSTEM_ACTOR  # of transfers, under Ethereum's rules
+    address = f"0x{SYSTEM_ADDRESS.hex()}" if is_system else _ethereum(machine, event.emitter)
+    return {"emitter": f"f0{event.emitter}", "address": address, "entries": entries}
 
 
 def _ethereum(machine: Hypervisor, actor: ActorID) -> str:

@@ -214,6 +214,7 @@ class EthereumExecutor:
             keeps_block_hashes=fork.block_hash_contract,
             has_delegations=fork.delegations,
             transaction_gas_cap=fork.transaction_gas_cap,
+            draft=fork.draft,
         )
 
     def begin_block(self, parent_hash: bytes) -> None:
@@ -275,7 +276,9 @@ class EthereumExecutor:
             output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
         root = events_root(result.events) if kept and result.events else None
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
-        return ApplyResult(receipt, result.gas, result.events, result.message, result.reason)
+        counted = result.execution_gas, result.state_gas
+        block_gas = None if counted == (result.gas_used, 0) else counted
+        return ApplyResult(receipt, result.gas, result.events, result.message, result.reason, block_gas=block_gas)
 
     def _or_rollback(self, apply: Callable[[], TransactionResult]) -> TransactionResult:
         """Run `apply`; roll the state back if it raises."""

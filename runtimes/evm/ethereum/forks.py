@@ -161,6 +161,8 @@ class Fork:
     """True if a header has the hash of the block's access list (EIP-7928)."""
     slot_number: bool = False
     """True if a header has the slot number (EIP-7843)."""
+    draft: str = ""
+    """Date of the specification that the fork follows if it may still change, else empty."""
     family: str = "ethereum"
     """The family of opcode variants that engines use."""
     registered: Mapping[str, Precompile] = field(default_factory=dict)
@@ -392,13 +394,16 @@ def with_proposals(fork: Fork, name: str, numbers: Collection[int]) -> Fork:
     return fork
 
 
-AMSTERDAM: Final = replace(with_proposals(BPO2, "Amsterdam", proposals.AMSTERDAM), slot_number=True)
+AMSTERDAM: Final = replace(
+    with_proposals(BPO2, "Amsterdam", proposals.AMSTERDAM), slot_number=True, draft=proposals.DATE
+)
 
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({
     fork.name: fork
     for fork in (
         FRONTIER, HOMESTEAD, TANGERINE_WHISTLE, SPURIOUS_DRAGON, BYZANTIUM, CONSTANTINOPLE, PETERSBURG, ISTANBUL,
         MUIR_GLACIER, BERLIN, LONDON, ARROW_GLACIER, GRAY_GLACIER, PARIS, SHANGHAI, CANCUN, PRAGUE, OSAKA, BPO1, BPO2,
+        AMSTERDAM,
     )
 })  # fmt: skip
 """Forks by name, oldest first."""
@@ -407,7 +412,7 @@ ALIASES: Final[Mapping[str, str]] = MappingProxyType({
 })  # fmt: skip
 """Other names of forks, used by the fixtures of ethereum/tests and by go-ethereum."""
 LATEST_FORK: Final = OSAKA
-"""The default fork. The forks after it only change the numbers of blobs."""
+"""The default fork. The forks after it only change the numbers of blobs, or are drafts."""
 DELEGATING_CANCUN: Final = PRAGUE.successor("Cancun+EIP-7702", precompiles=CANCUN.precompiles, calldata_floor=False)
 """Cancun with EIP-7702 delegation, for Solidity tests compiled for Cancun; forge enables delegation in all versions."""
 TEST_SHANGHAI: Final = DELEGATING_CANCUN.successor("Shanghai+EIP-7702", precompiles=SHANGHAI.precompiles)
@@ -418,7 +423,7 @@ TEST_PARIS: Final = TEST_SHANGHAI.successor(
 """`TEST_SHANGHAI` without gas per word of init code (EIP-3860) and without a warm coinbase (EIP-3651)."""
 _BPO3: Final = BPO2.successor("BPO3", blobs=replace(BPO2.blobs, target=21, maximum=32, update_fraction=20_609_697))
 _BPO4: Final = _BPO3.successor("BPO4", blobs=replace(BPO2.blobs, update_fraction=13_739_630))
-_FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4, AMSTERDAM)})
+_FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4)})
 """Forks that only the fixtures of go-ethereum and of the execution specifications use."""
 _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
     {fork.name: fork for fork in (TEST_PARIS, TEST_SHANGHAI, DELEGATING_CANCUN)}

@@ -59,3 +59,5 @@ PROPOSALS: Final[Mapping[int, Proposal]] = MappingProxyType({
 
 AMSTERDAM: Final = (2780, 7708, 7778, 7843, 7928, 7954, 7976, 7981, 7997, 8024, 8037, 8038, 8246, 8282)
 """The proposals of Amsterdam (EIP-7773) that concern the execution layer."""
+DATE: Final = "2026-10-23"
+"""Date of go-ethereum v1.17.10, whose form of the proposals is followed."""

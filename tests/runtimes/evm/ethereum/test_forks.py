@@ -55,9 +55,9 @@ def test_a_planted_comparison_is_found() -> None:
     assert list(names_in(planted)) == [(3, "Osaka")]
 
 
-def test_empty_name_is_the_default_fork_and_later_rows_only_change_blobs() -> None:
+def test_empty_name_is_the_default_fork_and_later_rows_that_are_no_draft_only_change_blobs() -> None:
     assert fork_named("") is LATEST_FORK
-    later = [*FORKS.values()][fork_names().index(LATEST_FORK.name) + 1 :]
+    later = [fork for fork in [*FORKS.values()][fork_names().index(LATEST_FORK.name) + 1 :] if not fork.draft]
     assert [replace(fork, name=LATEST_FORK.name, blobs=LATEST_FORK.blobs) for fork in later] == [LATEST_FORK] * 2
 
 
@@ -70,14 +70,14 @@ def test_both_spellings_name_the_same_fork(alias: str, name: str) -> None:
 def test_unknown_fork_names_the_known_ones() -> None:
     with pytest.raises(
         InvalidInput,
-        match=r"'Fronter' is not known: choose one of Frontier, .*\(EIP150\).* BPO2; with a proposal",
+        match=r"'Fronter' is not known: choose one of Frontier, .*\(EIP150\).* BPO2, Amsterdam; with a proposal",
     ):
         fork_named("Fronter")
 
 
 def test_the_help_of_the_node_names_the_forks() -> None:
     """The command's module repeats the names: importing the table would add half a second to each start."""
-    names = ", ".join(name.lower() for name in fork_names())
+    names = ", ".join(fork.name.lower() + (" (draft)" if fork.draft else "") for fork in FORKS.values())
     words = f"With --rules ethereum: {names} (default: {LATEST_FORK.name.lower()})."
     source = (PROJECT / "fvm_hypervisor" / "cli" / "node.py").read_text(encoding="utf-8")
     assert words in source, (

@@ -50,11 +50,11 @@ def with_blobs(count: int) -> Transaction:
 
 WITH_BLOBS = [fork for fork in FORKS.values() if fork.blobs.maximum]
 EVERY_FORK: dict[str, Transaction] = {
-    "INTRINSIC_GAS_TOO_LOW": replace(PLAIN, gas_limit=20_999),
+    "INTRINSIC_GAS_TOO_LOW": replace(PLAIN, gas_limit=14_999),
     "NONCE_IS_MAX": replace(PLAIN, nonce=2**64 - 1),
     "GASLIMIT_OVERFLOW": replace(PLAIN, gas_limit=2**64),
     "RLP_INVALID_VALUE": replace(PLAIN, value=2**256),
-    "INITCODE_SIZE_EXCEEDED": replace(PLAIN, to=None, data=bytes(49_153), gas_limit=10_000_000),
+    "INITCODE_SIZE_EXCEEDED": replace(PLAIN, to=None, data=bytes(131_073), gas_limit=10_000_000),
     "INVALID_CHAINID": replace(PLAIN, chain_id=2),
     "INSUFFICIENT_MAX_FEE_PER_GAS": replace(PLAIN, max_fee=6),
     "PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS": replace(PLAIN, max_priority_fee=10**9 + 1),
@@ -92,6 +92,13 @@ OF_A_FORK: list[tuple[str, str, Transaction]] = [
     ("Osaka", COUNT, with_blobs(9)),
     ("Osaka", ALLOWANCE, with_blobs(10)),
     ("Osaka", "GAS_LIMIT_EXCEEDS_MAXIMUM", replace(PLAIN, gas_limit=16_777_217)),
+    ("Osaka", "INTRINSIC_GAS_TOO_LOW", replace(PLAIN, gas_limit=20_999)),
+    ("Osaka", "INITCODE_SIZE_EXCEEDED", replace(PLAIN, to=None, data=bytes(49_153), gas_limit=10_000_000)),
+    ("Amsterdam", "", replace(PLAIN, gas_limit=15_000)),
+    ("Amsterdam", "", replace(PLAIN, gas_limit=16_777_217)),
+    ("Amsterdam", "GAS_LIMIT_EXCEEDS_MAXIMUM", replace(PLAIN, gas_limit=1 << 32)),
+    ("Amsterdam", "INTRINSIC_GAS_BELOW_FLOOR_GAS_COST", replace(PLAIN, data=bytes(262_144), gas_limit=30_000_000)),
+    ("Amsterdam", "", replace(PLAIN, to=None, data=bytes(131_072), gas_limit=10_000_000)),
 ]
 
 
