@@ -144,3 +144,9 @@ class EthereumExecution(Protocol):
 
     def begin_block(self, parent_hash: bytes) -> None:
         """Store the parent's hash in the history contract (EIP-2935), before the block's transactions."""
+
+    def take_access_list(self) -> bytes | None:
+        """Return the encoded access list of the block since `begin_block` (EIP-7928), and end its recording.
+
+        Returns None in a fork without access lists, and for a block that was not begun.
+        """

@@ -182,7 +182,9 @@ class Chain(ChainReader):
         # As on the network, messages with BLS signatures come first in a block.
         ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
         executions: list[tuple[Execution, int]] = []
-        started = None if self.start_block is None else self.start_block(self.machine, ordered)
+        started = None
+        if self.start_block is not None and self.rules.access_list is None:  # workers do not record accesses
+            started = self.start_block(self.machine, ordered)
         try:
             for candidate in ordered:
                 self.executing = candidate

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.block_access_list import BlockAccessList, first_difference
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.opening import OFFICIAL_EVM, OWN_EVM
@@ -28,7 +29,7 @@ from localnet.ledger.blocks import producer_of, put_receipts
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
-from localnet.rules.installed import rules_named
+from localnet.rules.installed import rules_named, rules_of
 from store.blockstore import Store
 from store.buffered import BufferedStore
 from store.cid import show
@@ -106,13 +107,25 @@ def replay(folder: Path, height: int, parallel: int = 1) -> Replayed:
         difference = f"receipts {show(receipts)}, the chain has {show(tipset.receipts)}"
     elif machine.root != tipset.state:
         difference = f"state {show(machine.root)}, the chain has {show(tipset.state)}"
+    else:
+        difference = _access_list_difference(machine, tipset)
     return Replayed(height, len(tipset.transactions), difference, done)
+
+
+def _access_list_difference(machine: Hypervisor, tipset: Tipset) -> str:
+    """Return the first difference of the access lists of an executed tipset and of the chain's."""
+    taken = rules_of(machine).access_list
+    found = b"" if taken is None else taken(machine)
+    if found == tipset.access_list:
+        return ""
+    lists = (BlockAccessList.decode(data or BlockAccessList().rlp()) for data in (found, tipset.access_list))
+    return f"block access list: {first_difference(*lists)}"
 
 
 def _executed(
     machine: Hypervisor, candidates: list[Candidate], workers: int
 ) -> tuple[list[tuple[Execution, int]], dict[str, Any] | None]:
-    if workers <= 1:
+    if workers <= 1 or rules_of(machine).access_list is not None:
         return list(execute(machine, candidates)), None
     from hypervisor.parallel import Parallel
     from localnet.chain.conflicts import conflict_records

@@ -150,6 +150,7 @@ class ChainReader:
             settings=settings,
             next_settings=next_settings,
             blob_gas_used=blob_gas,
+            access_list=b"" if rules.access_list is None else rules.access_list(machine),
         )
 
     def machine_at(self, tipset: Tipset) -> Hypervisor:

@@ -69,6 +69,8 @@ class Tipset:
     next_settings: BlockSettings = DEFAULT_SETTINGS
     blob_gas_used: int = 0
     """Blob gas of the block's transactions (EIP-4844)."""
+    access_list: bytes = b""
+    """The encoded access list of the block (EIP-7928); empty if its rules have none, or if it executed nothing."""
 
     def __repr__(self) -> str:
         messages = f"{len(self.transactions)} messages"
@@ -82,9 +84,10 @@ class Tipset:
     def encode(self) -> bytes:
         """Encode the index entry."""
         settings = [self.settings, self.next_settings]
-        blob_gas = [self.blob_gas_used] if self.blob_gas_used else []
-        is_default = settings == [DEFAULT_SETTINGS] * 2 and not blob_gas
-        kept = [] if is_default else [self.settings.fields(), self.next_settings.fields(), *blob_gas]
+        later: list[Any] = [self.blob_gas_used] if self.blob_gas_used or self.access_list else []
+        later += [self.access_list] if self.access_list else []
+        is_default = settings == [DEFAULT_SETTINGS] * 2 and not later
+        kept = [] if is_default else [self.settings.fields(), self.next_settings.fields(), *later]
         return encode([
             self.height, link(self.key), link(self.block), self.parent, self.timestamp, _big(self.base_fee),
             _big(self.next_base_fee), link(self.before), link(self.state), link(self.receipts), self.gas_used,
@@ -113,6 +116,7 @@ class Tipset:
             settings=settings,
             next_settings=next_settings,
             blob_gas_used=fields[15] if len(fields) > 15 else 0,
+            access_list=fields[16] if len(fields) > 16 else b"",
         )
 
 

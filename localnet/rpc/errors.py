@@ -35,6 +35,8 @@ LOTUS_ERROR: Final = 1
 EXECUTION_REVERTED: Final = 3
 ACTOR_NOT_FOUND: Final = 11
 NULL_ROUND: Final = 12
+NO_ACCESS_LIST: Final = 4445
+"""Code of Ethereum's execution API specification for a block without an access list."""
 
 
 LIMIT_EXCEEDED: Final = SERVER_ERROR

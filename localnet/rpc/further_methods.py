@@ -17,6 +17,7 @@ _FURTHER: Final = (
     "actor_control",
     "block_control",
     "fork_config",
+    "access_lists",
     "filecoin_control",
     "state_control",
     "reorg",

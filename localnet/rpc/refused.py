@@ -22,6 +22,7 @@ _NOBODY: Final = "no account is paid the fees of a block; hypervisor_setProducer
 _RANDOMNESS: Final = "randomness is the beacon's of the epoch"
 _CHEAPEST: Final = "the base fee is the least gas price: anvil_setNextBlockBaseFeePerGas"
 _BLOBS: Final = "eth_blobBaseFee"
+_ACCESS_LIST: Final = "eth_getBlockAccessList"
 _WORK: Final = "Filecoin has no proof of work"
 
 REASONS: Final = {
@@ -44,16 +45,16 @@ REASONS: Final = {
     "eth_config": "Filecoin has network versions, not Ethereum's forks: Filecoin.StateNetworkVersion",
     "anvil_setRpcUrl": "a fork reads from the node that it began from; --fork-url lets a new node begin from another",
     "anvil_setChainId": "a chain keeps its id; --chain-id gives a new one another",
-    "eth_getBlockAccessList": "Filecoin's blocks have no access lists",
+    _ACCESS_LIST: "Filecoin's blocks have no access lists",
 }
 """Why each of the methods is refused."""
 
 UNDER_ETHEREUMS_RULES: Final = frozenset({
-    _BLOBS, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",
+    _BLOBS, _ACCESS_LIST, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",
     "anvil_setMinGasPrice", "hardhat_setMinGasPrice", "anvil_setNextBlockPrevRandao", "hardhat_setPrevRandao",
     "anvil_setChainId", "eth_config",
 })  # fmt: skip
-"""Methods that are available under Ethereum's rules (`block_control`, `fork_config`)."""
+"""Methods that are available under Ethereum's rules (`block_control`, `fork_config`, `access_lists`)."""
 
 
 def _refusal(reason: str) -> Callable[..., None]:

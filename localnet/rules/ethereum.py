@@ -56,6 +56,7 @@ from localnet.rules.gas_events import InThousandths, PausesInThousandths, StepsI
 from localnet.rules.parts import CallOutcome, NetworkRules, SenderInfo
 from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of, nonce_of_actor
 from localnet.state.controls import set_code
+from store.keccak import keccak
 
 BLOCK_GAS_LIMIT: Final = Gas(30_000_000)
 GWEI: Final = TokenAmount(10**9)
@@ -68,6 +69,8 @@ REQUEST_GAS_CAP: Final = Gas(50_000_000)
 
 _ACCOUNTS: Final = ("account", "ethaccount", "placeholder")
 _ZERO_HASH: Final = "0x" + "00" * 32
+_EMPTY_LIST: Final = b"\xc0"
+"""Encoding of the access list of a block that executed nothing."""
 _NO_REQUESTS: Final = "0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 _WORDS: Final = {
@@ -145,6 +148,7 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         calls=EthereumCallRules(limits),
         views=EthereumViews(blobs, fields),
         blobs=blobs,
+        access_list=_access_list if "access_list_hash" in fields else None,
     )
 
 
@@ -355,6 +359,8 @@ class EthereumViews:
             "excess_blob_gas": {"excessBlobGas": hex(tipset.settings.excess_blob_gas)},
             "beacon_root": {"parentBeaconBlockRoot": _ZERO_HASH},
             "requests_hash": {"requestsHash": _NO_REQUESTS},
+            "access_list_hash": {"blockAccessListHash": f"0x{keccak(tipset.access_list or _EMPTY_LIST).hex()}"},
+            "slot_number": {"slotNumber": "0x0"},
         }
         return {
             "miner": f"0x{(tipset.settings.coinbase or ZERO_ADDRESS).hex()}",
@@ -407,6 +413,10 @@ def _execution(machine: Hypervisor) -> EthereumExecution:
     if not _executes_transactions(type(executor)):
         raise InvalidInput(f"the machine's rules '{machine.context.rules}' do not support Ethereum transactions")
     return cast(EthereumExecution, executor)
+
+
+def _access_list(machine: Hypervisor) -> bytes:
+    return _execution(machine).take_access_list() or _EMPTY_LIST
 
 
 def _apply_unpaid(machine: Hypervisor, message: Message, transaction: Transaction | None = None) -> ApplyResult:

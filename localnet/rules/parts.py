@@ -208,6 +208,8 @@ class NetworkRules:
     """Fork of Ethereum; empty under rules without forks."""
     blobs: BlobRules | None = None
     """Limits and fees of blobs; None if there are no blob transactions."""
+    access_list: Callable[[Hypervisor], bytes] | None = None
+    """Returns the encoded access list of a block that was executed (EIP-7928); None if blocks have no such list."""
 
     def blob_base_fee(self, excess: int) -> int:
         """Return the blob base fee of a block with this excess of blob gas; 0 without blob transactions."""

@@ -130,7 +130,9 @@ def rows() -> dict[str, list[Method]]:
     heading = {f"localnet.rpc.{module}": area for area, names in AREAS.items() for module in names.split()}
     found: dict[str, list[Method]] = {area: [] for area in AREAS}
     for module in modules():
-        if module.__name__ not in [f"localnet.rpc.{name}" for name in ("refused", "block_control", "fork_config")]:
+        if module.__name__ not in [
+            f"localnet.rpc.{name}" for name in ("refused", "block_control", "fork_config", "access_lists")
+        ]:
             found.setdefault(heading.get(module.__name__, "Further methods"), []).extend(
                 with_lotus_names(module.METHODS)
             )

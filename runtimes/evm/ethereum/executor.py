@@ -157,7 +157,9 @@ class EthereumExecutor:
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
         """Apply a transaction signed by this sender. Raises InvalidTransaction."""
         transaction = signed.transaction
-        return self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
+        result = self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
+        self._next_index()
+        return result
 
     def simulate(self, call: SimulatedCall) -> ApplyResult:
         """Return the result of a call from outside, which the caller rolls back. Raises InvalidTransaction.
@@ -182,7 +184,9 @@ class EthereumExecutor:
         sender, found, entry = transaction_of(self._machine, message)
         whole = found if transaction is None else transaction
         application = self._application(whole, sender, None, entry, paid=False)
-        return self._apply_traced(whole, sender, lambda: self._or_rollback(application.simulate))
+        result = self._apply_traced(whole, sender, lambda: self._or_rollback(application.simulate))
+        self._next_index()
+        return result
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
         """Check that a block with this base fee may contain a message or transaction, regardless of its sender.
@@ -219,8 +223,21 @@ class EthereumExecutor:
 
     def begin_block(self, parent_hash: bytes) -> None:
         """Update the block hash contract with the parent's hash (EIP-2935), if the fork has it."""
-        if fork_of(self._machine).block_hash_contract and not self._hashes.keep(parent_hash):
+        fork = fork_of(self._machine)
+        self.recorder = AccessRecorder() if fork.access_lists else None
+        is_recorded = self.recorder is not None
+        if fork.block_hash_contract and (is_recorded or not self._hashes.keep(parent_hash)):
             self.system_call(BLOCK_HASHES, parent_hash)
+        self._next_index()
+
+    def take_access_list(self) -> bytes | None:
+        """Return the encoded access list of the block since `begin_block`, and end its recording."""
+        recorder, self.recorder = self.recorder, None
+        return None if recorder is None else recorder.accesses.rlp()
+
+    def _next_index(self) -> None:
+        if self.recorder is not None:
+            self.recorder.index += 1
 
     def _accounts(self, recorded: bool = True) -> Accounts:
         """Return the accounts of a message, with the cache of earlier messages."""
@@ -267,6 +284,7 @@ class EthereumExecutor:
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
+        self._next_index()
         return self._apply_result(result)
 
     def _apply_result(self, result: TransactionResult, kept: bool = True) -> ApplyResult:

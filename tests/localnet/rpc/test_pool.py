@@ -131,7 +131,14 @@ class TestTheNode:
         assert (found["state"]["oldestBlock"], found["logs"]["oldestBlock"]) == ("0x4", "0x0")
 
 
-GOOD = {"Coinbase": ALICE, "GasLimit": "0x1c9c380", "GasPrice": "0x1", "PrevRandao": "0x" + "11" * 32, "ChainId": "0x1"}
+GOOD = {
+    "Coinbase": ALICE,
+    "GasLimit": "0x1c9c380",
+    "GasPrice": "0x1",
+    "PrevRandao": "0x" + "11" * 32,
+    "ChainId": "0x1",
+    "AccessList": "latest",
+}
 """Valid parameters of the setters under Ethereum's rules, by the end of the method name."""
 
 
