@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs geth statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -97,6 +97,10 @@ oracle-vectors: environment ## regenerate tipset and message vectors and run the
 geth: environment ## compare random blocks of every fork with go-ethereum's transition tool (needs Go); ARGS="--count 10000"
 	cd tests/oracle/geth && go build -o $(CURDIR)/build/geth/evm github.com/ethereum/go-ethereum/cmd/evm
 	@$(RUN)/python -m tests.oracle.random_blocks build/geth/evm $(ARGS)
+
+revm: environment ## compare random blocks with revm (needs Rust; the first build takes two minutes); ARGS="--count 10000 --fork Prague"
+	cargo build --release --locked --quiet --manifest-path tests/oracle/revm/Cargo.toml --target-dir build/revm
+	@$(RUN)/python -m tests.oracle.random_blocks_revm build/revm/release/revm-oracle $(ARGS)
 
 statetest: environment ## run all available Ethereum state tests; report cases per fork and the slowest ones
 	@$(RUN)/hypervisor statetest $(ARGS) $(STATETESTS)
