@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from bridge import rlp
 from bridge.addresses import EthAddress
+from bridge.block_access_list import BlockAccessList
 from bridge.ethereum_block import next_base_fee
 from bridge.ethereum_signatures import key_address
 from bridge.patricia import EMPTY_ROOT, list_root
@@ -31,7 +32,13 @@ from hypervisor.opening import OWN_EVM
 from hypervisor.secp256k1 import public_key
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, state_root
 from runtimes.evm.ethereum.blobs import ForkBlobs
-from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun, requests_hash
+from runtimes.evm.ethereum.block_run import (
+    BUILDERS,
+    CONSOLIDATION_REQUESTS,
+    WITHDRAWAL_REQUESTS,
+    BlockRun,
+    requests_hash,
+)
 from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
 from runtimes.evm.ethereum.difficulty import block_difficulty
 from runtimes.evm.ethereum.fork_schedule import schedule_of
@@ -55,7 +62,7 @@ WORK: Final = f"""
 CHAINS: Final = (
     "FrontierToHomesteadAt5", "HomesteadToDaoAt5", "HomesteadToEIP150At5", "EIP158ToByzantiumAt5",
     "ByzantiumToConstantinopleFixAt5", "BerlinToLondonAt5", "ShanghaiToCancunAtTime15k", "CancunToPragueAtTime15k",
-    "PragueToOsakaAtTime15k", "OsakaToBPO1AtTime15k", "BPO1ToBPO2AtTime15k",
+    "PragueToOsakaAtTime15k", "OsakaToBPO1AtTime15k", "BPO1ToBPO2AtTime15k", "BPO2ToAmsterdamAtTime15k",
 )  # fmt: skip
 BLOCKS: Final = 6
 
@@ -138,7 +145,8 @@ def later_fields(fork: Fork, fee: int, excess: int) -> dict[str, Any]:
     """Return the fields of later forks."""
     values = {
         "base_fee": fee, "withdrawals_root": EMPTY_ROOT, "blob_gas_used": 0, "excess_blob_gas": excess,
-        "beacon_root": bytes(32), "requests_hash": requests_hash([]), "access_list_hash": bytes(32), "slot_number": 0,
+        "beacon_root": bytes(32), "requests_hash": requests_hash([]), "access_list_hash": BlockAccessList().hash(),
+        "slot_number": 0,
     }  # fmt: skip
     return {name: values[name] for name in fork.header_fields}
 
@@ -151,6 +159,7 @@ def accounts() -> dict[EthAddress, AllocAccount]:
         KILLER: AllocAccount(5, 1, assemble("0xdd SELFDESTRUCT")),
         WITHDRAWAL_REQUESTS: AllocAccount(0, 1, b"\0"),
         CONSOLIDATION_REQUESTS: AllocAccount(0, 1, b"\0"),
+        **{contract: AllocAccount(0, 1, b"\0") for contract in BUILDERS},
     }
 
 
@@ -160,7 +169,7 @@ def transactions(number: int, nonce: int) -> Iterator[Transaction]:
     if number == 1:
         receivers += [(None, assemble(f"32 {_ZERO} RETURN")), (KILLER, b"")]
     for index, (to, data) in enumerate(receivers):
-        yield Transaction(LEGACY, None, nonce + index, to, 0, data, 200_000, 2 * 10**9, 2 * 10**9)
+        yield Transaction(LEGACY, None, nonce + index, to, 0, data, 600_000, 2 * 10**9, 2 * 10**9)
 
 
 def fixture(network: str) -> dict[str, Any]:

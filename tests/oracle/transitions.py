@@ -18,7 +18,7 @@ from typing import Any, Final
 from bridge.ethereum_signatures import key_address
 from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE
 from hypervisor.secp256k1 import public_key
-from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
+from runtimes.evm.ethereum.block_run import BUILDERS, CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
 from runtimes.evm.ethereum.forks import ALIASES, fork_names
 from tests.oracle.blocktests import CHAINS, KILLER, WORK, WORKER
 from tests.runtimes.evm.assembler import assemble
@@ -40,7 +40,7 @@ def alloc() -> dict[str, Any]:
         f"0x{KILLER.hex()}": {"balance": "0x5", "nonce": "0x1", "code": "0x" + assemble("0xdd SELFDESTRUCT").hex()},
         **{
             f"0x{at.hex()}": {"balance": "0x0", "nonce": "0x1", "code": "0x00"}
-            for at in (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS)
+            for at in (WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS, *BUILDERS)
         },
     }
 

@@ -196,10 +196,14 @@ class BlockRun:
         return block_limits(self.machine, block_of(self.machine), self.fork).blob_base_fee
 
     def pay_rewards(self, reward: int, ommers: Sequence[tuple[int, EthAddress]]) -> None:
-        """Pay the proof-of-work reward, in wei. `ommers` are pairs of the distance in blocks and the coinbase."""
+        """Pay the proof-of-work reward, in wei. `ommers` are pairs of the distance in blocks and the coinbase.
+
+        As in go-ethereum's transition tool, an access list has the rewards, unless they are 0.
+        """
+        self._record_at(len(self.applied) + 1)
         own = reward + len(ommers) * (reward // 32)
         paid = [(who, (8 - distance) * reward // 8) for distance, who in ommers]
-        self.executor.pay([*paid, (block_of(self.machine).coinbase, own)], recorded=False)
+        self.executor.pay([*paid, (block_of(self.machine).coinbase, own)], recorded=reward > 0)
 
     def finish(self, withdrawals: Sequence[Withdrawal] = ()) -> None:
         """Pay withdrawals and collect requests.
