@@ -22,8 +22,8 @@ from tests.conftest import bundle_folder, fvm_data
 COUNT = 45
 SEED = 1
 
-SYSCALL_FILES = ("actor", "crypto", "decoder", "events", "ipld", "proofs", "self", "send", "surroundings")
-"""Files about the kernel: a vector for each syscall and error number, with the reference's exact gas."""
+KERNEL_FILES = ("actor", "crypto", "decoder", "events", "fees", "ipld", "proofs", "self", "send", "surroundings")
+"""Files about messages and syscalls: a vector for each error, with the reference's exact gas."""
 
 
 @cache
@@ -52,9 +52,9 @@ def results(file: Path) -> Iterator[VectorResult]:
     return run_vector(file, BundleFolder(bundle_folder()))
 
 
-@pytest.mark.parametrize("name", SYSCALL_FILES)
+@pytest.mark.parametrize("name", KERNEL_FILES)
 @pytest.mark.parametrize(("boundary", "version"), [("raw", VERSIONS[-2]), ("plain", VERSIONS[0])])
-def test_syscalls_match_the_reference(
+def test_messages_and_syscalls_match_the_reference(
     name: str, boundary: str, version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FVM_BOUNDARY", boundary)

@@ -85,12 +85,6 @@ def test_a_grandchild_lives_and_dies_with_the_child(ending: Script) -> None:
     assert world.balance(grandchild) == (1 if ok else 0)
 
 
-def test_a_message_that_fails_has_no_events_at_all() -> None:
-    world = World()
-    result = world.send(world.actor(emitting("lost", exiting(33))))
-    assert (result.events, result.receipt.events_root) == ((), None)
-
-
 @pytest.mark.parametrize("number", [ErrorNumber.NOT_FOUND, ErrorNumber.INSUFFICIENT_FUNDS])
 def test_call_ending_in_error_number_is_reverted(number: ErrorNumber) -> None:
     world, notes = World(), Notes()
@@ -133,25 +127,6 @@ def test_gas_blocks_and_created_actor_count_survive_revert() -> None:
     assert spent > LOOKUP + UPDATE + 650_000 * GAS + 506_300 * GAS
     assert world.tree.get_actor(created) is None
     assert world.machine.store.has(cid_of(data))
-
-
-@pytest.mark.parametrize(("code", "again"), [(16, LOOKUP), (0, 0)])
-def test_access_is_charged_again_only_if_its_call_reverted(code: int, again: int) -> None:
-    world, notes = World(), Notes()
-    other = number_of(world.actor())
-
-    def child(kernel: Kernel, _params: BlockId) -> Outcome:
-        kernel.actors.balance_of(other)
-        return Outcome(code)
-
-    def parent(kernel: Kernel, _params: BlockId) -> None:
-        kernel.send(child_at, METHOD)
-        notes.add(used(kernel, lambda: kernel.actors.balance_of(other)))
-        notes.add(used(kernel, lambda: kernel.actors.balance_of(number_of(child_at))))
-
-    child_at = world.actor(child)
-    assert world.send(world.actor(parent)).exit_code == 0
-    assert notes.items == [again, again]
 
 
 def test_reentrant_actors_see_each_others_changes() -> None:
