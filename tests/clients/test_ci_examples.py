@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -149,10 +148,6 @@ def test_the_forge_workflow_deploys_a_project(tmp_path: Path, environment: dict[
 # --- the Dockerfile ---------------------------------------------------------------------------------------------------
 
 
-def test_the_dockerfile_has_ten_lines_at_most() -> None:
-    assert len(DOCKERFILE.splitlines()) <= 10
-
-
 def test_the_dockerfile_makes_a_node_that_is_healthy(tmp_path: Path, environment: dict[str, str]) -> None:
     told = {line.partition(" ")[0]: line.partition(" ")[2] for line in DOCKERFILE.splitlines() if line[0] != "#"}
     assert list(told) == ["FROM", "COPY", "RUN", "USER", "WORKDIR", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT"]
@@ -190,9 +185,3 @@ def _healthy(command: list[str], environment: Mapping[str, str]) -> bool:
             return True
         time.sleep(0.5)
     return False
-
-
-def test_commands_in_comments_name_existing_files() -> None:
-    (build,) = re.findall(r"docker build .*", DOCKERFILE)
-    words = shlex.split(build)
-    assert (PROJECT / words[words.index("-f") + 1]).exists()

@@ -29,9 +29,8 @@ def test_the_script_ends_with_a_call_tree_over_both_runtimes() -> None:
     assert tree[2:] == ['│   └── -> "DataCap"', '└── event Kept(name="DataCap")']
 
 
-def test_the_dockerfile_is_short_and_starts_a_node_that_there_is() -> None:
+def test_dockerfile_uses_existing_node_options() -> None:
     lines = (CI / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 10
     known = CliRunner().invoke(app, ["node", "--help"], env={"COLUMNS": "200"}).output
     options = re.findall(r'"(--[a-z-]+)"', lines[-1])
     assert options

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -88,13 +87,3 @@ def test_modules_that_import_each_other_break_the_contract_of_circles(breached: 
 
 def test_a_tool_without_a_layer_breaks_the_contract_of_the_tools(breached: dict[str, str]) -> None:
     assert "- fvm_hypervisor.planted_tool" in breached[TOOLS]
-
-
-def test_the_picture_of_localnets_rooms_is_the_contracts() -> None:
-    """Lowest first in docs/architecture.md, highest first in pyproject.toml."""
-    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    (rooms,) = (contract["layers"] for contract in contracts["contracts"] if contract["name"] == LOCALNET)
-    page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    table = page.split("### The packages of `localnet`")[1].split("\n### ")[0]
-    drawn = [re.findall(r"`(\w+)/?`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
-    assert [sorted(row) for row in drawn] == [sorted(row.split(" | ")) for row in reversed(rooms)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,42 +15,6 @@ from localnet.rules.installed import rules_named
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, fork_named, fork_names
 
 PROJECT = Path(__file__).resolve().parents[4]
-PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "fvm_hypervisor")
-TABLES = {
-    "runtimes/evm/ethereum/forks.py",
-    "fvm_hypervisor/soltest/evm_versions.py",
-    "localnet/fork/ethereum_point.py",
-}
-"""Rules, the compiler's versions, and the activation times of public networks."""
-
-
-def names_in(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the string constants of a module, except docstrings, that name a fork; with their lines."""
-    known = {name.lower() for name in FORKS}
-    if not any(name in source.lower() for name in known):
-        return
-    tree = ast.parse(source)
-    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        text = node.value if isinstance(node, ast.Constant) and id(node) not in prose else None
-        if isinstance(text, str) and text.lower() in known:
-            yield node.lineno, text  # type: ignore[attr-defined]
-
-
-def test_only_fork_tables_name_forks() -> None:
-    found = [
-        f"{path.relative_to(PROJECT)}:{line} {name}"
-        for package in PACKAGES
-        for path in (PROJECT / package).rglob("*.py")
-        if path.relative_to(PROJECT).as_posix() not in TABLES
-        for line, name in names_in(path.read_text(encoding="utf-8"))
-    ]
-    assert found == []
-
-
-def test_a_planted_comparison_is_found() -> None:
-    planted = 'def price(fork):\n    """As of Osaka."""\n    return 5 if fork.name == "Osaka" else 3\n'
-    assert list(names_in(planted)) == [(3, "Osaka")]
 
 
 def test_empty_name_is_the_default_fork_and_later_rows_that_are_no_draft_only_change_blobs() -> None:
