@@ -106,7 +106,7 @@ class TestCalls:
             ),
         ],
     )  # fmt: skip
-    def test_the_examples_of_the_specification(self, name: str, arguments: list[Any], expected: str) -> None:
+    def test_specification_examples_are_encoded(self, name: str, arguments: list[Any], expected: str) -> None:
         assert ALL.encode_call(name, *arguments).hex() == expected
 
     @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ class TestCalls:
             ("handle_filecoin_method", ["uint64", "uint64", "bytes"], "868e10c4"),
         ],
     )
-    def test_selectors_that_everybody_knows(self, name: str, kinds: list[str], selector: str) -> None:
+    def test_known_selectors_are_computed(self, name: str, kinds: list[str], selector: str) -> None:
         interface = ContractInterface([of_types(name, *kinds)])
         assert interface.function_name(bytes.fromhex(selector)) == name
         assert interface.function_name(bytes(4)) is None
@@ -201,7 +201,7 @@ class TestCalls:
         with pytest.raises(AbiMismatch, match="no function has the selector 0xdeadbeef"):
             interface.decode_answer(b"\xde\xad\xbe\xef", answer)
 
-    def test_calldata_that_does_not_fit(self) -> None:
+    def test_mismatching_calldata_is_refused(self) -> None:
         assert ALL.decode_call(b"") is None
         assert ALL.decode_call(b"\xde\xad\xbe\xef") is None
         call = ALL.encode_call("text", "x")
@@ -211,14 +211,14 @@ class TestCalls:
             ALL.decode_call(call[:4] + NO_TEXT)
 
 
-def test_an_answer_is_one_value_several_or_none() -> None:
+def test_result_is_one_value_several_or_none() -> None:
     assert ALL.decode_result("number", (5).to_bytes(32, "big")) == 5
     assert ALL.decode_result("pair", abi_encode(["uint256", "string"], [5, "five"])) == (5, "five")
     assert ALL.decode_result("nothing", b"") is None
 
 
 @pytest.mark.parametrize(("name", "data"), [("number", b""), ("number", bytes(31)), ("text", NO_TEXT), ("text", b"x")])
-def test_an_answer_that_does_not_fit_is_refused(name: str, data: bytes) -> None:
+def test_mismatching_result_is_refused(name: str, data: bytes) -> None:
     with pytest.raises(AbiMismatch, match=name):
         ALL.decode_result(name, data)
 
@@ -260,7 +260,7 @@ class TestLogs:
         ids=["no topic", "unknown", "none indexed", "one topic short", "one topic more", "no data", "no address",
              "no UTF-8", "anonymous"],
     )  # fmt: skip
-    def test_a_log_that_fits_no_event_is_none_of_them(self, log: Log) -> None:
+    def test_log_without_matching_event_is_not_decoded(self, log: Log) -> None:
         assert ALL.decode_log(log) is None
 
     def test_erc20_and_erc721_transfer_events_are_distinguished(self) -> None:

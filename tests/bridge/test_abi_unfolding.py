@@ -76,7 +76,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_data_that_unfold_without_bounds_are_a_mismatch_at_once(name: str) -> None:
+def test_unbounded_expansion_is_rejected_immediately(name: str) -> None:
     kind, data = BOMBS[name]
     interface = ContractInterface([{"type": "function", "name": "f", "inputs": [{"name": "a", "type": kind}]}])
     selector = interface.encode_call("f", [])[:4]
@@ -86,7 +86,7 @@ def test_data_that_unfold_without_bounds_are_a_mismatch_at_once(name: str) -> No
     assert time.process_time() - before < 1 * slowness()
 
 
-def test_a_little_sharing_is_read_as_the_specification_has_it() -> None:
+def test_shared_data_within_bounds_is_decoded() -> None:
     data = shared_bytes(2, 32)
     assert decode(["bytes[]"], data) == ((bytes(32), bytes(32)),)
     check_unfolding([{"type": "bytes[]"}], data)

@@ -58,13 +58,13 @@ def test_the_points_are_the_ceremonys() -> None:
     assert ours == [second_group[1], second_group[64], *first_group[:64]]
 
 
-def test_hashes_name_commitments(blobs: list[bytes], commitments: list[bytes]) -> None:
+def test_versioned_hash_is_that_of_commitment(blobs: list[bytes], commitments: list[bytes]) -> None:
     """The hash of the commitment to zeros is in EIP-4844's tests: 0x010657f3...4014."""
     assert commitments[1] == INFINITY
     assert kzg.versioned_hash(INFINITY).hex() == "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
 
 
-def test_a_value_at_a_point(setup: Any, blobs: list[bytes], commitments: list[bytes]) -> None:
+def test_point_evaluation_is_verified(setup: Any, blobs: list[bytes], commitments: list[bytes]) -> None:
     for z in (0, 1, 12345, kzg.MODULUS - 1):
         at = z.to_bytes(32, "big")
         for blob, commitment in zip(blobs, commitments, strict=True):
@@ -76,7 +76,7 @@ def test_a_value_at_a_point(setup: Any, blobs: list[bytes], commitments: list[by
 
 
 @pytest.mark.slow
-def test_blobs_with_one_proof_each(setup: Any, blobs: list[bytes], commitments: list[bytes]) -> None:
+def test_blob_proofs_are_verified(setup: Any, blobs: list[bytes], commitments: list[bytes]) -> None:
     proofs = [ckzg.compute_blob_kzg_proof(*pair, setup) for pair in zip(blobs, commitments, strict=True)]
     assert kzg.verify_blobs(blobs, commitments, proofs)
     assert kzg.verify_blobs(blobs[:1], commitments[:1], proofs[:1])
@@ -91,7 +91,7 @@ def test_blobs_with_one_proof_each(setup: Any, blobs: list[bytes], commitments: 
 
 
 @pytest.mark.slow
-def test_blobs_with_proofs_of_their_cells(
+def test_cell_proofs_are_verified(
     setup: Any, blobs: list[bytes], commitments: list[bytes], cell_proofs: list[bytes]
 ) -> None:
     assert kzg.verify_cells(blobs, commitments, cell_proofs)

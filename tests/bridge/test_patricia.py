@@ -29,17 +29,17 @@ def test_nothing_has_the_root_of_an_empty_string() -> None:
 
 
 @given(st.dictionaries(PREFIXED.filter(len), VALUES, max_size=40))
-def test_keys_that_are_prefixes_of_each_other(entries: dict[bytes, bytes]) -> None:
+def test_root_of_prefix_keys_matches_py_trie(entries: dict[bytes, bytes]) -> None:
     assert root(entries) == root_of_py_trie(entries)
 
 
 @given(st.dictionaries(st.binary(min_size=32, max_size=32), VALUES, max_size=60))
-def test_keys_of_one_length(entries: dict[bytes, bytes]) -> None:
+def test_root_of_equal_length_keys_matches_py_trie(entries: dict[bytes, bytes]) -> None:
     assert root(entries) == root_of_py_trie(entries)
 
 
 @given(st.dictionaries(st.binary(max_size=32), VALUES, max_size=20))
-def test_hashed_keys(entries: dict[bytes, bytes]) -> None:
+def test_root_of_hashed_keys_matches_py_trie(entries: dict[bytes, bytes]) -> None:
     assert secure_root(entries) == root_of_py_trie({keccak(key): value for key, value in entries.items()})
 
 

@@ -18,7 +18,7 @@ DOCUMENTED = bytes.fromhex(
 )
 
 
-def test_the_documentations_example() -> None:
+def test_solidity_documentation_example_is_formatted() -> None:
     assert error_text(DOCUMENTED) == "Not enough Ether provided."
     assert revert_reason(DOCUMENTED) == "Error(Not enough Ether provided.)"
 
@@ -39,7 +39,7 @@ def test_the_documentations_example() -> None:
         (bytes.fromhex("08c379a0") + b"\xff" * 64, "0x08c379a0" + "ff" * 64),
     ],
 )
-def test_revert_data_in_words(data: bytes, words: str) -> None:
+def test_revert_data_is_formatted(data: bytes, words: str) -> None:
     assert revert_reason(data) == words
 
 

@@ -163,7 +163,7 @@ def _shape(value: dict[str, Any]) -> dict[str, Any]:
     return {name: _shape(field) if isinstance(field, dict) else type(field) for name, field in value.items()}
 
 
-def test_otterscans_methods(tmp_path: Path) -> None:
+def test_otterscan_methods_match_anvil(tmp_path: Path) -> None:
     child = "600160005360016000f3"
     runtime = f"69{child}600052600a60166000f0506007600a60166000f5506000600060006000600560995af15000"
     init = f"60{len(runtime) // 2:02x}600c60003960{len(runtime) // 2:02x}6000f3{runtime}"

@@ -109,7 +109,7 @@ def test_chains_begin_alike(both: Both) -> None:
     both.ask("eth_getCode", "0x4e59b44847b379578588920cA78FbF26c0B4956C", "latest")
 
 
-def test_transfers(both: Both) -> None:
+def test_transfers_match_anvil(both: Both) -> None:
     assert sent(both, to=BOB, value="0x5")["gasUsed"] == "0x5208"
     sent(both, to=NOBODY, value="0x5")
     sent(both, to=BOB, value="0x0", data="0x" + "00ff" * 40)
@@ -121,7 +121,7 @@ def test_transfers(both: Both) -> None:
         both.ask("eth_getTransactionCount", owner, "latest")
 
 
-def test_contracts(both: Both) -> None:
+def test_contract_calls_match_anvil(both: Both) -> None:
     counter, inbox = deployed(both, COUNTER.bytecode), deployed(both, INBOX.bytecode)
     for _ in range(2):
         sent(both, to=counter, data=f"0x{COUNTER.interface.encode_call('increment').hex()}")
@@ -145,7 +145,7 @@ def test_refunds_and_warm_slots(both: Both) -> None:
     raw(both, to=store, data=f"0x{word(4)}{word(7)}", accessList=listed)
 
 
-def test_estimates(both: Both) -> None:
+def test_gas_estimates_match_anvil(both: Both) -> None:
     store, spend = deployed(both, STORE), deployed(both, SPEND)
     estimates = {
         "transfer": {"from": ALICE, "to": BOB, "value": "0x5"},

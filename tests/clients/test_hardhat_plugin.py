@@ -33,7 +33,7 @@ def project(clients: Path) -> Path:
     return folder
 
 
-def test_the_example_and_the_template_pass_on_the_network_of_the_plugin(
+def test_example_and_template_pass_on_plugin_network(
     clients: Path, project: Path, record_property: Callable[[str, object], None]
 ) -> None:
     done = run_tests(clients, project)

@@ -37,7 +37,7 @@ def inbox(web3: Web3) -> Any:
     return web3.eth.contract(address=receipt["contractAddress"], abi=content["abi"])
 
 
-def test_the_chain(web3: Web3, network: Network) -> None:
+def test_web3_reads_chain_and_accounts(web3: Web3, network: Network) -> None:
     assert web3.is_connected()
     assert web3.eth.chain_id == 31415926
     assert len(web3.eth.accounts) == 10

@@ -28,7 +28,7 @@ def recovered_by_coincurve(digest: bytes, signature: bytes) -> bytes | None:
 
 @given(st.integers(1, ORDER - 1), WORDS)
 @settings(max_examples=samples(200), deadline=None)
-def test_a_signature_is_coincurves_to_the_byte_and_gives_the_key_back(number: int, digest: bytes) -> None:
+def test_signature_equals_coincurve_and_recovers_key(number: int, digest: bytes) -> None:
     secret = number.to_bytes(32)
     theirs = coincurve.PrivateKey(secret)
     signature = sign(secret, digest)

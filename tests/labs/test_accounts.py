@@ -133,7 +133,7 @@ def number(address: EthAddress) -> int:
 
 
 class TestAuthorizations:
-    def test_one_lends_code_and_counts_a_nonce(self, stage: Stage) -> None:
+    def test_authorization_sets_code_and_increments_nonce(self, stage: Stage) -> None:
         succeeded, _, _ = stage.apply(stage.bob.address, stage.authorize(stage.bob, NOTES), value=5)
         assert succeeded
         assert stage.slot(stage.bob, 1) == number(stage.alice.address)
@@ -171,7 +171,7 @@ class TestAuthorizations:
         assert actor.head == EMPTY_ARRAY_CID
 
     @pytest.mark.parametrize("spoilt", ["nonce", "last nonce", "chain", "high s", "parity", "r of zero", "s of zero"])
-    def test_a_bad_one_is_passed_by(self, stage: Stage, spoilt: str) -> None:
+    def test_invalid_authorization_is_skipped(self, stage: Stage, spoilt: str) -> None:
         good = stage.authorize(stage.bob, NOTES)
         order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
         bad = {
@@ -186,26 +186,26 @@ class TestAuthorizations:
         assert stage.apply(OTHER, bad, stage.authorize(stage.carol, NOTES))[0]
         assert (stage.code_of(stage.bob), stage.code_of(stage.carol)) == (b"", DELEGATION_PREFIX + NOTES)
 
-    def test_contracts_sign_none(self, stage: Stage) -> None:
+    def test_contracts_cannot_authorize(self, stage: Stage) -> None:
         set_code(stage.machine, STRANGER.address, b"\x00")
         assert stage.apply(OTHER, stage.authorize(STRANGER, NOTES))[0]
         assert code_of(stage.machine, STRANGER.delegated) == b"\x00"
 
-    def test_they_stay_where_the_call_fails(self, stage: Stage) -> None:
+    def test_authorizations_survive_failed_call(self, stage: Stage) -> None:
         stage.code(OTHER, "1 0 MSTORE 32 0 REVERT")
         succeeded, output, result = stage.apply(OTHER, stage.authorize(stage.bob, NOTES))
         assert (succeeded, output) == (False, (1).to_bytes(32, "big"))
         assert result.message
         assert stage.code_of(stage.bob) == DELEGATION_PREFIX + NOTES
 
-    def test_they_stay_where_the_call_uses_up_its_gas(self, stage: Stage) -> None:
+    def test_authorizations_survive_out_of_gas_call(self, stage: Stage) -> None:
         stage.code(OTHER, "JUMPDEST 0 JUMP")
         succeeded, _, result = stage.apply(OTHER, stage.authorize(stage.bob, NOTES), gas=100_000_000)
         assert not succeeded
         assert result.gas_used < 100_000_000
         assert stage.code_of(stage.bob) == DELEGATION_PREFIX + NOTES
 
-    def test_they_stay_where_the_value_cannot_be_paid_by_then(self, stage: Stage) -> None:
+    def test_authorizations_survive_unpayable_value(self, stage: Stage) -> None:
         missing = masked_id(ActorID(999_999))
         assert not stage.apply(missing, stage.authorize(stage.bob, NOTES))[0]
         assert stage.code_of(stage.bob) == DELEGATION_PREFIX + NOTES
@@ -216,7 +216,7 @@ class TestAuthorizations:
         assert (short, output) == (True, b"")
         assert len(stage.apply(OTHER, stage.authorize(stage.bob, NOTES, 1))[1]) == 10_000
 
-    def test_several_of_one_account(self, stage: Stage) -> None:
+    def test_several_authorizations_of_one_account_apply(self, stage: Stage) -> None:
         items = [stage.authorize(stage.bob, NOTES), stage.authorize(stage.bob, OTHER, 1)]
         result = stage.message(ApplyAndCallParams(tuple(items), OTHER, 0, b"").encode())
         if stage.variant == "fip":
@@ -354,7 +354,7 @@ class TestHostileMessages:
         with pytest.raises(ParamsError):
             ApplyAndCallParams.decode(params)
 
-    def test_none_and_too_many_exit_with_16(self, fip: Stage) -> None:
+    def test_empty_or_oversized_list_exits_with_16(self, fip: Stage) -> None:
         good = fip.authorize(fip.bob, NOTES)
         for count, words in ((0, "without authorizations"), (65, "65 authorizations: at most 64")):
             result = fip.message(ApplyAndCallParams((good,) * count, OTHER, 0, b"").encode())
@@ -365,7 +365,7 @@ class TestHostileMessages:
 
     @pytest.mark.slow
     @pytest.mark.parametrize(("variant", "exit_code"), [("fip", 16), ("eip", 7)])
-    def test_a_million_end_at_once(self, variant: str, exit_code: int) -> None:
+    def test_million_authorizations_are_refused_quickly(self, variant: str, exit_code: int) -> None:
         stage = Stage(variant)
         params = ApplyAndCallParams((stage.authorize(stage.bob, NOTES),) * 1_000_000, OTHER, 0, b"").encode()
         message = Message(
@@ -484,7 +484,7 @@ class TestNode:
             with pytest.raises(TransactionRefused, match=words):
                 network.submit(raw)
 
-    def test_a_message_and_its_transaction_are_one(self, fip: Stage) -> None:
+    def test_message_converts_to_its_transaction(self, fip: Stage) -> None:
         network = fip.network
         transaction = fip.alice.sign(
             Transaction(

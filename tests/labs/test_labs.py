@@ -224,7 +224,7 @@ class TestCommandLine:
         assert done.exit_code != 0
         assert "--lab lanes needs --rules lab" in " ".join(done.output.split())
 
-    def test_each_that_is_given_is_on(self) -> None:
+    def test_named_labs_are_enabled(self) -> None:
         assert named_rules("lab", ["lanes", "async"]) == named_rules("lab", ["lanes,async"]) == "lab:async,lanes"
 
     def test_a_lab_that_is_not_there_is_refused(self) -> None:

@@ -181,7 +181,7 @@ class TestLibrariesOfLibraries:
         code = self.chain(machine, MAX_LIBRARY_DEPTH)
         assert end(machine, actor("(call $f)", from_library(code, "f"))).exit_code == 100 + MAX_LIBRARY_DEPTH
 
-    def test_they_are_so_deep_and_no_deeper(self, machine: Hypervisor) -> None:
+    def test_library_depth_is_limited(self, machine: Hypervisor) -> None:
         code = self.chain(machine, MAX_LIBRARY_DEPTH)
         above = wasm(f'(module {from_library(code, "f")} (func (export "g") (result i32) (call $f)))')
         higher = machine.install(above)
@@ -201,7 +201,7 @@ class TestLibrariesOfLibraries:
         assert result.exit_code == 100 + 21
 
     @pytest.mark.parametrize("count", [MAX_LIBRARIES, MAX_LIBRARIES + 1])
-    def test_there_are_so_many_and_no_more(self, machine: Hypervisor, count: int) -> None:
+    def test_number_of_libraries_is_limited(self, machine: Hypervisor, count: int) -> None:
         codes = [
             machine.install(wasm(f'(module (func (export "f{number}") (result i32) (i32.const {number})))'))
             for number in range(count)
@@ -214,7 +214,7 @@ class TestLibrariesOfLibraries:
         else:
             assert end(machine, module).exit_code == 103
 
-    def test_a_circle_is_refused(self) -> None:
+    def test_circular_imports_are_refused(self) -> None:
         """Content addressing rules out circular imports, so the store maps CIDs to wrong content."""
         first, second = cid_of(b"first", RAW), cid_of(b"second", RAW)
         text = '(module {} (func (export "g") (result i32) (call $f)) (export "f" (func 0)))'
@@ -232,7 +232,7 @@ class TestRefused:
             machine.install(module)
         return str(caught.value)
 
-    def test_a_library_that_is_not_there(self, machine: Hypervisor) -> None:
+    def test_missing_library_is_refused(self, machine: Hypervisor) -> None:
         missing = cid_of(b"nothing", RAW)
         said = self.refusal(machine, actor("(call $f)", from_library(missing, "f")))
         assert said == f"the library {show(missing)} is not installed: install it first"
@@ -260,7 +260,7 @@ class TestRefused:
         ("limits", "said"),
         [("2", "wants 2 to None pages of memory, the library's has 1 to 4"), ("1 3", "wants 1 to 3 pages")],
     )
-    def test_a_memory_of_other_limits(self, machine: Hypervisor, limits: str, said: str) -> None:
+    def test_memory_with_other_limits_is_refused(self, machine: Hypervisor, limits: str, said: str) -> None:
         code = machine.install(wasm(LIBRARY))
         memory = f'(import "lib:{show(code)}" "memory" (memory {limits})) (export "memory" (memory 0))'
         assert said in self.refusal(machine, actor("(i32.const 0)", memory=memory))
@@ -301,7 +301,7 @@ class TestRefused:
         said = self.refusal(machine, actor("(i32.const 0)", from_library(code, "f", "(param funcref)")))
         assert "only numbers can be passed between modules" in said
 
-    def test_a_library_over_the_limit(self, machine: Hypervisor) -> None:
+    def test_oversized_library_is_refused(self, machine: Hypervisor) -> None:
         largest, larger = parse_library_cid(MAX_LIBRARY_BYTES), parse_library_cid(MAX_LIBRARY_BYTES + 1)
         assert (len(largest), len(larger)) == (MAX_LIBRARY_BYTES, MAX_LIBRARY_BYTES + 1)
         code = machine.install(largest)
@@ -334,7 +334,7 @@ class TestRefused:
         said = self.refusal(machine, actor("(i32.const 0)", f'(import "{name}" "f" (func))'))
         assert "does not name a library" in said
 
-    def test_two_memories(self, machine: Hypervisor) -> None:
+    def test_second_memory_is_refused(self, machine: Hypervisor) -> None:
         code = machine.install(wasm(LIBRARY))
         memory = f'(import "lib:{show(code)}" "memory" (memory 1))'
         module = actor("(i32.const 0)", memory, memory=memory + ' (export "memory" (memory 0))')

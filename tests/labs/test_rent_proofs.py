@@ -56,7 +56,7 @@ class TestProofs:
             (root, blocks[1:], "block 1 of the proof is"),
         ],
     )
-    def test_anything_else_is_refused(self, root: Cid, blocks: Sequence[tuple[Cid, bytes]], said: str) -> None:
+    def test_other_car_is_refused(self, root: Cid, blocks: Sequence[tuple[Cid, bytes]], said: str) -> None:
         with pytest.raises(ProofRefused, match=said):
             proven_blocks(self.root, car(root, blocks))
 

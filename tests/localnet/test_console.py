@@ -109,7 +109,7 @@ def test_a_loop_without_end_is_not_advised_to_estimate(network: Network, capsys:
     assert "eth_estimateGas" not in output
 
 
-def test_the_line_is_the_innermost_contracts(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+def test_printed_line_is_of_innermost_contract(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
     with printing(network, PROJECT / "out"):
         contract = network.send(None, 0, CALLER.bytecode).contract_address
         failed(network, contract, CALLER.interface.encode_call("put", 6))
@@ -302,7 +302,7 @@ def test_nothing_is_printed_while_it_is_switched_off(capsys: pytest.CaptureFixtu
         assert capsys.readouterr().out == "console.log: put 3\n"
 
 
-def test_an_explanation_takes_a_second_or_twice_the_run() -> None:
+def test_explanation_limit_is_one_second_or_twice_execution() -> None:
     assert [explaining_time(run) for run in (0.01, 0.5, 3.0)] == [1.0, 1.0, 6.0]
 
 

@@ -303,7 +303,7 @@ class TestStateFiles:
 class TestTimeAndFees:
     """Time and fees of the next blocks."""
 
-    def test_the_next_base_fee(self, network: Network) -> None:
+    def test_next_base_fee_can_be_set(self, network: Network) -> None:
         network.set_next_base_fee(12_345)
         assert network.mine().base_fee == 12_345
 
@@ -313,14 +313,14 @@ class TestTimeAndFees:
         assert receipt.tipset.base_fee == 0
         assert receipt.execution.paid < 10**5 * receipt.execution.message.message.gas_limit + 1
 
-    def test_blocks_at_a_distance(self, network: Network) -> None:
+    def test_mined_blocks_have_requested_interval(self, network: Network) -> None:
         network.set_block_interval(30)
         times = [network.mine().timestamp for _ in range(3)]
         assert times[1] - times[0] == times[2] - times[1] == 30
         network.set_block_interval(None)
         assert network.mine().timestamp == times[2] + 1
 
-    def test_a_time_is_set(self, network: Network) -> None:
+    def test_time_of_next_block_can_be_set(self, network: Network) -> None:
         assert network.set_time(START + 500) == 500
         assert network.mine().timestamp == START + 500
 

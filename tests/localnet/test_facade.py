@@ -41,7 +41,7 @@ def test_contracts_call_actors_where_the_facade_is_on(network: Network) -> None:
     assert (proposed, size, power) == (0, 2048, 2048)
 
 
-def test_they_do_not_where_it_is_off() -> None:
+def test_contracts_cannot_call_actors_without_facade() -> None:
     with Network() as network, pytest.raises(CallFailed):
         network.deploy(TYPED).call("token")
 

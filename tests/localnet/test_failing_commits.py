@@ -63,7 +63,7 @@ def _facts(network: Network) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("error", [StoreFull("no space left"), KeyboardInterrupt()], ids=["full", "interrupted"])
 @pytest.mark.parametrize("action", ACTIONS)
-def test_nothing_has_changed(
+def test_failed_commit_changes_nothing(
     network: Network, action: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _check_nothing_changes(network, ACTIONS[action], error, monkeypatch)

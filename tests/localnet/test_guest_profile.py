@@ -162,7 +162,7 @@ def test_eth_transaction_to_actor_is_profiled_under_facade() -> None:
     assert [box.label for box in profile.boxes if "multisig" in box.label] == [f"f0{actor} multisig.Approve"]
 
 
-def test_the_table_and_the_flame_graph(network: Network, actor: NativeActor, tmp_path: Path) -> None:
+def test_profile_has_table_and_flame_graph(network: Network, actor: NativeActor, tmp_path: Path) -> None:
     profile = network.profile(sent(actor, 7).hash)
     lines = str(profile).splitlines()
     assert lines[2].endswith("busy: syscall vm::message_context")

@@ -246,5 +246,5 @@ def test_refused_datacap_grant_leaves_state_unchanged() -> None:
 @pytest.mark.parametrize(
     ("numbers", "expected"), [((), ""), ((0,), "0c"), ((0, 1), "54"), ((0, 2), "3c")]
 )  # actors.md 1: executed on the official actors
-def test_bitfields(numbers: tuple[int, ...], expected: str) -> None:
+def test_bitfield_is_encoded_as_rle(numbers: tuple[int, ...], expected: str) -> None:
     assert bitfield(numbers).hex() == expected

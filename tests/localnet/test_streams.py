@@ -262,7 +262,7 @@ def test_a_state_that_cannot_be_upgraded_stays_as_it_is(
         assert network.version == 29
 
 
-def test_a_stream_in_words() -> None:
+def test_stream_option_is_parsed() -> None:
     with Network(streams=QUICK, clock=Clock()) as network:
         read = partial(get_object, network.machine.store)
         swa, sra = (Address.from_bytes(id_bytes(network, to(account))) for account in (SWA, SRA))

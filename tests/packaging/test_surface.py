@@ -87,7 +87,7 @@ def test_node_starts_without_importing_abi_coder() -> None:
     assert not loaded_after("import localnet.rpc.server, localnet.network") & {"eth_abi", "pydantic", "eth_account"}
 
 
-def test_node_is_ready_before_the_modules_of_explanations_and_pages_load() -> None:
+def test_node_is_ready_before_explorer_modules_load() -> None:
     program = "import localnet.rpc.server, localnet.network, localnet.console, fvm_hypervisor.cli.node\n"
     program += (
         "import fvm_hypervisor.cli.node_banner, fvm_hypervisor.cli.node_vectors, fvm_hypervisor.explorer.application"

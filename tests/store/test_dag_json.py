@@ -56,7 +56,7 @@ def test_floats_are_encoded_like_javascript_never_as_integers(value: float, text
     assert type(decode_json(text)) is float
 
 
-def test_links_of_both_versions() -> None:
+def test_links_of_both_cid_versions_are_encoded() -> None:
     newer, older = cid_of(b"a", RAW), Cid(bytes.fromhex("1220") + bytes(range(32)))
     for cid in (newer, older):
         name = str(CID.decode(bytes(cid)).set(base="base32" if cid is newer else "base58btc"))

@@ -18,7 +18,7 @@ VALUES = st.none() | st.binary(max_size=60)
 
 @given(st.lists(st.tuples(KEYS, VALUES)))
 @settings(max_examples=samples(300))
-def test_they_answer_as_a_dict_does(changes: list[tuple[bytes, bytes | None]]) -> None:
+def test_packed_entries_match_dict(changes: list[tuple[bytes, bytes | None]]) -> None:
     entries, plain = PackedEntries(recent=100, page=100), dict[bytes, bytes | None]()
     for key, value in changes:
         entries.put_all([(key, value)])

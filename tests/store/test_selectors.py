@@ -84,7 +84,7 @@ def test_walks_are_those_of_the_specification(
     assert enveloped == parse_selector(selector)
 
 
-def test_labels_are_handed_out() -> None:
+def test_labels_are_reported() -> None:
     store = MemoryStore()
     root = put_object(store, [1])
     selector = parse_selector({"|": [{".": {"label": "outer"}}, {"a": {">": {".": {"label": "inner"}}}}]})

@@ -139,7 +139,7 @@ MAPS: Final[dict[str, tuple[list[Any], int]]] = {
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_maps_of_shares(name: str) -> None:
+def test_invalid_share_maps_are_refused(name: str) -> None:
     shares, code = MAPS[name]
     assert exit_code(ONE_WRITER, reward.SET_SHARES, encode([2, shares])) == code
     params = encode([3, flat(1), [id_bytes(ONE_WRITER), shares], EPOCH])
@@ -165,7 +165,7 @@ RECORDS: Final[dict[str, tuple[list[int], int]]] = {
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_weights_of_a_new_stream(name: str) -> None:
+def test_invalid_weights_of_new_stream_are_refused(name: str) -> None:
     record, code = RECORDS[name]
     params = encode([3, record, [id_bytes(ONE_WRITER), ONE], EPOCH])
     assert exit_code(AUTHORITY, reward.REGISTER_STREAM, params) == code
@@ -192,7 +192,7 @@ def test_weights_of_a_new_stream(name: str) -> None:
         (reward.CANCEL_PENDING, [2, 256], 21),
     ],
 )
-def test_writes_that_cannot_be(method: MethodNumber, params: list[Any], code: int) -> None:
+def test_impossible_writes_are_refused(method: MethodNumber, params: list[Any], code: int) -> None:
     assert exit_code(AUTHORITY, method, encode(params)) == code
 
 

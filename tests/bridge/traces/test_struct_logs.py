@@ -174,7 +174,7 @@ def test_a_limit_and_the_room_end_the_execution() -> None:
         listen(StructLogOptions(), call(ALICE, ONE), *steps, room=550)
 
 
-def test_the_whole_answer() -> None:
+def test_struct_log_result_has_gas_failure_and_return_value() -> None:
     assert struct_log_trace([], 1234, 33, b"\xab") == {
         "gas": 1234, "failed": True, "returnValue": "0xab", "structLogs": []
     }  # fmt: skip

@@ -65,7 +65,7 @@ V17: Final = Official(
     left_out=dict.fromkeys(
         (
             "test_same_sectors",
-            "test_getters",
+            "test_getters_match",
             "test_contract_owner_calls_miner_methods",
             "test_sectors_that_were_never_there",
         ),

@@ -88,7 +88,7 @@ def test_a_function_is_called_by_its_types(caller: Caller) -> None:
     assert caller.ask("greetings") == 2
 
 
-def test_value_goes_along(caller: Caller) -> None:
+def test_call_transfers_value(caller: Caller) -> None:
     greet = interface("Inbox").encode_call("greet", "with money")
     outcome, _, data, _ = caller.call(greet, value=7)
     assert (outcome, data) == (RETURNED, encode_abi(["uint256"], [1]))
@@ -152,7 +152,7 @@ def test_a_contract_is_called_by_a_methods_number(caller: Caller, params: bytes)
     assert caller.tell("Method", to, REFUSE, params) == [EXITED, 77, b"", "the contract exited with code 77"]
 
 
-def test_so_is_a_native_actor(caller: Caller) -> None:
+def test_native_actor_is_called_by_method_number(caller: Caller) -> None:
     name = caller.tell("Method", Address.id(DATACAP_ACTOR).to_bytes(), method_number("Name"), b"")
     assert name == [RETURNED, 0, encode("DataCap"), ""]
     assert caller.tell("Method", Address.id(DATACAP_ACTOR).to_bytes(), NOTIFY, b"")[:2] == [EXITED, 22]

@@ -107,7 +107,7 @@ def test_bad_calls_get_distinct_exit_codes(
     assert counting.call_counter(method, *params).exit_code == exit_code
 
 
-def test_users_do_not_construct(counting: World) -> None:
+def test_users_cannot_call_constructor(counting: World) -> None:
     assert counting.send(Address.id(counting.counter), 1).exit_code == 18
 
 

@@ -49,7 +49,7 @@ def token(twins: Twins) -> Token:
 
 
 @pytest.mark.parametrize("name", ["Name", "Symbol", "Granularity", "TotalSupply"])
-def test_constants(token: Token, name: str) -> None:
+def test_constants_match(token: Token, name: str) -> None:
     answer(token.call(DAVE, name))
     assert token.call(DAVE, name, 1).exit_code == 16
 
@@ -77,11 +77,11 @@ def test_only_the_governor_mints_and_destroys(token: Token) -> None:
         (ALICE, 1, [BOB], 16),
     ],
 )
-def test_minting(token: Token, to: Address, tokens: int, operators: list[Address], exit_code: int) -> None:
+def test_minting_matches(token: Token, to: Address, tokens: int, operators: list[Address], exit_code: int) -> None:
     assert token.mint(to, tokens, *operators).exit_code == exit_code
 
 
-def test_destroying(token: Token) -> None:
+def test_destroying_matches(token: Token) -> None:
     token.mint(ALICE, 5 * BYTE)
     for owner, tokens, expected in [
         (ALICE, 2 * BYTE, 0), (ALICE, 4 * BYTE, 19), (ALICE, 1, 16), (ALICE, -BYTE, 16), (BOB, BYTE, 19), (BOB, 0, 0),
@@ -166,7 +166,7 @@ def test_operators_move_to_the_governor_only(token: Token) -> None:
         assert token.call(operator, "TransferFrom", *params).exit_code == expected, (operator, to, tokens)
 
 
-def test_burning(token: Token) -> None:
+def test_burning_matches(token: Token) -> None:
     token.mint(ALICE, 5 * BYTE, BOB)
     for tokens, expected in [(BYTE, 0), (1, 16), (-BYTE, 16), (0, 0), (5 * BYTE, 19)]:
         assert token.call(ALICE, "Burn", amount(tokens)).exit_code == expected

@@ -179,7 +179,7 @@ def ids_of(result: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("exported", [False, True])
-def test_paying_in_and_out(twins: Twins, exported: bool) -> None:
+def test_deposits_and_withdrawals_match(twins: Twins, exported: bool) -> None:
     add, withdraw = (method_number("AddBalance"), method_number("WithdrawBalance")) if exported else (ADD, WITHDRAW)
     provider = Address.id(miner_of(create_miner(twins)))
     for to, value, expected in [
@@ -237,7 +237,7 @@ def test_deal_proposal_fields_are_validated(
         assert len(ids_of(both)) == 1
 
 
-def test_a_piece_has_to_be_one(market: Market, twins: Twins) -> None:
+def test_piece_cid_and_size_are_validated(market: Market, twins: Twins) -> None:
     code = twins.official.manifest.code("init")
     assert market.publish(market.deal(piece=link(code))).exit_code == 16
 

@@ -77,7 +77,7 @@ def pledge_something(twins: Twins, miner: int) -> None:
     assert twins.send_as(miner, Address.id(POWER_ACTOR), UPDATE_PLEDGE, encode(amount(FIL))).exit_code == 0
 
 
-def test_getters(miner: Miner) -> None:
+def test_getters_match(miner: Miner) -> None:
     miner.look()
     for name in (*GETTERS, "MaxTerminationFee", "IsControllingAddress", "GetNominalSectorExpiration"):
         miner.send(BOB, name, encode([]))
@@ -192,7 +192,7 @@ def test_a_beneficiary_is_agreed_on(miner: Miner) -> None:
     assert change(BOB, BOB, 7, 60) == 0
 
 
-def test_withdrawals(miner: Miner) -> None:
+def test_withdrawals_match(miner: Miner) -> None:
     for wanted, code in ((-1, 16), (0, 0), (FIL, 0), (10**30, 0), (1, 0)):
         assert miner.send(ALICE, WITHDRAW, packed(amount(wanted))) == code
         miner.look()

@@ -86,7 +86,7 @@ def code_of(result: Any) -> int:
         ([Address.id(number) for number in range(257)], 1, 0, 0, 0, 16),
     ],
 )
-def test_constructors(
+def test_constructors_match(
     twins: Twins, signers: list[Address], threshold: int, value: int, duration: int, start: int, exit_code: int
 ) -> None:
     assert Wallet(twins, signers, threshold, value, duration, start).made.exit_code == exit_code

@@ -84,7 +84,7 @@ def channel(twins: Twins) -> Channel:
         (ALICE, Address.id(99_999), 17), (Address.id(99_999), ALICE, 17), (ALICE, Address.actor(b"x"), 23),
     ],
 )  # fmt: skip
-def test_constructors(twins: Twins, from_: Address, to: Address, exit_code: int) -> None:
+def test_constructors_match(twins: Twins, from_: Address, to: Address, exit_code: int) -> None:
     assert Channel(twins, 5, from_, to).made.exit_code == exit_code
 
 
@@ -139,14 +139,14 @@ def test_a_voucher_is_for_one_channel(twins: Twins, channel: Channel) -> None:
     assert channel.show(Voucher(Address.id(account), amount=1)) == 0
 
 
-def test_time_locks(twins: Twins, channel: Channel) -> None:
+def test_time_locks_match(twins: Twins, channel: Channel) -> None:
     for epoch, expected in ((9, 16), (10, 0), (20, 0), (21, 16)):
         twins.advance(epoch=epoch)
         assert channel.show(channel.voucher(from_epoch=10, to_epoch=20, amount=1, nonce=epoch)) == expected
     assert channel.show(channel.voucher(to_epoch=-1, amount=1, nonce=50)) == 16
 
 
-def test_secrets(channel: Channel) -> None:
+def test_secrets_match(channel: Channel) -> None:
     secret = b"open sesame"
     locked = channel.voucher(amount=1, secret_hash=hashlib.blake2b(secret, digest_size=32).digest())
     assert channel.show(locked) == 16

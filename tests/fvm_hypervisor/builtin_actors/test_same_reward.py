@@ -85,7 +85,7 @@ def test_reward_methods_check_caller(twins: Twins) -> None:
         (ALICE, 0, 2 * 10**27, 0, 20),
     ],
 )
-def test_awards(twins: Twins, winner: Address, penalty: int, gas: int, wins: int, exit_code: int) -> None:
+def test_awards_match(twins: Twins, winner: Address, penalty: int, gas: int, wins: int, exit_code: int) -> None:
     params = packed(raw(winner), amount(penalty), amount(gas), wins)
     assert twins.send_as(SYSTEM_ACTOR, REWARD, AWARD, params).exit_code == exit_code
 

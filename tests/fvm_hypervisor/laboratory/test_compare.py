@@ -94,7 +94,7 @@ def _frames(found: dict[str, Any]) -> int:
 
 
 @pytest.mark.slow
-def test_two_network_versions(chain: Path) -> None:
+def test_network_versions_are_compared(chain: Path) -> None:
     assert report(chain, "--network", "nv29,nv29", "--price", "syscall=14000")["same"]
     assert report(chain, "--network", "nv28")["same"]  # for what this chain does
     older = report(chain, "--network", "nv24,nv25")  # contracts' states have a field more since nv25 (EIP-1153)
@@ -116,14 +116,14 @@ def test_an_opcode_that_a_version_lacks_ends_the_call_elsewhere(tmp_path: Path) 
     assert any(words.startswith("end: A exit 0") for words in change["first"]["words"])
 
 
-def test_a_range_of_epochs(chain: Path) -> None:
+def test_range_of_epochs_is_compared(chain: Path) -> None:
     found = report(chain, "--from", 2, "--to", 3, "--price", "transfer=6007")
     assert found["cases"] == 2
     assert {change["case"] for change in found["changes"]} <= {"epoch 2", "epoch 3"}
 
 
 @pytest.mark.slow
-def test_vectors_and_processes(chain: Path, vector: Path) -> None:
+def test_vectors_are_compared_in_parallel(chain: Path, vector: Path) -> None:
     arguments = ("compare", chain, vector, "--price", "transfer=6007", "--bundle-dir", bundle_folder())
     one, two = (run(*arguments, "--workers", workers).stdout for workers in (1, 2))
     assert one == two

@@ -86,7 +86,7 @@ def test_price_option_reports_gas_under_changed_price(chain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_and_ranges(chain: Path) -> None:
+def test_parallel_run_and_range_give_same_gas(chain: Path) -> None:
     assert run("gas", chain, "--workers", 2).stdout == run("gas", chain, "--workers", 1).stdout
     text = run("gas", chain, "--from", 2, "--to", 3, "--workers", 1).stdout
     assert text.startswith("2 cases with 6 messages, 4 of them of rewards and cron, as recorded\ngas ")
@@ -159,7 +159,7 @@ def test_missing_extra_is_reported_before_running(
 
 
 @pytest.mark.slow
-def test_other_builds_and_two_of_them(small_chain: Path, tmp_path: Path) -> None:
+def test_gas_of_several_bundles_is_compared(small_chain: Path, tmp_path: Path) -> None:
     module = tmp_path / "other.wasm"
     module.write_bytes(SmallActor(blocks=2).module())
     more = report(small_chain, "--actor", f"datacap={module}")

@@ -120,7 +120,7 @@ def test_a_folder_without_a_project_is_a_usage_error(pytester: pytest.Pytester) 
     done.stderr.fnmatch_lines(["ERROR: --sol-coverage: * is not in a Foundry project (no foundry.toml found)"])
 
 
-def test_a_file_in_no_folder_is_a_usage_error_before_the_tests_run(pytester: pytest.Pytester) -> None:
+def test_report_in_missing_folder_is_usage_error_before_tests(pytester: pytest.Pytester) -> None:
     done = pytester.runpytest_inprocess("-p", "no:faulthandler", "--sol-coverage-file", "absent/found.info")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines(["ERROR: --sol-coverage-file: there is no folder */absent to write the coverage *"])

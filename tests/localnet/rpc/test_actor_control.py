@@ -39,7 +39,7 @@ def call(rpc: Client, actor: str, method: int, params: bytes) -> tuple[int, str 
 
 
 @pytest.mark.slow
-def test_code_an_actor_and_a_call_of_it(rpc: Client) -> None:
+def test_installed_actor_is_created_and_called(rpc: Client) -> None:
     assert rpc("hypervisor_installActor", "0x" + MODULE.hex(), SCHEMA, "tip_jar") == CODE
     jar = rpc("hypervisor_createActor", CODE, {"owner": str(rpc.node.network.accounts[0].native)}, "0x7")
     assert rpc("hypervisor_actorInterface", jar["id"]) == {"code": CODE, "name": "tip_jar", "schema": SCHEMA}

@@ -56,7 +56,7 @@ PINNED = {
 
 
 @pytest.mark.parametrize("hardfork", PINNED)
-def test_the_configuration_of_a_fork(hardfork: str) -> None:
+def test_eth_config_reports_fork_configuration(hardfork: str) -> None:
     with Network(clock=Clock(), rules="ethereum", hardfork=hardfork) as network:
         rpc = Client(Node(network))
         found = rpc("eth_config")
@@ -80,7 +80,7 @@ def test_filecoin_has_no_forks_of_ethereum() -> None:
     assert failed.value.code == -32004
 
 
-def test_an_account(rpc: Client) -> None:
+def test_eth_get_account_returns_fields(rpc: Client) -> None:
     nothing = {"nonce": "0x0", "balance": "0x0", "storageRoot": EMPTY_TRIE, "codeHash": EMPTY_CODE}
     assert rpc("eth_getAccount", NOBODY, "latest") == nothing
     before = rpc("eth_blockNumber")

@@ -214,7 +214,7 @@ class TestState:
         power = lotus(rpc, "StateReadState", "f04", None)["State"]
         assert (power["TotalRawBytePower"], power["MinerCount"]) == ("0", 0)
 
-    def test_the_network(self, rpc: Client) -> None:
+    def test_network_name_and_version_are_reported(self, rpc: Client) -> None:
         assert lotus(rpc, "StateNetworkVersion", None) == 29
         assert lotus(rpc, "StateCirculatingSupply", None) == str(200_000 * 10**18)
         assert set(lotus(rpc, "Version")) == {"Version", "APIVersion", "BlockDelay"}

@@ -71,7 +71,7 @@ def test_locked_funds_vest_by_epoch(rpc: Client) -> None:
     assert lotus(rpc, "MsigGetAvailableBalance", shared, None) == str(FUNDS)
 
 
-def test_parameters_by_their_names(rpc: Client) -> None:
+def test_params_are_encoded_by_field_names(rpc: Client) -> None:
     network = rpc.node.network
     shared = str(multisig(network))
     params = b64encode(proposal(network)).decode()
@@ -126,7 +126,7 @@ def test_msig_methods_reject_non_multisig_actor(rpc: Client) -> None:
         assert failed.value.code == 1
 
 
-def test_several_messages_at_once(rpc: Client) -> None:
+def test_batch_push_sends_several_messages(rpc: Client) -> None:
     network = rpc.node.network
     message = {"To": str(network.accounts[1].native), "From": str(network.accounts[0].native), "Value": "1"}
     first, second = lotus(rpc, "MpoolBatchPushMessage", [message, message], None)
@@ -134,7 +134,7 @@ def test_several_messages_at_once(rpc: Client) -> None:
     assert lotus(rpc, "StateSearchMsg", second["CID"])["Receipt"]["ExitCode"] == 0
 
 
-def test_the_manifest_of_the_actors(rpc: Client) -> None:
+def test_actor_manifest_is_reported(rpc: Client) -> None:
     found = lotus(rpc, "StateActorManifestCID", rpc("Filecoin.StateNetworkVersion", None))
     system = lotus(rpc, "StateReadState", "f00", None)["State"]
     assert system == {"BuiltinActors": found}

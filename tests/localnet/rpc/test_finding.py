@@ -26,7 +26,7 @@ class TestTraces:
         assert everything(rpc, after=1, count=1) == (blocks[0] + blocks[1])[1:2]
         assert rpc("trace_filter", {}) == blocks[1]  # the newest block alone
 
-    def test_senders_and_receivers(self, rpc: Client) -> None:
+    def test_trace_filter_selects_by_sender_and_receiver(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         greet(rpc, inbox)
         rpc("eth_sendTransaction", {"from": BOB, "to": ALICE, "value": "0x1"})
@@ -83,7 +83,7 @@ class TestEvents:
         to = rpc("Filecoin.EthAddressToFilecoinAddress", inbox)
         assert event["emitter"] == rpc("Filecoin.StateLookupID", to, None)
 
-    def test_emitters_fields_and_heights(self, rpc: Client) -> None:
+    def test_event_filter_selects_by_emitter_field_and_height(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         sent = greet(rpc, inbox)
         greet(rpc, inbox)

@@ -71,7 +71,7 @@ def test_errors_of_json_rpc_come_with_status_200(url: str) -> None:
     assert (status, json.loads(body)["error"]["code"]) == (200, -32700)
 
 
-def test_other_methods_and_paths(url: str) -> None:
+def test_other_methods_and_paths_are_refused(url: str) -> None:
     assert request(url, "GET", "/")[0] == 405
     assert request(url, "POST", "/elsewhere", CHAIN_ID)[0] == 404
     status, _, body = request(url, "GET", "/healthz")
@@ -135,7 +135,7 @@ def test_a_body_at_the_limit_is_taken(url: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8545", "127.0.0.1:1", "[::1]:8545"])
-def test_this_machine_has_these_names(url: str, host: str) -> None:
+def test_local_host_names_are_allowed(url: str, host: str) -> None:
     assert is_own_host(host)
     assert request(url, "POST", "/", CHAIN_ID, Host=host)[0] == 200
 
@@ -156,7 +156,7 @@ def test_another_host_is_refused(url: str, host: str) -> None:
     "origin",
     ["http://localhost:3000", "http://127.0.0.1", "chrome-extension://abc", "https://[::1]:1", "Titanoboa"],
 )
-def test_pages_of_this_machine_and_extensions_may_ask(url: str, origin: str) -> None:
+def test_local_origins_and_extensions_are_allowed(url: str, origin: str) -> None:
     assert is_own_origin(origin)
     status, headers, _ = request(url, "OPTIONS", "/", Origin=origin)
     assert (status, headers["access-control-allow-origin"]) == (204, origin)
@@ -169,7 +169,7 @@ def test_pages_of_this_machine_and_extensions_may_ask(url: str, origin: str) -> 
 @pytest.mark.parametrize(
     "origin", ["https://example.com", "null", "http://localhost.example.com", "http://[", "extension://a"]
 )
-def test_pages_of_elsewhere_may_not(url: str, origin: str) -> None:
+def test_foreign_origins_are_refused(url: str, origin: str) -> None:
     assert not is_own_origin(origin)
     for method in ("OPTIONS", "POST"):
         status, headers, body = request(url, method, "/", CHAIN_ID, Origin=origin)
@@ -192,7 +192,7 @@ def test_only_configured_hosts_and_origins_are_allowed() -> None:
             assert request(url, "POST", "/", CHAIN_ID, Origin=origin)[0] == 403
 
 
-def test_a_star_allows_everybody() -> None:
+def test_star_allows_every_host_and_origin() -> None:
     access = Access(hosts=("*",), origins=("*",))
     assert access.refusal("anything", "https://anywhere.example") is None
 

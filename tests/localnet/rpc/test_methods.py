@@ -42,7 +42,7 @@ RECEIPT = (
 class TestTheNode:
     """Facts about the node."""
 
-    def test_names_and_numbers(self, rpc: Client) -> None:
+    def test_client_version_chain_id_and_block_number(self, rpc: Client) -> None:
         assert rpc("eth_chainId") == "0x1df5e76"
         assert rpc("net_version") == "31415926"
         assert rpc("net_listening") is True
@@ -51,7 +51,7 @@ class TestTheNode:
         assert rpc("eth_protocolVersion") == hex(29)
         assert rpc("web3_clientVersion").startswith("anvil/compatible hypervisor/")
 
-    def test_keccak(self, rpc: Client) -> None:
+    def test_web3_sha3_returns_keccak(self, rpc: Client) -> None:
         # The example of the execution-apis.
         expected = "0x47173285a8d7341e5e972fc677286384f802f8ef42a5ec5f03bbfa254cb01fad"
         assert rpc("web3_sha3", "0x68656c6c6f20776f726c64") == expected
@@ -64,13 +64,13 @@ class TestTheNode:
 class TestState:
     """Reading the state."""
 
-    def test_an_account(self, rpc: Client) -> None:
+    def test_account_has_balance_nonce_and_no_code(self, rpc: Client) -> None:
         assert rpc("eth_getBalance", ALICE, "latest") == FUNDS
         assert rpc("eth_getTransactionCount", ALICE, "latest") == "0x0"
         assert rpc("eth_getCode", ALICE, "latest") == "0x"
         assert rpc("eth_getStorageAt", ALICE, "0x0", "latest") == "0x" + "00" * 32
 
-    def test_nobody(self, rpc: Client) -> None:
+    def test_absent_account_has_zero_balance_and_nonce(self, rpc: Client) -> None:
         assert rpc("eth_getBalance", NOBODY) == "0x0"
         assert rpc("eth_getTransactionCount", NOBODY) == "0x0"
         assert rpc("eth_getCode", NOBODY) == "0x"
@@ -346,7 +346,7 @@ class TestBlocks:
             rpc("eth_getBlockByNumber", "0x1", False)
         assert (failed.value.code, failed.value.data) == (12, {"epoch": 1})
 
-    def test_tags(self, rpc: Client) -> None:
+    def test_block_tags_are_accepted(self, rpc: Client) -> None:
         rpc("anvil_mine", 40)
         numbers = {
             tag: int(rpc("eth_getBlockByNumber", tag, False)["number"], 16)
@@ -389,7 +389,7 @@ class TestFees:
 class TestControls:
     """Snapshots, mining, time, balances."""
 
-    def test_a_snapshot_and_back(self, rpc: Client) -> None:
+    def test_evm_revert_restores_snapshot(self, rpc: Client) -> None:
         snapshot = rpc("evm_snapshot")
         rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5"})
         assert rpc("evm_revert", snapshot) is True
@@ -397,7 +397,7 @@ class TestControls:
         assert rpc("evm_revert", snapshot) is False
         assert rpc("evm_revert", "0x999") is False
 
-    def test_mining(self, rpc: Client) -> None:
+    def test_evm_mine_makes_blocks(self, rpc: Client) -> None:
         assert rpc("evm_mine") == "0x0"
         assert rpc("eth_blockNumber") == "0x1"
         assert rpc("anvil_mine", "0x5") is None
@@ -427,7 +427,7 @@ class TestControls:
             rpc("evm_setNextBlockTimestamp", START)
         assert failed.value.code == -32602
 
-    def test_balances(self, rpc: Client) -> None:
+    def test_set_balance_changes_balances(self, rpc: Client) -> None:
         assert rpc("anvil_setBalance", NOBODY, "0x64") is None
         assert rpc("eth_getBalance", NOBODY) == "0x64"
         with pytest.raises(Failed, match="cannot be a balance") as refused:

@@ -24,17 +24,17 @@ class TestAccounts:
     """Overrides of balance, code, slots and nonce."""
 
     @pytest.mark.parametrize("amount", [0, 5, 10**26])
-    def test_a_balance(self, rpc: Client, amount: int) -> None:
+    def test_balance_override_applies(self, rpc: Client, amount: int) -> None:
         supposed = {NOBODY: {"code": BALANCE_OF_BOB}, BOB: {"balance": hex(amount)}}
         assert rpc("eth_call", {"to": NOBODY}, "latest", supposed) == word(amount)
 
-    def test_code_and_slots(self, rpc: Client) -> None:
+    def test_code_and_slot_overrides_apply(self, rpc: Client) -> None:
         asked = {"to": NOBODY, "data": word(7)}
         code = {"code": SLOT_OF_CALLDATA}
         assert rpc("eth_call", asked, "latest", {NOBODY: code}) == word(0)
         assert rpc("eth_call", asked, "latest", {NOBODY: {**code, "stateDiff": {word(7): word(9)}}}) == word(9)
 
-    def test_some_slots_or_all(self, rpc: Client) -> None:
+    def test_state_diff_and_full_state_overrides_differ(self, rpc: Client) -> None:
         counter = deploy(rpc, COUNTER)
         rpc("anvil_setStorageAt", counter, "0x0", word(3))
         number = {"to": counter, "data": calldata(COUNTER, "number")}

@@ -73,7 +73,7 @@ class TestDeferred:
         deferred("evm_mine")
         assert int(deferred("eth_estimateGas", {"from": BOB, "to": ALICE, "value": hex(10**17)}), 16) > 1_000_000
 
-    def test_logs_and_filters_wait(self, deferred: Client) -> None:
+    def test_logs_and_filters_follow_deferred_receipts(self, deferred: Client) -> None:
         network = deferred.node.network
         network.automine = True
         inbox = network.deploy(INBOX)
@@ -104,14 +104,14 @@ class TestIntervals:
     """Blocks at intervals of the clock."""
 
     @pytest.mark.slow
-    def test_blocks_come_by_themselves(self) -> None:
+    def test_interval_mining_makes_blocks(self) -> None:
         with Network() as network:
             server = Server(network, 0, interval=BlockTimer(0.05))
             _run_until(server, lambda: network.block_number >= 4)
             assert network.block_number >= 4
 
     @pytest.mark.slow
-    def test_some_are_null_rounds(self) -> None:
+    def test_null_round_probability_makes_null_rounds(self) -> None:
         with Network() as network:
             server = Server(network, 0, interval=BlockTimer(0.01, null_rate=0.5, seed=7))
             _run_until(server, lambda: network.block_number >= 30)
@@ -119,7 +119,7 @@ class TestIntervals:
             assert 5 < len(heights) < 25
 
     @pytest.mark.slow
-    def test_the_pace_changes(self) -> None:
+    def test_block_interval_can_be_changed(self) -> None:
         made: list[float] = []
 
         async def mine(_null_rounds: int) -> None:
@@ -160,7 +160,7 @@ class TestIntervals:
         asyncio.run(scenario())
         assert "no block was made" in caplog.text
 
-    def test_over_rpc(self, rpc: Client) -> None:
+    def test_interval_is_set_over_rpc(self, rpc: Client) -> None:
         assert rpc("anvil_getIntervalMining") is None
         assert rpc("evm_setIntervalMining", 5) is None
         assert (rpc("anvil_getIntervalMining"), rpc("anvil_getAutomine")) == (5, False)

@@ -39,7 +39,7 @@ class TestThePool:
         assert rpc("txpool_inspect")["pending"][ALICE]["0"].startswith(f"{BOB}: 5 wei + 5242880 gas × ")
         assert [entry["hash"] for entry in rpc("eth_pendingTransactions")] == hashes
 
-    def test_an_empty_pool(self, rpc: Client) -> None:
+    def test_empty_pool_is_reported(self, rpc: Client) -> None:
         assert rpc("txpool_status") == {"pending": "0x0", "queued": "0x0"}
         assert rpc("txpool_content") == rpc("txpool_inspect") == {"pending": {}, "queued": {}}
 
@@ -105,7 +105,7 @@ class TestHeadersAndUncles:
 class TestTheNode:
     """Facts about the node."""
 
-    def test_work_and_its_reward(self, rpc: Client) -> None:
+    def test_mining_methods_report_no_work(self, rpc: Client) -> None:
         assert rpc("eth_coinbase") == "0x" + "00" * 20
         assert rpc("eth_mining") is False
         assert rpc("eth_hashrate") == "0x0"
@@ -114,14 +114,14 @@ class TestTheNode:
         prefixes = {name.split("_")[0] for name in method_table() if "." not in name}
         assert set(rpc("rpc_modules")) == prefixes
 
-    def test_how_far_back_it_answers(self, rpc: Client) -> None:
+    def test_oldest_available_block_is_reported(self, rpc: Client) -> None:
         rpc("evm_mine")
         found = rpc("eth_capabilities")
         assert found["head"]["number"] == "0x1"
         assert found["state"] == {"disabled": False, "oldestBlock": "0x0"}
         assert found["stateproofs"] == {"disabled": True}
 
-    def test_how_far_back_it_answers_where_states_were_collected(self, tmp_path: Path) -> None:
+    def test_oldest_available_block_after_collection_is_reported(self, tmp_path: Path) -> None:
         with Network(tmp_path) as network:
             network.mine(5)
         with RocksStore.open(tmp_path) as store:

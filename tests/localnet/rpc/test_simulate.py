@@ -105,7 +105,7 @@ class TestCalls:
         # Nobody signed the simulated one: its message on chain is five bytes of prefix and tag shorter or longer.
         assert int(block["calls"][0]["gasUsed"], 16) == pytest.approx(int(receipt["gasUsed"], 16), rel=0.01)
 
-    def test_whole_transactions(self, rpc: Client) -> None:
+    def test_full_transactions_are_returned(self, rpc: Client) -> None:
         (block,) = simulated(rpc, {"calls": [{"from": ALICE, "to": BOB, "value": "0x5"}]}, returnFullTransactions=True)
         (found,) = block["transactions"]
         assert (found["from"], found["to"], found["value"], found["blockHash"]) == (ALICE, BOB, "0x5", block["hash"])
@@ -140,7 +140,7 @@ class TestBlocks:
         assert refused(rpc, *[{}] * 257)[0] == -38026
         assert len(simulated(rpc, *[{}] * 3)) == 3
 
-    def test_the_base_fee(self, rpc: Client) -> None:
+    def test_base_fee_of_simulated_blocks(self, rpc: Client) -> None:
         paid = {"from": ALICE, "to": BOB, "maxFeePerGas": "0x3b9aca00"}
         free, dear, checked = (
             simulated(rpc, {"calls": [paid]})[0],
@@ -154,7 +154,7 @@ class TestBlocks:
 class TestValidation:
     """Checks with validation only, and checks of all calls."""
 
-    def test_funds_for_the_value(self, rpc: Client) -> None:
+    def test_value_above_balance_is_refused(self, rpc: Client) -> None:
         assert refused(rpc, {"calls": [{"from": FIRST, "to": SECOND, "value": "0x1"}]})[0] == -38014
 
     def test_nonce_and_fees_are_checked_only_with_validation(self, rpc: Client) -> None:
@@ -170,13 +170,13 @@ class TestValidation:
         poor = {"from": FIRST, "to": BOB, "gas": "0x5f5e100", **fees}
         assert refused(rpc, {"calls": [poor]}, validation=True)[0] == -38014
 
-    def test_the_blocks_gas(self, rpc: Client) -> None:
+    def test_calls_share_the_block_gas_limit(self, rpc: Client) -> None:
         assert refused(rpc, {"calls": [{"to": BOB, "gas": hex(10_000_000_001)}]})[0] == -38015
 
     @pytest.mark.parametrize("payload", [None, 3, {}, {"blockStateCalls": 3}, {"blockStateCalls": [3]},
                                          {"blockStateCalls": [{"calls": [{"to": "0x"}]}]},
                                          {"blockStateCalls": [], "validation": 1}])  # fmt: skip
-    def test_malformed(self, rpc: Client, payload: Any) -> None:
+    def test_malformed_simulation_is_refused(self, rpc: Client, payload: Any) -> None:
         with pytest.raises(Failed) as failed:
             rpc("eth_simulateV1", payload)
         assert failed.value.code == -32602
@@ -185,7 +185,7 @@ class TestValidation:
 class TestTransfers:
     """Logs of transfers in the form of the execution-apis' traceTransfers cases."""
 
-    def test_each_is_a_log(self, rpc: Client) -> None:
+    def test_each_transfer_is_logged(self, rpc: Client) -> None:
         # Forwards the value that it gets to THIRD.
         forward = f"0x5f5f5f5f3473{THIRD[2:]}5af1"
         supposed = {FIRST: {"balance": "0x3e8"}, SECOND: {"code": forward}}

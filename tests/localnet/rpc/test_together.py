@@ -37,7 +37,7 @@ def sends(raws: list[str]) -> list[tuple[str, list[Any]]]:
     return [("eth_sendRawTransaction", [each]) for each in raws]
 
 
-def test_they_are_in_one_block(rpc: Client) -> None:
+def test_batched_transactions_share_one_block(rpc: Client) -> None:
     network = rpc.node.network
     alice, bob = network.accounts[:2]
     height = network.block_number
@@ -88,7 +88,7 @@ CASES: dict[str, Callable[[Network], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_answers_are_those_of_one_after_the_other(case: str) -> None:
+def test_batch_results_equal_separate_requests(case: str) -> None:
     with Network(clock=Clock()) as together, Network(clock=Clock()) as alone:
         raws = CASES[case](together)
         one, other = Client(Node(together)), Client(Node(alone))
@@ -122,7 +122,7 @@ def test_message_breaking_the_machine_affects_no_other_message(rpc: Client, monk
     assert network.automine
 
 
-def test_an_epoch_that_breaks_ends_the_attempt(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_epoch_ends_the_shared_block(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     network = rpc.node.network
     alice, bob = network.accounts[:2]
 
@@ -158,7 +158,7 @@ def asks(network: Network, *senders: int, **fields: str) -> list[tuple[str, list
 
 
 @pytest.mark.parametrize("senders", [range(10), [0] * 10, [1, 2, 1, 1, 2]], ids=["ten", "one", "two"])
-def test_those_that_the_node_signs_share_it_too(rpc: Client, senders: list[int]) -> None:
+def test_node_signed_transactions_share_one_block(rpc: Client, senders: list[int]) -> None:
     """As in anvil, transactions of ten accounts with gas limits share one block."""
     network = rpc.node.network
     height = network.block_number

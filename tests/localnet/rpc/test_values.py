@@ -111,7 +111,7 @@ LISTED = [{"address": "0x" + "11" * 20, "storageKeys": []}]
 class TestTransactionObjects:
     """Parameters of eth_call and eth_sendTransaction."""
 
-    def test_every_field(self) -> None:
+    def test_every_transaction_field_is_read(self) -> None:
         request = transaction({
             "from": "0x" + "11" * 20, "to": "0x" + "22" * 20, "value": "0x5", "gas": "0x6", "nonce": "0x7",
             "input": "0x0102", "maxFeePerGas": "0x8", "maxPriorityFeePerGas": "0x9", "chainId": "0xa", "type": "0x2",
@@ -192,7 +192,7 @@ class TestLogFilters:
         found = log_request({"topics": [None, topic, [topic, topic]]}).wanted.topics
         assert found == ((), (b"\x33" * 32,), (b"\x33" * 32,) * 2)
 
-    def test_an_empty_end_is_none(self) -> None:
+    def test_empty_range_end_means_latest(self) -> None:
         assert log_request({"fromBlock": "", "toBlock": "0x5"}).first is None
 
     @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ class TestAnswers:
         else:
             assert values.as_json(_wrapped(value, 300)) == b"[" * 300 + shallow + b"]" * 300
 
-    def test_there_is_no_depth_that_is_too_much(self) -> None:
+    def test_results_of_any_depth_are_encoded(self) -> None:
         assert values.as_json(_wrapped({}, 20_000)) == b"[" * 20_000 + b"{}" + b"]" * 20_000
 
     @pytest.mark.parametrize("value", [b"bytes", {1: 2}, {"name": object()}])

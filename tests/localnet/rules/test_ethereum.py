@@ -244,7 +244,7 @@ class TestOpening:
         with pytest.raises(InvalidInput, match="no hardfork"):
             rules_named("filecoin", "Osaka")
 
-    def test_the_forks_are_the_machines(self) -> None:
+    def test_hardfork_choices_are_those_of_machine(self) -> None:
         assert [rules_named("ethereum", name.upper()).hardfork for name in FORKS] == list(FORKS)
         assert rules_named("ethereum").hardfork == LATEST_FORK.name
 

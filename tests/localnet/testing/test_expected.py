@@ -56,7 +56,7 @@ def test_another_failure_is_no_revert(network: Network) -> None:
         network.call(b"\x99" * 20)
 
 
-def test_exit_codes(network: Network) -> None:
+def test_expected_exit_codes_are_checked(network: Network) -> None:
     with exits(ExitCode.USR_UNHANDLED_MESSAGE):
         network.send_native("f04", 999_999)
     with pytest.raises(AssertionError, match="expected exit code 18"), exits(18):

@@ -114,7 +114,7 @@ def test_fixtures_are_listed_with_a_sentence_each(pytester: pytest.Pytester) -> 
 
 
 @pytest.mark.slow
-def test_workers_have_networks_of_their_own_and_report_call_trees(pytester: pytest.Pytester) -> None:
+def test_workers_have_own_networks_and_report_call_trees(pytester: pytest.Pytester) -> None:
     tests = """
 import pytest
 
@@ -244,12 +244,12 @@ def test_without_a_network():
     assert "test_the_same" not in told
 
 
-def test_nothing_has_changed(pytester: pytest.Pytester) -> None:
+def test_equal_versions_report_no_difference(pytester: pytest.Pytester) -> None:
     done = run(pytester, "def test_it(network): network.mine()\n", "--network", "nv27,nv28")
     assert "nothing: 1 tests have the same outcome" in done.stdout.str(), done.stdout.str()
 
 
-def test_beside_ape_the_option_for_network_versions_has_another_name(pytester: pytest.Pytester) -> None:
+def test_network_version_option_is_renamed_beside_ape(pytester: pytest.Pytester) -> None:
     pytester.syspathinsert()
     pytester.makepyfile(ape="")
     assert run(pytester, "def test_it(): pass\n", "--network", "nv28").ret == 4
@@ -257,7 +257,7 @@ def test_beside_ape_the_option_for_network_versions_has_another_name(pytester: p
     assert "nothing: 1 tests have the same outcome" in done.stdout.str(), done.stdout.str()
 
 
-def test_options_are_a_fixture(pytester: pytest.Pytester) -> None:
+def test_network_options_fixture_configures_network(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
 import pytest
@@ -279,13 +279,13 @@ def test_it(network):
 
 
 @pytest.mark.parametrize("given", ["28", "nv28,", "nv28,nv28", "nv0", "mainnet"])
-def test_versions_that_are_none(pytester: pytest.Pytester, given: str) -> None:
+def test_invalid_version_option_is_refused(pytester: pytest.Pytester, given: str) -> None:
     done = run(pytester, "def test_it(): pass\n", "--network", given)
     assert done.ret == 4
     assert "--network: '" in done.stderr.str()
 
 
-def test_a_version_that_there_is_not(pytester: pytest.Pytester) -> None:
+def test_unknown_version_is_refused(pytester: pytest.Pytester) -> None:
     done = run(pytester, "def test_it(network): pass\n", "--network", "nv99")
     assert done.ret == 4
     assert "--network: network version nv99 is not known: choose one of nv" in done.stderr.str()

@@ -22,13 +22,13 @@ def w3(network: Network) -> Web3:
     return Web3(NetworkProvider(network))
 
 
-def test_facts(w3: Web3, network: Network) -> None:
+def test_web3_reads_chain_id_and_balances(w3: Web3, network: Network) -> None:
     assert w3.is_connected()
     assert w3.eth.chain_id == network.chain_id
     assert [bytes.fromhex(account[2:]) for account in w3.eth.accounts] == [each.address for each in network.accounts]
 
 
-def test_a_contract_of_its_own(w3: Web3) -> None:
+def test_web3_deploys_and_calls_contract(w3: Web3) -> None:
     compiled = json.loads(COUNTER.read_text(encoding="utf-8"))
     factory = w3.eth.contract(abi=compiled["abi"], bytecode=Artifact.load(COUNTER).bytecode)
     created = w3.eth.wait_for_transaction_receipt(factory.constructor().transact({"from": w3.eth.accounts[0]}))
@@ -37,7 +37,7 @@ def test_a_contract_of_its_own(w3: Web3) -> None:
     assert counter.functions.number().call() == 1
 
 
-def test_a_key_of_the_users_own(w3: Web3, network: Network) -> None:
+def test_web3_sends_with_users_key(w3: Web3, network: Network) -> None:
     signer = Signer.create()
     network.set_balance(bytes.fromhex(signer.address[2:]), 10**18)
     request = {

@@ -48,7 +48,7 @@ EXIT = "(drop (call $exit {code} (i32.const 0) (i32.const 0) (i32.const 0))) unr
         ("(i32.const -1)", 11, "block does not exist"),
     ],
 )
-def test_how_an_invocation_ends(machine: Hypervisor, body: str, exit_code: int, words: str) -> None:
+def test_invocation_ends_with_exit_code_and_message(machine: Hypervisor, body: str, exit_code: int, words: str) -> None:
     table = "(table 2 funcref) (elem (i32.const 0) $f) (func $f (result i32) (i32.const 0))"
     result = install_and_call(machine, guest(body, fields=table))
     assert result.exit_code == exit_code
@@ -79,7 +79,7 @@ def test_the_parameters_are_block_1_and_may_be_returned(machine: Hypervisor) -> 
         ),
     ],
 )
-def test_modules_that_cannot_be_entered(machine: Hypervisor, module: str, exit_code: int) -> None:
+def test_module_without_valid_entry_point_fails(machine: Hypervisor, module: str, exit_code: int) -> None:
     result = install_and_call(machine, wasm(module))
     assert result.exit_code == exit_code
     assert result.gas_used == ceil(INVOKE + PAGE)

@@ -35,7 +35,7 @@ def matcher(folder: Path) -> CreationMatcher:
     )
 
 
-def test_a_minimal_proxy_is_no_library_whose_address_is_filled_in_at_the_same_place(tmp_path: Path) -> None:
+def test_minimal_proxy_is_not_taken_for_library(tmp_path: Path) -> None:
     assert matcher(tmp_path).find(bytes.fromhex(CLONE_CREATION), bytes.fromhex(CLONE)) is None
 
 

@@ -17,7 +17,7 @@ from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, fork_named,
 PROJECT = Path(__file__).resolve().parents[4]
 
 
-def test_empty_name_is_the_default_fork_and_later_rows_that_are_no_draft_only_change_blobs() -> None:
+def test_later_forks_than_default_only_change_blobs() -> None:
     assert fork_named("") is LATEST_FORK
     later = [fork for fork in [*FORKS.values()][fork_names().index(LATEST_FORK.name) + 1 :] if not fork.draft]
     assert [replace(fork, name=LATEST_FORK.name, blobs=LATEST_FORK.blobs) for fork in later] == [LATEST_FORK] * 2
