@@ -9,8 +9,9 @@ actor's shared address module.
 from typing import NewType
 
 from bridge import rlp
-from hypervisor.address import Address
+from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError
+from hypervisor.leb128 import encode_uleb128
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from store.keccak import keccak
 
@@ -20,6 +21,8 @@ EthAddress = NewType("EthAddress", bytes)
 ETH_ADDRESS_LENGTH = 20
 ZERO_ADDRESS = EthAddress(bytes(ETH_ADDRESS_LENGTH))
 _MASK = b"\xff" + bytes(11)
+_F410 = encode_uleb128(EAM_NAMESPACE)
+"""Start of the payload of an f410 address."""
 _MAX_NONCE = (1 << 64) - 1
 
 
@@ -56,7 +59,7 @@ def unmask_id(address: bytes) -> ActorID | None:
 def to_filecoin(address: EthAddress) -> Address:
     """Return the Filecoin address for an Ethereum address: f0 for a masked ID, else f410."""
     actor = unmask_id(address)
-    return Address.delegated(EAM_NAMESPACE, address) if actor is None else Address.id(actor)
+    return Address(Protocol.DELEGATED, _F410 + address) if actor is None else Address.id(actor)
 
 
 def from_delegated(address: Address | None) -> EthAddress | None:

@@ -15,6 +15,10 @@ Item = bytes | list["Item"]
 
 MAX_DEPTH = 16
 _SHORT = 55
+_NUMBER = 32
+"""Maximum length of a number in bytes."""
+_LONG_LIST = 0xF7
+"""Largest first byte of a list whose length is in that byte."""
 _STRING_HEADS = tuple(bytes([0x80 + length]) for length in range(_SHORT + 1))
 
 
@@ -59,6 +63,27 @@ def read_number(item: Item, length: int = 32) -> int:
     if len(data) > length:
         raise RlpError(f"number has {len(data)} bytes, at most {length} are allowed")
     return int.from_bytes(data, "big")
+
+
+def read_numbers(items: Sequence[Item]) -> list[int]:
+    """Return the numbers in byte strings, each like `read_number`. Raises RlpError."""
+    found = []
+    for item in items:
+        if not isinstance(item, bytes) or len(item) > _NUMBER or item[:1] == b"\0":
+            read_number(item)
+        else:
+            found.append(int.from_bytes(item, "big"))
+    return found
+
+
+def without_last(data: bytes, items: Sequence[bytes]) -> bytes:
+    """Return the encoding of a list without its last items; `data` is the list, in canonical form."""
+    start = 1 if data[0] <= _LONG_LIST else 1 + data[0] - _LONG_LIST
+    size = 0
+    for item in items:
+        size += 1 if len(item) == 1 and item < b"\x80" else 1 + len(item)
+    body = data[start : len(data) - size]
+    return _head(0xC0, len(body)) + body
 
 
 def read_bytes(item: Item) -> bytes:

@@ -33,7 +33,7 @@ from bridge.transactions import (
     TransactionError,
     check_type,
 )
-from hypervisor.address import Address
+from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, Gas, MethodNumber, TokenAmount
@@ -57,11 +57,12 @@ _SIGNATURE: Final = 65
 
 def message_of(transaction: Transaction, sender: EthAddress) -> Message:
     """Return the Filecoin message of a transaction. Raises TransactionError, and AddressError for a masked ID."""
-    if unmask_id(sender) is not None:
+    address = to_filecoin(sender)
+    if address.protocol is Protocol.ID:
         raise AddressError(
             f"0x{sender.hex()} is the masked ID of an actor, which cannot sign: use an account's address"
         )
-    return message_from(transaction, Address.delegated(EAM_NAMESPACE, sender))
+    return message_from(transaction, address)
 
 
 def message_from(transaction: Transaction, sender: Address) -> Message:

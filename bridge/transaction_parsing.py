@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from bridge import rlp
 from bridge.addresses import EthAddress, eth_address
@@ -43,10 +43,10 @@ def parse_transaction(raw: bytes, kind: int | None = None) -> SignedTransaction:
     if kind not in ALL_TYPES:
         check_type(kind, ALL_TYPES)
     try:
-        fields = rlp.read_list(rlp.decode(raw if kind == LEGACY else raw[1:]), _LENGTHS[kind])
-        *body, v, r, s = fields
-        transaction, parity = _legacy(body, v) if kind == LEGACY else _typed(kind, body, v)
-        return SignedTransaction(transaction, parity, rlp.read_number(r), rlp.read_number(s), raw)
+        if kind == LEGACY:
+            return _legacy(raw, rlp.read_list(rlp.decode(raw), _LENGTHS[LEGACY]))
+        content = raw[1:]
+        return _typed(kind, raw, content, rlp.read_list(rlp.decode(content), _LENGTHS[kind]))
     except (rlp.RlpError, AddressError) as error:
         raise TransactionError(f"the transaction is malformed: {error}") from None
 
@@ -56,48 +56,52 @@ def read_v(v: int) -> tuple[int | None, int]:
     return (None, v - 27) if v < 35 else ((v - 35) // 2, (v - 35) % 2)
 
 
-def _legacy(body: list[rlp.Item], v_: rlp.Item) -> tuple[Transaction, int]:
-    v, fee = rlp.read_number(v_), rlp.read_number(body[1])
+def _legacy(raw: bytes, fields: list[rlp.Item]) -> SignedTransaction:
+    nonce, price, gas, to, value, data, *signature = fields
+    v, r, s = rlp.read_numbers(signature)
     if v not in (27, 28) and v < 35:
         raise TransactionError(f"a legacy transaction's v must be 27, 28, or at least 35, not {v}")
     chain_id, parity = read_v(v)
-    return _transaction(LEGACY, chain_id, body[0], body[2:], fee, fee), parity
+    numbers = [rlp.read_number(nonce, _U64_BYTES), *rlp.read_numbers((price, price, gas, value))]
+    return SignedTransaction(_transaction(LEGACY, chain_id, numbers, to, data), parity, r, s, raw)
 
 
-def _typed(kind: int, body: list[rlp.Item], v: rlp.Item) -> tuple[Transaction, int]:
-    parity = rlp.read_number(v)
+def _typed(kind: int, raw: bytes, content: bytes, fields: list[rlp.Item]) -> SignedTransaction:
+    chain_id, nonce, priority = fields[:3]
+    cap, gas, to, value, data, slots, *more = fields[2:-3] if kind == ACCESS_LIST else fields[3:-3]
+    signature = fields[-3:]
+    parity, r, s, chain, *numbers = rlp.read_numbers((*signature, chain_id, nonce, priority, cap, gas, value))
     if parity > 1:
         raise TransactionError(f"the signature's parity must be 0 or 1, not {parity}")
-    chain_id, nonce, *rest = body
-    first = rlp.read_number(rest[0])
-    cap, call = (first, rest[1:]) if kind == ACCESS_LIST else (rlp.read_number(rest[1]), rest[2:])
-    known = rlp.read_number(chain_id, _U64_BYTES)
-    return _transaction(kind, known, nonce, call[:4], cap, first, call[4], call[5:]), parity
+    if chain >> 64 or numbers[0] >> 64:
+        rlp.read_number(chain_id if chain >> 64 else nonce, _U64_BYTES)
+    unsigned = raw[:1] + rlp.without_last(content, cast(list[bytes], signature))  # `read_numbers` has checked them
+    return SignedTransaction(_transaction(kind, chain, numbers, to, data, slots, more), parity, r, s, raw, unsigned)
 
 
 def _transaction(
     kind: int,
     chain_id: int | None,
-    nonce: rlp.Item,
-    call: list[rlp.Item],
-    max_fee: int,
-    priority: int,
+    numbers: list[int],
+    to: rlp.Item,
+    data: rlp.Item,
     slots: rlp.Item | None = None,
     more: Sequence[rlp.Item] = (),
 ) -> Transaction:
-    gas, to, value, data = call
+    """Return a transaction; `numbers` are its nonce, priority fee, fee cap, gas limit and value."""
+    nonce, priority, max_fee, gas, value = numbers
     receiver = rlp.read_bytes(to)
     return Transaction(
         type=kind,
         chain_id=chain_id,
-        nonce=rlp.read_number(nonce, _U64_BYTES),
+        nonce=nonce,
         to=eth_address(receiver) if receiver else None,
-        value=rlp.read_number(value),
+        value=value,
         data=rlp.read_bytes(data),
-        gas_limit=rlp.read_number(gas),
+        gas_limit=gas,
         max_fee=max_fee,
         max_priority_fee=priority,
-        access_list=() if slots is None else tuple(map(_access, rlp.read_list(slots))),
+        access_list=() if slots is None or slots == [] else tuple(map(_access, rlp.read_list(slots))),
         authorizations=tuple(map(_authorization, rlp.read_list(more[0]))) if kind == SET_CODE else (),
         max_fee_per_blob_gas=rlp.read_number(more[0]) if kind == BLOB else 0,
         blob_hashes=tuple(map(rlp.read_bytes, rlp.read_list(more[1]))) if kind == BLOB else (),

@@ -30,6 +30,8 @@ ALL_TYPES: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE, BLOB, SET_CODE)
 _WORD: Final = 32
 _U64_FIELDS: Final = ("nonce", "gas_limit")
 _FIELDS: Final = ("nonce", "gas_limit", "chain_id", "value", "max_fee", "max_priority_fee", "max_fee_per_blob_gas")
+_U64: Final = 1 << 64
+_U256: Final = 1 << 256
 _AUTHORIZATION_MAGIC: Final = b"\x05"
 
 
@@ -136,6 +138,16 @@ class Transaction:
 
         Raises TransactionError for negative numbers, a nonce or gas limit over 64 bits, and others over 256.
         """
+        if (
+            0 <= self.nonce < _U64
+            and 0 <= self.gas_limit < _U64
+            and 0 <= (self.chain_id or 0) < _U256
+            and 0 <= self.value < _U256
+            and 0 <= self.max_fee < _U256
+            and 0 <= self.max_priority_fee < _U256
+            and 0 <= self.max_fee_per_blob_gas < _U256
+        ):
+            return self
         for name in _FIELDS:
             number, bits = getattr(self, name) or 0, 64 if name in _U64_FIELDS else 256
             if number < 0 or number >> bits:
@@ -190,6 +202,8 @@ class SignedTransaction:
     s: Final[int]
     given: bytes = field(repr=False, compare=False)
     """The bytes it was parsed from; empty if it was signed here."""
+    unsigned: bytes = field(repr=False, compare=False)
+    """The signed part of `given`; empty for a legacy transaction."""
     _raw: bytes = field(init=False, repr=False, compare=False)
     _hash: bytes = field(init=False, repr=False, compare=False)
     _signers: tuple[EthAddress | None, ...] = field(init=False, repr=False, compare=False)
@@ -202,12 +216,14 @@ class SignedTransaction:
         r: int,
         s: int,
         given: bytes = b"",
+        unsigned: bytes = b"",
     ) -> None:
         self.transaction = transaction
         self.y_parity = y_parity
         self.r = r
         self.s = s
         self.given = given
+        self.unsigned = unsigned
         self._raw = b""
         self._hash = b""
         self._signers = ()
@@ -249,7 +265,8 @@ class SignedTransaction:
     def _signer(self) -> EthAddress | None:
         if self.s > HALF_ORDER:
             return None
-        return recover(self.transaction.digest(), self.y_parity, self.r, self.s)
+        digest = bytes(keccak(self.unsigned)) if self.unsigned else self.transaction.digest()
+        return recover(digest, self.y_parity, self.r, self.s)
 
 
 def _authorization(item: Authorization) -> rlp.Item:

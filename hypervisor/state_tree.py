@@ -69,10 +69,13 @@ class ActorState:
 
     def fields(self) -> list[Any]:
         """Return the tuple of five fields stored in the tree."""
-        delegated = None if self.delegated_address is None else self.delegated_address.to_bytes()
-        # `store.codec.link` inlined, since this runs for every changed actor
+        # `Address.to_bytes`, `store.codec.link` and `encode_bigint` inlined, since this runs for every changed actor
+        address, amount = self.delegated_address, int(self.balance)
+        delegated = None if address is None else bytes((address.protocol,)) + address.payload
+        short = 0 < amount < 1 << 256
+        balance = b"\0" + amount.to_bytes((amount.bit_length() + 7) // 8, "big") if short else encode_bigint(amount)
         code, head = CBORTag(LINK_TAG, b"\x00" + self.code), CBORTag(LINK_TAG, b"\x00" + self.head)
-        return [code, head, self.nonce, encode_bigint(self.balance), delegated]
+        return [code, head, self.nonce, balance, delegated]
 
     @classmethod
     def from_fields(cls, fields: Any) -> "ActorState":

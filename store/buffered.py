@@ -11,7 +11,7 @@ from typing import Final
 
 from store.blockstore import Blockstore
 from store.cid import DAG_CBOR, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
-from store.links import links_of
+from store.links import links_of, links_of_values
 from store.rewritten_block import RewrittenBlock
 from store.walk import state_codec, targets
 
@@ -63,7 +63,7 @@ class BufferedStore:
                 continue
             if type(data) is RewrittenBlock:
                 based = data.before is not None and data.before not in pending
-                links = data.fresh_links() if based else links_of(data, DAG_CBOR)
+                links = links_of_values(data.fresh) if based else links_of(data, DAG_CBOR)
                 data = bytes(data)  # drop the rewrite information
             else:
                 links = links_of(data, state_codec(cid))

@@ -32,6 +32,8 @@ SECTOR_CODECS: Final = frozenset((FIL_COMMITMENT_UNSEALED, FIL_COMMITMENT_SEALED
 _USUAL_LINKS: Final = (LINK_HEAD + USUAL_PREFIX, LINK_HEAD + USUAL_RAW_PREFIX)
 _LINK: Final = LINK_HEAD[:2]
 """CBOR tag of a link."""
+_SHORT_BYTES: Final = 0x58
+"""First byte of a byte string with a length of one byte."""
 _MAX_INLINE: Final = 16  # maximum nesting of identity CIDs; a digest of 64 bytes cannot hold that many
 
 
@@ -85,6 +87,9 @@ def _scan(data: bytes, links: list[Cid], inline: int) -> None:
             if step:
                 at += step
                 remaining += change
+            elif data[at] == _SHORT_BYTES:
+                at += 2 + data[at + 1]
+                remaining -= 1
             elif data.startswith(_USUAL_LINKS, at):
                 links.append(Cid(data[at + 5 : at + 43]))
                 at += 43

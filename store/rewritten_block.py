@@ -6,7 +6,6 @@ When a tree is committed repeatedly, only the new links need to be scanned (`sto
 from __future__ import annotations
 
 from store.cid import Cid
-from store.links import links_of_values
 
 
 class RewrittenBlock(bytes):
@@ -23,7 +22,3 @@ class RewrittenBlock(bytes):
         revised = cls(data)
         revised.before, revised.fresh = before, fresh
         return revised
-
-    def fresh_links(self) -> list[Cid]:
-        """Return the links of the fresh values, like `links_of` for a block."""
-        return links_of_values(self.fresh)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from store.blockstore import BlockNotFound, Store, StoreCorrupt
-from store.cid import DAG_CBOR, Cid, CidError, split_cid
+from store.cid import DAG_CBOR, USUAL_LENGTH, USUAL_PREFIX, Cid, CidError, split_cid
 from store.codec import CodecError
 from store.links import links_of
 
@@ -42,7 +42,8 @@ def named_roots(metadata: Mapping[bytes, bytes | None]) -> Iterator[Cid]:
             continue
         try:
             if key == HEAD or key.startswith((STORAGE_PREFIX, PIN_PREFIX)):
-                split_cid(value)
+                if len(value) != USUAL_LENGTH or not value.startswith(USUAL_PREFIX):
+                    split_cid(value)
                 yield Cid(value)
             elif key == INSTALLED:
                 yield from links_of(value, DAG_CBOR)
