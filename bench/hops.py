@@ -167,13 +167,14 @@ def ways() -> Iterator[tuple[str, Way]]:
 
 
 def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, Way]]:
-    """Yield a transaction with one SSTORE, a call of an empty function, and one SSTORE among many."""
+    """Yield a transaction with one SSTORE, a call of an empty function, a balance, and one SSTORE among many."""
     with Network(rules=rules) as network:
         executors = Executors(Node(network, NodeLimits(query=_NO_TIMEOUT)))
         try:
             dispatcher = executors.dispatcher
             yield f"eth_sendRawTransaction, {rules}", _transaction(counting, network, dispatcher)
             yield f"eth_call, {rules}", _call(counting, network, dispatcher)
+            yield f"eth_getBalance, {rules}", _balance(counting, network, dispatcher)
             yield f"an SSTORE, {rules}", _store(counting, network, dispatcher)
         finally:
             executors.stop()
@@ -191,6 +192,13 @@ def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher
 def _call(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
     to = f"0x{_deploy(network, EMPTY).hex()}"
     request = _request("eth_call", [{"to": to, "data": "0x12345678"}, "latest"])
+    for _ in range(3):
+        _answer(dispatcher, request)
+    return counting.count(lambda: _answer(dispatcher, request))
+
+
+def _balance(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
+    request = _request("eth_getBalance", [f"0x{network.accounts[1].address.hex()}", "latest"])
     for _ in range(3):
         _answer(dispatcher, request)
     return counting.count(lambda: _answer(dispatcher, request))

@@ -65,5 +65,5 @@ def account(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[
 METHODS = (
     Method("eth_getAccount", (address, optional(block)), account, reads=True),
     Method("eth_getStorageValues", (slots, optional(block)), storage_values, reads=True),
-    Method("eth_getAccountInfo", (address, optional(block)), account_info, reads=True),
+    Method("eth_getAccountInfo", (address, optional(block)), account_info, reads=True, short=True),
 )

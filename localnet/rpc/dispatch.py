@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -34,6 +35,7 @@ from localnet.rpc.history import HANDLERS, PASS, has_history
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.methods import Method, Preparation, QueryKind
 from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.node_view import NotInline
 from localnet.rpc.request_order import RequestOrder
 from localnet.rpc.requesting_client import REQUESTING_CLIENT
 from localnet.rpc.requests import transaction as transaction_request
@@ -45,6 +47,8 @@ OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
 OnReader = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
 """Runs a query on a query thread with a `NodeReader`."""
+Inline = Callable[[Callable[[NodeReader], Any]], Any]
+"""Runs a short query on the event loop's thread. Raises NotInline if a query thread has to run it."""
 
 _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
@@ -57,13 +61,17 @@ _LOG = logging.getLogger(__name__)
 class Dispatcher:
     """Processes requests. Requests that need the network run on its thread, one at a time.
 
-    Queries are executed by `on_reader`. If it is None, they also run on the network's thread.
+    Queries are executed by `on_reader`, short ones by `inline` if possible. If `on_reader` is None, they also run on
+    the network's thread.
     """
 
-    def __init__(self, node: Node, on_owner: OnOwner, on_reader: OnReader | None = None) -> None:
+    def __init__(
+        self, node: Node, on_owner: OnOwner, on_reader: OnReader | None = None, inline: Inline | None = None
+    ) -> None:
         self._node = node
         self._on_owner = on_owner
         self._on_reader = on_reader
+        self._inline = inline
         self.methods = MethodTable()
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """Lock of each sender, while one of its HTTP requests is processed."""
@@ -86,14 +94,20 @@ class Dispatcher:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
         method = self.methods[name] if isinstance(name, str) else None
-        if method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
+        if method is not None and method.short and self._inline is not None:
+            call = partial(self._call_short, self._inline, method)
+        elif method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
             return self._answer(request, None)
+        else:
+            call = partial(method.call, self._node)
         try:
             params = _read(request)[1]
         except RpcError as error:
             return _encode(_error_response(_id(request), error))
         try:
-            response = self._response(request, None, method.call(self._node, params))
+            response = self._response(request, None, call(params))
+        except NotInline:
+            return self._answer(request, None)
         except Exception as error:  # noqa: BLE001  # as in `_one`
             response = self._response(request, error)
         return b"" if response is None else self._within_limit(_encode(response), request)
@@ -210,6 +224,9 @@ class Dispatcher:
                 return answer
         if method.inline:
             return method.call(target, params)
+        if method.short and self._inline is not None:
+            with suppress(NotInline):
+                return self._call_short(self._inline, method, params)
         if method.reads and self._on_reader is not None:
             return await self._on_reader(lambda reader: method.call(reader, params), method.kind)
         end = time.monotonic() + self._node.limits.wait
@@ -220,6 +237,10 @@ class Dispatcher:
                 if time.monotonic() >= end:
                     raise
             await asyncio.sleep(_ASK_AGAIN)
+
+    @staticmethod
+    def _call_short(inline: Inline, method: Method, params: list[Any]) -> Any:
+        return inline(lambda reader: method.call(reader, params))
 
     async def _history(self, method: Method, params: list[Any]) -> Any:
         """Query a fork's history; PASS if the network itself has to respond."""

@@ -8,6 +8,9 @@ the mempool. The views are updated before a changing request is answered, so a c
 A query about the pending block gets the pending messages from the chain's thread and executes them itself. The gas of
 a transaction that the node sends, fills or signs is estimated as a query (`Method.preparation`).
 
+Short queries (`Method.short`) run on the event loop's thread, on a view of its own: passing them to another thread
+would take longer than the query.
+
 The following run on the chain's thread and delay a block:
 
 - state set by clients: filters and side states;
@@ -27,7 +30,7 @@ from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node
-from localnet.rpc.node_view import NeedsPlan, WentBack
+from localnet.rpc.node_view import NeedsPlan, NodeView, NotInline, WentBack
 from localnet.rpc.queries import Query, QueryPool, ReaderQuery
 from localnet.rpc.worker import RequestThread
 
@@ -47,7 +50,8 @@ class Executors:
         self._chain.watchers.append(self)
         self.chain = RequestThread("network", self._publish)
         self.queries = QueryPool(node, self.chain.should_yield)
-        self.dispatcher = Dispatcher(node, self.chain.start, self.query)
+        self._view: NodeView | None = None
+        self.dispatcher = Dispatcher(node, self.chain.start, self.query, self.query_inline)
 
     def _publish(self) -> None:
         """Publish the chain's current state to new queries. Runs on the chain's thread."""
@@ -83,6 +87,20 @@ class Executors:
             SERVER_ERROR,
             "the chain was reorganized, or the requested state was pruned, during this request: send it again",
         )
+
+    def query_inline(self, read: Query) -> Any:
+        """Return the result of a short query on the event loop's thread.
+
+        Raises the query's errors, and NotInline if a query thread has to execute it.
+        """
+        if self._node.point.origin is not None:
+            raise NotInline  # another node may have to be asked
+        if self._view is None:
+            self._view = NodeView(self._node)
+        try:
+            return self._view.answer(read)
+        except (NeedsPlan, WentBack):
+            raise NotInline from None
 
     def interrupt(self) -> None:
         """Abort running requests, and accept no more."""

@@ -60,7 +60,8 @@ class Method:
     - `inline`: runs on the event loop's thread. It may read only data that is consistent during executions; of the
       machine's context, only `Node.point`.
     - `reads`: a query of a `NodeReader`, which runs on a query thread (`localnet.rpc.executors`). If it `traces`, it
-      has the time limit of a trace.
+      has the time limit of a trace. If it is `short`, it reads a few values and executes nothing, so it runs on the
+      event loop's thread, unless the state may have to be fetched from another node.
     - `preparation`: a query that runs before it.
     - `on_socket`: needs a WebSocket. Its handler gets the session in place of the node
       (`localnet.rpc.socket_methods`).
@@ -72,6 +73,7 @@ class Method:
     inline: bool = False
     reads: bool = False
     traces: bool = False
+    short: bool = False
     on_socket: bool = False
     preparation: Preparation | None = None
     aliases: tuple[str, ...] = ()

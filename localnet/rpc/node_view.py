@@ -24,6 +24,10 @@ class NeedsPlan(Exception):
     """Raised by a query about the pending block: only the chain's thread knows its messages."""
 
 
+class NotInline(Exception):
+    """Raised if the event loop's thread cannot execute a short query, and a query thread has to."""
+
+
 class _Moved(Exception):
     """Raised if the pending messages have changed since the query's point."""
 

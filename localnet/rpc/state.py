@@ -104,11 +104,11 @@ def estimate_gas(
 
 
 METHODS = (
-    Method("eth_getBalance", (address, optional(block)), get_balance, reads=True),
-    Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count, reads=True),
+    Method("eth_getBalance", (address, optional(block)), get_balance, reads=True, short=True),
+    Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count, reads=True, short=True),
     Method("hypervisor_authorizationNonce", (address, optional(block)), authorization_nonce, reads=True),
-    Method("eth_getCode", (address, optional(block)), get_code, reads=True),
-    Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at, reads=True),
+    Method("eth_getCode", (address, optional(block)), get_code, reads=True, short=True),
+    Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at, reads=True, short=True),
     Method("eth_call", (transaction, optional(block), optional(accounts), optional(block_override)), call, reads=True),
     Method("eth_createAccessList", (transaction, optional(block)), create_access_list, reads=True),
     Method("eth_estimateGas", (transaction, optional(block), optional(accounts)), estimate_gas, reads=True),

@@ -11,19 +11,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.evm_state import EvmState, evm_state_at
-from bridge.params import DelegateCallParams, unwrap_return
+from bridge.params import DelegateCallParams
 from hypervisor.address import Address
 from hypervisor.errors import Fatal
 from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
-from hypervisor.types import SYSTEM_ACTOR, MethodNumber
+from store.blockstore import BlockNotFound, TreeNodeError
 from store.cid import RAW, Cid, cid_of
-from store.codec import encode
 from store.kamt import EMPTY_KAMT
 from store.keccak import keccak
 
-_GET_STORAGE_AT: Final = MethodNumber(5)
 _INVOKE_DELEGATE: Final = 6
 _WORD: Final = 32
 
@@ -86,13 +83,13 @@ def code_that_runs(machine: Hypervisor, address: Address, method: int, params: b
 def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
     """Return the 32 bytes of a slot of a contract or a delegated account; zeros for others. Raises Fatal."""
     actor = machine.actor(address)
-    if actor is None or state_with_storage(machine, actor) is None:
+    state = None if actor is None else state_with_storage(machine, actor)
+    if state is None or state.storage is None:
         return bytes(_WORD)
-    params = encode([slot.to_bytes(_WORD, "big").lstrip(b"\0")])
-    result = machine.call(Message(address, Address.id(SYSTEM_ACTOR), method=_GET_STORAGE_AT, params=params))
-    if result.exit_code:
-        raise result.fatal or Fatal(f"{address} exited with {result.exit_code} on a request for slot {slot:#x}")
-    return unwrap_return(result.return_data).rjust(_WORD, b"\0")
+    try:
+        return machine.state_tree.words(state.storage).get(slot).to_bytes(_WORD, "big")
+    except (BlockNotFound, TreeNodeError) as error:
+        raise Fatal(f"slot {slot:#x} of {address} cannot be read: {error}") from error
 
 
 def put_contract_state(

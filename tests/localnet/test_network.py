@@ -18,7 +18,8 @@ from localnet import CallFailed, Contract, Network, TransactionFailed, Transacti
 from localnet.addresses import Target
 from localnet.contracts.contract import Artifact
 from localnet.errors import UnknownTransaction
-from localnet.state.contract_state import code_of, storage_of
+from localnet.state.contract_state import ContractState, code_of, storage_of
+from store.cid import cid_of
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 
@@ -226,13 +227,12 @@ def test_a_destroyed_contract_has_no_code_nonce_or_storage(either: Network) -> N
     assert seen() == (b"", 0, 0)
 
 
-def test_a_contract_that_does_not_tell_its_storage_is_a_defect(
-    network: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counter = network.deploy(COUNTER)
-    monkeypatch.setattr("localnet.state.contract_state._GET_STORAGE_AT", 6)
-    with pytest.raises(Fatal, match=r"exited with .* on a request for slot 0x7"):
-        storage_of(network.machine, to_filecoin(counter.address), 7)
+def test_a_contract_without_its_storage_is_a_defect(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = to_filecoin(network.deploy(COUNTER).address)
+    lost = ContractState(None, cid_of(b"lost"), 1)
+    monkeypatch.setattr("localnet.state.contract_state.state_with_storage", lambda *_: lost)
+    with pytest.raises(Fatal, match=r"slot 0x7 of f410\S+ cannot be read: .* is not in the store"):
+        storage_of(network.machine, counter, 7)
 
 
 def test_estimates_suffice_and_are_not_wasteful(either: Network) -> None:

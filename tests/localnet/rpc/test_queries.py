@@ -448,6 +448,7 @@ def paced_requests(url: str, seconds: float) -> list[float]:
     """Return the durations of short requests, sent one at a time."""
     transfer = {"from": ALICE, "to": BOB, "value": "0x1", "gas": hex(10**7)}
     requests: list[tuple[Any, ...]] = [("eth_chainId",), ("eth_getBalance", ALICE, "latest")]
+    requests += [("eth_getStorageAt", BOB, "0x0", "latest"), ("eth_getTransactionCount", ALICE, "pending")]
     requests += [("eth_sendTransaction", transfer)]
     found, end = list[float](), time.monotonic() + seconds
     with NodeClient(url) as client:
