@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
+from bridge.traces.errors import LogTooLong
 from bridge.traces.failure_words import fault_words
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError
@@ -24,10 +25,6 @@ _CREATION: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
 
 class LogLimitReached(HypervisorError):
     """Raised to end the execution when the requested number of instructions is logged."""
-
-
-class LogTooLong(HypervisorError):
-    """Raised when the log exceeds its maximum size."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Final
 
 from bridge.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
 from bridge.evm_steps import EvmStep
+from bridge.traces.errors import LogTooLong
 from bridge.traces.frames import Directory
-from bridge.traces.struct_logs import LogTooLong
 from hypervisor.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent
 from hypervisor.types import ActorID

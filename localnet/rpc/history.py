@@ -7,11 +7,11 @@ the original ones. It returns `PASS` if the local network has to respond.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, Final
 
 from localnet.chain.logs import logs_between
 from localnet.fork.remote_history import BlockName, RemoteHistory
-from localnet.rpc import otterscan_history
 from localnet.rpc.blocks_at import LATEST, BlockRef, history_number, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_SUPPORTED, RpcError
 from localnet.rpc.headers import without_body
@@ -186,14 +186,21 @@ def _proof(method: str) -> Handler:
     return handler
 
 
+def _otterscan() -> ModuleType:
+    """Return the module of Otterscan's methods on a fork, imported with the first of them like the methods."""
+    from localnet.rpc import otterscan_history
+
+    return otterscan_history
+
+
 def _creator(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
-    if not otterscan_history.had_code(node, values["contract"]):
+    if not _otterscan().had_code(node, values["contract"]):
         return PASS
     return _history(node).forward("ots_getContractCreator", *params)
 
 
 def _by_nonce(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
-    if values["nonce"] >= otterscan_history.nonce_before(node, values["sender"]):
+    if values["nonce"] >= _otterscan().nonce_before(node, values["sender"]):
         return PASS
     return _history(node).forward("ots_getTransactionBySenderAndNonce", *params)
 
@@ -230,8 +237,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "ots_getInternalOperations": _forwarded_transaction("ots_getInternalOperations"),
     "ots_traceTransaction": _forwarded_transaction("ots_traceTransaction"),
     "ots_getTransactionError": _forwarded_transaction("ots_getTransactionError"),
-    "ots_searchTransactionsBefore": otterscan_history.search_before,
-    "ots_searchTransactionsAfter": otterscan_history.search_after,
+    "ots_searchTransactionsBefore": lambda *given: _otterscan().search_before(*given),
+    "ots_searchTransactionsAfter": lambda *given: _otterscan().search_after(*given),
     "ots_getContractCreator": _creator,
     "ots_getTransactionBySenderAndNonce": _by_nonce,
 }
