@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.bindings.common import BatchReturn
-
 from bridge.binding import Call
 from bridge.bindings import storageminer
+from bridge.bindings.common import BatchReturn
 from hypervisor.sector_commitments import POSEIDON_BLS12_381_A1_FC1, SHA2_256_TRUNC254_PADDED
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.miners.policy import DEADLINE, PROVING_PERIOD

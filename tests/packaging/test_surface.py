@@ -94,9 +94,12 @@ def test_node_is_ready_before_explorer_modules_load() -> None:
     )
     assert not loaded_after(program) & {
         "bridge.actor_schemas",
+        "bridge.evm_steps",
         "fvm_hypervisor.explorer.site",
         "localnet.contracts.artifacts",
         "localnet.explanations",
+        "localnet.rpc.otterscan",
+        "localnet.traces.ethereum_traces",
         "localnet.traces.trace_report",
         "rich",
         "store.schema",
