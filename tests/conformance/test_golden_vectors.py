@@ -22,8 +22,20 @@ from tests.conftest import bundle_folder, fvm_data
 COUNT = 45
 SEED = 1
 
-KERNEL_FILES = ("actor", "crypto", "decoder", "events", "fees", "ipld", "proofs", "self", "send", "surroundings")
-"""Files about messages and syscalls: a vector for each error, with the reference's exact gas."""
+KERNEL_FILES = (
+    "actor",
+    "crypto",
+    "decoder",
+    "events",
+    "fees",
+    "ipld",
+    "modules",
+    "proofs",
+    "self",
+    "send",
+    "surroundings",
+)
+"""Files about messages, syscalls and WASM modules: the reference's results with exact gas."""
 
 
 @cache

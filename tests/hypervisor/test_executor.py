@@ -31,7 +31,6 @@ from tests.hypervisor.world import (
 
 BASE_FEE = 100
 LENGTH = 100
-INCLUSION = 560_663 + 1_300 * LENGTH
 UPDATE = 475_000
 
 

@@ -14,7 +14,6 @@ from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 
 HOSTILE = "</div><script>alert('x')</script>\u202e\x1b[31m&"
-VOID = {"br"}
 
 
 class Page(HTMLParser):

@@ -41,7 +41,6 @@ from tests.labs.rent_ledger import PERIOD, RATE, Ledger, world
 
 STAGES: Final = ("kept every invariant", "had rent paid", "had an actor archived", "had one resurrected")
 KEEP, FORWARD, COUNT = map(MethodNumber, (2, 3, 4))
-RENT_CONTRACT: Final = "0xff00000000000000000000000000000000000015"
 EPOCHS: Final = 24
 _RENT_ABI: Final = ContractInterface([
     {"type": "function", "name": name, "stateMutability": "payable", "outputs": [],

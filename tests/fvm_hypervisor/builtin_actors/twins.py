@@ -20,7 +20,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.executor import ApplyResult
 from hypervisor.proofs import AcceptProofs
 from hypervisor.state_tree import ActorState
-from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
+from hypervisor.types import Gas, MethodNumber, TokenAmount
 from store.blockstore import get_object
 from store.cid import Cid, show
 from store.codec import decode
@@ -217,9 +217,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, CBORTag):
         return show(Cid(value.value[1:])) if isinstance(value.value, bytes) else str(value)
     return value
-
-
-def actor_name(machine: Hypervisor, actor: ActorID) -> str | None:
-    """Return the built-in actor's name of an ID."""
-    state = machine.state_tree.get_actor(actor)
-    return machine.manifest.name_of(state.code) if state else None

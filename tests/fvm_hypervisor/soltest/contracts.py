@@ -18,7 +18,6 @@ PASS = ["00"]
 FAIL = ["5f5ffd"]
 LOOP = ["again:", "600019", "600119", "80", "09", "50", "@again", "56"]
 """Like `tests.endless`: slow for its gas, compiled or not."""
-CONSOLE = "000000000000000000636f6e736f6c652e6c6f67"
 
 
 def assembled(parts: Sequence[str]) -> bytes:
