@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-
 SYSTEM_CONTRACTS: Final = {
     "0x000f3df6d732807ef1319fb7b8bb8522d0beac02": (
         "3373fffffffffffffffffffffffffffffffffffffffe14604d57602036146024575f5ffd5b5f35801560495762001fff810690815414"
@@ -64,13 +62,6 @@ SYSTEM_CONTRACTS: Final = {
     ),
 }  # fmt: skip
 """Code in hex by address."""
-
-
-BUILDER_CONTRACTS: Final = (
-    EthAddress(bytes.fromhex("0000bff46984e3725691fa540a8c7589300d8282")),
-    EthAddress(bytes.fromhex("000064d678505ad48f8ccb093bc65613800e8282")),
-)
-"""The contracts of EIP-8282."""
 
 
 def system_accounts() -> dict[str, Any]:

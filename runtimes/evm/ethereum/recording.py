@@ -156,9 +156,8 @@ class RecordingHost(EthereumHost):
         return word
 
     def set_storage(self, key: int, value: int) -> None:
-        """Write a slot; it is read, and recorded, once the access is affordable, even if the write is not."""
-        is_warm, left = self.accounts.slot_state(self.actor, self.address, key)[2], self.gas.left
-        if left > self.prices.slot_sentry and left >= (self.prices.warm if is_warm else self.prices.cold_slot):
+        """Write a slot; it is read, and recorded, also if the write cannot be paid for."""
+        if self.gas.left > self.prices.slot_sentry:  # which is more than an access costs
             self._record(key)
         super().set_storage(key, value)
 

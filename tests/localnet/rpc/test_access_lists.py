@@ -46,20 +46,21 @@ def entry(found: list[dict[str, Any]], address: str) -> dict[str, Any]:
 def test_a_list_has_the_changes_of_each_transaction(rpc: Client) -> None:
     parent = rpc("eth_getBlockByNumber", "latest", False)["hash"]
     before = int(rpc("eth_getBalance", ALICE, "latest"), 16)
-    sent = [send(rpc, KEEPER, data=f"{WORD}07"), send(rpc, BOB, value="0x5"), send(rpc, KEEPER, data=f"{WORD}00")]
+    words = [send(rpc, KEEPER, data=f"{WORD}{word}") for word in ("00", "07")]  # the first one only reads the slot
+    sent = [*words, send(rpc, BOB, value="0x5"), send(rpc, KEEPER, data=f"{WORD}00")]
     rpc("evm_mine")
     found = rpc("eth_getBlockAccessList", "latest")
     receipts = [rpc("eth_getTransactionReceipt", each) for each in sent]
     fees = [int(each["gasUsed"], 16) * int(each["effectiveGasPrice"], 16) for each in receipts]
-    balances = [before - fees[0], before - fees[0] - fees[1] - 5, before - sum(fees) - 5]
+    balances = [before - sum(fees[:count]) - (5 if count > 2 else 0) for count in (1, 2, 3, 4)]
     assert entry(found, KEEPER)["storageChanges"] == [
         {"key": f"{WORD}00", "changes": [
-            {"index": "0x1", "value": f"{WORD}07"}, {"index": "0x3", "value": f"{WORD}00"},
+            {"index": "0x2", "value": f"{WORD}07"}, {"index": "0x4", "value": f"{WORD}00"},
         ]},
     ]  # fmt: skip
     assert entry(found, KEEPER)["storageReads"] == [f"{WORD}01"]
-    assert entry(found, BOB)["balanceChanges"] == [{"index": "0x2", "value": rpc("eth_getBalance", BOB, "latest")}]
-    assert entry(found, ALICE)["nonceChanges"] == [{"index": hex(n), "value": hex(n)} for n in (1, 2, 3)]
+    assert entry(found, BOB)["balanceChanges"] == [{"index": "0x3", "value": rpc("eth_getBalance", BOB, "latest")}]
+    assert entry(found, ALICE)["nonceChanges"] == [{"index": hex(n), "value": hex(n)} for n in (1, 2, 3, 4)]
     assert entry(found, ALICE)["balanceChanges"] == [
         {"index": hex(index), "value": hex(balance)} for index, balance in enumerate(balances, 1)
     ]
