@@ -68,8 +68,21 @@ fn execute(given: &Value, spec: SpecId, block: &BlockEnv, accounts: Accounts) ->
     let sender = read::address(&given["sender"]);
     let items = given["txs"].as_array().expect("transactions");
     let txs: Vec<TxEnv> = items.iter().map(|item| read::transaction(item, sender)).collect();
-    let results = txs.into_iter().map(|tx| evm.transact_commit(tx).map_or(Value::Null, |done| shown(&done))).collect();
+    let mut results = Vec::new();
+    for tx in txs {
+        results.push(evm.transact_commit(tx).map_or(Value::Null, |done| shown(&done)));
+        clear_empty(&mut evm.ctx.journaled_state.database);
+    }
     (results, evm.ctx.journaled_state.database)
+}
+
+/// Remove empty accounts (EIP-161), which `CacheDB` keeps.
+fn clear_empty(accounts: &mut Accounts) {
+    for account in accounts.cache.accounts.values_mut() {
+        if account.info.is_empty() {
+            account.account_state = AccountState::NotExisting;
+        }
+    }
 }
 
 /// Call the contracts of the requests.
