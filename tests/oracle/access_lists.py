@@ -62,7 +62,7 @@ def accesses() -> dict[str, Any]:
         _CALLER: {**contract, "code": "0x" + assemble(_CALLER_CODE).hex()},
         **system_accounts(),
     }
-    txs = []
+    txs: list[dict[str, Any]] = []
     for place, (name, is_delegated) in enumerate(_cases()):
         target = f"0x{0xAC << 152 | place:040x}"
         alloc[target] = {**contract, "code": f"0x{assemble(ACCESSES[name]).hex()}"}
