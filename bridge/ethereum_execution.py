@@ -130,10 +130,11 @@ class EthereumExecution(Protocol):
         Pass `transaction` if the message does not contain all fields of the Ethereum transaction.
         """
 
-    def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
+    def check(self, asked: Message | Transaction, base_fee: TokenAmount, sender: EthAddress | None = None) -> None:
         """Check that a block with this base fee may include a message or transaction.
 
-        Nonce and funds of the sender are not checked. Raises RefusedTransaction.
+        The gas of a transaction may depend on its sender. Nonce and funds of the sender are not checked. Raises
+        RefusedTransaction.
         """
 
     def may_send(self, code: bytes) -> bool:

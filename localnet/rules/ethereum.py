@@ -265,7 +265,8 @@ class EthereumMessages:
         """Run the executor's checks."""
         sent = candidate.transaction
         try:
-            _execution(machine).check(candidate.bare if sent is None else sent.transaction, base_fee)
+            asked = candidate.bare if sent is None else sent.transaction
+            _execution(machine).check(asked, base_fee, candidate.sender)
         except RefusedTransaction as error:
             raise _as_refused(error) from None
         except MessageError as error:

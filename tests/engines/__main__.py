@@ -39,7 +39,7 @@ def main() -> int:
     tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
     planted = {
         name: dict(
-            compare(chosen.seed, max(min(chosen.count // 100, _MAX_PLANTED), 600), chosen.workers, name).found_by_rules
+            compare(chosen.seed, max(min(chosen.count // 100, _MAX_PLANTED), 1000), chosen.workers, name).found_by_rules
         )
         for name in PLANTS
         if name != NONE

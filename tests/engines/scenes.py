@@ -29,7 +29,7 @@ from tests.engines.grammar import COLLISIONS, INITS, futures, program
 from tests.runtimes.evm.assembler import assemble
 
 FILECOIN: Final = ("nv28", "nv24")
-ETHEREUM: Final = ("Cancun", "Prague", "Osaka")
+ETHEREUM: Final = ("Cancun", "Prague", "Osaka", "Amsterdam")
 """Forks whose opcodes appear in programs; official state tests cover the older ones."""
 RULES: Final = (*ETHEREUM[:1] * 3, *ETHEREUM[1:], ETHEREUM[-1], *FILECOIN)
 """Rules of the batches, in turn: pyrevm supports the oldest fork, and the newest is the least tested."""
@@ -52,6 +52,8 @@ _OFTEN: Final = ("mixed", "calls", "calls", "calls", "creation", "creation", "pr
 _LISTED_GAS: Final = 2400
 """Gas of an address in an access list, which is at least that of a slot."""
 _CREATION_GAS: Final = 40_000
+_STATE_GAS: Final = (400_000, 1_000_000, (1 << 24) + 60_000, (1 << 24) + 500_000)
+"""More gas limits for rules with state gas; a part above 2^24 is its reservoir."""
 _FILECOIN_GAS: Final = (20_000_000, 60_000_000)
 
 
@@ -191,7 +193,8 @@ def _call(random: Random, rules: str, place: EthAddress, accounts: Mapping[EthAd
     if rules not in ETHEREUM:
         return Call(place, data, value, random.choice(_FILECOIN_GAS))
     listed = _listed(random, rules, accounts)
-    gas = random.choice(_GAS) + sum(_LISTED_GAS + _LISTED_GAS * len(slots) for _, slots in listed)
+    limits = _GAS + _STATE_GAS * 2 if FORKS[rules].execution_gas_cap else _GAS
+    gas = random.choice(limits) + sum(_LISTED_GAS + _LISTED_GAS * len(slots) for _, slots in listed)
     if rules in ETHEREUM[1:] and random.randrange(6) == 0:
         signed = tuple(_authorization(random, accounts) for _ in range(random.randint(1, 3)))
         to = random.choice((place, place, *signers(rules)))

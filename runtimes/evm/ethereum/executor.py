@@ -188,10 +188,10 @@ class EthereumExecutor:
         self._next_index()
         return result
 
-    def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
-        """Check that a block with this base fee may contain a message or transaction, regardless of its sender.
+    def check(self, asked: Message | Transaction, base_fee: TokenAmount, sender: EthAddress | None = None) -> None:
+        """Check that a block with this base fee may contain a message or transaction.
 
-        Raises InvalidTransaction.
+        Nonce and funds of the sender are not checked. Raises InvalidTransaction.
         """
         block = block_of(self._machine)
         fork = fork_of(self._machine, block)
@@ -200,7 +200,7 @@ class EthereumExecutor:
         else:
             transaction = asked
         limits = block_limits(self._machine, block, fork, base_fee)
-        check(transaction, fork, limits, required_gas(transaction, fork))
+        check(transaction, fork, limits, required_gas(transaction, fork, sender))
 
     def may_send(self, code: bytes) -> bool:
         """Return True if an account with this code may send transactions (EIP-3607, EIP-7702)."""

@@ -42,6 +42,13 @@ def test_a_new_account_pays_state_gas_which_is_the_gas_of_the_block(rpc: Client)
     assert int(rpc("eth_getBlockByNumber", "latest", False)["gasUsed"], 16) == EXECUTION
 
 
+def test_a_transfer_to_the_sender_itself_pays_for_the_sender_only(rpc: Client) -> None:
+    me = sender(rpc)
+    sent = rpc("eth_sendTransaction", {"from": me, "to": me, "value": "0x5", "gas": hex(12_000)})
+    receipt = rpc("eth_getTransactionReceipt", sent)
+    assert (receipt["gasUsed"], receipt["logs"]) == (hex(12_000), [])
+
+
 def test_a_transfer_is_a_log_of_the_system_address(rpc: Client) -> None:
     (log,) = rpc("eth_getTransactionReceipt", pay(rpc))["logs"]
     ends = [f"0x{'00' * 12}{address[2:].lower()}" for address in (sender(rpc), RECEIVER)]
