@@ -8,7 +8,7 @@ from localnet.chain.pending import has_pending
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_at import PENDING, BlockRef, block, find, number_or_tag
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.shapes import block_fields, block_json, receipt_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, hash32
 
@@ -18,14 +18,14 @@ def block_number(node: Node) -> str:
     return as_quantity(node.network.settled.height)
 
 
-def get_block_by_number(node: Node, number: BlockRef, full: bool = False) -> dict[str, Any] | None:
+def get_block_by_number(node: NodeReader, number: BlockRef, full: bool = False) -> dict[str, Any] | None:
     """Return the block at a height or tag, null if the chain has none yet; error 12 for a null round."""
     if is_to_come(node, number):
         return _pending(node, full)
     return _shown(node, find(node.network, number), full)
 
 
-def get_block_by_hash(node: Node, block_hash: bytes, full: bool = False) -> dict[str, Any] | None:
+def get_block_by_hash(node: NodeReader, block_hash: bytes, full: bool = False) -> dict[str, Any] | None:
     """Return the block with a hash, null if the chain has none."""
     return _shown(node, find(node.network, BlockRef(hash=block_hash)), full)
 
@@ -51,12 +51,12 @@ def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
     return [receipt_json(receipt, rules) for receipt in node.network.chain.index.receipts(found)]
 
 
-def is_to_come(node: Node, ref: BlockRef) -> bool:
+def is_to_come(node: NodeReader, ref: BlockRef) -> bool:
     """Return True if the reference is the pending block, and the rules have one."""
     return ref.tag == PENDING and has_pending(node.network)
 
 
-def _pending(node: Node, full: bool) -> dict[str, Any]:
+def _pending(node: NodeReader, full: bool) -> dict[str, Any]:
     network, found = node.network, node.pending_block()
     transactions: list[Any] = [as_data(receipt.hash) for receipt in found.receipts()]
     if full:
@@ -64,9 +64,10 @@ def _pending(node: Node, full: bool) -> dict[str, Any]:
     return block_fields(found.tipset, network.head.hash, transactions, network.rules)
 
 
-def _shown(node: Node, found: Tipset | None, full: bool) -> dict[str, Any] | None:
+def _shown(node: NodeReader, found: Tipset | None, full: bool) -> dict[str, Any] | None:
     if found is None:
         return None
+    node.limit_inline(len(found.transactions))
     return block_json(node.network.chain.index, found, node.network.rules, full)
 
 
@@ -76,8 +77,8 @@ def _count(found: Tipset | None) -> str | None:
 
 METHODS = (
     Method("eth_blockNumber", (), block_number, inline=True),
-    Method("eth_getBlockByNumber", (number_or_tag, optional(boolean)), get_block_by_number),
-    Method("eth_getBlockByHash", (hash32, optional(boolean)), get_block_by_hash),
+    Method("eth_getBlockByNumber", (number_or_tag, optional(boolean)), get_block_by_number, reads=True, short=True),
+    Method("eth_getBlockByHash", (hash32, optional(boolean)), get_block_by_hash, reads=True, short=True),
     Method("eth_getBlockTransactionCountByNumber", (number_or_tag,), transaction_count_by_number),
     Method("eth_getBlockTransactionCountByHash", (hash32,), transaction_count_by_hash),
     Method("eth_getBlockReceipts", (block,), get_block_receipts),

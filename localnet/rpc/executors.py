@@ -15,7 +15,7 @@ The following run on the chain's thread and delay a block:
 
 - state set by clients: filters and side states;
 - several Filecoin messages that are completed in order;
-- bounded reads of the chain: single blocks, the pending block, and actors.
+- bounded reads of the chain: receipts and headers of single blocks, and actors.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Executors:
         if self._node.point.origin is not None:
             raise NotInline  # another node may have to be asked
         if self._view is None:
-            self._view = NodeView(self._node)
+            self._view = NodeView(self._node, inline=True)
         try:
             return self._view.answer(read)
         except (NeedsPlan, WentBack):

@@ -17,13 +17,15 @@ MAX_HISTORY = 1_024
 MAX_PERCENTILES = 100
 
 
-def gas_price(node: Node) -> str:
+def gas_price(node: NodeReader) -> str:
     """Return the suggested gas price: the next base fee and the premium of `eth_maxPriorityFeePerGas`."""
+    node.limit_inline(len(node.network.head.transactions))
     return as_quantity(node.network.gas_price)
 
 
-def max_priority_fee(node: Node) -> str:
+def max_priority_fee(node: NodeReader) -> str:
     """Return the usual premium; under Ethereum's rules the newest block's smallest tip, or the minimum if higher."""
+    node.limit_inline(len(node.network.head.transactions))
     return as_quantity(node.network.suggested_premium)
 
 
@@ -99,8 +101,8 @@ def _at_percentile(paid: list[tuple[int, int]], total: int, share: float) -> int
 
 
 METHODS = (
-    Method("eth_gasPrice", (), gas_price),
-    Method("eth_maxPriorityFeePerGas", (), max_priority_fee),
+    Method("eth_gasPrice", (), gas_price, reads=True, short=True),
+    Method("eth_maxPriorityFeePerGas", (), max_priority_fee, reads=True, short=True),
     Method("eth_baseFee", (), base_fee, inline=True),
     Method("eth_feeHistory", (number, number_or_tag, optional(percentiles)), fee_history, reads=True),
 )

@@ -61,7 +61,7 @@ class Method:
       machine's context, only `Node.point`.
     - `reads`: a query of a `NodeReader`, which runs on a query thread (`localnet.rpc.executors`). If it `traces`, it
       has the time limit of a trace. If it is `short`, it reads a few values and executes nothing, so it runs on the
-      event loop's thread, unless the state may have to be fetched from another node.
+      event loop's thread, unless the state may have to be fetched from another node (`NodeReader.limit_inline`).
     - `preparation`: a query that runs before it.
     - `on_socket`: needs a WebSocket. Its handler gets the session in place of the node
       (`localnet.rpc.socket_methods`).

@@ -12,6 +12,8 @@ from localnet.rpc.node import Node, NodeConsole, NodeReader
 
 T = TypeVar("T")
 
+MAX_INLINE: Final = 20
+"""Maximum number of messages that a query reads on the event loop's thread: less than a millisecond."""
 _MOVES: Final = 100
 """Maximum number of restarts of a query at a newer head, before it has executed anything."""
 
@@ -37,8 +39,10 @@ class NodeView(NodeReader):
 
     network: NetworkView
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, *, inline: bool = False) -> None:
+        """Create a view; `inline` for the event loop's thread."""
         chain = node.network.chain
+        self._inline = inline
         self._node, self._chain = node, chain
         self._point = node.point
         self.network = NetworkView(chain.view(self._point), MempoolView(node.network.mempool, self._check_newest))
@@ -46,6 +50,11 @@ class NodeView(NodeReader):
         self.pending = PendingBlocks(self.network.chain)
         self._plan: PendingPlan | None = None
         self._reports: list[Callable[[NodeConsole], None]] = []
+
+    def limit_inline(self, messages: int) -> None:
+        """Raise NotInline on the event loop's thread if there are more than `MAX_INLINE` messages."""
+        if self._inline and messages > MAX_INLINE:
+            raise NotInline
 
     def report(self, write: Callable[[NodeConsole], None]) -> None:
         """Notify the console after the query is answered, since a query may be repeated."""

@@ -39,7 +39,6 @@ from localnet.rpc.errors import RpcError, from_exception
 from localnet.rpc.executors import Executors
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.node_view import NotInline
 from localnet.rpc.queries import MAX_THREADS
 from localnet.rpc.server import serving
 from localnet.rpc.values import as_json
@@ -535,52 +534,3 @@ def test_rewrite_count_increases_before_change_is_readable(
         network.set_balance(network.accounts[0], 1)
     assert counts
     assert min(counts) > before
-
-
-SHORT: Any = [
-    ("eth_getAccountInfo", [ALICE]),
-    ("eth_getBalance", [ALICE, "0x0"]),
-    ("eth_getCode", [NOBODY, "latest"]),
-    ("eth_getStorageAt", [NOBODY, "0x0", "latest"]),
-    ("eth_getTransactionCount", [ALICE, "pending"]),
-]
-
-
-def test_short_queries_are_answered_while_no_thread_is_free(executors: Executors, monkeypatch: MonkeyPatch) -> None:
-    """They run on the event loop's thread: no other thread has to be waited for."""
-
-    def refuse(*_: Any) -> Any:
-        raise AssertionError("a query was passed to another thread")
-
-    monkeypatch.setattr(executors.queries, "run", refuse)
-    monkeypatch.setattr(executors.chain, "start", refuse)
-    for method, params in SHORT:
-        alone = executors.dispatcher.respond(body(method, *params))
-        assert isinstance(alone, bytes)
-        assert "result" in json.loads(alone), method
-        assert asyncio.run(executors.dispatcher.answer(body(method, *params))) == alone
-    assert {method.name for method in method_table().values() if method.short} == {name for name, _ in SHORT}
-
-
-def test_short_query_of_a_fork_runs_on_a_query_thread(executors: Executors) -> None:
-    """The other node may have to be asked, which may take long."""
-    node = executors._node
-    assert executors.query_inline(lambda reader: reader.network.block_number) == 0
-    node.published = replace(node.point, origin=cast(Any, object()))
-    with pytest.raises(NotInline):
-        executors.query_inline(lambda reader: reader.network.block_number)
-
-
-def test_short_query_on_the_pending_block_runs_on_a_query_thread() -> None:
-    """The pending block is executed, which may take long."""
-    with Network(rules="ethereum") as network:
-        executors = Executors(Node(network))
-        try:
-            ask(executors, "evm_setAutomine", False)
-            ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "value": "0x5", "gas": hex(10**6)})
-            answer = executors.dispatcher.respond(body("eth_getBalance", NOBODY, "pending"))
-            assert inspect.iscoroutine(answer)
-            assert json.loads(asyncio.run(answer))["result"] == "0x5"
-            assert ask(executors, "eth_getBalance", NOBODY, "latest")["result"] == "0x0"
-        finally:
-            executors.stop()
