@@ -24,9 +24,9 @@ KEEPER_CODE = "0x5f355f5560015450" + "00"
 WORD = "0x" + "00" * 31
 
 
-@pytest.fixture
-def rpc() -> Iterator[Client]:
-    with Network(rules="ethereum", hardfork="Osaka+7928") as network:
+@pytest.fixture(params=["Osaka+7928", "Amsterdam"])
+def rpc(request: pytest.FixtureRequest) -> Iterator[Client]:
+    with Network(rules="ethereum", hardfork=request.param) as network:
         client = Client(Node(network))
         client("anvil_setCode", KEEPER, KEEPER_CODE)
         client("evm_setAutomine", False)
@@ -34,7 +34,7 @@ def rpc() -> Iterator[Client]:
 
 
 def send(rpc: Client, to: str, **fields: Any) -> str:
-    sent: str = rpc("eth_sendTransaction", {"from": ALICE, "to": to, "gas": "0x186a0", **fields})
+    sent: str = rpc("eth_sendTransaction", {"from": ALICE, "to": to, "gas": "0x3d0900", **fields})
     return sent
 
 
