@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from bridge.addresses import EthAddress
 from hypervisor.call import Call, CallResult
@@ -16,11 +15,13 @@ from runtimes.evm.state_gas import StateGasMeter
 class MeteredCalls(EthereumCalls):
     """Calls whose frames use state gas. A frame that reverts returns what it borrowed; one that fails does not."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.state_gas = self._meter = StateGasMeter(self.journal)
-        self._returned = 0
-        """Execution gas that the frame borrowed which was rolled back last."""
+    _returned: int = 0
+    """Execution gas that the frame borrowed which was rolled back last."""
+
+    @property
+    def _meter(self) -> StateGasMeter:
+        assert self.state_gas is not None, "the fork has state gas"
+        return self.state_gas
 
     def with_transaction(self, call: Call) -> CallResult:
         """Make a call that is rolled back unless it exits with 0."""
