@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-_Kind = Annotated[
+_KindArgument = Annotated[
     str,
     typer.Argument(
         metavar="KIND",
@@ -18,11 +18,11 @@ _Kind = Annotated[
 ]
 _Returned = Annotated[bool, typer.Option("--return", help="The return value of the method, not its parameters.")]
 _MAX_INPUT: Final = 1 << 24
-"""Characters of the input."""
+"""Maximum length of the input in characters."""
 
 
 def decode(
-    kind: _Kind,
+    kind: _KindArgument,
     data: Annotated[
         str,
         typer.Argument(
@@ -31,7 +31,7 @@ def decode(
             show_default=False,
         ),
     ],
-    returned: _Returned = False,
+    is_return_value: _Returned = False,
 ) -> None:
     """Decode parameters, return values, states, messages, transactions, addresses and CIDs to JSON, offline.
 
@@ -55,11 +55,11 @@ def decode(
         raw = encode_value(kind, text)
     else:
         raw = decode_base64(text)
-    typer.echo(json.dumps(decode_value(kind, raw, returned), indent=2))
+    typer.echo(json.dumps(decode_value(kind, raw, is_return_value), indent=2))
 
 
 def encode(
-    kind: _Kind,
+    kind: _KindArgument,
     value: Annotated[
         str,
         typer.Argument(
@@ -68,7 +68,7 @@ def encode(
             show_default=False,
         ),
     ],
-    returned: _Returned = False,
+    is_return_value: _Returned = False,
     as_base64: Annotated[bool, typer.Option("--base64", help="Print base64, not 0x and hex digits.")] = False,
 ) -> None:
     """Encode JSON to the bytes of parameters, return values, states, messages, transactions, addresses and CIDs.
@@ -83,13 +83,14 @@ def encode(
 
     from fvm_hypervisor.laboratory.readable import encode_value
     from hypervisor.errors import InvalidInput
+    from store.json_text import parse_json
 
     text = _text(value)
     try:
-        parsed = text if kind in ("address", "cid") and not text.startswith("{") else json.loads(text)
-    except (ValueError, RecursionError) as error:
+        parsed = text if kind in ("address", "cid") and not text.startswith("{") else parse_json(text)
+    except ValueError as error:
         raise InvalidInput(f"the value is not JSON: {error}") from None
-    data = encode_value(kind, parsed, returned)
+    data = encode_value(kind, parsed, is_return_value)
     typer.echo(b64encode(data).decode() if as_base64 else f"0x{data.hex()}")
 
 

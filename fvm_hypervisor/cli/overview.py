@@ -22,11 +22,11 @@ _COLOURED: Final = ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS")
 
 def print_overview(usage: str, summary: str, options: Iterable[tuple[str, str]], commands: Sequence[Row]) -> None:
     """Print a usage line, the options with their help, and the commands by panel."""
-    width = os.environ.get("TERMINAL_WIDTH")
+    width = os.environ.get("TERMINAL_WIDTH", "")
     console = Console(
         force_terminal=any(map(os.environ.get, _COLOURED)) or None,
         highlight=False,
-        width=int(width) if width else None,
+        width=int(width) if width.isdecimal() and len(width) < 5 else None,
     )
     usage_line = Text(usage)
     usage_line.stylize("yellow", 0, len("Usage: "))

@@ -5,7 +5,7 @@
 
 A kind is one of KINDS, or an actor and a part of its schema, joined by a dot:
 
-    power.CreateMiner, power.2, f04.2           parameters of a method; with `returned`, its return value
+    power.CreateMiner, power.2, f04.2           parameters of a method; with `is_return_value`, its return value
     miner.State, miner.MinerInfo                a state, or any other type of the schema
 
 JSON has the schema's field names, amounts as decimal text, addresses as text, byte strings as 0x and hex digits, and
@@ -15,7 +15,7 @@ links as {"/": CID}. Transactions have the fields of eth_getTransactionByHash. `
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -31,7 +31,8 @@ from hypervisor.message import Message, SignedMessage
 from localnet.fork.remote_transactions import read_transaction
 from localnet.rpc.shapes import unsigned_json
 from store.cid import CidError, parse_cid, show, split_cid
-from store.codec import CodecError, array_head, decode_strict, encode, kind_of, link, unlink
+from store.codec import MAX_DEPTH, CodecError, array_head, decode_strict, encode
+from store.dag_json import decode_json, encode_json
 from store.schema import Schema, SchemaError
 from store.schema.types import Kinded, List, Struct, Term, Tuple, Union, member_name
 
@@ -64,26 +65,26 @@ type SignedMessage struct {
 """)
 
 
-def decode_value(kind: str, data: bytes, returned: bool = False) -> Any:
+def decode_value(kind: str, data: bytes, is_return_value: bool = False) -> Any:
     """Decode bytes of a kind to JSON. Raises InvalidInput with the offset, the field and the expected type."""
     try:
         if kind in KINDS:
             return KINDS[kind].decode(data)
-        part = _actor_part(kind, returned)
-        return None if part is None and not data else _decode_typed(*_present(part, kind, data), data)
+        part = _actor_part(kind, is_return_value)
+        return None if part is None and not data else _decode_typed(*_require_part(part, kind, data), data)
     except CodecError as error:
         raise InvalidInput(f"invalid {kind} of {len(data)} bytes: {error}") from None
     except (CidError, HypervisorError) as error:
         raise _invalid(kind, error) from None
 
 
-def encode_value(kind: str, value: Any, returned: bool = False) -> bytes:
+def encode_value(kind: str, value: Any, is_return_value: bool = False) -> bytes:
     """Encode JSON of a kind, as `decode_value` returns it. Raises InvalidInput with the field and the expected type."""
     try:
         if kind in KINDS:
             return KINDS[kind].encode(value)
-        part = _actor_part(kind, returned)
-        return b"" if part is None and value is None else _encode_typed(*_present(part, kind, value), value)
+        part = _actor_part(kind, is_return_value)
+        return b"" if part is None and value is None else _encode_typed(*_require_part(part, kind, value), value)
     except (CodecError, CidError, SchemaError, HypervisorError) as error:
         raise _invalid(kind, error) from None
 
@@ -95,13 +96,13 @@ def _invalid(kind: str, error: Exception) -> InvalidInput:
 # --- types of schemas ------------------------------------------------------------------------------------------------
 
 
-class _Typed(NamedTuple):
+class _SchemaTypes(NamedTuple):
     schema: Schema
     types: list[str]
     """The possible types, the most likely one first."""
 
 
-def _actor_part(kind: str, returned: bool) -> _Typed | None:
+def _actor_part(kind: str, is_return_value: bool) -> _SchemaTypes | None:
     """Return the types that a kind `ACTOR.PART` names; None for parameters or return values that do not exist."""
     actor, _, part = kind.partition(".")
     actor = _ALIASES.get(actor, actor)
@@ -114,22 +115,25 @@ def _actor_part(kind: str, returned: bool) -> _Typed | None:
     name = interface.method_name(int(part)) if part.isdecimal() and len(part) < 21 else part
     if name is not None and name in interface.methods:
         _, method = interface.methods[name]
-        term = method.answer if returned else method.params
-        return None if term is None else _Typed(interface.schema, [term])
+        term = method.answer if is_return_value else method.params
+        return None if term is None else _SchemaTypes(interface.schema, [term])
     if name == "State":
-        return _Typed(interface.schema, state_types(interface.schema, None))
+        return _SchemaTypes(interface.schema, state_types(interface.schema, None))
     if name is not None and name in interface.schema.types:
-        return _Typed(interface.schema, [name])
+        return _SchemaTypes(interface.schema, [name])
     raise InvalidInput(
         f"{actor} has no method or type '{part:.80}': its methods are {', '.join(sorted(interface.methods))};"
         f" its types are those of builtin_actors/schemas/{actor}.ipldsch"
     )
 
 
-def _present(part: _Typed | None, kind: str, value: object) -> _Typed:
+def _require_part(part: _SchemaTypes | None, kind: str, value: object) -> _SchemaTypes:
+    """Return `part`. Raises InvalidInput if the method has no parameters or no return value."""
     if part is None:
         length = f", found {len(value)} bytes" if isinstance(value, bytes) else ""
-        raise InvalidInput(f"{kind} has no such value in the actor's schema{length}")
+        raise InvalidInput(
+            f"{kind} has no such value{length}: a method without parameters may have a return value (--return)"
+        )
     return part
 
 
@@ -145,8 +149,7 @@ def _decode_typed(schema: Schema, types: list[str], data: bytes) -> Any:
         except SchemaError as error:
             offset = _offset(schema, term, decoded, error.path)
             first = first or InvalidInput(f"at byte {offset} of {len(data)}, {term}/{error}")
-    assert first is not None
-    raise first
+    raise first or InvalidInput("the actor's schema has no type of this name")
 
 
 def _encode_typed(schema: Schema, types: list[str], value: Any) -> bytes:
@@ -156,12 +159,11 @@ def _encode_typed(schema: Schema, types: list[str], value: Any) -> bytes:
             return encode(schema.write(term, from_json(schema, term, value)))
         except SchemaError as error:
             first = first or error.below(term)
-    assert first is not None
-    raise first
+    raise first or InvalidInput("the actor's schema has no type of this name")
 
 
 def _offset(schema: Schema, term: Term, data: Any, path: tuple[str, ...]) -> int:
-    """Return the offset of the value at a path in the canonical encoding of `data`, or of its last list."""
+    """Return the offset in the encoding of `data` of the value at a path, or of the innermost list on the path."""
     offset = 0
     for step in path:
         kind = schema.type_of(term)
@@ -185,7 +187,7 @@ def _offset(schema: Schema, term: Term, data: Any, path: tuple[str, ...]) -> int
 # --- other kinds -----------------------------------------------------------------------------------------------------
 
 
-class _Kind(NamedTuple):
+class _Codec(NamedTuple):
     decode: Callable[[bytes], Any]
     encode: Callable[[Any], bytes]
 
@@ -265,31 +267,15 @@ def _encode_cid(value: Any) -> bytes:
     return parse_cid(text)
 
 
-def _to_dag_json(value: Any) -> Any:
-    """Convert a value of the data model to DAG-JSON (https://ipld.io/specs/codecs/dag-json/spec/)."""
-    match value:
-        case bytes():
-            return {"/": {"bytes": b64encode(value).decode().rstrip("=")}}
-        case list():
-            return [_to_dag_json(item) for item in value]
-        case dict():
-            return {key: _to_dag_json(item) for key, item in value.items()}
-        case _:
-            return {"/": show(unlink(value))} if kind_of(value) == "link" else value
+def _decode_cbor(data: bytes) -> Any:
+    return json.loads(encode_json(decode_strict(data)))
 
 
-def _from_dag_json(value: Any) -> Any:
-    match value:
-        case {"/": str(text), **rest} if not rest:
-            return link(parse_cid(text))
-        case {"/": {"bytes": str(text)}, **rest} if not rest:
-            return decode_base64(text)
-        case list():
-            return [_from_dag_json(item) for item in value]
-        case dict():
-            return {key: _from_dag_json(item) for key, item in value.items()}
-        case _:
-            return value
+def _encode_cbor(value: Any) -> bytes:
+    try:
+        return encode(decode_json(json.dumps(value)))
+    except RecursionError:
+        raise InvalidInput(f"invalid cbor: more than {MAX_DEPTH} nested lists and maps") from None
 
 
 def decode_base64(text: str) -> bytes:
@@ -304,12 +290,12 @@ def _without_cid(fields: Any) -> Any:
     return {name: item for name, item in fields.items() if name != "cid"} if isinstance(fields, dict) else fields
 
 
-KINDS: Final[Mapping[str, _Kind]] = {
-    "message": _Kind(_decode_message, _encode_message),
-    "signed-message": _Kind(_decode_signed_message, _encode_signed_message),
-    "transaction": _Kind(_decode_transaction, _encode_transaction),
-    "address": _Kind(_decode_address, _encode_address),
-    "cid": _Kind(_decode_cid, _encode_cid),
-    "cbor": _Kind(lambda data: _to_dag_json(decode_strict(data)), lambda value: encode(_from_dag_json(value))),
+KINDS: Final[Mapping[str, _Codec]] = {
+    "message": _Codec(_decode_message, _encode_message),
+    "signed-message": _Codec(_decode_signed_message, _encode_signed_message),
+    "transaction": _Codec(_decode_transaction, _encode_transaction),
+    "address": _Codec(_decode_address, _encode_address),
+    "cid": _Codec(_decode_cid, _encode_cid),
+    "cbor": _Codec(_decode_cbor, _encode_cbor),
 }
 """The kinds that are independent of actors."""

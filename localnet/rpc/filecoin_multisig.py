@@ -74,10 +74,14 @@ def decode_params(node: Node, to: Address, method: int, params: bytes, key: Tips
 
 def encode_params(node: Node, code: Cid, method: int, value: Any) -> str | None:
     """Encode the parameters of a built-in actor's method, given as JSON in Lotus' format."""
-    kind = node.network.machine.manifest.name_of(code) or ""
+    kind = node.network.machine.manifest.name_of(code)
+    if kind is None:
+        raise RpcError(LOTUS_ERROR, f"{show(code)} is not the code of a built-in actor of this network")
     known = actor_method(kind, method)
-    if known is None or known.params is None:
-        raise RpcError(LOTUS_ERROR, f"method {method} of the actor code {show(code)} has unknown parameters")
+    if known is None:
+        raise RpcError(LOTUS_ERROR, f"the {kind} actor has no method {method}")
+    if known.params is None:
+        raise RpcError(LOTUS_ERROR, f"method {known.name} of the {kind} actor takes no parameters")
     schema = actor_schema(kind)
     try:
         fields = from_json(schema, known.params, from_go(schema, known.params, value))

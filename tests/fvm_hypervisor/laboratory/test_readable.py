@@ -30,6 +30,13 @@ NOT_DESCRIBED = {
 """Methods that later versions removed, and a plain transfer."""
 
 
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def official_messages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield the actor, the method and the vector of each recorded message of the main network."""
     for path in sorted(data_file("vectors/fvm-nv18").rglob("*.json")):
@@ -52,7 +59,7 @@ def test_official_messages_round_trip() -> None:
         receipt = vector["postconditions"]["receipts"][0]
         if receipt["exit_code"] == 0:
             answer = b64decode(receipt["return"] or "")
-            assert encode_value(kind, decode_value(kind, answer, returned=True), returned=True) == answer
+            assert encode_value(kind, decode_value(kind, answer, is_return_value=True), is_return_value=True) == answer
         decoded.add(f"{actor}.{method}")
     assert decoded == {
         "multisig.Propose", "storagemarket.AddBalance", "storagemarket.PublishStorageDeals",
@@ -114,7 +121,7 @@ def test_any_cbor_as_dag_json() -> None:
         ("power.Nothing", "80", "storagepower has no method or type 'Nothing': its methods are .*CreateMiner"),
         ("nobody.Nothing", "80", "unknown kind 'nobody.Nothing': expected message, "),
         ("market.AddBalance.x", "80", "no method or type 'AddBalance.x'"),
-        ("miner.RepayDebt", "80", "has no such value .* found 1 bytes"),
+        ("miner.RepayDebt", "80", "has no such value, found 1 bytes: .*--return"),
         ("message", "80", "a message is a tuple of ten fields"),
         ("transaction", "01", "transaction"),
         ("cid", "0155a0e4020200", "CID"),
@@ -137,6 +144,9 @@ def test_invalid_bytes_name_the_offset_and_the_expected_type(kind: str, data: st
         ("cid", 5, "expected a CID as text, found 5"),
         ("address", None, "expected an address"),
         ("cbor", {"/": "x"}, "CID"),
+        ("cbor", {"/": {"bytes": 5}}, "/"),
+        ("cbor", nested(900), "256"),
+        ("cbor", nested(100_000), "256"),
     ],
 )
 def test_invalid_values_name_the_field(kind: str, value: Any, reason: str) -> None:

@@ -105,7 +105,8 @@ def test_parameters_from_their_names(rpc: Client) -> None:
 @pytest.mark.parametrize(
     ("method", "changed", "reason"),
     [
-        (99, {}, "unknown parameters"),
+        (99, {}, "the storagepower actor has no method 99"),
+        (9, {}, "takes no parameters"),
         (2, {"Owner": 5}, "invalid parameters of CreateMiner: .*owner"),
         (2, {"Peer": "!"}, "Peer: '!' is not base64"),
         (2, {"Multiaddrs": [5]}, "invalid parameters of CreateMiner"),
