@@ -18,7 +18,7 @@ from bridge.transactions import BLOB, Transaction
 from localnet.accounts import Account
 
 SETUP = files("eth._utils") / "kzg_trusted_setup.txt"
-"""The ceremony's whole setup, as py-evm ships it: 4,096 points of G1 in Lagrange form, 65 of G2, 4,096 of G1."""
+"""The complete trusted setup from py-evm: 4,096 points of G1 in Lagrange form, 65 of G2, 4,096 of G1."""
 ZEROS = bytes(BLOB_BYTES)
 INFINITY = b"\xc0" + bytes(47)
 """Commitment and proof of a blob of zeros."""
@@ -53,7 +53,7 @@ def sidecar(blobs: Sequence[bytes], version: int = CELL_PROOFS) -> BlobSidecar:
 
 
 def blob_transaction(hashes: Sequence[bytes], **fields: Any) -> Transaction:
-    """A transfer of 5 attoFIL with blobs of these hashes."""
+    """Return a transfer of 5 attoFIL with these blob hashes."""
     plain = Transaction(
         type=BLOB, chain_id=CHAIN, nonce=0, to=NOBODY, value=5, data=b"", gas_limit=21_000, max_fee=20 * GWEI,
         max_priority_fee=GWEI, max_fee_per_blob_gas=10, blob_hashes=tuple(hashes),
@@ -62,11 +62,11 @@ def blob_transaction(hashes: Sequence[bytes], **fields: Any) -> Transaction:
 
 
 def signed_blobs(account: Account, carried: BlobSidecar, **fields: Any) -> bytes:
-    """The network form of such a transaction."""
+    """Return a signed blob transaction in network form."""
     hashes = [versioned_hash(commitment) for commitment in carried.commitments]
     return network_form(account.sign(blob_transaction(hashes, **fields)), carried)
 
 
 def zeros(account: Account, count: int = 1, version: int = CELL_PROOFS, **fields: Any) -> bytes:
-    """The network form of such a transaction with blobs of zeros."""
+    """Return a signed transaction with zero blobs in network form."""
     return signed_blobs(account, sidecar([ZEROS] * count, version), **fields)

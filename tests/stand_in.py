@@ -1,7 +1,7 @@
-"""A bundle that stands in for a release that is not at hand: an older one whose modules have other code CIDs.
+"""Replacement for an unavailable official release: an older bundle whose modules have other code CIDs.
 
-Each WASM module gets a custom section, which no engine looks at, so all CIDs and the manifest are new, and what the
-actors do is not. With it a test sees that a newer release, once added, is offered wherever official ones are.
+Each WASM module gets a custom section, which engines ignore, so all CIDs and the manifest are new and the behaviour is
+unchanged. Tests use it to check that an added release is offered wherever official ones are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SECTION = b"stand-in"
 
 
 def stand_in(bundle: Bundle) -> Bundle:
-    """The bundle under another manifest."""
+    """Return the bundle with other code CIDs and another manifest."""
     section = bytes([0, 1 + len(SECTION), len(SECTION)]) + SECTION
     modules = dict(bundle.blocks)
     changed = [modules[code] + section for code in bundle.manifest.codes]
@@ -31,7 +31,7 @@ def stand_in(bundle: Bundle) -> Bundle:
 
 
 def write_stand_in(source: Path, target: Path) -> Bundle:
-    """The stand-in of a CAR file as a CAR file."""
+    """Write the replacement of a CAR file as a CAR file, and return it."""
     bundle = stand_in(Bundle.from_file(source))
     with target.open("wb") as file:
         write_car(file, [bundle.root], bundle.blocks)

@@ -30,10 +30,10 @@ def record(**changed: Any) -> RunRecord:
 
 @pytest.mark.parametrize("file", sorted(RECORDS.glob("*.json")), ids=lambda file: file.stem)
 def test_every_stored_run_record_is_valid(file: Path) -> None:
-    kept = RunRecord.read(file)
-    assert kept.problems() == []
-    assert set(kept.commit) <= set("0123456789abcdef")  # not of code that nobody can look at
-    assert replay_command(kept, file)
+    stored = RunRecord.read(file)
+    assert stored.problems() == []
+    assert set(stored.commit) <= set("0123456789abcdef")  # a commit, not an uncommitted state
+    assert replay_command(stored, file)
 
 
 @pytest.mark.parametrize(

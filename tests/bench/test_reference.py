@@ -10,7 +10,7 @@ import pytest
 from bench import reference
 from bench.reference import NoReference, Reference
 
-TALKATIVE = """#!/bin/sh
+VERBOSE = """#!/bin/sh
 while read -r name; do
   head -c 1000000 /dev/zero | tr '\\0' 'w' >&2
   [ "$name" = last ] && { echo "no such vector" >&2; exit 1; }
@@ -21,7 +21,7 @@ done
 
 def test_verbose_reference_never_blocks_and_reports_last_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "oracle"
-    program.write_text(TALKATIVE)
+    program.write_text(VERBOSE)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(reference, "PROGRAM", program)
     with Reference(tmp_path, []) as peer:

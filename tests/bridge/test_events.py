@@ -14,7 +14,7 @@ words = st.binary(min_size=32, max_size=32)
 logs = st.builds(Log, st.lists(words, max_size=4).map(tuple), st.binary(max_size=100))
 
 
-def test_a_log_is_the_event_that_the_official_actor_emits() -> None:
+def test_log_is_converted_like_in_official_actor() -> None:
     entries = log_to_entries(Log((b"\x01" * 32, b"\x02" * 32), b"data"))
     assert entries == [
         EventEntry(3, "t1", RAW, b"\x01" * 32),
@@ -33,13 +33,13 @@ def test_log_round_trips_through_event(log: Log) -> None:
 
 
 @given(st.permutations(["t1", "t2", "d"]))
-def test_the_order_of_entries_does_not_matter(keys: list[str]) -> None:
+def test_entry_order_does_not_matter(keys: list[str]) -> None:
     values = {"t1": b"\x01" * 32, "t2": b"\x02" * 32, "d": b"data"}
     log = entries_to_log([EventEntry(3, key, RAW, values[key]) for key in keys])
     assert log == Log((values["t1"], values["t2"]), b"data")
 
 
-def test_unknown_keys_are_left_out() -> None:
+def test_unknown_keys_are_ignored() -> None:
     assert entries_to_log([EventEntry(3, "note", RAW, b"x"), EventEntry(3, "d", RAW, b"y")]) == Log((), b"y")
 
 
@@ -54,11 +54,11 @@ def test_unknown_keys_are_left_out() -> None:
     ],
     ids=["codec", "short topic", "gap", "topic twice", "data twice"],
 )
-def test_an_event_of_another_shape_is_no_log(entries: list[EventEntry]) -> None:
+def test_event_of_another_shape_is_not_a_log(entries: list[EventEntry]) -> None:
     assert entries_to_log(entries) is None
 
 
 @pytest.mark.parametrize("log", [Log((bytes(32),) * 5, b""), Log((b"short",), b"")])
-def test_a_log_that_no_opcode_makes_is_refused(log: Log) -> None:
+def test_log_with_invalid_topics_is_refused(log: Log) -> None:
     with pytest.raises(ValueError, match="at most 4 topics"):
         log_to_entries(log)

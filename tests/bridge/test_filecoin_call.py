@@ -52,12 +52,12 @@ def _abi(call: ActorCall, types: list[str]) -> bytes:
 
 
 @given(calls_by_id)
-def test_a_call_by_id_is_read_as_solidity_encodes_it(call: ActorCall) -> None:
+def test_call_by_id_is_decoded_from_solidity_encoding(call: ActorCall) -> None:
     assert decode_call(_abi(call, BY_ID), by_id=True) == call
 
 
 @given(calls_by_address)
-def test_a_call_by_address_is_read_as_solidity_encodes_it(call: ActorCall) -> None:
+def test_call_by_address_is_decoded_from_solidity_encoding(call: ActorCall) -> None:
     assert decode_call(_abi(call, BY_ADDRESS), by_id=False) == call
 
 
@@ -81,7 +81,7 @@ def test_a_field_out_of_range_is_refused(fields: tuple[int, int, int, int, bytes
         decode_call(abi_encode(wide, fields), by_id=True)
 
 
-def test_reads_behind_the_end_yield_zeros() -> None:
+def test_missing_call_data_is_read_as_zeros() -> None:
     assert decode_call(b"", by_id=True) == ActorCall(0, 0, False, 0, b"", 0)
 
 
@@ -95,7 +95,7 @@ def test_length_above_any_block_raises_block_too_large() -> None:
 
 
 @given(st.binary(max_size=400), st.booleans())
-def test_decoding_a_call_is_total(data: bytes, by_id: bool) -> None:
+def test_decoding_any_call_data_succeeds_or_is_refused(data: bytes, by_id: bool) -> None:
     try:
         call = decode_call(data, by_id)
     except (AbiError, BlockTooLarge):
@@ -109,11 +109,11 @@ def test_return_data_is_decodable_by_solidity(exit_code: int, codec: int, data: 
     assert abi_decode(["int256", "uint64", "bytes"], encoded) == (exit_code, codec, data)
 
 
-def test_a_refused_send_is_a_negative_exit() -> None:
+def test_refused_send_has_negative_exit_code() -> None:
     assert encode_call_return(refused_exit(ErrorNumber.NOT_FOUND), 0, b"")[:32].hex() == "ff" * 31 + "fa"
 
 
-def test_the_selector_is_that_of_the_signature() -> None:
+def test_selector_matches_signature() -> None:
     assert keccak(text="handle_filecoin_method(uint64,uint64,bytes)")[:4] == HANDLE_FILECOIN_METHOD
 
 
@@ -124,12 +124,12 @@ def test_calldata_matches_solidity_encoding(method: int, codec: int, params: byt
 
 
 @given(st.integers(0, 2**32 - 1), st.binary(max_size=100))
-def test_a_contracts_answer_is_read_as_it_was_encoded(exit_code: int, data: bytes) -> None:
+def test_contract_return_is_decoded_as_encoded(exit_code: int, data: bytes) -> None:
     encoded = abi_encode(["uint32", "uint64", "bytes"], [exit_code, CBOR, data])
     assert decode_method_return(encoded) == (exit_code, data)
 
 
-def test_an_empty_answer_is_success_without_data() -> None:
+def test_empty_return_is_success_without_data() -> None:
     assert decode_method_return(b"") == (0, None)
     assert decode_method_return(abi_encode(["uint32", "uint64", "bytes"], [5, 0, b""])) == (5, None)
 
@@ -144,13 +144,13 @@ def test_an_empty_answer_is_success_without_data() -> None:
         ((0, RAW, b""), "codec"),
     ],
 )
-def test_an_answer_out_of_range_is_refused(fields: tuple[int, int, bytes], reason: str) -> None:
+def test_out_of_range_return_is_refused(fields: tuple[int, int, bytes], reason: str) -> None:
     with pytest.raises(AbiError, match=reason):
         decode_method_return(abi_encode(["uint256", "uint256", "bytes"], fields))
 
 
 @given(st.binary(max_size=300))
-def test_decoding_an_answer_is_total(data: bytes) -> None:
+def test_decoding_any_return_data_succeeds_or_is_refused(data: bytes) -> None:
     try:
         exit_code, content = decode_method_return(data)
     except (AbiError, BlockTooLarge):

@@ -11,6 +11,6 @@ from tests.docs.forge_names import names_of_program, recorded
 pytestmark = pytest.mark.long
 
 
-def test_the_recorded_names_are_forges(clients: Path) -> None:
+def test_recorded_names_equal_those_of_forge(clients: Path) -> None:
     found = names_of_program(str(clients / "node_modules" / ".bin" / "forge"))
     assert found == recorded(), "python -m tests.docs.forge_names FORGE > tests/docs/forge_names.toml"

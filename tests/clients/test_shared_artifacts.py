@@ -93,9 +93,9 @@ def test_incremental_compilation_yields_same_code_as_full(clients: Path, project
     loaded = replace(loaded, compiler=replace(loaded.compiler, optimizer=True, via_ir=via_ir))
     solc = SolcChoice(loaded, str(clients / "node_modules" / "solc")).solc()
 
-    def codes(cache: str, told: list[str]) -> dict[tuple[str, str], list[str]]:
+    def codes(cache: str, lines: list[str]) -> dict[tuple[str, str], list[str]]:
         sources = read_sources(loaded, own_sources(loaded))
-        found = compiled_sources(replace(loaded, cache=cache), sources, sources.texts, solc, told.append)
+        found = compiled_sources(replace(loaded, cache=cache), sources, sources.texts, solc, lines.append)
         made = {
             (place.file, place.name): json.loads(place.path.read_bytes())
             for one in found.values()
@@ -106,9 +106,9 @@ def test_incremental_compilation_yields_same_code_as_full(clients: Path, project
             for key, one in made.items()
         }
 
-    told: list[str] = []
-    codes("kept", told)
+    lines: list[str] = []
+    codes("kept", lines)
     add_line(project / SOURCE)
-    found = codes("kept", told)
-    assert found == codes("empty", told)
-    assert [line.split(" files ")[0] for line in told] == ["Compiling 4", "Compiling 2", "Compiling 4"]
+    found = codes("kept", lines)
+    assert found == codes("empty", lines)
+    assert [line.split(" files ")[0] for line in lines] == ["Compiling 4", "Compiling 2", "Compiling 4"]

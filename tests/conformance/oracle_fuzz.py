@@ -83,7 +83,7 @@ def differences(version: int, messages: Sequence[list[Probe]], vectors: Sequence
             continue
         alone = zip(asked, machine(with_reference_results(version, [[probe] for probe in asked])), strict=True)
         different = [f"{probe}: {'; '.join(one.differences)}" for probe, one in alone if not one.passed]
-        yield from different or [f"only in company: {'; '.join(result.differences)[:500]}"]
+        yield from different or [f"only together with other syscalls: {'; '.join(result.differences)[:500]}"]
 
 
 def with_reference_results(version: int, messages: Sequence[list[Probe]]) -> list[Vector]:
@@ -93,15 +93,15 @@ def with_reference_results(version: int, messages: Sequence[list[Probe]]) -> lis
     with TemporaryDirectory(prefix="oracle-") as folder:
         path = _written(Path(folder), vectors)
         lines = map(json.loads, oracle("run", str(path)).splitlines())
-        said = {line["id"].partition(":")[0]: line["postconditions"] for line in lines}
-    return [{**vector, "postconditions": said[vector["_meta"]["id"]]} for vector in vectors]
+        printed = {line["id"].partition(":")[0]: line["postconditions"] for line in lines}
+    return [{**vector, "postconditions": printed[vector["_meta"]["id"]]} for vector in vectors]
 
 
 def machine(vectors: Sequence[Vector]) -> Iterator[VectorResult]:
     """Yield each vector with this machine's result."""
     with TemporaryDirectory(prefix="oracle-") as folder, ExitStack() as stack:
         for check in ("_check_window_proof", "_check_aggregate", "_check_replica_update"):
-            # The oracle's kernel that accepts proofs looks at nothing behind the charge.
+            # The oracle's proof-accepting kernel checks nothing after the charge.
             stack.enter_context(patch(f"hypervisor.kernel.proofs.{check}"))
         stack.enter_context(patch("hypervisor.kernel.proofs._can_be_seal", return_value=True))
         yield from run_vector(_written(Path(folder), vectors), BundleFolder(bundle_folder()))

@@ -55,24 +55,24 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", vectors(), ids=name_of, indirect=True)
-def test_a_message_of_the_network_has_its_recorded_outcome(path: Path) -> None:
+def test_official_vector_has_recorded_outcome(path: Path) -> None:
     for result in run_vector(path, bundles()):
         assert result.passed, result.differences
 
 
 @pytest.mark.parametrize("path", vectors(), ids=name_of, indirect=True)
-def test_both_boundaries_tell_the_same_stream(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_boundaries_emit_equal_events(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compares charges, calls, events and the printed record between the raw and the plain boundary."""
-    told = []
+    outcomes = []
     for boundary in ("raw", "plain"):
         monkeypatch.setenv("FVM_BOUNDARY", boundary)
         recorder = Recorder()
-        told.append(([result.record() for result in run_vector(path, bundles(), recorder)], recorder.events))
-    assert told[0] == told[1]
-    assert told[0][1]
+        outcomes.append(([result.record() for result in run_vector(path, bundles(), recorder)], recorder.events))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][1]
 
 
-def test_one_milligas_too_much_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_additional_gas_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     path = data_file("vectors/fvm-nv18/fil_10_verifiedregistry/AddVerifiedClient/Ok")
     planted = replace(NV18, prices=replace(HYGGE, name="planted", block_open_flat=HYGGE.block_open_flat + 1000))
     monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda _number: planted)

@@ -35,7 +35,7 @@ class StandIn:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "asked.json"
         self.wrong: dict[str, Any] = {}
-        """Fields of the last receipt of each variant that are answered otherwise."""
+        """Replacements for fields of the last receipt of each variant."""
 
     def ask(self, vector: Mapping[str, Any]) -> None:
         variants = [{**one, "postconditions": _nothing(one)} for one in vector["preconditions"]["variants"]]

@@ -62,7 +62,9 @@ def check(place: Path, count: int, seed: int, plant: str = "none") -> RunRecord:
             second = collector(store).run()
             return _compared(store, writer, first, second, place, count, seed)
         except StoreError as error:
-            return RunRecord(seed, count, {}, [f"a block that a root leads to is gone: {error}", *writer.problems], {})
+            return RunRecord(
+                seed, count, {}, [f"a block reachable from a root is missing: {error}", *writer.problems], {}
+            )
 
 
 def _compared(
@@ -76,7 +78,7 @@ def _compared(
 ) -> RunRecord:
     """Compare the result of two collections with a traversal and a new folder."""
     if first is None or second is None:
-        raise RuntimeError("a collection without a limit of time has ended early")
+        raise RuntimeError("a collection without a time limit ended early")
     kept = set(store.cids())
     roots = [Cid(store.metadata(HEAD) or b""), Cid(store.metadata(b"pin/state") or b"")]
     live = reachable(store, roots) | {Cid(store.index(b"header") or b"")}

@@ -113,7 +113,7 @@ def _history(folder: Path, commits: int, rng: random.Random, stride: int, plant:
 
 
 class _Synced:
-    """Return the synced length of each log: the bytes written when RocksDB last counted a sync."""
+    """The synced length of each log: its size when RocksDB last counted a sync."""
 
     def __init__(self, store: RocksStore) -> None:
         self._store = store
@@ -171,7 +171,7 @@ def _roots() -> StateRoots:
 
 def outcome(fault: Fault, plant: str) -> str:
     """Return `reopened`, the name of a typed error, or `finding: ...`."""
-    signal.alarm(TIMEOUT)  # it ends this process also while RocksDB has it
+    signal.alarm(TIMEOUT)  # ends this process even inside RocksDB
     with TemporaryDirectory(dir=scratch()) as place:
         folder = Path(shutil.copytree(fault.folder, Path(place, "store")))
         _damage(folder, fault)

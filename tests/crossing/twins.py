@@ -55,9 +55,9 @@ class Stages(Twins):
 
 
 def call_counts(calls: list[CallNode]) -> Counter[str]:
-    """Counts for call trees: calls, calls to the other runtime, and calls rejected below such a call."""
+    """Return counts of call trees: calls, calls to the other runtime, and calls rejected below such a call."""
     found: Counter[str] = Counter()
-    open_ = [(node, "", 0) for node in calls]  # whoever sent the message is on no side
+    open_ = [(node, "", 0) for node in calls]  # the sender has no runtime
     while open_:
         node, above, borders = open_.pop()
         runtime = node.runtime or above

@@ -15,7 +15,7 @@ from bridge.addresses import EthAddress
 from bridge.method_numbers import INVOKE_EVM
 from runtimes.evm.ethereum.forks import LATEST_FORK
 from runtimes.evm.opcodes import FILECOIN_OPCODES
-from tests.differential.newer_opcodes import newer, newer_operators
+from tests.differential.newer_opcodes import newer_names, newer_operators
 
 U256: Final = (1 << 256) - 1
 WORDS: Final = (
@@ -37,7 +37,7 @@ NATIVE: Final = tuple((0xFF << 152) + actor for actor in (0, 1, 7, 10, 99, 100, 
 SOUP: Final = tuple(
     sorted({opcode.name for opcode in FILECOIN_OPCODES.values()} - {"GAS", "JUMP", "JUMPI", "SELFDESTRUCT"})
 )
-SOUP_OF_ETHEREUM: Final = tuple(sorted({*SOUP, *newer(LATEST_FORK)}))
+SOUP_OF_ETHEREUM: Final = tuple(sorted({*SOUP, *newer_names(LATEST_FORK)}))
 METHODS: Final = (0, 1, 2, 3, 4, 5, 6, 1023, 1024, INVOKE_EVM, 1 << 24, (1 << 64) - 1)
 CODECS: Final = (0, 0x51, 0x55, 0x71)
 

@@ -25,7 +25,7 @@ SAME_SHAPE: Final = ("PC", "NOT", "ADD", "ADDMOD")
 """Replacements for an expression's opcode of N operands that the rules do not have."""
 
 
-def newer(rules: Any) -> tuple[str, ...]:
+def newer_names(rules: Any) -> tuple[str, ...]:
     """Names of a table's opcodes that the oldest fork does not have."""
     return tuple(opcode.name for opcode in rules.opcodes.values() if opcode.name not in _KNOWN)
 
@@ -34,7 +34,7 @@ def newer(rules: Any) -> tuple[str, ...]:
 def newer_operators(ethereum: bool) -> Mapping[str, int]:
     """Return operators of a family's newest rules with one result and N operands, by name; N has a `SAME_SHAPE`."""
     rules: EngineRules = LATEST_FORK if ethereum else RULES
-    shapes = {name: shape(rules, name) for name in newer(rules)}
+    shapes = {name: shape(rules, name) for name in newer_names(rules)}
     return MappingProxyType({name: takes for name, (takes, leaves) in shapes.items() if leaves == 1 and takes < 4})
 
 

@@ -1,8 +1,9 @@
 """Generated programs on the plain engine, the fast engine and, for Cancun, pyrevm, as a recorded run; all must agree.
 
 Exit code, gas, output, logs and every actor are compared, with enough gas and with less. A shorter run repeats this
-with one additional unit of gas in an engine, which must be found. A finding names RULES SEED:BATCH:PROGRAM:GAS; `--case
-SEED:BATCH:PROGRAM:GAS` runs it on both engines side by side and shows the first difference.
+with one additional unit of gas in an engine, which must be found. A finding names RULES
+SEED:BATCH:PROGRAM:GAS; `--case SEED:BATCH:PROGRAM:GAS` runs it on both engines side by side and shows the first
+difference.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ def main() -> int:
     """Run the requested comparison and return the exit code."""
     parser = options(__doc__, 10_000)
     parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
-    parser.add_argument(
-        "--seconds", type=float, default=inf, help="begin nothing more after so long; the count is less"
-    )
+    parser.add_argument("--seconds", type=float, default=inf, help="start no further batch after this time")
     parser.add_argument("--case", metavar="SEED:BATCH:PROGRAM:GAS", help="run one program on both, side by side")
     chosen = parser.parse_args()
     if chosen.case:

@@ -26,7 +26,7 @@ def boot() -> ModuleType:
 
 
 @pytest.mark.slow
-def test_both_bundles_do_the_same(boot: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_bundles_have_equal_steps(boot: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--bundle", str(data_file(OFFICIAL)), "--epochs", "10", "--sectors", "0"]
     assert boot.main(arguments) == 0
     printed = capsys.readouterr().out.splitlines()
@@ -48,13 +48,13 @@ def test_networks_of_version_29_are_booted_without_datacap(
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", newer_rows())
-def test_a_newer_bundle_does_the_same(boot: ModuleType, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_newer_bundle_has_equal_steps(boot: ModuleType, capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert boot.main(["--bundle", name]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "23 steps, 0 different, 0 failed"
 
 
 @pytest.mark.long
-def test_both_bundles_live_for_a_thousand_epochs(boot: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_bundles_agree_over_a_thousand_epochs(boot: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert boot.main(["--bundle", str(data_file(OFFICIAL))]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "25 steps, 0 different, 0 failed"
 

@@ -46,7 +46,7 @@ def words(shown: list[str]) -> list[str]:
 
 @pytest.mark.slow
 def test_notebook_shows_contract_trace_gas_changes_and_prices(shown: dict[str, list[str]]) -> None:
-    said = words(shown["inside-a-message.ipynb"])
+    texts = words(shown["inside-a-message.ipynb"])
     expected = [
         r"Network\(filecoin, network version 29, block 0, 10 accounts\)",
         r"\(Contract\(0x[0-9a-f]{40}\), 'DataCap'\)",
@@ -61,8 +61,8 @@ def test_notebook_shows_contract_trace_gas_changes_and_prices(shown: dict[str, l
         r"prices, nv24 and nv25",
         r"gas today, .*OnBlockLink[\d,]+$",
     ]
-    assert len(said) == len(expected)
-    for words_of_cell, pattern in zip(said, expected, strict=True):
+    assert len(texts) == len(expected)
+    for words_of_cell, pattern in zip(texts, expected, strict=True):
         assert re.search(pattern, words_of_cell, re.DOTALL), f"{pattern}: {words_of_cell}"
 
 

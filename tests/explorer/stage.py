@@ -24,7 +24,7 @@ class Stage:
     messages: dict[str, str] = field(default_factory=dict)
 
 
-def planted(network: Network) -> Stage:
+def make_stage(network: Network) -> Stage:
     """Create the demo's deployment and three failures: a caught abort, an unknown method, a nested out-of-gas."""
     code = network.actors.install((EXAMPLES / "counter" / "counter.wasm").read_bytes())
     counter = network.machine.create(code).id

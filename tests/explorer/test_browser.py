@@ -18,7 +18,7 @@ from localnet.rpc.server import serving
 from tests.conftest import bundle_file, kinds
 from tests.explorer.browser import BrowserPage, browsing, chromium
 from tests.explorer.pictures import LARGEST, NARROW, PICTURES, WIDE, addresses
-from tests.explorer.stage import ARTIFACTS, Stage, planted
+from tests.explorer.stage import ARTIFACTS, Stage, make_stage
 from tests.localnet.rpc.test_http import ask
 
 pytestmark = pytest.mark.long
@@ -69,7 +69,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[tuple[Stage, str]]:
     """Serve the demo's network with its failures on each bundle."""
     bundle = None if request.param == "own" else bundle_file("bundles/v18-testing-fake-proofs.car")
     with Network(bundle=bundle) as network:
-        made = planted(network)
+        made = make_stage(network)
         made.network.mine(null_rounds=3)
         with serving(network, pages=explorer([ARTIFACTS])) as url:
             yield made, url

@@ -50,7 +50,7 @@ def vector(tmp_path: Path) -> Path:
     return path
 
 
-def test_vectors_without_their_actors_are_counted_in_a_sentence(vector: Path, tmp_path: Path) -> None:
+def test_vectors_without_their_actors_are_counted(vector: Path, tmp_path: Path) -> None:
     line = vector.read_text(encoding="utf-8")
     many = tmp_path / "many.jsonl.gz"
     many.write_bytes(gzip.compress((line * 40).encode()))
@@ -229,7 +229,7 @@ def test_a_file_that_holds_no_traces_is_refused_with_the_line(tmp_path: Path, te
 # --- states --------------------------------------------------------------------------------------------------------
 
 
-class World:
+class States:
     """States over one store."""
 
     def __init__(self) -> None:
@@ -248,25 +248,25 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def states() -> States:
+    return States()
 
 
 def many(count: int) -> dict[str, ActorState]:
     return {f"f0{number}": ActorState(CODE, nonce=number) for number in range(1000, 1000 + count)}
 
 
-def test_equal_states_have_no_differences(world: World) -> None:
-    assert world.differences(world.state(**many(50)), world.state(**many(50))) == []
+def test_equal_states_have_no_differences(states: States) -> None:
+    assert states.differences(states.state(**many(50)), states.state(**many(50))) == []
 
 
-def test_actors_are_compared_field_by_field(world: World) -> None:
+def test_actors_are_compared_field_by_field(states: States) -> None:
     ours, other = many(50), many(50)
     ours["f01007"] = replace(ours["f01007"], nonce=5, balance=TokenAmount(100))
     other["f01007"] = replace(other["f01007"], balance=TokenAmount(99))
     del ours["f01020"]
     del other["f01033"]
-    assert sorted(world.differences(world.state(**ours), world.state(**other))) == [
+    assert sorted(states.differences(states.state(**ours), states.state(**other))) == [
         "f01007 (counter) balance: 100, expected 99 (+1)",
         "f01007 (counter) nonce: 5, expected 1007",
         "f01020 (counter) is missing",
@@ -274,41 +274,41 @@ def test_actors_are_compared_field_by_field(world: World) -> None:
     ]
 
 
-def test_actor_state_diff_descends_to_differing_node(world: World) -> None:
+def test_actor_state_diff_descends_to_differing_node(states: States) -> None:
     def head(entry: int, field: int) -> Cid:
-        table = Hamt(world.store)
+        table = Hamt(states.store)
         for number in range(40):
             table.set(Address.id(number).to_bytes(), [number, entry if number == 7 else 0])
-        inner = put_object(world.store, {"name": "x", "deep": [1, field]})
-        return put_object(world.store, [link(table.flush()), link(inner), 5])
+        inner = put_object(states.store, {"name": "x", "deep": [1, field]})
+        return put_object(states.store, [link(table.flush()), link(inner), 5])
 
-    states = [world.state(f01000=ActorState(CODE, head(*fields))) for fields in ((1, 3), (2, 4))]
-    assert world.differences(*states) == [
+    roots = [states.state(f01000=ActorState(CODE, head(*fields))) for fields in ((1, 3), (2, 4))]
+    assert states.differences(*roots) == [
         "f01000 (counter) state.0[f07].1: 1, expected 2",
         "f01000 (counter) state.1.deep.1: 3, expected 4",
     ]
 
 
-def test_state_behind_missing_block_is_reported_as_not_compared(world: World) -> None:
+def test_state_behind_missing_block_is_reported_as_not_compared(states: States) -> None:
     gone = cid_of(b"\x01")
-    ours = world.state(f01000=ActorState(CODE, put_object(world.store, 2)), f01001=ActorState(CODE, nonce=1))
-    other = world.state(f01000=ActorState(CODE, gone), f01001=ActorState(CODE, nonce=2))
-    missing, nonce = sorted(world.differences(ours, other))
+    ours = states.state(f01000=ActorState(CODE, put_object(states.store, 2)), f01001=ActorState(CODE, nonce=1))
+    other = states.state(f01000=ActorState(CODE, gone), f01001=ActorState(CODE, nonce=2))
+    missing, nonce = sorted(states.differences(ours, other))
     assert "is not in the store" in missing
     assert nonce == "f01001 (counter) nonce: 1, expected 2"
-    (line,) = world.differences(ours, gone)
+    (line,) = states.differences(ours, gone)
     assert "cannot be compared" in line
 
 
-def test_tree_with_hamt_like_root_is_shown_by_its_cids(world: World) -> None:
+def test_tree_with_hamt_like_root_is_shown_by_its_cids(states: States) -> None:
     """A contract's storage with many slots: the root has only links, like a HAMT root; its entries are deeper."""
     heads = []
     for last in (1, 2):
-        storage = Kamt(world.store)
+        storage = Kamt(states.store)
         for slot in range(2_000):
             storage.set(slot << 200 | slot, last if slot == 1_999 else 7)
         root = storage.flush()
-        heads.append(put_object(world.store, [link(root)]))
-    ours, expected = (world.state(f01000=ActorState(CODE, head=head)) for head in heads)
-    (line,) = world.differences(ours, expected)
+        heads.append(put_object(states.store, [link(root)]))
+    ours, expected = (states.state(f01000=ActorState(CODE, head=head)) for head in heads)
+    (line,) = states.differences(ours, expected)
     assert line.startswith("f01000 (counter) state.0: bafy")

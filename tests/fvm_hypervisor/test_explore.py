@@ -145,7 +145,7 @@ def test_more_vectors_at_once_than_threads_trace_are_all_made() -> None:
             assert list(clients.map(page, range(20))) == [(200, b"1")] * 20
 
 
-def test_a_folder_without_a_chain_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_folder_without_a_chain_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["explore", str(tmp_path / "nothing")])
     assert (done.exit_code, "there is no folder" in done.output) == (2, True)
 

@@ -75,7 +75,7 @@ def test_a_damaged_state_test_ends_in_a_record(data: st.DataObject, tmp_path: Pa
 
 @QUICK
 @given(data=st.data())
-def test_a_damaged_transition_ends_in_a_result_or_a_sentence(data: st.DataObject) -> None:
+def test_damaged_transition_is_run_or_refused_as_invalid(data: st.DataObject) -> None:
     (test,) = json.loads(example(EXAMPLE)).values()
     fields = test["transaction"]
     made = {

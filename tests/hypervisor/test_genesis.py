@@ -45,7 +45,7 @@ def test_the_system_actor_points_at_the_manifest() -> None:
     assert get_object(world.machine.store, system.head) == [link(world.manifest.data)]
 
 
-def test_the_money_of_the_network_is_where_the_network_has_it() -> None:
+def test_genesis_funds_only_reward_and_reserve_actors() -> None:
     world = World()
     assert world.balance(2) == 1_100_000_000 * FIL
     assert world.balance(90) == 300_000_000 * FIL

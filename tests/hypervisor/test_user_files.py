@@ -31,7 +31,7 @@ def test_the_folders_are_where_the_system_has_them(
     assert user_folder("cache") == tmp_path / cache / "fvm-hypervisor"
 
 
-def test_the_environment_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_xdg_variables_override_the_default_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")

@@ -58,7 +58,7 @@ LIBRARY = """(module
     (func (export "loop") (result i32) (loop (br 0)) unreachable))"""
 
 
-def parse_library_cid(size: int) -> bytes:
+def padded_library(size: int) -> bytes:
     """Return a library of `size` bytes, padded with a custom section."""
     code = wasm('(module (func (export "f") (result i32) (i32.const 7)))')
     return code + section(0, name("rest") + bytes(size - len(code) - len(name("rest")) - 4))
@@ -302,7 +302,7 @@ class TestRefused:
         assert "only numbers can be passed between modules" in said
 
     def test_oversized_library_is_refused(self, machine: Hypervisor) -> None:
-        largest, larger = parse_library_cid(MAX_LIBRARY_BYTES), parse_library_cid(MAX_LIBRARY_BYTES + 1)
+        largest, larger = padded_library(MAX_LIBRARY_BYTES), padded_library(MAX_LIBRARY_BYTES + 1)
         assert (len(largest), len(larger)) == (MAX_LIBRARY_BYTES, MAX_LIBRARY_BYTES + 1)
         code = machine.install(largest)
         assert end(machine, actor("(call $f)", from_library(code, "f"))).exit_code == 107
@@ -453,7 +453,7 @@ class TestWork:
     @pytest.mark.slow
     def test_actors_sharing_large_libraries_keep_their_links_cached(self, machine: Hypervisor) -> None:
         """Five actors with 16 libraries of 1 MiB each would need 80 MiB if each counted separately."""
-        libraries = [parse_library_cid(MAX_LIBRARY_BYTES - 1 - number) for number in range(MAX_LIBRARIES)]
+        libraries = [padded_library(MAX_LIBRARY_BYTES - 1 - number) for number in range(MAX_LIBRARIES)]
         imported = [
             f'(import "lib:{show(machine.install(library))}" "f" (func $f{number} (result i32)))'
             for number, library in enumerate(libraries)
@@ -477,7 +477,7 @@ class TestWork:
     def test_linking_is_paid_for_before_it_is_done(self) -> None:
         """A library is not read if the gas does not suffice for it."""
         machine = Hypervisor.open(rules="lab:libraries")
-        library = parse_library_cid(100_003)
+        library = padded_library(100_003)
         module = actor("(call $f)", from_library(machine.install(library), "f"))
         machine.install(module)
         linked_modules.linked_modules.cache_clear()
@@ -522,7 +522,7 @@ class TestWork:
     def test_reinstall_reads_no_code_and_charges_gas(self) -> None:
         """Any actor may call `install_actor` in a loop."""
         machine = with_m2_native()
-        library = parse_library_cid(50_003)
+        library = padded_library(50_003)
         module = actor("(call $f)", from_library(cid_of(library, RAW), "f"))
         for code in (library, module):
             assert install_by_message(machine, code).exit_code == 0

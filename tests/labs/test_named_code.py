@@ -93,7 +93,7 @@ def test_the_nonces_of_authorizations_are_a_map_by_address() -> None:
 
 
 @pytest.mark.slow
-def test_a_fork_knows_them_too() -> None:
+def test_fork_resolves_interfaces_of_named_codes() -> None:
     with (
         Network(rules=RULES, clock=Clock()) as network,
         serving(network) as url,

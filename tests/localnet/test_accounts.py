@@ -25,7 +25,7 @@ PUBLISHED = [
 ]
 
 
-def test_the_ten_accounts_are_those_that_everybody_knows() -> None:
+def test_ten_accounts_are_the_usual_test_accounts() -> None:
     assert [(a.address.hex(), a.private_key.hex()) for a in accounts()] == PUBLISHED
 
 

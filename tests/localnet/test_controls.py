@@ -68,7 +68,7 @@ class TestCode:
         with pytest.raises(TransactionRefused, match="is not an account"):
             network.send(NOBODY, 1, sender=sender, gas_limit=10_000_000)
 
-    def test_a_destroyed_contract_lives_again_without_its_storage(self, either: Network) -> None:
+    def test_destroyed_contract_is_created_again_without_its_storage(self, either: Network) -> None:
         # Init code stores 1 at slot 0 and leaves PUSH0, SELFDESTRUCT.
         address = either.send(None, 0, bytes.fromhex("60015f55615fff5f526002601ef3")).contract_address
         assert address is not None
@@ -78,7 +78,7 @@ class TestCode:
         assert either.call(address) == bytes(12) + either.accounts[0].address
         assert storage_of(either.machine, to_filecoin(address), 0) == bytes(32)
 
-    def test_native_actors_are_not_given_any(self, network: Network) -> None:
+    def test_native_actors_take_no_evm_code(self, network: Network) -> None:
         for target in ("f04", network.accounts[0].native):
             with pytest.raises(InvalidInput, match="which cannot be given EVM code"):
                 network.set_code(target, CALLER_OF)
@@ -120,19 +120,19 @@ class TestStorage:
 class TestNonce:
     """Nonces of accounts and contracts."""
 
-    def test_an_accounts_next_transaction_has_it(self, either: Network) -> None:
+    def test_set_nonce_is_used_by_the_next_transaction(self, either: Network) -> None:
         either.set_nonce(either.accounts[0], 7)
         assert either.send(NOBODY, 1).execution.message.message.nonce == 7
         assert either.nonce(either.accounts[0]) == 8
 
-    def test_somebody_new_can_send_with_it(self, either: Network) -> None:
+    def test_new_account_sends_from_a_set_nonce(self, either: Network) -> None:
         stranger = type(either.accounts[0]).from_key(bytes(31) + b"\x05")
         either.set_nonce(stranger, 3)
         either.set_balance(stranger, 10**18)
         either.send(NOBODY, 1, sender=stranger)
         assert either.nonce(stranger) == 4
 
-    def test_a_contracts_next_creation_is_named_by_it(self, either: Network) -> None:
+    def test_set_nonce_decides_the_next_creation_address(self, either: Network) -> None:
         # PUSH0 PUSH0 PUSH0 CREATE, then the address is returned.
         creator = bytes.fromhex("5f5f5ff05f5260205ff3")
         either.set_code(NOBODY, creator)

@@ -48,7 +48,7 @@ def live(network: Network) -> None:
 
 
 @pytest.mark.parametrize("kind", [*kinds(), "ethereum"])
-def test_every_tipset_comes_out_as_the_chain_has_it(tmp_path: Path, kind: str) -> None:
+def test_replay_of_every_tipset_equals_the_chain(tmp_path: Path, kind: str) -> None:
     bundle = data_file(BUNDLE) if kind == "official" else None
     rules = "ethereum" if kind == "ethereum" else None
     with Network(tmp_path, bundle=bundle, rules=rules, clock=Clock()) as network:

@@ -100,7 +100,7 @@ def test_every_actor_has_the_new_code_and_its_old_state(old: Network, kind: str)
 
 
 @pytest.mark.slow
-def test_a_miner_lives_through_it_and_has_the_new_code(old: Network, kind: str) -> None:
+def test_miner_keeps_its_power_and_gets_the_new_code(old: Network, kind: str) -> None:
     miner = old.create_miner(sectors=int(kind == "own"))
     asked = Message(miner.address, NO_PRODUCER, method=method_number("GenerateSectorLocation"), params=b"\x81\x00")
     assert old.machine.call(asked).exit_code == (0 if kind == "own" else 22)  # a method of version 28

@@ -14,7 +14,7 @@ from tests.packaging.project import PACKAGES, PROJECT
 REMEDY = "rename that file, or run from another folder"
 
 
-def test_the_guard_knows_every_package() -> None:
+def test_guard_covers_every_package() -> None:
     assert set(SIBLINGS) == set(PACKAGES) - {"hypervisor"}
 
 

@@ -60,7 +60,7 @@ def test_a_project_as_forge_init_makes_it_runs_as_under_forge(stage: Stage) -> N
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
-def test_every_end_of_a_test_is_forges_in_its_words(stage: Stage, evm: str) -> None:
+def test_every_result_text_equals_that_of_forge(stage: Stage, evm: str) -> None:
     project = stage("oracle")
     theirs, ours = forge(project), hypervisor(project, "--evm", evm)
     assert statuses(ours) == statuses(theirs)

@@ -69,7 +69,7 @@ def in_contract(*events: TraceEvent, exit_code: int = 0) -> EthereumFrame:
     return top(call(ALICE, Address.id(ONE), INVOKE_EVM), Dispatched(ONE, EVM, "evm"), *events, ended(exit_code))
 
 
-def test_calldata_and_answer_of_a_contract_are_unwrapped() -> None:
+def test_calldata_and_return_of_contract_are_unwrapped() -> None:
     for codec, params in ((RAW, b"in"), (CBOR, byte_string(b"in"))):
         frame = top(
             call(ALICE, Address.id(ONE), INVOKE_EVM, params, codec, value=7), Dispatched(ONE, EVM, "evm"),
@@ -80,7 +80,7 @@ def test_calldata_and_answer_of_a_contract_are_unwrapped() -> None:
         assert (frame.gas, frame.gas_used, frame.native) == (5000, 1001, False)
 
 
-def test_money_alone_is_a_call_of_a_native_actor() -> None:
+def test_bare_transfer_is_call_of_native_actor() -> None:
     frame = in_contract(call(ONE, Address.id(GONE), 0, value=3), ended()).frames[0]
     assert (frame.kind, frame.to, frame.value, frame.native) == ("CALL", masked_id(GONE), 3, True)
     assert frame.input[:4].hex() == "868e10c4"
@@ -153,7 +153,7 @@ def test_native_actor_create_frame_has_0xfe_as_code() -> None:
     assert (made.kind, made.input, made.output, made.to) == ("CREATE", b"\xfe", b"\xfe", masked_id(GONE))
 
 
-def test_logs_know_how_many_calls_came_before_them() -> None:
+def test_log_position_counts_preceding_calls() -> None:
     log = EventEmitted(ONE, ((3, "d", RAW, b"x"),))
     hidden = call(ONE, Address.id(TWO), 3, static=True), Dispatched(TWO, EVM, "evm"), ended()
     seen = call(ONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended()
@@ -165,7 +165,7 @@ def test_failed_call_frame_has_exit_code_of_the_message() -> None:
     assert frame.exit_code == 5
 
 
-def test_a_thousand_calls_deep_needs_no_recursion() -> None:
+def test_deep_frames_are_built_without_recursion() -> None:
     deep = 1024 * (call(ONE, Address.id(ONE), INVOKE_EVM), Dispatched(ONE, EVM, "evm"))
     frame = top(*deep, *1024 * (ended(),))
     assert len(flat_traces(frame)[-1]["traceAddress"]) == 1023
@@ -189,11 +189,11 @@ def test_a_thousand_calls_deep_needs_no_recursion() -> None:
         (77, "actor error: 77"),
     ],
 )
-def test_failures_have_the_words_of_filecoins_nodes(exit_code: int, words: str) -> None:
+def test_failure_texts_are_those_of_filecoin_nodes(exit_code: int, words: str) -> None:
     assert failure(exit_code) == words
 
 
-def constructs(by: ActorID, address: EthAddress, exit_code: int = 0, data: bytes = b"") -> list[TraceEvent]:
+def construction(by: ActorID, address: EthAddress, exit_code: int = 0, data: bytes = b"") -> list[TraceEvent]:
     """Return the events of a creation under Ethereum's rules."""
     to = Address.delegated(EAM_NAMESPACE, address)
     answer = (byte_string(data), CBOR) if data else (b"", 0)
@@ -202,24 +202,24 @@ def constructs(by: ActorID, address: EthAddress, exit_code: int = 0, data: bytes
 
 def test_ethereum_rules_create_frame_is_the_constructor_call() -> None:
     address = create_address(ADDRESSES[ALICE], 6)  # the account's nonce was 6, and is 7
-    frame = top(*constructs(ALICE, address))
+    frame = top(*construction(ALICE, address))
     assert (frame.kind, frame.sender, frame.to, frame.input) == ("CREATE", ADDRESSES[ALICE], address, INIT_CODE)
     (trace,) = flat_traces(frame)
     assert (trace["type"], trace["result"]["address"]) == ("create", f"0x{address.hex()}")
 
 
-def test_an_address_that_is_of_no_nonce_was_made_by_create2() -> None:
+def test_address_without_matching_nonce_means_create2() -> None:
     first, second, salted = (
         create_address(ADDRESSES[ONE], 1),
         create_address(ADDRESSES[ONE], 2),
         EthAddress(b"\x5a" * 20),
     )
-    frame = in_contract(*constructs(ONE, first), *constructs(ONE, salted), *constructs(ONE, second))
+    frame = in_contract(*construction(ONE, first), *construction(ONE, salted), *construction(ONE, second))
     assert [(inner.kind, inner.to) for inner in frame.frames] == [
         ("CREATE", first), ("CREATE2", salted), ("CREATE", second)
     ]  # fmt: skip
 
 
 def test_reverted_ethereum_rules_create_frame_has_no_address() -> None:
-    frame = top(*constructs(ALICE, create_address(ADDRESSES[ALICE], 7), 33, b"why"))  # the revert restored its nonce
+    frame = top(*construction(ALICE, create_address(ADDRESSES[ALICE], 7), 33, b"why"))  # the revert restored its nonce
     assert (frame.kind, frame.to, frame.exit_code, frame.output) == ("CREATE", None, 33, b"why")

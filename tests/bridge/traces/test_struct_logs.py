@@ -76,7 +76,7 @@ def relative(logs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [log | {"gas": logs[0]["gas"] - log["gas"]} for log in logs]
 
 
-def test_instructions_are_logged_as_geth_logs_them(machine: Hypervisor) -> None:
+def test_struct_logs_match_geth(machine: Hypervisor) -> None:
     first, second = blocks()
     options = StructLogOptions(enable_memory=True, enable_return_data=True)
     (expected,) = answers("trace-block-memory-encoding")
@@ -95,7 +95,7 @@ def test_instructions_are_logged_as_geth_logs_them(machine: Hypervisor) -> None:
     assert relative(found[3]) == relative(expected[3]["result"]["structLogs"])
 
 
-# --- the listener by itself: streams by hand --------------------------------------------------------------------------
+# --- manual event streams --------------------------------------------------------------------------
 
 CODE = Cid(b"")
 ALICE, ONE, TWO = ActorID(100), ActorID(101), ActorID(102)
@@ -141,7 +141,7 @@ def test_sload_word_belongs_to_the_reading_contract() -> None:
     assert [log["depth"] for log in logger.logs] == [1, 2, 2, 1, 1]
 
 
-def test_a_creation_by_the_address_manager_is_one_call_deep() -> None:
+def test_creation_by_address_manager_has_depth_one() -> None:
     logger = listen(
         StructLogOptions(), call(ALICE, ActorID(10)), call(ActorID(10), ActorID(1)), call(ActorID(1), TWO),
         step(0, 0x00, "STOP"),
@@ -167,7 +167,7 @@ def test_disabled_struct_log_fields_are_omitted() -> None:
     assert (log["memory"], log["returnData"]) == (["0x" + "00" * 32], "0x01")
 
 
-def test_a_limit_and_the_room_end_the_execution() -> None:
+def test_limits_of_log_end_the_execution() -> None:
     steps = [step(0, 0x5B, "JUMPDEST")] * 10
     with pytest.raises(LogLimitReached, match="3 logged instructions"):
         listen(StructLogOptions(limit=3), call(ALICE, ONE), *steps)

@@ -40,11 +40,11 @@ def cloud() -> Path:
 def test_data_set_is_created_proved_paid_and_read_by_synapse(bundle: str, cloud: Path, tmp_path: Path) -> None:
     options = ["--bundle", str(data_file(bundle))] if bundle else []
     with node_process(tmp_path, *options) as url:
-        lived = start(cloud, "node", "foc.mjs", url, "artifacts", folder=cloud)
-        assert lived.returncode == 0, lived.stderr
+        setup = start(cloud, "node", "foc.mjs", url, "artifacts", folder=cloud)
+        assert setup.returncode == 0, setup.stderr
         report = tmp_path / "report.json"
-        report.write_text(lived.stdout, encoding="utf-8")
-        seen = start(cloud, "node", "synapse.mjs", url, report, folder=cloud)
-        assert seen.returncode == 0, seen.stderr
+        report.write_text(setup.stdout, encoding="utf-8")
+        read = start(cloud, "node", "synapse.mjs", url, report, folder=cloud)
+        assert read.returncode == 0, read.stderr
         assert list(wrong_pages(url)) == []  # the explorer's, of all that was done
-    print(lived.stderr + seen.stderr)
+    print(setup.stderr + read.stderr)

@@ -65,7 +65,7 @@ def result_validator(method: str) -> Draft202012Validator:
     return Draft202012Validator({**schema, "components": {"schemas": _schemas()}})
 
 
-def complaints(method: str, result: Any) -> list[str]:
+def schema_violations(method: str, result: Any) -> list[str]:
     """Return the violations of a result's schema: paths and messages."""
     errors = result_validator(method).iter_errors(result)
     return sorted(f"{error.json_path}: {error.message[:200]}" for error in errors)

@@ -13,7 +13,7 @@ from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS
 from tests.conformance.rpc.chain import ChainContents, make_chain
-from tests.conformance.rpc.spec import complaints, method_names
+from tests.conformance.rpc.spec import method_names, schema_violations
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, calldata
 from tests.localnet.rpc.conftest import Client
 
@@ -111,7 +111,9 @@ def test_results_fit_their_schemas(chain: ChainContents) -> None:
     wrong = {}
     for method, calls in samples(chain).items():
         found = [
-            words for params in calls for words in complaints(method, specified(method, chain.rpc(method, *params)))
+            words
+            for params in calls
+            for words in schema_violations(method, specified(method, chain.rpc(method, *params)))
         ]
         if found:
             wrong[method] = found
@@ -137,7 +139,9 @@ def test_results_of_sending_and_of_filters_fit_theirs(chain: ChainContents) -> N
     results["txpool_status"] = [rpc("txpool_status")]
     rpc("evm_setAutomine", True)
     rpc("evm_revert", snapshot)
-    wrong = {method: words for method, found in results.items() for one in found if (words := complaints(method, one))}
+    wrong = {
+        method: words for method, found in results.items() for one in found if (words := schema_violations(method, one))
+    }
     assert not wrong
 
 
@@ -150,8 +154,8 @@ def test_every_method_is_compared_refused_or_known_to_be_missing(chain: ChainCon
 
 def test_a_result_that_does_not_fit_is_noticed(chain: ChainContents) -> None:
     block = chain.rpc("eth_getBlockByNumber", "latest", False)
-    assert complaints("eth_getBlockByNumber", {**block, "number": 5})
-    assert complaints("eth_getBlockByNumber", {name: block[name] for name in block if name != "hash"})
+    assert schema_violations("eth_getBlockByNumber", {**block, "number": 5})
+    assert schema_violations("eth_getBlockByNumber", {name: block[name] for name in block if name != "hash"})
 
 
 def test_a_schemas_own_references_and_fields_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,6 +166,6 @@ def test_a_schemas_own_references_and_fields_are_held(monkeypatch: pytest.Monkey
     monkeypatch.setattr("tests.conformance.rpc.spec._methods", lambda: {"own_block": {"result": {"schema": block}}})
     with Network() as network, closing(Node(network)) as node:
         found = Client(node)("eth_getBlockByNumber", "latest", False)
-    assert complaints("own_block", found) == []
-    assert complaints("own_block", {**found, "number": "0x01"})
-    assert complaints("own_block", {name: found[name] for name in found if name != "number"})
+    assert schema_violations("own_block", found) == []
+    assert schema_violations("own_block", {**found, "number": "0x01"})
+    assert schema_violations("own_block", {name: found[name] for name in found if name != "number"})

@@ -33,18 +33,18 @@ def test_the_number_of_authenticate_message_is_the_official_one() -> None:
 
 
 @pytest.mark.parametrize("account", [KEY_ACCOUNT, BLS_ACCOUNT], ids=["f1", "f3"])
-def test_an_account_knows_its_key_address(world: World, account: Address) -> None:
+def test_account_returns_its_key_address(world: World, account: Address) -> None:
     world.send(account, 0, value=1)
     assert answer(world.send(account, PUBKEY_ADDRESS)) == account.to_bytes()
     assert world.send(account, PUBKEY_ADDRESS, b"\xf6").exit_code == 16
 
 
-def test_an_account_vouches_for_its_signature(world: World) -> None:
+def test_account_authenticates_its_signature(world: World) -> None:
     signature = secp256k1_signature(MESSAGE)
     assert answer(world.send(KEY_ACCOUNT, AUTHENTICATE, encode([signature, MESSAGE]))) is True
 
 
-def test_a_bls_account_vouches_for_its_signature(world: World) -> None:
+def test_bls_account_authenticates_its_signature(world: World) -> None:
     world.send(BLS_ACCOUNT, 0, value=1)
     signature = G2Basic.Sign(BLS_KEY, MESSAGE)
     assert answer(world.send(BLS_ACCOUNT, AUTHENTICATE, encode([signature, MESSAGE]))) is True

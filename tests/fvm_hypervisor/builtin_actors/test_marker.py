@@ -8,7 +8,7 @@ from hypervisor.types import ActorID
 from tests.fvm_hypervisor.builtin_actors.world import World
 
 
-def test_the_evm_marker_run_natively_aborts_with_a_sentence(world: World) -> None:
+def test_evm_marker_run_natively_aborts_with_a_message(world: World) -> None:
     """The module runs under another code CID, since a marked one would run in the EVM runtime."""
     contract = world.machine.manifest.code("evm")
     unmarked = world.machine.store.get(contract).replace(b"hypervisor.runtime", b"some other section")

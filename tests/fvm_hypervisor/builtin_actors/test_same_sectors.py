@@ -415,6 +415,6 @@ class Lives(Sequences):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("examples", [4, pytest.param(100, marks=pytest.mark.long)])
-def test_random_lives(first_sectors: Sectors, examples: int) -> None:
+def test_random_sector_histories(first_sectors: Sectors, examples: int) -> None:
     Lives.stage = first_sectors
     run(Lives, first_sectors.twins, examples)

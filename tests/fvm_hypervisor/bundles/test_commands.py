@@ -85,7 +85,7 @@ def test_bundle_list_shows_actors_with_code_functions() -> None:
 
 @pytest.mark.usefixtures("hypervisor")
 @pytest.mark.parametrize("name", ["own", "own-supply-share", "own-v19"])
-def test_own_bundles_are_whole_and_their_record_is_of_them(name: str) -> None:
+def test_own_bundles_are_valid_and_match_their_record(name: str) -> None:
     found = as_json("bundle", "verify", name)
     assert (found["valid"], found["record"]["source_hash"]) == (True, bundle_record().source_hash)
 
@@ -101,7 +101,9 @@ def test_own_bundles_are_whole_and_their_record_is_of_them(name: str) -> None:
         (["verify", "/nowhere/at/all.car"], "cannot be read: No such file or directory"),
     ],
 )
-def test_bad_input_ends_in_a_sentence_and_status_2(hypervisor: Command, arguments: list[str], words: str) -> None:
+def test_bad_input_prints_one_error_line_and_exits_with_2(
+    hypervisor: Command, arguments: list[str], words: str
+) -> None:
     status, printed = hypervisor("bundle", *arguments)
     assert status == 2
     assert printed.startswith("error: ")

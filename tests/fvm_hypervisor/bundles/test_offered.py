@@ -26,7 +26,7 @@ SUITES = {
     "fvm_hypervisor/builtin_actors/test_same_power.py": (f"[{PROOFS}", f"[{DEVNET}"),
     "fvm_hypervisor/builtin_actors/test_same_miner.py": (f"[{PROOFS}", f"[{DEVNET}"),
     "lane/test_lane.py": (f"[{PROOFS}-", f"-own-v19-{PROOFS}]"),
-    "examples/test_boot.py": (f"does_the_same[{DEVNET}]",),
+    "examples/test_boot.py": (f"newer_bundle_has_equal_steps[{DEVNET}]",),
     "integration/test_filecoin_solidity.py": (f"[{PROOFS}-SendAPI]",),
     "conformance/test_actor_cases.py": (f"{PROOFS}]", f"{DEVNET}]"),
     "localnet/test_upgrade_to_nv29.py": (f"[own-{PROOFS}]", f"[fork-{DEVNET}]"),
@@ -34,7 +34,8 @@ SUITES = {
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def release_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle folder to which the two releases of v19 were added."""
     folder, library = tmp_path_factory.mktemp("newer"), tmp_path_factory.mktemp("library")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FVM_BUNDLE_DIR", str(library))
@@ -52,9 +53,11 @@ def run(library: Path, *command: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_official_bundle_suites_offer_added_release(kept: Path) -> None:
+def test_official_bundle_suites_offer_added_release(release_folder: Path) -> None:
     files = [f"tests/{file}" for file in SUITES]
-    offered = run(kept, "-m", "pytest", "--collect-only", "-q", "-m", "", "-n", "0", "-p", "no:cacheprovider", *files)
+    offered = run(
+        release_folder, "-m", "pytest", "--collect-only", "-q", "-m", "", "-n", "0", "-p", "no:cacheprovider", *files
+    )
     lines = offered.splitlines()
     missing = [
         (file, part)
@@ -65,23 +68,23 @@ def test_official_bundle_suites_offer_added_release(kept: Path) -> None:
     assert missing == []
 
 
-def test_contracts_are_held_against_its_evm_actor(kept: Path) -> None:
+def test_contracts_are_compared_with_the_added_evm_actor(release_folder: Path) -> None:
     """Generated contracts (`make differential`) and the frame limits use the newest available bundle."""
-    asked = "from tests.conftest import newest_bundle; print(newest_bundle('bundles/v18-devnet.car'))"
-    assert run(kept, "-c", asked).strip() == str(kept / f"{DEVNET}.car")
+    program = "from tests.conftest import newest_bundle; print(newest_bundle('bundles/v18-devnet.car'))"
+    assert run(release_folder, "-c", program).strip() == str(release_folder / f"{DEVNET}.car")
 
 
-def test_boot_example_finds_official_bundle_and_own_of_version(kept: Path) -> None:
-    asked = (
+def test_boot_example_finds_official_bundle_and_own_of_version(release_folder: Path) -> None:
+    program = (
         "import examples.boot as boot; from hypervisor.bundle_library import actors_version, own_of;"
         "from hypervisor.network_versions import newest_with_actors;"
         "from hypervisor import Bundle; name = boot.official_bundle(); manifest = Bundle.open(name).manifest;"
         "actors = actors_version(manifest); print(name, newest_with_actors(actors).number, own_of(actors))"
     )
-    assert run(kept, "-c", asked).split() == [DEVNET, "29", "own-v19"]
+    assert run(release_folder, "-c", program).split() == [DEVNET, "29", "own-v19"]
 
 
-def test_cases_of_the_evm_actor_run_on_it(kept: Path) -> None:
+def test_evm_actor_cases_run_on_the_added_release(release_folder: Path) -> None:
     cases = "tests/conformance/fevm/own.json"
-    told = run(kept, *COMMAND, "fevmtest", cases, "--bundle", DEVNET, "--evm", "official", "--workers", "1")
-    assert told.splitlines()[-1] == "12 passed, 0 failed, 0 skipped"
+    output = run(release_folder, *COMMAND, "fevmtest", cases, "--bundle", DEVNET, "--evm", "official", "--workers", "1")
+    assert output.splitlines()[-1] == "12 passed, 0 failed, 0 skipped"

@@ -45,13 +45,13 @@ def stopped(state: Stop | End) -> Stop:
     return state
 
 
-def here(session: Session) -> tuple[str, int]:
+def innermost_position(session: Session) -> tuple[str, int]:
     """Return path and line of the innermost frame."""
     frame = views.frames(session)[0]
     return frame.path, frame.line
 
 
-def test_a_message_ends_under_the_debugger_as_it_did_without(debug: Debug, stage: Stage) -> None:
+def test_message_has_equal_result_under_the_debugger(debug: Debug, stage: Stage) -> None:
     session = debug()
     session.start()
     ended = session.go_on()
@@ -76,7 +76,7 @@ def test_debugger_steps_over_solidity_lines_skipping_calls(debug: Debug) -> None
     session.start()
     lines = []
     while isinstance(session.over(), Stop):
-        lines.append(here(session)[1])
+        lines.append(innermost_position(session)[1])
     wanted = [line_of("attempts = attempts + 1"), line_of("int256 exit = ask"), line_of("lastExit = exit")]
     wanted += [line_of("if (exit != 0)"), line_of("revert Refused")]
     assert [line for line in lines if line in wanted] == wanted
@@ -133,7 +133,7 @@ def test_a_breakpoint_of_each_kind(debug: Debug, stage: Stage, text: str, where:
         case "syscall" | "exit":
             assert stop.site.mark is MarkKind.SYSCALL
         case "delegatecall":
-            assert here(session)[1] == line_of("delegatecall(input)")
+            assert innermost_position(session)[1] == line_of("delegatecall(input)")
         case "pc":
             assert stop.site.counter == 433
         case "gas":
@@ -178,15 +178,15 @@ def test_the_lines_back_are_the_lines_forward(debug: Debug) -> None:
     session.start()
     lines = []
     while isinstance(session.over(), Stop):
-        if here(session)[1]:
-            lines.append(here(session)[1])
+        if innermost_position(session)[1]:
+            lines.append(innermost_position(session)[1])
     back = []
     while True:
         stop = stopped(session.back())
         if stop.site.mark is MarkKind.CALL:
             break
-        if here(session)[1]:
-            back.append(here(session)[1])
+        if innermost_position(session)[1]:
+            back.append(innermost_position(session)[1])
     assert back == lines[::-1]
 
 
@@ -381,7 +381,7 @@ def test_step_back_in_long_message_visits_few_instructions(
     session.back()  # where the call ends
     last = stopped(session.back()).site.position
     assert last.number > 500_000
-    assert here(session)[1] == line_of("attempts = sum")
+    assert innermost_position(session)[1] == line_of("attempts = sum")
     before = stopped(session.back()).site.position
     assert 0 < last.number - before.number < 1_000
     assert seen < 20_000

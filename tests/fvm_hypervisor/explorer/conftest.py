@@ -16,7 +16,7 @@ from localnet import Network
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeReader
-from tests.explorer.stage import ARTIFACTS, Stage, planted
+from tests.explorer.stage import ARTIFACTS, Stage, make_stage
 from tests.localnet.conftest import Clock
 
 
@@ -95,7 +95,7 @@ class Visitor:
 @pytest.fixture(scope="session")
 def planted_network() -> Iterator[Stage]:
     with Network(clock=Clock()) as network:
-        yield planted(network)
+        yield make_stage(network)
 
 
 @pytest.fixture

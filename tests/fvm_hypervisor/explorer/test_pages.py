@@ -173,7 +173,7 @@ def test_corrupt_data_returns_error_page(
     assert "no entry for height 3" in caplog.text
 
 
-def test_a_defect_of_ours_is_logged_and_its_words_stay_here(
+def test_internal_error_is_logged_but_not_shown_to_the_visitor(
     visit: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(type(visit.node.network.chain.index), "at", lambda *_: 1 / 0)

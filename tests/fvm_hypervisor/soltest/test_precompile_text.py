@@ -24,7 +24,7 @@ _HASH = bytes.fromhex("7521d1cadbcfa91eec65aa16715b94ffc1c9654ba57ea2ef1a2127bca
         (11, bytes(256), f"0x{'00' * 128}, 0x{'00' * 128}"),
     ],
 )  # fmt: skip
-def test_arguments_are_forges(number: int, data: bytes, words: str) -> None:
+def test_argument_texts_equal_those_of_forge(number: int, data: bytes, words: str) -> None:
     assert precompile_arguments(number, data) == words
 
 
@@ -36,7 +36,7 @@ def test_input_of_another_length_stands_as_it_is(number: int, data: bytes) -> No
     assert precompile_arguments(number, data) is None
 
 
-def test_results_are_forges() -> None:
+def test_result_texts_equal_those_of_forge() -> None:
     sum_ = bytes.fromhex(
         "030644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd3"
         "15ed738c0e0a7c92e7845f96b2ae9c0a68a6a449e3538fc7ff3ebf7a5a18a2c4"

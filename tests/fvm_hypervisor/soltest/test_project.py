@@ -331,7 +331,7 @@ def test_library_foundry_toml_defines_its_remappings(tmp_path: Path) -> None:
         ("foundry.toml", b"[profile.default]\nremappings = ['nonsense']", "'nonsense' is not a remapping: expected"),
     ],
 )
-def test_a_wrong_remapping_is_blamed_on_the_file_that_has_it(
+def test_wrong_remapping_error_names_its_file(
     folder: str, name: str, content: bytes, words: str, tmp_path: Path
 ) -> None:
     (tmp_path / "lib" / "inner").mkdir(parents=True)

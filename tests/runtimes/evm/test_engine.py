@@ -194,7 +194,7 @@ def test_a_creation_beyond_the_balance_never_leaves_the_frame() -> None:
     assert word(returned_word("1 0 0 1001 CREATE 7 ADD")) == 7
 
 
-def test_an_answer_to_no_question_is_a_defect_of_ours() -> None:
+def test_reply_without_a_request_is_an_internal_error() -> None:
     with pytest.raises(Fatal, match="without a pending call"):
         PyEvmEngine(TABLE).resume(SubcallOutcome(True))
 

@@ -80,7 +80,7 @@ def test_the_small_module_itself_is_accepted() -> None:
         (MAGIC + section(Section.DATA, b"\x01\x02\x01\x41\0\x0b\0"), "other than the first"),
     ],
 )
-def test_a_broken_module_is_refused_with_a_sentence(data: bytes, words: str) -> None:
+def test_broken_module_is_refused_with_a_reason(data: bytes, words: str) -> None:
     with pytest.raises(InvalidModule, match=words):
         parse_module(data)
 
@@ -218,7 +218,7 @@ def test_code_and_local_variables_are_bounded() -> None:
         parse_module(many_functions(1, u32(50_001) + b"\x00\x7f" * 50_001 + b"\x0b"))
 
 
-def test_the_machine_lives_on_after_a_refused_module(machine: Hypervisor) -> None:
+def test_machine_runs_messages_after_a_refused_module(machine: Hypervisor) -> None:
     for data in (SMALL[:50], b"\0asm", MAGIC):
         with pytest.raises(InvalidModule):
             machine.install(data)

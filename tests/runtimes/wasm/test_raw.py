@@ -361,7 +361,7 @@ def test_the_names_of_traps_are_those_of_their_codes(body: str, code: int) -> No
     assert (caught.value.code, str(caught.value)) == (code, raw.TRAP_NAMES[code])
 
 
-def test_rule_9_another_version_of_wasmtime_is_a_sentence() -> None:
+def test_rule_9_another_version_of_wasmtime_is_refused() -> None:
     with pytest.raises(WasmtimeUnusable, match=r"wasmtime 49\.0\.0 is installed, this runtime needs 50\.0\.1"):
         check_version("49.0.0")
     check_version(raw.WASMTIME_VERSION)

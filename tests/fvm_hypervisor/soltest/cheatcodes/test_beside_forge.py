@@ -1,6 +1,6 @@
 """Every cheatcode test of `contracts/` ends as in forge: the same status, message, gas and logs.
 
-Expected: what forge said (`golden.json.xz`; `make clients` asks it again).
+Expected values are the output of forge (`golden.json.xz`); `make clients` compares them with forge again.
 """
 
 from __future__ import annotations

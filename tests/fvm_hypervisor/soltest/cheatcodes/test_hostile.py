@@ -39,7 +39,7 @@ WORDS = {
 
 
 @pytest.mark.slow
-def test_each_fails_with_its_words(tmp_path: Path) -> None:
+def test_each_hostile_call_fails_with_its_message(tmp_path: Path) -> None:
     found = run("HostileTest", tmp_path)
     assert set(found) == set(WORDS)
     assert {name for name, words in WORDS.items() if words not in (found[name].reason or "")} == set()

@@ -1,6 +1,7 @@
 """Every test on forks ends as in forge on forks of anvil: the same status, messages and logs, and mostly the gas.
 
-Expected: what forge said (`golden.json.xz`; `make clients` asks it again). The networks here are this project's own.
+Expected values are the output of forge (`golden.json.xz`); `make clients` compares them with forge again.
+The networks here are this project's own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """With `isolate` each test and the gas report equal forge's, including every unit of gas.
 
-Expected: what forge said (`golden.json.xz`; `make clients` asks it again).
+Expected values are the output of forge (`golden.json.xz`); `make clients` compares them with forge again.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_isolation_can_be_disabled(tmp_path: Path) -> None:
     assert found["test_inOne()"].gas < _FORGES["IsolatedTest"]["test_inOne()"]["gas"] - 21_000
 
 
-def test_the_gas_report_is_forges(tmp_path: Path) -> None:
+def test_gas_report_equals_that_of_forge(tmp_path: Path) -> None:
     collected: list[SuiteCoverage] = []
     for number, contract in enumerate(("IsolatedTest", "PlainTest")):
         run(tmp_path / str(number), contract, "fast", report=collected, tests="test_")

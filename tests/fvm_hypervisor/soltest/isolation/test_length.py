@@ -1,6 +1,7 @@
 """With `isolate`, the cost of a test's calls does not grow with their number: in executed lines, in entries.
 
-Compiled modules execute no lines that can be counted; of that form the lines of all others are.
+Compiled modules execute no lines that a trace can count; for an installation with them, only the lines of the
+other modules are counted.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def without_steps(suites: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
-def test_every_instruction_is_forges(evm: str, tmp_path: Path) -> None:
+def test_every_instruction_equals_that_of_forge(evm: str, tmp_path: Path) -> None:
     found = report(tmp_path, 5, evm)
     assert {name: list(suite) for name, suite in found.items()} == {
         name: list(suite) for name, suite in _FORGES.items()

@@ -39,13 +39,13 @@ def without_random(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_object_is_forges(report: dict[str, GasUse]) -> None:
+def test_gas_report_object_equals_that_of_forge(report: dict[str, GasUse]) -> None:
     theirs = json.loads(forge("gas.json"))
     assert without_random(gas_json(report)) == without_random(theirs)
     assert list(gas_json(report)[0]["functions"]["make()"]) == list(theirs[0]["functions"]["make()"])
 
 
-def test_the_tables_are_forges(report: dict[str, GasUse]) -> None:
+def test_gas_report_tables_equal_those_of_forge(report: dict[str, GasUse]) -> None:
     def tables(text: str) -> list[str]:
         found = text[text.index("╭--------------------------------+-----------------+--------+") :]
         lines = found[: found.rindex("╯") + 1].splitlines()

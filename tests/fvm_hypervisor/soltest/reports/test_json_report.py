@@ -52,7 +52,7 @@ def normalized(suites: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_each_field_is_forges(ours: dict[str, Any]) -> None:
+def test_each_field_equals_that_of_forge(ours: dict[str, Any]) -> None:
     theirs = of_forge()
     assert normalized(ours) == normalized(theirs)
     assert list(ours) == list(theirs)

@@ -29,7 +29,7 @@ def sections(text: str) -> dict[str, str]:
     ("profile", "verbosity", "file"),
     [("default", 4, "traces.txt"), ("default", 5, "slots.txt"), ("ir", 4, "traces-ir.txt")],
 )
-def test_traces_are_forges(runs: Runs, profile: str, verbosity: int, file: str) -> None:
+def test_traces_equal_those_of_forge(runs: Runs, profile: str, verbosity: int, file: str) -> None:
     theirs = sections(forge(file))
     compared = 0
     for suite in runs(profile, verbosity):

@@ -43,7 +43,7 @@ def boxes(roots: Sequence[FlameBox]) -> Iterator[FlameBox]:
 
 
 @pytest.mark.parametrize("chart", [False, True])
-def test_a_picture_has_the_gas_of_forges(artifacts: Artifacts, tmp_path: Path, chart: bool) -> None:
+def test_flame_graph_has_the_gas_of_forge(artifacts: Artifacts, tmp_path: Path, chart: bool) -> None:
     project = load_project(HERE)
     ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter(test="test_withdraws"))
     job = Job(project, artifacts.places, artifacts.sources, seed=1)

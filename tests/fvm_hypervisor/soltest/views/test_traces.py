@@ -60,7 +60,7 @@ def test_the_tree_is_the_same_under_filecoins_rules(
 
 
 @pytest.mark.parametrize("test", FAILING)
-def test_stacks_have_the_lines_of_forges(
+def test_stacks_equal_those_of_forge(
     artifacts: Artifacts, watch: Watch, forge: Callable[[str], str], test: str
 ) -> None:
     result = watch(TestViewer(artifacts, "ethereum", 0))[f"test_fails_{test}()"]
