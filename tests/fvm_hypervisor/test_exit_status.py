@@ -58,9 +58,11 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["Vault", "--private-key", "zz"], ["Vault", "--unlocked"], ["Vault", "--value", "much"],
         ["absent.sol:Vault", "--unlocked", "--from", SOMEBODY], ["Vault", "--nothing"],
     ],
+    "decode": [["cbor", "0xzz"], ["absent", "0x00"], ["address", "zz"], ["miner.Absent", "0x00"]],
     "demo": [["--state", "chain"]],
     "deploy": [["absent.json"], ["no-json"]],
     "doctor": [["--rpc", "nowhere"]],
+    "encode": [["cbor", "{"], ["absent", "1"], ["absent.State", "1"], ["cid", "zz"], ["miner.Absent", "1"]],
     "explore": [["absent"], ["no-store"], ["chain", "--evm", "geth"], ["chain", "--artifacts", "absent"]],
     "extract": [
         ["zz", "--state", "absent", "--out", "x.json"], ["1", "--state", "absent", "--out", "x.json"],
