@@ -76,18 +76,24 @@ def ask_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
 
 
 def await_node(url: str, timeout: float) -> None:
-    """Wait until a node responds. Raises NodeError on a timeout, or if another kind of server responds."""
-    deadline, pause = time.monotonic() + timeout, _QUICK
-    with words_line(f"waiting for a node at {shown_url(url)}"):
-        while True:
-            try:
-                ask(url, "eth_chainId")
-                return
-            except NodeError as error:
-                if error.answered or time.monotonic() > deadline:
-                    raise
-            time.sleep(pause)
-            pause = min(2 * pause, _SLOW)
+    """Wait until a node responds; standard error shows the URL and the deadline.
+
+    Raises NodeError on a timeout, or if another kind of server responds.
+    """
+    deadline, pause, is_shown = time.monotonic() + timeout, _QUICK, False
+    while True:
+        try:
+            ask(url, "eth_chainId")
+            return
+        except NodeError as error:
+            if error.answered or time.monotonic() > deadline:
+                raise
+        if not is_shown:
+            end = time.strftime("%H:%M:%S", time.localtime(time.time() + timeout))
+            typer.echo(f"waiting for a node at {shown_url(url)} until {end} (--timeout {timeout:g})", err=True)
+            is_shown = True
+        time.sleep(pause)
+        pause = min(2 * pause, _SLOW)
 
 
 def send_transaction(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,7 +102,7 @@ def send(
         print_outcome(rpc_url, receipt, failure, as_json)
     finally:
         if trace and not as_json:
-            _print_calls(rpc_url, receipt["transactionHash"], interfaces_with(own, artifacts))
+            _print_calls(rpc_url, receipt["transactionHash"], own, artifacts)
 
 
 def _check_receiver(url: str, receiver: str, data: bytes) -> None:
@@ -132,10 +133,21 @@ def _print_refused_calls(
         _print_tree(found, interfaces)
 
 
-def _print_calls(url: str, transaction: str, interfaces: Sequence[NamedInterface]) -> None:
-    from fvm_hypervisor.cli.trace_client import ask_trace
+def _print_calls(url: str, transaction: str, own: NamedInterface | None, artifacts: Sequence[Path] | None) -> None:
+    """Print the call tree of a transaction. Artifacts with the code of a called contract name it."""
+    from fvm_hypervisor.cli.trace_client import ask_places, ask_trace
+    from localnet.contracts.artifacts import ArtifactFolders
+    from localnet.contracts.named_interface import NamedInterface
+    from localnet.traces.call_places import placed
 
-    _print_tree(ask_trace(url, transaction), interfaces)
+    folders = ArtifactFolders(artifacts)
+    compiled = folders.contracts()
+    found, interfaces = ask_trace(url, transaction), [] if own is None else [own]
+    places = ask_places(url, transaction) if compiled else None
+    if places is not None:
+        found, named = placed(found, places, folders)
+        interfaces += named
+    _print_tree(found, [*interfaces, *(NamedInterface(each.name, each.interface) for each in compiled)])
 
 
 def _print_tree(found: dict[str, Any], interfaces: Sequence[NamedInterface]) -> None:

@@ -30,6 +30,7 @@ from bridge.transactions import (
     SignedTransaction,
     Transaction,
 )
+from hypervisor.argument_checks import whole_number
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account, accounts
 from localnet.chain.clock import NO_TIME_TRAVEL
@@ -72,13 +73,14 @@ class HypervisorBackend(BaseChainBackend):
 
         They derive from `mnemonic`; by default they have the private keys 1, 2, 3, ..., as in eth-tester.
 
-        Raises InvalidInput for an unknown hardfork or an invalid mnemonic.
+        Raises InvalidInput for an unknown hardfork, an invalid mnemonic, or fewer than one account.
         """
         self._hardfork = hardfork
+        count = whole_number(account_count, "the number of accounts", 1)
         if mnemonic is None:
-            self._first = tuple(Account.from_key(number.to_bytes(32)) for number in range(1, account_count + 1))
+            self._first = tuple(Account.from_key(number.to_bytes(32)) for number in range(1, count + 1))
         else:
-            self._first = accounts(mnemonic, account_count)
+            self._first = accounts(mnemonic, count)
         self.reset_to_genesis()
 
     # --- genesis, snapshots, time -----------------------------------------------------------------------------

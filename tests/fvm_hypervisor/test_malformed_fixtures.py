@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -103,6 +104,21 @@ def test_a_damaged_blockchain_test_ends_in_a_record(data: st.DataObject, tmp_pat
     path.write_text(json.dumps(data.draw(damaged(json.dumps({name: tests[name]})))), encoding="utf-8")
     for record in blocktest.run_file(path):
         assert record["pass"] is (record["error"] == "")
+
+
+@pytest.mark.parametrize("run", [run_file, blocktest.run_file])
+def test_a_compressed_fixture_is_named_as_such(run: Callable[[Path], list[dict[str, Any]]]) -> None:
+    (record,) = run(BLOCKTESTS)
+    assert "is compressed with gzip, expected JSON" in record["error"]
+
+
+def test_a_fixture_of_the_other_kind_names_its_command(tmp_path: Path) -> None:
+    chain = tmp_path / "chain.json"
+    name, test = next(iter(json.loads(gzip.decompress(BLOCKTESTS.read_bytes())).items()))
+    chain.write_text(json.dumps({name: test}), encoding="utf-8")
+    state = Path(data_file(EXAMPLE))
+    for run, path, command in ((run_file, chain, "blocktest"), (blocktest.run_file, state, "statetest")):
+        assert f"with `hypervisor {command}`" in run(path)[0]["error"]
 
 
 @pytest.mark.parametrize(

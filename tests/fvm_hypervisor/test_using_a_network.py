@@ -130,10 +130,16 @@ def test_failed_estimate_shows_its_calls_on_request(url: str, vault: str) -> Non
         assert "Vault put" not in run(url, "send", vault, "put", "9", "--abi", "Vault", *options).stdout
 
 
-def test_result_of_function_without_outputs_is_shown_as_bytes(url: str, vault: str) -> None:
-    done = run(url, "send", vault, "most()", "--trace")
+def test_result_of_function_without_outputs_is_shown_as_bytes(url: str, vault: str, tmp_path: Path) -> None:
+    done = run(url, "send", vault, "most()", "--trace", "--artifacts", str(tmp_path / "empty"))
     assert done.exit_code == 0, done.output
     assert f"0x{5:064x}" in done.stdout
+
+
+def test_a_trace_names_contracts_by_their_code(url: str, vault: str) -> None:
+    done = run(url, "send", vault, "put(uint256)", "3", "--trace")
+    assert done.exit_code == 0, done.output
+    assert "Vault put(amount=3)" in done.stdout
 
 
 def test_explorer_shows_names_of_deployed_contracts(url: str, vault: str, tmp_path: Path) -> None:
@@ -329,6 +335,8 @@ def test_a_deployment_waits_for_a_node_that_is_starting(project: Path) -> None:
         port = listening.getsockname()[1]
     late = run(f"http://127.0.0.1:{port}", "deploy", "Vault", "5", "--wait", "--timeout", "0.2")
     assert (late.exit_code, "no node answers" in late.stderr) == (1, True)
+    announced = rf"waiting for a node at http://127\.0\.0\.1:{port} until \d\d:\d\d:\d\d \(--timeout 0\.2\)"
+    assert len(re.findall(announced, late.stderr)) == 1, late.stderr
 
     with Network() as network, ThreadPoolExecutor() as threads:
         deployment = threads.submit(run, f"http://127.0.0.1:{port}", "deploy", "Vault", "5", "--wait", "--json")

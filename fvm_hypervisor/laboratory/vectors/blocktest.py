@@ -174,9 +174,11 @@ def _differences(chain: ChainImport, test: Any, machine: Hypervisor) -> Iterator
 def _check_format(test: Any) -> None:
     """Raise BadFixture for tests in another format."""
     info = read_object(test, "test").get("_info") or {}
-    given = str(info.get("fixture-format") or info.get("fixture_format") or FORMAT)
-    if given != FORMAT:
-        raise BadFixture(f"format '{given}' is not supported: expected {FORMAT}")
+    found = str(info.get("fixture-format") or info.get("fixture_format") or FORMAT)
+    if "blocks" not in test and "post" in test:
+        raise BadFixture("the test has 'post' and no blocks: run state tests with `hypervisor statetest`")
+    if found != FORMAT:
+        raise BadFixture(f"format '{found}' is not supported: expected {FORMAT}")
     if "blocks" not in test:
         raise BadFixture(f"the field 'blocks' is missing: expected a test in the format {FORMAT}")
 

@@ -18,6 +18,7 @@ from runtimes.evm.ethereum import AllocAccount
 from store.json_text import parse_json
 
 _BIG = "0x:bigint "
+_GZIP = b"\x1f\x8b"
 _HEX = re.compile("0[xX][0-9a-fA-F]*")
 _DECIMAL = re.compile("[0-9]{1,100}")
 AccessList = tuple[tuple[EthAddress, tuple[int, ...]], ...]
@@ -37,7 +38,9 @@ def within(place: str) -> Iterator[None]:
 
 
 def read_json(data: bytes, place: str) -> Any:
-    """Parse the JSON in a file's bytes; excessive nesting is an error."""
+    """Parse the JSON in a file's bytes. Raises BadFixture, also for excessive nesting and compressed files."""
+    if data.startswith(_GZIP):
+        raise BadFixture(f"{place} is compressed with gzip, expected JSON: decompress it with `gunzip --keep`")
     try:
         return parse_json(data)
     except ValueError as error:

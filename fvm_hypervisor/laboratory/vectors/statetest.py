@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -159,6 +159,8 @@ def run_test(
     file: str, name: str, test: Any, fork: str | None = None, evm: str = OWN_EVM, trace: TextIO | None = None
 ) -> Iterator[CaseResult]:
     """Run every case of one test."""
+    if isinstance(test, Mapping) and "post" not in test and "blocks" in test:
+        raise BadFixture("the test has blocks and no 'post': run blockchain tests with `hypervisor blocktest`")
     posts = read_object(read_field(test, "post"), "post")
     for wanted, outcomes in posts.items():
         named = ALIASES.get(wanted, wanted)

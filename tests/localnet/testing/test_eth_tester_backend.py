@@ -11,6 +11,7 @@ from eth_tester.exceptions import TransactionFailed, ValidationError
 from eth_tester.utils.backend_testing import BaseTestBackendDirect
 from eth_tester.utils.emitter_contract import EMITTER_ENUM, _call_emitter, _deploy_emitter
 
+from hypervisor.errors import InvalidInput
 from localnet.accounts import TEST_MNEMONIC
 from localnet.testing.eth_tester_backend import CHAIN_ID, HypervisorBackend
 
@@ -111,6 +112,12 @@ def test_the_accounts_are_those_of_the_mnemonic() -> None:
         "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
         "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
     ]
+
+
+@pytest.mark.parametrize("mnemonic", [None, TEST_MNEMONIC])
+def test_a_backend_without_accounts_is_refused(mnemonic: str | None) -> None:
+    with pytest.raises(InvalidInput, match="0 cannot be the number of accounts"):
+        HypervisorBackend(mnemonic=mnemonic, account_count=0)
 
 
 def test_refused_transaction_reports_reason(eth_tester: EthereumTester) -> None:
